@@ -1,0 +1,67 @@
+"""Ports of this machine: choosing free ones, and seeing who listens on them."""
+
+import socket
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+LOCAL_HOST = "127.0.0.1"
+_CONNECT_TIMEOUT_S = 0.5
+_LISTENING = b"0A"
+
+
+def choose_free_ports(names: Iterable[str]) -> dict[str, int]:
+    ports: dict[str, int] = {}
+    with ExitStack() as stack:  # all stay bound until the last is chosen, so that they differ
+        for name in names:
+            probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            probe.bind((LOCAL_HOST, 0))
+            ports[name] = probe.getsockname()[1]
+    return ports
+
+
+def accepts_connections(port: int) -> bool:
+    try:
+        with socket.create_connection((LOCAL_HOST, port), timeout=_CONNECT_TIMEOUT_S) as probe:
+            # Connecting to a free port of the ephemeral range can, by chance, get that very port
+            # as its own end; TCP then connects the socket to itself.
+            return bool(probe.getsockname() != probe.getpeername())
+    except OSError:
+        return False
+
+
+def is_held(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # Connections that a dead server left in TIME_WAIT hold nothing.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCAL_HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def is_listener_among(port: int, pids: Iterable[int]) -> bool:
+    """Whether one of the processes listens on the port; True as well when nobody can tell."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    return not sockets or any(_holds_one(pid, sockets) for pid in pids)
+
+
+def _listening_inodes(port: int) -> Iterator[int]:
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        if not table.exists():
+            continue
+        for line in table.read_bytes().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _LISTENING and int(fields[1].rpartition(b":")[2], 16) == port:
+                yield int(fields[9])
+
+
+def _holds_one(pid: int, sockets: Collection[str]) -> bool:
+    try:
+        descriptors = Path(f"/proc/{pid}/fd").iterdir()
+        return any(str(descriptor.readlink()) in sockets for descriptor in descriptors)
+    except PermissionError:
+        return True
+    except OSError:  # it ended, or closed a descriptor, while we looked
+        return False

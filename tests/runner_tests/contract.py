@@ -1,0 +1,189 @@
+"""What every runner must do, as tests that a subclass runs with its own `runner` fixture."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from runners import CommandNotFound, LaunchSpec, Runner, RunningServer, StartFailed, StartTimeout
+from runners.ports import accepts_connections
+from tests.runner_tests.waiting import is_gone, wait_until, wait_until_gone
+
+SCRIPT = Path(__file__).with_name("server_script.py")
+
+
+def launch_spec(*, ports: tuple[str, ...] = ("http",), **wishes: Any) -> LaunchSpec:
+    """The server of `server_script.py`; the wishes that LaunchSpec knows go there."""
+    spec_keys = LaunchSpec.__dataclass_fields__.keys() & wishes.keys()
+    spec_wishes = {key: wishes.pop(key) for key in spec_keys}
+    extra = spec_wishes.pop("command", ())
+    said = json.dumps({"ports": [f"{{port:{name}}}" for name in ports], **wishes})
+    command = (sys.executable, "-I", "-S", str(SCRIPT), said, *extra)
+    return LaunchSpec(command=command, ports=ports, **spec_wishes)
+
+
+def read_pids(path: Path) -> list[int]:
+    return [int(line) for line in path.read_text().split()]
+
+
+def answer_of(server: RunningServer, port_name: str = "http") -> str:
+    return httpx.get(server.url(port_name), trust_env=False).text
+
+
+class RunnerContract:
+    """A subclass gives the `runner` fixture; its name begins with `Test`."""
+
+    def test_listens_once_entered(self, runner: Runner) -> None:
+        """A server that was handed out is alive and answers at its URL."""
+        with runner.start(launch_spec()) as server:
+            assert server.is_alive()
+            assert server.exit_code() is None
+            assert server.url("http") == f"http://127.0.0.1:{server.ports['http']}"
+            assert answer_of(server) == "ready"
+
+    def test_starts_nothing_before_it_is_entered(self, runner: Runner, tmp_path: Path) -> None:
+        """Asking for a server is not yet starting it."""
+        runner.start(launch_spec(leave=[str(tmp_path / "started")]))
+        assert not (tmp_path / "started").exists()
+
+    def test_every_port_listens(self, runner: Runner) -> None:
+        """Each named port gets a number of its own, and all of them answer."""
+        with runner.start(launch_spec(ports=("http", "metrics"))) as server:
+            assert set(server.ports) == {"http", "metrics"}
+            assert answer_of(server, "http") == answer_of(server, "metrics") == "ready"
+        assert len(set(server.ports.values())) == 2
+
+    def test_two_servers_at_once(self, runner: Runner) -> None:
+        """Two servers of the same specification run side by side on different ports."""
+        with runner.start(launch_spec()) as one, runner.start(launch_spec()) as other:
+            assert one.ports["http"] != other.ports["http"]
+            assert one.pid != other.pid
+            assert answer_of(one) == answer_of(other) == "ready"
+
+    def test_leaving_stops_the_server(self, runner: Runner) -> None:
+        """After the block the process is gone, the port is free and the exit code is known."""
+        with runner.start(launch_spec()) as server:
+            pass
+        assert is_gone(server.pid)
+        assert not accepts_connections(server.ports["http"])
+        assert not server.is_alive()
+        assert server.exit_code() == -signal.SIGTERM
+
+    def test_leaving_after_an_exception(self, runner: Runner) -> None:
+        """An exception inside the block passes through, and nothing is left behind."""
+        seen: list[RunningServer] = []
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012, SIM117 - the block is the subject
+            with runner.start(launch_spec()) as server:
+                seen.append(server)
+                raise ZeroDivisionError
+        assert is_gone(seen[0].pid)
+
+    def test_log_tail(self, runner: Runner) -> None:
+        """The log tail is the last lines of the output; undecodable bytes are replaced."""
+        with runner.start(launch_spec(say="one\ntwo\nthr\xffee\n")) as server:
+            assert server.log_tail() == "one\ntwo\nthr\N{REPLACEMENT CHARACTER}ee"
+            assert server.log_tail(lines=1) == "thr\N{REPLACEMENT CHARACTER}ee"
+        assert server.log_tail(lines=0) == ""
+
+    def test_command_not_found(self, runner: Runner) -> None:
+        """A command that does not exist is named, and the hint says what to do."""
+        with (
+            pytest.raises(CommandNotFound, match="`no-such-server` must be") as caught,
+            runner.start(LaunchSpec(command=("no-such-server",))),
+        ):
+            pytest.fail("entered")
+        assert "PATH" in caught.value.hint
+
+    def test_exits_before_it_listens(self, runner: Runner) -> None:
+        """A server that ends too early is reported with its exit code and its last words."""
+        with (
+            pytest.raises(StartFailed, match="exited with code 3 before it listened") as caught,
+            runner.start(launch_spec(say="no model\n", exit_code=3)),
+        ):
+            pytest.fail("entered")
+        assert caught.value.exit_code == 3
+        assert caught.value.log_tail == "no model"
+
+    def test_never_listens(self, runner: Runner, tmp_path: Path) -> None:
+        """A server that hangs is given up after its time, stopped, and its log is shown."""
+        spec = launch_spec(
+            say="loading\n",
+            hang=True,
+            fork=["same session"],
+            pid_file=str(tmp_path / "pids"),
+            start_timeout_s=0.5,
+        )
+        with (
+            pytest.raises(StartTimeout, match=r"listen within 0\.5 s.* on `http`") as caught,
+            runner.start(spec),
+        ):
+            pytest.fail("entered")
+        assert caught.value.log_tail == "loading"
+        assert all(is_gone(pid) for pid in read_pids(tmp_path / "pids"))
+
+    def test_ignores_the_request_to_stop(self, runner: Runner) -> None:
+        """A server that ignores SIGTERM is killed when its grace is over."""
+        with runner.start(launch_spec(ignore_sigterm=True, stop_grace_s=0.2)) as server:
+            pass
+        assert is_gone(server.pid)
+        assert server.exit_code() == -signal.SIGKILL
+        assert server.log_tail() == "SIGTERM? no"
+
+    @pytest.mark.parametrize("session", ["same session", "own session"])
+    def test_descendants_are_removed(self, runner: Runner, tmp_path: Path, session: str) -> None:
+        """What the server forked ends with it, even in a session of its own."""
+        pid_file = tmp_path / "pids"
+        with runner.start(launch_spec(fork=[session], pid_file=str(pid_file))):
+            pids = read_pids(pid_file)
+            assert pids
+            assert not any(is_gone(pid) for pid in pids)
+        assert all(is_gone(pid) for pid in pids)
+
+    def test_dies_later(self, runner: Runner, tmp_path: Path) -> None:
+        """A server that dies inside the block is seen as dead, and its descendants go too."""
+        trigger, pid_file = tmp_path / "die", tmp_path / "pids"
+        spec = launch_spec(
+            die_when_exists=str(trigger), fork=["own session"], pid_file=str(pid_file)
+        )
+        with runner.start(spec) as server:
+            trigger.touch()
+            wait_until(lambda: not server.is_alive())
+            assert server.exit_code() == -signal.SIGUSR1
+            wait_until_gone(read_pids(pid_file))
+        assert server.exit_code() == -signal.SIGUSR1
+
+    def test_leftovers_are_removed(self, runner: Runner, tmp_path: Path) -> None:
+        """Files and folders that match the leftover patterns go, others stay."""
+        spec = launch_spec(
+            leave=[str(tmp_path / name) for name in ("shm_{port:http}_a", "shm_dir/b", "other")],
+            leftovers=(f"{tmp_path}/shm_{{port:http}}*", f"{tmp_path}/shm_dir"),
+        )
+        with runner.start(spec) as server:
+            assert (tmp_path / f"shm_{server.ports['http']}_a").exists()
+        assert [path.name for path in tmp_path.glob("[so]*")] == ["other"]
+
+    def test_environment_arguments_and_directory(self, runner: Runner, tmp_path: Path) -> None:
+        """The server gets its variables, arguments and directory with the ports filled in."""
+        facts_file = tmp_path / "facts"
+        spec = launch_spec(
+            write_facts=str(facts_file),
+            command=("--port={port:http}",),
+            environment={"SERVER_URL": "http://0.0.0.0:{port:http}", "OMP_NUM_THREADS": "2"},
+            working_directory=tmp_path,
+        )
+        with runner.start(spec) as server:
+            facts = json.loads(facts_file.read_text())
+        assert facts["arguments"] == [f"--port={server.ports['http']}"]
+        assert facts["environment"]["SERVER_URL"] == f"http://0.0.0.0:{server.ports['http']}"
+        assert facts["environment"]["OMP_NUM_THREADS"] == "2"
+        assert facts["directory"] == str(tmp_path)
+
+    def test_restart(self, runner: Runner) -> None:
+        """The same specification can be started again and again."""
+        for _ in range(2):
+            with runner.start(launch_spec()) as server:
+                assert answer_of(server) == "ready"

@@ -1,0 +1,66 @@
+"""What a launch specification accepts, and how it fills in the ports."""
+
+import re
+from typing import Any
+
+import pytest
+
+from runners import LaunchSpec
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"command": ()}, "`command` must name a program, but got ()"),
+    ({"command": ("",)}, "`command` must name a program, but got ('',)"),
+    (
+        {"command": ("a", "--port={port:grpc}"), "ports": ("http",)},
+        "`{port:grpc}` must name one of `ports`, but got ports=('http',)",
+    ),
+    (
+        {"command": ("a",), "environment": {"A": "{port:http}"}},
+        "`{port:http}` must name one of `ports`, but got ports=()",
+    ),
+    (
+        {"command": ("a",), "ports": ("http", "http")},
+        "names in `ports` must be unique, but got ('http', 'http')",
+    ),
+    (
+        {"command": ("a",), "start_timeout_s": 0.0},
+        "`start_timeout_s > 0` must hold, but got 0.0",
+    ),
+    ({"command": ("a",), "stop_grace_s": -1.0}, "`stop_grace_s >= 0` must hold, but got -1.0"),
+    (
+        {"command": ("a",), "cpus": frozenset({-1, 2})},
+        "`cpus` must be processor numbers or None, but got [-1, 2]",
+    ),
+    (
+        {"command": ("a",), "cpus": frozenset()},
+        "`cpus` must be processor numbers or None, but got []",
+    ),
+]
+LEFTOVERS = ["", "shm*", "/dev/shm/", "/dev/shm/*", "/dev/shm/.*"]  # noqa: S108 - only patterns
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED)
+def test_refused(fields: dict[str, Any], message: str) -> None:
+    """A specification that cannot be launched is refused with the rule and the value."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        LaunchSpec(**fields)
+
+
+@pytest.mark.parametrize("pattern", LEFTOVERS)
+def test_greedy_leftovers_are_refused(pattern: str) -> None:
+    """A pattern that would match what other programs own is refused."""
+    with pytest.raises(ValueError, match=re.escape("`leftovers` must be absolute and its last")):
+        LaunchSpec(command=("a",), leftovers=(pattern,))
+
+
+def test_with_ports() -> None:
+    """Numbers take the places of the names; all other braces are left alone."""
+    spec = LaunchSpec(
+        command=("a", "{port:http}:{port:grpc}", '{"b": {}}'),
+        environment={"URL": "tcp://:{port:http}"},
+        ports=("http", "grpc"),
+        leftovers=("/dev/shm/a_{port:http}*",),  # noqa: S108 - only a pattern
+    ).with_ports({"http": 1, "grpc": 2})
+    assert spec.command == ("a", "1:2", '{"b": {}}')
+    assert spec.environment == {"URL": "tcp://:1"}
+    assert spec.leftovers == ("/dev/shm/a_1*",)  # noqa: S108 - only a pattern

@@ -1,0 +1,351 @@
+"""The process runner: the contract of every runner, and what only processes can do."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runners import (
+    CommandNotFound,
+    LaunchRefused,
+    LaunchSpec,
+    PortTaken,
+    ProcessRunner,
+    StopFailed,
+)
+from runners.ports import choose_free_ports
+from tests.runner_tests.contract import (
+    RunnerContract,
+    answer_of,
+    launch_spec,
+    read_pids,
+)
+from tests.runner_tests.waiting import DEADLINE_S, is_gone, wait_until, wait_until_gone
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> ProcessRunner:
+    return ProcessRunner(log_directory=tmp_path / "logs")
+
+
+def guardian_of(pid: int) -> psutil.Process:
+    parent = psutil.Process(pid).parent()
+    assert parent is not None
+    return parent
+
+
+class TestProcessRunner(RunnerContract):
+    """The contract, with the `runner` fixture above."""
+
+
+class TestLaunch:
+    def test_environment_is_scrubbed(
+        self, runner: ProcessRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Inherited variables that change a server's speed do not reach it; others do."""
+        scrubbed = ["OMP_X", "KMP_X", "GOMP_X", "MKL_X", "OPENBLAS_X", "MALLOC_X", "TF_X"]
+        for name in (*scrubbed, "LD_PRELOAD", "KEPT_X"):
+            monkeypatch.setenv(name, "")
+        with runner.start(launch_spec(write_facts=str(tmp_path / "facts"))):
+            environment = json.loads((tmp_path / "facts").read_text())["environment"]
+        assert not environment.keys() & {*scrubbed, "LD_PRELOAD"}
+        assert "KEPT_X" in environment
+
+    def test_server_inherits_nothing_strange(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        """The server has only the standard descriptors and Python's usual SIGINT handling."""
+        with runner.start(launch_spec(write_facts=str(tmp_path / "facts"))):
+            facts = json.loads((tmp_path / "facts").read_text())
+        assert facts["descriptors"][:3] == [0, 1, 2]
+        assert len(facts["descriptors"]) == 4  # and the one that lists them
+        assert facts["sigint_is_default"]
+
+    def test_cpus(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        """The server is born on its processors; the guardian stays where it was."""
+        all_cpus = os.sched_getaffinity(0)
+        cpus = frozenset({max(all_cpus)})
+        spec = launch_spec(write_facts=str(tmp_path / "facts"), cpus=cpus)
+        with runner.start(spec) as server:
+            assert psutil.Process(server.pid).cpu_affinity() == sorted(cpus)
+            assert guardian_of(server.pid).cpu_affinity() == sorted(all_cpus)
+            facts = json.loads((tmp_path / "facts").read_text())
+        assert facts["processors"] == sorted(cpus)
+
+    def test_cpus_that_are_not_there(self, runner: ProcessRunner) -> None:
+        """Processors that the machine lacks are refused instead of silently dropped."""
+        some_cpu = min(os.sched_getaffinity(0))
+        with (
+            pytest.raises(LaunchRefused, match=rf"not all of the processors \[{some_cpu}, 1000\]"),
+            runner.start(launch_spec(cpus=frozenset({some_cpu, 1000}))),
+        ):
+            pytest.fail("entered")
+
+    def test_missing_working_directory(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        """A missing working directory is not mistaken for a missing command."""
+        with (
+            pytest.raises(LaunchRefused, match=r"says: No such file or directory: `.*nowhere`"),
+            runner.start(launch_spec(working_directory=tmp_path / "nowhere")),
+        ):
+            pytest.fail("entered")
+
+    def test_command_that_is_not_executable(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        """A file without the permission to execute it is refused like a missing command."""
+        (tmp_path / "server").write_text("")
+        with (
+            pytest.raises(CommandNotFound, match=r"server` must be .*: Permission denied"),
+            runner.start(LaunchSpec(command=(str(tmp_path / "server"),))),
+        ):
+            pytest.fail("entered")
+
+    def test_each_start_has_its_log(self, runner: ProcessRunner) -> None:
+        """Every start writes one log of its own, named after the program."""
+        with runner.start(launch_spec()) as one, runner.start(launch_spec()) as other:
+            assert one.log_path != other.log_path
+            assert one.log_path.name.startswith(Path(sys.executable).name)
+
+    def test_start_from_a_thread_that_ends(self, runner: ProcessRunner) -> None:
+        """A server outlives the thread that started it."""
+        entered: list[str] = []
+        context = runner.start(launch_spec())
+        thread = threading.Thread(target=lambda: entered.append(answer_of(context.__enter__())))
+        thread.start()
+        thread.join()
+        with runner.start(launch_spec()):  # time passes
+            pass
+        assert entered == ["ready"]
+        context.__exit__(None, None, None)
+
+
+class Chooser:
+    """Chooses the given ports first, and free ones when they are used up."""
+
+    def __init__(self, first: Sequence[int]) -> None:
+        self.calls = 0
+        self._first = list(first)
+
+    def __call__(self, names: tuple[str, ...]) -> dict[str, int]:
+        self.calls += 1
+        return {names[0]: self._first.pop(0)} if self._first else choose_free_ports(names)
+
+
+class TestTakenPort:
+    def test_other_ports_are_tried(self, tmp_path: Path) -> None:
+        """A start that loses its port to another process begins again with a new one."""
+        with socket.create_server(("127.0.0.1", 0)) as thief:
+            chooser = Chooser([thief.getsockname()[1]])
+            runner = ProcessRunner(log_directory=tmp_path, choose_ports=chooser)
+            # The thief accepts connections: who only knocks takes it for the server.
+            with runner.start(launch_spec()) as server:
+                assert answer_of(server) == "ready"
+        assert chooser.calls == 2
+
+    def test_given_up_after_three_attempts(self, tmp_path: Path) -> None:
+        """After the third lost port the error names the port and shows the log."""
+        with socket.create_server(("127.0.0.1", 0)) as thief:
+            port = thief.getsockname()[1]
+            chooser = Chooser([port] * 5)
+            runner = ProcessRunner(log_directory=tmp_path, choose_ports=chooser)
+            with pytest.raises(PortTaken, match=f"{port} was taken") as caught:  # noqa: SIM117
+                with runner.start(launch_spec()):
+                    pytest.fail("entered")
+        assert chooser.calls == 3
+        assert caught.value.ports == (port,)
+        assert "Address already in use" in caught.value.log_tail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuner:
+    """A tuner process that holds one server."""
+
+    process: subprocess.Popen[str]
+    server_pid: int
+    server_log: Path
+    pid_file: Path
+    leftover: Path
+
+    def everything(self) -> list[int]:
+        return [self.server_pid, *read_pids(self.pid_file)]
+
+    def says(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.read()
+
+
+@contextmanager
+def tuner(tmp_path: Path, *, ignore_sigterm: bool = False) -> Iterator[Tuner]:
+    pid_file, leftover = tmp_path / "pids", tmp_path / "leftover"
+    spec = launch_spec(
+        fork=["same session", "own session"],
+        pid_file=str(pid_file),
+        leave=[str(leftover)],
+        ignore_sigterm=ignore_sigterm,
+    )
+    wishes = {
+        "log_directory": str(tmp_path / "logs"),
+        "command": spec.command,
+        "leftovers": [f"{leftover}*"],
+        "stop_grace_s": 1.0,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.runner_tests.tuner_script"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(wishes) + "\n")
+        process.stdin.flush()
+        facts = json.loads(process.stdout.readline())
+        try:
+            yield Tuner(
+                process=process,
+                server_pid=facts["pid"],
+                server_log=Path(facts["log"]),
+                pid_file=pid_file,
+                leftover=leftover,
+            )
+        finally:
+            process.kill()
+
+
+class TestEndOfTheTuner:
+    def test_kill_9(self, tmp_path: Path) -> None:
+        """A tuner killed by -9 leaves no server, no grandchild and no leftover."""
+        with tuner(tmp_path) as held:
+            assert held.leftover.exists()
+            held.process.kill()
+            held.process.wait(DEADLINE_S)
+            wait_until_gone(held.everything())
+            wait_until(lambda: not held.leftover.exists())
+
+    def test_kill_9_with_the_lifeline_inherited(
+        self, runner: ProcessRunner, tmp_path: Path
+    ) -> None:
+        """A forked child that outlives the tuner, and holds its descriptors, changes nothing."""
+        reader, writer = os.pipe()
+        if (tuner_pid := os.fork()) == 0:
+            context = runner.start(launch_spec())
+            server = context.__enter__()
+            child = os.fork()
+            if child:
+                os.write(writer, f"{server.pid} {child}".encode())
+            signal.pause()
+            os._exit(1)
+        server_pid, child_pid = (int(word) for word in os.read(reader, 100).split())
+        os.kill(tuner_pid, signal.SIGKILL)
+        os.waitpid(tuner_pid, 0)
+        try:
+            wait_until_gone([server_pid])
+            assert not is_gone(child_pid)
+        finally:
+            os.kill(child_pid, signal.SIGKILL)
+            os.close(reader)
+            os.close(writer)
+
+    def test_interrupt(self, tmp_path: Path) -> None:
+        """Ctrl-C ends the block in order: the server is asked, everything goes."""
+        with tuner(tmp_path) as held:
+            held.process.send_signal(signal.SIGINT)
+            assert held.says() == "interrupted\n"
+            assert held.process.wait(DEADLINE_S) == -signal.SIGINT
+            assert all(is_gone(pid) for pid in held.everything())
+            assert not held.leftover.exists()
+
+    def test_interrupt_twice(self, tmp_path: Path) -> None:
+        """A second Ctrl-C during the stop waits for its end."""
+        with tuner(tmp_path, ignore_sigterm=True) as held:
+            held.process.send_signal(signal.SIGINT)
+            wait_until(lambda: "SIGTERM? no" in held.server_log.read_text())
+            held.process.send_signal(signal.SIGINT)
+            assert held.says() == "interrupted\n"
+            assert held.process.wait(DEADLINE_S) == -signal.SIGINT
+            assert all(is_gone(pid) for pid in held.everything())
+            assert not held.leftover.exists()
+
+    def test_killed_while_it_stops(self, tmp_path: Path) -> None:
+        """A tuner killed by -9 during the stop cuts the server's grace short."""
+        with tuner(tmp_path, ignore_sigterm=True) as held:
+            held.process.send_signal(signal.SIGINT)
+            wait_until(lambda: "SIGTERM? no" in held.server_log.read_text())
+            held.process.kill()
+            wait_until_gone(held.everything())
+            wait_until(lambda: not held.leftover.exists())
+
+
+class TestEndOfTheGuardian:
+    def test_kill_9(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        """The server dies with its guardian; leaving the block removes all the rest."""
+        pid_file, leftover = tmp_path / "pids", tmp_path / "leftover"
+        spec = launch_spec(
+            fork=["same session", "own session"],
+            pid_file=str(pid_file),
+            leave=[str(leftover)],
+            leftovers=(str(leftover),),
+        )
+        with runner.start(spec) as server:
+            guardian_of(server.pid).kill()
+            wait_until(lambda: not server.is_alive())
+            wait_until_gone([server.pid])
+            assert server.exit_code() == -signal.SIGKILL
+        assert all(is_gone(pid) for pid in read_pids(pid_file))
+        assert not leftover.exists()
+
+    def test_stuck(self, runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A stop that takes too long is an error; the end of the tuner's interest still kills."""
+        monkeypatch.setattr("runners.process_server._KILL_ALLOWANCE_S", 0.1)
+        context = runner.start(launch_spec(stop_grace_s=0.1))
+        server = context.__enter__()
+        guardian = guardian_of(server.pid)
+        guardian.suspend()
+        with pytest.raises(StopFailed, match=rf"process {server.pid} or a descendant"):
+            context.__exit__(None, None, None)
+        guardian.resume()
+        wait_until_gone([server.pid])
+        assert server._guardian is not None
+        assert server._guardian.wait(DEADLINE_S) == 0
+
+    def test_killed_before_it_starts_the_server(
+        self, runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A guardian that cannot run is an error of the launch."""
+        monkeypatch.setattr("runners.process_server.sys.executable", "/bin/true")
+        with (
+            pytest.raises(LaunchRefused, match="the guardian process ended at once"),
+            runner.start(launch_spec()),
+        ):
+            pytest.fail("entered")
+        monkeypatch.setattr("runners.process_server.sys.executable", "/no/python")
+        with pytest.raises(LaunchRefused, match="no guardian"), runner.start(launch_spec()):
+            pytest.fail("entered")
+
+    def test_sigterm(self, runner: ProcessRunner) -> None:
+        """A guardian that somebody asks to end stops its server in order."""
+        with runner.start(launch_spec()) as server:
+            guardian_of(server.pid).terminate()
+            wait_until(lambda: not server.is_alive())
+            assert server.exit_code() == -signal.SIGTERM
+
+    def test_interrupt(self, runner: ProcessRunner) -> None:
+        """Neither SIGINT nor SIGHUP moves a guardian."""
+        with runner.start(launch_spec()) as server:
+            guardian = guardian_of(server.pid)
+            guardian.send_signal(signal.SIGINT)
+            guardian.send_signal(signal.SIGHUP)
+            assert answer_of(server) == "ready"
+            assert guardian.is_running()
+            assert os.getsid(guardian.pid) == guardian.pid
+            assert os.getsid(server.pid) == server.pid

@@ -1,0 +1,96 @@
+"""Every error a person can see, apart from those of the runners.
+
+TunerError                    exit status 1: something failed
+├── InputError                exit status 2: an option or a file that cannot be used
+│   ├── SpaceError            a search space file
+│   ├── ModelError            a model repository or a model's configuration
+│   └── StudyChangedError     a study is continued with something else than it began with
+├── ServerMissingError        the server's program is not installed
+├── StorageError              the database cannot be read or written
+├── LoadError                 the load engine itself failed
+├── ServerError               a server did not do what was asked of it
+├── NothingFeasibleError      exit status 3: no configuration meets the latency budget
+└── TrialFailure              one configuration failed, for a Reason; never ends a study
+"""
+
+from enum import StrEnum
+
+
+class TunerError(Exception):
+    """What was expected and what came (`message`), and what to do next (`hint`)."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(TunerError):
+    """An option or a file that cannot be used as it is."""
+
+    exit_status = 2
+
+
+class SpaceError(InputError):
+    """A search space file says something that cannot be searched."""
+
+
+class ModelError(InputError):
+    """A model repository, or the configuration of a model in it, cannot be used."""
+
+
+class StudyChangedError(InputError):
+    """A study is to be continued with another space, model or latency budget."""
+
+
+class ServerMissingError(TunerError):
+    """The program of the server is not installed."""
+
+
+class StorageError(TunerError):
+    """The database cannot be read or written."""
+
+
+class LoadError(TunerError):
+    """The load engine stopped working, or cannot send what was asked of it."""
+
+
+class ServerError(TunerError):
+    """A server that runs refused, or did not answer, a request of its control interface."""
+
+
+class NothingFeasibleError(TunerError):
+    """The search ended, and no configuration meets the latency budget."""
+
+    exit_status = 3
+
+
+class Reason(StrEnum):
+    """Why a trial failed: a closed list, each with its own meaning."""
+
+    INVALID_CONFIGURATION = "invalid_configuration"  # the server refused the configuration
+    START_FAILED = "start_failed"  # the server ended before it listened
+    START_TIMEOUT = "start_timeout"  # the server did not listen in time
+    NOT_READY = "not_ready"  # the model did not answer a first inference
+    REFUTED = "refuted"  # a parameter did not take effect
+    CRASHED = "crashed"  # the server ended under load
+    OUT_OF_MEMORY = "out_of_memory"  # the server was killed for its memory
+    UNRESPONSIVE = "unresponsive"  # the server runs but stopped answering
+    WRONG_OUTPUT = "wrong_output"  # the outputs differ from the baseline's
+    LOAD_FAILED = "load_failed"  # too many requests failed
+    CLIENT_OVERLOADED = "client_overloaded"  # the load engine could not keep up
+    INTERRUPTED = "interrupted"  # the tuner was stopped
+
+
+class TrialFailure(TunerError):  # noqa: N818 - a failed trial is a result, not an error
+    """One configuration failed; the study goes on with the next.
+
+    `log_tail` is what a server that is gone already said last.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, log_tail: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.log_tail = log_tail

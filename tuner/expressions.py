@@ -1,0 +1,159 @@
+"""The small expression language of search space files: bounds, conditions and rules.
+
+Numbers, strings, `true`, `false`, names, `+ - * / // %`, comparisons, `and or not`, parentheses,
+and the functions `min`, `max`, `round`. Python's own parser reads it; nothing is ever executed as
+Python: the tree is walked, and whatever is not in this list is refused.
+"""
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tuner.errors import SpaceError
+
+Value = bool | int | float | str
+
+_BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "round": round}
+_CONSTANTS: dict[str, Value] = {"true": True, "false": False}
+_LONGEST = 500
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A parsed expression; `names` are what it refers to."""
+
+    text: str
+    names: frozenset[str]
+
+    @classmethod
+    def parse(cls, text: str) -> "Expression":
+        """Read `text`.
+
+        Raises:
+            SpaceError: It is not in the language.
+        """
+        tree = _tree(text)
+        _check(tree, text)
+        functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        names = {
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and id(node) not in functions
+        }
+        return cls(text, frozenset(names - set(_CONSTANTS)))
+
+    def evaluate(self, values: Mapping[str, Value]) -> Value:
+        """The value under `values`.
+
+        Raises:
+            SpaceError: A name has no value, or the values do not fit the operators.
+        """
+        if missing := self.names - set(values):
+            raise SpaceError(
+                f"`{self.text}` refers to `{min(missing)}`, which is not known here",
+                hint="known: " + ", ".join(f"`{name}`" for name in sorted(values)),
+            )
+        try:
+            return _evaluate(_tree(self.text), {**_CONSTANTS, **values})
+        except (TypeError, ZeroDivisionError, OverflowError) as error:
+            raise SpaceError(f"`{self.text}` cannot be worked out: {error}") from None
+
+
+def _tree(text: str) -> ast.expr:
+    if len(text) > _LONGEST:
+        raise SpaceError(f"an expression has at most {_LONGEST} characters, but got {len(text)}")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise SpaceError(
+            f"`{text}` is not an expression", hint="for example: `instance_count <= 2 * cores`"
+        ) from None
+
+
+def _check(node: ast.expr, text: str) -> None:
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str()) | ast.Name():
+            children: list[ast.expr] = []
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            children = [left, right]
+        case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
+            children = [operand]
+        case ast.BoolOp(values=values):
+            children = values
+        case ast.Compare(left=left, ops=ops, comparators=rest) if all(
+            type(op) in _COMPARE for op in ops
+        ):
+            children = [left, *rest]
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if (
+            name in _FUNCTIONS and arguments
+        ):
+            children = arguments
+        case _:
+            raise SpaceError(
+                f"`{text}` uses `{ast.unparse(node)}`, which expressions do not have",
+                hint="they have numbers, names, + - * / // %, comparisons, and/or/not, "
+                "min, max and round",
+            )
+    for child in children:
+        _check(child, text)
+
+
+def _evaluate(node: ast.expr, values: Mapping[str, Value]) -> Value:
+    result: Value
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() as constant):
+            result = constant
+        case ast.Name(id=name):
+            result = values[name]
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            result = not _evaluate(operand, values)
+        case ast.BoolOp(op=op, values=operands):
+            results = (bool(_evaluate(operand, values)) for operand in operands)
+            result = all(results) if isinstance(op, ast.And) else any(results)
+        case ast.Compare():
+            result = _compare(node, values)
+        case _:
+            result = _calculate(node, values)
+    return result
+
+
+def _calculate(node: ast.expr, values: Mapping[str, Value]) -> float:
+    match node:
+        case ast.BinOp(left=left, op=op, right=right):
+            return _BINARY[type(op)](_number(left, values), _number(right, values))
+        case ast.UnaryOp(operand=operand):
+            return -_number(operand, values)
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return _FUNCTIONS[name](*(_number(each, values) for each in arguments))
+        case _:
+            raise TypeError(f"`{ast.unparse(node)}` is not in the language")
+
+
+def _compare(node: ast.Compare, values: Mapping[str, Value]) -> bool:
+    operands = [_evaluate(each, values) for each in (node.left, *node.comparators)]
+    pairs = zip(operands, node.ops, operands[1:], strict=False)
+    return all(_COMPARE[type(op)](left, right) for left, op, right in pairs)  # type: ignore[arg-type]  # TypeError is caught by the caller
+
+
+def _number(node: ast.expr, values: Mapping[str, Value]) -> float:
+    value = _evaluate(node, values)
+    if isinstance(value, str):
+        raise TypeError(f"{value!r} is not a number")
+    return value

@@ -1,0 +1,160 @@
+"""What was observed, as it is stored and reported: studies, trials and load points."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from tuner.capacity import LatencyBudget, LoadPoint
+from tuner.errors import Reason
+from tuner.load import ClosedLoop, Histogram
+from tuner.space import Configuration
+from tuner.targets.base import ServerStatistics, Verdict
+
+LATENCY_PERCENTILES = (50, 90, 95, 99)
+
+
+class Purpose(StrEnum):
+    """What a trial was run for."""
+
+    BASELINE = "baseline"
+    SEARCH = "search"
+    FINAL = "final"
+
+
+class TrialState(StrEnum):
+    """How a trial ended.
+
+    feasible     some load meets the latency budget; `throughput` is the capacity
+    infeasible   no load meets it
+    pruned       proved that it cannot beat the best one; `throughput` is the bound of that proof
+    failed       there is no measurement, for a Reason
+    """
+
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointRecord:
+    """One load point; `load` is the concurrency of a closed loop, the rate of an open one."""
+
+    phase: str
+    kind: str
+    load: float
+    duration_s: float
+    throughput: float
+    requests: int
+    mean_s: float
+    percentiles_s: Mapping[int, float]
+    errors: Mapping[str, int]
+    unanswered: int
+    send_lag_p99_s: float
+    engine_cpu_s: float
+    priority: str
+    stopped_early: str
+    histogram: Histogram
+
+    @classmethod
+    def of(cls, point: LoadPoint) -> "PointRecord":
+        m = point.measurement
+        closed = isinstance(m.profile, ClosedLoop)
+        return cls(
+            phase=point.phase.value,
+            kind="closed" if closed else "open",
+            load=m.profile.concurrency if isinstance(m.profile, ClosedLoop) else m.profile.rate,
+            duration_s=m.duration_s,
+            throughput=m.throughput,
+            requests=m.requests,
+            mean_s=m.mean_s,
+            percentiles_s={q: m.percentile(q) for q in LATENCY_PERCENTILES},
+            errors=dict(m.errors),
+            unanswered=m.unanswered,
+            send_lag_p99_s=m.send_lag_p99_s,
+            engine_cpu_s=m.engine_cpu_s,
+            priority=m.priority,
+            stopped_early=m.stopped_early,
+            histogram=m.histogram,
+        )
+
+    def percentile(self, q: float) -> float:
+        """In seconds; exact for the percentiles that are stored, else to a bin's width."""
+        exact = self.percentiles_s.get(int(q)) if q == int(q) else None
+        return self.histogram.percentile(q) if exact is None else exact
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial. `timings_s` says where its time went, by step; `total` is all of it."""
+
+    number: int
+    purpose: Purpose
+    proposal: int | None
+    configuration: Configuration
+    state: TrialState
+    reason: Reason | None = None
+    message: str = ""
+    throughput: float = 0.0
+    log_error: float = math.inf
+    unloaded_s: float = math.nan
+    saturation: float = 0.0
+    applied: str = ""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    statistics: ServerStatistics = field(default_factory=ServerStatistics)
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    points: tuple[PointRecord, ...] = ()
+    log_tail: str = ""
+    seed: int = 0
+    started_at: datetime
+    finished_at: datetime
+
+    def best_point(self, budget: LatencyBudget) -> PointRecord | None:
+        """The highest open-loop load that met the budget."""
+        within = [
+            p
+            for p in self.points
+            if p.kind == "open" and p.percentile(budget.percentile) <= budget.limit_s
+        ]
+        return max(within, key=lambda p: p.load, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """One study: what was searched, on what, for which latency budget."""
+
+    name: str
+    created_at: datetime
+    server: str
+    model: str
+    model_fingerprint: str
+    space_fingerprint: str
+    budget: LatencyBudget
+    parameters: Mapping[str, str]
+    request: Mapping[str, Any]
+    hardware: Mapping[str, Any]
+    environment: Mapping[str, str]
+    exports: Mapping[str, str] = field(default_factory=dict)
+    trials: tuple[TrialRecord, ...] = ()
+
+    @property
+    def baseline(self) -> TrialRecord | None:
+        return next((t for t in self.trials if t.purpose is Purpose.BASELINE), None)
+
+    @property
+    def searched(self) -> tuple[TrialRecord, ...]:
+        """All trials of the search, the baseline among them, without the finals."""
+        return tuple(t for t in self.trials if t.purpose is not Purpose.FINAL)
+
+    @property
+    def finals(self) -> tuple[TrialRecord, ...]:
+        return tuple(t for t in self.trials if t.purpose is Purpose.FINAL)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The feasible trial of the search with the highest capacity."""
+        feasible = [t for t in self.searched if t.state is TrialState.FEASIBLE]
+        return max(feasible, key=lambda t: t.throughput, default=None)

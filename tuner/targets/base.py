@@ -1,0 +1,114 @@
+"""What a target is: the server under test, as the rest of the tuner sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, Self
+
+from runners import LaunchSpec, RunningServer
+from tuner.load import Endpoint, RequestSet, Tensor
+from tuner.space import Configuration, SearchSpace
+
+
+class Grade(StrEnum):
+    """What is known of one parameter after the server was asked."""
+
+    CONFIRMED = "confirmed"  # the server itself says so
+    ACCEPTED = "accepted"  # it was set, and nothing could prove its effect
+    REFUTED = "refuted"  # the server says otherwise
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The grade of one parameter and, where it was refuted, what was found instead."""
+
+    grade: Grade
+    found: str = ""
+
+
+@dataclass(frozen=True)
+class ServerStatistics:
+    """A server's own counters since it started; durations are seconds summed over requests."""
+
+    inferences: int = 0
+    executions: int = 0
+    failures: int = 0
+    queue_s: float = 0.0
+    compute_input_s: float = 0.0
+    compute_infer_s: float = 0.0
+    compute_output_s: float = 0.0
+    requests: int = 0
+    batches: Mapping[int, int] = field(default_factory=dict)
+
+    def __sub__(self, earlier: Self) -> "ServerStatistics":
+        """What happened between two readings."""
+        batches = {
+            size: count - earlier.batches.get(size, 0) for size, count in self.batches.items()
+        }
+        return ServerStatistics(
+            inferences=self.inferences - earlier.inferences,
+            executions=self.executions - earlier.executions,
+            failures=self.failures - earlier.failures,
+            queue_s=self.queue_s - earlier.queue_s,
+            compute_input_s=self.compute_input_s - earlier.compute_input_s,
+            compute_infer_s=self.compute_infer_s - earlier.compute_infer_s,
+            compute_output_s=self.compute_output_s - earlier.compute_output_s,
+            requests=self.requests - earlier.requests,
+            batches={size: count for size, count in batches.items() if count},
+        )
+
+    @property
+    def mean_batch(self) -> float:
+        """Inferences per execution: above 1, the server did batch."""
+        return self.inferences / self.executions if self.executions else 0.0
+
+    def per_request_s(self, total_s: float) -> float:
+        return total_s / self.requests if self.requests else 0.0
+
+
+class Target(Protocol):
+    """The server under test with its model.
+
+    `launch_spec` is pure. The other methods talk to a server that a runner started from it: first
+    `apply`, which makes a configuration effective (after a start, or in place), then the others
+    in any order. All raise TrialFailure when the server does not do its part.
+    """
+
+    server: str
+    model: str
+
+    def adapt(self, space: SearchSpace) -> SearchSpace:
+        """The space for this very model: its own settings are the defaults."""
+
+    def launch_spec(self, configuration: Configuration) -> LaunchSpec:
+        """What to start so that `apply` can make `configuration` effective."""
+
+    def can_reload(self, before: Configuration, after: Configuration) -> bool:
+        """Whether a server with `before` can take `after` without a restart."""
+
+    def apply(self, server: RunningServer, configuration: Configuration) -> None:
+        """Load the model under `configuration`; return once it answers an inference."""
+
+    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+        """Read the effective configuration back: a verdict for each parameter."""
+
+    def infer(self, server: RunningServer) -> tuple[Tensor, ...]:
+        """The outputs for the fixed input that all configurations are compared on."""
+
+    def statistics(self, server: RunningServer) -> ServerStatistics:
+        """The server's counters now."""
+
+    def requests(self, server: RunningServer) -> RequestSet:
+        """The wire-ready requests of this study for this server."""
+
+    def endpoint(self, server: RunningServer) -> Endpoint:
+        """Where the requests go."""
+
+    def concurrency(self, configuration: Configuration) -> int:
+        """The requests in flight that should saturate the server."""
+
+    def largest_batch(self, configuration: Configuration) -> int:
+        """The largest batch that the server makes by itself; 1 if it makes none."""
+
+    def export(self, configuration: Configuration) -> str:
+        """The file that deploys `configuration`, as text."""

@@ -1,0 +1,244 @@
+"""Triton Inference Server: one model of a repository, loaded and reloaded over its own API.
+
+The server starts without any model (`--model-control-mode=explicit`); each configuration is then
+loaded as an override of the model's config.pbtxt (Triton's model repository extension). So a start
+and a reload do the very same thing, and the staged copy of the model is never rewritten.
+"""
+
+import math
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+from google.protobuf.message import Message
+
+from runners import LaunchSpec, RunningServer
+from tuner.errors import Reason, ServerError, TrialFailure
+from tuner.expressions import Value
+from tuner.load import Endpoint, RequestSet, Tensor, TensorSpec, generate_inputs
+from tuner.load.protocols import v2_http
+from tuner.space import (
+    ConfigPath,
+    Configuration,
+    EnvironmentVariables,
+    Parameter,
+    SearchSpace,
+    ServerFlag,
+)
+from tuner.targets import model_config
+from tuner.targets.base import Grade, ServerStatistics, Verdict
+from tuner.targets.triton_install import TritonInstallation
+from tuner.targets.triton_model import TritonModel
+from tuner.targets.v2_client import V2Client
+
+# Distinct requests sent in turn, so that no cache and no branch predictor learns them by heart.
+_DISTINCT_REQUESTS = 64
+_DISTINCT_BYTES = 32 << 20
+# The seed of the input whose outputs all configurations must agree on.
+_GOLDEN_SEED = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestForm:
+    """What each request carries: `batch` inferences; `shapes` for dimensions left open."""
+
+    batch: int = 1
+    zero: bool = False
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def inputs(
+        self, specs: Iterable[TensorSpec], *, batched: bool, seed: int
+    ) -> tuple[Tensor, ...]:
+        """Tensors for a model whose input shapes begin with the batch dimension if `batched`."""
+        sized = [
+            TensorSpec(s.name, s.datatype, (self.batch, *s.shape[1:]) if batched else s.shape)
+            for s in specs
+        ]
+        return generate_inputs(sized, seed=seed, zero=self.zero, shapes=self.shapes)
+
+
+class TritonTarget:
+    """Implements Target; `workspace` receives the staged copy of the model."""
+
+    server = "triton"
+
+    def __init__(
+        self,
+        model: TritonModel,
+        space: SearchSpace,
+        *,
+        installation: TritonInstallation,
+        workspace: Path,
+        form: RequestForm,
+        start_timeout_s: float = 120.0,
+    ) -> None:
+        self.model = model.name
+        self._model = model
+        self._space = space
+        self._installation = installation
+        self._repository = workspace / "repository"
+        self._shm_prefix = f"tuner-{workspace.name}-"
+        self._form = form
+        self._start_timeout_s = start_timeout_s
+
+    def stage(self) -> None:
+        """Copy the model to where the server may write; once, before the first start."""
+        shutil.copytree(self._model.folder, self._repository / self.model, dirs_exist_ok=True)
+
+    def launch_spec(self, configuration: Configuration) -> LaunchSpec:
+        environment, flags = dict(self._installation.environment), []
+        for name, value in configuration.items():
+            match self._space[name].sets:
+                case EnvironmentVariables(names):
+                    environment |= dict.fromkeys(names, _text(value))
+                case ServerFlag(flag):
+                    flags.append(f"{flag}={_text(value)}")
+                case ConfigPath():
+                    pass
+        return LaunchSpec(
+            command=(
+                str(self._installation.executable),
+                f"--model-repository={self._repository}",
+                "--model-control-mode=explicit",
+                *self._installation.flags,
+                "--http-address=127.0.0.1",
+                "--http-port={port:http}",
+                "--allow-grpc=false",
+                "--allow-metrics=false",
+                "--disable-auto-complete-config=false",
+                # Several Tritons on one machine must not share these (python_backend README).
+                f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
+                *flags,
+            ),
+            environment=environment,
+            ports=("http",),
+            start_timeout_s=self._start_timeout_s,
+            # Triton takes 2 s to end by itself, and gains nothing by more.
+            stop_grace_s=3.0,
+            leftovers=(f"/dev/shm/{self._shm_prefix}*",),  # noqa: S108 - named by the server
+        )
+
+    def can_reload(self, before: Configuration, after: Configuration) -> bool:
+        changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
+        return all(self._space[name].reload for name in changed)
+
+    def apply(self, server: RunningServer, configuration: Configuration) -> None:
+        config = model_config.as_json(self._model.configured(self._space, configuration))
+        with V2Client(server.url("http")) as client:
+            try:
+                client.load(self.model, config, timeout_s=self._start_timeout_s)
+            except ServerError as error:
+                reason = Reason.INVALID_CONFIGURATION if server.is_alive() else Reason.CRASHED
+                raise TrialFailure(reason, str(error)) from None
+        try:
+            outputs = self.infer(server)
+        except ServerError as error:
+            raise TrialFailure(Reason.NOT_READY, f"the first inference failed: {error}") from None
+        _check_numbers(outputs)
+
+    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+        with V2Client(server.url("http")) as client:
+            effective = model_config.from_server(client.config(self.model))
+        return {
+            name: self._verdict(self._space[name], value, effective, server.pid)
+            for name, value in configuration.items()
+        }
+
+    def infer(self, server: RunningServer) -> tuple[Tensor, ...]:
+        with V2Client(server.url("http")) as client:
+            return client.infer(self.model, self._inputs(client, _GOLDEN_SEED))
+
+    def statistics(self, server: RunningServer) -> ServerStatistics:
+        with V2Client(server.url("http")) as client:
+            return client.statistics(self.model)
+
+    def endpoint(self, server: RunningServer) -> Endpoint:
+        return Endpoint(server.host, server.ports["http"])
+
+    def requests(self, server: RunningServer) -> RequestSet:
+        endpoint = self.endpoint(server)
+        with V2Client(server.url("http")) as client:
+            first = v2_http.prepare(endpoint, self.model, self._inputs(client, 0))
+            count = max(1, min(_DISTINCT_REQUESTS, _DISTINCT_BYTES // len(first)))
+            rest = (
+                v2_http.prepare(endpoint, self.model, self._inputs(client, seed))
+                for seed in range(1, count)
+            )
+            return RequestSet((first, *rest), inferences=self._form.batch)
+
+    def concurrency(self, configuration: Configuration) -> int:
+        # "2 x batch x instances": Triton performance_tuning.md; and its optimization.md.
+        instances = self._effective(configuration, "instance_group[0].count") or 1
+        requests = self.largest_batch(configuration) / self._form.batch
+        return max(2, math.ceil(2 * instances * requests))
+
+    def largest_batch(self, configuration: Configuration) -> int:
+        if not self._effective(configuration, "dynamic_batching"):
+            return 1
+        return self._effective(configuration, "max_batch_size")
+
+    def export(self, configuration: Configuration) -> str:
+        message = self._model.configured(self._space, configuration)
+        lines = [
+            f"# {name}={_text(value)}: set in the server's environment or flags"
+            for name, value in configuration.items()
+            if not isinstance(self._space[name].sets, ConfigPath)
+        ]
+        return "\n".join([*lines, model_config.as_text(message)])
+
+    def _effective(self, configuration: Configuration, path: str) -> int:
+        message = self._model.configured(self._space, configuration)
+        return int(model_config.get(message, path) or 0)
+
+    def _inputs(self, client: V2Client, seed: int) -> tuple[Tensor, ...]:
+        batched = bool(model_config.get(self._model.config, "max_batch_size"))
+        inputs = client.metadata(self.model).inputs
+        return self._form.inputs(inputs, batched=batched, seed=seed)
+
+    def _verdict(
+        self, parameter: Parameter, value: Value, effective: Message, pid: int
+    ) -> Verdict:
+        match parameter.sets:
+            case ConfigPath(path, omit) if value == omit or value is False:
+                found = model_config.get(effective, path)
+                # Triton fills some of what is left out with a default of its own.
+                return Verdict(Grade.ACCEPTED if value == omit or not found else Grade.REFUTED)
+            case ConfigPath(path):
+                found = model_config.get(effective, path)
+                if found == value:
+                    return Verdict(Grade.CONFIRMED)
+                return Verdict(Grade.REFUTED, f"the server has {path} = {found}")
+            case EnvironmentVariables(names):
+                return _environment_verdict(pid, dict.fromkeys(names, _text(value)))
+            case ServerFlag():
+                return Verdict(Grade.ACCEPTED)
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
+    """Whether the server and its worker processes were started with these variables."""
+    try:
+        server = psutil.Process(pid)
+        for process in (server, *server.children(recursive=True)):
+            environment = process.environ()
+            for name, value in expected.items():
+                if environment.get(name) != value:
+                    found = f"process {process.name()} has {name}={environment.get(name)}"
+                    return Verdict(Grade.REFUTED, found)
+    except psutil.Error:
+        return Verdict(Grade.ACCEPTED)
+    return Verdict(Grade.ACCEPTED)
+
+
+def _check_numbers(outputs: tuple[Tensor, ...]) -> None:
+    for output in outputs:
+        if output.datatype in ("FP32", "FP64"):
+            kind = np.float32 if output.datatype == "FP32" else np.float64
+            if np.isnan(np.frombuffer(output.data, dtype=kind)).any():
+                raise TrialFailure(Reason.WRONG_OUTPUT, f"output `{output.name}` contains NaN")

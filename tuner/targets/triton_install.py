@@ -1,0 +1,90 @@
+"""Where Triton's program is on this machine, and what it needs around it to start.
+
+The wheel `nvidia-pytriton` holds the real server with the Python backend, but not in the layout
+that the server expects: the backend's stub is kept per Python version, and libraries lie beside.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuner.errors import ServerMissingError
+
+
+@dataclass(frozen=True)
+class TritonInstallation:
+    """A program to start, flags it always needs, and environment it always needs."""
+
+    executable: Path
+    flags: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def find(workspace: Path) -> TritonInstallation:
+    """The `tritonserver` on PATH, or else the one of the wheel, laid out in `workspace`.
+
+    Raises:
+        ServerMissingError: There is neither, or the wheel's cannot run under this Python.
+    """
+    if on_path := shutil.which("tritonserver"):
+        return TritonInstallation(Path(on_path))
+    package = importlib.util.find_spec("pytriton")
+    if package is None or not package.submodule_search_locations:
+        raise ServerMissingError(
+            "Triton is not installed: neither `tritonserver` on PATH nor the wheel was found",
+            hint="pip install 'serving-tuner[triton]'",
+        )
+    return _from_wheel(Path(package.submodule_search_locations[0]), workspace)
+
+
+def _from_wheel(package: Path, workspace: Path) -> TritonInstallation:
+    site_packages, server = package.parent, package / "tritonserver"
+    backends = workspace / "backends"
+    python_backend = backends / "python"
+    python_backend.mkdir(parents=True, exist_ok=True)
+    stub = server / "python_backend_stubs" / _python_version() / "triton_python_backend_stub"
+    if not stub.exists():
+        raise ServerMissingError(
+            f"the Triton of the wheel has no Python backend for Python {_python_version()}",
+            hint="use one of Python " + _names(stub.parents[1]),
+        )
+    for source in (*(server / "backends" / "python").glob("*.*"), stub):
+        link = python_backend / source.name
+        if not link.exists():
+            link.symlink_to(source)
+    libraries = [site_packages / "nvidia_pytriton.libs", _libpython().parent]
+    return TritonInstallation(
+        executable=server / "bin" / "tritonserver",
+        flags=(f"--backend-directory={backends}",),
+        environment={
+            "LD_LIBRARY_PATH": os.pathsep.join(str(each) for each in libraries),
+            # The model's own imports (numpy, ...) come from the environment of the tuner.
+            "PYTHONPATH": str(site_packages),
+        },
+    )
+
+
+def _python_version() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted((each.name for each in folder.iterdir()), key=len))
+
+
+def _libpython() -> Path:
+    """The shared library of this Python: the backend's stub is linked to it."""
+    name = f"libpython{_python_version()}.so.1.0"
+    folders = [sysconfig.get_config_var("LIBDIR"), "/usr/lib/x86_64-linux-gnu", "/usr/lib64"]
+    for folder in folders:
+        if folder and (library := Path(folder) / name).exists():
+            return library
+    raise ServerMissingError(
+        f"Triton's Python backend needs {name}, which this Python does not have",
+        hint=f"on Debian and Ubuntu: apt install libpython{_python_version()}",
+    )

@@ -1,0 +1,97 @@
+"""A model in a Triton model repository, as its user left it: read, adapted to, never written."""
+
+import hashlib
+from pathlib import Path
+
+from google.protobuf.message import Message
+
+from tuner.errors import ModelError
+from tuner.expressions import Value
+from tuner.space import ConfigPath, Configuration, Parameter, SearchSpace
+from tuner.targets import model_config
+
+
+def check_repository(repository: Path, model: str | None) -> str:
+    """The name of the model to tune: `model`, or the only one in `repository`.
+
+    Raises:
+        ModelError: There is no such repository or model, or there are several to choose from.
+    """
+    if not repository.is_dir():
+        raise ModelError(
+            f"{repository}: a model repository was expected, but there is no such folder",
+            hint="a model repository is a folder with one folder for each model",
+        )
+    models = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
+    if not models:
+        raise ModelError(
+            f"{repository}: no model with a config.pbtxt was found",
+            hint="expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/",
+        )
+    if model is None and len(models) > 1:
+        raise ModelError(
+            f"{repository}: holds several models: {', '.join(models)}",
+            hint="choose one with `--model NAME`",
+        )
+    if model is not None and model not in models:
+        raise ModelError(
+            f"{repository}: has no model `{model}` with a config.pbtxt",
+            hint="models here: " + ", ".join(models),
+        )
+    return model or models[0]
+
+
+class TritonModel:
+    """A model in a repository, as the user left it; nothing here writes to it."""
+
+    def __init__(self, repository: Path, model: str) -> None:
+        self.name = model
+        self.folder = repository / model
+        self.config = model_config.read(self.folder / "config.pbtxt")
+        if not any(path.is_dir() and path.name.isdigit() for path in self.folder.iterdir()):
+            raise ModelError(
+                f"{self.folder}: the model has no version folder",
+                hint=f"put the model's files into {self.folder / '1'}",
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when a file of the model changes."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(self.folder)).encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:10]
+
+    def adapt(self, space: SearchSpace) -> SearchSpace:
+        """`space` with the model's own settings as defaults, and without what it cannot do."""
+        batching = {"max_batch_size", "dynamic_batching"}
+        if not model_config.get(self.config, "max_batch_size"):
+            cannot = {
+                p.name
+                for p in space.parameters
+                if isinstance(p.sets, ConfigPath) and p.sets.path.partition(".")[0] in batching
+            }
+            space = space.without(cannot)
+        for parameter in space.parameters:
+            value = self._own(parameter)
+            if value:  # zero and false are how the message spells "not set"
+                space = space.with_default(parameter.name, value)
+        return space
+
+    def _own(self, parameter: Parameter) -> Value | None:
+        if not isinstance(parameter.sets, ConfigPath):
+            return None
+        return model_config.get(self.config, parameter.sets.path)
+
+    def configured(self, space: SearchSpace, configuration: Configuration) -> Message:
+        """The model's configuration under `configuration`."""
+        values: dict[str, Value | None] = {}
+        for name, value in configuration.items():
+            sets = space[name].sets
+            if isinstance(sets, ConfigPath):
+                values[sets.path] = None if value == sets.omit else value
+        message = model_config.changed(self.config, {"name": self.name})
+        return model_config.changed(message, dict(sorted(values.items())))
