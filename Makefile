@@ -1,0 +1,40 @@
+# Everything runs in an environment of its own, .venv; nothing is installed elsewhere.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUDGET_MS ?= 50
+
+.PHONY: optimize test check install develop clean
+
+optimize: $(VENV)/installed
+	$(BIN)/tuner optimize --budget-ms $(BUDGET_MS)
+
+test: $(VENV)/developed
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered
+	$(BIN)/python -m coverage report --fail-under=95 --include='tuner/capacity.py,tuner/estimators.py,tuner/space.py,tuner/spec.py,tuner/expressions.py,tuner/pareto.py,tuner/trial.py,tuner/load/*'
+
+check: $(VENV)/developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(VENV)/installed
+develop: $(VENV)/developed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[triton]'
+	touch $@
+
+$(VENV)/developed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[triton,parquet]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
