@@ -7,8 +7,10 @@ Python: the tree is walked, and whatever is not in this list is refused.
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tuner.errors import SpaceError
 
@@ -33,6 +35,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
 _FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "round": round}
 _CONSTANTS: dict[str, Value] = {"true": True, "false": False}
 _LONGEST = 500
+_DEEPEST = 50  # far below the depth at which walking the tree would exhaust the stack
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Expression:
     """A parsed expression; `names` are what it refers to."""
 
     text: str
-    names: frozenset[str]
+    names: frozenset[str] = field(repr=False)  # a set has another order in every process
 
     @classmethod
     def parse(cls, text: str) -> "Expression":
@@ -72,47 +75,76 @@ class Expression:
             )
         try:
             return _evaluate(_tree(self.text), {**_CONSTANTS, **values})
-        except (TypeError, ZeroDivisionError, OverflowError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise SpaceError(f"`{self.text}` cannot be worked out: {error}") from None
 
 
+def is_name(text: str) -> bool:
+    """Whether an expression can refer to something that is called `text`."""
+    try:
+        return Expression.parse(text).names == {text}
+    except SpaceError:
+        return False
+
+
+@lru_cache(maxsize=256)  # a search works the same few rules out again and again
 def _tree(text: str) -> ast.expr:
     if len(text) > _LONGEST:
         raise SpaceError(f"an expression has at most {_LONGEST} characters, but got {len(text)}")
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Python still reads `1and 2`, and warns; we refuse it
+            return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise SpaceError(
             f"`{text}` is not an expression", hint="for example: `instance_count <= 2 * cores`"
         ) from None
 
 
-def _check(node: ast.expr, text: str) -> None:
+def _check(node: ast.expr, text: str, depth: int = 1) -> None:
+    operands = _operands(node)
+    if operands is None:
+        raise SpaceError(
+            f"`{text}` uses `{ast.get_source_segment(text.strip(), node)}`, "
+            "which expressions do not have",
+            hint="they have numbers, names, + - * / // %, comparisons, and/or/not, "
+            "min and max of several numbers, and round of one",
+        )
+    if depth > _DEEPEST:
+        raise SpaceError(
+            f"an expression has at most {_DEEPEST} operators inside each other, "
+            f"but `{text[:20]}...` has more"
+        )
+    for operand in operands:
+        _check(operand, text, depth + 1)
+
+
+def _operands(node: ast.expr) -> list[ast.expr] | None:
+    """What `node` is made of; None if the language does not have it."""
+    operands: list[ast.expr] | None = None
     match node:
         case ast.Constant(value=bool() | int() | float() | str()) | ast.Name():
-            children: list[ast.expr] = []
+            operands = []
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            children = [left, right]
+            operands = [left, right]
         case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
-            children = [operand]
+            operands = [operand]
         case ast.BoolOp(values=values):
-            children = values
-        case ast.Compare(left=left, ops=ops, comparators=rest) if all(
-            type(op) in _COMPARE for op in ops
-        ):
-            children = [left, *rest]
+            operands = values
+        case ast.Compare(left=left, ops=ops, comparators=rest) if {
+            type(op) for op in ops
+        } <= _COMPARE.keys():
+            operands = [left, *rest]
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if (
-            name in _FUNCTIONS and arguments
+            name in _FUNCTIONS and _fits(name, len(arguments))
         ):
-            children = arguments
-        case _:
-            raise SpaceError(
-                f"`{text}` uses `{ast.unparse(node)}`, which expressions do not have",
-                hint="they have numbers, names, + - * / // %, comparisons, and/or/not, "
-                "min, max and round",
-            )
-    for child in children:
-        _check(child, text)
+            operands = arguments
+    return operands
+
+
+def _fits(function: str, arguments: int) -> bool:
+    # `round(1, -1000000000)` would keep Python busy for ever.
+    return arguments == 1 if function == "round" else arguments > 1
 
 
 def _evaluate(node: ast.expr, values: Mapping[str, Value]) -> Value:
@@ -149,7 +181,14 @@ def _calculate(node: ast.expr, values: Mapping[str, Value]) -> float:
 def _compare(node: ast.Compare, values: Mapping[str, Value]) -> bool:
     operands = [_evaluate(each, values) for each in (node.left, *node.comparators)]
     pairs = zip(operands, node.ops, operands[1:], strict=False)
-    return all(_COMPARE[type(op)](left, right) for left, op, right in pairs)  # type: ignore[arg-type]  # TypeError is caught by the caller
+    return all(_compared(left, op, right) for left, op, right in pairs)
+
+
+def _compared(left: Value, op: ast.cmpop, right: Value) -> bool:
+    equality = isinstance(op, ast.Eq | ast.NotEq)
+    if not equality and isinstance(left, str) != isinstance(right, str):
+        raise TypeError(f"{left!r} and {right!r} have no order")
+    return _COMPARE[type(op)](left, right)  # type: ignore[arg-type]  # two texts have an order too
 
 
 def _number(node: ast.expr, values: Mapping[str, Value]) -> float:

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
-_CGROUP = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
+_SYS = Path("/sys")
 
 
 @dataclass(frozen=True)
@@ -42,43 +43,69 @@ class Hardware:
         return {**asdict(self), "fingerprint": self.fingerprint}
 
 
-def detect() -> Hardware:
-    """The machine this process runs on."""
+def detect(*, proc: Path = _PROC, sys: Path = _SYS) -> Hardware:
+    """The machine this process runs on, as `proc` and `sys` show it."""
+    nodes = list((sys / "devices/system/node").glob("node[0-9]*"))
     return Hardware(
-        cores=_cores(),
-        memory_bytes=_memory_bytes(),
-        numa_nodes=max(1, len(list(Path("/sys/devices/system/node").glob("node[0-9]*")))),
-        processor=_processor(),
+        cores=_cores(_Limits(proc, sys)),
+        memory_bytes=_memory_bytes(_Limits(proc, sys)),
+        numa_nodes=max(1, len(nodes)),
+        processor=_processor(proc),
         kernel=platform.release(),
         hostname=platform.node(),
     )
 
 
-def _cores() -> int:
+@dataclass(frozen=True)
+class _Limits:
+    """The limits of the control groups that this process is in, of version 1 and version 2."""
+
+    proc: Path
+    sys: Path
+
+    def read(self, controller: str, name: str) -> Iterator[str]:
+        """What the file `name` says in the group of this process, and in those around it.
+
+        `controller` is that of version 1; it is empty for version 2.
+        """
+        root = self.sys / "fs/cgroup" / controller
+        for line in _text(self.proc / "self/cgroup").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controller in controllers.split(","):
+                folder = root / group.lstrip("/")
+                # In a container the group can be named as the host sees it: then only `root` is.
+                for each in (folder, *folder.parents):
+                    if each.is_relative_to(root):
+                        yield _text(each / name)
+
+
+def _cores(limits: _Limits) -> int:
     usable = len(os.sched_getaffinity(0))
-    quota, _, period = _cgroup("cpu.max").partition(" ")
-    if quota.isdigit() and period.strip().isdigit():
-        usable = min(usable, max(1, int(quota) // int(period)))
+    quotas: list[Sequence[str]] = [text.split() for text in limits.read("", "cpu.max")]
+    version_1 = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    quotas += zip(*(limits.read("cpu", name) for name in version_1), strict=True)
+    for quota in quotas:
+        if len(quota) == 2 and all(number.strip().isdigit() for number in quota):
+            usable = min(usable, max(1, int(quota[0]) // int(quota[1])))
     return usable
 
 
-def _memory_bytes() -> int:
+def _memory_bytes(limits: _Limits) -> int:
     installed = int(psutil.virtual_memory().total)
-    limit = _cgroup("memory.max")
-    return min(installed, int(limit)) if limit.isdigit() else installed
+    said = (*limits.read("", "memory.max"), *limits.read("memory", "memory.limit_in_bytes"))
+    return min([installed, *(int(limit) for limit in said if limit.isdigit())])
 
 
-def _cgroup(name: str) -> str:
-    """A limit of the control group (version 2) that this process is in; empty if there is none."""
-    try:
-        group = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
-        return (_CGROUP / group.lstrip("/") / name).read_text().strip()
-    except OSError:
-        return ""
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+def _processor(proc: Path) -> str:
+    for line in _text(proc / "cpuinfo").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _text(path: Path) -> str:
+    """What the file says; nothing if it is not there."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""

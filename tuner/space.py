@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -72,14 +71,23 @@ class IntParameter(_Parameter):
 
     @property
     def choices(self) -> tuple[Value, ...]:
-        """All values, ascending; with `log`, `low` times the powers of two, and `high`."""
+        """All values, ascending; with `log` also `high` and the default, if no doubling is."""
+        return tuple(self._numbers)
+
+    @property
+    def _numbers(self) -> Sequence[int]:
         if not self.log:
-            return tuple(range(self.low, self.high + 1, self.step))
-        doublings = int(math.log2(self.high / self.low))
-        return tuple(dict.fromkeys([*(self.low * 2**n for n in range(doublings + 1)), self.high]))
+            return range(self.low, self.high + 1, self.step)
+        doublings = (self.high // self.low).bit_length()
+        numbers = {*(self.low * 2**n for n in range(doublings)), self.high, self.default}
+        return sorted(n for n in numbers if isinstance(n, int) and self.low <= n <= self.high)
 
     def accepts(self, value: Value) -> bool:
-        return not isinstance(value, bool) and value in self.choices
+        return type(value) is int and value in self._numbers
+
+    def nearest(self, value: float) -> int:
+        """The value of the domain that is closest; the lower one of two."""
+        return min(self._numbers, key=lambda number: abs(number - value))
 
     @property
     def domain(self) -> str:
@@ -99,10 +107,12 @@ class FloatParameter(_Parameter):
     @property
     def choices(self) -> tuple[Value, ...] | None:
         """All values if there is a step, else None: they cannot be counted."""
-        if self.step is None:
-            return None
-        steps = int((self.high - self.low) / self.step + 1e-9)
-        return tuple(self.low + n * self.step for n in range(steps + 1))
+        return None if self.step is None else tuple(self._grid(self.step))
+
+    def _grid(self, step: float) -> list[float]:
+        steps = int((self.high - self.low) / step + 1e-9)
+        # Twelve digits: 0.3, not 0.30000000000000004.
+        return [float(f"{self.low + n * step:.12g}") for n in range(steps + 1)]
 
     def accepts(self, value: Value) -> bool:
         if isinstance(value, bool | str) or not self.low - 1e-9 <= value <= self.high + 1e-9:
@@ -110,10 +120,16 @@ class FloatParameter(_Parameter):
         steps = (value - self.low) / self.step if self.step else 0.0
         return math.isclose(steps, round(steps), abs_tol=1e-9)
 
+    def nearest(self, value: float) -> float:
+        """The value of the domain that is closest; the lower one of two."""
+        if self.step is None:
+            return min(max(self.low, value), self.high)
+        return min(self._grid(self.step), key=lambda number: abs(number - value))
+
     @property
     def domain(self) -> str:
-        suffix = f" step {self.step:g}" if self.step else ", logarithmic" if self.log else ""
-        return f"{self.low:g} to {self.high:g}{suffix}"
+        suffix = f" step {self.step}" if self.step else ", logarithmic" if self.log else ""
+        return f"{self.low} to {self.high}{suffix}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +189,7 @@ class SearchSpace:
     """Parameters in an order in which every condition refers to earlier ones only.
 
     `constants` are the facts of the machine (`cores`, ...) that conditions and rules may name.
-    `hints` are partial assignments that experience says are worth trying first.
+    `hints` are assignments that experience says are worth trying first.
     """
 
     server: str
@@ -207,7 +223,7 @@ class SearchSpace:
             return True
         known = {**self.constants, **values}
         # A condition on a parameter that is itself not there does not hold.
-        return parameter.when.names <= known.keys() and bool(parameter.when.evaluate(known))
+        return parameter.when.names <= known.keys() and _holds(parameter.when, known)
 
     def without(self, names: Set[str]) -> "SearchSpace":
         """The space without the parameters called `names`, and without those that need them."""
@@ -216,8 +232,11 @@ class SearchSpace:
             if parameter.when and parameter.when.names & gone:
                 gone.add(parameter.name)
         kept = tuple(p for p in self.parameters if p.name not in gone)
-        hints = tuple({n: v for n, v in hint.items() if n not in gone} for hint in self.hints)
-        return replace(self, parameters=kept, hints=hints)
+        hints = dict.fromkeys(
+            Configuration.of({n: v for n, v in hint.items() if n not in gone})
+            for hint in self.hints
+        )
+        return replace(self, parameters=kept, hints=tuple(hints))
 
     def with_default(self, name: str, value: Value) -> "SearchSpace":
         """The space with another default, which joins the domain if it is not in it."""
@@ -230,7 +249,7 @@ class SearchSpace:
         return tuple(
             rule
             for rule in self.rules
-            if rule.expression.names <= known.keys() and not rule.expression.evaluate(known)
+            if rule.expression.names <= known.keys() and not _holds(rule.expression, known)
         )
 
     def grid(self) -> Iterator[Configuration]:
@@ -258,18 +277,39 @@ class SearchSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Ten hexadecimal digits that change when a parameter, a bound or a rule changes."""
-        facts = [
-            [p.name, p.domain, p.default, p.when.text if p.when else ""] for p in self.parameters
-        ]
-        text = json.dumps([self.server, facts, [rule.expression.text for rule in self.rules]])
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+        """Ten hexadecimal digits that change when what is searched does; words do not count."""
+        facts = (
+            self.server,
+            [replace(p, reload=False, description="", source="") for p in self.parameters],
+            [rule.expression for rule in self.rules],
+            sorted(item for item in self.constants.items() if item[0] in self._names),
+        )
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
+
+    @property
+    def _names(self) -> Set[str]:
+        """What the conditions and rules refer to."""
+        conditions = (p.when for p in self.parameters if p.when)
+        return {n for e in (*conditions, *(r.expression for r in self.rules)) for n in e.names}
+
+
+def _holds(expression: Expression, values: Mapping[str, Value]) -> bool:
+    """Whether it is true; what cannot be worked out (a division by zero) does not hold."""
+    try:
+        return bool(expression.evaluate(values))
+    except SpaceError:
+        return False
 
 
 def _with_default(parameter: Parameter, value: Value) -> Parameter:
-    if parameter.accepts(value) or isinstance(parameter, FloatParameter):
+    if parameter.accepts(value):
         return replace(parameter, default=value)
-    choices = {*parameter.choices, value}
+    if isinstance(parameter, FloatParameter) and parameter.step is None:
+        number = float(value)
+        low, high = min(parameter.low, number), max(parameter.high, number)
+        log = parameter.log and low > 0
+        return replace(parameter, default=number, low=low, high=high, log=log)
+    choices = {*(parameter.choices or ()), value}
     return CategoricalParameter(
         name=parameter.name,
         default=value,
@@ -289,8 +329,8 @@ def in_order(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
         SpaceError: The conditions go round in a circle.
     """
     by_name = {p.name: p for p in parameters}
-    graph = {
-        p.name: {n for n in p.when.names if n in by_name} if p.when else set() for p in parameters
+    graph = {  # sorted: a set has another order in every process
+        p.name: sorted(p.when.names & by_name.keys()) if p.when else [] for p in parameters
     }
     try:
         order = tuple(TopologicalSorter(graph).static_order())
