@@ -22,6 +22,7 @@ _SATURATION_DOUBLINGS = 4
 _SATURATION_RISE = 1.05
 _FIRST_LOAD = 0.8  # of the saturation throughput
 _SMALLEST_POINT_S = 2.0
+_SLOW_POINT_S = 5.0
 _LARGEST_POINT_S = 30.0
 _BRACKET = 1.06  # the root search is content once the bracket is this narrow
 _FAILED_SHARE = 0.5
@@ -150,9 +151,12 @@ def find_capacity(measure: Measure, plan: CapacityPlan) -> Capacity:
 
 
 def duration_s(budget: LatencyBudget, requests_per_s: float) -> float:
-    """How long one open-loop point takes: 33 limits or 1000 requests, 2 s at least."""
-    wanted = max(33 * budget.limit_s, 1000 / requests_per_s, _SMALLEST_POINT_S)
-    return min(wanted, _LARGEST_POINT_S)
+    """How long one open-loop point takes: 33 limits or 1000 requests, whichever is longer.
+
+    A slow server gets fewer than 1000 requests: it is measured well enough to be beaten.
+    """
+    requests_s = min(1000 / requests_per_s, _SLOW_POINT_S)
+    return min(max(33 * budget.limit_s, requests_s, _SMALLEST_POINT_S), _LARGEST_POINT_S)
 
 
 def expected_s(budget: LatencyBudget, plan_points: int = 4) -> float:
@@ -323,9 +327,13 @@ class _Search:
         return math.log(max(point.interval.estimate, 1e-9) / self.plan.budget.limit_s)
 
     def _log_error(self, best: LoadPoint) -> float:
-        """The percentile's interval over the slope of log percentile on log load there."""
-        interval = best.interval
+        """The percentile's standard error over the slope of log percentile on log load there."""
+        low, estimate, high = (
+            math.log(max(each, 1e-9))
+            for each in (best.interval.low, best.interval.estimate, best.interval.high)
+        )
+        # With too few requests beyond the percentile there is no upper end; the lower one serves.
+        half_width = (high - low) / 2 if math.isfinite(high) else estimate - low
         rho = min(best.rate / self.saturation, 0.98)
         slope = 1 + rho / (1 - rho)
-        top = min(interval.high, 10 * interval.estimate)
-        return math.log(top / max(interval.low, 1e-9)) / (2 * 1.96) / slope
+        return half_width / 1.96 / slope

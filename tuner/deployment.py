@@ -1,25 +1,31 @@
 """The server under test across trials: the cheapest honest way to the next configuration."""
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from signal import SIGKILL
 from types import TracebackType
 from typing import Self
 
 from runners import (
     CommandNotFound,
+    PortTaken,
     Runner,
     RunnerError,
     RunningServer,
     StartFailed,
     StartTimeout,
 )
+from runners.errors import describe_exit
 from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
 from tuner.space import Configuration
 from tuner.targets.base import Target
 
 # Triton is known to leak over many reloads (triton-inference-server/server issues 4528, 4966).
 _RELOADS_PER_START = 20
+# How long a server that is ending may take until its end is known.
+_DYING_S, _DYING_POLL_S = 0.5, 0.01
 
 
 class Applied(StrEnum):
@@ -47,7 +53,6 @@ class Deployment:
         self._cpus = cpus
         self._stack = ExitStack()
         self._current: _Current | None = None
-        self._last_server: RunningServer | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +92,10 @@ class Deployment:
                 self._current = _Current(current.server, configuration, current.reloads + 1)
                 return Applied.RELOAD
             self._restart(configuration)
+        except TrialFailure as failure:
+            blamed = self.blame(failure)
+            self.stop()
+            raise blamed from None
         except BaseException:
             self.stop()
             raise
@@ -97,19 +106,23 @@ class Deployment:
         self._current = None
         self._stack.close()
 
-    def log_tail(self) -> str:
-        """The last words of the last server, running or not."""
-        return self._last_server.log_tail() if self._last_server else ""
-
     def blame(self, failure: TrialFailure) -> TrialFailure:
-        """`failure` as it looks once the server was asked: a dead one is the real reason."""
-        current = self._current
-        if current is None or current.server.is_alive():
+        """`failure` once the server was asked, with its last words: its death is the real reason.
+
+        Asked before the server is stopped: what it says then would bury what it said before.
+        """
+        if self._current is None:
             return failure
-        code = current.server.exit_code()
-        reason = Reason.OUT_OF_MEMORY if code == -9 else Reason.CRASHED
-        cause = "was killed, most likely for its memory" if code == -9 else f"ended with {code}"
-        return TrialFailure(reason, f"the server {cause}; before that: {failure}")
+        server = self._current.server
+        code = _exit_code(server)
+        if code is None:
+            return TrialFailure(failure.reason, str(failure), log_tail=server.log_tail())
+        cause = describe_exit(code) + (", most likely for its memory" if code == -SIGKILL else "")
+        return TrialFailure(
+            _reason_of_exit(code, Reason.CRASHED),
+            f"the server {cause}; seen as: {failure}",
+            log_tail=server.log_tail(),
+        )
 
     def _restart(self, configuration: Configuration) -> None:
         self.stop()
@@ -120,12 +133,31 @@ class Deployment:
             raise ServerMissingError(str(error), hint=error.hint) from None
         except RunnerError as error:
             raise _start_failure(error) from None
-        self._last_server = server
         self._current = _Current(server, configuration, 0)
         self._target.apply(server, configuration)
 
 
+def _exit_code(server: RunningServer) -> int | None:
+    """None if the server runs. One that is dying closes its connections before it is gone."""
+    deadline = time.monotonic() + _DYING_S
+    while server.is_alive() and time.monotonic() < deadline:
+        time.sleep(_DYING_POLL_S)
+    return server.exit_code()
+
+
+def _reason_of_exit(code: int, otherwise: Reason) -> Reason:
+    """The kernel ends what takes too much memory with SIGKILL; hardly anything else does."""
+    return Reason.OUT_OF_MEMORY if code == -SIGKILL else otherwise
+
+
 def _start_failure(error: RunnerError) -> TrialFailure:
-    reason = Reason.START_TIMEOUT if isinstance(error, StartTimeout) else Reason.START_FAILED
-    tail = error.log_tail if isinstance(error, StartFailed | StartTimeout) else ""
-    return TrialFailure(reason, str(error), log_tail=tail)
+    match error:
+        case StartTimeout():
+            return TrialFailure(Reason.START_TIMEOUT, str(error), log_tail=error.log_tail)
+        case StartFailed():
+            reason = _reason_of_exit(error.exit_code, Reason.START_FAILED)
+            return TrialFailure(reason, str(error), log_tail=error.log_tail)
+        case PortTaken():
+            return TrialFailure(Reason.START_FAILED, str(error), log_tail=error.log_tail)
+        case _:
+            return TrialFailure(Reason.START_FAILED, str(error))

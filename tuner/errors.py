@@ -9,6 +9,7 @@ TunerError                    exit status 1: something failed
 ├── StorageError              the database cannot be read or written
 ├── LoadError                 the load engine itself failed
 ├── ServerError               a server did not do what was asked of it
+│   └── ServerTimeoutError    it did not answer in time
 ├── NothingFeasibleError      exit status 3: no configuration meets the latency budget
 └── TrialFailure              one configuration failed, for a Reason; never ends a study
 """
@@ -59,6 +60,10 @@ class LoadError(TunerError):
 
 class ServerError(TunerError):
     """A server that runs refused, or did not answer, a request of its control interface."""
+
+
+class ServerTimeoutError(ServerError):
+    """A server that runs did not answer in time."""
 
 
 class NothingFeasibleError(TunerError):

@@ -18,6 +18,8 @@ BLOCKS = 20
 # Student's t for 19 degrees of freedom, two-sided 95 %.
 _T_19 = 2.093
 _MSER_BATCH = 5
+_ROUNDING = 1e-10
+_LARGEST_CORRELATION = 0.9
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,19 @@ def mser5(latencies_s: FloatArray) -> float:
 
     MSER-5 (Spratt 1998; White 1997): means of five, cut where the squared standard error of what
     remains is least. A cut beyond one half means that the series is not warm yet. Series of less
-    than ten means are called warm-up as a whole.
+    than ten means are called warm-up as a whole. A failure counts as twice the worst latency.
     """
     count = len(latencies_s) // _MSER_BATCH
-    if count < 2 * _MSER_BATCH:
+    answered = np.isfinite(latencies_s)
+    if count < 2 * _MSER_BATCH or not answered.any():
         return 1.0
-    means = latencies_s[: count * _MSER_BATCH].reshape(count, _MSER_BATCH).mean(axis=1)
+    series = np.where(answered, latencies_s, 2 * latencies_s[answered].max())
+    means = series[: count * _MSER_BATCH].reshape(count, _MSER_BATCH).mean(axis=1)
     left = np.arange(count, 0, -1)
     sums = np.cumsum(means[::-1])[::-1]
     squares = np.cumsum((means**2)[::-1])[::-1]
-    spread = np.maximum(squares - sums**2 / left, 0.0)
+    spread = squares - sums**2 / left
+    spread[spread < _ROUNDING * squares] = 0.0
     # The last means are left out: an error over a handful of values is close to nothing.
     errors = (spread / left**2)[:-_MSER_BATCH]
     return int(np.argmin(errors)) / count
@@ -91,9 +96,15 @@ def throughput_interval(measurement: Measurement) -> Interval:
 
 
 def _autocorrelation(blocks: FloatArray) -> float:
-    """By what factor neighbouring blocks that resemble each other raise the variance; >= 1."""
+    """By what factor neighbouring blocks that resemble each other raise the variance; >= 1.
+
+    That of a first-order autoregression, (1 + r) / (1 - r). Over so few blocks r comes out too
+    low by (1 + 4 r) / n (Marriott and Pope, Biometrika 41, 1954).
+    """
     centred = blocks - blocks.mean()
     variance = float((centred**2).sum())
     if variance == 0:
         return 1.0
-    return max(1.0, 1.0 + 2.0 * float((centred[:-1] * centred[1:]).sum()) / variance)
+    found = float((centred[:-1] * centred[1:]).sum()) / variance
+    correlation = min(found + (1 + 4 * found) / len(blocks), _LARGEST_CORRELATION)
+    return (1 + correlation) / (1 - correlation) if found > 0 else 1.0

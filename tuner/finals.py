@@ -60,7 +60,7 @@ class Standings:
 
     @property
     def gain(self) -> Ratio | None:
-        """The winner over the baseline; None without either, or if the baseline carries nothing."""
+        """The winner over the baseline; None without either, or if the baseline is infeasible."""
         if self.winner is None or self.baseline is None or self.baseline.throughput == 0:
             return None
         return self.winner.over(self.baseline)

@@ -89,7 +89,11 @@ class PointRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """One trial. `timings_s` says where its time went, by step; `total` is all of it."""
+    """One trial. `timings_s` says where its time went, by step; `total` is all of it.
+
+    `proposal` is the number that the sampler knows it by; `export` is the file that deploys its
+    configuration.
+    """
 
     number: int
     purpose: Purpose
@@ -108,6 +112,7 @@ class TrialRecord:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     points: tuple[PointRecord, ...] = ()
     log_tail: str = ""
+    export: str = ""
     seed: int = 0
     started_at: datetime
     finished_at: datetime

@@ -22,7 +22,7 @@ from tuner.capacity import (
 )
 from tuner.deployment import Deployment
 from tuner.errors import Reason, ServerError, TrialFailure
-from tuner.load import Endpoint, LoadEngine, LoadProfile, Measurement, OpenLoop, Overload, Tensor
+from tuner.load import LoadEngine, LoadProfile, Measurement, OpenLoop, Overload, Tensor
 from tuner.load.profile import LoadRun
 from tuner.records import PointRecord, Purpose, TrialRecord, TrialState
 from tuner.space import Configuration
@@ -30,6 +30,8 @@ from tuner.targets.base import Grade, ServerStatistics, Target, Verdict
 
 # The load engine's share of one core above which its own latency shows in the measurement.
 _BUSY_ENGINE = 0.75
+# At the end so many requests are sent at once, if the server makes batches that large.
+_ANSWERS_AT_ONCE = 8
 _TOLERANCE_RELATIVE, _TOLERANCE_ABSOLUTE = 1e-2, 1e-3
 
 
@@ -88,7 +90,7 @@ class _Trial:
     applied: str = ""
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     statistics: ServerStatistics = field(default_factory=ServerStatistics)
-    endpoint: Endpoint | None = None
+    step: str = ""
 
     def run(self) -> TrialRecord:
         started_at, began = datetime.now(UTC), time.perf_counter()
@@ -107,6 +109,7 @@ class _Trial:
             verdicts=self.verdicts,
             statistics=self.statistics,
             timings_s=self.timings_s,
+            export=self.bench.target.export(self.plan.configuration),
             seed=self.plan.seed,
             started_at=started_at,
             finished_at=datetime.now(UTC),
@@ -122,7 +125,6 @@ class _Trial:
             self.verdicts = bench.target.verify(server, configuration)
             _check_verdicts(self.verdicts)
             bench.engine.prepare(bench.target.requests(server))
-            self.endpoint = bench.target.endpoint(server)
             before = bench.target.statistics(server)
         capacity = find_capacity(
             self._measure,
@@ -136,11 +138,19 @@ class _Trial:
         )
         with self._step("validate"):
             self.statistics = bench.target.statistics(server) - before
-            outputs = bench.target.infer(server)
-            if bench.golden is None:
-                bench.golden = outputs
-            check_outputs(bench.golden, outputs)
+            self._check_answers(bench.target.largest_batch(configuration))
         return capacity
+
+    def _check_answers(self, largest_batch: int) -> None:
+        """Ask several times at once: a batch must give what each request alone would get."""
+        bench = self.bench
+        answers = bench.target.infer(
+            bench.deployment.server, count=min(largest_batch, _ANSWERS_AT_ONCE)
+        )
+        golden = bench.golden or answers[0]
+        for outputs in answers:
+            check_outputs(golden, outputs)
+        bench.golden = golden
 
     def _measure(
         self,
@@ -158,18 +168,16 @@ class _Trial:
         if complaint := _spoiled(measurement, self.bench.budget):
             raise TrialFailure(Reason.CLIENT_OVERLOADED, complaint)
         if not self.bench.deployment.server.is_alive():
-            raise TrialFailure(Reason.CRASHED, f"during the {phase.value} phase")
+            raise TrialFailure(Reason.CRASHED, "it was gone after the load")
         return measurement
 
     def _load(
         self, profile: LoadProfile, duration_s: float, overload: Overload | None
     ) -> Measurement:
-        if self.endpoint is None:
-            raise ServerError("the endpoint of the server is not known yet")
         limit_s = self.bench.budget.limit_s
         return self.bench.engine.measure(
             LoadRun(
-                endpoint=self.endpoint,
+                endpoint=self.bench.target.endpoint(self.bench.deployment.server),
                 profile=profile,
                 duration_s=duration_s,
                 timeout_s=max(20 * limit_s, 2.0),
@@ -195,18 +203,29 @@ class _Trial:
             if isinstance(error, TrialFailure)
             else TrialFailure(Reason.UNRESPONSIVE, str(error))
         )
+        if failure.reason is Reason.LOAD_FAILED:
+            failure = TrialFailure(failure.reason, f"{failure}{self._words()}")
         failure = deployment.blame(failure)
         # A server that failed once is not trusted with another configuration.
         deployment.stop()
         return {
             "state": TrialState.FAILED,
             "reason": failure.reason,
-            "message": str(failure),
-            "log_tail": failure.log_tail or deployment.log_tail(),
+            "message": f"{self.step}: {failure}",
+            "log_tail": failure.log_tail,
         }
+
+    def _words(self) -> str:
+        """What the server says to one more request: the load engine keeps no error texts."""
+        try:
+            self.bench.target.infer(self.bench.deployment.server)
+        except ServerError as error:
+            return f"; one more request: {error}"
+        return "; one more request was answered"
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
+        self.step = name
         self.bench.observer.phase_begins(name)
         began = time.perf_counter()
         try:
@@ -247,7 +266,7 @@ def check_outputs(expected: tuple[Tensor, ...], got: tuple[Tensor, ...]) -> None
 def _close(one: Tensor, other: Tensor) -> bool:
     kinds = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
     kind = kinds.get(one.datatype)
-    if kind is None:
+    if kind is None or len(one.data) != len(other.data):
         return one.data == other.data
     first, second = (np.frombuffer(t.data, dtype=kind).astype(np.float64) for t in (one, other))
     return bool(np.allclose(second, first, rtol=_TOLERANCE_RELATIVE, atol=_TOLERANCE_ABSOLUTE))

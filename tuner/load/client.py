@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from tuner.load.requests import RequestSet
 
 # What the process may need beyond the run itself before its silence means that it is stuck.
 _PATIENCE_S = 20.0
+_ENDING_S = 2.0
 
 
 class LoadEngine:
@@ -35,7 +37,8 @@ class LoadEngine:
                 [sys.executable, "-m", "tuner.load.engine", str(theirs.fileno()), self._cpus],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
+                process_group=0,  # Ctrl-C is this process's affair, even while that one starts
+                env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": _import_path()},
             )
         self._pipe = Connection(ours.detach())
         return self
@@ -46,9 +49,12 @@ class LoadEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pipe.close()
-        self._process.kill()
-        self._process.wait()
+        self._pipe.close()  # which ends the process
+        try:
+            self._process.wait(_ENDING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def prepare(self, requests: RequestSet) -> None:
         """Send `requests` from now on."""
@@ -89,3 +95,8 @@ class LoadEngine:
             f"the load engine ended unexpectedly (exit status {status})",
             hint="see whether the machine is out of memory; its last words are above",
         )
+
+
+def _import_path() -> str:
+    """The engine finds the modules that this process finds, and in the same places."""
+    return os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)

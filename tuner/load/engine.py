@@ -8,16 +8,18 @@ import asyncio
 import gc
 import os
 import resource
-import signal
 import sys
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import uvloop
 
 from tuner.errors import LoadError
-from tuner.load.drivers import ClosedLoopDriver, Driver, OpenLoopDriver
+from tuner.load.closed_loop import ClosedLoopDriver
+from tuner.load.driver import Driver
 from tuner.load.measurement import RunRecord
+from tuner.load.open_loop import OpenLoopDriver
 from tuner.load.profile import ClosedLoop, LoadRun, OpenLoop
 from tuner.load.requests import RequestSet
 
@@ -27,23 +29,27 @@ _FIFO_PRIORITY = 1
 
 def main(arguments: list[str]) -> None:
     """Serve runs until the socket closes; `arguments` are its descriptor and the CPUs to use."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     if arguments[1]:
         os.sched_setaffinity(0, {int(cpu) for cpu in arguments[1].split(",")})
+    # Each connection is an open file: the usual soft limit of 1024 would be in the way.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with (
         Connection(int(arguments[0])) as parent,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        suppress(EOFError, ConnectionError),
     ):
-        requests = RequestSet((b"",))
-        while True:
-            try:
-                message = parent.recv()
-            except EOFError:
-                return
-            if isinstance(message, RequestSet):
-                requests = message
-            else:
-                parent.send(_answer(runner, message, requests, parent.fileno()))
+        _serve(parent, runner)
+
+
+def _serve(parent: Connection, runner: asyncio.Runner) -> None:
+    requests = RequestSet((b"",))
+    while True:
+        message = parent.recv()
+        if isinstance(message, RequestSet):
+            requests = message
+        else:
+            parent.send(_answer(runner, message, requests, parent.fileno()))
 
 
 def _answer(
@@ -63,8 +69,8 @@ async def _measure(run: LoadRun, requests: RequestSet, parent_fd: int) -> RunRec
     gc.collect()
     gc.freeze()
     gc.disable()
+    driver = _driver(run, requests)
     try:
-        driver = _driver(run, requests)
         await driver.connect()
         cpu_s, wall_s = _cpu_s(), time.monotonic()
         await driver.drive()
@@ -74,6 +80,7 @@ async def _measure(run: LoadRun, requests: RequestSet, parent_fd: int) -> RunRec
             engine_wall_s=time.monotonic() - wall_s,
         )
     finally:
+        await driver.close()
         gc.enable()
         gc.unfreeze()
         _ordinary_priority()
@@ -83,10 +90,10 @@ async def _measure(run: LoadRun, requests: RequestSet, parent_fd: int) -> RunRec
 
 def _driver(run: LoadRun, requests: RequestSet) -> Driver:
     match run.profile:
-        case ClosedLoop():
-            return ClosedLoopDriver(run, requests.payloads)
-        case OpenLoop():
-            return OpenLoopDriver(run, requests.payloads)
+        case ClosedLoop() as profile:
+            return ClosedLoopDriver(run, profile, requests.payloads)
+        case OpenLoop() as profile:
+            return OpenLoopDriver(run, profile, requests.payloads)
 
 
 def _cpu_s() -> float:

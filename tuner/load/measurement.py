@@ -98,6 +98,13 @@ class Measurement:
     """One load point. Rates are per second; `throughput` counts inferences, not requests.
 
     `due_s` are offsets from the start of the run and belong to `latencies_s`, entry by entry.
+    `errors` counts the requests that failed, by kind:
+
+    - `http_503` and the like: an answer with another status than 200;
+    - `bad_response`: bytes that are no HTTP/1.1 response, or go on after its end;
+    - `connection_lost`: the server closed the connection before the answer was complete;
+    - `connection_refused`, `connect_timeout`, `connect_failed`: there was no connection to be had;
+    - `timeout`: no answer within the run's `timeout_s`.
     """
 
     profile: LoadProfile

@@ -34,7 +34,8 @@ class Timer:
             _CLOCK_MONOTONIC, _NONBLOCK_CLOEXEC
         )
         if self.fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+            number = ctypes.get_errno()
+            raise OSError(number, f"timerfd_create: {os.strerror(number)}")
 
     def set(self, moment_s: float) -> None:
         """Fire at `moment_s`; at once, if that has passed."""

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from runners import LaunchSpec, RunningServer
 from tuner.load import Endpoint, RequestSet, Tensor
-from tuner.space import Configuration, SearchSpace
+from tuner.space import Configuration
 
 
 class Grade(StrEnum):
@@ -77,9 +77,6 @@ class Target(Protocol):
     server: str
     model: str
 
-    def adapt(self, space: SearchSpace) -> SearchSpace:
-        """The space for this very model: its own settings are the defaults."""
-
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         """What to start so that `apply` can make `configuration` effective."""
 
@@ -92,8 +89,8 @@ class Target(Protocol):
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
         """Read the effective configuration back: a verdict for each parameter."""
 
-    def infer(self, server: RunningServer) -> tuple[Tensor, ...]:
-        """The outputs for the fixed input that all configurations are compared on."""
+    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
+        """The outputs for the fixed input that all are compared on, asked for `count` at once."""
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         """The server's counters now."""

@@ -13,8 +13,9 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
-from tuner.errors import ModelError, SpaceError
+from tuner.errors import ModelError, ServerError, SpaceError
 from tuner.expressions import Value
+from tuner.wording import did_you_mean
 
 _STEP = re.compile(r"(?P<name>[a-z_]+)(\[(?P<index>\d+)\])?")
 
@@ -42,9 +43,16 @@ def read(path: Path) -> Message:
 
 
 def from_server(content: Mapping[str, object]) -> Message:
-    """The configuration that a server answered with."""
+    """The configuration that a server answered with.
+
+    Raises:
+        ServerError: It is no model configuration.
+    """
     message: Message = model_config_pb2.ModelConfig()
-    json_format.ParseDict(dict(content), message, ignore_unknown_fields=True)
+    try:
+        json_format.ParseDict(dict(content), message, ignore_unknown_fields=True)
+    except json_format.ParseError as error:
+        raise ServerError(f"the server's model configuration is none: {error}") from None
     return message
 
 
@@ -69,7 +77,7 @@ def changed(base: Message, values: Mapping[str, Value | None]) -> Message:
     for path, value in values.items():
         try:
             _put(message, _steps(path), value)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise SpaceError(
                 f"the model configuration cannot hold {path} = {value!r}: {error}",
                 hint="correct `sets` in the search space file",
@@ -81,19 +89,20 @@ def get(message: Message, path: str) -> Value | None:
     """The value at `path`; None if the field is not there. A message that is there reads True."""
     node: Any = message
     for name, index in _steps(path):
-        field = node.DESCRIPTOR.fields_by_name.get(name)
-        if field is None:
+        fields = node.DESCRIPTOR.fields_by_name if isinstance(node, Message) else {}
+        field: Any = fields.get(name)
+        if field is None or _is_map(field):
             return None
         if field.is_repeated:
             if index >= len(getattr(node, name)):
                 return None
             node = getattr(node, name)[index]
-        elif field.type == FieldDescriptor.TYPE_MESSAGE:
-            if not node.HasField(name):
-                return None
-            node = getattr(node, name)
+        elif field.type == FieldDescriptor.TYPE_MESSAGE and not node.HasField(name):
+            return None
         else:
             node = getattr(node, name)
+        if field.type == FieldDescriptor.TYPE_ENUM:
+            node = field.enum_type.values_by_number[node].name
     return True if isinstance(node, Message) else node
 
 
@@ -111,26 +120,58 @@ def _steps(path: str) -> list[tuple[str, int]]:
 
 
 def _put(message: Any, steps: list[tuple[str, int]], value: Value | None) -> None:
-    (name, index), rest = steps[0], steps[1:]
-    field = message.DESCRIPTOR.fields_by_name[name]
-    if not rest and (value is None or value is False):
+    (name, _), rest = steps[0], steps[1:]
+    field = _field(message, name)
+    if not rest and _is_absent(value):
         message.ClearField(name)
+    elif rest and field.type != FieldDescriptor.TYPE_MESSAGE:
+        raise ValueError(f"`{name}` is a value and has no field `{rest[0][0]}`")
     elif field.is_repeated:
-        _put_repeated(getattr(message, name), index, rest, value)
-    elif rest:
-        _put(getattr(message, name), rest, value)
+        _put_repeated(getattr(message, name), steps, value)
     elif field.type == FieldDescriptor.TYPE_MESSAGE:
-        getattr(message, name).SetInParent()
+        _put_message(message, steps, value)
     else:
         setattr(message, name, value)
 
 
-def _put_repeated(container: Any, index: int, rest: list[tuple[str, int]], value: Any) -> None:
+def _put_message(message: Any, steps: list[tuple[str, int]], value: Value | None) -> None:
+    (name, _), rest = steps[0], steps[1:]
+    if rest and _is_absent(value) and not message.HasField(name):
+        return  # to take a field out must not bring the message around it in
     if rest:
-        while len(container) <= index:
-            container.add()
-        _put(container[index], rest, value)
-    elif index == len(container):
-        container.append(value)
+        _put(getattr(message, name), rest, value)
     else:
-        container[index] = value
+        getattr(message, name).SetInParent()
+
+
+def _put_repeated(container: Any, steps: list[tuple[str, int]], value: Value | None) -> None:
+    (name, index), rest = steps[0], steps[1:]
+    if index > len(container):
+        raise ValueError(f"`{name}` has {len(container)} entries, so there can be no [{index}]")
+    if not rest:
+        container[index:] = [value, *container[index + 1 :]]
+        return
+    if index == len(container):
+        if _is_absent(value):
+            return
+        container.add()
+    _put(container[index], rest, value)
+
+
+def _field(message: Any, name: str) -> Any:
+    field = message.DESCRIPTOR.fields_by_name.get(name)
+    if field is None:
+        known = [each.name for each in message.DESCRIPTOR.fields]
+        raise ValueError(f"there is no field `{name}`; {did_you_mean(name, known)}")
+    if _is_map(field):
+        raise ValueError(f"`{name}` is a map, of which no entry can be set")
+    return field
+
+
+def _is_map(field: Any) -> bool:
+    kind = field.message_type
+    return kind is not None and bool(kind.GetOptions().map_entry)
+
+
+def _is_absent(value: Value | None) -> bool:
+    return value is None or value is False

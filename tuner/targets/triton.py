@@ -7,8 +7,11 @@ and a reload do the very same thing, and the staged copy of the model is never r
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,14 @@ import psutil
 from google.protobuf.message import Message
 
 from runners import LaunchSpec, RunningServer
-from tuner.errors import Reason, ServerError, TrialFailure
+from tuner.errors import (
+    InputError,
+    ModelError,
+    Reason,
+    ServerError,
+    ServerTimeoutError,
+    TrialFailure,
+)
 from tuner.expressions import Value
 from tuner.load import Endpoint, RequestSet, Tensor, TensorSpec, generate_inputs
 from tuner.load.protocols import v2_http
@@ -37,6 +47,22 @@ from tuner.targets.v2_client import V2Client
 # Distinct requests sent in turn, so that no cache and no branch predictor learns them by heart.
 _DISTINCT_REQUESTS = 64
 _DISTINCT_BYTES = 32 << 20
+# The data types whose size is known; BF16 has two bytes and no numpy type.
+_NUMPY_KINDS = {
+    "BOOL": "?",
+    "UINT8": "u1",
+    "UINT16": "u2",
+    "UINT32": "u4",
+    "UINT64": "u8",
+    "INT8": "i1",
+    "INT16": "i2",
+    "INT32": "i4",
+    "INT64": "i8",
+    "FP16": "f2",
+    "BF16": "V2",
+    "FP32": "f4",
+    "FP64": "f8",
+}
 # The seed of the input whose outputs all configurations must agree on.
 _GOLDEN_SEED = 7
 
@@ -52,7 +78,16 @@ class RequestForm:
     def inputs(
         self, specs: Iterable[TensorSpec], *, batched: bool, seed: int
     ) -> tuple[Tensor, ...]:
-        """Tensors for a model whose input shapes begin with the batch dimension if `batched`."""
+        """Tensors for a model whose input shapes begin with the batch dimension if `batched`.
+
+        Raises:
+            InputError: Requests are to carry a batch that the model cannot take.
+        """
+        if self.batch > 1 and not batched:
+            raise InputError(
+                f"`--batch {self.batch}` was given, but the model has no batch dimension",
+                hint="leave `--batch` out, or set `max_batch_size` in the model's config.pbtxt",
+            )
         sized = [
             TensorSpec(s.name, s.datatype, (self.batch, *s.shape[1:]) if batched else s.shape)
             for s in specs
@@ -85,8 +120,19 @@ class TritonTarget:
         self._start_timeout_s = start_timeout_s
 
     def stage(self) -> None:
-        """Copy the model to where the server may write; once, before the first start."""
-        shutil.copytree(self._model.folder, self._repository / self.model, dirs_exist_ok=True)
+        """Copy the model to where the server may write; once, before the first start.
+
+        Raises:
+            ModelError: A file of it cannot be read, or there is no room for it.
+        """
+        staged = self._repository / self.model
+        try:
+            shutil.copytree(self._model.folder, staged, dirs_exist_ok=True)
+        except OSError as error:
+            raise ModelError(
+                f"{self._model.folder}: cannot be copied to {staged}: {error}",
+                hint="make it readable; a folder with more room can be named in TMPDIR",
+            ) from None
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         environment, flags = dict(self._installation.environment), []
@@ -108,7 +154,6 @@ class TritonTarget:
                 "--http-port={port:http}",
                 "--allow-grpc=false",
                 "--allow-metrics=false",
-                "--disable-auto-complete-config=false",
                 # Several Tritons on one machine must not share these (python_backend README).
                 f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
                 *flags,
@@ -123,21 +168,26 @@ class TritonTarget:
 
     def can_reload(self, before: Configuration, after: Configuration) -> bool:
         changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
-        return all(self._space[name].reload for name in changed)
+        parameters = [self._space[name] for name in changed]
+        return all(p.reload and isinstance(p.sets, ConfigPath) for p in parameters)
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         config = model_config.as_json(self._model.configured(self._space, configuration))
-        with V2Client(server.url("http")) as client:
+        with V2Client(server.url("http"), timeout_s=self._start_timeout_s) as client:
             try:
-                client.load(self.model, config, timeout_s=self._start_timeout_s)
+                client.load(self.model, config)
+            except ServerTimeoutError as error:
+                reason, what = Reason.START_TIMEOUT, f"the model was not loaded: {error}"
+                raise TrialFailure(reason, what) from None
             except ServerError as error:
-                reason = Reason.INVALID_CONFIGURATION if server.is_alive() else Reason.CRASHED
-                raise TrialFailure(reason, str(error)) from None
-        try:
-            outputs = self.infer(server)
-        except ServerError as error:
-            raise TrialFailure(Reason.NOT_READY, f"the first inference failed: {error}") from None
-        _check_numbers(outputs)
+                raise TrialFailure(Reason.INVALID_CONFIGURATION, str(error)) from None
+            try:
+                outputs = self._infer(client, 1)
+            except ServerError as error:
+                what = f"the first inference failed: {error}"
+                raise TrialFailure(Reason.NOT_READY, what) from None
+        for each in outputs[0]:
+            _check_numbers(each)
 
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
         with V2Client(server.url("http")) as client:
@@ -147,9 +197,15 @@ class TritonTarget:
             for name, value in configuration.items()
         }
 
-    def infer(self, server: RunningServer) -> tuple[Tensor, ...]:
+    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
         with V2Client(server.url("http")) as client:
-            return client.infer(self.model, self._inputs(client, _GOLDEN_SEED))
+            return self._infer(client, count)
+
+    def _infer(self, client: V2Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
+        [inputs] = self._inputs(client, [_GOLDEN_SEED])
+        with ThreadPoolExecutor(count) as pool:
+            answers = [pool.submit(client.infer, self.model, inputs) for _ in range(count)]
+            return tuple(answer.result() for answer in answers)
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         with V2Client(server.url("http")) as client:
@@ -161,13 +217,11 @@ class TritonTarget:
     def requests(self, server: RunningServer) -> RequestSet:
         endpoint = self.endpoint(server)
         with V2Client(server.url("http")) as client:
-            first = v2_http.prepare(endpoint, self.model, self._inputs(client, 0))
-            count = max(1, min(_DISTINCT_REQUESTS, _DISTINCT_BYTES // len(first)))
-            rest = (
-                v2_http.prepare(endpoint, self.model, self._inputs(client, seed))
-                for seed in range(1, count)
-            )
-            return RequestSet((first, *rest), inferences=self._form.batch)
+            inputs = self._inputs(client, range(_DISTINCT_REQUESTS))
+            first = v2_http.prepare(endpoint, self.model, next(inputs))
+            rest = max(0, _DISTINCT_BYTES // len(first) - 1)
+            payloads = (v2_http.prepare(endpoint, self.model, each) for each in inputs)
+            return RequestSet((first, *islice(payloads, rest)), inferences=self._form.batch)
 
     def concurrency(self, configuration: Configuration) -> int:
         # "2 x batch x instances": Triton performance_tuning.md; and its optimization.md.
@@ -193,37 +247,36 @@ class TritonTarget:
         message = self._model.configured(self._space, configuration)
         return int(model_config.get(message, path) or 0)
 
-    def _inputs(self, client: V2Client, seed: int) -> tuple[Tensor, ...]:
-        batched = bool(model_config.get(self._model.config, "max_batch_size"))
-        inputs = client.metadata(self.model).inputs
-        return self._form.inputs(inputs, batched=batched, seed=seed)
+    def _inputs(self, client: V2Client, seeds: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
+        # The server's word counts: it may have completed what config.pbtxt leaves out.
+        batched = bool(client.config(self.model).get("max_batch_size"))
+        specs = client.metadata(self.model).inputs
+        return (self._form.inputs(specs, batched=batched, seed=seed) for seed in seeds)
 
     def _verdict(
         self, parameter: Parameter, value: Value, effective: Message, pid: int
     ) -> Verdict:
         match parameter.sets:
-            case ConfigPath(path, omit) if value == omit or value is False:
-                found = model_config.get(effective, path)
-                # Triton fills some of what is left out with a default of its own.
-                return Verdict(Grade.ACCEPTED if value == omit or not found else Grade.REFUTED)
+            case ConfigPath(path, omit) if value == omit:
+                return Verdict(Grade.ACCEPTED)  # Triton fills what is left out as it sees fit
             case ConfigPath(path):
                 found = model_config.get(effective, path)
-                if found == value:
+                if found == value or (value is False and not found):
                     return Verdict(Grade.CONFIRMED)
-                return Verdict(Grade.REFUTED, f"the server has {path} = {found}")
+                return Verdict(Grade.REFUTED, f"the server has {path} = {_text(found)}")
             case EnvironmentVariables(names):
                 return _environment_verdict(pid, dict.fromkeys(names, _text(value)))
             case ServerFlag():
                 return Verdict(Grade.ACCEPTED)
 
 
-def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _text(value: Value | None) -> str:
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
 
 
 def _environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
     """Whether the server and its worker processes were started with these variables."""
-    try:
+    with suppress(psutil.Error):  # a process that ends, or belongs to somebody else
         server = psutil.Process(pid)
         for process in (server, *server.children(recursive=True)):
             environment = process.environ()
@@ -231,14 +284,23 @@ def _environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
                 if environment.get(name) != value:
                     found = f"process {process.name()} has {name}={environment.get(name)}"
                     return Verdict(Grade.REFUTED, found)
-    except psutil.Error:
-        return Verdict(Grade.ACCEPTED)
     return Verdict(Grade.ACCEPTED)
 
 
-def _check_numbers(outputs: tuple[Tensor, ...]) -> None:
-    for output in outputs:
-        if output.datatype in ("FP32", "FP64"):
-            kind = np.float32 if output.datatype == "FP32" else np.float64
-            if np.isnan(np.frombuffer(output.data, dtype=kind)).any():
-                raise TrialFailure(Reason.WRONG_OUTPUT, f"output `{output.name}` contains NaN")
+def _check_numbers(output: Tensor) -> None:
+    """As many bytes as its shape says, and no NaN."""
+    if output.datatype not in _NUMPY_KINDS:
+        return
+    kind = np.dtype(_NUMPY_KINDS[output.datatype])
+    size = kind.itemsize * math.prod(output.shape)
+    if len(output.data) != size:
+        raise TrialFailure(
+            Reason.WRONG_OUTPUT,
+            f"output `{output.name}` of shape {list(output.shape)} must have {size} bytes, but "
+            f"has {len(output.data)}; see whether the model runs with the numpy that the server "
+            "was made for",
+        )
+    if kind.kind == "f" and np.isnan(np.frombuffer(output.data, dtype=kind)).any():
+        raise TrialFailure(
+            Reason.WRONG_OUTPUT, f"output `{output.name}` contains NaN for the fixed input"
+        )

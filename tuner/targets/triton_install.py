@@ -2,6 +2,8 @@
 
 The wheel `nvidia-pytriton` holds the real server with the Python backend, but not in the layout
 that the server expects: the backend's stub is kept per Python version, and libraries lie beside.
+The stub embeds Python in isolated mode: it ignores PYTHONPATH, and takes the environment that the
+first `python3` on PATH belongs to.
 """
 
 import importlib.util
@@ -51,7 +53,7 @@ def _from_wheel(package: Path, workspace: Path) -> TritonInstallation:
     if not stub.exists():
         raise ServerMissingError(
             f"the Triton of the wheel has no Python backend for Python {_python_version()}",
-            hint="use one of Python " + _names(stub.parents[1]),
+            hint=f"it has one for Python {_names(stub.parents[1]) or '(none)'}",
         )
     for source in (*(server / "backends" / "python").glob("*.*"), stub):
         link = python_backend / source.name
@@ -63,8 +65,9 @@ def _from_wheel(package: Path, workspace: Path) -> TritonInstallation:
         flags=(f"--backend-directory={backends}",),
         environment={
             "LD_LIBRARY_PATH": os.pathsep.join(str(each) for each in libraries),
-            # The model's own imports (numpy, ...) come from the environment of the tuner.
-            "PYTHONPATH": str(site_packages),
+            # The model's own imports must come from here: a numpy that the wheel was not made for
+            # (2 instead of 1) gives the model wrong inputs, and its clients empty outputs.
+            "PATH": os.pathsep.join([_programs(), os.environ.get("PATH", os.defpath)]),
         },
     )
 
@@ -73,8 +76,14 @@ def _python_version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def _programs() -> str:
+    """The folder of this environment's `python3`."""
+    return str(Path(sys.executable).parent)
+
+
 def _names(folder: Path) -> str:
-    return ", ".join(sorted((each.name for each in folder.iterdir()), key=len))
+    """Python versions in their order: 3.9 before 3.10."""
+    return ", ".join(sorted((each.name for each in folder.glob("3.*")), key=lambda n: (len(n), n)))
 
 
 def _libpython() -> Path:

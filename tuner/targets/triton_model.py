@@ -66,25 +66,31 @@ class TritonModel:
         return digest.hexdigest()[:10]
 
     def adapt(self, space: SearchSpace) -> SearchSpace:
-        """`space` with the model's own settings as defaults, and without what it cannot do."""
-        batching = {"max_batch_size", "dynamic_batching"}
-        if not model_config.get(self.config, "max_batch_size"):
-            cannot = {
-                p.name
-                for p in space.parameters
-                if isinstance(p.sets, ConfigPath) and p.sets.path.partition(".")[0] in batching
-            }
-            space = space.without(cannot)
+        """`space` with the model's own settings as defaults, and without what it cannot do.
+
+        Raises:
+            SpaceError: A parameter sets what the model's configuration cannot hold.
+        """
+        cannot = self._impossible()
+        space = space.without(
+            {p.name for p in space.parameters if _path(p).partition(".")[0] in cannot}
+        )
+        paths = {_path(p): p.default for p in space.parameters if _path(p)}
+        model_config.changed(self.config, dict(sorted(paths.items())))  # or else a SpaceError
         for parameter in space.parameters:
-            value = self._own(parameter)
+            value = model_config.get(self.config, _path(parameter)) if _path(parameter) else None
             if value:  # zero and false are how the message spells "not set"
                 space = space.with_default(parameter.name, value)
         return space
 
-    def _own(self, parameter: Parameter) -> Value | None:
-        if not isinstance(parameter.sets, ConfigPath):
-            return None
-        return model_config.get(self.config, parameter.sets.path)
+    def _impossible(self) -> set[str]:
+        """Fields that this model cannot have."""
+        if not model_config.get(self.config, "max_batch_size"):
+            return {"max_batch_size", "dynamic_batching"}
+        others = ("sequence_batching", "ensemble_scheduling")
+        if any(model_config.get(self.config, each) for each in others):
+            return {"dynamic_batching"}  # a model has one scheduler
+        return set()
 
     def configured(self, space: SearchSpace, configuration: Configuration) -> Message:
         """The model's configuration under `configuration`."""
@@ -95,3 +101,8 @@ class TritonModel:
                 values[sets.path] = None if value == sets.omit else value
         message = model_config.changed(self.config, {"name": self.name})
         return model_config.changed(message, dict(sorted(values.items())))
+
+
+def _path(parameter: Parameter) -> str:
+    """The field of the model configuration that it sets, if it sets one."""
+    return parameter.sets.path if isinstance(parameter.sets, ConfigPath) else ""

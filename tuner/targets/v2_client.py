@@ -5,14 +5,16 @@ configuration and statistics.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
-from tuner.errors import ServerError
+from tuner.errors import ServerError, ServerTimeoutError
 from tuner.load import Tensor, TensorSpec
 from tuner.load.protocols import v2_http
 from tuner.targets.base import ServerStatistics
@@ -34,6 +36,7 @@ class V2Client:
 
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
         self._url = url
+        self._timeout_s = timeout_s
         self._client = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -49,70 +52,80 @@ class V2Client:
 
     def ready(self, model: str) -> bool:
         """Whether the model can be asked (Triton answers 400 while it cannot)."""
-        try:
-            response = self._client.get(f"/v2/models/{model}/ready")
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
-        return response.status_code == httpx.codes.OK
+        return self._ask("GET", f"{_path(model)}/ready").status_code == httpx.codes.OK
 
     def metadata(self, model: str) -> ModelMetadata:
-        content = self._get(f"/v2/models/{model}")
-        return ModelMetadata(_specs(content["inputs"]), _specs(content["outputs"]))
+        with self._understood(_path(model)) as path:
+            content = self._get(path)
+            return ModelMetadata(_specs(content["inputs"]), _specs(content["outputs"]))
 
     def config(self, model: str) -> Mapping[str, Any]:
         """The effective configuration, as the server has completed it."""
-        return self._get(f"/v2/models/{model}/config")
+        with self._understood(f"{_path(model)}/config") as path:
+            return self._get(path)
 
-    def load(self, model: str, config: str, *, timeout_s: float) -> None:
+    def load(self, model: str, config: str) -> None:
         """Load `model` with `config` (JSON) in place of its file; returns once that is done."""
         content = json.dumps({"parameters": {"config": config}})
-        self._post(f"/v2/repository/models/{model}/load", content, timeout_s=timeout_s)
+        path = f"/v2/repository/models/{quote(model, safe='')}/load"
+        self._check(self._ask("POST", path, content=content))
 
     def infer(self, model: str, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The outputs for `inputs`."""
         headers, body = v2_http.infer_body(inputs)
-        response = self._post(v2_http.infer_path(model), body, headers=headers)
-        try:
+        with self._understood(v2_http.infer_path(model)) as path:
+            response = self._ask("POST", path, content=body, headers=headers)
+            self._check(response)
             return v2_http.read_outputs(response.headers, response.content)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ServerError(
-                f"the answer of {self._url} is not a V2 inference: {error}"
-            ) from None
 
     def statistics(self, model: str) -> ServerStatistics:
         """The model's counters since the server started."""
-        content = self._get(f"/v2/models/{model}/stats")["model_stats"]
-        return _statistics(content[0]) if content else ServerStatistics()
+        with self._understood(f"{_path(model)}/stats") as path:
+            versions = self._get(path)["model_stats"]
+            # Requests that name no version go to the newest.
+            newest = max(versions, key=lambda each: int(each["version"]), default=None)
+            return _statistics(newest) if newest else ServerStatistics()
 
     def _get(self, path: str) -> dict[str, Any]:
-        try:
-            response = self._client.get(path)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
+        response = self._ask("GET", path)
         self._check(response)
-        try:
-            content = response.json()
-        except ValueError:
-            content = None
+        content = response.json()
         if not isinstance(content, dict):
-            raise ServerError(f"the answer of {self._url}{path} is not a JSON object")
+            raise TypeError("a JSON object was expected")
         return content
 
-    def _post(
+    def _ask(
         self,
+        method: str,
         path: str,
-        content: str | bytes,
         *,
+        content: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout_s: float | None = None,
     ) -> httpx.Response:
-        timeout = self._client.timeout if timeout_s is None else httpx.Timeout(timeout_s)
         try:
-            response = self._client.post(path, content=content, headers=headers, timeout=timeout)
+            return self._client.request(method, path, content=content, headers=headers)
+        except httpx.TimeoutException:
+            raise ServerTimeoutError(
+                f"no answer from {self._url}{path} within {self._timeout_s:g} s",
+                hint="see in the server's log what it waits for",
+            ) from None
         except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
-        self._check(response)
-        return response
+            raise ServerError(
+                f"no answer from {self._url}: {str(error) or type(error).__name__}",
+                hint="check that the server runs and that host and port are right",
+            ) from None
+
+    @contextmanager
+    def _understood(self, path: str) -> Iterator[str]:
+        """What goes wrong while the answer of `path` is read is the server's fault."""
+        try:
+            yield path
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            what = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise ServerError(
+                f"the answer of {self._url}{path} is not what the V2 protocol says: {what}",
+                hint="check that a V2 server (Triton, KServe) listens there",
+            ) from None
 
     def _check(self, response: httpx.Response) -> None:
         if response.is_success:
@@ -125,12 +138,9 @@ class V2Client:
             f"{self._url}{response.url.path} answered {response.status_code}: {reason}"
         )
 
-    def _unreachable(self, error: httpx.HTTPError) -> ServerError:
-        reason = str(error) or type(error).__name__
-        return ServerError(
-            f"no answer from {self._url}: {reason}",
-            hint="check that the server runs and that host and port are right",
-        )
+
+def _path(model: str) -> str:
+    return f"/v2/models/{quote(model, safe='')}"
 
 
 def _specs(content: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:

@@ -3,11 +3,14 @@
 Framing follows RFC 9112: section 6 (message body length) and section 7.1 (chunked coding).
 """
 
+import re
 from collections.abc import Mapping
+from enum import IntEnum
 
 MAX_HEAD_BYTES = 65_536
-# A response whose body is framed by the end of the connection has no length.
-_UNTIL_CLOSE = -1
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
+# More digits than any body can have; int() itself refuses 4300.
+_LENGTH_DIGITS, _CHUNK_SIZE_DIGITS = 18, 16
 
 
 class ResponseError(Exception):
@@ -21,6 +24,15 @@ def request_bytes(path: str, *, host: str, headers: Mapping[str, str], body: byt
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
 
 
+class _Awaits(IntEnum):
+    """What the next bytes of a connection belong to; the head is zero, to be tested quickly."""
+
+    HEAD = 0
+    BODY = 1
+    CHUNKS = 2
+    END_OF_CONNECTION = 3
+
+
 class ResponseParser:
     """Finds where the one response in flight on a connection ends.
 
@@ -29,8 +41,8 @@ class ResponseParser:
     """
 
     __slots__ = (
+        "_awaits",
         "_buffer",
-        "_chunked",
         "_known_head",
         "_known_total",
         "_left",
@@ -41,10 +53,10 @@ class ResponseParser:
     def __init__(self) -> None:
         self.status = 0
         self.keep_alive = True
-        self._buffer = b""
-        self._left = 0  # body bytes still to come; 0 while the head is awaited
-        self._chunked = False
-        self._known_head = b"\0"
+        self._awaits = _Awaits.HEAD
+        self._buffer = b""  # the part of a head, or of a chunk's size line, that came so far
+        self._left = 0  # bytes still to come, of the body or of the chunk
+        self._known_head = b""
         self._known_total = -1
 
     def feed(self, data: bytes) -> bool:
@@ -55,110 +67,129 @@ class ResponseParser:
         """
         # Nearly every response of a load test has the very head of the one before it, and comes
         # in one piece: comparing is several times cheaper than parsing.
-        if len(data) == self._known_total and not self._busy and data.startswith(self._known_head):
+        if (
+            len(data) == self._known_total
+            and not self._awaits
+            and not self._buffer
+            and data.startswith(self._known_head)
+        ):
             self.status, self.keep_alive = 200, True
             return True
-        if self._left:
+        if self._awaits is _Awaits.BODY:
             return self._take_body(len(data))
-        self._buffer += data
-        if self._chunked:
-            return self._take_chunks()
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._buffer) > MAX_HEAD_BYTES:
-                raise ResponseError(f"a response head of over {MAX_HEAD_BYTES} bytes")
+        if self._awaits is _Awaits.END_OF_CONNECTION:
             return False
-        return self._begin_body(end + 4)
+        self._buffer += data
+        return self._take_chunks() if self._awaits is _Awaits.CHUNKS else self._take_head()
 
     def end_of_connection(self) -> bool:
         """The server closed; True if that is what ends the response in flight."""
-        return self._left == _UNTIL_CLOSE
+        return self._awaits is _Awaits.END_OF_CONNECTION
 
-    @property
-    def _busy(self) -> bool:
-        return bool(self._left or self._buffer or self._chunked)
+    def _take_head(self) -> bool:
+        while self._buffer:
+            if not self._buffer.startswith(b"HTTP/1."[: len(self._buffer)]):
+                raise ResponseError(f"no HTTP/1.1 response: {self._buffer[:40]!r}")
+            end = self._buffer.find(b"\r\n\r\n")
+            if (end if end >= 0 else len(self._buffer)) > MAX_HEAD_BYTES:
+                raise ResponseError(f"a response head of over {MAX_HEAD_BYTES} bytes")
+            if end < 0:
+                return False
+            head, rest = self._buffer[: end + 4], self._buffer[end + 4 :]
+            self.status = _status(head)
+            if self.status >= 200:
+                return self._begin_body(head, rest)
+            self._buffer = rest  # "100 Continue" and its like announce the response itself
+        return False
 
-    def _begin_body(self, body_at: int) -> bool:
-        data, self._buffer = self._buffer, b""
-        head = data[:body_at]
-        self.status = _status(head)
-        if self.status == 100:  # "100 Continue" announces the response itself
-            return self.feed(data[body_at:]) if len(data) > body_at else False
+    def _begin_body(self, head: bytes, rest: bytes) -> bool:
         fields = head.lower()
-        self.keep_alive = _keeps_alive(fields)
-        if b"\r\ntransfer-encoding:" in fields and b"chunked" in fields:
-            self._chunked, self._buffer = True, data[body_at:]
+        connection = _field(fields, b"connection")
+        self.keep_alive = (
+            connection == b"keep-alive"
+            if fields.startswith(b"http/1.0")
+            else connection != b"close"
+        )
+        self._buffer = b""
+        if self.status in (204, 304):
+            return self._take_length(head, rest, 0)
+        if b"chunked" in _field(fields, b"transfer-encoding"):
+            self._awaits, self._buffer, self._left = _Awaits.CHUNKS, rest, 0
             return self._take_chunks()
-        length = _content_length(fields, self.status)
-        if length == _UNTIL_CLOSE:
-            self._left, self.keep_alive = _UNTIL_CLOSE, False
-            return False
-        if len(data) == body_at + length and self.keep_alive and self.status == 200:
-            self._known_head, self._known_total = head, len(data)
-        self._left = length
-        return self._take_body(len(data) - body_at)
+        if length := _field(fields, b"content-length"):
+            return self._take_length(head, rest, _content_length(length))
+        self._awaits, self.keep_alive = _Awaits.END_OF_CONNECTION, False
+        return False
+
+    def _take_length(self, head: bytes, rest: bytes, length: int) -> bool:
+        if len(rest) == length and self.keep_alive and self.status == 200:
+            self._known_head, self._known_total = head, len(head) + length
+        self._awaits, self._left = _Awaits.BODY, length
+        return self._take_body(len(rest))
 
     def _take_body(self, count: int) -> bool:
-        if self._left == _UNTIL_CLOSE:
-            return False
         self._left -= count
         if self._left < 0:
             raise ResponseError("bytes after the end of the response")
-        return self._left == 0
+        if self._left:
+            return False
+        self._awaits = _Awaits.HEAD
+        return True
 
     def _take_chunks(self) -> bool:
-        """Drop whole chunks from the buffer; True at the last one (RFC 9112 section 7.1)."""
-        while (line_end := self._buffer.find(b"\r\n")) >= 0:
-            size = _chunk_size(self._buffer[:line_end])
+        """Drop what came of the chunks; True at the last one (RFC 9112 section 7.1)."""
+        data = self._buffer
+        at = min(self._left, len(data))
+        self._left -= at
+        while not self._left and (line_end := data.find(b"\r\n", at)) >= 0:
+            size = _chunk_size(data[at:line_end])
             if size == 0:
-                return self._take_trailers(line_end)
-            chunk_end = line_end + 2 + size + 2
-            if len(self._buffer) < chunk_end:
-                return False
-            self._buffer = self._buffer[chunk_end:]
+                if self._take_trailers(data, line_end):
+                    return True
+                break
+            end = line_end + 2 + size + 2
+            at, self._left = min(end, len(data)), max(0, end - len(data))
+        self._buffer = data[at:]
         if len(self._buffer) > MAX_HEAD_BYTES:
-            raise ResponseError("a chunk size line without an end")
+            raise ResponseError(f"a chunk head of over {MAX_HEAD_BYTES} bytes")
         return False
 
-    def _take_trailers(self, line_end: int) -> bool:
-        end = self._buffer.find(b"\r\n\r\n", line_end)
-        if end < 0:
-            return False
-        if end + 4 < len(self._buffer):
+    def _take_trailers(self, data: bytes, at: int) -> bool:
+        end = data.find(b"\r\n\r\n", at)
+        if 0 <= end < len(data) - 4:
             raise ResponseError("bytes after the end of the response")
-        self._buffer, self._chunked = b"", False
-        return True
+        if end >= 0:
+            self._awaits, self._buffer = _Awaits.HEAD, b""
+        return end >= 0
 
 
 def _status(head: bytes) -> int:
-    version, _, rest = head.partition(b" ")
-    if version not in (b"HTTP/1.1", b"HTTP/1.0") or not rest[:3].isdigit():
+    line = _STATUS_LINE.match(head)
+    if line is None:
         raise ResponseError(f"no HTTP/1.1 status line: {head[:40]!r}")
-    return int(rest[:3])
+    return int(line[1])
 
 
-def _keeps_alive(fields: bytes) -> bool:
-    if fields.startswith(b"http/1.0"):
-        return b"\r\nconnection: keep-alive" in fields
-    return b"\r\nconnection: close" not in fields
-
-
-def _content_length(fields: bytes, status: int) -> int:
-    at = fields.find(b"\r\ncontent-length:")
+def _field(fields: bytes, name: bytes) -> bytes:
+    """The value of a header field in a head of lower case; empty if there is none."""
+    at = fields.find(b"\r\n" + name + b":")
     if at < 0:
-        return 0 if status in (204, 304) else _UNTIL_CLOSE
-    value = fields[at + 17 : fields.index(b"\r\n", at + 17)].strip()
-    if not value.isdigit():
+        return b""
+    begin = at + len(name) + 3
+    return fields[begin : fields.index(b"\r\n", begin)].strip()
+
+
+def _content_length(value: bytes) -> int:
+    if not value.isdigit() or len(value) > _LENGTH_DIGITS:
         raise ResponseError(f"a content length of {value[:20]!r}")
     return int(value)
 
 
 def _chunk_size(line: bytes) -> int:
     digits = line.partition(b";")[0].strip()
+    if not digits.isalnum() or len(digits) > _CHUNK_SIZE_DIGITS:
+        raise ResponseError(f"a chunk size of {digits[:20]!r}")
     try:
-        size = int(digits, 16)
+        return int(digits, 16)
     except ValueError:
         raise ResponseError(f"a chunk size of {digits[:20]!r}") from None
-    if size < 0 or digits[:1] in (b"+", b"-"):
-        raise ResponseError(f"a chunk size of {digits[:20]!r}")
-    return size

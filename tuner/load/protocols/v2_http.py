@@ -5,6 +5,8 @@ KServe Open Inference Protocol, "HTTP/REST", and Triton's "Binary Tensor Data Ex
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
 
 from tuner.load.profile import Endpoint
 from tuner.load.protocols.http1 import request_bytes
@@ -14,7 +16,7 @@ _JSON_LENGTH = "Inference-Header-Content-Length"
 
 
 def infer_path(model: str) -> str:
-    return f"/v2/models/{model}/infer"
+    return f"/v2/models/{quote(model, safe='')}/infer"
 
 
 def infer_body(inputs: Sequence[Tensor]) -> tuple[dict[str, str], bytes]:
@@ -50,14 +52,23 @@ def read_outputs(headers: Mapping[str, str], body: bytes) -> tuple[Tensor, ...]:
         ValueError: The body is not what the protocol says, or an output is not binary.
     """
     length = int(headers.get(_JSON_LENGTH, len(body)))
+    try:
+        described = [_described(output) for output in json.loads(body[:length])["outputs"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a V2 inference response: {error!r}") from None
     outputs, at = [], length
-    for output in json.loads(body[:length])["outputs"]:
-        size = output.get("parameters", {}).get("binary_data_size")
-        if size is None:
-            raise ValueError(f"output `{output['name']}` is not in binary form")
-        shape = tuple(int(dimension) for dimension in output["shape"])
-        outputs.append(Tensor(output["name"], output["datatype"], shape, body[at : at + size]))
+    for name, datatype, shape, size in described:
+        outputs.append(Tensor(name, datatype, shape, body[at : at + size]))
         at += size
     if at != len(body):
         raise ValueError(f"outputs of {at} bytes were announced, but {len(body)} came")
     return tuple(outputs)
+
+
+def _described(output: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...], int]:
+    """Name, datatype, shape and binary size of one output."""
+    size = output.get("parameters", {}).get("binary_data_size")
+    if size is None:
+        raise ValueError(f"output `{output['name']}` is not in binary form")
+    shape = tuple(int(dimension) for dimension in output["shape"])
+    return output["name"], output["datatype"], shape, int(size)

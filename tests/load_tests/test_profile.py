@@ -1,0 +1,70 @@
+"""Load profiles and their schedules."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.load import Arrivals, ClosedLoop, OpenLoop
+from tuner.load.arrivals import schedule
+
+
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_a_closed_loop_needs_a_request(concurrency: int) -> None:
+    """No request in flight is no load."""
+    with pytest.raises(ValueError, match="`concurrency >= 1` must hold, but got"):
+        ClosedLoop(concurrency)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan])
+def test_an_open_loop_needs_a_rate(rate: float) -> None:
+    """No arrivals are no load."""
+    with pytest.raises(ValueError, match="`rate > 0` must hold, but got"):
+        OpenLoop(rate)
+
+
+@given(
+    rate=st.floats(0.1, 2000.0),
+    duration_s=st.floats(0.05, 20.0),
+    arrivals=st.sampled_from(Arrivals),
+    seed=st.integers(0, 99),
+)
+def test_a_schedule_offers_the_rate_exactly(
+    rate: float, duration_s: float, arrivals: Arrivals, seed: int
+) -> None:
+    """`rate * duration` moments, ascending, within the run."""
+    times = schedule(OpenLoop(rate, arrivals, seed), duration_s)
+    assert len(times) == max(1, round(rate * duration_s))
+    assert times[0] >= 0
+    assert (np.diff(times) >= 0).all()
+    assert times[-1] < duration_s
+
+
+def test_constant_arrivals_are_evenly_spaced() -> None:
+    """The first request is due at once."""
+    assert schedule(OpenLoop(4, Arrivals.CONSTANT), 1.0).tolist() == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_poisson_arrivals_are_poisson() -> None:
+    """Gaps are exponential: their standard deviation is their mean, and they are independent."""
+    gaps = np.diff(schedule(OpenLoop(1000, seed=4), 50.0))
+    assert gaps.mean() == pytest.approx(1e-3, rel=0.01)
+    assert gaps.std() == pytest.approx(1e-3, rel=0.03)
+    assert abs(np.corrcoef(gaps[:-1], gaps[1:])[0, 1]) < 0.02
+
+
+def test_the_rate_scales_one_stream() -> None:
+    """Common random numbers: a faster run meets the same gaps, faster."""
+    slow, fast = schedule(OpenLoop(100, seed=4), 10.0), schedule(OpenLoop(200, seed=4), 5.0)
+    np.testing.assert_allclose(fast, slow / 2)
+    longer = schedule(OpenLoop(100, seed=4), 20.0)
+    ratio = longer[:1000] / slow
+    np.testing.assert_allclose(ratio, ratio[0])
+
+
+def test_seeds_differ() -> None:
+    """Another seed is another stream."""
+    first, other = (schedule(OpenLoop(100, seed=seed), 1.0) for seed in (0, 1))
+    assert not np.allclose(first, other)

@@ -1,0 +1,5 @@
+"""`python -m tuner`; the command `tuner` is the documented way in."""
+
+from tuner.cli import main
+
+main()

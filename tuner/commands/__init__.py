@@ -1,0 +1,1 @@
+"""The commands of `tuner`, one module for each group; only these and cli.py print."""

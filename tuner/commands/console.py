@@ -1,0 +1,46 @@
+"""Where output goes: data to stdout, everything else to stderr."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from tuner.errors import TunerError
+
+out = Console(soft_wrap=False)
+err = Console(stderr=True)
+
+
+def print_json(content: object) -> None:
+    """JSON on stdout; infinities and NaN, which JSON does not have, become null."""
+    sys.stdout.write(json.dumps(_finite(content), indent=2, default=str) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Text on stdout exactly as it is: files and tables that programs read."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def print_error(message: str, hint: str = "") -> None:
+    """What went wrong and what to do, on stderr; texts are never read as markup."""
+    err.print("error:", message, style=None, markup=False, highlight=False, soft_wrap=True)
+    if hint:
+        err.print("hint:", hint, markup=False, highlight=False, soft_wrap=True)
+
+
+def report(error: TunerError) -> int:
+    """Print `error`; the exit status that it stands for."""
+    print_error(error.message, error.hint)
+    return error.exit_status
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_finite(each) for each in value]
+    return value

@@ -1,0 +1,155 @@
+"""`tuner report`, `pareto`, `best` and `studies`: what the database knows, without any server."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from tuner import finals, pareto
+from tuner.commands.console import err, out, print_json, print_text
+from tuner.commands.optimize import nothing_feasible, write_files
+from tuner.commands.options import DATABASE, AsJson, Database, StudyArgument
+from tuner.errors import InputError
+from tuner.records import StudyRecord
+from tuner.report import export, terminal
+from tuner.storage import Storage
+
+studies = typer.Typer(no_args_is_help=True, help="Studies in the database.")
+
+
+class BestFormat(StrEnum):
+    """How `best` writes the winning configuration."""
+
+    PBTXT = "pbtxt"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class ExportFormat(StrEnum):
+    """How `studies export` writes the load points."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def report(
+    study: StudyArgument = None,
+    *,
+    db: Database = DATABASE,
+    output: Annotated[
+        Path, typer.Option("--output", help="Folder that gets a folder for the study.")
+    ] = Path("reports"),
+    as_json: AsJson = False,
+) -> None:
+    """Write the HTML report of a study, and print its result and its trials."""
+    with Storage(db) as storage:
+        record = storage.study(study)
+    result = finals.standings(record)
+    written = write_files(record, result, output / record.name)
+    if as_json:
+        print_json(export.document(record, result) | {"files": [str(p) for p in written]})
+        return
+    out.print(terminal.result_table(record, result))
+    out.print(terminal.trials_table(record), terminal.time_table(record))
+    for path in written:
+        out.print(f"{path.name}: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_pareto(
+    study: StudyArgument = None, *, db: Database = DATABASE, as_json: AsJson = False
+) -> None:
+    """Print the Pareto front: the load points that no other beats in throughput and latency."""
+    with Storage(db) as storage:
+        record = storage.study(study)
+    front = pareto.trade_off(record)
+    if as_json:
+        print_json(front.to_dict(orient="records"))
+    else:
+        out.print(terminal.pareto_table(front))
+
+
+def best(
+    study: StudyArgument = None,
+    *,
+    form: Annotated[
+        BestFormat, typer.Option("--format", help="config.pbtxt, JSON or YAML.")
+    ] = BestFormat.PBTXT,
+    db: Database = DATABASE,
+    as_json: AsJson = False,
+) -> None:
+    """Print the winning configuration, ready to deploy."""
+    with Storage(db) as storage:
+        record = storage.study(study)
+    result = finals.standings(record)
+    if result.winner is None:
+        raise nothing_feasible(record)
+    content = export.standing(result.winner, record)
+    match BestFormat.JSON if as_json else form:
+        case BestFormat.PBTXT:
+            print_text(result.winner.trial.export)
+        case BestFormat.JSON:
+            print_json(content)
+        case BestFormat.YAML:
+            print_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@studies.command("list")
+def list_studies(*, db: Database = DATABASE, as_json: AsJson = False) -> None:
+    """List the studies, the newest first."""
+    with Storage(db) as storage:
+        records = storage.studies()
+    if as_json:
+        print_json([export.summary(record) for record in records])
+    else:
+        out.print(terminal.studies_table([_row(record) for record in records]))
+
+
+@studies.command()
+def show(study: StudyArgument = None, *, db: Database = DATABASE, as_json: AsJson = False) -> None:
+    """Show a study's result and trials."""
+    with Storage(db) as storage:
+        record = storage.study(study)
+    result = finals.standings(record)
+    if as_json:
+        print_json(export.document(record, result))
+        return
+    out.print(terminal.result_table(record, result))
+    out.print(terminal.trials_table(record), terminal.time_table(record))
+
+
+@studies.command("export")
+def export_study(
+    study: StudyArgument = None,
+    *,
+    form: Annotated[ExportFormat, typer.Option("--format", help="csv, json or parquet.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="File to write; stdout without it.")
+    ] = None,
+    db: Database = DATABASE,
+) -> None:
+    """Write every load point of a study, one row each."""
+    with Storage(db) as storage:
+        record = storage.study(study)
+    if output is None:
+        if form is ExportFormat.PARQUET:
+            raise InputError("`--format parquet` needs `--output FILE`: it is not text")
+        print_text(export.as_text(record, form.value))
+        return
+    export.write(record, form.value, output)
+    err.print(f"written: {output}", markup=False, highlight=False)
+
+
+def _row(study: StudyRecord) -> terminal.StudyRow:
+    winner = finals.standings(study).winner
+    return terminal.StudyRow(
+        name=study.name,
+        created_at=study.created_at,
+        server=study.server,
+        model=study.model,
+        budget=study.budget,
+        trials=len(study.searched),
+        best=winner.throughput if winner else 0.0,
+    )

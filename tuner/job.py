@@ -1,0 +1,157 @@
+"""From what a person asked for to a study that runs: puts the parts together."""
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from runners import ProcessRunner
+from tuner import demo, hardware, spec
+from tuner.capacity import LatencyBudget
+from tuner.deployment import Deployment
+from tuner.errors import InputError
+from tuner.load import LoadEngine
+from tuner.records import StudyRecord
+from tuner.space import SearchSpace
+from tuner.storage import Storage
+from tuner.study import SearchBudget, Study, open_study
+from tuner.targets import triton_install
+from tuner.targets.triton import RequestForm, TritonTarget
+from tuner.targets.triton_model import TritonModel, check_repository
+from tuner.trial import Bench, Observer
+
+_WORKSPACE = "tuner-workspace"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a person asked for. Empty `study` is a new study with a name of its own."""
+
+    budget: LatencyBudget
+    repository: Path | None = None
+    model: str | None = None
+    space_file: Path | None = None
+    search_budget: SearchBudget = field(default_factory=SearchBudget)
+    form: RequestForm = field(default_factory=RequestForm)
+    database: str = "studies.db"
+    study: str = ""
+    seed: int = 0
+    engine_cpus: frozenset[int] = frozenset()
+    server_cpus: frozenset[int] = frozenset()
+    start_timeout_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class PreparedJob:
+    """A job after everything was read and checked; nothing has been started or written."""
+
+    job: Job
+    model: TritonModel
+    space: SearchSpace
+    study: StudyRecord
+
+
+def prepare(job: Job) -> PreparedJob:
+    """Read the model, the space and the machine.
+
+    Raises:
+        InputError: Something about them cannot be used.
+    """
+    machine = hardware.detect()
+    repository = job.repository or demo.REPOSITORY
+    model_name = job.model or (None if job.repository else demo.MODEL)
+    model = TritonModel(repository, check_repository(repository, model_name))
+    space_file = job.space_file or spec.built_in()["triton"]
+    space = spec.load_space(space_file).resolve(machine.bounds)
+    if space.server != TritonTarget.server:
+        raise InputError(
+            f"{space_file}: is for the server `{space.server}`, but only `triton` can be tuned",
+            hint="`tuner spaces list` shows the built-in spaces",
+        )
+    space = model.adapt(space)
+    now = datetime.now(UTC)
+    study = StudyRecord(
+        name=job.study or f"{model.name}-{now:%Y%m%d-%H%M%S}",
+        created_at=now,
+        server=TritonTarget.server,
+        model=model.name,
+        model_fingerprint=model.fingerprint,
+        space_fingerprint=space.fingerprint,
+        budget=job.budget,
+        parameters={p.name: f"{p.domain} (default {p.default})" for p in space.parameters},
+        request={
+            "batch": job.form.batch,
+            "data": "zero" if job.form.zero else "random",
+            "shapes": {name: list(shape) for name, shape in job.form.shapes.items()},
+        },
+        hardware=machine.as_record(),
+        environment=_environment(),
+    )
+    return PreparedJob(job, model, space, study)
+
+
+def run(prepared: PreparedJob, observer: Observer) -> StudyRecord:
+    """Run the study to its end; the server, the engine and the workspace are gone afterwards."""
+    job, space = prepared.job, prepared.space
+    with (
+        Storage(job.database, create=True) as storage,
+        _workspace() as workspace,
+    ):
+        target = TritonTarget(
+            prepared.model,
+            space,
+            installation=triton_install.find(workspace),
+            workspace=workspace,
+            form=job.form,
+            start_timeout_s=job.start_timeout_s,
+        )
+        study = open_study(storage, prepared.study)
+        target.stage()
+        runner = ProcessRunner(log_directory=workspace / "logs")
+        with (
+            LoadEngine(cpus=job.engine_cpus) as engine,
+            Deployment(target, runner, cpus=job.server_cpus or None) as deployment,
+        ):
+            bench = Bench(target, deployment, engine, job.budget, observer)
+            return Study(
+                study,
+                bench=bench,
+                space=space,
+                storage=storage,
+                budget=job.search_budget,
+                seed=job.seed,
+            ).run()
+
+
+def _environment() -> dict[str, str]:
+    packages = ("serving-tuner", "optuna", "nvidia-pytriton", "numpy")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """A folder for staged models and logs; those of tuners that were killed are removed first."""
+    folder = Path(tempfile.gettempdir())
+    for left in folder.glob(f"{_WORKSPACE}-*-*"):
+        owner = left.name.removeprefix(f"{_WORKSPACE}-").partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=f"{_WORKSPACE}-{os.getpid()}-"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -1,0 +1,102 @@
+"""The first tables.
+
+Revision: 0001
+"""
+
+from alembic import op
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "tuner_studies",
+        Column("id", Integer, primary_key=True),
+        Column("name", String(200), nullable=False, unique=True),
+        Column("created_at", DateTime(timezone=True), nullable=False),
+        Column("server", String(50), nullable=False),
+        Column("model", String(200), nullable=False),
+        Column("model_fingerprint", String(20), nullable=False),
+        Column("space_fingerprint", String(20), nullable=False),
+        Column("percentile", Float, nullable=False),
+        Column("limit_s", Float, nullable=False),
+        Column("parameters", JSON, nullable=False),
+        Column("request", JSON, nullable=False),
+        Column("hardware", JSON, nullable=False),
+        Column("environment", JSON, nullable=False),
+        Column("golden", JSON),
+    )
+    op.create_table(
+        "tuner_trials",
+        Column("id", Integer, primary_key=True),
+        Column(
+            "study_id", Integer, ForeignKey("tuner_studies.id", ondelete="CASCADE"), nullable=False
+        ),
+        Column("number", Integer, nullable=False),
+        Column("purpose", String(20), nullable=False),
+        Column("proposal", Integer),
+        Column("configuration", JSON, nullable=False),
+        Column("state", String(20), nullable=False),
+        Column("reason", String(30)),
+        Column("message", Text, nullable=False),
+        Column("throughput", Float, nullable=False),
+        Column("log_error", Float),
+        Column("unloaded_s", Float),
+        Column("saturation", Float, nullable=False),
+        Column("applied", String(20), nullable=False),
+        Column("verdicts", JSON, nullable=False),
+        Column("statistics", JSON, nullable=False),
+        Column("timings_s", JSON, nullable=False),
+        Column("log_tail", Text, nullable=False),
+        Column("export", Text, nullable=False),
+        Column("seed", Integer, nullable=False),
+        Column("started_at", DateTime(timezone=True), nullable=False),
+        Column("finished_at", DateTime(timezone=True), nullable=False),
+        UniqueConstraint("study_id", "number"),
+    )
+    op.create_table(
+        "tuner_load_points",
+        Column("id", Integer, primary_key=True),
+        Column(
+            "trial_id", Integer, ForeignKey("tuner_trials.id", ondelete="CASCADE"), nullable=False
+        ),
+        Column("position", Integer, nullable=False),
+        Column("phase", String(20), nullable=False),
+        Column("kind", String(10), nullable=False),
+        Column("load", Float, nullable=False),
+        Column("duration_s", Float, nullable=False),
+        Column("throughput", Float, nullable=False),
+        Column("requests", Integer, nullable=False),
+        Column("mean_s", Float),
+        Column("p50_s", Float),
+        Column("p90_s", Float),
+        Column("p95_s", Float),
+        Column("p99_s", Float),
+        Column("errors", JSON, nullable=False),
+        Column("unanswered", Integer, nullable=False),
+        Column("send_lag_p99_s", Float),
+        Column("engine_cpu_s", Float, nullable=False),
+        Column("priority", String(20), nullable=False),
+        Column("stopped_early", String(20), nullable=False),
+        Column("histogram", JSON, nullable=False),
+        UniqueConstraint("trial_id", "position"),
+    )
+
+
+def downgrade() -> None:
+    for table in ("tuner_load_points", "tuner_trials", "tuner_studies"):
+        op.drop_table(table)

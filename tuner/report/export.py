@@ -1,0 +1,134 @@
+"""A study as plain data: JSON documents, and one row for each load point as a table."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tuner.errors import InputError, TunerError
+from tuner.finals import Ratio, Standing, Standings, standings
+from tuner.records import StudyRecord, TrialRecord
+
+
+def summary(study: StudyRecord) -> dict[str, Any]:
+    """One line about a study."""
+    result = standings(study)
+    return {
+        "study": study.name,
+        "created_at": study.created_at.isoformat(timespec="seconds"),
+        "server": study.server,
+        "model": study.model,
+        "latency_budget": str(study.budget),
+        "trials": len(study.searched),
+        "best": result.winner.throughput if result.winner else None,
+        "gain": result.gain.estimate if result.gain else None,
+    }
+
+
+def document(study: StudyRecord, result: Standings) -> dict[str, Any]:
+    """A whole study: its result and its trials."""
+    return {
+        **summary(study),
+        "baseline": standing(result.baseline, study) if result.baseline else None,
+        "winner": standing(result.winner, study) if result.winner else None,
+        "gain": _ratio(result.gain) if result.gain else None,
+        "tied": [dict(each.configuration) for each in result.tied],
+        "hardware": dict(study.hardware),
+        "environment": dict(study.environment),
+        "request": dict(study.request),
+        "trials": [_trial(trial) for trial in study.trials],
+    }
+
+
+def standing(standing: Standing, study: StudyRecord) -> dict[str, Any]:
+    """A configuration with its capacity, and its latencies at the highest load within budget."""
+    point = standing.trial.best_point(study.budget)
+    latencies = {f"p{q}_ms": s * 1e3 for q, s in point.percentiles_s.items()} if point else {}
+    return {
+        "configuration": dict(standing.configuration),
+        "throughput": standing.throughput,
+        "log_error": standing.log_error,
+        "fresh_starts": standing.confirmations,
+        **latencies,
+    }
+
+
+def table(study: StudyRecord) -> pd.DataFrame:
+    """One row for each load point; durations in seconds, `p..._s` among them."""
+    rows = []
+    for trial in study.trials:
+        for position, point in enumerate(trial.points):
+            rows.append(
+                {
+                    "study": study.name,
+                    "trial": trial.number,
+                    "purpose": trial.purpose.value,
+                    "state": trial.state.value,
+                    **{f"parameter.{n}": trial.configuration.get(n) for n in study.parameters},
+                    "position": position,
+                    "phase": point.phase,
+                    "kind": point.kind,
+                    "load": point.load,
+                    "duration_s": point.duration_s,
+                    "throughput": point.throughput,
+                    "requests": point.requests,
+                    "mean_s": point.mean_s,
+                    **{f"p{q}_s": value for q, value in point.percentiles_s.items()},
+                    "failed": sum(point.errors.values()),
+                    "unanswered": point.unanswered,
+                    "send_lag_p99_s": point.send_lag_p99_s,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def as_text(study: StudyRecord, form: str) -> str:
+    """The table as `csv` or `json`."""
+    if form == "csv":
+        return table(study).to_csv(index=False)
+    return str(table(study).to_json(orient="records", indent=2))
+
+
+def write(study: StudyRecord, form: str, path: Path) -> None:
+    """Write the table to `path`.
+
+    Raises:
+        InputError: parquet needs a package that is not installed.
+        TunerError: The file cannot be written.
+    """
+    try:
+        if form == "parquet":
+            table(study).to_parquet(path, index=False)
+        else:
+            path.write_text(as_text(study, form))
+    except ImportError:
+        raise InputError(
+            "`--format parquet` needs pyarrow, which is not installed",
+            hint="pip install 'serving-tuner[parquet]'",
+        ) from None
+    except OSError as error:
+        raise TunerError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _ratio(ratio: Ratio) -> dict[str, float]:
+    return {"low": ratio.low, "estimate": ratio.estimate, "high": ratio.high}
+
+
+def _trial(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "purpose": trial.purpose.value,
+        "state": trial.state.value,
+        "reason": trial.reason.value if trial.reason else None,
+        "message": trial.message,
+        "configuration": dict(trial.configuration),
+        "throughput": trial.throughput,
+        "log_error": trial.log_error,
+        "unloaded_ms": trial.unloaded_s * 1e3,
+        "saturation": trial.saturation,
+        "applied": trial.applied,
+        "verdicts": {name: v.grade.value for name, v in trial.verdicts.items()},
+        "mean_batch": trial.statistics.mean_batch,
+        "timings_s": dict(trial.timings_s),
+        "seed": trial.seed,
+    }

@@ -1,0 +1,127 @@
+"""Sums over the trials of a study that the terminal and the HTML report share (pure)."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from tuner.capacity import Phase
+from tuner.deployment import Applied
+from tuner.finals import Standing
+from tuner.records import PointRecord, StudyRecord, TrialRecord, TrialState
+
+_Z = 1.96
+_APPLY = {Applied.RESTART.value: "start the server", Applied.RELOAD.value: "reload the model"}
+_STEPS = {
+    "verify": "verify the configuration",
+    Phase.WARM_UP.value: "warm up",
+    Phase.UNLOADED.value: "measure unloaded",
+    Phase.SATURATION.value: "measure saturated",
+    Phase.SEARCH.value: "search the highest load",
+    "validate": "validate the outputs",
+}
+_ORDER = (*_APPLY.values(), "start or reload that failed", *_STEPS.values(), "other")
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """What one step of all trials took; `share` is that of the trials' whole time."""
+
+    name: str
+    spent_s: float
+    share: float
+
+
+@dataclass(frozen=True)
+class MeasuringFacts:
+    """How the open-loop points of a study were measured."""
+
+    points: int
+    requests: int
+    shortest_s: float
+    longest_s: float
+    median_lag_s: float
+    worst_lag_s: float
+    priorities: tuple[str, ...]
+
+
+def total_s(trial: TrialRecord) -> float:
+    return trial.timings_s.get("total", sum(trial.timings_s.values()))
+
+
+def overhead_s(trial: TrialRecord) -> float:
+    """What a trial spent on anything but warming up and measuring."""
+    return total_s(trial) - sum(trial.timings_s.get(phase.value, 0.0) for phase in Phase)
+
+
+def median_reload_overhead_s(study: StudyRecord) -> float:
+    """The overhead of a usual trial that reloaded the server; NaN if none did."""
+    spent = [
+        overhead_s(trial)
+        for trial in study.trials
+        if trial.applied == Applied.RELOAD.value and trial.state is not TrialState.FAILED
+    ]
+    return median(spent) if spent else math.nan
+
+
+def time_by_step(study: StudyRecord) -> tuple[StepTime, ...]:
+    """Where the time of the trials went, in the order of a trial; no step that took none."""
+    spent: Counter[str] = Counter()
+    for trial in study.trials:
+        spent.update(_steps_s(trial))
+    whole_s = sum(spent.values())
+    return tuple(
+        StepTime(name, spent[name], spent[name] / whole_s) for name in _ORDER if spent[name] > 0
+    )
+
+
+def measuring_share(study: StudyRecord) -> float:
+    """The part of the trials' time in which a load was on the server; 0 without trials."""
+    whole_s = sum(total_s(trial) for trial in study.trials)
+    idle_s = sum(overhead_s(trial) for trial in study.trials)
+    return 1 - idle_s / whole_s if whole_s > 0 else 0.0
+
+
+def margin(standing: Standing) -> float:
+    """Half the 95 % interval of its throughput; 0 where it is not known."""
+    if not math.isfinite(standing.log_error):
+        return 0.0
+    return standing.throughput * math.expm1(_Z * standing.log_error)
+
+
+def states(study: StudyRecord) -> dict[TrialState, int]:
+    """How many trials ended in each way; ways in which none ended are left out."""
+    counts = Counter(trial.state for trial in study.trials)
+    return {state: counts[state] for state in TrialState if counts[state]}
+
+
+def measuring_facts(study: StudyRecord) -> MeasuringFacts | None:
+    """None if no open-loop point was measured."""
+    points = list(_open_points(study))
+    if not points:
+        return None
+    lags_s = [point.send_lag_p99_s for point in points]
+    return MeasuringFacts(
+        points=len(points),
+        requests=sum(point.requests for point in points),
+        shortest_s=min(point.duration_s for point in points),
+        longest_s=max(point.duration_s for point in points),
+        median_lag_s=median(lags_s),
+        worst_lag_s=max(lags_s),
+        priorities=tuple(sorted({point.priority for point in points})),
+    )
+
+
+def _open_points(study: StudyRecord) -> Iterator[PointRecord]:
+    for trial in study.trials:
+        yield from (point for point in trial.points if point.kind == "open")
+
+
+def _steps_s(trial: TrialRecord) -> dict[str, float]:
+    applying = _APPLY.get(trial.applied, "start or reload that failed")
+    spent = {applying: trial.timings_s.get("apply", 0.0)}
+    spent |= {name: trial.timings_s.get(step, 0.0) for step, name in _STEPS.items()}
+    # Clocks that are read one after the other may leave a hair less than nothing.
+    spent["other"] = max(0.0, total_s(trial) - sum(spent.values()))
+    return spent

@@ -1,0 +1,110 @@
+"""One self-contained HTML file about a study, to keep, to send and to read offline."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+import jinja2
+
+from tuner.finals import Standing, Standings
+from tuner.pareto import load_points
+from tuner.records import StudyRecord, TrialState
+from tuner.report import charts, figures, findings, formats
+from tuner.space import Configuration
+
+_PERCENTILES = (50, 95, 99)
+_FILTERS = {
+    "rate": formats.rate,
+    "latency": formats.latency,
+    "duration": formats.duration,
+    "per_cent": formats.per_cent,
+    "label": formats.label,
+    "value": formats.value,
+    "stamp": formats.stamp,
+    "capacity": findings.capacity,
+    "ended": findings.ended,
+    "grounds": findings.grounds,
+    "total_s": figures.total_s,
+}
+
+
+def render(study: StudyRecord, standings: Standings) -> str:
+    """The report as one page; nothing on it is loaded from anywhere else."""
+    winner = standings.winner
+    has_points = not load_points(study).empty
+    return _template().render(
+        study=study,
+        standings=standings,
+        winner=winner,
+        sides=_sides(standings),
+        gain=formats.gain(standings.gain) if standings.gain else formats.NOTHING,
+        headline=findings.headline(study, standings),
+        remarks=findings.remarks(study, standings),
+        changed=_changed(study, winner),
+        percentiles=sorted({*_PERCENTILES, study.budget.percentile}),
+        about=_about(study, standings),
+        exports=_exports(study, winner),
+        steps=figures.time_by_step(study),
+        measuring=figures.measuring_facts(study),
+        plotly=charts.script() if has_points else "",
+        pareto_chart=charts.pareto_chart(study, standings) if has_points else "",
+        load_curves=charts.load_curves(study, standings) if has_points else "",
+    )
+
+
+def _about(study: StudyRecord, standings: Standings) -> dict[str, str]:
+    """The titles of the sections, each a finding."""
+    return {
+        "exports": findings.about_exports(standings),
+        "front": findings.about_front(study),
+        "curves": findings.about_curves(study, standings),
+        "trials": findings.about_trials(study),
+        "verification": findings.about_verification(standings.winner),
+        "time": findings.about_time(study),
+        "reloads": findings.about_reloads(study),
+    }
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= _FILTERS
+    environment.filters["typeset"] = lambda sentence: str(sentence).replace("<=", "≤")
+    environment.filters["margin"] = _with_margin
+    environment.filters["short"] = _short
+    environment.filters["fact"] = lambda found, name: formats.fact(name, found)
+    environment.globals["FAILED"] = TrialState.FAILED
+    source = files("tuner.report").joinpath("template.html").read_text(encoding="utf-8")
+    return environment.from_string(source)
+
+
+def _sides(standings: Standings) -> dict[str, Standing]:
+    """What the headline table compares, by title."""
+    sides = {}
+    if standings.baseline is not None:
+        sides["Server's defaults"] = standings.baseline
+    if standings.winner is not None and not findings.keeps_defaults(standings):
+        sides["Best configuration"] = standings.winner
+    return sides
+
+
+def _exports(study: StudyRecord, winner: Standing | None) -> Mapping[str, str]:
+    """The files that deploy the winner, by name; none without a winner."""
+    if winner is None:
+        return {}
+    own = {f"for {study.server}": winner.trial.export} if winner.trial.export else {}
+    return study.exports or own
+
+
+def _changed(study: StudyRecord, winner: Standing | None) -> tuple[str, ...]:
+    if winner is None or study.baseline is None:
+        return ()
+    return formats.changed(winner.configuration, study.baseline.configuration)
+
+
+def _with_margin(standing: Standing) -> str:
+    return formats.with_margin(standing.throughput, figures.margin(standing))
+
+
+def _short(configuration: Configuration, study: StudyRecord) -> str:
+    return formats.short(configuration, study.baseline.configuration if study.baseline else None)

@@ -1,0 +1,295 @@
+"""Tables for the terminal, and the progress of a study while it runs."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tuner.capacity import LatencyBudget
+from tuner.finals import Standing, Standings
+from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.report import figures, findings, formats
+from tuner.space import Configuration
+
+_PERCENTILES = (50, 95, 99)
+_TRIAL_LINE = "{:>5}  {:<8}  {:<29}  {:>8}  {:>8}  {:>11}"
+_REFRESH_PER_S = 2  # a clock needs no more, and the server under test wants the processor
+_PHASES = {
+    "apply": "start or reload the server",
+    "verify": "verify the configuration",
+    "unloaded": "measure unloaded",
+    "saturation": "measure saturated",
+    "search": "search the highest load",
+    "validate": "validate the outputs",
+}
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """What the list of studies says of one; `best` is 0 where nothing was feasible."""
+
+    name: str
+    created_at: datetime
+    server: str
+    model: str
+    budget: LatencyBudget
+    trials: int
+    best: float
+
+
+def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
+    """The best configuration beside the server's defaults, with what must be said of them."""
+    sides = _sides(standings)
+    sentences = [Text(findings.headline(study, standings), style="bold")]
+    remarks = [Text(sentence) for sentence in findings.remarks(study, standings)]
+    if not sides:
+        return Group(*sentences, *remarks)
+    table = _table()
+    table.add_column("", no_wrap=True)
+    for title in sides:
+        table.add_column(title, justify="right", overflow="fold")
+    for row in _parameter_rows(list(sides.values())):
+        table.add_row(*map(Text, row))
+    table.add_section()
+    for row in _result_rows(study, standings, list(sides.values())):
+        table.add_row(*map(Text, row))
+    return Group(*sentences, table, *remarks)
+
+
+def pareto_table(frame: pd.DataFrame) -> RenderableType:
+    """The rows of a Pareto front, as `tuner.pareto` returns them."""
+    if frame.empty:
+        return Text("No load point was measured yet", style="bold")
+    table = _table()
+    for title in ("inferences/s", "latency", "within", "trial"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("configuration", overflow="fold")
+    for row in frame.to_dict("records"):
+        table.add_row(
+            formats.rate(row["throughput"]),
+            formats.latency(row["latency_ms"] / 1e3),
+            "yes" if row["within"] else "no",
+            str(row["trial"]),
+            Text(row["configuration"]),
+        )
+    return _titled("Pareto front: beyond these load points, throughput costs latency", table)
+
+
+def trials_table(study: StudyRecord) -> RenderableType:
+    """Every trial with, on a line of its own, what it changes about the server's defaults."""
+    title = Text(findings.about_trials(study), style="bold")
+    if not study.trials:
+        return title
+    columns = ("trial", "for", "ended as", "inf/s", "unloaded", "time")
+    lines: list[RenderableType] = [Text(_TRIAL_LINE.format(*columns), style="bold")]
+    baseline = study.baseline.configuration if study.baseline else None
+    for trial in study.trials:
+        line = _TRIAL_LINE.format(
+            trial.number,
+            trial.purpose.value,
+            findings.ended(trial),
+            findings.capacity(trial),
+            formats.latency(trial.unloaded_s),
+            formats.duration(figures.total_s(trial)),
+        )
+        configuration = Text(formats.short(trial.configuration, baseline), style="dim")
+        lines += [Text(line), Padding(configuration, (0, 0, 0, 7))]
+    return Group(title, Text(), *lines)
+
+
+def time_table(study: StudyRecord) -> RenderableType:
+    """Where the time of the trials went."""
+    title = findings.about_time(study)
+    if not study.trials:
+        return Text(title, style="bold")
+    table = _table()
+    table.add_column("step")
+    table.add_column("time", justify="right")
+    table.add_column("share", justify="right")
+    for step in figures.time_by_step(study):
+        table.add_row(step.name, formats.duration(step.spent_s), formats.per_cent(step.share))
+    reloads = findings.about_reloads(study)
+    return Group(_titled(title, table), *([Text(f"{reloads}.")] if reloads else []))
+
+
+def studies_table(rows: Sequence[StudyRow]) -> Table:
+    table = _table()
+    table.add_column("study", overflow="fold")
+    table.add_column("began", no_wrap=True)
+    table.add_column("server, model", overflow="fold")
+    table.add_column("latency budget")
+    table.add_column("trials", justify="right")
+    table.add_column("best inf/s", justify="right")
+    for row in rows:
+        table.add_row(
+            Text(row.name),
+            f"{row.created_at:%Y-%m-%d %H:%M}",
+            Text(f"{row.server}, {row.model}"),
+            str(row.budget),
+            str(row.trials),
+            formats.rate(row.best),
+        )
+    return table
+
+
+class LiveProgress:
+    """Implements Observer: tells a person how the study goes on, for as long as it is entered.
+
+    On a terminal it is a small table with a running clock; elsewhere one line per finished trial.
+    `deadline_s` is a moment of the monotonic clock; `trials` is how many are planned.
+    """
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        limit_latency: LatencyBudget,
+        deadline_s: float | None = None,
+        trials: int,
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._budget = limit_latency
+        self._deadline_s = deadline_s
+        self._trials = trials
+        self._live: Live | None = None
+        self._baseline: Configuration | None = None
+        self._best: TrialRecord | None = None
+        self._current = ("", "")
+        self._phase = ""
+        self._done = 0
+        self._spent_s = 0.0
+        self._began_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(
+                self, console=self._console, refresh_per_second=_REFRESH_PER_S, transient=True
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def trial_begins(self, number: int, purpose: Purpose, configuration: Configuration) -> None:
+        if purpose is Purpose.BASELINE:
+            self._baseline = configuration
+        self._began_s = time.monotonic()
+        self._phase = ""
+        self._current = (
+            f"{number} ({purpose.value})",
+            formats.short(configuration, self._baseline),
+        )
+
+    def phase_begins(self, phase: str) -> None:
+        self._phase = _PHASES.get(phase, phase)
+
+    def trial_ends(self, record: TrialRecord) -> None:
+        self._done += 1
+        self._spent_s += figures.total_s(record)
+        beats = self._best is None or record.throughput > self._best.throughput
+        if record.state is TrialState.FEASIBLE and beats:
+            self._best = record
+        if self._live is None:
+            self._console.print(self._line(record), markup=False, highlight=False, soft_wrap=True)
+
+    def __rich__(self) -> RenderableType:
+        number, configuration = self._current
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(no_wrap=True, width=13)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        spent = formats.duration(time.monotonic() - self._began_s)
+        table.add_row("trial", Text(f"{number}, {spent} so far" if number else "none yet"))
+        table.add_row("configuration", Text(configuration))
+        table.add_row("phase", Text(self._phase))
+        table.add_row("best so far", Text(self._best_so_far()))
+        table.add_row("done", Text(f"{self._done} of {self._planned} trials{self._time_left()}"))
+        return Group(table, ProgressBar(total=self._planned, completed=self._done, width=60))
+
+    @property
+    def _planned(self) -> int:
+        return max(self._trials, self._done)
+
+    def _best_so_far(self) -> str:
+        if self._best is None:
+            return f"nothing within {self._budget} yet"
+        found = f"{formats.rate(self._best.throughput)} inferences/s within {self._budget}"
+        return f"{found} (trial {self._best.number})"
+
+    def _time_left(self) -> str:
+        """The sooner of the deadline and what the trials so far lead one to expect."""
+        left_s = [math.inf]
+        if self._done:
+            left_s.append((self._planned - self._done) * self._spent_s / self._done)
+        if self._deadline_s is not None:
+            left_s.append(max(0.0, self._deadline_s - time.monotonic()))
+        soonest_s = min(left_s)
+        return "" if math.isinf(soonest_s) else f", about {formats.duration(soonest_s)} left"
+
+    def _line(self, record: TrialRecord) -> str:
+        found = findings.capacity(record)
+        carries = f", {found} inferences/s" if found != formats.NOTHING else ""
+        return (
+            f"trial {record.number} ({record.purpose.value}): {findings.ended(record)}{carries}, "
+            f"{formats.duration(figures.total_s(record))}: "
+            f"{formats.short(record.configuration, self._baseline)}"
+        )
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _titled(title: str, table: Table) -> Group:
+    return Group(Text(title, style="bold"), table)
+
+
+def _sides(standings: Standings) -> dict[str, Standing]:
+    """What stands side by side, by title: the defaults and, if it is another, the winner."""
+    sides = {}
+    if standings.baseline is not None:
+        sides[formats.DEFAULTS] = standings.baseline
+    if standings.winner is not None and not findings.keeps_defaults(standings):
+        sides["best configuration"] = standings.winner
+    return sides
+
+
+def _parameter_rows(sides: Sequence[Standing]) -> list[list[str]]:
+    configurations = [side.configuration for side in sides]
+    names = formats.changed(configurations[-1], configurations[0])
+    return [[name, *(formats.value(c.get(name)) for c in configurations)] for name in names]
+
+
+def _result_rows(
+    study: StudyRecord, standings: Standings, sides: Sequence[Standing]
+) -> list[list[str]]:
+    throughputs = [formats.with_margin(side.throughput, figures.margin(side)) for side in sides]
+    rows = [[f"inf/s within {study.budget}", *throughputs]]
+    if standings.gain and len(sides) > 1:
+        rows.append(["gain (95 % interval)", "", formats.gain(standings.gain)])
+    points = [side.trial.best_point(study.budget) for side in sides]
+    for q in sorted({*_PERCENTILES, study.budget.percentile}):
+        latencies = [formats.latency(p.percentile(q) if p else math.nan) for p in points]
+        rows.append([f"p{q:g} at the highest load", *latencies])
+    rows.append(["inf/s at saturation", *(formats.rate(s.trial.saturation) for s in sides)])
+    rows.append(["rests on", *(findings.grounds(side) for side in sides)])
+    return rows

@@ -1,0 +1,381 @@
+"""The only door to SQLAlchemy: studies, trials and load points in one database.
+
+Every trial is written in one transaction when it ends, so a crash of anything costs at most the
+trial in progress. Opening a database brings its tables up to date.
+"""
+
+import base64
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection, make_url
+
+from tuner.capacity import LatencyBudget
+from tuner.errors import InputError, Reason, StorageError
+from tuner.load import Histogram, Tensor
+from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.schema import tuner_load_points, tuner_studies, tuner_trials
+from tuner.space import Configuration
+from tuner.targets.base import Grade, ServerStatistics, Verdict
+
+_BUSY_S = 5.0
+_VERSION_TABLE = "tuner_migrations"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Storage:
+    """A database of studies, open for the length of a `with` block.
+
+    `location` is a path or an SQLAlchemy URL. Without `create`, a database that does not exist is
+    an error: that of somebody who asks for results where there are none.
+    """
+
+    def __init__(self, location: str, *, create: bool = False) -> None:
+        self.url = location if "://" in location else f"sqlite:///{location}"
+        self._create = create
+
+    def __enter__(self) -> Self:
+        try:
+            url = make_url(self.url)
+        except sa.exc.ArgumentError:
+            raise InputError(
+                f"`{self.url}` is not a database URL",
+                hint="for example: studies.db, or postgresql+psycopg://user@host/name",
+            ) from None
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite and not self._create and not Path(url.database or "").exists():
+            raise InputError(
+                f"{url.database}: there is no such database",
+                hint="`tuner optimize --budget-ms 50` makes one; `--db` names another",
+            )
+        arguments: dict[str, Any] = {"timeout": _BUSY_S} if sqlite else {}
+        self._engine = sa.create_engine(url, connect_args=arguments)
+        if sqlite:
+            sa.event.listen(self._engine, "connect", _enforce_foreign_keys)
+        try:
+            self._upgrade()
+        except BaseException:
+            self._engine.dispose()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._engine.dispose()
+
+    def create_study(self, study: StudyRecord) -> None:
+        """Write a new study, without its trials."""
+        with self._transaction() as connection:
+            connection.execute(tuner_studies.insert().values(_study_row(study)))
+
+    def save_trial(self, study_name: str, trial: TrialRecord) -> None:
+        """Write one trial with all its load points, in one transaction."""
+        with self._transaction() as connection:
+            study_id = connection.execute(
+                sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study_name)
+            ).scalar_one()
+            row = {**_trial_row(trial), "study_id": study_id}
+            key = connection.execute(tuner_trials.insert().values(row)).inserted_primary_key
+            points = [
+                {**_point_row(point), "position": position, "trial_id": key[0] if key else None}
+                for position, point in enumerate(trial.points)
+            ]
+            if points:
+                connection.execute(tuner_load_points.insert(), points)
+
+    def save_golden(self, study_name: str, outputs: tuple[Tensor, ...]) -> None:
+        """Keep the baseline's outputs, which all other configurations are compared with."""
+        with self._transaction() as connection:
+            connection.execute(
+                tuner_studies.update()
+                .where(tuner_studies.c.name == study_name)
+                .values(golden=[_tensor_json(tensor) for tensor in outputs])
+            )
+
+    def golden(self, study_name: str) -> tuple[Tensor, ...] | None:
+        """The baseline's outputs; None while there are none."""
+        query = sa.select(tuner_studies.c.golden).where(tuner_studies.c.name == study_name)
+        with self._reading() as connection:
+            content = connection.execute(query).scalar_one_or_none()
+        return None if content is None else tuple(_tensor(each) for each in content)
+
+    def studies(self) -> tuple[StudyRecord, ...]:
+        """All studies, the newest first, without their load points."""
+        query = sa.select(tuner_studies).order_by(tuner_studies.c.created_at.desc())
+        with self._reading() as connection:
+            rows = connection.execute(query).mappings().all()
+            return tuple(_study(row, _trials(connection, row["id"], points=False)) for row in rows)
+
+    def study(self, name: str | None) -> StudyRecord:
+        """The study called `name`, or the newest one.
+
+        Raises:
+            InputError: There is no such study.
+        """
+        query = sa.select(tuner_studies).order_by(tuner_studies.c.created_at.desc())
+        if name is not None:
+            query = query.where(tuner_studies.c.name == name)
+        with self._reading() as connection:
+            row = connection.execute(query.limit(1)).mappings().first()
+            if row is not None:
+                return _study(row, _trials(connection, row["id"], points=True))
+            names = connection.execute(sa.select(tuner_studies.c.name)).scalars().all()
+        raise InputError(
+            f"no study is called `{name}`" if name else "there is no study yet",
+            hint="studies here: " + ", ".join(sorted(names))
+            if names
+            else "`tuner optimize --budget-ms 50` makes one",
+        )
+
+    def has_study(self, name: str) -> bool:
+        query = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == name)
+        with self._reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def _upgrade(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        script = ScriptDirectory.from_config(config)
+        newest = script.get_current_head()
+        with self._transaction() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"version_table": _VERSION_TABLE}
+            )
+            current = context.get_current_revision()
+            known = {revision.revision for revision in script.walk_revisions()}
+            if current is not None and current not in known:
+                raise StorageError(
+                    f"{self._name}: was written by a newer version of tuner "
+                    f"(revision {current}, this one knows up to {newest})",
+                    hint="upgrade: pip install --upgrade serving-tuner",
+                )
+            if current != newest:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+    @property
+    def _name(self) -> str:
+        """The database as a person knows it, without a password."""
+        url = make_url(self.url)
+        return url.database or str(url) if url.get_backend_name() == "sqlite" else str(url)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            raise _storage_error(self._name, error) from None
+
+
+def _storage_error(name: str, error: Exception) -> StorageError:
+    reason = str(getattr(error, "orig", error))
+    known = {
+        "readonly": ("is read-only", "make it writable, or name another with `--db`"),
+        "locked": (
+            "is locked by another process",
+            "wait for it, or end it; or name another database with `--db`",
+        ),
+        "not a database": ("is not an SQLite database", "name another with `--db`"),
+        "malformed": ("is damaged", "restore a copy, or name another with `--db`"),
+        "unable to open": ("cannot be opened", "check the folder and its permissions"),
+        "disk is full": ("cannot grow: the disk is full", "make room, then continue the study"),
+    }
+    for sign, (what, cure) in known.items():
+        if sign in reason:
+            return StorageError(f"{name}: {what}", hint=cure)
+    return StorageError(f"{name}: {reason}", hint="check the database and its permissions")
+
+
+def _enforce_foreign_keys(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _study_row(study: StudyRecord) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "created_at": study.created_at,
+        "server": study.server,
+        "model": study.model,
+        "model_fingerprint": study.model_fingerprint,
+        "space_fingerprint": study.space_fingerprint,
+        "percentile": study.budget.percentile,
+        "limit_s": study.budget.limit_s,
+        "parameters": dict(study.parameters),
+        "request": dict(study.request),
+        "hardware": dict(study.hardware),
+        "environment": dict(study.environment),
+    }
+
+
+def _study(row: sa.RowMapping, trials: tuple[TrialRecord, ...]) -> StudyRecord:
+    return StudyRecord(
+        name=row["name"],
+        created_at=_aware(row["created_at"]),
+        server=row["server"],
+        model=row["model"],
+        model_fingerprint=row["model_fingerprint"],
+        space_fingerprint=row["space_fingerprint"],
+        budget=LatencyBudget(row["percentile"], row["limit_s"]),
+        parameters=row["parameters"],
+        request=row["request"],
+        hardware=row["hardware"],
+        environment=row["environment"],
+        trials=trials,
+    )
+
+
+def _trial_row(trial: TrialRecord) -> dict[str, Any]:
+    row = {column: getattr(trial, column) for column in _PLAIN_TRIAL_COLUMNS}
+    return row | {
+        "purpose": trial.purpose.value,
+        "state": trial.state.value,
+        "reason": trial.reason.value if trial.reason else None,
+        "configuration": dict(trial.configuration),
+        "verdicts": {
+            name: {"grade": verdict.grade.value, "found": verdict.found}
+            for name, verdict in trial.verdicts.items()
+        },
+        "statistics": asdict(trial.statistics),
+        "timings_s": dict(trial.timings_s),
+    }
+
+
+_PLAIN_TRIAL_COLUMNS = (
+    "number",
+    "proposal",
+    "message",
+    "throughput",
+    "log_error",
+    "unloaded_s",
+    "saturation",
+    "applied",
+    "log_tail",
+    "export",
+    "seed",
+    "started_at",
+    "finished_at",
+)
+
+
+def _trials(connection: Connection, study_id: int, *, points: bool) -> tuple[TrialRecord, ...]:
+    query = sa.select(tuner_trials).where(tuner_trials.c.study_id == study_id)
+    rows = connection.execute(query.order_by(tuner_trials.c.number)).mappings().all()
+    by_trial: dict[int, list[PointRecord]] = {}
+    if points:
+        of_study = sa.select(tuner_trials.c.id).where(tuner_trials.c.study_id == study_id)
+        for row in connection.execute(
+            sa.select(tuner_load_points)
+            .where(tuner_load_points.c.trial_id.in_(of_study))
+            .order_by(tuner_load_points.c.trial_id, tuner_load_points.c.position)
+        ).mappings():
+            by_trial.setdefault(row["trial_id"], []).append(_point(row))
+    return tuple(_trial(row, tuple(by_trial.get(row["id"], ()))) for row in rows)
+
+
+def _trial(row: sa.RowMapping, points: tuple[PointRecord, ...]) -> TrialRecord:
+    values = {column: row[column] for column in _PLAIN_TRIAL_COLUMNS}
+    statistics = dict(row["statistics"])
+    statistics["batches"] = {int(k): v for k, v in statistics["batches"].items()}
+    return TrialRecord(
+        **values
+        | {
+            "log_error": _number(row["log_error"]),
+            "unloaded_s": _number(row["unloaded_s"]),
+            "started_at": _aware(row["started_at"]),
+            "finished_at": _aware(row["finished_at"]),
+        },
+        purpose=Purpose(row["purpose"]),
+        state=TrialState(row["state"]),
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        configuration=Configuration.of(row["configuration"]),
+        verdicts={
+            name: Verdict(Grade(each["grade"]), each["found"])
+            for name, each in row["verdicts"].items()
+        },
+        statistics=ServerStatistics(**statistics),
+        timings_s=row["timings_s"],
+        points=points,
+    )
+
+
+_PLAIN_POINT_COLUMNS = (
+    "phase",
+    "kind",
+    "load",
+    "duration_s",
+    "throughput",
+    "requests",
+    "mean_s",
+    "unanswered",
+    "send_lag_p99_s",
+    "engine_cpu_s",
+    "priority",
+    "stopped_early",
+)
+
+
+def _point_row(point: PointRecord) -> dict[str, Any]:
+    row = {column: getattr(point, column) for column in _PLAIN_POINT_COLUMNS}
+    histogram = {
+        "counts": {str(each): count for each, count in point.histogram.counts.items()},
+        "failures": point.histogram.failures,
+    }
+    percentiles = {f"p{q}_s": value for q, value in point.percentiles_s.items()}
+    return row | percentiles | {"errors": dict(point.errors), "histogram": histogram}
+
+
+def _point(row: sa.RowMapping) -> PointRecord:
+    values = {column: row[column] for column in _PLAIN_POINT_COLUMNS}
+    counts = {int(each): count for each, count in row["histogram"]["counts"].items()}
+    return PointRecord(
+        **values | {"mean_s": _number(row["mean_s"])},
+        percentiles_s={q: _number(row[f"p{q}_s"]) for q in (50, 90, 95, 99)},
+        errors=row["errors"],
+        histogram=Histogram(counts, row["histogram"]["failures"]),
+    )
+
+
+def _tensor_json(tensor: Tensor) -> Mapping[str, Any]:
+    data = base64.b64encode(tensor.data).decode()
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape, "data": data}
+
+
+def _tensor(content: Mapping[str, Any]) -> Tensor:
+    data = base64.b64decode(content["data"])
+    return Tensor(content["name"], content["datatype"], tuple(content["shape"]), data)
+
+
+def _number(value: float | None) -> float:
+    """SQLite keeps no NaN: it comes back as NULL."""
+    return math.nan if value is None else value
+
+
+def _aware(moment: datetime) -> datetime:
+    """SQLite keeps no time zone; all moments are written in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
