@@ -131,9 +131,9 @@ def test_one_seed_is_one_answer() -> None:
     assert (first.throughput, first.log_error) == (again.throughput, again.log_error)
 
 
-@pytest.mark.parametrize("points", [1, 2, 4, 6])
+@pytest.mark.parametrize("points", [2, 4, 6])
 def test_no_more_points_than_planned(points: int) -> None:
-    """`points` open-loop measurements at most, each as long as it should be, of one seed."""
+    """Once a load was within, `points` measurements at most, long enough and of one seed."""
     scenario = SCENARIOS["M/M/1"]
     server = SimulatedServer(scenario.simulation, seed=1)
     find_capacity(server, scenario.plan(points=points, seed=8))

@@ -1,21 +1,33 @@
-"""One trial: the order of its steps, and every way in which a server can fail, made to happen."""
+"""One trial on a real Triton: the order of its steps, and every way in which it can fail."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import math
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 
-from runners import ProcessRunner
-from tests.target_tests.moody import Moody, moody
-from tuner.capacity import LatencyBudget
+from runners import RunningServer
+from tests.simulated_server import Batching, SimulatedServer
+from tests.target_tests.moody import HastyRunner, Moody, moody
+from tuner.capacity import LatencyBudget, Phase
 from tuner.deployment import Deployment
-from tuner.errors import Reason
-from tuner.load import LoadEngine
+from tuner.errors import LoadError, Reason, TrialFailure
+from tuner.load import ClosedLoop, LoadEngine, Measurement, OpenLoop, RequestSet, Tensor
+from tuner.load.profile import LoadRun
 from tuner.records import Purpose, TrialRecord, TrialState
 from tuner.space import Configuration
-from tuner.trial import Bench, TrialPlan, run_trial
+from tuner.targets import model_config
+from tuner.targets.base import Grade, Verdict
+from tuner.targets.triton import TritonTarget
+from tuner.targets.v2_client import V2Client
+from tuner.trial import Bench, TrialPlan, _spoiled, check_outputs, run_trial
 
-BUDGET = LatencyBudget(99, 0.03)
+BUDGET = LatencyBudget(99, 0.05)
+# No configuration can beat this: a trial that gets so far ends after the saturation.
+OUT_OF_REACH = 1e9
 
 
 @dataclass
@@ -25,49 +37,362 @@ class Events:
     seen: list[str] = field(default_factory=list)
 
     def trial_begins(self, number: int, purpose: Purpose, configuration: Configuration) -> None:
-        del configuration
-        self.seen.append(f"{purpose} {number} begins")
+        self.seen.append(f"{purpose} trial {number} begins with {configuration['mood']}")
 
     def phase_begins(self, phase: str) -> None:
-        self.seen.append(phase)
+        if self.seen[-1] != phase:
+            self.seen.append(phase)
 
     def trial_ends(self, record: TrialRecord) -> None:
-        self.seen.append(f"{record.number} is {record.state}")
+        self.seen.append(f"trial {record.number} ends as {record.state}")
+
+
+class SimulatedEngine(LoadEngine):
+    """A load engine that needs no time: what it measures is simulated, and goes wrong to order."""
+
+    def __init__(self, *, lags_s: tuple[float, ...] = (), failing_share: float = 0.0) -> None:
+        super().__init__()
+        self._server = SimulatedServer(Batching(0.001, 0.0001, 8), failing_share=failing_share)
+        self._lags_s = list(lags_s)
+
+    def prepare(self, requests: RequestSet) -> None:
+        assert requests.payloads
+
+    def measure(self, run: LoadRun) -> Measurement:
+        measured = self._server(
+            Phase.SEARCH, run.profile, duration_s=run.duration_s, overload=run.overload
+        )
+        late = isinstance(run.profile, OpenLoop) and not measured.stopped_early and self._lags_s
+        return replace(measured, send_lag_p99_s=self._lags_s.pop(0)) if late else measured
+
+
+class DeadEngine(SimulatedEngine):
+    def measure(self, run: LoadRun) -> Measurement:
+        raise LoadError("the load engine ended unexpectedly")
+
+
+class OverruledTarget(TritonTarget):
+    """Somebody loads three instances behind its back, right before it verifies."""
+
+    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+        other = Configuration.of({**configuration, "instance_count": 3})
+        with V2Client(server.url("http")) as client:
+            client.load(
+                self.model, model_config.as_json(self._model.configured(self._space, other))
+            )
+        return super().verify(server, configuration)
+
+
+class KillingTarget(TritonTarget):
+    """Its server is gone, right before it verifies."""
+
+    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+        os.kill(server.pid, signal.SIGABRT)
+        return super().verify(server, configuration)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Moody:
-    return moody(tmp_path_factory.mktemp("moody"), start_timeout_s=4.0)
+    return moody(tmp_path_factory.mktemp("moody"))
 
 
 @pytest.fixture(scope="module")
-def bench(model: Moody) -> Iterator[Bench]:
-    runner = ProcessRunner(log_directory=model.workspace / "logs")
-    with LoadEngine() as engine, Deployment(model.target, runner) as deployment:
+def shared_bench(model: Moody) -> Iterator[Bench]:
+    with LoadEngine() as engine, deployment_of(model) as deployment:
         yield Bench(model.target, deployment, engine, BUDGET, Events())
 
 
-@pytest.mark.parametrize("mood", [
-    "good",
-    "raises at load",
-    "hangs at load",
-    "crashes the server at load",
-    "never answers well",
-    "crashes the server",
-    "takes all memory",
-    "ends",
-    "hangs",
-    "refuses",
-    "gives NaN",
-    "adds the batch",
-])
-def test_x(bench, model, mood):
-    bench.observer = Events()
-    c = model.configuration(mood)
-    if mood == "adds the batch": c= model.configuration(mood, dynamic_batching=True, max_batch_size=8)
-    r = run_trial(bench, TrialPlan(number=0, purpose=Purpose.SEARCH, configuration=c))
-    print(mood, r.state, r.reason, r.message, r.throughput, sep=" | ")
-    print({k: round(v,2) for k,v in r.timings_s.items()}, bench.observer.seen)
-    print(r.statistics)
-    print("PROCS", model.processes())
-    if r.log_tail: print("\n".join(l for l in r.log_tail.splitlines()[-8:]))
+@pytest.fixture
+def bench(shared_bench: Bench) -> Bench:
+    return replace(shared_bench, observer=Events(), golden=None)
+
+
+def deployment_of(model: Moody) -> Deployment:
+    return Deployment(model.target, HastyRunner(log_directory=model.workspace / "logs"))
+
+
+def plan(configuration: Configuration, *, beat: float = OUT_OF_REACH) -> TrialPlan:
+    return TrialPlan(number=3, purpose=Purpose.SEARCH, configuration=configuration, beat=beat)
+
+
+def failed(bench: Bench, model: Moody, configuration: Configuration) -> TrialRecord:
+    """The record of a trial that must fail, and leave nothing."""
+    record = run_trial(bench, plan(configuration))
+    assert record.state is TrialState.FAILED, record
+    assert model.processes() == []
+    assert (record.throughput, record.points) == (0.0, ())
+    assert record.timings_s["total"] > 0
+    assert model_config.get(model_config.parsed(record.export), "name") == "moody"
+    return record
+
+
+class TestGoodTrial:
+    def test_from_start_to_end(self, bench: Bench, model: Moody) -> None:
+        """Apply, verify, warm up, unloaded, saturate, search, validate: in this order."""
+        events = Events()
+        bench = replace(bench, observer=events)
+
+        record = run_trial(bench, replace(plan(model.configuration()), beat=0.0, seed=5))
+
+        assert events.seen == [
+            "search trial 3 begins with good",
+            "apply",
+            "verify",
+            "warm-up",
+            "unloaded",
+            "saturation",
+            "search",
+            "validate",
+            "trial 3 ends as feasible",
+        ]
+        assert record.timings_s.keys() == {*events.seen[1:-1], "total"}
+        assert {p.phase for p in record.points} == set(events.seen[3:-2])
+        assert 0 < record.unloaded_s <= BUDGET.limit_s
+        assert 0 < record.throughput < 1.2 * record.saturation
+        assert record.statistics.requests > 1000
+        assert record.verdicts["instance_count"].grade is Grade.CONFIRMED
+        assert (record.reason, record.message, record.log_tail) == (None, "", "")
+        assert (record.number, record.seed) == (3, 5)
+        assert record.started_at < record.finished_at
+        assert bench.golden is not None
+
+    def test_after_a_failure(self, bench: Bench, model: Moody) -> None:
+        """A trial that fails leaves the deployment fit for the next one, on a new server."""
+        failed(bench, model, model.configuration("takes all memory"))
+
+        record = run_trial(bench, plan(model.configuration()))
+
+        assert (record.state, record.applied) == (TrialState.PRUNED, "restart")
+        assert "search" not in record.timings_s
+        assert record.throughput > 0
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("mood", "reason", "message", "last_words"),
+        [
+            pytest.param(
+                "raises at load",
+                Reason.INVALID_CONFIGURATION,
+                "apply: .* answered 400: load failed for model 'moody'.*the weights are missing",
+                "Failed to initialize Python stub: RuntimeError: the weights are missing",
+                id="load-raises",
+            ),
+            pytest.param(
+                "crashes the server at load",
+                Reason.CRASHED,
+                r"apply: the server was ended by SIGSEGV; seen as: no answer from http://",
+                r"Signal \(11\) received",
+                id="load-crashes",
+            ),
+            pytest.param(
+                "never answers well",
+                Reason.NOT_READY,
+                "apply: the first inference failed: .* answered 500: out of ideas",
+                "successfully loaded 'moody'",
+                id="first-inference-fails",
+            ),
+            pytest.param(
+                "gives NaN",
+                Reason.WRONG_OUTPUT,
+                "apply: output `y` contains NaN for the fixed input",
+                "successfully loaded 'moody'",
+                id="nan",
+            ),
+            pytest.param(
+                "crashes the server",
+                Reason.CRASHED,
+                "(warm-up|unloaded): the server was ended by SIGSEGV; seen as: ",
+                r"Signal \(11\) received",
+                id="crashes",
+            ),
+            pytest.param(
+                "takes all memory",
+                Reason.OUT_OF_MEMORY,
+                "(warm-up|unloaded): the server was ended by SIGKILL, most likely for its memory;",
+                "successfully loaded 'moody'",
+                id="killed",
+            ),
+            pytest.param(
+                "ends",
+                Reason.LOAD_FAILED,
+                r"unloaded: \d+ of \d+ requests failed, most of them as http_500; one more "
+                r"request: .* answered 500: Stub process 'moody_0_0' is not healthy",
+                "successfully loaded 'moody'",
+                id="model-ends",
+            ),
+            pytest.param(
+                "hangs",
+                Reason.UNRESPONSIVE,
+                r"unloaded: \d+ of \d+ requests failed, most of them as timeout",
+                "successfully loaded 'moody'",
+                id="model-hangs",
+            ),
+            pytest.param(
+                "refuses",
+                Reason.LOAD_FAILED,
+                r"unloaded: \d+ of \d+ requests failed, most of them as http_500; one more "
+                r"request: .* answered 500: out of ideas",
+                "successfully loaded 'moody'",
+                id="model-refuses",
+            ),
+        ],
+    )
+    def test_of_the_server(
+        self,
+        bench: Bench,
+        model: Moody,
+        mood: str,
+        reason: Reason,
+        message: str,
+        last_words: str,
+    ) -> None:
+        """Each has its reason, says what happened and when, and keeps the server's last words."""
+        record = failed(bench, model, model.configuration(mood))
+
+        assert record.reason is reason
+        assert_matches(message, record.message)
+        assert_matches(last_words, record.log_tail)
+
+    def test_hangs_at_load(self, bench: Bench, tmp_path: pytest.TempPathFactory) -> None:
+        """A model that never finishes to load is given up after the start timeout."""
+        slow = moody(tmp_path, start_timeout_s=3.0)
+        with deployment_of(slow) as deployment:
+            bench = replace(bench, target=slow.target, deployment=deployment)
+            record = failed(bench, slow, slow.configuration("hangs at load"))
+
+        assert record.reason is Reason.START_TIMEOUT
+        assert_matches("apply: the model was not loaded: .* within 3 s", record.message)
+        assert_matches("loading: moody", record.log_tail)
+
+    def test_wrong_in_a_batch(self, bench: Bench, model: Moody) -> None:
+        """A model whose answers change with its batch is wrong, however fast it is."""
+        configuration = model.configuration(
+            "adds the batch", dynamic_batching=True, max_queue_delay_microseconds=10000
+        )
+
+        record = failed(bench, model, configuration)
+
+        assert record.reason is Reason.WRONG_OUTPUT
+        assert record.message == (
+            "validate: of 8 equal requests at once: output `y` differs from the baseline's by "
+            "more than 1% and 0.001"
+        )
+        assert record.statistics.mean_batch > 1
+
+    def test_other_than_the_baseline(self, bench: Bench, model: Moody) -> None:
+        """An answer that is not the baseline's is wrong; the baseline's is kept."""
+        golden = (tensor("y", [9.0, 9.0, 9.0, 9.0], shape=(1, 4)),)
+        bench = replace(bench, engine=SimulatedEngine(), golden=golden)
+
+        record = failed(bench, model, model.configuration())
+
+        assert record.reason is Reason.WRONG_OUTPUT
+        assert record.message.startswith("validate: output `y` differs from the baseline's")
+        assert bench.golden == golden
+
+    def test_refuted(self, bench: Bench, tmp_path: pytest.TempPathFactory) -> None:
+        """A parameter that the server has otherwise is never credited."""
+        overruled = moody(tmp_path, kind=OverruledTarget)
+        with deployment_of(overruled) as deployment:
+            bench = replace(bench, target=overruled.target, deployment=deployment)
+            record = failed(bench, overruled, overruled.configuration())
+
+        assert record.reason is Reason.REFUTED
+        assert record.message == (
+            "verify: parameter `instance_count` did not take effect: "
+            "the server has instance_group[0].count = 3"
+        )
+        assert record.verdicts["instance_count"].grade is Grade.REFUTED
+
+    def test_gone_between_two_steps(self, bench: Bench, tmp_path: pytest.TempPathFactory) -> None:
+        """A server that does not answer because it is dead has crashed."""
+        killing = moody(tmp_path, kind=KillingTarget)
+        with deployment_of(killing) as deployment:
+            bench = replace(bench, target=killing.target, deployment=deployment)
+            record = failed(bench, killing, killing.configuration())
+
+        assert record.reason is Reason.CRASHED
+        assert_matches("verify: the server was ended by SIGABRT; seen as: ", record.message)
+
+    def test_an_engine_that_cannot_keep_up(self, bench: Bench, model: Moody) -> None:
+        """A point that the engine spoiled twice says nothing about the server."""
+        bench = replace(bench, engine=SimulatedEngine(lags_s=(0.1, 0.1)))
+
+        record = run_trial(bench, plan(model.configuration(), beat=0.0))
+
+        assert record.reason is Reason.CLIENT_OVERLOADED
+        assert record.message == (
+            "search: requests left 100.0 ms late (p99), 2.5 ms are tolerable"
+        )
+
+    def test_requests_fail_that_nothing_explains(self, bench: Bench, model: Moody) -> None:
+        """Where the server answers afterwards, the message says so."""
+        bench = replace(bench, engine=SimulatedEngine(failing_share=0.9))
+
+        record = failed(bench, model, model.configuration())
+
+        assert record.reason is Reason.LOAD_FAILED
+        assert_matches("as http_503; one more request was answered$", record.message)
+
+    def test_an_engine_that_ends(self, bench: Bench, model: Moody) -> None:
+        """A load engine that is broken ends the study, not only the trial."""
+        bench = replace(bench, engine=DeadEngine())
+
+        with pytest.raises(LoadError, match="the load engine ended unexpectedly"):
+            run_trial(bench, plan(model.configuration()))
+
+
+def test_a_point_that_the_engine_spoiled_once(bench: Bench, model: Moody) -> None:
+    """It is measured again, and the trial goes on."""
+    bench = replace(bench, engine=SimulatedEngine(lags_s=(0.1, 0.0)))
+
+    record = run_trial(bench, plan(model.configuration(), beat=0.0))
+
+    assert record.state is TrialState.FEASIBLE
+    assert max(p.send_lag_p99_s for p in record.points) == 0.0
+
+
+def assert_matches(pattern: str, text: str) -> None:
+    with pytest.raises(AssertionError, match=f"(?s){pattern}"):
+        raise AssertionError(text)
+
+
+def measurement(profile: ClosedLoop | OpenLoop, **facts: float | str) -> Measurement:
+    measured = SimulatedServer(Batching(0.001, 0.0001, 8))(Phase.SEARCH, profile, duration_s=1.0)
+    return replace(measured, engine_wall_s=1.0, **facts)
+
+
+@pytest.mark.parametrize(
+    ("profile", "facts", "limit_s", "complaint"),
+    [
+        (OpenLoop(100), {"send_lag_p99_s": 0.0025}, 0.05, ""),
+        (
+            OpenLoop(100),
+            {"send_lag_p99_s": 0.0026},
+            0.05,
+            "requests left 2.6 ms late (p99), 2.5 ms are tolerable",
+        ),
+        (OpenLoop(100), {"send_lag_p99_s": 0.0005}, 0.001, ""),
+        (
+            OpenLoop(100),
+            {"send_lag_p99_s": 0.0006},
+            0.001,
+            "requests left 0.6 ms late (p99), 0.5 ms are tolerable",
+        ),
+        (OpenLoop(100), {"engine_cpu_s": 0.75}, 0.05, ""),
+        (
+            OpenLoop(100),
+            {"engine_cpu_s": 0.8},
+            0.05,
+            "the load engine used 80% of a core, 75% are tolerable",
+        ),
+        (OpenLoop(100), {"engine_cpu_s": 0.9, "stopped_early": "overload"}, 0.05, ""),
+        (ClosedLoop(8), {"engine_cpu_s": 1.0, "send_lag_p99_s": 1.0}, 0.05, ""),
+    ],
+)
+def test_spoiled(
+    profile: ClosedLoop | OpenLoop, facts: dict[str, float], limit_s: float, complaint: str
+) -> None:
+    """Only an open loop that ran to its end can be late, or too busy to be on time."""
+    assert _spoiled(measurement(profile, **facts), LatencyBudget(99, limit_s)) == complaint

@@ -7,12 +7,12 @@ log(percentile / limit) over log(load) with seeded open-loop arrivals. The searc
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
 from tuner.errors import Reason, TrialFailure
-from tuner.estimators import Interval, mser5, percentile_interval, throughput_interval
+from tuner.estimators import Interval, percentile_interval, throughput_interval, warm_up_share
 from tuner.load import ClosedLoop, LoadProfile, Measurement, OpenLoop, Overload
 
 _WARM_UP_BURST_S = 0.1
@@ -24,6 +24,8 @@ _FIRST_LOAD = 0.8  # of the saturation throughput
 _SMALLEST_POINT_S = 2.0
 _SLOW_POINT_S = 5.0
 _LARGEST_POINT_S = 30.0
+_BELOW_ROOT = 0.93
+_EXTRA_POINTS = 3
 _BRACKET = 1.06  # the root search is content once the bracket is this narrow
 _FAILED_SHARE = 0.5
 
@@ -185,13 +187,28 @@ class _Search:
         while True:
             point = self._add(Phase.UNLOADED, ClosedLoop(1), duration_s=length_s)
             spent_s += length_s
-            warm = mser5(point.measurement.latencies_s) <= 1 / 2
-            if warm or spent_s >= _WARM_UP_LIMIT_S:
+            cold = warm_up_share(point.measurement.latencies_s)
+            if cold <= 1 / 2 or spent_s >= _WARM_UP_LIMIT_S:
                 break
             length_s = min(2 * length_s, _WARM_UP_LIMIT_S - spent_s)
+        if 0 < cold <= 1 / 2:
+            point = self._without_start(point, cold)
         self.unloaded_s = point.interval.estimate
         self.inferences = point.measurement.inferences_per_request
         return point
+
+    def _without_start(self, point: LoadPoint, share: float) -> LoadPoint:
+        """The point without the warm-up in it: that would be read as the server's latency."""
+        measurement = point.measurement
+        first = round(share * measurement.requests)
+        steady = replace(
+            measurement,
+            requests=measurement.requests - first,
+            due_s=measurement.due_s[first:],
+            latencies_s=measurement.latencies_s[first:],
+        )
+        interval = percentile_interval(steady, self.plan.budget.percentile)
+        return replace(point, interval=interval)
 
     def saturate(self) -> LoadPoint:
         """The closed loop's throughput, with more in flight for as long as that helps."""
@@ -209,11 +226,14 @@ class _Search:
         return best
 
     def rates(self) -> Iterator[float]:
-        """The loads to probe, each chosen from what the earlier ones showed."""
+        """The loads to probe, each chosen from what the earlier ones showed.
+
+        Some more than planned while all were too high: a capacity needs a load that was within.
+        """
         yield _FIRST_LOAD * self.saturation
-        for _ in range(self.plan.points - 1):
+        for number in range(1, self.plan.points + _EXTRA_POINTS):
             low, high = self._bracket()
-            if high / max(low, 1e-9) < _BRACKET:
+            if high / max(low, 1e-9) < _BRACKET or (low > 0 and number >= self.plan.points):
                 return
             yield self._next_rate(low, high)
 
@@ -291,10 +311,12 @@ class _Search:
 
     def _next_rate(self, low: float, high: float) -> float:
         """The root that the queue model predicts, kept inside the bracket and off its ends."""
+        if low == 0.0:
+            # Aimed a little lower than the model says: a bracket needs a lower end.
+            lowest = min(self._searched(), key=lambda p: p.rate)
+            return min(max(_BELOW_ROOT * self._model_root(lowest), 0.4 * high), 0.9 * high)
         nearest = min(self._searched(), key=lambda p: abs(self._log_ratio(p)))
         rate = self._model_root(nearest)
-        if low == 0.0:
-            return min(max(rate, 0.4 * high), 0.9 * high)
         width = math.log(high / low)
         position = min(max(math.log(max(rate, 1e-9) / low) / width, 0.25), 0.75)
         return low * math.exp(position * width)
@@ -327,7 +349,10 @@ class _Search:
         return math.log(max(point.interval.estimate, 1e-9) / self.plan.budget.limit_s)
 
     def _log_error(self, best: LoadPoint) -> float:
-        """The percentile's standard error over the slope of log percentile on log load there."""
+        """The percentile's standard error over the slope of the queue model, and the bracket.
+
+        Not below 1 %: the model is no better than that.
+        """
         low, estimate, high = (
             math.log(max(each, 1e-9))
             for each in (best.interval.low, best.interval.estimate, best.interval.high)
@@ -335,5 +360,8 @@ class _Search:
         # With too few requests beyond the percentile there is no upper end; the lower one serves.
         half_width = (high - low) / 2 if math.isfinite(high) else estimate - low
         rho = min(best.rate / self.saturation, 0.98)
-        slope = 1 + rho / (1 - rho)
-        return half_width / 1.96 / slope
+        loaded = 1 - min(self.unloaded_s / best.interval.estimate, 0.95)
+        slope = loaded / (1 - rho)
+        over = [p.rate for p in self._searched() if p.rate > best.rate]
+        width = math.log(min(over) / best.rate) if over else math.log(_BRACKET)
+        return math.hypot(half_width / 1.96 / slope, width / math.sqrt(12), 0.01)

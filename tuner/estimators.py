@@ -18,6 +18,7 @@ BLOCKS = 20
 # Student's t for 19 degrees of freedom, two-sided 95 %.
 _T_19 = 2.093
 _MSER_BATCH = 5
+_LEVEL = 0.05
 _ROUNDING = 1e-10
 _LARGEST_CORRELATION = 0.9
 
@@ -52,6 +53,21 @@ def mser5(latencies_s: FloatArray) -> float:
     # The last means are left out: an error over a handful of values is close to nothing.
     errors = (spread / left**2)[:-_MSER_BATCH]
     return int(np.argmin(errors)) / count
+
+
+def warm_up_share(latencies_s: FloatArray) -> float:
+    """The share of a series that is warm-up, beyond one half if it is not warm yet.
+
+    That of `mser5`, unless the series is level all the same: MSER follows means, and a few
+    stragglers from elsewhere on the machine make it cut late where nothing warms up any more.
+    Level means that the medians of both halves differ by less than 5 %.
+    """
+    share = mser5(latencies_s)
+    half = len(latencies_s) // 2
+    if share <= 1 / 2 or half < 2 * _MSER_BATCH:
+        return share
+    first, second = float(np.median(latencies_s[:half])), float(np.median(latencies_s[half:]))
+    return 0.0 if abs(first - second) < _LEVEL * second else share
 
 
 def percentile_interval(measurement: Measurement, q: float) -> Interval:

@@ -143,13 +143,15 @@ class _Trial:
 
     def _check_answers(self, largest_batch: int) -> None:
         """Ask several times at once: a batch must give what each request alone would get."""
-        bench = self.bench
-        answers = bench.target.infer(
-            bench.deployment.server, count=min(largest_batch, _ANSWERS_AT_ONCE)
-        )
+        bench, count = self.bench, min(largest_batch, _ANSWERS_AT_ONCE)
+        answers = bench.target.infer(bench.deployment.server, count=count)
         golden = bench.golden or answers[0]
         for outputs in answers:
-            check_outputs(golden, outputs)
+            try:
+                check_outputs(golden, outputs)
+            except TrialFailure as failure:
+                what = f"of {count} equal requests at once: {failure}" if count > 1 else failure
+                raise TrialFailure(failure.reason, str(what)) from None
         bench.golden = golden
 
     def _measure(

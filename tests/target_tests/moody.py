@@ -1,10 +1,12 @@
 """The model of tests/models, which misbehaves on demand, and what may vary about it."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
+from runners import LaunchSpec, ProcessRunner, RunningServer
 from tests.spaces import choice
 from tuner import spec
 from tuner.expressions import Value
@@ -60,6 +62,13 @@ class Moody:
             for process in psutil.process_iter(["cmdline"])
             if any(str(self.workspace) in word for word in process.info["cmdline"] or ())
         ]
+
+
+class HastyRunner(ProcessRunner):
+    """Kills servers rather than wait seconds for each; how they end in order is not the matter."""
+
+    def start(self, launch_spec: LaunchSpec) -> AbstractContextManager[RunningServer]:
+        return super().start(replace(launch_spec, stop_grace_s=0.0))
 
 
 def moody(

@@ -13,7 +13,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 AFTER = 20
-WORK_S = 0.004
+WORK_S = 0.001
 FOR_LONG_S = 600
 
 
