@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space import Configuration
 
 # Fresh starts of one configuration differ more than the requests within one start; with few starts
@@ -27,7 +27,7 @@ class Standing:
 
     `throughput` is its capacity in inferences per second: the geometric mean over `confirmations`
     fresh starts, or the search's own figure where there is none. `trial` is the one whose load
-    points show its latencies.
+    points show its latencies: the median start.
     """
 
     configuration: Configuration
@@ -37,7 +37,7 @@ class Standing:
     trial: TrialRecord
 
     def over(self, other: "Standing") -> Ratio:
-        """This throughput over the other's."""
+        """This throughput over the other's; both must carry something."""
         estimate = self.throughput / other.throughput
         error = _Z * math.hypot(self.log_error, other.log_error)
         return Ratio(estimate * math.exp(-error), estimate, estimate * math.exp(error))
@@ -85,20 +85,15 @@ def finalists(study: StudyRecord, count: int) -> tuple[Configuration, ...]:
 
 
 def standings(study: StudyRecord) -> Standings:
-    """What the finals confirm, or the search's own ranking where there are none."""
-    confirmed = {t.configuration for t in study.finals if t.state is TrialState.FEASIBLE}
-    candidates = confirmed or {
-        t.configuration for t in study.searched if t.state is TrialState.FEASIBLE
-    }
-    ranked = sorted(
-        (_standing(study, configuration) for configuration in candidates),
-        key=lambda s: s.throughput,
-        reverse=True,
-    )
+    """What the finals confirm, or the search's own ranking where they confirm nothing."""
+    feasible = [t.configuration for t in study.searched if t.state is TrialState.FEASIBLE]
+    known = [_standing(study, configuration) for configuration in dict.fromkeys(feasible)]
+    carrying = [s for s in known if s.throughput > 0]
+    confirmed = [s for s in carrying if s.confirmations]
     baseline = study.baseline
     return Standings(
         baseline=_standing(study, baseline.configuration) if baseline else None,
-        ranked=tuple(s for s in ranked if s.throughput > 0),
+        ranked=tuple(sorted(confirmed or carrying, key=lambda s: (-s.throughput, s.trial.number))),
     )
 
 
@@ -110,9 +105,11 @@ def nearest(study: StudyRecord) -> TrialRecord | None:
 
 def _standing(study: StudyRecord, configuration: Configuration) -> Standing:
     trials = [t for t in study.trials if t.configuration == configuration]
-    finals = [t for t in trials if t.purpose is Purpose.FINAL]
-    rested_on = finals or trials[:1]
-    trial = max(rested_on, key=lambda t: t.throughput)
+    # What the tuner itself spoiled says nothing of the configuration.
+    telling = [t for t in trials if t.reason not in NOT_ITS_FAULT] or trials
+    finals = [t for t in telling if t.purpose is Purpose.FINAL]
+    rested_on = sorted(finals or telling[:1], key=lambda t: t.throughput)
+    trial = rested_on[len(rested_on) // 2]
     if any(t.state is not TrialState.FEASIBLE for t in rested_on):
         return Standing(configuration, 0.0, math.inf, len(finals), trial)
     logs = [math.log(t.throughput) for t in rested_on]

@@ -103,7 +103,6 @@ def budget_curve(study: StudyRecord, limits_ms: Sequence[float]) -> pd.DataFrame
 
 
 def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> dict[str, object]:
-    latency_s = point.percentile(budget.percentile)
     return {
         "trial": trial.number,
         "purpose": trial.purpose.value,
@@ -111,9 +110,9 @@ def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> dict[
         "load": point.load,
         "throughput": point.throughput,
         **{f"p{q}_ms": 1e3 * point.percentile(q) for q in LATENCY_PERCENTILES},
-        "latency_ms": 1e3 * latency_s,
+        "latency_ms": 1e3 * point.latency_s,
         "errors": sum(point.errors.values()),
-        "within": latency_s <= budget.limit_s,
+        "within": point.latency_s <= budget.limit_s,
         "stopped_early": bool(point.stopped_early),
     }
 

@@ -14,6 +14,8 @@ from tuner.space import Configuration
 from tuner.targets.base import ServerStatistics, Verdict
 
 LATENCY_PERCENTILES = (50, 90, 95, 99)
+# Failures that say nothing of the configuration: nobody must learn from them.
+NOT_ITS_FAULT = (Reason.CLIENT_OVERLOADED, Reason.INTERRUPTED)
 
 
 class Purpose(StrEnum):
@@ -41,7 +43,10 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PointRecord:
-    """One load point; `load` is the concurrency of a closed loop, the rate of an open one."""
+    """One load point; `load` is the concurrency of a closed loop, the rate of an open one.
+
+    `latency_s` is the percentile that the study's latency budget is about.
+    """
 
     phase: str
     kind: str
@@ -50,6 +55,7 @@ class PointRecord:
     throughput: float
     requests: int
     mean_s: float
+    latency_s: float
     percentiles_s: Mapping[int, float]
     errors: Mapping[str, int]
     unanswered: int
@@ -71,6 +77,7 @@ class PointRecord:
             throughput=m.throughput,
             requests=m.requests,
             mean_s=m.mean_s,
+            latency_s=point.interval.estimate,
             percentiles_s={q: m.percentile(q) for q in LATENCY_PERCENTILES},
             errors=dict(m.errors),
             unanswered=m.unanswered,
@@ -118,11 +125,11 @@ class TrialRecord:
     finished_at: datetime
 
     def best_point(self, budget: LatencyBudget) -> PointRecord | None:
-        """The highest open-loop load that met the budget."""
+        """The highest open-loop load that met the budget of the study."""
         within = [
             p
             for p in self.points
-            if p.kind == "open" and p.percentile(budget.percentile) <= budget.limit_s
+            if p.kind == "open" and not p.stopped_early and p.latency_s <= budget.limit_s
         ]
         return max(within, key=lambda p: p.load, default=None)
 
@@ -142,7 +149,6 @@ class StudyRecord:
     request: Mapping[str, Any]
     hardware: Mapping[str, Any]
     environment: Mapping[str, str]
-    exports: Mapping[str, str] = field(default_factory=dict)
     trials: tuple[TrialRecord, ...] = ()
 
     @property

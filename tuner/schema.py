@@ -82,6 +82,7 @@ tuner_load_points = Table(
     Column("throughput", Float, nullable=False),
     Column("requests", Integer, nullable=False),
     Column("mean_s", Float),
+    Column("latency_s", Float),
     Column("p50_s", Float),
     Column("p90_s", Float),
     Column("p95_s", Float),

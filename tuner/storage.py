@@ -1,4 +1,4 @@
-"""The only door to SQLAlchemy: studies, trials and load points in one database.
+"""The only door to SQLAlchemy, with database.py: studies, trials and load points.
 
 Every trial is written in one transaction when it ends, so a crash of anything costs at most the
 trial in progress. Opening a database brings its tables up to date.
@@ -6,69 +6,50 @@ trial in progress. Opening a database brings its tables up to date.
 
 import base64
 import math
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection
 
 from tuner.capacity import LatencyBudget
-from tuner.errors import InputError, Reason, StorageError
+from tuner.database import Database
+from tuner.errors import InputError, Reason
 from tuner.load import Histogram, Tensor
-from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import (
+    LATENCY_PERCENTILES,
+    PointRecord,
+    Purpose,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
 from tuner.schema import tuner_load_points, tuner_studies, tuner_trials
 from tuner.space import Configuration
 from tuner.targets.base import Grade, ServerStatistics, Verdict
 
 _BUSY_S = 5.0
-_VERSION_TABLE = "tuner_migrations"
-_MIGRATIONS = Path(__file__).parent / "migrations"
+_NEWEST_FIRST = (tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
 
 
 class Storage:
     """A database of studies, open for the length of a `with` block.
 
     `location` is a path or an SQLAlchemy URL. Without `create`, a database that does not exist is
-    an error: that of somebody who asks for results where there are none.
+    an error: that of somebody who asks for results where there are none. `busy_s` is how long to
+    wait for another process that writes.
     """
 
-    def __init__(self, location: str, *, create: bool = False) -> None:
-        self.url = location if "://" in location else f"sqlite:///{location}"
-        self._create = create
+    def __init__(self, location: str, *, create: bool = False, busy_s: float = _BUSY_S) -> None:
+        self._database = Database(location, create=create, busy_s=busy_s)
+        self.url = self._database.url
 
     def __enter__(self) -> Self:
-        try:
-            url = make_url(self.url)
-        except sa.exc.ArgumentError:
-            raise InputError(
-                f"`{self.url}` is not a database URL",
-                hint="for example: studies.db, or postgresql+psycopg://user@host/name",
-            ) from None
-        sqlite = url.get_backend_name() == "sqlite"
-        if sqlite and not self._create and not Path(url.database or "").exists():
-            raise InputError(
-                f"{url.database}: there is no such database",
-                hint="`tuner optimize --budget-ms 50` makes one; `--db` names another",
-            )
-        arguments: dict[str, Any] = {"timeout": _BUSY_S} if sqlite else {}
-        self._engine = sa.create_engine(url, connect_args=arguments)
-        if sqlite:
-            sa.event.listen(self._engine, "connect", _enforce_foreign_keys)
-        try:
-            self._upgrade()
-        except BaseException:
-            self._engine.dispose()
-            raise
+        self._database.__enter__()
         return self
 
     def __exit__(
@@ -77,7 +58,7 @@ class Storage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._engine.dispose()
+        self._database.__exit__(kind, error, trace)
 
     def create_study(self, study: StudyRecord) -> None:
         """Write a new study, without its trials."""
@@ -117,7 +98,7 @@ class Storage:
 
     def studies(self) -> tuple[StudyRecord, ...]:
         """All studies, the newest first, without their load points."""
-        query = sa.select(tuner_studies).order_by(tuner_studies.c.created_at.desc())
+        query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
         with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
             return tuple(_study(row, _trials(connection, row["id"], points=False)) for row in rows)
@@ -128,7 +109,7 @@ class Storage:
         Raises:
             InputError: There is no such study.
         """
-        query = sa.select(tuner_studies).order_by(tuner_studies.c.created_at.desc())
+        query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
         if name is not None:
             query = query.where(tuner_studies.c.name == name)
         with self._reading() as connection:
@@ -148,78 +129,17 @@ class Storage:
         with self._reading() as connection:
             return connection.execute(query).first() is not None
 
-    def _upgrade(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        script = ScriptDirectory.from_config(config)
-        newest = script.get_current_head()
-        with self._transaction() as connection:
-            context = MigrationContext.configure(
-                connection, opts={"version_table": _VERSION_TABLE}
-            )
-            current = context.get_current_revision()
-            known = {revision.revision for revision in script.walk_revisions()}
-            if current is not None and current not in known:
-                raise StorageError(
-                    f"{self._name}: was written by a newer version of tuner "
-                    f"(revision {current}, this one knows up to {newest})",
-                    hint="upgrade: pip install --upgrade serving-tuner",
-                )
-            if current != newest:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        return self._database.transaction()
 
-    @property
-    def _name(self) -> str:
-        """The database as a person knows it, without a password."""
-        url = make_url(self.url)
-        return url.database or str(url) if url.get_backend_name() == "sqlite" else str(url)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self._translated(), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._translated(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (sa.exc.DBAPIError, sqlite3.Error) as error:
-            raise _storage_error(self._name, error) from None
-
-
-def _storage_error(name: str, error: Exception) -> StorageError:
-    reason = str(getattr(error, "orig", error))
-    known = {
-        "readonly": ("is read-only", "make it writable, or name another with `--db`"),
-        "locked": (
-            "is locked by another process",
-            "wait for it, or end it; or name another database with `--db`",
-        ),
-        "not a database": ("is not an SQLite database", "name another with `--db`"),
-        "malformed": ("is damaged", "restore a copy, or name another with `--db`"),
-        "unable to open": ("cannot be opened", "check the folder and its permissions"),
-        "disk is full": ("cannot grow: the disk is full", "make room, then continue the study"),
-    }
-    for sign, (what, cure) in known.items():
-        if sign in reason:
-            return StorageError(f"{name}: {what}", hint=cure)
-    return StorageError(f"{name}: {reason}", hint="check the database and its permissions")
-
-
-def _enforce_foreign_keys(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._database.reading()
 
 
 def _study_row(study: StudyRecord) -> dict[str, Any]:
     return {
         "name": study.name,
-        "created_at": study.created_at,
+        "created_at": study.created_at.astimezone(UTC),
         "server": study.server,
         "model": study.model,
         "model_fingerprint": study.model_fingerprint,
@@ -253,6 +173,8 @@ def _study(row: sa.RowMapping, trials: tuple[TrialRecord, ...]) -> StudyRecord:
 def _trial_row(trial: TrialRecord) -> dict[str, Any]:
     row = {column: getattr(trial, column) for column in _PLAIN_TRIAL_COLUMNS}
     return row | {
+        "started_at": trial.started_at.astimezone(UTC),
+        "finished_at": trial.finished_at.astimezone(UTC),
         "purpose": trial.purpose.value,
         "state": trial.state.value,
         "reason": trial.reason.value if trial.reason else None,
@@ -278,8 +200,6 @@ _PLAIN_TRIAL_COLUMNS = (
     "log_tail",
     "export",
     "seed",
-    "started_at",
-    "finished_at",
 )
 
 
@@ -307,9 +227,9 @@ def _trial(row: sa.RowMapping, points: tuple[PointRecord, ...]) -> TrialRecord:
         | {
             "log_error": _number(row["log_error"]),
             "unloaded_s": _number(row["unloaded_s"]),
-            "started_at": _aware(row["started_at"]),
-            "finished_at": _aware(row["finished_at"]),
         },
+        started_at=_aware(row["started_at"]),
+        finished_at=_aware(row["finished_at"]),
         purpose=Purpose(row["purpose"]),
         state=TrialState(row["state"]),
         reason=Reason(row["reason"]) if row["reason"] else None,
@@ -332,6 +252,7 @@ _PLAIN_POINT_COLUMNS = (
     "throughput",
     "requests",
     "mean_s",
+    "latency_s",
     "unanswered",
     "send_lag_p99_s",
     "engine_cpu_s",
@@ -354,8 +275,12 @@ def _point(row: sa.RowMapping) -> PointRecord:
     values = {column: row[column] for column in _PLAIN_POINT_COLUMNS}
     counts = {int(each): count for each, count in row["histogram"]["counts"].items()}
     return PointRecord(
-        **values | {"mean_s": _number(row["mean_s"])},
-        percentiles_s={q: _number(row[f"p{q}_s"]) for q in (50, 90, 95, 99)},
+        **values
+        | {
+            "mean_s": _number(row["mean_s"]),
+            "send_lag_p99_s": _number(row["send_lag_p99_s"]),
+        },
+        percentiles_s={q: _number(row[f"p{q}_s"]) for q in LATENCY_PERCENTILES},
         errors=row["errors"],
         histogram=Histogram(counts, row["histogram"]["failures"]),
     )

@@ -144,9 +144,9 @@ class _Trial:
     def _check_answers(self, largest_batch: int) -> None:
         """Ask several times at once: a batch must give what each request alone would get."""
         bench, count = self.bench, min(largest_batch, _ANSWERS_AT_ONCE)
-        answers = bench.target.infer(bench.deployment.server, count=count)
-        golden = bench.golden or answers[0]
-        for outputs in answers:
+        server = bench.deployment.server
+        golden = bench.golden or bench.target.infer(server)[0]
+        for outputs in bench.target.infer(server, count=count):
             try:
                 check_outputs(golden, outputs)
             except TrialFailure as failure:

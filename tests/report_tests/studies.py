@@ -67,6 +67,7 @@ def point(
         "throughput": load,
         "requests": int(2.5 * load),
         "mean_s": float(np.mean(latencies)),
+        "latency_s": p99_s,
         "percentiles_s": {q: p99_s * (0.4 + 0.6 * q / 99) for q in LATENCY_PERCENTILES},
         "errors": {},
         "unanswered": 0,

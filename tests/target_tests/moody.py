@@ -1,5 +1,6 @@
 """The model of tests/models, which misbehaves on demand, and what may vary about it."""
 
+import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import psutil
 
 from runners import LaunchSpec, ProcessRunner, RunningServer
-from tests.spaces import choice
+from tests.spaces import choice, integer
 from tuner import spec
+from tuner.deployment import Deployment
 from tuner.expressions import Value
-from tuner.space import Configuration, EnvironmentVariables, SearchSpace
+from tuner.space import Configuration, EnvironmentVariables, SearchSpace, ServerFlag
 from tuner.targets import triton_install
 from tuner.targets.triton import RequestForm, TritonTarget
+from tuner.targets.triton_install import TritonInstallation
 from tuner.targets.triton_model import TritonModel
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -30,6 +33,11 @@ MOODS = (
     "gives NaN",
     "adds the batch",
 )
+BATCHING: dict[str, Value] = {
+    "dynamic_batching": True,
+    "max_batch_size": 4,
+    "max_queue_delay_microseconds": 500,
+}
 _CONSTANTS = {"cores": 2, "memory_gb": 8, "numa_nodes": 1}
 
 
@@ -40,8 +48,9 @@ def built_in_space() -> SearchSpace:
 
 def moody_space() -> SearchSpace:
     mood = replace(choice(*MOODS, name="mood"), sets=EnvironmentVariables(("MOOD",)))
+    http = replace(integer("http_threads", default=8), sets=ServerFlag("--http-thread-count"))
     space = built_in_space()
-    return replace(space, parameters=(mood, *space.parameters))
+    return replace(space, parameters=(mood, http, *space.parameters))
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,11 @@ class Moody:
     space: SearchSpace
     workspace: Path
 
-    def configuration(self, mood: str = "good", **values: Value) -> Configuration:
+    def configuration(self, mood: Value = "good", **values: Value) -> Configuration:
         return self.space.activate({"mood": mood, "threads": 1, **values})
+
+    def deployment(self) -> Deployment:
+        return Deployment(self.target, HastyRunner(self.workspace / "logs"))
 
     def processes(self) -> list[int]:
         """Whatever runs on behalf of this target, by its command line."""
@@ -64,25 +76,56 @@ class Moody:
         ]
 
 
-class HastyRunner(ProcessRunner):
+class HastyRunner:
     """Kills servers rather than wait seconds for each; how they end in order is not the matter."""
 
+    def __init__(self, log_directory: Path) -> None:
+        self._runner = ProcessRunner(log_directory=log_directory)
+
     def start(self, launch_spec: LaunchSpec) -> AbstractContextManager[RunningServer]:
-        return super().start(replace(launch_spec, stop_grace_s=0.0))
+        return self._runner.start(replace(launch_spec, stop_grace_s=0.0))
 
 
 def moody(
-    workspace: Path, *, form: RequestForm | None = None, start_timeout_s: float = 60.0
+    folder: Path,
+    *,
+    kind: type[TritonTarget] = TritonTarget,
+    repository: Path = MODELS,
+    start_timeout_s: float = 60.0,
 ) -> Moody:
-    model = TritonModel(MODELS, "moody")
+    # Shared memory is named after this folder: no two runs of the tests may have the same.
+    workspace = Path(tempfile.mkdtemp(prefix="moody-", dir=folder))
+    model = TritonModel(repository, "moody")
     space = model.adapt(moody_space())
-    target = TritonTarget(
+    target = kind(
         model,
         space,
         installation=triton_install.find(workspace),
         workspace=workspace,
-        form=form or RequestForm(),
+        form=RequestForm(),
         start_timeout_s=start_timeout_s,
     )
     target.stage()
     return Moody(target, space, workspace)
+
+
+def target_in(workspace: Path, form: RequestForm | None = None) -> TritonTarget:
+    """The same model as a target that was not staged: for what needs no server of its own."""
+    model = TritonModel(MODELS, "moody")
+    return TritonTarget(
+        model,
+        model.adapt(moody_space()),
+        installation=TritonInstallation(Path("/opt/tritonserver"), ("--x",), {"A": "b"}),
+        workspace=workspace,
+        form=form or RequestForm(),
+        start_timeout_s=7.0,
+    )
+
+
+def configuration(**values: Value) -> Configuration:
+    return TritonModel(MODELS, "moody").adapt(moody_space()).activate(values)
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    found = (folder, *sorted(folder.rglob("*")))
+    return {str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.stat().st_size) for p in found}

@@ -3,14 +3,20 @@
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from tuner.errors import TunerError
 
 out = Console(soft_wrap=False)
 err = Console(stderr=True)
+
+
+def print_blocks(blocks: Iterable[RenderableType]) -> None:
+    """Tables and sentences on stdout, each beginning on a line of its own."""
+    for block in blocks:
+        out.print(block)
 
 
 def print_json(content: object) -> None:

@@ -2,25 +2,29 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
-from tuner.commands.console import err, out, print_json
+from tuner.commands.console import err, print_blocks, print_json
 from tuner.commands.options import (
     AsJson,
     Batch,
+    EngineCpus,
     InputData,
     Percentile,
+    Seed,
     Shapes,
+    checked_percentile,
     cpus,
     duration_s,
     request_form,
 )
-from tuner.errors import InputError, ServerError
+from tuner.errors import InputError, LoadError, ServerError
 from tuner.load import (
     Arrivals,
     ClosedLoop,
@@ -33,12 +37,14 @@ from tuner.load import (
 )
 from tuner.load.profile import LoadRun
 from tuner.load.protocols import v2_http
-from tuner.report import tables
 from tuner.targets.base import ServerStatistics
-from tuner.targets.triton import RequestForm
-from tuner.targets.v2_client import V2Client
+
+if TYPE_CHECKING:
+    from tuner.targets.triton import RequestForm
+    from tuner.targets.v2_client import V2Client
 
 _DISTINCT_REQUESTS = 16
+_MOST_POINTS = 1000
 
 
 @dataclass(frozen=True)
@@ -69,20 +75,22 @@ def measure(
     batch: Batch = 1,
     shape: Shapes = None,
     input_data: InputData = "random",
-    seed: Annotated[int, typer.Option(help="Seed of the data and the arrivals.")] = 0,
-    engine_cpus: Annotated[str, typer.Option(help="CPUs for the load engine: 0,2-3.")] = "",
+    seed: Seed = 0,
+    engine_cpus: EngineCpus = "",
     as_json: AsJson = False,
 ) -> None:
     """Measure throughput and latency of a model on a server that already runs."""
-    if not 1 <= percentile <= 99.99:
-        raise InputError(f"`--percentile` must be from 1 to 99.99, but got {percentile:g}")
+    from tuner.report import tables
+    from tuner.targets.v2_client import V2Client
+
+    percentile = checked_percentile(percentile)
     endpoint = parse_url(url)
     profiles = load_profiles(concurrency, rate, arrivals, seed)
     form = request_form(batch, input_data, shape)
     times = [duration_s(t, o) for t, o in _named(duration, warm_up, timeout)]
     results = []
     with (
-        V2Client(f"http://{endpoint.host}:{endpoint.port}") as client,
+        V2Client(base_url(endpoint)) as client,
         LoadEngine(cpus=cpus(engine_cpus, "--engine-cpus")) as engine,
     ):
         engine.prepare(_requests(client, endpoint, model, form, seed))
@@ -97,11 +105,8 @@ def measure(
     if as_json:
         print_json([document(r.measurement, r.statistics, percentile) for r in results])
     else:
-        out.print(
-            *tables.measurement_tables(
-                [(r.measurement, r.statistics) for r in results], percentile
-            )
-        )
+        measured = [(r.measurement, r.statistics) for r in results]
+        print_blocks(tables.measurement_tables(measured, percentile))
 
 
 def parse_url(url: str) -> Endpoint:
@@ -110,22 +115,33 @@ def parse_url(url: str) -> Endpoint:
     Raises:
         InputError: It is no URL, or of a protocol that is not there.
     """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port
+    except ValueError:
+        raise _not_an_address(url) from None
     if parts.scheme != "http":
         raise InputError(
             f"only http:// URLs can be measured, but got `{url}`",
             hint="V2 inference over HTTP: http://127.0.0.1:8000",
         )
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if not parts.hostname or port == 0:
-        raise InputError(
-            f"a URL with host and port was expected, but got `{url}`",
-            hint="for example: http://127.0.0.1:8000",
-        )
-    return Endpoint(parts.hostname, port or 80)
+    beyond = parts.path.strip("/") or parts.query or parts.fragment or parts.username
+    if not re.fullmatch(r"[\w.:-]+", parts.hostname or "") or port == 0 or beyond:
+        raise _not_an_address(url)
+    return Endpoint(parts.hostname or "", port or 80)
+
+
+def _not_an_address(url: str) -> InputError:
+    return InputError(
+        f"a URL of host and port was expected, but got `{url}`",
+        hint="for example: http://127.0.0.1:8000",
+    )
+
+
+def base_url(endpoint: Endpoint) -> str:
+    """The URL that `parse_url` made `endpoint` of."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"http://{host}:{endpoint.port}"
 
 
 def load_profiles(
@@ -164,6 +180,11 @@ def steps(text: str, option: str, *, whole: bool = False) -> list[float]:
         raise InputError(
             f"`{option}` must be a number or START:END:STEP in {kind} above 0, but got `{text}`",
             hint=f"for example: `{option} 1:16:5`",
+        )
+    if (end - start) / step >= _MOST_POINTS:
+        raise InputError(
+            f"`{option} {text}` would be more than {_MOST_POINTS} load points",
+            hint="choose a larger STEP",
         )
     count = int((end - start) / step + 1e-9) + 1
     return [start + n * step for n in range(count)]
@@ -219,7 +240,7 @@ def _run(endpoint: Endpoint, profile: LoadProfile, length_s: float, timeout_s: f
 
 
 def _requests(
-    client: V2Client, endpoint: Endpoint, model: str, form: RequestForm, seed: int
+    client: "V2Client", endpoint: Endpoint, model: str, form: "RequestForm", seed: int
 ) -> RequestSet:
     if not client.ready(model):
         raise ServerError(
@@ -232,13 +253,14 @@ def _requests(
         raise InputError(
             f"`--batch {form.batch}` was given, but the model `{model}` has no batch dimension"
         )
-    return RequestSet(
-        tuple(
-            v2_http.prepare(endpoint, model, form.inputs(specs, batched=batched, seed=seed + n))
-            for n in range(_DISTINCT_REQUESTS)
-        ),
-        inferences=form.batch,
-    )
+    try:
+        inputs = [
+            form.inputs(specs, batched=batched, seed=seed + n) for n in range(_DISTINCT_REQUESTS)
+        ]
+    except LoadError as error:  # the model is the server's, so it is the option that is wrong
+        raise InputError(error.message, hint=error.hint) from None
+    payloads = tuple(v2_http.prepare(endpoint, model, each) for each in inputs)
+    return RequestSet(payloads, inferences=form.batch)
 
 
 def _progress(what: str, length_s: float) -> contextlib.AbstractContextManager[object]:

@@ -1,21 +1,23 @@
 """`tuner optimize` and `tuner plan`: search, or say what a search would do."""
 
+import math
+import shlex
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner import capacity, finals, pareto
 from tuner.commands import options
-from tuner.commands.console import err, out, print_json
+from tuner.commands.console import err, out, print_blocks, print_json
 from tuner.commands.spaces import document as space_document
 from tuner.commands.spaces import size
 from tuner.errors import NothingFeasibleError, TunerError
-from tuner.job import Job, PreparedJob, prepare, run
-from tuner.records import StudyRecord
-from tuner.report import export, html, tables, terminal
-from tuner.study import SearchBudget, planned_s
+
+if TYPE_CHECKING:
+    from tuner.finals import Standings
+    from tuner.job import PreparedJob
+    from tuner.records import StudyRecord
 
 Finalists = Annotated[
     int, typer.Option("--finalists", help="Best configurations that are measured again.")
@@ -47,8 +49,8 @@ def optimize(
     output: Annotated[
         Path, typer.Option("--output", help="Folder for reports and configurations.")
     ] = Path("reports"),
-    seed: Annotated[int, typer.Option(help="Seed of the search, data and arrivals.")] = 0,
-    engine_cpus: Annotated[str, typer.Option(help="CPUs for the load engine: 0,2-3.")] = "",
+    seed: options.Seed = 0,
+    engine_cpus: options.EngineCpus = "",
     server_cpus: Annotated[str, typer.Option(help="CPUs for the server: 1,4-7.")] = "",
     start_timeout: Annotated[
         str, typer.Option(help="How long a start or a reload of the server may take.")
@@ -56,6 +58,10 @@ def optimize(
     as_json: options.AsJson = False,
 ) -> None:
     """Find the configuration that carries the most traffic within the latency budget."""
+    from tuner import finals
+    from tuner.job import Job, prepare
+    from tuner.report import export
+
     prepared = prepare(
         Job(
             budget=options.latency_budget(budget_ms, percentile),
@@ -102,7 +108,10 @@ def plan(
     input_data: options.InputData = "random",
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what `optimize` with the same options would do, without doing it."""
+    """Say what `optimize` with these options would do, without doing it."""
+    from tuner.job import Job, prepare
+    from tuner.report import tables
+
     prepared = prepare(
         Job(
             budget=options.latency_budget(budget_ms, percentile),
@@ -119,16 +128,18 @@ def plan(
     if as_json:
         print_json(content)
         return
-    out.print(*tables.space_tables(prepared.space))
-    out.print(*tables.plan_lines(content, size(prepared.space)))
+    print_blocks(tables.space_tables(prepared.space))
+    print_blocks(tables.plan_lines(content, size(prepared.space)))
 
 
-def write_files(study: StudyRecord, result: finals.Standings, folder: Path) -> list[Path]:
+def write_files(study: "StudyRecord", result: "Standings", folder: Path) -> list[Path]:
     """Write the report, and the winner's configuration if there is one; the paths written.
 
     Raises:
         TunerError: The folder cannot be written; the study itself is safe in its database.
     """
+    from tuner.report import html
+
     contents = {"report.html": html.render(study, result)}
     if result.winner is not None:
         contents["config.pbtxt"] = result.winner.trial.export
@@ -144,23 +155,29 @@ def write_files(study: StudyRecord, result: finals.Standings, folder: Path) -> l
     return [folder / name for name in contents]
 
 
-def nothing_feasible(study: StudyRecord) -> NothingFeasibleError:
+def nothing_feasible(study: "StudyRecord") -> NothingFeasibleError:
     """What to say when no configuration meets the budget: the nearest one."""
+    from tuner import finals
+
     closest = finals.nearest(study)
     if closest is None:
         return NothingFeasibleError(
             f"no configuration of study `{study.name}` could be measured",
             hint=f"`tuner report {study.name}` shows how each trial failed",
         )
+    easier_ms = math.ceil(2e3 * max(closest.unloaded_s, study.budget.limit_s))
     return NothingFeasibleError(
         f"no configuration meets {study.budget}; the nearest has "
         f"p{study.budget.percentile:g} = {closest.unloaded_s * 1e3:.3g} ms without load: "
         f"{closest.configuration}",
-        hint=f"try `--budget-ms {closest.unloaded_s * 2e3:.2g}`, or a faster model",
+        hint=f"try `--budget-ms {easier_ms}`, or a faster model",
     )
 
 
-def _run(prepared: PreparedJob) -> StudyRecord:
+def _run(prepared: "PreparedJob") -> "StudyRecord":
+    from tuner.job import run
+    from tuner.report import terminal
+
     job, name = prepared.job, prepared.study.name
     err.print(
         f"study {name}: model {prepared.model.name}, {job.budget}, "
@@ -187,25 +204,30 @@ def _run(prepared: PreparedJob) -> StudyRecord:
 
 
 def _print_result(
-    study: StudyRecord, result: finals.Standings, written: list[Path], database: str
+    study: "StudyRecord", result: "Standings", written: list[Path], database: str
 ) -> None:
+    from tuner import pareto
+    from tuner.report import terminal
+
     out.print(terminal.result_table(study, result))
     out.print(terminal.pareto_table(pareto.trade_off(study)))
     for path in written:
         out.print(f"{path.name}: {path}", markup=False, highlight=False, soft_wrap=True)
     out.print(f"database: {database} (study {study.name})", markup=False, highlight=False)
-    out.print(f"next: {next_command(study, result)}", markup=False, highlight=False)
+    out.print(f"next: {next_command(study, result, database)}", markup=False, highlight=False)
 
 
-def next_command(study: StudyRecord, result: finals.Standings) -> str:
+def next_command(study: "StudyRecord", result: "Standings", database: str) -> str:
     """What a person most likely wants to type now."""
-    if result.winner is None:
-        return f"tuner report {study.name}"
-    return f"tuner best {study.name} --format pbtxt"
+    words = ["tuner", "report" if result.winner is None else "best", study.name]
+    return shlex.join(words if database == options.DATABASE else [*words, "--db", database])
 
 
-def _plan_document(prepared: PreparedJob) -> dict[str, Any]:
-    budget: SearchBudget = prepared.job.search_budget
+def _plan_document(prepared: "PreparedJob") -> dict[str, Any]:
+    from tuner import capacity
+    from tuner.study import planned_s
+
+    budget = prepared.job.search_budget
     space = prepared.space
     return {
         "model": prepared.model.name,

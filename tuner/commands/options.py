@@ -1,17 +1,23 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, and how their values are read.
 
+Like the other modules of commands, this one imports what is slow to import (Optuna, pandas,
+SQLAlchemy, ...) inside the functions that need it, so that `tuner --help` answers at once.
+"""
+
+import os
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.capacity import LatencyBudget
 from tuner.errors import InputError
-from tuner.job import Job
-from tuner.study import SearchBudget
-from tuner.targets.triton import RequestForm
+
+if TYPE_CHECKING:
+    from tuner.capacity import LatencyBudget
+    from tuner.study import SearchBudget
+    from tuner.targets.triton import RequestForm
 
 BudgetMs = Annotated[
     float,
@@ -52,39 +58,54 @@ StudyArgument = Annotated[
     str | None, typer.Argument(help="Name of the study; the newest one without it.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of what is random.")]
+EngineCpus = Annotated[str, typer.Option("--engine-cpus", help="CPUs for the load engine: 0,2-3.")]
 DATABASE = "studies.db"
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_H = 1000
 
 
-def latency_budget(limit_ms: float, percentile: float) -> LatencyBudget:
+def latency_budget(limit_ms: float, percentile: float) -> "LatencyBudget":
     """The budget in seconds.
 
     Raises:
         InputError: The limit or the percentile is out of range.
     """
+    from tuner.capacity import LatencyBudget
+
     if not 0 < limit_ms < 3_600_000:
         raise InputError(
             f"`--budget-ms` must be above 0 and below 3600000, but got {limit_ms:g}",
             hint="for example: `--budget-ms 50`",
         )
+    return LatencyBudget(checked_percentile(percentile), limit_ms / 1e3)
+
+
+def checked_percentile(percentile: float) -> float:
+    """`percentile`, if load points have enough requests to say anything of it.
+
+    Raises:
+        InputError: They have not.
+    """
     if not 1 <= percentile <= 99.99:
         raise InputError(
             f"`--percentile` must be from 1 to 99.99, but got {percentile:g}",
             hint="for example: `--percentile 99`",
         )
-    return LatencyBudget(percentile, limit_ms / 1e3)
+    return percentile
 
 
 def duration_s(text: str, option: str) -> float:
     """Seconds of a duration such as `90`, `90s`, `3m` or `1.5h`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    if match is None or float(match[1]) == 0:
+    seconds = float(match[1]) * _UNITS_S[match[2] or "s"] if match else 0.0
+    if not 0 < seconds <= _LONGEST_H * 3600:
         raise InputError(
-            f"`{option}` must be a duration above 0, but got `{text}`",
+            f"`{option}` must be a duration above 0 and up to {_LONGEST_H}h, but got `{text}`",
             hint="for example: 90s, 3m, 2h",
         )
-    return float(match[1]) * _UNITS_S[match[2] or "s"]
+    return seconds
 
 
 def seconds_until(text: str) -> float:
@@ -102,7 +123,9 @@ def seconds_until(text: str) -> float:
     return (moment - now).total_seconds()
 
 
-def request_form(batch: int, input_data: str, shapes: list[str] | None) -> RequestForm:
+def request_form(batch: int, input_data: str, shapes: list[str] | None) -> "RequestForm":
+    from tuner.targets.triton import RequestForm
+
     if batch < 1:
         raise InputError(f"`--batch` must be at least 1, but got {batch}")
     if input_data not in ("random", "zero"):
@@ -115,42 +138,31 @@ def request_form(batch: int, input_data: str, shapes: list[str] | None) -> Reque
 def cpus(text: str, option: str) -> frozenset[int]:
     """CPU numbers of a list such as `0,2-3`; empty for none given."""
     numbers: set[int] = set()
-    for part in filter(None, text.split(",")):
+    for part in text.split(",") if text else ():
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
-        if match is None:
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if first > last:
             raise InputError(
                 f"`{option}` must be a list of CPUs, but got `{text}`", hint="for example: 0,2-3"
             )
-        numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        there = os.cpu_count() or 1
+        if last >= there:
+            raise InputError(
+                f"`{option}` names CPU {last}, but this machine has 0 to {there - 1}",
+                hint="`lscpu --extended` lists them",
+            )
+        numbers.update(range(first, last + 1))
     return frozenset(numbers)
 
 
 def search_budget(
     trials: int, timeout: str, until: str | None, *, finalists: int, confirmations: int
-) -> SearchBudget:
+) -> "SearchBudget":
+    from tuner.study import SearchBudget
+
     timeout_s = seconds_until(until) if until else duration_s(timeout, "--timeout")
     return SearchBudget(
         trials=trials, timeout_s=timeout_s, finalists=finalists, confirmations=confirmations
-    )
-
-
-def planned_job(
-    *,
-    budget: LatencyBudget,
-    model_repository: Path | None,
-    model: str | None,
-    space: Path | None,
-    search: SearchBudget,
-    form: RequestForm,
-) -> Job:
-    """What `plan` and `optimize` have in common."""
-    return Job(
-        budget=budget,
-        repository=model_repository,
-        model=model,
-        space_file=space,
-        search_budget=search,
-        form=form,
     )
 
 

@@ -2,19 +2,18 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
 
-from tuner import finals, pareto
 from tuner.commands.console import err, out, print_json, print_text
 from tuner.commands.optimize import nothing_feasible, write_files
 from tuner.commands.options import DATABASE, AsJson, Database, StudyArgument
 from tuner.errors import InputError
-from tuner.records import StudyRecord
-from tuner.report import export, terminal
-from tuner.storage import Storage
+
+if TYPE_CHECKING:
+    from tuner.records import StudyRecord
+    from tuner.report.terminal import StudyRow
 
 studies = typer.Typer(no_args_is_help=True, help="Studies in the database.")
 
@@ -45,8 +44,10 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the HTML report of a study, and print its result and its trials."""
-    with Storage(db) as storage:
-        record = storage.study(study)
+    from tuner import finals
+    from tuner.report import export, terminal
+
+    record = _stored(db, study)
     result = finals.standings(record)
     written = write_files(record, result, output / record.name)
     if as_json:
@@ -62,8 +63,10 @@ def show_pareto(
     study: StudyArgument = None, *, db: Database = DATABASE, as_json: AsJson = False
 ) -> None:
     """Print the Pareto front: the load points that no other beats in throughput and latency."""
-    with Storage(db) as storage:
-        record = storage.study(study)
+    from tuner import pareto
+    from tuner.report import terminal
+
+    record = _stored(db, study)
     front = pareto.trade_off(record)
     if as_json:
         print_json(front.to_dict(orient="records"))
@@ -81,8 +84,12 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Print the winning configuration, ready to deploy."""
-    with Storage(db) as storage:
-        record = storage.study(study)
+    import yaml
+
+    from tuner import finals
+    from tuner.report import export
+
+    record = _stored(db, study)
     result = finals.standings(record)
     if result.winner is None:
         raise nothing_feasible(record)
@@ -99,6 +106,9 @@ def best(
 @studies.command("list")
 def list_studies(*, db: Database = DATABASE, as_json: AsJson = False) -> None:
     """List the studies, the newest first."""
+    from tuner.report import export, terminal
+    from tuner.storage import Storage
+
     with Storage(db) as storage:
         records = storage.studies()
     if as_json:
@@ -110,8 +120,10 @@ def list_studies(*, db: Database = DATABASE, as_json: AsJson = False) -> None:
 @studies.command()
 def show(study: StudyArgument = None, *, db: Database = DATABASE, as_json: AsJson = False) -> None:
     """Show a study's result and trials."""
-    with Storage(db) as storage:
-        record = storage.study(study)
+    from tuner import finals
+    from tuner.report import export, terminal
+
+    record = _stored(db, study)
     result = finals.standings(record)
     if as_json:
         print_json(export.document(record, result))
@@ -131,8 +143,9 @@ def export_study(
     db: Database = DATABASE,
 ) -> None:
     """Write every load point of a study, one row each."""
-    with Storage(db) as storage:
-        record = storage.study(study)
+    from tuner.report import export
+
+    record = _stored(db, study)
     if output is None:
         if form is ExportFormat.PARQUET:
             raise InputError("`--format parquet` needs `--output FILE`: it is not text")
@@ -142,9 +155,19 @@ def export_study(
     err.print(f"written: {output}", markup=False, highlight=False)
 
 
-def _row(study: StudyRecord) -> terminal.StudyRow:
+def _stored(database: str, study: str | None) -> "StudyRecord":
+    from tuner.storage import Storage
+
+    with Storage(database) as storage:
+        return storage.study(study)
+
+
+def _row(study: "StudyRecord") -> "StudyRow":
+    from tuner import finals
+    from tuner.report.terminal import StudyRow
+
     winner = finals.standings(study).winner
-    return terminal.StudyRow(
+    return StudyRow(
         name=study.name,
         created_at=study.created_at,
         server=study.server,

@@ -5,11 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tuner import hardware, spec
-from tuner.commands.console import out, print_json
+from tuner.commands.console import out, print_blocks, print_json
 from tuner.commands.options import AsJson
 from tuner.errors import SpaceError
-from tuner.report import tables
 from tuner.space import ConfigPath, EnvironmentVariables, Parameter, SearchSpace
 
 app = typer.Typer(no_args_is_help=True, help="Search spaces: what may vary on a server.")
@@ -20,6 +18,9 @@ NameOrFile = Annotated[str, typer.Argument(help="Name of a built-in space, or a 
 @app.command("list")
 def list_spaces(*, as_json: AsJson = False) -> None:
     """List the built-in spaces."""
+    from tuner import spec
+    from tuner.report import tables
+
     rows = [
         {"name": name, "file": str(path), "description": spec.load_space(path).description}
         for name, path in spec.built_in().items()
@@ -33,11 +34,13 @@ def list_spaces(*, as_json: AsJson = False) -> None:
 @app.command()
 def show(space: NameOrFile, *, as_json: AsJson = False) -> None:
     """Show a space with its bounds on this machine."""
+    from tuner.report import tables
+
     resolved = resolve(space)
     if as_json:
         print_json(document(resolved))
     else:
-        out.print(*tables.space_tables(resolved))
+        print_blocks(tables.space_tables(resolved))
 
 
 @app.command()
@@ -57,6 +60,8 @@ def check(file: NameOrFile, *, as_json: AsJson = False) -> None:
 
 def resolve(name_or_file: str) -> SearchSpace:
     """The space on this machine."""
+    from tuner import hardware, spec
+
     built_in = spec.built_in()
     path = built_in.get(name_or_file, Path(name_or_file))
     if name_or_file not in built_in and not path.exists():

@@ -1,10 +1,9 @@
-"""Alembic's way in: runs on the connection that storage.py hands over."""
+"""Alembic's way in: runs on the connection that database.py hands over."""
 
 from alembic import context
 
+from tuner.database import VERSION_TABLE
 from tuner.schema import metadata
-
-VERSION_TABLE = "tuner_migrations"
 
 context.configure(
     connection=context.config.attributes["connection"],

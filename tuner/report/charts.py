@@ -61,9 +61,9 @@ def load_curves(study: StudyRecord, standings: Standings) -> str:
     """Latency against throughput of the best configurations and of the server's defaults."""
     traces, latencies_ms = [], []
     for name, standing, colour in _curves(study, standings):
-        points = _curve(standing, study)
+        points = _curve(standing)
         x = [point.throughput for point in points]
-        y = [1e3 * point.percentile(study.budget.percentile) for point in points]
+        y = [1e3 * point.latency_s for point in points]
         latencies_ms += y
         traces.append(
             go.Scatter(
@@ -128,10 +128,10 @@ def _is_baseline(standing: Standing, study: StudyRecord) -> bool:
     return baseline is not None and standing.configuration == baseline.configuration
 
 
-def _curve(standing: Standing, study: StudyRecord) -> list[PointRecord]:
+def _curve(standing: Standing) -> list[PointRecord]:
     """The open-loop points by load; one request at a time is no point of a load curve."""
     loaded = sorted((p for p in standing.trial.points if p.kind == "open"), key=lambda p: p.load)
-    return [p for p in loaded if math.isfinite(p.percentile(study.budget.percentile))]
+    return [p for p in loaded if math.isfinite(p.latency_s)]
 
 
 def _symbol(point: PointRecord) -> str:
@@ -151,11 +151,10 @@ def _row_text(row: Mapping[Hashable, Any], study: StudyRecord) -> str:
 
 
 def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
-    latency = formats.latency(point.percentile(study.budget.percentile))
     lines = [
         name,
         f"{formats.rate(point.throughput)} inferences/s",
-        f"p{study.budget.percentile:g} {latency}",
+        f"p{study.budget.percentile:g} {formats.latency(point.latency_s)}",
     ]
     if point.stopped_early:
         lines.append("stopped early: overloaded")

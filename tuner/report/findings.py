@@ -83,7 +83,7 @@ def name_of(study: StudyRecord, standing: Standing) -> str:
     return f"trial {number}"
 
 
-def about_exports(standings: Standings) -> str:
+def about_export(standings: Standings) -> str:
     if keeps_defaults(standings):
         return "The server's defaults, written out"
     return "This deploys the best configuration"

@@ -1,6 +1,5 @@
 """One self-contained HTML file about a study, to keep, to send and to read offline."""
 
-from collections.abc import Mapping
 from importlib.resources import files
 
 import jinja2
@@ -42,7 +41,7 @@ def render(study: StudyRecord, standings: Standings) -> str:
         changed=_changed(study, winner),
         percentiles=sorted({*_PERCENTILES, study.budget.percentile}),
         about=_about(study, standings),
-        exports=_exports(study, winner),
+        export=winner.trial.export if winner else "",
         steps=figures.time_by_step(study),
         measuring=figures.measuring_facts(study),
         plotly=charts.script() if has_points else "",
@@ -54,7 +53,7 @@ def render(study: StudyRecord, standings: Standings) -> str:
 def _about(study: StudyRecord, standings: Standings) -> dict[str, str]:
     """The titles of the sections, each a finding."""
     return {
-        "exports": findings.about_exports(standings),
+        "export": findings.about_export(standings),
         "front": findings.about_front(study),
         "curves": findings.about_curves(study, standings),
         "trials": findings.about_trials(study),
@@ -86,14 +85,6 @@ def _sides(standings: Standings) -> dict[str, Standing]:
     if standings.winner is not None and not findings.keeps_defaults(standings):
         sides["Best configuration"] = standings.winner
     return sides
-
-
-def _exports(study: StudyRecord, winner: Standing | None) -> Mapping[str, str]:
-    """The files that deploy the winner, by name; none without a winner."""
-    if winner is None:
-        return {}
-    own = {f"for {study.server}": winner.trial.export} if winner.trial.export else {}
-    return study.exports or own
 
 
 def _changed(study: StudyRecord, winner: Standing | None) -> tuple[str, ...]:

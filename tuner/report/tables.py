@@ -45,9 +45,11 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
         for line in (
             f"model {content['model']}, latency budget {content['latency_budget']}",
             f"{size} valid configurations{invalid}",
-            (f"the baseline and up to {content['trials'] - 1} more trials, about "
-            f"{formats.duration(content['seconds_per_trial'])} of measuring each, then "
-            f"{content['finals']} trials on fresh starts"),
+            (
+                f"the baseline and up to {content['trials'] - 1} more trials, about "
+                f"{formats.duration(content['seconds_per_trial'])} of measuring each, then "
+                f"{content['finals']} trials on fresh starts"
+            ),
             f"done after about {formats.duration(content['seconds'])} at most",
         )
     ]

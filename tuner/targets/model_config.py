@@ -24,14 +24,14 @@ def read(path: Path) -> Message:
     """The configuration in the file `path`.
 
     Raises:
-        ModelError: The file is missing, or is no model configuration.
+        ModelError: The file cannot be read, or is no model configuration.
     """
     message: Message = model_config_pb2.ModelConfig()
     try:
         text_format.Parse(path.read_text(), message)
-    except OSError:
+    except OSError as error:
         raise ModelError(
-            f"{path}: a model configuration was expected, but there is none",
+            f"{path}: a model configuration was expected, but: {error.strerror}",
             hint="write one: Triton's model_configuration.md describes it",
         ) from None
     except (text_format.ParseError, UnicodeDecodeError) as error:

@@ -6,6 +6,7 @@ and a reload do the very same thing, and the staged copy of the model is never r
 """
 
 import math
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,7 @@ _NUMPY_KINDS = {
     "FP32": "f4",
     "FP64": "f8",
 }
+_POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", re.MULTILINE)
 # The seed of the input whose outputs all configurations must agree on.
 _GOLDEN_SEED = 7
 
@@ -180,7 +182,8 @@ class TritonTarget:
                 reason, what = Reason.START_TIMEOUT, f"the model was not loaded: {error}"
                 raise TrialFailure(reason, what) from None
             except ServerError as error:
-                raise TrialFailure(Reason.INVALID_CONFIGURATION, str(error)) from None
+                what = f"{error}{_reason_in(server.log_tail())}"
+                raise TrialFailure(Reason.INVALID_CONFIGURATION, what) from None
             try:
                 outputs = self._infer(client, 1)
             except ServerError as error:
@@ -268,6 +271,12 @@ class TritonTarget:
                 return _environment_verdict(pid, dict.fromkeys(names, _text(value)))
             case ServerFlag():
                 return Verdict(Grade.ACCEPTED)
+
+
+def _reason_in(log: str) -> str:
+    """Why Triton could not use a configuration: it answers no more than "failed to poll"."""
+    reasons = _POLL_FAILED.findall(log)
+    return f": {reasons[-1]}" if reasons else ""
 
 
 def _text(value: Value | None) -> str:

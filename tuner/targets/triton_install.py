@@ -17,6 +17,12 @@ from pathlib import Path
 
 from tuner.errors import ServerMissingError
 
+_LIBRARY_FOLDERS = (
+    sysconfig.get_config_var("LIBDIR"),
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib64",
+)
+
 
 @dataclass(frozen=True)
 class TritonInstallation:
@@ -89,8 +95,7 @@ def _names(folder: Path) -> str:
 def _libpython() -> Path:
     """The shared library of this Python: the backend's stub is linked to it."""
     name = f"libpython{_python_version()}.so.1.0"
-    folders = [sysconfig.get_config_var("LIBDIR"), "/usr/lib/x86_64-linux-gnu", "/usr/lib64"]
-    for folder in folders:
+    for folder in _LIBRARY_FOLDERS:
         if folder and (library := Path(folder) / name).exists():
             return library
     raise ServerMissingError(

@@ -1,7 +1,7 @@
 """A model with moods: twice its input when it is good, and every misbehaviour when it is not.
 
-The environment variable MOOD says which. A mood that is not about the load begins once this
-instance has answered AFTER requests.
+The environment variable MOOD says which. A mood that needs a load begins once the instance has
+answered AFTER requests.
 """
 
 import os
@@ -21,7 +21,9 @@ class TritonPythonModel:
     def initialize(self, args):
         self.mood = os.environ.get("MOOD", "good")
         self.answered = 0
-        self.ended = Path(args["model_repository"]) / "ended"
+        folder = Path(args["model_repository"])
+        (folder / "loaded").touch()  # some models do write beside themselves
+        self.ended = folder / "ended"
         match self.mood:
             case "raises at load":
                 raise RuntimeError("the weights are missing")

@@ -1,0 +1,55 @@
+"""Runs the command line within this process, and reads what it printed."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import pytest
+
+from tuner.cli import main
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The whole of stdout as JSON, without the numbers that JSON does not have."""
+        return json.loads(self.out, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """`main` answers signals its own way; these tests do not."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Tuner:
+    """The command `tuner`, callable: `tuner("best", "--json")`."""
+
+    def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
+        self._captured = captured
+
+    def __call__(self, *arguments: str) -> Result:
+        self._captured.readouterr()
+        with signals_kept(), pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = self._captured.readouterr()
+        return Result(int(ended.value.code or 0), out, err)

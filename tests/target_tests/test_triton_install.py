@@ -1,0 +1,126 @@
+"""Where Triton comes from: PATH, the wheel, or nowhere; and which Python its models get."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tuner.errors import ServerMissingError
+from tuner.targets import triton_install
+
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+STUB = "triton_python_backend_stub"
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package laid out like the wheel's, which is imported in place of the real one."""
+    server = tmp_path / "site" / "pytriton" / "tritonserver"
+    for file in (
+        server.parent / "__init__.py",
+        server / "bin" / "tritonserver",
+        server / "backends" / "python" / "libtriton_python.so",
+        server / "python_backend_stubs" / VERSION / STUB,
+        server / "python_backend_stubs" / "3.9" / STUB,
+        server / "python_backend_stubs" / "3.10" / STUB,
+    ):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name == "pytriton"}
+    yield server
+    sys.modules.update(hidden)
+
+
+def test_path_first(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `tritonserver` on PATH is what its owner wants: it is taken as it is."""
+    program = tmp_path / "tritonserver"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert wheel.exists()
+    assert triton_install.find(tmp_path / "work") == triton_install.TritonInstallation(program)
+    assert not (tmp_path / "work").exists()
+
+
+def test_wheel(wheel: Path, tmp_path: Path) -> None:
+    """The wheel's files are linked into the layout that the server expects."""
+    installation = triton_install.find(tmp_path / "work")
+    assert triton_install.find(tmp_path / "work") == installation  # it may be used again
+
+    backends = tmp_path / "work" / "backends"
+    assert installation.executable == wheel / "bin" / "tritonserver"
+    assert installation.flags == (f"--backend-directory={backends}",)
+    linked = {path.name: path.resolve() for path in (backends / "python").iterdir()}
+    assert linked == {
+        "libtriton_python.so": wheel / "backends" / "python" / "libtriton_python.so",
+        STUB: wheel / "python_backend_stubs" / VERSION / STUB,
+    }
+
+
+def test_environment_of_the_wheel(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models run in this environment: its `python3` is the first on PATH, others come later."""
+    monkeypatch.setenv("PATH", "/elsewhere")
+    environment = triton_install.find(tmp_path).environment
+
+    first, *others = environment["PATH"].split(os.pathsep)
+    assert (Path(first) / "python3").exists()
+    assert first == str(Path(sys.executable).parent)
+    assert others == ["/elsewhere"]
+    libraries = environment["LD_LIBRARY_PATH"].split(os.pathsep)
+    assert libraries[0] == str(wheel.parents[1] / "nvidia_pytriton.libs")
+    assert (Path(libraries[1]) / f"libpython{VERSION}.so.1.0").exists()
+
+
+def test_neither(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any Triton the message says where it was looked for, the hint how to get it."""
+    assert wheel.exists()
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(ServerMissingError) as caught:
+        triton_install.find(tmp_path)
+
+    assert str(caught.value) == (
+        "Triton is not installed: neither `tritonserver` on PATH nor the wheel was found"
+    )
+    assert caught.value.hint == "pip install 'serving-tuner[triton]'"
+
+
+def test_no_stub(wheel: Path, tmp_path: Path) -> None:
+    """A Python that the wheel has no stub for is told which ones it has, in their order."""
+    stubs = wheel / "python_backend_stubs"
+    (stubs / VERSION / STUB).unlink()
+    (stubs / VERSION).rmdir()
+    with pytest.raises(ServerMissingError) as caught:
+        triton_install.find(tmp_path)
+
+    assert str(caught.value) == (
+        f"the Triton of the wheel has no Python backend for Python {VERSION}"
+    )
+    assert caught.value.hint == "it has one for Python 3.9, 3.10"
+
+
+def test_another_pytriton(wheel: Path, tmp_path: Path) -> None:
+    """A package of that name without any stub is told as one that has none."""
+    (wheel / "python_backend_stubs").rename(wheel / "elsewhere")
+    with pytest.raises(ServerMissingError) as caught:
+        triton_install.find(tmp_path)
+
+    assert caught.value.hint == "it has one for Python (none)"
+
+
+def test_no_libpython(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python without a shared library cannot run the backend; the hint names the package."""
+    assert wheel.exists()
+    monkeypatch.setattr(triton_install, "_LIBRARY_FOLDERS", (str(tmp_path),))
+    with pytest.raises(ServerMissingError) as caught:
+        triton_install.find(tmp_path)
+
+    assert str(caught.value) == (
+        f"Triton's Python backend needs libpython{VERSION}.so.1.0, which this Python does not have"
+    )
+    assert caught.value.hint == f"on Debian and Ubuntu: apt install libpython{VERSION}"

@@ -1,0 +1,248 @@
+"""Who won: finalists, standings, the gain and its interval, ties, and the nearest miss."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from tests.report_tests import studies
+from tests.report_tests.studies import BEST, DEFAULTS, baseline, configuration, final, trial
+from tuner.errors import Reason
+from tuner.finals import Standing, finalists, nearest, standings
+from tuner.records import Purpose, TrialRecord, TrialState
+
+
+def failed_final(number: int, of: TrialRecord) -> TrialRecord:
+    return replace(
+        studies.failed(number, Reason.CRASHED, "during the search phase"),
+        purpose=Purpose.FINAL,
+        proposal=None,
+        configuration=of.configuration,
+    )
+
+
+def test_finalists_are_the_best_and_the_baseline() -> None:
+    """The best ones of the search, best first, then the server's defaults."""
+    study = studies.study([baseline(), trial(1, 300.0), trial(2, 400.0), trial(3, 350.0)])
+
+    assert finalists(study, 2) == (configuration(2), configuration(3), DEFAULTS)
+    assert finalists(study, 9) == (
+        configuration(2),
+        configuration(3),
+        configuration(1),
+        DEFAULTS,
+    )
+
+
+def test_a_winning_baseline_is_a_finalist_once() -> None:
+    """Defaults that are among the best are not measured twice."""
+    study = studies.study([baseline(500.0), trial(1, 300.0), trial(2, 400.0)])
+
+    assert finalists(study, 1) == (DEFAULTS,)
+    assert finalists(study, 2) == (DEFAULTS, configuration(2))
+
+
+def test_only_feasible_trials_of_the_search_are_finalists() -> None:
+    """Pruned, infeasible and failed trials are none, and finals do not count again."""
+    study = studies.study(
+        [
+            studies.infeasible(baseline(), unloaded_s=0.06),
+            trial(1, 300.0),
+            trial(2, 900.0, state=TrialState.PRUNED),
+            studies.failed(3, Reason.CRASHED, "it is gone"),
+            final(4, configuration(7), 800.0),
+        ]
+    )
+
+    assert finalists(study, 3) == (configuration(1), DEFAULTS)
+
+
+def test_no_finalists() -> None:
+    """Where nothing is feasible, nothing is measured again, not even the baseline."""
+    assert finalists(studies.study([studies.infeasible(baseline(), unloaded_s=0.06)]), 2) == ()
+    assert finalists(studies.study(), 2) == ()
+
+
+def test_a_baseline_that_failed_is_no_finalist() -> None:
+    """Defaults that do not work are not tried again among the winners."""
+    broken = replace(
+        studies.failed(0, Reason.CRASHED, "it is gone"),
+        purpose=Purpose.BASELINE,
+        configuration=DEFAULTS,
+    )
+    study = studies.study([broken, trial(1, 300.0)])
+
+    assert finalists(study, 2) == (configuration(1),)
+    assert standings(study).gain is None
+    assert standings(study).baseline is not None
+
+
+def test_an_empty_study_has_no_standings() -> None:
+    """Before the first trial there is no baseline, no winner and no gain."""
+    result = standings(studies.study())
+
+    assert (result.baseline, result.winner, result.gain, result.tied) == (None, None, None, ())
+
+
+def test_without_finals_the_search_ranks() -> None:
+    """A study that was cut short ranks by the search's own figures, unconfirmed."""
+    result = standings(studies.small_study())
+
+    assert result.winner is not None
+    assert result.winner.configuration == BEST
+    assert [s.throughput for s in result.ranked] == pytest.approx([401.0, 395.0, 260.0, 152.0])
+    assert {s.confirmations for s in result.ranked} == {0}
+
+
+def test_finals_decide() -> None:
+    """With finals only what they confirm counts: the mean over the starts, on a log scale."""
+    study = studies.study(
+        [
+            baseline(150.0),
+            trial(1, 300.0),
+            trial(2, 500.0, configuration=BEST),
+            trial(3, 310.0),
+            final(4, BEST, 200.0),
+            final(5, configuration(1), 320.0),
+            final(6, DEFAULTS, 140.0),
+            final(7, BEST, 450.0),
+            final(8, configuration(1), 310.0),
+            final(9, DEFAULTS, 160.0),
+        ]
+    )
+
+    result = standings(study)
+
+    assert [s.configuration for s in result.ranked] == [configuration(1), BEST, DEFAULTS]
+    assert [s.throughput for s in result.ranked] == pytest.approx(
+        [math.sqrt(320 * 310), math.sqrt(200 * 450), math.sqrt(140 * 160)]
+    )
+    assert {s.confirmations for s in result.ranked} == {2}
+    assert result.ranked[1].trial.number == 7
+    assert result.baseline == result.ranked[2]
+
+
+def test_a_final_that_failed_is_out() -> None:
+    """One failed or infeasible start among the finals is enough not to win."""
+    best, second = trial(1, 500.0), trial(2, 400.0)
+    study = studies.study(
+        [
+            baseline(),
+            best,
+            second,
+            final(3, best.configuration, 510.0),
+            final(4, second.configuration, 390.0),
+            final(5, DEFAULTS, 150.0),
+            failed_final(6, best),
+            final(7, second.configuration, 395.0),
+            final(8, DEFAULTS, 151.0),
+        ]
+    )
+
+    result = standings(study)
+
+    assert [s.configuration for s in result.ranked] == [second.configuration, DEFAULTS]
+
+
+def test_all_finals_failed() -> None:
+    """Where no final is feasible, what the finals refuted does not win by its search figure."""
+    best, second, third = trial(1, 500.0), trial(2, 400.0), trial(3, 300.0)
+    study = studies.study(
+        [baseline(), best, second, third, failed_final(4, best), failed_final(5, second)]
+    )
+
+    result = standings(study)
+
+    assert [s.configuration for s in result.ranked] == [third.configuration, DEFAULTS]
+
+
+def test_an_infeasible_baseline_gives_no_gain() -> None:
+    """Where the defaults carry nothing within the budget, there is a winner and no ratio."""
+    slow = studies.infeasible(baseline(), unloaded_s=0.061)
+    result = standings(studies.study([slow, trial(1, 300.0)]))
+
+    assert result.baseline is not None
+    assert result.baseline.throughput == 0.0
+    assert math.isinf(result.baseline.log_error)
+    assert result.winner is not None
+    assert result.gain is None
+
+
+def test_the_gain_and_its_interval() -> None:
+    """The gain is a ratio whose interval combines both errors, symmetric on a log scale."""
+    study = studies.study([baseline(100.0, log_error=0.03), trial(1, 250.0, log_error=0.04)])
+
+    gain = standings(study).gain
+
+    assert gain is not None
+    assert gain.estimate == pytest.approx(2.5)
+    assert gain.low == pytest.approx(2.5 * math.exp(-1.96 * 0.05))
+    assert gain.high == pytest.approx(2.5 * math.exp(1.96 * 0.05))
+
+
+def test_the_scatter_of_starts_is_never_taken_for_nothing() -> None:
+    """However exact one start was measured, another one differs by some two percent."""
+    exact = standings(studies.study([baseline(log_error=0.001)])).baseline
+    rough = standings(studies.study([baseline(log_error=0.05)])).baseline
+
+    assert exact is not None
+    assert rough is not None
+    assert (exact.log_error, rough.log_error) == (0.02, 0.05)
+
+
+def test_more_starts_make_it_surer() -> None:
+    """The error of a mean over four starts is half of one start's."""
+    starts = [final(n, DEFAULTS, 150.0) for n in range(1, 5)]
+    noisy = [replace(t, log_error=0.08) for t in starts]
+
+    standing = standings(studies.study([baseline(), *noisy])).baseline
+
+    assert standing is not None
+    assert standing.log_error == pytest.approx(0.04)
+
+
+def test_ties_are_called_ties() -> None:
+    """What the winner does not surely beat is tied with it; the defaults may be, too."""
+    study = studies.study(
+        [baseline(200.0), trial(1, 400.0), trial(2, 390.0), trial(3, 371.0), trial(4, 375.0)]
+    )
+
+    result = standings(study)
+
+    # 1.96 * sqrt(2) * 2 % is 5.7 %.
+    assert [s.throughput for s in result.tied] == pytest.approx([390.0])
+    assert [s.throughput for s in result.ranked[2:]] == pytest.approx([375.0, 371.0, 200.0])
+    close = standings(studies.study([baseline(398.0), trial(1, 400.0)]))
+    assert [s.configuration for s in close.tied] == [DEFAULTS]
+
+
+def test_equal_throughputs_rank_in_the_order_of_their_trials() -> None:
+    """A tie to the last digit has one winner, the same one in every process."""
+    study = studies.study([baseline(400.0), *(trial(n, 400.0) for n in range(1, 9))])
+
+    assert [s.trial.number for s in standings(study).ranked] == list(range(9))
+
+
+def test_a_standing_over_itself() -> None:
+    """A configuration is one times as good as itself."""
+    one = Standing(DEFAULTS, 100.0, 0.0, 1, baseline())
+
+    assert one.over(one).low == one.over(one).estimate == one.over(one).high == 1.0
+
+
+def test_the_nearest_miss() -> None:
+    """Where nothing is feasible, the fastest without load comes nearest; the failed do not."""
+    study = studies.study(
+        [
+            studies.infeasible(baseline(), unloaded_s=0.090),
+            studies.infeasible(trial(1), unloaded_s=0.061),
+            studies.failed(2, Reason.CRASHED, "it is gone"),
+            studies.infeasible(trial(3), unloaded_s=math.inf),
+        ]
+    )
+
+    closest = nearest(study)
+
+    assert closest is not None
+    assert closest.number == 1
+    assert nearest(studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])) is None

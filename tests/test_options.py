@@ -1,0 +1,191 @@
+"""How the values of options are read, and what is said of those that cannot be used."""
+
+import math
+import os
+from datetime import datetime, timedelta
+
+import pytest
+
+from tuner.capacity import LatencyBudget
+from tuner.commands import options
+from tuner.errors import InputError
+from tuner.study import SearchBudget
+from tuner.targets.triton import RequestForm
+
+TOO_LONG = "9" * 400
+
+
+@pytest.mark.parametrize("limit_ms", [0.0, -1.0, 3_600_000.0, math.inf, math.nan])
+def test_a_limit_out_of_range(limit_ms: float) -> None:
+    """A latency that nobody can mean is refused, with an example of one."""
+    with pytest.raises(InputError) as caught:
+        options.latency_budget(limit_ms, 99)
+
+    assert caught.value.message == (
+        f"`--budget-ms` must be above 0 and below 3600000, but got {limit_ms:g}"
+    )
+    assert caught.value.hint == "for example: `--budget-ms 50`"
+
+
+@pytest.mark.parametrize("percentile", [0.0, 0.99, 100.0, -5.0, math.inf, math.nan])
+def test_a_percentile_out_of_range(percentile: float) -> None:
+    """A percentile that no load point can tell is refused."""
+    with pytest.raises(InputError) as caught:
+        options.latency_budget(50, percentile)
+
+    assert caught.value.message == (
+        f"`--percentile` must be from 1 to 99.99, but got {percentile:g}"
+    )
+    assert caught.value.hint == "for example: `--percentile 99`"
+
+
+def test_a_latency_budget() -> None:
+    """Milliseconds on the command line are seconds inside."""
+    assert options.latency_budget(50.5, 99.9) == LatencyBudget(99.9, 0.0505)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90.0),
+        ("90s", 90.0),
+        ("3m", 180.0),
+        ("1.5h", 5400.0),
+        (" 2 h ", 7200.0),
+        ("0.1s", 0.1),
+        ("1000h", 3_600_000.0),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    """A number is seconds; s, m and h are units."""
+    assert options.duration_s(text, "--timeout") == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0s", "-5s", "3d", "s", "1h30m", "nan", "inf", "1e3", "1001h", TOO_LONG]
+)
+def test_no_durations(text: str) -> None:
+    """What is no duration, or longer than a study can be, is refused under its option's name."""
+    with pytest.raises(InputError) as caught:
+        options.duration_s(text, "--start-timeout")
+
+    assert caught.value.message == (
+        f"`--start-timeout` must be a duration above 0 and up to 1000h, but got `{text}`"
+    )
+    assert caught.value.hint == "for example: 90s, 3m, 2h"
+
+
+@pytest.mark.parametrize("minutes", [1, 90, 1438])
+def test_until_is_the_next_time_the_clock_shows_it(minutes: int) -> None:
+    """A clock time is today's or tomorrow's, whichever comes first."""
+    before = datetime.now().astimezone()
+    wanted = (before + timedelta(minutes=minutes)).replace(second=0, microsecond=0)
+
+    seconds = options.seconds_until(f"{wanted:%H:%M}")
+    after = datetime.now().astimezone()
+
+    if wanted > after:
+        assert (wanted - after).total_seconds() <= seconds <= (wanted - before).total_seconds()
+
+
+def test_until_is_at_most_a_day_away() -> None:
+    """The minute that has begun is tomorrow's."""
+    now = datetime.now().astimezone()
+
+    assert 0 < options.seconds_until(f"{now:%H:%M}") <= 86_400
+
+
+@pytest.mark.parametrize("text", ["", "7", "24:00", "07:60", "7 am", "07:00:00", "nan"])
+def test_no_clock_time(text: str) -> None:
+    """What the clock never shows is refused."""
+    with pytest.raises(InputError) as caught:
+        options.seconds_until(text)
+
+    assert caught.value.message == f"`--until` must be a clock time, but got `{text}`"
+    assert caught.value.hint == "for example: 07:00"
+
+
+def test_request_form() -> None:
+    """Batch, data and shapes become one value; a name may contain colons."""
+    form = options.request_form(4, "zero", ["image:3,224,224", "ns:text:1"])
+
+    assert form == RequestForm(
+        batch=4, zero=True, shapes={"image": (3, 224, 224), "ns:text": (1,)}
+    )
+    assert options.request_form(1, "random", None) == RequestForm()
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_out_of_range(batch: int) -> None:
+    """A request carries at least one inference."""
+    with pytest.raises(InputError) as caught:
+        options.request_form(batch, "random", None)
+
+    assert caught.value.message == f"`--batch` must be at least 1, but got {batch}"
+
+
+def test_unknown_input_data() -> None:
+    """There are two kinds of data."""
+    with pytest.raises(InputError) as caught:
+        options.request_form(1, "zeros", None)
+
+    assert caught.value.message == "`--input-data` must be `random` or `zero`, but got `zeros`"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "image", "image:", ":3", "image:3,x", "image:0", "image:3,-1"]
+)
+def test_a_shape_that_is_none(text: str) -> None:
+    """A shape has a name and whole dimensions."""
+    with pytest.raises(InputError) as caught:
+        options.request_form(1, "random", [text])
+
+    assert caught.value.message == (
+        f"`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `{text}`"
+    )
+    assert caught.value.hint == "for example: `--shape image:3,224,224`"
+
+
+def test_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Single CPUs and ranges; none where nothing is given."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+
+    assert options.cpus("", "--engine-cpus") == frozenset()
+    assert options.cpus("0", "--engine-cpus") == {0}
+    assert options.cpus("1, 4-7,5", "--engine-cpus") == {1, 4, 5, 6, 7}
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1-", "0,", ",", "3-1", "0-1-2", "1.5", "0;1"])
+def test_no_cpus(text: str) -> None:
+    """What is no list of CPUs is refused, an empty range among it."""
+    with pytest.raises(InputError) as caught:
+        options.cpus(text, "--server-cpus")
+
+    assert caught.value.message == f"`--server-cpus` must be a list of CPUs, but got `{text}`"
+    assert caught.value.hint == "for example: 0,2-3"
+
+
+@pytest.mark.parametrize(("text", "last"), [("2", 2), ("0-99999999999", 99_999_999_999)])
+def test_cpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch, text: str, last: int) -> None:
+    """A CPU that this machine does not have is refused before anything is started on it."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+    with pytest.raises(InputError) as caught:
+        options.cpus(text, "--engine-cpus")
+
+    assert caught.value.message == (
+        f"`--engine-cpus` names CPU {last}, but this machine has 0 to 1"
+    )
+    assert caught.value.hint == "`lscpu --extended` lists them"
+
+
+def test_search_budget() -> None:
+    """The timeout ends the search, unless a clock time is given."""
+    budget = options.search_budget(9, "2m", None, finalists=3, confirmations=2)
+
+    assert budget == SearchBudget(trials=9, timeout_s=120.0, finalists=3, confirmations=2)
+    now = datetime.now().astimezone()
+    assert (
+        options.search_budget(9, "2m", f"{now:%H:%M}", finalists=3, confirmations=2).timeout_s
+        > 86_400 - 120
+    )

@@ -1,0 +1,128 @@
+"""How a study is opened or continued, how long it may take, and how long it will."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report_tests import studies
+from tests.test_storage import stored
+from tuner.capacity import LatencyBudget, expected_s
+from tuner.errors import InputError, StudyChangedError
+from tuner.records import StudyRecord
+from tuner.storage import Storage
+from tuner.study import SearchBudget, open_study, planned_s
+
+HINT = "choose another `--study NAME`, or go back to what it began with"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "studies.db"
+
+
+def test_a_new_study_is_created(path: Path) -> None:
+    """A name that is not there yet begins a study, stored before its first trial."""
+    study = studies.study()
+    with Storage(str(path), create=True) as storage:
+        assert open_study(storage, study) == study
+        assert storage.study(None).name == study.name
+
+
+def test_an_equal_study_is_continued(path: Path) -> None:
+    """A name that is there goes on with the trials it has, and keeps when it began."""
+    small = studies.small_study()
+    later = studies.study(created_at=studies.BEGAN.replace(year=2027))
+
+    with Storage(str(stored(path, small)), create=True) as storage:
+        continued = open_study(storage, later)
+
+    assert len(continued.trials) == 7
+    assert continued.created_at == small.created_at
+
+
+def machine(fingerprint: str) -> dict[str, Any]:
+    return {**studies.study().hardware, "fingerprint": fingerprint}
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"server": "torchserve"}, "server was triton, now it is torchserve"),
+        ({"model": "resnet50"}, "model was encoder, now it is resnet50"),
+        (
+            {"budget": LatencyBudget(95, 0.050)},
+            "latency budget was p99 <= 50 ms, now it is p95 <= 50 ms",
+        ),
+        (
+            {"request": {"batch": 4, "zero": False}},
+            "request was {'batch': 1, 'zero': False}, now it is {'batch': 4, 'zero': False}",
+        ),
+        (
+            {"model_fingerprint": "0000000000"},
+            "model's files was 3f9a0c11de, now it is 0000000000",
+        ),
+        (
+            {"space_fingerprint": "1111111111"},
+            "search space was 77aa01bc2d, now it is 1111111111 (its rules changed)",
+        ),
+        (
+            {
+                "space_fingerprint": "1111111111",
+                "parameters": {
+                    "instance_count": "1 to 8, doubling",
+                    "dynamic_batching": "false, true",
+                    "delay": "0, 100",
+                },
+            },
+            "search space was 77aa01bc2d, now it is 1111111111 "
+            "(changed: delay, instance_count, threads)",
+        ),
+        ({"hardware": machine("ffffffffff")}, "machine was ab12cd34ef, now it is ffffffffff"),
+    ],
+)
+def test_a_changed_study_is_refused(path: Path, change: dict[str, Any], difference: str) -> None:
+    """A study goes on only with what it began with; the difference is named."""
+    begun = studies.small_study()
+    stored(path, begun)
+    before = path.read_bytes()
+    changed: StudyRecord = replace(studies.study(), **change)
+
+    with Storage(str(path)) as storage, pytest.raises(StudyChangedError) as caught:
+        open_study(storage, changed)
+
+    assert caught.value.message == (f"study `{begun.name}` cannot be continued: its {difference}")
+    assert caught.value.hint == HINT
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"trials": 0}, "`trials >= 1` must hold, but got 0"),
+        ({"finalists": 0}, "`finalists >= 1` must hold, but got 0"),
+        ({"confirmations": -1}, "`confirmations >= 0` must hold, but got -1"),
+        ({"timeout_s": 0.0}, "`timeout > 0` must hold, but got 0 s"),
+        ({"timeout_s": math.nan}, "`timeout > 0` must hold, but got nan s"),
+    ],
+)
+def test_a_search_budget_that_cannot_be_used(keys: dict[str, Any], message: str) -> None:
+    """A search without trials, finalists or time is refused."""
+    with pytest.raises(InputError) as caught:
+        SearchBudget(**keys)
+
+    assert caught.value.message == message
+
+
+def test_the_planned_time() -> None:
+    """A plan counts the trials, the finals, and ends with the time there is."""
+    budget = LatencyBudget(99, 0.050)
+    each_s = expected_s(budget) + 3.0
+    search_budget = SearchBudget(trials=10, timeout_s=1e6, finalists=2, confirmations=3)
+
+    assert planned_s(budget, search_budget, None) == pytest.approx((10 + 3 * 3) * each_s)
+    assert planned_s(budget, search_budget, 4) == pytest.approx((4 + 3 * 3) * each_s)
+    assert planned_s(budget, replace(search_budget, confirmations=0), 1) == pytest.approx(each_s)
+    assert planned_s(budget, replace(search_budget, timeout_s=60.0), None) == 60.0

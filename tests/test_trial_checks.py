@@ -1,0 +1,143 @@
+"""What a trial judges: the outputs of a configuration, and the load engine's own slowness."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.simulated_server import Batching, SimulatedServer
+from tuner.capacity import LatencyBudget, Phase
+from tuner.errors import Reason, TrialFailure
+from tuner.load import ClosedLoop, Measurement, OpenLoop, Tensor
+from tuner.trial import _spoiled, check_outputs
+
+_KINDS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64, "INT64": np.int64}
+
+
+def tensor(
+    *values: float, name: str = "y", datatype: str = "FP32", shape: tuple[int, ...] | None = None
+) -> Tensor:
+    data = np.array(values, dtype=_KINDS[datatype])
+    return Tensor(name, datatype, shape or data.shape, data.tobytes())
+
+
+NAN = float("nan")
+Y = tensor(1.0, -100.0)
+TOO_FAR = "output `y` differs from the baseline's by more than 1% and 0.001"
+
+
+@pytest.mark.parametrize(
+    ("expected", "got"),
+    [
+        pytest.param((Y,), (Y,), id="equal"),
+        pytest.param((), (), id="none"),
+        pytest.param((Y,), (tensor(1.009, -100.9),), id="within-a-percent"),
+        pytest.param((tensor(0.0),), (tensor(0.0009),), id="within-a-thousandth"),
+        pytest.param((tensor(2.0, datatype="FP16"),), (tensor(2.01, datatype="FP16"),), id="half"),
+        pytest.param(
+            (tensor(2.0, datatype="FP64"),), (tensor(2.01, datatype="FP64"),), id="double"
+        ),
+        pytest.param((Y, tensor(3, datatype="INT64")), (Y, tensor(3, datatype="INT64")), id="two"),
+        pytest.param((tensor(np.inf),), (tensor(np.inf),), id="infinity"),
+    ],
+)
+def test_equal_outputs(expected: tuple[Tensor, ...], got: tuple[Tensor, ...]) -> None:
+    """Floating-point outputs may differ a little, in either direction; all others not at all."""
+    check_outputs(expected, got)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "message"),
+    [
+        pytest.param((Y,), (tensor(1.02, -100.0),), TOO_FAR, id="value"),
+        pytest.param((tensor(0.0),), (tensor(0.002),), TOO_FAR, id="near-zero"),
+        pytest.param((Y,), (tensor(NAN, -100.0),), TOO_FAR, id="nan-now"),
+        pytest.param((tensor(NAN, -100.0),), (Y,), TOO_FAR, id="nan-before"),
+        pytest.param((tensor(NAN),), (tensor(NAN),), TOO_FAR, id="nan-both"),
+        pytest.param((tensor(np.inf),), (tensor(1.0),), TOO_FAR, id="infinity"),
+        pytest.param(
+            (Tensor("y", "BYTES", (1,), b"\x02\0\0\0no"),),
+            (Tensor("y", "BYTES", (1,), b"\x02\0\0\0on"),),
+            TOO_FAR,
+            id="text",
+        ),
+        pytest.param(
+            (tensor(1000, datatype="INT64"),), (tensor(1001, datatype="INT64"),), TOO_FAR, id="int"
+        ),
+        pytest.param((Y,), (Tensor("y", "FP32", (2,), b""),), TOO_FAR, id="bytes-missing"),
+        pytest.param(
+            (Y,),
+            (tensor(1.0, -100.0, datatype="FP64"),),
+            "the baseline gave ('y', 'FP32', (2,)), this configuration ('y', 'FP64', (2,))",
+            id="datatype",
+        ),
+        pytest.param(
+            (Y,),
+            (tensor(1.0, -100.0, shape=(2, 1)),),
+            "the baseline gave ('y', 'FP32', (2,)), this configuration ('y', 'FP32', (2, 1))",
+            id="shape",
+        ),
+        pytest.param(
+            (Y,),
+            (tensor(1.0, -100.0, name="z"),),
+            "the baseline gave ('y', 'FP32', (2,)), this configuration ('z', 'FP32', (2,))",
+            id="name",
+        ),
+        pytest.param(
+            (Y,), (Y, Y), "the baseline gave 1 outputs, this configuration 2", id="one-more"
+        ),
+        pytest.param(
+            (Y, Y), (Y,), "the baseline gave 2 outputs, this configuration 1", id="one-less"
+        ),
+    ],
+)
+def test_other_outputs(
+    expected: tuple[Tensor, ...], got: tuple[Tensor, ...], message: str
+) -> None:
+    """Another name, type, shape, count or value is a wrong output; NaN equals nothing."""
+    with pytest.raises(TrialFailure) as caught:
+        check_outputs(expected, got)
+
+    assert caught.value.reason is Reason.WRONG_OUTPUT
+    assert str(caught.value) == message
+
+
+def measurement(profile: ClosedLoop | OpenLoop, **facts: Any) -> Measurement:
+    measured = SimulatedServer(Batching(0.001, 0.0001, 8))(Phase.SEARCH, profile, duration_s=1.0)
+    return replace(measured, engine_wall_s=1.0, **facts)
+
+
+@pytest.mark.parametrize(
+    ("profile", "facts", "limit_s", "complaint"),
+    [
+        (OpenLoop(100), {"send_lag_p99_s": 0.0025}, 0.05, ""),
+        (
+            OpenLoop(100),
+            {"send_lag_p99_s": 0.0026},
+            0.05,
+            "requests left 2.6 ms late (p99), 2.5 ms are tolerable",
+        ),
+        (OpenLoop(100), {"send_lag_p99_s": 0.0005}, 0.001, ""),
+        (
+            OpenLoop(100),
+            {"send_lag_p99_s": 0.0006},
+            0.001,
+            "requests left 0.6 ms late (p99), 0.5 ms are tolerable",
+        ),
+        (OpenLoop(100), {"engine_cpu_s": 0.75}, 0.05, ""),
+        (
+            OpenLoop(100),
+            {"engine_cpu_s": 0.8},
+            0.05,
+            "the load engine used 80% of a core, 75% are tolerable",
+        ),
+        (OpenLoop(100), {"engine_cpu_s": 0.9, "stopped_early": "overload"}, 0.05, ""),
+        (ClosedLoop(8), {"engine_cpu_s": 1.0, "send_lag_p99_s": 1.0}, 0.05, ""),
+    ],
+)
+def test_spoiled(
+    profile: ClosedLoop | OpenLoop, facts: dict[str, Any], limit_s: float, complaint: str
+) -> None:
+    """Only an open loop that ran to its end can be late, or too busy to be on time."""
+    assert _spoiled(measurement(profile, **facts), LatencyBudget(99, limit_s)) == complaint

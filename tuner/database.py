@@ -1,0 +1,216 @@
+"""An SQL database: opened, brought up to date, and its faults put into words.
+
+The half of the door to SQLAlchemy that knows connections; storage.py is the half that knows
+studies.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy as sa  # noqa: TID251 - part of the door to SQLAlchemy
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import URL, Connection, Engine, make_url  # noqa: TID251 - see above
+
+from tuner.errors import InputError, StorageError
+
+VERSION_TABLE = "tuner_migrations"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_CREATE_HINT = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
+
+
+class Database:
+    """A database for the length of a `with` block, its tables up to date.
+
+    `location` is a path or an SQLAlchemy URL. Without `create`, a database that does not exist, or
+    has no table of ours, is an error and stays as it is. `busy_s` is how long to wait for another
+    process that writes.
+    """
+
+    def __init__(self, location: str, *, create: bool, busy_s: float) -> None:
+        self.url = location if "://" in location else f"sqlite:///{location}"
+        self._create = create
+        self._busy_s = busy_s
+
+    def __enter__(self) -> Self:
+        url = _parsed(self.url)
+        self._name = display_name(self.url)
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite:
+            self._check_file(url.database or "")
+        self._engine = _engine(url, {"timeout": self._busy_s} if sqlite else {})
+        if sqlite:
+            sa.event.listen(self._engine, "connect", _set_up)
+            sa.event.listen(self._engine, "begin", _begin)
+        try:
+            self._bring_up_to_date()
+        except BaseException:
+            self._engine.dispose()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Everything that is written within, or nothing."""
+        with (
+            translated(self._name),
+            self._engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """The database as it is at one moment.
+
+        Raises:
+            StorageError: It cannot be read, or what it holds makes no sense.
+        """
+        with translated(self._name), self._engine.connect() as connection:
+            try:
+                yield connection
+            except (KeyError, TypeError, ValueError):
+                raise _damaged(self._name) from None
+
+    def _check_file(self, path: str) -> None:
+        if path in ("", ":memory:"):
+            raise InputError(
+                "a database in memory would be lost when the command ends",
+                hint="name a file: `--db studies.db`",
+            )
+        if not self._create and not _is_there(path):
+            raise InputError(f"{path}: there is no such database", hint=_CREATE_HINT)
+
+    def _bring_up_to_date(self) -> None:
+        """Apply the migrations that are missing; write nothing if there are none."""
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        script = ScriptDirectory.from_config(config)
+        newest = script.get_current_head()
+        with translated(self._name), self._engine.connect() as connection:
+            current = _revision(connection)
+        if current == newest:
+            return
+        if current is None and not self._create:
+            raise InputError(f"{self._name}: holds no studies", hint=_CREATE_HINT)
+        known = {revision.revision for revision in script.walk_revisions()}
+        if current is not None and current not in known:
+            raise StorageError(
+                f"{self._name}: was written by a newer version of tuner "
+                f"(revision {current}, this one knows up to {newest})",
+                hint="upgrade: pip install --upgrade serving-tuner",
+            )
+        with self.transaction() as connection:
+            # Asked again, now that nobody else writes: another process may have been faster.
+            if _revision(connection) != newest:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+
+def display_name(url: str) -> str:
+    """The database as a person knows it, without a password."""
+    parsed = make_url(url)
+    return parsed.database or url if parsed.get_backend_name() == "sqlite" else str(parsed)
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """What goes wrong with the database called `name` is a StorageError."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+        raise _storage_error(name, error) from None
+    except UnicodeDecodeError:  # of sqlite3, which quotes what it cannot make sense of
+        raise _damaged(name) from None
+
+
+def _storage_error(name: str, error: Exception) -> StorageError:
+    reason = str(getattr(error, "orig", error))
+    if isinstance(error, sa.exc.IntegrityError) and "unique" in reason.lower():
+        return StorageError(
+            f"{name}: another process changed the study at the same time",
+            hint="let only one `tuner optimize` at a time work on a study",
+        )
+    known = {
+        "readonly": ("is read-only", "make it writable, or name another with `--db`"),
+        "locked": (
+            "is locked by another process",
+            "wait for it, or end it; or name another database with `--db`",
+        ),
+        "not a database": ("is not an SQLite database", "name another with `--db`"),
+        "unable to open": ("cannot be opened", "check the folder and its permissions"),
+        "disk is full": ("cannot grow: the disk is full", "make room, then continue the study"),
+    }
+    for sign, (what, cure) in known.items():
+        if sign in reason:
+            return StorageError(f"{name}: {what}", hint=cure)
+    if any(sign in reason for sign in ("malformed", "decode to UTF-8", "no such column")):
+        return _damaged(name)
+    return StorageError(f"{name}: {reason}", hint="check the database and its permissions")
+
+
+def _damaged(name: str) -> StorageError:
+    return StorageError(f"{name}: is damaged", hint="restore a copy, or name another with `--db`")
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise InputError(
+            f"`{url}` is not a database URL",
+            hint="for example: studies.db, or postgresql+psycopg://user@host/name",
+        ) from None
+
+
+def _engine(url: URL, arguments: dict[str, Any]) -> Engine:
+    try:
+        return sa.create_engine(url, connect_args=arguments)
+    except sa.exc.NoSuchModuleError:
+        raise InputError(
+            f"`{url.drivername}` is not a database that is known",
+            hint="for example: studies.db, or postgresql+psycopg://user@host/name",
+        ) from None
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"`{url.drivername}` needs the package {error.name}, which is not installed",
+            hint=f"pip install {error.name}",
+        ) from None
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return path.startswith("file:") or Path(path).exists()
+    except OSError:
+        return True  # SQLite will say what is wrong with it
+
+
+def _revision(connection: Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    # Python's own transactions leave out CREATE TABLE; `_begin` does it all.
+    connection.isolation_level = None
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and wants to write later would not wait for another writer.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
