@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-import typer
-import typer.main
+import typer.main  # noqa: TID251 - asks typer which commands there are
 
 import tuner as package
 from tests.command_line import Tuner
@@ -17,6 +17,7 @@ from tuner import demo, hardware, spec
 from tuner.cli import app
 
 WITHOUT_TRITON = "import sys; sys.modules['pytriton'] = None; from tuner.cli import main; main()"
+SWITCH = "{type: boolean, default: true, sets: {flag: --n}}"
 LAZY = ("optuna", "pandas", "plotly", "sqlalchemy", "tritonclient")
 
 
@@ -125,8 +126,7 @@ def test_bad_options(
         (
             ["plan", "--budget-ms", "fast"],
             "plan",
-            "Invalid value for '--budget-ms': Input should be a valid number, unable to parse "
-            "string as a number",
+            "Invalid value for '--budget-ms': Input should be a valid number",
         ),
         (["plan", "--budget", "50"], "plan", "No such option: --budget"),
         (["measure", "http://127.0.0.1:8000"], "measure", "Missing option '--model' / '-m'."),
@@ -152,8 +152,8 @@ def test_misused_commands(tuner: Tuner, arguments: list[str], usage: str, messag
         (
             {},
             [],
-            "models: no model with a config.pbtxt was found\n"
-            "hint: expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/",
+            """models: no model with a config.pbtxt was found
+hint: expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/""",
         ),
         (
             {"a/config.pbtxt": "", "b/config.pbtxt": ""},
@@ -168,8 +168,8 @@ def test_misused_commands(tuner: Tuner, arguments: list[str], usage: str, messag
         (
             {"a/config.pbtxt": 'backend: "python"'},
             [],
-            "models/a: the model has no version folder\n"
-            "hint: put the model's files into models/a/1",
+            """models/a: the model has no version folder
+hint: put the model's files into models/a/1""",
         ),
     ],
 )
@@ -202,12 +202,14 @@ def test_a_configuration_that_cannot_be_read(tuner: Tuner, folder: Path) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("parameters: [", "parameters: ["),
+        ("parameters: [", ""),
         ("extends: triton\nsurprise: 1\n", "surprise: there is no such key"),
-        ("server: torchserve\nparameters:\n  n: {type: boolean, default: true, "
-         "sets: {flag: --n}}\n", "is for the server `torchserve`, but only `triton` can be tuned"),
+        (
+            f"server: torchserve\nparameters:\n  n: {SWITCH}\n",
+            "is for the server `torchserve`, but only `triton` can be tuned",
+        ),
     ],
-)  # fmt: skip
+)
 def test_space_files_that_cannot_be_used(
     tuner: Tuner, folder: Path, content: str, message: str
 ) -> None:
@@ -218,8 +220,7 @@ def test_space_files_that_cannot_be_used(
 
     assert (planned.status, planned.out) == (2, "")
     assert planned.err.startswith("error: space.yaml: ")
-    if not content.endswith("["):
-        assert message in planned.err
+    assert message in planned.err
 
 
 @pytest.mark.parametrize(
@@ -313,13 +314,13 @@ def test_version(tuner: Tuner) -> None:
     assert (result.status, result.out, result.err) == (0, f"tuner {package.__version__}\n", "")
 
 
-def commands() -> list[tuple[str, ...]]:
-    """All commands and groups, as the words that call them."""
-    found: list[tuple[str, ...]] = [()]
-    groups = [((), typer.main.get_command(app))]
+def commands() -> dict[tuple[str, ...], Any]:
+    """All commands and groups, by the words that call them."""
+    found: dict[tuple[str, ...], Any] = {(): typer.main.get_command(app)}
+    groups = list(found.items())
     for words, group in groups:
         for name, each in getattr(group, "commands", {}).items():
-            found.append((*words, name))
+            found[*words, name] = each
             groups.append(((*words, name), each))
     return found
 
@@ -330,12 +331,10 @@ def test_every_command_has_help(tuner: Tuner, words: tuple[str, ...]) -> None:
     result = tuner(*words, "--help")
 
     assert (result.status, result.err) == (0, "")
-    _, usage, _, sentence, *rest = result.out.splitlines()
-    assert usage.strip().startswith(" ".join(("Usage: tuner", *words)))
-    assert sentence.strip().endswith(".")
-    for line in rest:
-        if line.startswith("  --"):
-            assert len(line.split("  ")) > 2 or rest[rest.index(line) + 1].startswith("     ")
+    usage, _, sentence, *_ = result.out.splitlines()
+    assert usage.startswith(" ".join(("Usage: tuner", *words)))
+    assert sentence.strip()
+    assert [p.name for p in commands()[words].params if not p.help] == []
 
 
 @pytest.mark.parametrize("words", [(), ("studies",), ("spaces",)])

@@ -45,7 +45,7 @@ class Events:
             self.seen.append(phase)
 
     def trial_ends(self, record: TrialRecord) -> None:
-        self.seen.append(f"trial {record.number} ends as {record.state}")
+        raise AssertionError(f"a trial does not end by itself: {record.number}")
 
 
 class SimulatedEngine(LoadEngine):
@@ -118,7 +118,7 @@ def failed(bench: Bench, model: Moody, configuration: Configuration) -> TrialRec
     record = run_trial(bench, plan(configuration))
     assert record.state is TrialState.FAILED, record
     assert model.processes() == []
-    assert (record.throughput, record.points) == (0.0, ())
+    assert record.throughput == 0.0
     assert record.timings_s["total"] > 0
     assert 'name: "moody"' in record.export
     return record
@@ -145,14 +145,13 @@ class TestGoodTrial:
             "saturation",
             "search",
             "validate",
-            "trial 3 ends as feasible",
         ]
         assert before.reason is Reason.OUT_OF_MEMORY
         assert_matches(": the server was ended by SIGKILL, most likely for its", before.message)
         assert "successfully loaded 'moody'" in before.log_tail
         assert record.applied == "restart"
-        assert record.timings_s.keys() == {*events.seen[1:-1], "total"}
-        assert {p.phase for p in record.points} == set(events.seen[3:-2])
+        assert record.timings_s.keys() == {*events.seen[1:], "total"}
+        assert {p.phase for p in record.points} == set(events.seen[3:-1])
         assert 0 < record.unloaded_s <= BUDGET.limit_s
         assert 0 < record.throughput < 1.2 * record.saturation
         assert record.statistics.requests > 1000

@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from tuner.capacity import LatencyBudget, LoadPoint
+from tuner.capacity import LatencyBudget, Phase
 from tuner.errors import Reason
-from tuner.load import ClosedLoop, Histogram
+from tuner.load import ClosedLoop, Histogram, Measurement
 from tuner.space import Configuration
 from tuner.targets.base import ServerStatistics, Verdict
 
@@ -66,18 +66,17 @@ class PointRecord:
     histogram: Histogram
 
     @classmethod
-    def of(cls, point: LoadPoint) -> "PointRecord":
-        m = point.measurement
+    def of(cls, phase: Phase, m: Measurement, budget: LatencyBudget) -> "PointRecord":
         closed = isinstance(m.profile, ClosedLoop)
         return cls(
-            phase=point.phase.value,
+            phase=phase.value,
             kind="closed" if closed else "open",
             load=m.profile.concurrency if isinstance(m.profile, ClosedLoop) else m.profile.rate,
             duration_s=m.duration_s,
             throughput=m.throughput,
             requests=m.requests,
             mean_s=m.mean_s,
-            latency_s=point.interval.estimate,
+            latency_s=m.percentile(budget.percentile),
             percentiles_s={q: m.percentile(q) for q in LATENCY_PERCENTILES},
             errors=dict(m.errors),
             unanswered=m.unanswered,

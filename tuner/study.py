@@ -42,6 +42,11 @@ class SearchBudget:
         if not self.timeout_s > 0:
             raise InputError(f"`timeout > 0` must hold, but got {self.timeout_s:g} s")
 
+    @property
+    def finals(self) -> int:
+        """The trials after the search, the baseline's among them."""
+        return self.confirmations * (self.finalists + 1)
+
 
 def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
     """Create `study`, or continue the one of that name.
@@ -153,6 +158,7 @@ class Study:
             self._check_baseline(record)
         self._storage.save_trial(self._name, record)
         self._trials.append(record)
+        self._bench.observer.trial_ends(record)
         return record
 
     def _check_baseline(self, baseline: TrialRecord) -> None:
@@ -182,7 +188,7 @@ class Study:
             return False
         if not self._searched:
             return True
-        reserve_s = self._final_s() * self._budget.confirmations * (self._budget.finalists + 1)
+        reserve_s = self._final_s() * self._budget.finals
         return time.monotonic() + self._trial_s() + reserve_s < self._deadline
 
     def _trial_s(self) -> float:
@@ -218,6 +224,5 @@ class Study:
 def planned_s(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> float:
     """Roughly how long a study takes at most."""
     trials = search_budget.trials if size is None else min(search_budget.trials, size)
-    finals = search_budget.confirmations * (search_budget.finalists + 1)
     each_s = expected_s(budget) + _FIRST_GUESS_AROUND_S
-    return min(search_budget.timeout_s, (trials + finals) * each_s)
+    return min(search_budget.timeout_s, (trials + search_budget.finals) * each_s)

@@ -36,7 +36,7 @@ _TOLERANCE_RELATIVE, _TOLERANCE_ABSOLUTE = 1e-2, 1e-3
 
 
 class Observer(Protocol):
-    """Is told how a study goes on, while it does."""
+    """Is told how a study goes on, while it does; `trial_ends` once the trial is stored."""
 
     def trial_begins(
         self, number: int, purpose: Purpose, configuration: Configuration
@@ -75,9 +75,7 @@ class TrialPlan:
 def run_trial(bench: Bench, plan: TrialPlan) -> TrialRecord:
     """Run the trial and say how it ended."""
     bench.observer.trial_begins(plan.number, plan.purpose, plan.configuration)
-    record = _Trial(bench, plan).run()
-    bench.observer.trial_ends(record)
-    return record
+    return _Trial(bench, plan).run()
 
 
 @dataclass
@@ -90,6 +88,7 @@ class _Trial:
     applied: str = ""
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     statistics: ServerStatistics = field(default_factory=ServerStatistics)
+    points: list[PointRecord] = field(default_factory=list)
     step: str = ""
 
     def run(self) -> TrialRecord:
@@ -109,6 +108,7 @@ class _Trial:
             verdicts=self.verdicts,
             statistics=self.statistics,
             timings_s=self.timings_s,
+            points=tuple(self.points),
             export=self.bench.target.export(self.plan.configuration),
             seed=self.plan.seed,
             started_at=started_at,
@@ -167,6 +167,7 @@ class _Trial:
             measurement = self._load(profile, duration_s, overload)
             if _spoiled(measurement, self.bench.budget):
                 measurement = self._load(profile, duration_s, overload)
+        self.points.append(PointRecord.of(phase, measurement, self.bench.budget))
         if complaint := _spoiled(measurement, self.bench.budget):
             raise TrialFailure(Reason.CLIENT_OVERLOADED, complaint)
         if not self.bench.deployment.server.is_alive():
@@ -195,7 +196,6 @@ class _Trial:
             "log_error": capacity.log_error,
             "unloaded_s": capacity.unloaded_s,
             "saturation": capacity.saturation,
-            "points": tuple(PointRecord.of(point) for point in capacity.points),
         }
 
     def _failed(self, error: TrialFailure | ServerError) -> dict[str, object]:

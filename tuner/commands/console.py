@@ -25,15 +25,20 @@ def print_json(content: object) -> None:
 
 
 def print_text(text: str) -> None:
-    """Text on stdout exactly as it is: files and tables that programs read."""
+    """Text on stdout exactly as it is, however wide: what programs and people copy."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
+def note(text: str) -> None:
+    """A remark for the person at the terminal, on stderr; never read as markup."""
+    err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_error(message: str, hint: str = "") -> None:
-    """What went wrong and what to do, on stderr; texts are never read as markup."""
-    err.print("error:", message, style=None, markup=False, highlight=False, soft_wrap=True)
+    """What went wrong and what to do, on stderr."""
+    note(f"error: {message}")
     if hint:
-        err.print("hint:", hint, markup=False, highlight=False, soft_wrap=True)
+        note(f"hint: {hint}")
 
 
 def report(error: TunerError) -> int:

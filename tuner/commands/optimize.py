@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuner.commands import options
-from tuner.commands.console import err, out, print_blocks, print_json
+from tuner.commands.console import err, note, print_blocks, print_json, print_text
 from tuner.commands.spaces import document as space_document
 from tuner.commands.spaces import size
 from tuner.errors import NothingFeasibleError, TunerError
@@ -179,26 +179,22 @@ def _run(prepared: "PreparedJob") -> "StudyRecord":
     from tuner.report import terminal
 
     job, name = prepared.job, prepared.study.name
-    err.print(
+    note(
         f"study {name}: model {prepared.model.name}, {job.budget}, "
-        f"{size(prepared.space)} configurations",
-        markup=False,
-        highlight=False,
+        f"{size(prepared.space)} configurations"
     )
     try:
         with terminal.LiveProgress(
             err,
             limit_latency=job.budget,
             deadline_s=time.monotonic() + job.search_budget.timeout_s,
-            trials=job.search_budget.trials,
+            trials=job.search_budget.trials + job.search_budget.finals,
         ) as progress:
             return run(prepared, progress)
     except KeyboardInterrupt:
-        err.print(
+        note(
             f"interrupted; the server is gone and study {name} is kept\n"
-            f"go on with the same command and: --study {name}",
-            markup=False,
-            highlight=False,
+            f"go on with the same command and: --study {name}"
         )
         raise
 
@@ -209,12 +205,12 @@ def _print_result(
     from tuner import pareto
     from tuner.report import terminal
 
-    out.print(terminal.result_table(study, result))
-    out.print(terminal.pareto_table(pareto.trade_off(study)))
+    print_blocks([terminal.result_table(study, result)])
+    print_blocks([terminal.pareto_table(pareto.trade_off(study))])
     for path in written:
-        out.print(f"{path.name}: {path}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"database: {database} (study {study.name})", markup=False, highlight=False)
-    out.print(f"next: {next_command(study, result, database)}", markup=False, highlight=False)
+        print_text(f"{path.name}: {path}")
+    print_text(f"database: {database} (study {study.name})")
+    print_text(f"next: {next_command(study, result, database)}")
 
 
 def next_command(study: "StudyRecord", result: "Standings", database: str) -> str:
@@ -236,7 +232,7 @@ def _plan_document(prepared: "PreparedJob") -> dict[str, Any]:
         "assignments": space.combinations,
         "valid_configurations": space.size,
         "trials": budget.trials if space.size is None else min(budget.trials, space.size),
-        "finals": budget.confirmations * (budget.finalists + 1),
+        "finals": budget.finals,
         "seconds_per_trial": capacity.expected_s(prepared.job.budget),
         "seconds": planned_s(prepared.job.budget, budget, space.size),
     }

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.commands.console import err, out, print_json, print_text
+from tuner.commands.console import note, print_blocks, print_json, print_text
 from tuner.commands.optimize import nothing_feasible, write_files
 from tuner.commands.options import DATABASE, AsJson, Database, StudyArgument
 from tuner.errors import InputError
 
 if TYPE_CHECKING:
+    from tuner.finals import Standings
     from tuner.records import StudyRecord
     from tuner.report.terminal import StudyRow
 
@@ -45,7 +46,7 @@ def report(
 ) -> None:
     """Write the HTML report of a study, and print its result and its trials."""
     from tuner import finals
-    from tuner.report import export, terminal
+    from tuner.report import export
 
     record = _stored(db, study)
     result = finals.standings(record)
@@ -53,10 +54,9 @@ def report(
     if as_json:
         print_json(export.document(record, result) | {"files": [str(p) for p in written]})
         return
-    out.print(terminal.result_table(record, result))
-    out.print(terminal.trials_table(record), terminal.time_table(record))
+    _print_study(record, result)
     for path in written:
-        out.print(f"{path.name}: {path}", markup=False, highlight=False, soft_wrap=True)
+        print_text(f"{path.name}: {path}")
 
 
 def show_pareto(
@@ -71,7 +71,7 @@ def show_pareto(
     if as_json:
         print_json(front.to_dict(orient="records"))
     else:
-        out.print(terminal.pareto_table(front))
+        print_blocks([terminal.pareto_table(front)])
 
 
 def best(
@@ -114,22 +114,21 @@ def list_studies(*, db: Database = DATABASE, as_json: AsJson = False) -> None:
     if as_json:
         print_json([export.summary(record) for record in records])
     else:
-        out.print(terminal.studies_table([_row(record) for record in records]))
+        print_blocks([terminal.studies_table([_row(record) for record in records])])
 
 
 @studies.command()
 def show(study: StudyArgument = None, *, db: Database = DATABASE, as_json: AsJson = False) -> None:
     """Show a study's result and trials."""
     from tuner import finals
-    from tuner.report import export, terminal
+    from tuner.report import export
 
     record = _stored(db, study)
     result = finals.standings(record)
     if as_json:
         print_json(export.document(record, result))
         return
-    out.print(terminal.result_table(record, result))
-    out.print(terminal.trials_table(record), terminal.time_table(record))
+    _print_study(record, result)
 
 
 @studies.command("export")
@@ -152,7 +151,7 @@ def export_study(
         print_text(export.as_text(record, form.value))
         return
     export.write(record, form.value, output)
-    err.print(f"written: {output}", markup=False, highlight=False)
+    note(f"written: {output}")
 
 
 def _stored(database: str, study: str | None) -> "StudyRecord":
@@ -160,6 +159,13 @@ def _stored(database: str, study: str | None) -> "StudyRecord":
 
     with Storage(database) as storage:
         return storage.study(study)
+
+
+def _print_study(study: "StudyRecord", result: "Standings") -> None:
+    from tuner.report import terminal
+
+    print_blocks([terminal.result_table(study, result)])
+    print_blocks([terminal.trials_table(study), terminal.time_table(study)])
 
 
 def _row(study: "StudyRecord") -> "StudyRow":

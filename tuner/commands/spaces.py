@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tuner.commands.console import out, print_blocks, print_json
+from tuner.commands.console import print_blocks, print_json, print_text
 from tuner.commands.options import AsJson
 from tuner.errors import SpaceError
 from tuner.space import ConfigPath, EnvironmentVariables, Parameter, SearchSpace
@@ -28,7 +28,7 @@ def list_spaces(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        out.print(tables.rows_table(rows))
+        print_blocks([tables.rows_table(rows)])
 
 
 @app.command()
@@ -50,11 +50,9 @@ def check(file: NameOrFile, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(document(resolved))
     else:
-        out.print(
+        print_text(
             f"{file}: {len(resolved.parameters)} parameters, {len(resolved.rules)} rules, "
-            f"{size(resolved)} valid configurations on this machine",
-            markup=False,
-            highlight=False,
+            f"{size(resolved)} valid configurations on this machine"
         )
 
 
