@@ -173,6 +173,21 @@ def test_contents_that_make_no_sense(path: Path, change: str) -> None:
     assert caught.value.message == f"{path}: is damaged"
 
 
+def test_a_schema_that_makes_no_sense(path: Path) -> None:
+    """SQLite quotes what it cannot parse, even if that is no text."""
+    stored(path, studies.study())
+    content = path.read_bytes().replace(
+        b"CREATE TABLE tuner_studies", b"CREATE \xffABLE tuner_studies"
+    )
+    path.write_bytes(content)
+
+    error = refused(str(path))
+
+    assert type(error) is StorageError
+    assert error.message == f"{path}: is damaged"
+    assert path.read_bytes() == content
+
+
 def test_a_file_cut_short(path: Path) -> None:
     """Half a file, as a full disk or a broken copy leaves it, is called damaged."""
     stored(path, studies.small_study())

@@ -15,6 +15,7 @@ from tuner.records import StudyRecord
 from tuner.storage import Storage
 from tuner.study import SearchBudget, open_study, planned_s
 
+SPACE_DIFFERS = "search space changed from 77aa01bc2d to 1111111111"
 HINT = "choose another `--study NAME`, or go back to what it began with"
 
 
@@ -50,23 +51,23 @@ def machine(fingerprint: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        ({"server": "torchserve"}, "server was triton, now it is torchserve"),
-        ({"model": "resnet50"}, "model was encoder, now it is resnet50"),
+        ({"server": "torchserve"}, "server changed from triton to torchserve"),
+        ({"model": "resnet50"}, "model changed from encoder to resnet50"),
         (
             {"budget": LatencyBudget(95, 0.050)},
-            "latency budget was p99 <= 50 ms, now it is p95 <= 50 ms",
+            "latency budget changed from p99 <= 50 ms to p95 <= 50 ms",
         ),
         (
             {"request": {"batch": 4, "zero": False}},
-            "request was {'batch': 1, 'zero': False}, now it is {'batch': 4, 'zero': False}",
+            "request changed from {'batch': 1, 'zero': False} to {'batch': 4, 'zero': False}",
         ),
         (
             {"model_fingerprint": "0000000000"},
-            "model's files was 3f9a0c11de, now it is 0000000000",
+            "model's files changed from 3f9a0c11de to 0000000000",
         ),
         (
             {"space_fingerprint": "1111111111"},
-            "search space was 77aa01bc2d, now it is 1111111111 (its rules changed)",
+            f"{SPACE_DIFFERS} (its rules changed)",
         ),
         (
             {
@@ -77,10 +78,9 @@ def machine(fingerprint: str) -> dict[str, Any]:
                     "delay": "0, 100",
                 },
             },
-            "search space was 77aa01bc2d, now it is 1111111111 "
-            "(changed: delay, instance_count, threads)",
+            f"{SPACE_DIFFERS} (changed: delay, instance_count, threads)",
         ),
-        ({"hardware": machine("ffffffffff")}, "machine was ab12cd34ef, now it is ffffffffff"),
+        ({"hardware": machine("ffffffffff")}, "machine changed from ab12cd34ef to ffffffffff"),
     ],
 )
 def test_a_changed_study_is_refused(path: Path, change: dict[str, Any], difference: str) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import sqlalchemy as sa  # noqa: TID251 - part of the door to SQLAlchemy
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import URL, Connection, Engine, make_url  # noqa: TID251 - see above
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from tuner.errors import InputError, StorageError
 

@@ -5,7 +5,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -91,6 +91,7 @@ def prepare(job: Job) -> PreparedJob:
             "batch": job.form.batch,
             "data": "zero" if job.form.zero else "random",
             "shapes": {name: list(shape) for name, shape in job.form.shapes.items()},
+            "seed": job.seed,
         },
         hardware=machine.as_record(),
         environment=_environment(),
@@ -101,10 +102,8 @@ def prepare(job: Job) -> PreparedJob:
 def run(prepared: PreparedJob, observer: Observer) -> StudyRecord:
     """Run the study to its end; the server, the engine and the workspace are gone afterwards."""
     job, space = prepared.job, prepared.space
-    with (
-        Storage(job.database, create=True) as storage,
-        _workspace() as workspace,
-    ):
+    with ExitStack() as stack:
+        workspace = stack.enter_context(_workspace())
         target = TritonTarget(
             prepared.model,
             space,
@@ -113,22 +112,21 @@ def run(prepared: PreparedJob, observer: Observer) -> StudyRecord:
             form=job.form,
             start_timeout_s=job.start_timeout_s,
         )
+        storage = stack.enter_context(Storage(job.database, create=True))
         study = open_study(storage, prepared.study)
         target.stage()
         runner = ProcessRunner(log_directory=workspace / "logs")
-        with (
-            LoadEngine(cpus=job.engine_cpus) as engine,
-            Deployment(target, runner, cpus=job.server_cpus or None) as deployment,
-        ):
-            bench = Bench(target, deployment, engine, job.budget, observer)
-            return Study(
-                study,
-                bench=bench,
-                space=space,
-                storage=storage,
-                budget=job.search_budget,
-                seed=job.seed,
-            ).run()
+        engine = stack.enter_context(LoadEngine(cpus=job.engine_cpus))
+        deployment = stack.enter_context(Deployment(target, runner, cpus=job.server_cpus or None))
+        bench = Bench(target, deployment, engine, job.budget, observer)
+        return Study(
+            study,
+            bench=bench,
+            space=space,
+            storage=storage,
+            budget=job.search_budget,
+            seed=job.seed,
+        ).run()
 
 
 def _environment() -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tuner.capacity import LatencyBudget, expected_s
 from tuner.errors import InputError, StudyChangedError, TunerError
 from tuner.finals import finalists
-from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.search import Search
 from tuner.space import SearchSpace
 from tuner.storage import Storage
@@ -70,7 +70,7 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
     for name, (before, now) in facts.items():
         if before != now:
             raise StudyChangedError(
-                f"study `{study.name}` cannot be continued: its {name} was {before}, now it is "
+                f"study `{study.name}` cannot be continued: its {name} changed from {before} to "
                 f"{now}{_changed_parameters(stored, study) if name == 'search space' else ''}",
                 hint="choose another `--study NAME`, or go back to what it began with",
             )
@@ -167,7 +167,11 @@ class Study:
             raise TunerError(
                 f"the server's own defaults failed ({baseline.reason}): {baseline.message}"
                 + (f"\nIts last words:\n{baseline.log_tail}" if baseline.log_tail else ""),
-                hint="make the model work on this server first; then tune it",
+                hint=(
+                    "this machine is too busy to measure: end what else runs on it"
+                    if baseline.reason in NOT_ITS_FAULT
+                    else "make the model work on this server first; then tune it"
+                ),
             )
         if self._bench.golden is not None:
             self._storage.save_golden(self._name, self._bench.golden)
@@ -215,7 +219,7 @@ class Study:
                         purpose=Purpose.FINAL,
                         configuration=configuration,
                         # New arrivals: a winner must not owe its place to those of the search.
-                        seed=self._seed + 1000 + round_number,
+                        seed=self._seed + 1000 + len(study.finals) + round_number,
                         fresh=True,
                     )
                 )

@@ -128,8 +128,8 @@ def test_a_study_is_not_continued_with_another_budget(folder: Path) -> None:
 
     assert done.status == 2
     assert (
-        f"error: study `{STUDY}` cannot be continued: its latency budget was p99 <= 50 ms, "
-        "now it is p99 <= 20 ms"
+        f"error: study `{STUDY}` cannot be continued: its latency budget changed from "
+        "p99 <= 50 ms to p99 <= 20 ms"
     ) in done.err
 
 

@@ -9,8 +9,9 @@ from rich.console import Console, RenderableType
 
 from tuner.errors import TunerError
 
-out = Console(soft_wrap=False)
-err = Console(stderr=True)
+# Texts of people and servers are printed as they are: `:end:` is no picture.
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
 
 
 def print_blocks(blocks: Iterable[RenderableType]) -> None:

@@ -1,5 +1,6 @@
 """A study as plain data: JSON documents, and one row for each load point as a table."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -93,21 +94,30 @@ def write(study: StudyRecord, form: str, path: Path) -> None:
     """Write the table to `path`.
 
     Raises:
-        InputError: parquet needs a package that is not installed.
+        InputError: parquet needs a package that is not installed, or does not fit.
         TunerError: The file cannot be written.
     """
+    if form == "parquet":
+        _check_pyarrow()
     try:
         if form == "parquet":
             table(study).to_parquet(path, index=False)
         else:
             path.write_text(as_text(study, form))
-    except ImportError:
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise TunerError(f"{path}: cannot be written: {reason}") from None
+
+
+def _check_pyarrow() -> None:
+    """Pandas asks for pyarrow only when it writes, and hides why it cannot be imported."""
+    try:
+        importlib.import_module("pyarrow")
+    except ImportError as error:
         raise InputError(
-            "`--format parquet` needs pyarrow, which is not installed",
+            f"`--format parquet` needs pyarrow: {error}",
             hint="pip install 'serving-tuner[parquet]'",
         ) from None
-    except OSError as error:
-        raise TunerError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _ratio(ratio: Ratio) -> dict[str, float]:

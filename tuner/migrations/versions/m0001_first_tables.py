@@ -96,8 +96,3 @@ def upgrade() -> None:
         Column("histogram", JSON, nullable=False),
         UniqueConstraint("trial_id", "position"),
     )
-
-
-def downgrade() -> None:
-    for table in ("tuner_load_points", "tuner_trials", "tuner_studies"):
-        op.drop_table(table)

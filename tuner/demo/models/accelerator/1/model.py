@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-FIXED_S, EACH_S = 0.008, 0.0005
+FIXED_S, EACH_S = 0.016, 0.001
 
 
 class TritonPythonModel:
@@ -21,16 +21,20 @@ class TritonPythonModel:
         self.device = (folder / "device.lock").open("w")
 
     def execute(self, requests):
-        inputs = [pb_utils.get_input_tensor_by_name(r, "x").as_numpy() for r in requests]
-        batch = sum(len(x) for x in inputs)
         fcntl.flock(self.device, fcntl.LOCK_EX)
         try:
-            time.sleep(FIXED_S + batch * EACH_S)
+            began = time.monotonic()
+            inputs = [pb_utils.get_input_tensor_by_name(r, "x").as_numpy() for r in requests]
+            responses = [
+                pb_utils.InferenceResponse([pb_utils.Tensor("y", np.float32(2) * x)])
+                for x in inputs
+            ]
+            # What this process does itself is part of the time that the device is held.
+            held_s = FIXED_S + sum(len(x) for x in inputs) * EACH_S
+            time.sleep(max(0.0, began + held_s - time.monotonic()))
         finally:
             fcntl.flock(self.device, fcntl.LOCK_UN)
-        return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("y", np.float32(2) * x)]) for x in inputs
-        ]
+        return responses
 
     def finalize(self):
         self.device.close()
