@@ -1,7 +1,7 @@
 """Does the search find the best configuration that is known on paper? One study for each seed.
 
 The accelerator-like model holds one device for FIXED_S + n * EACH_S seconds for a batch of n, so
-its capacity under any configuration can be computed: the paper column is a simulation of that
+its capacity under any configuration can be computed: the paper columns are a simulation of that
 device with Poisson arrivals. The measured columns come from the real Triton.
 
     python benchmarks/accelerator_search.py --seeds 5 --trials 15
@@ -23,8 +23,8 @@ from tuner.study import SearchBudget
 
 FIXED_S, EACH_S = 0.016, 0.001
 BUDGET = LatencyBudget(99, 0.1)
-# One instance makes the largest batches: a second one would take requests that then wait for the
-# device. No delay: while the device is busy, requests gather by themselves.
+# A second instance would take requests early, which then wait for the device in smaller batches.
+# No delay is needed: while the device is busy, requests gather by themselves.
 KNOWN_BEST = Configuration.of(
     {
         "instance_count": 1,

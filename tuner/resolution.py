@@ -75,7 +75,7 @@ def resolved(spec: "SpaceSpec", constants: Mapping[str, int]) -> SearchSpace:
     hints = []
     for n, entry in enumerate(spec.hints):
         hint = _hint(f"hints[{n}]", entry, space, spec.parameters)
-        if broken := space.violations(hint):
+        if broken := space.violations(space.activate(hint)):
             text = broken[0].expression.text
             logger.info("hints[%d] is left out on this machine: it breaks `%s`", n, text)
         else:
@@ -270,7 +270,7 @@ def _hint(
     space: SearchSpace,
     specs: "Mapping[str, ParameterSpec]",
 ) -> Configuration:
-    """A hint as a full assignment."""
+    """A hint's own values; the rest are defaults, which the model may still change."""
     values: dict[str, Value] = {}
     for name, value in hint.items():
         place = f"{where}.{name}"
@@ -284,7 +284,7 @@ def _hint(
             raise SpaceError(
                 f"{place}: must be in the domain ({parameter.domain}), but got {shown(value)}"
             )
-    return space.activate(values)
+    return Configuration.of(values)
 
 
 def _hinted(

@@ -189,7 +189,7 @@ class SearchSpace:
     """Parameters in an order in which every condition refers to earlier ones only.
 
     `constants` are the facts of the machine (`cores`, ...) that conditions and rules may name.
-    `hints` are assignments that experience says are worth trying first.
+    `hints` are partial assignments that experience says are worth trying first.
     """
 
     server: str
