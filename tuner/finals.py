@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space import Configuration
 
-# Fresh starts of one configuration differ more than the requests within one start; with few starts
-# that scatter cannot be estimated, so it is never taken to be less than this (2 %).
-_SMALLEST_LOG_ERROR = 0.02
+# Fresh starts of one configuration differ more than the requests within one start tell. A few
+# starts cannot say by how much; on two shared cores it was about 5 % (standard deviation).
+_START_LOG_ERROR = 0.05
 _Z = 1.96
 
 
@@ -114,5 +114,5 @@ def _standing(study: StudyRecord, configuration: Configuration) -> Standing:
         return Standing(configuration, 0.0, math.inf, len(finals), trial)
     logs = [math.log(t.throughput) for t in rested_on]
     own = math.sqrt(sum(t.log_error**2 for t in rested_on)) / len(rested_on)
-    error = max(own, _SMALLEST_LOG_ERROR)
+    error = math.hypot(own, _START_LOG_ERROR / math.sqrt(len(rested_on)))
     return Standing(configuration, math.exp(sum(logs) / len(logs)), error, len(finals), trial)

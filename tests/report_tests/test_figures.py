@@ -65,7 +65,7 @@ class TestFigures:
         """An unknown error gives no margin."""
         standing = standings(studies.night()).ranked[0]
 
-        assert figures.margin(standing) == pytest.approx(0.04 * standing.throughput, rel=0.05)
+        assert figures.margin(standing) == pytest.approx(0.061 * standing.throughput, rel=0.05)
         assert figures.margin(replace(standing, log_error=math.inf)) == 0.0
 
     def test_measuring_facts(self) -> None:
