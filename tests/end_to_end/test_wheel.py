@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
     """The wheel brings its search spaces and its model, and needs nothing of the checkout."""
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT],
+        [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT],
         check=True,
         capture_output=True,
     )
