@@ -13,7 +13,7 @@ from tuner.capacity import LatencyBudget, expected_s
 from tuner.errors import InputError, StudyChangedError
 from tuner.records import StudyRecord
 from tuner.storage import Storage
-from tuner.study import SearchBudget, open_study, planned_s
+from tuner.study import SearchBudget, finals_s, open_study, planned_s
 
 SPACE_DIFFERS = "search space changed from 77aa01bc2d to 1111111111"
 HINT = "choose another `--study NAME`, or go back to what it began with"
@@ -126,3 +126,17 @@ def test_the_planned_time() -> None:
     assert planned_s(budget, search_budget, 4) == pytest.approx((4 + 3 * 3) * each_s)
     assert planned_s(budget, replace(search_budget, confirmations=0), 1) == pytest.approx(each_s)
     assert planned_s(budget, replace(search_budget, timeout_s=60.0), None) == 60.0
+
+
+def test_finals_give_way_to_the_search_where_there_is_no_time_for_both() -> None:
+    """Time is kept for the finals, as the longest trial foretells it, up to half of it all."""
+    budget = LatencyBudget(99, 0.050)
+    trials = [
+        replace(studies.baseline(), timings_s={"total": 12.0}),
+        replace(studies.trial(1, 300.0), timings_s={"total": 15.0}),
+    ]
+
+    assert finals_s(trials, budget, SearchBudget(timeout_s=180.0)) == 45.0
+    assert finals_s(trials, budget, SearchBudget(timeout_s=60.0)) == 0.0
+    assert finals_s(trials, budget, SearchBudget(timeout_s=180.0, confirmations=0)) == 0.0
+    assert finals_s([], budget, SearchBudget(timeout_s=3600.0)) == 3 * (expected_s(budget) + 3.0)

@@ -4,6 +4,7 @@ import math
 import random
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.capacity import LatencyBudget, expected_s
@@ -192,7 +193,7 @@ class Study:
             return False
         if not self._searched:
             return True
-        reserve_s = self._final_s() * self._budget.finals
+        reserve_s = finals_s(self._trials, self._bench.budget, self._budget)
         return time.monotonic() + self._trial_s() + reserve_s < self._deadline
 
     def _trial_s(self) -> float:
@@ -200,15 +201,11 @@ class Study:
         guess_s = expected_s(self._bench.budget) + _FIRST_GUESS_AROUND_S
         return statistics.mean(spent) if spent else guess_s
 
-    def _final_s(self) -> float:
-        """A final is a fresh start and a whole measurement, nothing pruned."""
-        whole = [t.timings_s["total"] for t in self._trials if t.state is TrialState.FEASIBLE]
-        guess_s = expected_s(self._bench.budget) + _FIRST_GUESS_AROUND_S
-        return max(whole, default=guess_s)
-
     def _confirm(self) -> None:
         """Measure the finalists again, on fresh starts, interleaved in random order."""
         study = self._storage.study(self._name)
+        if not finals_s(self._trials, self._bench.budget, self._budget):
+            return
         chosen = finalists(study, self._budget.finalists)
         order = random.Random(self._seed)  # noqa: S311 - an order, not a secret
         for round_number in range(self._budget.confirmations):
@@ -223,6 +220,20 @@ class Study:
                         fresh=True,
                     )
                 )
+
+
+def finals_s(
+    trials: Sequence[TrialRecord], budget: LatencyBudget, search_budget: SearchBudget
+) -> float:
+    """What to keep for the finals; 0 if they would take more than half of all the time.
+
+    A final is a fresh start and a whole measurement, nothing pruned. Where there is no time for
+    both, a search without finals finds more than finals without a search.
+    """
+    whole = [t.timings_s["total"] for t in trials if t.state is TrialState.FEASIBLE]
+    each_s = max(whole, default=expected_s(budget) + _FIRST_GUESS_AROUND_S)
+    total_s = each_s * search_budget.finals
+    return total_s if total_s <= search_budget.timeout_s / 2 else 0.0
 
 
 def planned_s(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> float:
