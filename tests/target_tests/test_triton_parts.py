@@ -148,9 +148,12 @@ class TestExport:
         """Environment variables and flags are named in comments: the file cannot hold them."""
         lines = target_in(tmp_path).export(configuration(threads=1)).splitlines()
         assert lines[:3] == [
-            "# http_threads=8: set in the server's environment or flags",
-            "# mood=good: set in the server's environment or flags",
-            "# threads=1: set in the server's environment or flags",
+            "# http_threads: start the server with --http-thread-count=8",
+            "# mood: start the server with MOOD=good",
+            (
+                "# threads: start the server with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "
+                "MKL_NUM_THREADS=1"
+            ),
         ]
         assert lines[3] == 'name: "moody"'
 

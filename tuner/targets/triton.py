@@ -239,12 +239,8 @@ class TritonTarget:
 
     def export(self, configuration: Configuration) -> str:
         message = self._model.configured(self._space, configuration)
-        lines = [
-            f"# {name}={_text(value)}: set in the server's environment or flags"
-            for name, value in configuration.items()
-            if not isinstance(self._space[name].sets, ConfigPath)
-        ]
-        return "\n".join([*lines, model_config.as_text(message)])
+        outside = (_outside(self._space[n], value) for n, value in configuration.items())
+        return "\n".join([*filter(None, outside), model_config.as_text(message)])
 
     def _effective(self, configuration: Configuration, path: str) -> int:
         message = self._model.configured(self._space, configuration)
@@ -277,6 +273,18 @@ def _reason_in(log: str) -> str:
     """Why Triton could not use a configuration: it answers no more than "failed to poll"."""
     reasons = _POLL_FAILED.findall(log)
     return f": {reasons[-1]}" if reasons else ""
+
+
+def _outside(parameter: Parameter, value: Value) -> str:
+    """What deploys a value that no model configuration holds, as a comment."""
+    match parameter.sets:
+        case EnvironmentVariables(names):
+            settings = " ".join(f"{name}={_text(value)}" for name in names)
+            return f"# {parameter.name}: start the server with {settings}"
+        case ServerFlag(flag):
+            return f"# {parameter.name}: start the server with {flag}={_text(value)}"
+        case ConfigPath():
+            return ""
 
 
 def _text(value: Value | None) -> str:
