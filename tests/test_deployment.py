@@ -55,28 +55,28 @@ class ScriptTarget:
         return [pid for pid, _ in self.applied]
 
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
-        raise NotImplementedError
+        raise AssertionError("a deployment does not ask this of a target")
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        raise NotImplementedError
+        raise AssertionError("a deployment does not ask this of a target")
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
-        raise NotImplementedError
+        raise AssertionError("a deployment does not ask this of a target")
 
     def requests(self, server: RunningServer) -> RequestSet:
-        raise NotImplementedError
+        raise AssertionError("a deployment does not ask this of a target")
 
     def endpoint(self, server: RunningServer) -> Endpoint:
-        raise NotImplementedError
+        raise AssertionError("a deployment does not ask this of a target")
 
     def concurrency(self, configuration: Configuration) -> int:
-        raise NotImplementedError
+        raise AssertionError("a deployment does not ask this of a target")
 
     def largest_batch(self, configuration: Configuration) -> int:
-        raise NotImplementedError
+        raise AssertionError("a deployment does not ask this of a target")
 
     def export(self, configuration: Configuration) -> str:
-        raise NotImplementedError
+        raise AssertionError("a deployment does not ask this of a target")
 
 
 def configuration(size: Value = 1, colour: Value = "red") -> Configuration:

@@ -162,9 +162,3 @@ class StudyRecord:
     @property
     def finals(self) -> tuple[TrialRecord, ...]:
         return tuple(t for t in self.trials if t.purpose is Purpose.FINAL)
-
-    @property
-    def best(self) -> TrialRecord | None:
-        """The feasible trial of the search with the highest capacity."""
-        feasible = [t for t in self.searched if t.state is TrialState.FEASIBLE]
-        return max(feasible, key=lambda t: t.throughput, default=None)
