@@ -8,16 +8,19 @@ import heapq
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.run_records import run_record
 from tuner.capacity import LatencyBudget, Phase
-from tuner.load import Endpoint, LoadProfile, Measurement, OpenLoop, Overload
+from tuner.load import ClosedLoop, Endpoint, LoadProfile, Measurement, OpenLoop, Overload
 from tuner.load.arrivals import schedule
-from tuner.load.measurement import PENDING, SUCCESS, RunRecord, percentile
+from tuner.load.histogram import percentile
+from tuner.load.measurement import RunRecord
 from tuner.load.profile import LoadRun
+from tuner.load.recorder import PENDING, SUCCESS
 
 FloatArray = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], FloatArray]
@@ -142,37 +145,27 @@ class SimulatedServer:
         overload: Overload | None = None,
     ) -> Measurement:
         self.measured.append((phase, profile, duration_s))
-        if isinstance(profile, OpenLoop):
+        if isinstance(profile, ClosedLoop):
+            due, done = self.simulation.closed_loop(profile.concurrency, duration_s, self._random)
+        else:
             due = schedule(profile, duration_s)
             done = self.simulation.open_loop(due, self._random)
-        else:
-            due, done = self.simulation.closed_loop(profile.concurrency, duration_s, self._random)
         stop_s = _overloaded_at(due, done, overload, duration_s) if overload else duration_s
         sent = due <= stop_s
         run = LoadRun(endpoint=Endpoint("", 0), profile=profile, duration_s=duration_s)
         record = self._record(due[sent], done[sent], stop_s, stopped=stop_s < duration_s)
-        return Measurement.of(run, record, self.inferences)
+        return Measurement.of(run, [record], self.inferences)
 
     def _record(
         self, due: FloatArray, done: FloatArray, end_s: float, *, stopped: bool
     ) -> RunRecord:
         gave_up_s = end_s + self.drain_s
-        outcomes = np.where(done <= gave_up_s, SUCCESS, PENDING).astype(np.uint8)
+        answered = done <= gave_up_s
+        outcomes = np.where(answered, SUCCESS, PENDING).astype(np.uint8)
         outcomes[self._random.random(len(due)) < self.failing_share] = SUCCESS + 1
-        return RunRecord(
-            start_s=0.0,
-            end_s=end_s,
-            gave_up_s=gave_up_s,
-            due_s=due,
-            sent_s=due,
-            done_s=done,
-            outcomes=outcomes,
-            error_kinds=(self.kind,),
-            engine_cpu_s=0.0,
-            engine_wall_s=end_s,
-            priority="normal",
-            stopped_early="overload" if stopped else "",
-        )
+        seen = np.minimum(done, gave_up_s)
+        record = run_record(due, seen, outcomes, end_s=end_s, kinds=(self.kind,))
+        return replace(record, stopped_early="overload" if stopped else "")
 
 
 def _overloaded_at(

@@ -129,7 +129,7 @@ def test_bad_options(
             "Invalid value for '--budget-ms': Input should be a valid number",
         ),
         (["plan", "--budget", "50"], "plan", "No such option: --budget"),
-        (["measure", "http://127.0.0.1:8000"], "measure", "Missing option '--model' / '-m'."),
+        (["measure", "--model", "m"], "measure", "Missing argument 'url'."),
         (["studies", "export"], "studies export", "Missing option '--format'."),
         (["best", "--format", "xml"], "best", "Invalid value for '--format'"),
         (["spaces", "show"], "spaces show", "Missing argument 'space'."),

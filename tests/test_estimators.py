@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.run_records import run_record
 from tests.simulated_server import Instances, SimulatedServer, exponential
 from tuner.capacity import Phase
 from tuner.estimators import mser5, percentile_interval, throughput_interval
 from tuner.load import ClosedLoop, Endpoint, Measurement, OpenLoop
-from tuner.load.measurement import PENDING, SUCCESS, RunRecord
 from tuner.load.profile import LoadRun
+from tuner.load.recorder import PENDING, SUCCESS
 
 FloatArray = NDArray[np.float64]
 
@@ -21,21 +22,10 @@ def measurement(
 ) -> Measurement:
     """What the engine reports of these latencies; infinite ones are failures."""
     run = LoadRun(endpoint=Endpoint("", 0), profile=OpenLoop(1), duration_s=duration_s)
-    record = RunRecord(
-        start_s=0.0,
-        end_s=duration_s,
-        gave_up_s=duration_s + 10.0,
-        due_s=due_s,
-        sent_s=due_s,
-        done_s=due_s + np.nan_to_num(latencies_s, posinf=0.0),
-        outcomes=np.where(np.isfinite(latencies_s), SUCCESS, SUCCESS + 1).astype(np.uint8),
-        error_kinds=("timeout",),
-        engine_cpu_s=0.0,
-        engine_wall_s=duration_s,
-        priority="normal",
-        stopped_early="",
-    )
-    return Measurement.of(run, record, inferences)
+    done_s = due_s + np.nan_to_num(latencies_s, posinf=0.0)
+    outcomes = np.where(np.isfinite(latencies_s), SUCCESS, SUCCESS + 1).astype(np.uint8)
+    record = run_record(due_s, done_s, outcomes, end_s=duration_s, kinds=("timeout",))
+    return Measurement.of(run, [record], inferences)
 
 
 def queue(load: float, count: int, seed: int) -> Measurement:
@@ -192,21 +182,9 @@ class TestThroughputInterval:
 
 def test_a_pending_request_is_not_thrown_away() -> None:
     """Requests without an answer stand in the interval with their age."""
-    record = RunRecord(
-        start_s=0.0,
-        end_s=10.0,
-        gave_up_s=12.0,
-        due_s=np.arange(10.0),
-        sent_s=np.arange(10.0),
-        done_s=np.zeros(10),
-        outcomes=np.full(10, PENDING, dtype=np.uint8),
-        error_kinds=(),
-        engine_cpu_s=0.0,
-        engine_wall_s=10.0,
-        priority="normal",
-        stopped_early="",
-    )
+    pending = np.full(10, PENDING, dtype=np.uint8)
+    record = run_record(np.arange(10.0), np.full(10, 12.0), pending, end_s=10.0)
     run = LoadRun(endpoint=Endpoint("", 0), profile=OpenLoop(1), duration_s=10.0)
-    stuck = Measurement.of(run, record, 1)
+    stuck = Measurement.of(run, [record], 1)
     assert percentile_interval(stuck, 50).estimate == 7.0
     assert throughput_interval(stuck).estimate == 0.0

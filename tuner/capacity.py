@@ -200,10 +200,9 @@ class _Search:
     def _without_start(self, point: LoadPoint, share: float) -> LoadPoint:
         """The point without the warm-up in it: that would be read as the server's latency."""
         measurement = point.measurement
-        first = round(share * measurement.requests)
+        first = round(share * len(measurement.due_s))
         steady = replace(
             measurement,
-            requests=measurement.requests - first,
             due_s=measurement.due_s[first:],
             latencies_s=measurement.latencies_s[first:],
         )

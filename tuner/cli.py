@@ -12,6 +12,8 @@ import tuner
 from runners import RunnerError
 from tuner.commands import measure, optimize, results, spaces
 from tuner.commands.console import print_error, report
+from tuner.commands.measure_options import MeasureOptions
+from tuner.commands.signature import taking
 from tuner.errors import TunerError
 
 app = typer.Typer(
@@ -24,7 +26,7 @@ app = typer.Typer(
 )
 app.command()(optimize.optimize)
 app.command()(optimize.plan)
-app.command()(measure.measure)
+app.command()(taking(MeasureOptions, measure.measure))
 app.command()(results.report)
 app.command("pareto")(results.show_pareto)
 app.command()(results.best)

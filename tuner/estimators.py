@@ -79,7 +79,8 @@ def percentile_interval(measurement: Measurement, q: float) -> Interval:
     order statistics; the interval of a quantile by ranks is Le Boudec, Performance Evaluation,
     2010, section 2.2).
     """
-    ordered, count = measurement.sorted_latencies_s, measurement.requests
+    ordered = measurement.sorted_latencies_s
+    count = len(ordered)
     if count == 0:
         return Interval(math.inf, math.inf, math.inf)
     estimate = measurement.percentile(q)
@@ -105,7 +106,8 @@ def throughput_interval(measurement: Measurement) -> Interval:
     done = measurement.due_s + measurement.latencies_s
     answered = done[np.isfinite(done) & (done <= measurement.duration_s)]
     counts, _ = np.histogram(answered, bins=BLOCKS, range=(0.0, measurement.duration_s))
-    rates = counts * (BLOCKS / measurement.duration_s * measurement.inferences_per_request)
+    inferences = measurement.inferences_per_request * measurement.sample_stride
+    rates = counts * (BLOCKS / measurement.duration_s * inferences)
     error = math.sqrt(rates.var(ddof=1) * _autocorrelation(rates) / BLOCKS)
     estimate = measurement.throughput
     return Interval(estimate - _T_19 * error, estimate, estimate + _T_19 * error)

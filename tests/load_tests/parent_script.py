@@ -10,7 +10,7 @@ from tuner.load import ClosedLoop, Endpoint, LoadEngine
 def main(port: int, duration_s: float) -> None:
     """Report the engine's process, then what it measured."""
     with LoadEngine() as engine:
-        print(engine._process.pid, flush=True)  # noqa: T201 - this is what is told
+        print(engine.pids[0], flush=True)  # noqa: T201 - this is what is told
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         engine.prepare(REQUESTS)
         run = load_run(Endpoint("127.0.0.1", port), ClosedLoop(2), duration_s=duration_s)

@@ -27,6 +27,7 @@ def load_run(
     timeout_s: float = 2.0,
     drain_s: float = 0.3,
     max_connections: int = 1024,
+    max_requests: int = 0,
     overload: Overload | None = None,
 ) -> LoadRun:
     return LoadRun(
@@ -37,6 +38,7 @@ def load_run(
         drain_s=drain_s,
         connections=4,
         max_connections=max_connections,
+        max_requests=max_requests,
         overload=overload,
     )
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tuner.load import Endpoint
 
@@ -115,9 +116,13 @@ class Server:
 
 @contextmanager
 def serving(
-    behaviour: Behaviour, *, close_at_once: bool = False, idle_limit_s: float | None = None
+    behaviour: Behaviour,
+    *,
+    close_at_once: bool = False,
+    idle_limit_s: float | None = None,
+    unix_socket: Path | None = None,
 ) -> Iterator[Server]:
-    """The server listens on a free port of 127.0.0.1 until the block ends."""
+    """The server listens until the block ends: on a free port of 127.0.0.1, or a Unix socket."""
     server = Server(behaviour, close_at_once, idle_limit_s)
     ready = threading.Event()
     stop: list[Callable[[], object]] = []
@@ -126,11 +131,10 @@ def serving(
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         stop.append(lambda: loop.call_soon_threadsafe(stopped.set))
-        listener = await asyncio.start_server(
-            server.accept, "127.0.0.1", 0, limit=1 << 22, backlog=1024
-        )
+        listener = await _listen(server, unix_socket)
         server.listener = listener
-        server.endpoint = Endpoint("127.0.0.1", listener.sockets[0].getsockname()[1])
+        port = 0 if unix_socket else listener.sockets[0].getsockname()[1]
+        server.endpoint = Endpoint("127.0.0.1", port, unix_socket=unix_socket)
         ready.set()
         await stopped.wait()
         listener.close()
@@ -146,6 +150,12 @@ def serving(
     finally:
         stop[0]()
         thread.join()
+
+
+async def _listen(server: Server, unix_socket: Path | None) -> asyncio.Server:
+    if unix_socket is not None:
+        return await asyncio.start_unix_server(server.accept, unix_socket, limit=1 << 22)
+    return await asyncio.start_server(server.accept, "127.0.0.1", 0, limit=1 << 22, backlog=1024)
 
 
 def closed_port() -> Endpoint:

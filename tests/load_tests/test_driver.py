@@ -1,6 +1,7 @@
 """A driver's life, step by step: what may happen between its steps."""
 
 import asyncio
+from time import monotonic
 
 from tests.load_tests.runs import REQUESTS, load_run
 from tests.load_tests.server import answer, serving
@@ -14,14 +15,14 @@ def test_connections_lost_before_the_start_are_replaced() -> None:
     profile = ClosedLoop(3)
 
     async def scenario() -> Measurement:
-        driver = ClosedLoopDriver(run, profile, REQUESTS.payloads)
+        driver = ClosedLoopDriver(run, profile, REQUESTS)
         await driver.connect()
         await asyncio.to_thread(wait_until, lambda: server.idle_closed == 3)
         await asyncio.sleep(0.01)
-        await driver.drive()
+        await driver.drive(monotonic())
         record = driver.record(priority="", engine_cpu_s=0.0, engine_wall_s=1.0)
         await driver.close()
-        return Measurement.of(run, record, 1)
+        return Measurement.of(run, [record], 1)
 
     with serving(answer, idle_limit_s=0.03) as server:
         run = load_run(server.endpoint, profile)

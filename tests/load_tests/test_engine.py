@@ -98,7 +98,7 @@ def test_an_engine_that_dies_is_an_error() -> None:
 
 def kill_when_busy(server: Server, engine: LoadEngine) -> None:
     wait_until(lambda: len(server.bodies) > 5)
-    os.kill(engine._process.pid, signal.SIGKILL)
+    os.kill(engine.pids[0], signal.SIGKILL)
 
 
 def test_an_engine_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_an_engine_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(client, "_ENDING_S", 0.1)
     with serving(never_answer) as server, ends_within(1.0):
         with LoadEngine() as engine:
-            pid = engine._process.pid
+            pid = engine.pids[0]
             os.kill(pid, signal.SIGSTOP)
             engine.prepare(REQUESTS)
             with pytest.raises(LoadError) as raised:
@@ -124,7 +124,7 @@ def test_an_engine_without_files_is_an_error() -> None:
     with serving(answer_after(0.005)) as server, LoadEngine() as engine:
         engine.prepare(REQUESTS)
         assert engine.measure(load_run(server.endpoint)).errors == {}
-        process = psutil.Process(engine._process.pid)
+        process = psutil.Process(engine.pids[0])
         highest = max(int(name) for name in os.listdir(f"/proc/{process.pid}/fd"))  # noqa: PTH208
         process.rlimit(psutil.RLIMIT_NOFILE, (highest + 1, highest + 1))
         with pytest.raises(LoadError, match=r"the load engine failed: .*Too many open files"):
@@ -135,7 +135,7 @@ def test_the_engine_ends_by_itself() -> None:
     """Leaving the block ends the process without violence."""
     with LoadEngine() as engine:
         engine.prepare(REQUESTS)
-        process = engine._process
+        process = engine._processes[0].process
     assert process.returncode == 0
 
 
@@ -145,7 +145,7 @@ def test_the_engine_stays_on_its_processors() -> None:
     with serving(answer_after(0.005)) as server, LoadEngine(cpus=[cpu]) as engine:
         engine.prepare(REQUESTS)
         assert engine.measure(load_run(server.endpoint, ClosedLoop(1))).errors == {}
-        assert os.sched_getaffinity(engine._process.pid) == {cpu}
+        assert os.sched_getaffinity(engine.pids[0]) == {cpu}
 
 
 def test_an_engine_may_open_as_many_files_as_the_system_allows() -> None:
@@ -153,7 +153,7 @@ def test_an_engine_may_open_as_many_files_as_the_system_allows() -> None:
     with serving(answer_after(0.005)) as server, LoadEngine() as engine:
         engine.prepare(REQUESTS)
         engine.measure(load_run(server.endpoint))
-        soft, hard = psutil.Process(engine._process.pid).rlimit(psutil.RLIMIT_NOFILE)
+        soft, hard = psutil.Process(engine.pids[0]).rlimit(psutil.RLIMIT_NOFILE)
     assert soft == hard
 
 
@@ -162,7 +162,7 @@ def test_the_server_is_not_kept_waiting_between_runs() -> None:
     with serving(answer_after(0.005)) as server, LoadEngine() as engine:
         engine.prepare(REQUESTS)
         engine.measure(load_run(server.endpoint))
-        assert os.sched_getscheduler(engine._process.pid) == os.SCHED_OTHER
+        assert os.sched_getscheduler(engine.pids[0]) == os.SCHED_OTHER
 
 
 def test_it_takes_the_best_priority_it_may(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,7 +224,7 @@ def test_a_run_leaves_nothing_behind(profile: LoadProfile, engine: LoadEngine) -
     """When a run is over its connections are closed, and the next run knows nothing of it."""
     with serving(never_answer) as server:
         measurement = engine.measure(load_run(server.endpoint, profile, drain_s=0.0))
-        connections = psutil.Process(engine._process.pid).net_connections("inet")
+        connections = psutil.Process(engine.pids[0]).net_connections("inet")
     assert measurement.unanswered == measurement.requests > 0
     assert connections == []
     with serving(answer) as server:

@@ -1,6 +1,7 @@
 """The closed and the open loop against a real server: what is sent when, and what it is worth."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.load_tests.server import (
     Exchange,
     answer,
     answer_after,
+    answer_with,
     never_answer,
     one_at_a_time,
     serving,
@@ -23,6 +25,8 @@ from tuner.load import (
     LoadProfile,
     OpenLoop,
     Overload,
+    Ramp,
+    Replay,
     RequestSet,
 )
 from tuner.load.arrivals import schedule
@@ -249,3 +253,49 @@ def test_nothing_is_sent_after_the_end(engine: LoadEngine) -> None:
     assert measurement.unanswered == 0
     assert 4 <= measurement.requests <= 7
     assert measurement.requests == len(server.bodies)
+
+
+@pytest.mark.parametrize(
+    "profile", [ClosedLoop(3), OpenLoop(500, Arrivals.CONSTANT)], ids=["closed", "open"]
+)
+def test_a_run_may_end_after_so_many_requests(profile: LoadProfile, engine: LoadEngine) -> None:
+    """Throughput is then that of the time they took, not of the time there was."""
+    with serving(answer_after(0.005)) as server, ends_within(1.0):
+        run = load_run(server.endpoint, profile, duration_s=60.0, max_requests=20)
+        measurement = engine.measure(run)
+    assert measurement.requests == len(server.bodies) == 20
+    assert measurement.duration_s < 6.0
+    assert measurement.throughput == pytest.approx(20 / measurement.duration_s)
+
+
+def test_a_ramp_and_a_replay_are_open_loops(engine: LoadEngine) -> None:
+    """Every request of their schedules is sent when it is due."""
+    with serving(answer) as server:
+        for profile, count in (
+            (Ramp((50.0, 150.0), 0.2), 40),
+            (Replay((0.01, 0.03)), 19),
+        ):
+            measurement = engine.measure(load_run(server.endpoint, profile, duration_s=0.4))
+            assert measurement.errors == {}
+            assert measurement.requests == count
+            np.testing.assert_allclose(measurement.due_s, schedule(profile, 0.4), atol=1e-6)
+
+
+def test_bytes_and_the_clients_own_time_are_counted(engine: LoadEngine) -> None:
+    """What went over the wire, and what of a latency was spent in writing and reading."""
+    with serving(answer_with(OK[:20], OK[20:])) as server:
+        measurement = engine.measure(load_run(server.endpoint, ClosedLoop(2), duration_s=0.3))
+    assert measurement.bytes_sent == measurement.requests * len(REQUESTS.payloads[0])
+    assert measurement.bytes_received == measurement.requests * len(OK)
+    assert 0 < measurement.client_send_s < measurement.mean_s
+    assert 1e-3 < measurement.client_receive_s < measurement.mean_s
+
+
+def test_a_server_may_listen_on_a_unix_socket(engine: LoadEngine, tmp_path: Path) -> None:
+    """The same protocol over another kind of socket."""
+    with serving(answer, unix_socket=tmp_path / "socket") as server:
+        measurement = engine.measure(load_run(server.endpoint, ClosedLoop(2)))
+    assert measurement.errors == {}
+    assert measurement.requests == len(server.bodies) > 5
+    gone = engine.measure(load_run(server.endpoint, ClosedLoop(2)))
+    assert set(gone.errors) == {"connection_refused"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.load import Arrivals, ClosedLoop, OpenLoop
+from tuner.load import Arrivals, ClosedLoop, Endpoint, OpenLoop, Ramp, Replay
 from tuner.load.arrivals import schedule
 
 
@@ -68,3 +68,39 @@ def test_seeds_differ() -> None:
     """Another seed is another stream."""
     first, other = (schedule(OpenLoop(100, seed=seed), 1.0) for seed in (0, 1))
     assert not np.allclose(first, other)
+
+
+def test_a_ramp_is_one_schedule_with_steps() -> None:
+    """Each step has its own rate, exactly, and follows the one before without a pause."""
+    ramp = Ramp((100.0, 200.0, 50.0), step_s=2.0, seed=5)
+    times = schedule(ramp, 6.0)
+    assert (np.diff(times) >= 0).all()
+    assert np.histogram(times, bins=[0, 2, 4, 6])[0].tolist() == [200, 400, 100]
+    even = schedule(Ramp((1.0, 2.0), 2.0, Arrivals.CONSTANT), 4.0)
+    assert even.tolist() == [0.0, 1.0, 2.0, 2.5, 3.0, 3.5]
+
+
+def test_a_replay_repeats_its_intervals() -> None:
+    """The file is played again and again until the run ends."""
+    times = schedule(Replay((0.1, 0.2, 0.0)), 0.9)
+    assert times.tolist() == pytest.approx([0.1, 0.3, 0.3, 0.4, 0.6, 0.6, 0.7])
+    assert schedule(Replay((5.0,)), 1.0).tolist() == [5.0]
+
+
+@pytest.mark.parametrize("profile", ["ramp", "replay"])
+def test_a_profile_that_is_no_load_is_refused(profile: str) -> None:
+    """Rates and steps are above 0, and some interval is."""
+    if profile == "ramp":
+        for rates, step_s in (((), 1.0), ((0.0,), 1.0), ((1.0,), 0.0)):
+            with pytest.raises(ValueError, match="rates and step must be above 0"):
+                Ramp(rates, step_s)
+    else:
+        for intervals in ((), (0.0,), (-1.0, 2.0)):
+            with pytest.raises(ValueError, match="needs intervals of 0 s or more"):
+                Replay(intervals)
+
+
+def test_an_address_of_ipv6_is_put_into_brackets() -> None:
+    """As RFC 3986, 3.2.2, has it."""
+    assert Endpoint("::1", 8000).authority == "[::1]:8000"
+    assert Endpoint("localhost", 80).authority == "localhost:80"

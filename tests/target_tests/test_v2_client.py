@@ -2,9 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from operator import methodcaller
 from typing import Any
 
@@ -12,11 +11,13 @@ import numpy as np
 import pytest
 
 from tests.runner_tests.waiting import DEADLINE_S
+from tests.target_tests.answering import closes, misbehaving, says
 from tests.target_tests.conftest import Triton
 from tuner.errors import ServerError, ServerTimeoutError
 from tuner.load import Tensor, TensorSpec
 from tuner.targets.base import ServerStatistics
 from tuner.targets.v2_client import V2Client
+from tuner.targets.v2_control import MemoryKind, NotOffered
 
 X = Tensor("x", "FP32", (1, 4), np.array([1, 2, 3, 4], np.float32).tobytes())
 
@@ -93,48 +94,6 @@ def test_no_statistics_yet() -> None:
     assert ServerStatistics().per_request_s(1.0) == 0.0
 
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@contextmanager
-def misbehaving(answer: Answer) -> Iterator[str]:
-    """The URL of a server that gives `answer` to every request."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            answer(self)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def says(body: bytes, *, status: int = 200) -> Answer:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
-
-
-def closes(_handler: BaseHTTPRequestHandler) -> None:
-    """Say nothing at all."""
-
-
 CALLS = {
     "metadata": methodcaller("metadata", "m"),
     "config": methodcaller("config", "m"),
@@ -142,6 +101,12 @@ CALLS = {
     "infer": methodcaller("infer", "m", [X]),
     "load": methodcaller("load", "m", "{}"),
     "ready": methodcaller("ready", "m"),
+    "shared_memory": methodcaller("shared_memory", MemoryKind.SYSTEM),
+    "share_system_memory": methodcaller("share_system_memory", "r", key="/r", byte_size=64),
+    "share_cuda_memory": methodcaller(
+        "share_cuda_memory", "r", handle=b"h", device=0, byte_size=64
+    ),
+    "forget_memory": methodcaller("forget_memory", MemoryKind.CUDA, "r"),
 }
 
 
@@ -172,6 +137,7 @@ class TestBadServer:
             ),
             ("infer", "/v2/models/m/infer", b"ok", "Expecting value: line 1 column 1 (char 0)"),
             ("infer", "/v2/models/m/infer", b"{}", "not a V2 inference response"),
+            ("shared_memory", "/v2/systemsharedmemory/status", b"[{}]", "no 'name'"),
         ],
     )
     def test_wrong_answer(self, call: str, path: str, body: bytes, complaint: str) -> None:
@@ -265,6 +231,22 @@ class TestBadServer:
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         with misbehaving(says(b"")) as url:
             assert ask(url, "ready") is True
+
+    @pytest.mark.parametrize("status", [404, 405, 501])
+    @pytest.mark.parametrize(
+        ("call", "path"),
+        [
+            ("shared_memory", "/v2/systemsharedmemory/status"),
+            ("share_system_memory", "/v2/systemsharedmemory/region/r/register"),
+            ("share_cuda_memory", "/v2/cudasharedmemory/region/r/register"),
+            ("forget_memory", "/v2/cudasharedmemory/region/r/unregister"),
+        ],
+    )
+    def test_no_shared_memory(self, call: str, path: str, status: int) -> None:
+        """A server without the extension is told from one that refuses."""
+        with misbehaving(says(b"?", status=status)) as url, pytest.raises(NotOffered) as caught:
+            ask(url, call)
+        assert str(caught.value) == f"{url}{path} answered {status}: ?"
 
 
 def ask(url: str, call: str, *, timeout_s: float = DEADLINE_S) -> object:

@@ -1,13 +1,12 @@
 """Where output goes: data to stdout, everything else to stderr."""
 
-import json
-import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
 
 from tuner.errors import TunerError
+from tuner.report.json_text import json_text
 
 # Texts of people and servers are printed as they are: `:end:` is no picture.
 out = Console(emoji=False)
@@ -22,7 +21,7 @@ def print_blocks(blocks: Iterable[RenderableType]) -> None:
 
 def print_json(content: object) -> None:
     """JSON on stdout; infinities and NaN, which JSON does not have, become null."""
-    sys.stdout.write(json.dumps(_finite(content), indent=2, default=str) + "\n")
+    sys.stdout.write(json_text(content))
 
 
 def print_text(text: str) -> None:
@@ -46,13 +45,3 @@ def report(error: TunerError) -> int:
     """Print `error`; the exit status that it stands for."""
     print_error(error.message, error.hint)
     return error.exit_status
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_finite(each) for each in value]
-    return value

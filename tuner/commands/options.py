@@ -6,6 +6,7 @@ SQLAlchemy, ...) inside the functions that need it, so that `tuner --help` answe
 
 import os
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,16 +124,23 @@ def seconds_until(text: str) -> float:
     return (moment - now).total_seconds()
 
 
-def request_form(batch: int, input_data: str, shapes: list[str] | None) -> "RequestForm":
+def request_form(batch: int, input_data: str, shape: list[str] | None) -> "RequestForm":
     from tuner.targets.triton import RequestForm
 
     if batch < 1:
         raise InputError(f"`--batch` must be at least 1, but got {batch}")
     if input_data not in ("random", "zero"):
         raise InputError(f"`--input-data` must be `random` or `zero`, but got `{input_data}`")
-    return RequestForm(
-        batch=batch, zero=input_data == "zero", shapes=dict(_shape(s) for s in shapes or ())
-    )
+    return RequestForm(batch=batch, zero=input_data == "zero", shapes=shapes(shape))
+
+
+def shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """The dimensions that `--shape` gives, by input.
+
+    Raises:
+        InputError: One of them is not NAME:D1,D2,...
+    """
+    return dict(_shape(text) for text in texts or ())
 
 
 def cpus(text: str, option: str) -> frozenset[int]:

@@ -1,9 +1,20 @@
 """The load engine: sends prepared requests to one endpoint and says what came back, and when."""
 
 from tuner.load.client import LoadEngine
-from tuner.load.measurement import Histogram, Measurement, percentile
-from tuner.load.profile import Arrivals, ClosedLoop, Endpoint, LoadProfile, OpenLoop, Overload
-from tuner.load.requests import RequestSet, Tensor, TensorSpec, generate_inputs
+from tuner.load.histogram import Histogram, percentile
+from tuner.load.inputs import generate_inputs
+from tuner.load.measurement import Measurement
+from tuner.load.profile import (
+    Arrivals,
+    ClosedLoop,
+    Endpoint,
+    LoadProfile,
+    OpenLoop,
+    Overload,
+    Ramp,
+    Replay,
+)
+from tuner.load.requests import RequestSet, Tensor, TensorSpec
 
 __all__ = [
     "Arrivals",
@@ -15,6 +26,8 @@ __all__ = [
     "Measurement",
     "OpenLoop",
     "Overload",
+    "Ramp",
+    "Replay",
     "RequestSet",
     "Tensor",
     "TensorSpec",

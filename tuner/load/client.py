@@ -1,39 +1,127 @@
-"""The tuner's end of the load engine: starts the process, hands it work, ends it."""
+"""The tuner's end of the load engine: starts the processes, hands them work, ends them."""
 
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from tuner.errors import LoadError
 from tuner.load.measurement import Measurement, RunRecord
-from tuner.load.profile import LoadRun
+from tuner.load.profile import ClosedLoop, LoadRun, Share
+from tuner.load.protocols.grpc_http2 import request_block
 from tuner.load.requests import RequestSet
 
-# What the process may need beyond the run itself before its silence means that it is stuck.
+# What a process may need beyond the run itself before its silence means that it is stuck.
 _PATIENCE_S = 20.0
 _ENDING_S = 2.0
+# Several processes start at one moment, which must be ahead when the last of them hears of it.
+_HEAD_START_S = 0.02
 
 
 class LoadEngine:
-    """A load engine process for as long as the `with` block lasts.
+    """Load engine processes for as long as the `with` block lasts.
 
-    `cpus` pins the process; empty means wherever the system likes.
+    `cpus` pins them; empty means wherever the system likes. `workers` processes share each run:
+    one sends some 20,000 requests per second.
     """
 
-    def __init__(self, *, cpus: Iterable[int] = ()) -> None:
+    def __init__(self, *, cpus: Iterable[int] = (), workers: int = 1) -> None:
         self._cpus = ",".join(str(cpu) for cpu in sorted(cpus))
-        self._inferences = 1
+        self._first_workers = workers
+        self._requests: RequestSet | None = None
+
+    def __enter__(self) -> Self:
+        self._processes: list[_Process] = []
+        self._stack = ExitStack()
+        with ExitStack() as starting:
+            starting.callback(self._stack.close)
+            for _ in range(self._first_workers):
+                self.add_worker()
+            starting.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The numbers of the engine processes."""
+        return tuple(each.process.pid for each in self._processes)
+
+    @property
+    def workers(self) -> int:
+        return len(self._processes)
+
+    def add_worker(self) -> None:
+        """Share the next runs among one process more."""
+        process = self._stack.enter_context(_Process(self._cpus))
+        self._processes.append(process)
+        if self._requests is not None:
+            process.send(self._requests)
+
+    def prepare(self, requests: RequestSet) -> None:
+        """Send `requests` from now on.
+
+        Raises:
+            InputError: The metadata of a gRPC call cannot be sent.
+            LoadError: An engine process has died.
+        """
+        if requests.call is not None:
+            request_block(requests.call, "", "http")
+        self._requests = requests
+        for process in self._processes:
+            process.send(requests)
+
+    def measure(self, run: LoadRun) -> Measurement:
+        """Put the load on the server; takes `duration_s`, and `drain_s` more at most.
+
+        Raises:
+            LoadError: An engine process died, or cannot send at all. That the server fails is no
+                error: it is in the measurement.
+        """
+        processes = self._processes[: _most_workers(run)]
+        for index, process in enumerate(processes):
+            process.send(replace(run, share=Share(index, len(processes))))
+        for process in processes:
+            process.receive(run.timeout_s + _PATIENCE_S)
+        start_s = monotonic() + (_HEAD_START_S if len(processes) > 1 else 0.0)
+        for process in processes:
+            process.send(start_s)
+        patience_s = run.duration_s + run.drain_s + run.timeout_s + _PATIENCE_S
+        answers = [process.receive(patience_s) for process in processes]
+        records = [answer for answer in answers if isinstance(answer, RunRecord)]
+        inferences = self._requests.inferences if self._requests else 1
+        return Measurement.of(run, records, inferences)
+
+
+def _most_workers(run: LoadRun) -> int | None:
+    """A closed loop has no work for more processes than requests in flight."""
+    return run.profile.concurrency if isinstance(run.profile, ClosedLoop) else None
+
+
+class _Process:
+    """One engine process and the pipe to it."""
+
+    def __init__(self, cpus: str) -> None:
+        self._cpus = cpus
 
     def __enter__(self) -> Self:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "tuner.load.engine", str(theirs.fileno()), self._cpus],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -51,46 +139,34 @@ class LoadEngine:
     ) -> None:
         self._pipe.close()  # which ends the process
         try:
-            self._process.wait(_ENDING_S)
+            self.process.wait(_ENDING_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()
 
-    def prepare(self, requests: RequestSet) -> None:
-        """Send `requests` from now on."""
-        self._inferences = requests.inferences
-        self._send(requests)
-
-    def measure(self, run: LoadRun) -> Measurement:
-        """Put the load on the server; takes `duration_s`, and `drain_s` more at most.
-
-        Raises:
-            LoadError: The engine process died, or cannot send at all. That the server fails is no
-                error: it is in the measurement.
-        """
-        self._send(run)
-        patience_s = run.duration_s + run.drain_s + run.timeout_s + _PATIENCE_S
-        try:
-            answer = self._pipe.recv() if self._pipe.poll(patience_s) else None
-        except (EOFError, OSError):
-            raise self._died() from None
-        if isinstance(answer, RunRecord):
-            return Measurement.of(run, answer, self._inferences)
-        if isinstance(answer, LoadError):
-            raise answer
-        raise LoadError(
-            f"the load engine gave no answer within {patience_s:.0f} s",
-            hint="see whether the machine is out of memory or stopped",
-        )
-
-    def _send(self, message: RequestSet | LoadRun) -> None:
+    def send(self, message: RequestSet | LoadRun | float) -> None:
         try:
             self._pipe.send(message)
         except OSError:
             raise self._died() from None
 
+    def receive(self, patience_s: float) -> RunRecord | str:
+        """The next message; raises LoadError for one that is an error, or does not come."""
+        try:
+            answer = self._pipe.recv() if self._pipe.poll(patience_s) else None
+        except (EOFError, OSError):
+            raise self._died() from None
+        if isinstance(answer, LoadError):
+            raise answer
+        if isinstance(answer, RunRecord | str):
+            return answer
+        raise LoadError(
+            f"the load engine gave no answer within {patience_s:.0f} s",
+            hint="see whether the machine is out of memory or stopped",
+        )
+
     def _died(self) -> LoadError:
-        status = self._process.wait()
+        status = self.process.wait()
         return LoadError(
             f"the load engine ended unexpectedly (exit status {status})",
             hint="see whether the machine is out of memory; its last words are above",

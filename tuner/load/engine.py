@@ -1,7 +1,8 @@
 """The process that sends: one event loop, prepared bytes, and nothing else while it measures.
 
 Started by `LoadEngine` (client.py) as `python -m tuner.load.engine SOCKET_FD CPUS`. It takes a
-RequestSet, then LoadRuns, and answers each run with a RunRecord; it ends when its socket closes.
+RequestSet, then LoadRuns. To each run it answers with CONNECTED, is told the moment to start, and
+answers with a RunRecord; it ends when its socket closes.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ import os
 import resource
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 
 import uvloop
@@ -20,11 +22,12 @@ from tuner.load.closed_loop import ClosedLoopDriver
 from tuner.load.driver import Driver
 from tuner.load.measurement import RunRecord
 from tuner.load.open_loop import OpenLoopDriver
-from tuner.load.profile import ClosedLoop, LoadRun, OpenLoop
+from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.load.requests import RequestSet
 
 # Above every ordinary process, below everything that an administrator gave a priority.
 _FIFO_PRIORITY = 1
+CONNECTED = "connected"
 
 
 def main(arguments: list[str]) -> None:
@@ -49,31 +52,34 @@ def _serve(parent: Connection, runner: asyncio.Runner) -> None:
         if isinstance(message, RequestSet):
             requests = message
         else:
-            parent.send(_answer(runner, message, requests, parent.fileno()))
+            parent.send(_answer(runner, message, requests, parent))
 
 
 def _answer(
-    runner: asyncio.Runner, run: LoadRun, requests: RequestSet, parent_fd: int
+    runner: asyncio.Runner, run: LoadRun, requests: RequestSet, parent: Connection
 ) -> RunRecord | LoadError:
     try:
-        return runner.run(_measure(run, requests, parent_fd))
+        return runner.run(_measure(run, requests, parent))
+    except LoadError as error:
+        return error
     except OSError as error:
         return LoadError(f"the load engine failed: {error}")
 
 
-async def _measure(run: LoadRun, requests: RequestSet, parent_fd: int) -> RunRecord:
-    loop = asyncio.get_running_loop()
-    # The parent is silent while it waits: what can be read now is the end of it.
-    loop.add_reader(parent_fd, os._exit, 1)
+async def _measure(run: LoadRun, requests: RequestSet, parent: Connection) -> RunRecord:
+    driver = _driver(run, requests)
     priority = _raise_priority()
     gc.collect()
     gc.freeze()
     gc.disable()
-    driver = _driver(run, requests)
     try:
-        await driver.connect()
+        with _ending_with(parent):
+            await driver.connect()
+        parent.send(CONNECTED)
+        start_s = await _start_moment(parent)
         cpu_s, wall_s = _cpu_s(), time.monotonic()
-        await driver.drive()
+        with _ending_with(parent):
+            await driver.drive(start_s)
         return driver.record(
             priority=priority,
             engine_cpu_s=_cpu_s() - cpu_s,
@@ -84,16 +90,39 @@ async def _measure(run: LoadRun, requests: RequestSet, parent_fd: int) -> RunRec
         gc.enable()
         gc.unfreeze()
         _ordinary_priority()
-        loop.remove_reader(parent_fd)
-        os.set_blocking(parent_fd, True)  # the loop made it non-blocking
+
+
+async def _start_moment(parent: Connection) -> float:
+    """What the parent says once all engine processes are connected."""
+    loop = asyncio.get_running_loop()
+    heard = asyncio.Event()
+    loop.add_reader(parent.fileno(), heard.set)
+    try:
+        await heard.wait()
+    finally:
+        loop.remove_reader(parent.fileno())
+        os.set_blocking(parent.fileno(), True)  # the loop made it non-blocking
+    return float(parent.recv())
+
+
+@contextmanager
+def _ending_with(parent: Connection) -> Iterator[None]:
+    """The parent is silent while it waits: what can be read now is the end of it."""
+    loop = asyncio.get_running_loop()
+    loop.add_reader(parent.fileno(), os._exit, 1)
+    try:
+        yield
+    finally:
+        loop.remove_reader(parent.fileno())
+        os.set_blocking(parent.fileno(), True)
 
 
 def _driver(run: LoadRun, requests: RequestSet) -> Driver:
     match run.profile:
         case ClosedLoop() as profile:
-            return ClosedLoopDriver(run, profile, requests.payloads)
-        case OpenLoop() as profile:
-            return OpenLoopDriver(run, profile, requests.payloads)
+            return ClosedLoopDriver(run, profile, requests)
+        case profile:
+            return OpenLoopDriver(run, profile, requests)
 
 
 def _cpu_s() -> float:

@@ -1,4 +1,4 @@
-"""What a run of the load engine saw, and the one definition of a percentile.
+"""What a run of the load engine saw.
 
 Latencies are seconds from the moment a request was due (open loop: the intended send time) to the
 end of its answer. A request that failed in any way has the latency infinity; one that was still
@@ -6,104 +6,78 @@ unanswered when the run gave up counts with its age, which it has reached at lea
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tuner.load.profile import LoadProfile, LoadRun, OpenLoop
+from tuner.load.histogram import FloatArray, Histogram, IntArray, percentile
+from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
 
-FloatArray = NDArray[np.float64]
-
-PENDING, SUCCESS = 0, 1
-# Histogram bins per factor of two: a bin is 0.54 % wide.
-_BINS_PER_OCTAVE = 128
-_SMALLEST_S = 1e-6
+# When the client itself spoiled the result.
+_FULL_CORE = 0.95
+_LAG_S, _LAG_SHARE = 1e-3, 0.1
+_OWN_FAULTS = ("no_local_port", "too_many_files")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """Raw results, one entry per request; moments are seconds of the monotonic clock.
+    """What one engine process counted; moments are seconds of the monotonic clock.
 
-    `sent_s` is when the engine wrote the request, or, in an open loop without a free connection,
-    handed it to the next one.
-
-    `outcomes` holds PENDING, SUCCESS or 2 + the position in `error_kinds`.
+    `counts` and `lag_counts` (0 long in a closed loop) count latencies and send lags by bin;
+    `failures` of the requests have no latency. `due_s` and `latencies_s` are a sample of the
+    requests: every `sample_stride`-th that ended. `in_time` of the requests were answered before
+    `end_s`. `latency_sum_s` and `square_sum` are over the answered requests.
     """
 
     start_s: float
     end_s: float
-    gave_up_s: float
-    due_s: FloatArray
-    sent_s: FloatArray
-    done_s: FloatArray
-    outcomes: NDArray[np.uint8]
-    error_kinds: tuple[str, ...]
-    engine_cpu_s: float
-    engine_wall_s: float
-    priority: str
-    stopped_early: str
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Counts of latencies in bins of equal ratio (0.54 %), and of requests without an answer."""
-
-    counts: Mapping[int, int]
+    requests: int
+    in_time: int
     failures: int
-
-    @classmethod
-    def of(cls, latencies_s: FloatArray) -> Self:
-        answered = latencies_s[np.isfinite(latencies_s)]
-        scaled = np.maximum(answered, _SMALLEST_S) / _SMALLEST_S
-        bins, counts = np.unique(
-            (np.log2(scaled) * _BINS_PER_OCTAVE).astype(np.int64), return_counts=True
-        )
-        failures = len(latencies_s) - len(answered)
-        return cls(dict(zip(bins.tolist(), counts.tolist(), strict=True)), failures)
-
-    @property
-    def count(self) -> int:
-        return sum(self.counts.values()) + self.failures
-
-    def percentile(self, q: float) -> float:
-        """As `percentile` of the latencies, to the width of a bin (its upper edge, in seconds)."""
-        rank, seen = _rank(q, self.count), 0
-        for index in sorted(self.counts):
-            seen += self.counts[index]
-            if seen >= rank:
-                return float(_SMALLEST_S * 2.0 ** ((index + 1) / _BINS_PER_OCTAVE))
-        return math.inf
-
-
-def percentile(sorted_values: FloatArray, q: float) -> float:
-    """The smallest value that at least `q` percent of the values do not exceed (nearest rank).
-
-    No interpolation: the result is a latency that a request had (Hyndman and Fan 1996, type 1).
-    `sorted_values` is ascending and not empty; 0 < q <= 100.
-    """
-    return float(sorted_values[_rank(q, len(sorted_values)) - 1])
-
-
-def _rank(q: float, count: int) -> int:
-    # The rounding keeps 99 % of 300 at rank 297 where floats say 297.00000000000006.
-    return max(1, math.ceil(round(q / 100 * count, 6)))
+    unanswered: int
+    errors: Mapping[str, int]
+    counts: IntArray
+    lag_counts: IntArray
+    latency_sum_s: float
+    square_sum: float
+    due_s: FloatArray
+    latencies_s: FloatArray
+    sample_stride: int
+    engine_cpu_s: float = 0.0
+    engine_wall_s: float = 0.0
+    priority: str = "normal"
+    stopped_early: str = ""
+    client_send_s: float = math.nan
+    client_receive_s: float = math.nan
+    bytes_sent: int = 0
+    bytes_received: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One load point. Rates are per second; `throughput` counts inferences, not requests.
 
-    `due_s` are offsets from the start of the run and belong to `latencies_s`, entry by entry.
-    `errors` counts the requests that failed, by kind:
+    `histogram` has all requests. `due_s` (offsets from the start of the run, ascending) and
+    `latencies_s` belong together, entry by entry: all requests, or every `sample_stride`-th of
+    them where there are more than memory should hold. `mean_s` and `std_s` are those of the
+    answered requests, NaN if there are none. `client_send_s` and `client_receive_s` are the mean
+    time to hand a request to the kernel (sampled), and from the first bytes of an answer to its
+    last. `errors` counts the requests that failed, by kind:
 
-    - `http_503` and the like: an answer with another status than 200;
-    - `bad_response`: bytes that are no HTTP/1.1 response, or go on after its end;
-    - `connection_lost`: the server closed the connection before the answer was complete;
-    - `connection_refused`, `connect_timeout`, `connect_failed`: there was no connection to be had;
+    - `http_503` and the like: an answer with a status that is no success;
+    - `grpc_unavailable` and the like: an answer with a gRPC status other than OK;
+    - `stream_error`: an error on a stream of V2 inference;
+    - `bad_response`: bytes that break the protocol, or go on after the answer's end;
+    - `wrong_output`: an answer other than the expected one;
+    - `connection_lost`, `goaway`, `stream_reset`: the server ended the connection or the stream
+      before the answer was complete;
+    - `connection_refused`, `connect_timeout`, `connect_failed`, `tls_failed`: there was no
+      connection to be had;
+    - `no_local_port`, `too_many_files`: this machine had no connection left to give;
     - `timeout`: no answer within the run's `timeout_s`.
     """
 
@@ -121,50 +95,149 @@ class Measurement:
     stopped_early: str
     due_s: FloatArray
     latencies_s: FloatArray
+    sample_stride: int
+    histogram: Histogram
+    mean_s: float
+    std_s: float
+    client_send_s: float
+    client_receive_s: float
+    bytes_sent: int
+    bytes_received: int
+    workers: int
 
     @classmethod
-    def of(cls, run: LoadRun, record: RunRecord, inferences_per_request: int) -> Self:
-        duration_s = record.end_s - record.start_s
-        success = record.outcomes == SUCCESS
-        in_time = success & (record.done_s <= record.end_s)
-        kinds, counts = np.unique(record.outcomes[record.outcomes > SUCCESS], return_counts=True)
+    def of(
+        cls, run: LoadRun, records: Sequence[RunRecord], inferences_per_request: int
+    ) -> "Measurement":
+        """What the engine processes of one run counted, as one."""
+        start_s = min(record.start_s for record in records)
+        duration_s = max(record.end_s for record in records) - start_s
+        counts = np.sum([record.counts for record in records], axis=0)
+        lags = Histogram.of_counts(np.sum([record.lag_counts for record in records], axis=0), 0)
+        histogram = Histogram.of_counts(counts, sum(record.failures for record in records))
+        due_s, latencies_s, stride = _thinned_alike(
+            [(each.due_s - start_s, each.latencies_s, each.sample_stride) for each in records]
+        )
+        mean_s, std_s = _moments(
+            sum(record.requests - record.failures for record in records),
+            sum(record.latency_sum_s for record in records),
+            sum(record.square_sum for record in records),
+        )
         return cls(
             profile=run.profile,
             duration_s=duration_s,
             inferences_per_request=inferences_per_request,
-            throughput=float(in_time.sum()) * inferences_per_request / duration_s,
-            requests=len(success),
-            errors={
-                record.error_kinds[kind - 2]: int(count)
-                for kind, count in zip(kinds, counts, strict=True)
-            },
-            unanswered=int((record.outcomes == PENDING).sum()),
-            send_lag_p99_s=_send_lag_p99(run.profile, record),
-            engine_cpu_s=record.engine_cpu_s,
-            engine_wall_s=record.engine_wall_s,
-            priority=record.priority,
-            stopped_early=record.stopped_early,
-            due_s=record.due_s - record.start_s,
-            latencies_s=_latencies(record),
+            throughput=sum(r.in_time for r in records) * inferences_per_request / duration_s,
+            requests=sum(record.requests for record in records),
+            errors=dict(sum((Counter(record.errors) for record in records), Counter())),
+            unanswered=sum(record.unanswered for record in records),
+            send_lag_p99_s=lags.percentile(99) if lags.count else 0.0,
+            engine_cpu_s=sum(record.engine_cpu_s for record in records),
+            engine_wall_s=max(record.engine_wall_s for record in records),
+            priority=records[0].priority,
+            stopped_early=next((r.stopped_early for r in records if r.stopped_early), ""),
+            due_s=due_s,
+            latencies_s=latencies_s,
+            sample_stride=stride,
+            histogram=histogram,
+            mean_s=mean_s,
+            std_s=std_s,
+            client_send_s=float(np.mean([record.client_send_s for record in records])),
+            client_receive_s=float(np.mean([record.client_receive_s for record in records])),
+            bytes_sent=sum(record.bytes_sent for record in records),
+            bytes_received=sum(record.bytes_received for record in records),
+            workers=len(records),
+        )
+
+    @classmethod
+    def pooled(cls, parts: Sequence["Measurement"]) -> "Measurement":
+        """Runs of the same load, one after the other, as one."""
+        duration_s = sum(part.duration_s for part in parts)
+        begins_s = accumulate((part.duration_s for part in parts), initial=0.0)
+        samples = [
+            (part.due_s + begin_s, part.latencies_s, part.sample_stride)
+            for part, begin_s in zip(parts, begins_s, strict=False)
+        ]
+        due_s, latencies_s, stride = _thinned_alike(samples)
+        counts = sum((Counter(part.histogram.counts) for part in parts), Counter())
+        failures = sum(part.histogram.failures for part in parts)
+        weights = [(part, part.histogram.count - part.histogram.failures) for part in parts]
+        mean_s, std_s = _moments(
+            sum(count for _, count in weights),
+            sum(part.mean_s * count for part, count in weights if count),
+            sum((part.std_s**2 + part.mean_s**2) * count for part, count in weights if count),
+        )
+        return replace(
+            parts[-1],
+            duration_s=duration_s,
+            throughput=sum(part.throughput * part.duration_s for part in parts) / duration_s,
+            requests=sum(part.requests for part in parts),
+            errors=dict(sum((Counter(part.errors) for part in parts), Counter())),
+            unanswered=sum(part.unanswered for part in parts),
+            send_lag_p99_s=max(part.send_lag_p99_s for part in parts),
+            engine_cpu_s=sum(part.engine_cpu_s for part in parts),
+            engine_wall_s=sum(part.engine_wall_s for part in parts),
+            stopped_early=next((p.stopped_early for p in parts if p.stopped_early), ""),
+            due_s=due_s,
+            latencies_s=latencies_s,
+            sample_stride=stride,
+            histogram=Histogram(dict(counts), failures),
+            mean_s=mean_s,
+            std_s=std_s,
+            client_send_s=float(np.mean([part.client_send_s for part in parts])),
+            client_receive_s=float(np.mean([part.client_receive_s for part in parts])),
+            bytes_sent=sum(part.bytes_sent for part in parts),
+            bytes_received=sum(part.bytes_received for part in parts),
         )
 
     @cached_property
     def sorted_latencies_s(self) -> FloatArray:
         return np.sort(self.latencies_s)
 
-    @cached_property
-    def histogram(self) -> Histogram:
-        return Histogram.of(self.latencies_s)
-
     def percentile(self, q: float) -> float:
-        """Latency percentile in seconds; infinity where too many requests failed, or none ran."""
-        return percentile(self.sorted_latencies_s, q) if self.requests else math.inf
+        """Latency percentile in seconds; infinity where too many requests failed, or none ran.
 
-    @property
-    def mean_s(self) -> float:
-        """Mean latency of the requests that were answered; NaN if none was."""
-        answered = self.latencies_s[np.isfinite(self.latencies_s)]
-        return float(answered.mean()) if len(answered) else math.nan
+        To the width of a histogram bin where `latencies_s` is only a sample.
+        """
+        if not self.requests:
+            return math.inf
+        if self.sample_stride > 1:
+            return self.histogram.percentile(q)
+        return percentile(self.sorted_latencies_s, q)
+
+    def goodput(self, limit_s: float) -> float:
+        """Inferences per second that were answered within `limit_s`."""
+        if self.sample_stride > 1:
+            count = self.histogram.within(limit_s)
+        else:
+            count = int(np.count_nonzero(self.latencies_s <= limit_s))
+        return count * self.inferences_per_request / self.duration_s
+
+    def between(self, profile: LoadProfile, begin_s: float, end_s: float) -> "Measurement":
+        """The requests that were due from `begin_s` to `end_s`, as a load point of `profile`.
+
+        Made of the sample: the kinds of failures are not known, and the engine's own figures stay
+        those of the whole run.
+        """
+        chosen = (self.due_s >= begin_s) & (self.due_s < end_s)
+        due_s, latencies_s = self.due_s[chosen], self.latencies_s[chosen]
+        answered = latencies_s[np.isfinite(latencies_s)]
+        in_time = np.count_nonzero(due_s + latencies_s <= end_s) * self.sample_stride
+        failed = (len(latencies_s) - len(answered)) * self.sample_stride
+        return replace(
+            self,
+            profile=profile,
+            duration_s=end_s - begin_s,
+            throughput=in_time * self.inferences_per_request / (end_s - begin_s),
+            requests=len(due_s) * self.sample_stride,
+            errors={"failed": failed} if failed else {},
+            unanswered=0,
+            due_s=due_s - begin_s,
+            latencies_s=latencies_s,
+            histogram=Histogram.of(latencies_s),
+            mean_s=float(answered.mean()) if len(answered) else math.nan,
+            std_s=float(answered.std()) if len(answered) else math.nan,
+        )
 
     @property
     def failed(self) -> int:
@@ -174,17 +247,42 @@ class Measurement:
     def engine_cpu_per_request_s(self) -> float:
         return self.engine_cpu_s / self.requests if self.requests else math.nan
 
+    @property
+    def engine_cpu_share(self) -> float:
+        """Part of one core that each engine process used, from 0 to 1."""
+        return self.engine_cpu_s / (self.engine_wall_s * self.workers)
 
-def _latencies(record: RunRecord) -> FloatArray:
-    latencies = record.done_s - record.due_s
-    latencies[record.outcomes > SUCCESS] = math.inf
-    pending = record.outcomes == PENDING
-    latencies[pending] = record.gave_up_s - record.due_s[pending]
-    return latencies
+    @property
+    def client_overloaded(self) -> str:
+        """Why this says more of the client than of the server; empty if it does not.
+
+        The lag that is allowed is a tenth of the median latency, or 1 ms if that is more.
+        """
+        own = sum(self.errors.get(kind, 0) for kind in _OWN_FAULTS)
+        if own:
+            return f"{own} requests found this machine without a free port or file descriptor"
+        if self.engine_cpu_share > _FULL_CORE:
+            return f"the load engine used {self.engine_cpu_share:.0%} of its core"
+        allowed_s = max(_LAG_S, _LAG_SHARE * self.percentile(50))
+        if not isinstance(self.profile, ClosedLoop) and self.send_lag_p99_s > allowed_s:
+            return f"requests left {self.send_lag_p99_s * 1e3:.1f} ms late (p99)"
+        return ""
 
 
-def _send_lag_p99(profile: LoadProfile, record: RunRecord) -> float:
-    """How late the engine itself was; waiting for a connection is the server's share."""
-    if not isinstance(profile, OpenLoop) or not len(record.sent_s):
-        return 0.0
-    return percentile(np.sort(record.sent_s - record.due_s), 99)
+def _thinned_alike(
+    samples: Sequence[tuple[FloatArray, FloatArray, int]],
+) -> tuple[FloatArray, FloatArray, int]:
+    """Due times, latencies and stride of several samples as one, in the order of the due times."""
+    stride = max(each for _, _, each in samples)
+    due_s = np.concatenate([due[:: stride // each] for due, _, each in samples])
+    latencies_s = np.concatenate([some[:: stride // each] for _, some, each in samples])
+    order = np.argsort(due_s, kind="stable")
+    return due_s[order], latencies_s[order], stride
+
+
+def _moments(count: int, total_s: float, square_sum: float) -> tuple[float, float]:
+    """Mean and standard deviation."""
+    if not count:
+        return math.nan, math.nan
+    mean_s = total_s / count
+    return mean_s, math.sqrt(max(0.0, square_sum / count - mean_s**2))

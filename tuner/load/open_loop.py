@@ -1,39 +1,48 @@
 """The open loop: requests are due at moments of their own, whatever the server does."""
 
 import asyncio
+import math
 from array import array
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-import numpy as np
-
 from tuner.load.arrivals import schedule
-from tuner.load.connection import HttpConnection
-from tuner.load.driver import Driver
-from tuner.load.measurement import FloatArray
-from tuner.load.profile import LoadRun, OpenLoop
+from tuner.load.driver import Driver, part
+from tuner.load.lane import Lane
+from tuner.load.profile import LoadRun, OpenLoop, Ramp, Replay
+from tuner.load.recorder import PENDING
+from tuner.load.requests import RequestSet
 from tuner.load.timer import Timer
 
 
 class OpenLoopDriver(Driver):
-    """Sends each request when it is due, on an idle connection or on one opened for it.
+    """Sends each request when it is due, on an idle lane or on a connection opened for it.
 
-    Where no connection can be had, the request waits and its latency counts that wait.
+    Where no lane can be had, the request waits and its latency counts that wait.
     """
 
-    def __init__(self, run: LoadRun, profile: OpenLoop, payloads: tuple[bytes, ...]) -> None:
-        super().__init__(run, payloads)
-        self._offsets = schedule(profile, run.duration_s)
+    def __init__(
+        self, run: LoadRun, profile: OpenLoop | Ramp | Replay, requests: RequestSet
+    ) -> None:
+        super().__init__(run, requests)
+        offsets = schedule(profile, run.duration_s)
+        if run.max_requests:
+            offsets = offsets[: run.max_requests]
+        self._offsets = offsets[run.share.index :: run.share.of]
         self._moments = array("d")
         self._next = 0
-        self._waiting: deque[int] = deque()
+        # When each request that has no lane was due, and when the driver turned to it.
+        self._waiting: deque[tuple[float, float]] = deque()
         self._last_outstanding = 0
         self._blocks_not_fallen = 0
+        if requests.sequences is not None:
+            self._most_lanes = max(1, part(requests.sequences.count, run.share))
 
     def _first_connections(self) -> int:
-        return min(self._run.connections, self._run.max_connections)
+        lanes = min(self._run.connections, self._run.max_connections) * self._connector.lanes
+        return math.ceil(min(lanes, self._most_lanes) / self._connector.lanes)
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
@@ -41,7 +50,8 @@ class OpenLoopDriver(Driver):
         loop = asyncio.get_running_loop()
         with Timer() as self._timer:
             loop.add_reader(self._timer.fd, self._send_due)
-            self._timer.set(self._moments[0])
+            if self._moments:
+                self._timer.set(self._moments[0])
             try:
                 yield
             finally:
@@ -54,49 +64,53 @@ class OpenLoopDriver(Driver):
         moments, count = self._moments, len(self._moments)
         now = monotonic()
         while self._next < count and moments[self._next] <= now:
+            due_s = moments[self._next]
             self._next += 1
-            self._dispatch(self._new_request(now))
+            if self._idle:
+                self._send(self._take_idle(), due_s, now)
+            else:
+                self._waiting.append((due_s, now))
+                self._connect_for(len(self._waiting))
             now = monotonic()
         if self._next < count:
             self._timer.set(moments[self._next])
 
-    def _dispatch(self, index: int) -> None:
-        if self._idle:
-            self._send(self._idle.pop(), index)
-        else:
-            self._waiting.append(index)
-            self._connect_for_waiting()
+    def _take_idle(self) -> Lane:
+        """The warmest lane; but of sequences the one that has waited longest for its next step."""
+        return self._idle.pop(-1 if self._player is None else 0)
 
-    def _connect_for_waiting(self) -> None:
-        """One connection for each request that has none, as far as `max_connections` allows."""
-        wanted = len(self._waiting) - len(self._connecting)
-        room = self._run.max_connections - len(self._open) - len(self._connecting)
-        for _ in range(min(wanted, room)):
-            self._begin_connecting()
+    def _offer(self, lane: Lane) -> None:
+        self._use(lane)
 
-    def _use(self, connection: HttpConnection) -> None:
+    def _use(self, lane: Lane) -> None:
         if self._waiting:
-            self._send(connection, self._waiting.popleft())
+            self._send(lane, *self._waiting.popleft())
         else:
-            self._idle.append(connection)
+            self._idle.append(lane)
 
     def _connect_failed(self, kind: str) -> None:
-        if self._waiting:
-            self._fail(self._waiting.popleft(), kind)
-        self._connect_for_waiting()
+        now = monotonic()
+        for _ in range(min(len(self._waiting), self._connector.lanes)):
+            self._fail(*self._waiting.popleft(), now, kind)
+        self._connect_for(len(self._waiting))
 
     def _replace(self, *, failed: bool) -> None:
-        self._connect_for_waiting()
+        self._connect_for(len(self._waiting))
 
     def _all_sent(self) -> bool:
         return bool(self._stopped_early) or self._next == len(self._moments)
 
-    def _due(self, count: int) -> FloatArray:
-        return np.array(self._moments[:count], dtype=np.float64)
+    def _outstanding(self) -> int:
+        return self._in_flight + len(self._waiting)
+
+    def _record_pending(self, now: float) -> None:
+        super()._record_pending(now)
+        for due_s, sent_s in self._waiting:
+            self._recorder.add(due_s, sent_s, now, PENDING)
 
     def _check(self, now: float) -> None:
-        while self._waiting and now - self._sent[self._waiting[0]] > self._run.timeout_s:
-            self._fail(self._waiting.popleft(), "timeout")
+        while self._waiting and now - self._waiting[0][1] > self._run.timeout_s:
+            self._fail(*self._waiting.popleft(), now, "timeout")
         super()._check(now)
         overload = self._run.overload
         if overload is None or now >= self._end_s:

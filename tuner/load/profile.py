@@ -1,7 +1,9 @@
-"""What is sent, where to, and how the requests arrive."""
+"""What load is put on which endpoint, and how the requests arrive."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Arrivals(StrEnum):
@@ -39,15 +41,74 @@ class OpenLoop:
             raise ValueError(f"`rate > 0` must hold, but got {self.rate}")
 
 
-LoadProfile = ClosedLoop | OpenLoop
+@dataclass(frozen=True)
+class Ramp:
+    """An open loop whose rate climbs (or falls) by steps of `step_s` seconds, without a pause."""
+
+    rates: tuple[float, ...]
+    step_s: float
+    arrivals: Arrivals = Arrivals.POISSON
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.rates or not min(self.rates) > 0 or not self.step_s > 0:
+            raise ValueError(f"rates and step must be above 0, but got {self}")
+
+    @property
+    def rate(self) -> float:
+        """Requests per second on average."""
+        return math.fsum(self.rates) / len(self.rates)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """An open loop with recorded intervals, in seconds, repeated until the run ends."""
+
+    intervals_s: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.intervals_s or min(self.intervals_s) < 0 or not sum(self.intervals_s) > 0:
+            raise ValueError("a replay needs intervals of 0 s or more that are not all 0")
+
+    @property
+    def rate(self) -> float:
+        """Requests per second on average."""
+        return len(self.intervals_s) / math.fsum(self.intervals_s)
+
+
+LoadProfile = ClosedLoop | OpenLoop | Ramp | Replay
+
+
+@dataclass(frozen=True)
+class TlsSettings:
+    """How to speak TLS: whom to believe, who to be. The server is verified unless `verify` is off.
+
+    `ca_file` holds certificates in PEM form that are believed in place of the system's;
+    `certificate` and `key` are the client's own, `server_name` is expected in the server's
+    certificate in place of the host.
+    """
+
+    ca_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    verify: bool = True
+    server_name: str = ""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server listens."""
+    """Where a server listens: host and port, or a Unix socket, which goes before them."""
 
     host: str
     port: int
+    tls: TlsSettings | None = None
+    unix_socket: Path | None = None
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in a URL and in the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -62,13 +123,22 @@ class Overload:
     blocks: int = 4
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which part of a run an engine process takes: the `index`-th of `of` equal ones."""
+
+    index: int = 0
+    of: int = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadRun:
     """One run of the load engine.
 
     `connections` are opened before the clock starts; an open loop opens more as it needs them,
-    up to `max_connections`. A request without an answer after `timeout_s` is a timeout. After
-    `duration_s` nothing new is sent, and what is in flight has `drain_s` to be answered.
+    up to `max_connections`. Over gRPC a connection carries up to `streams` requests at a time. A
+    request without an answer after `timeout_s` is a timeout. After `duration_s`, or `max_requests`
+    if that is not 0, nothing new is sent, and what is in flight has `drain_s` to be answered.
     """
 
     endpoint: Endpoint
@@ -78,4 +148,7 @@ class LoadRun:
     drain_s: float = 1.0
     connections: int = 16
     max_connections: int = 1024
+    streams: int = 8
+    max_requests: int = 0
     overload: Overload | None = None
+    share: Share = Share()

@@ -1,6 +1,6 @@
 """Tables of search spaces, plans and single measurements for the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -8,9 +8,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tuner.load import ClosedLoop, LoadProfile, Measurement
+from tuner.load import ClosedLoop, LoadProfile, Measurement, OpenLoop, Ramp
 from tuner.report import formats
 from tuner.space import ConfigPath, EnvironmentVariables, Parameter, SearchSpace
+from tuner.sweep_point import SweepPoint
 from tuner.targets.base import ServerStatistics
 
 
@@ -57,41 +58,76 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
 
 def load_text(profile: LoadProfile) -> str:
     """A load in words."""
-    if isinstance(profile, ClosedLoop):
-        return f"concurrency {profile.concurrency}"
-    return f"{profile.rate:g} requests/s ({profile.arrivals.value})"
+    match profile:
+        case ClosedLoop(concurrency):
+            return f"concurrency {concurrency}"
+        case OpenLoop(rate, arrivals):
+            return f"{rate:g} requests/s ({arrivals.value})"
+        case Ramp(rates, step_s):
+            return f"ramp from {rates[0]:g} to {rates[-1]:g} requests/s, {step_s:g} s each"
+        case replay:
+            return f"replay of {len(replay.intervals_s)} intervals"
 
 
-def measurement_tables(
-    results: Sequence[tuple[Measurement, ServerStatistics]], percentile: float
+def sweep_tables(
+    points: Sequence[SweepPoint], percentile: float, *, limit_s: float | None = None
 ) -> list[RenderableType]:
-    """What the client saw, what the server says of itself, and what spoils either."""
+    """What the client saw, what the server says of itself, and what spoils either.
+
+    With a latency limit there is the goodput: inferences per second that were answered within it.
+    A point that the client itself spoiled has no latencies: they would not be the server's.
+    """
     shown = sorted({50.0, 90.0, 95.0, 99.0, percentile})
-    client = _table(
-        "load", "inf/s", "avg ms", *(f"p{q:g} ms" for q in shown), "errors", title="Client"
-    )
-    server = _table(
-        "load", "queue ms", "input ms", "infer ms", "output ms", "batch", title="Server"
-    )
-    remarks: list[RenderableType] = []
-    for measurement, statistics in results:
-        load = load_text(measurement.profile)
-        client.add_row(
-            load,
-            formats.rate(measurement.throughput),
-            *(_ms(s) for s in (measurement.mean_s, *map(measurement.percentile, shown))),
-            Text(_errors(measurement)),
-        )
-        parts = (
+    goodput = () if limit_s is None else (f"inf/s within {limit_s * 1e3:g} ms",)
+    titles = ("load", "inf/s", *goodput, "avg ms", *(f"p{q:g} ms" for q in shown), "errors")
+    client = _table(*titles, title="Client")
+    for point in points:
+        client.add_row(*_client_cells(point.measurement, shown, limit_s))
+    told = [point for point in points if point.statistics]
+    remarks = [
+        Text(f"{load_text(point.measurement.profile)}: {doubt}")
+        for point in points
+        for doubt in point.doubts
+    ]
+    return [client, *([_server_table(told)] if told else []), *remarks]
+
+
+def _client_cells(
+    measurement: Measurement, shown: Sequence[float], limit_s: float | None
+) -> Iterator[str | Text]:
+    figures = [formats.rate(measurement.throughput)]
+    if limit_s is not None:
+        figures.append(formats.rate(measurement.goodput(limit_s)))
+    figures += map(_ms, (measurement.mean_s, *map(measurement.percentile, shown)))
+    if measurement.client_overloaded:
+        figures = ["client_overloaded", *[formats.NOTHING] * (len(figures) - 1)]
+    yield load_text(measurement.profile)
+    yield from figures
+    yield Text(_errors(measurement))
+
+
+def _server_table(points: Sequence[SweepPoint]) -> Table:
+    titles = ("load", "queue ms", "input ms", "infer ms", "output ms", "batch", "cores", "memory")
+    table = _table(*titles, title="Server")
+    for point in points:
+        statistics = point.statistics or ServerStatistics()
+        parts_s = (
             statistics.queue_s,
             statistics.compute_input_s,
             statistics.compute_infer_s,
             statistics.compute_output_s,
         )
-        each = (_ms(statistics.per_request_s(part)) for part in parts)
-        server.add_row(load, *each, f"{statistics.mean_batch:.2f}")
-        remarks += [Text(f"{load}: {remark}") for remark in _remarks(measurement)]
-    return [client, server, *remarks]
+        each = (_ms(statistics.per_request_s(part_s)) for part_s in parts_s)
+        load = load_text(point.measurement.profile)
+        table.add_row(load, *each, f"{statistics.mean_batch:.2f}", *_process_cells(point))
+    return table
+
+
+def _process_cells(point: SweepPoint) -> Iterator[str]:
+    """Processor cores and memory that the server's processes took."""
+    process = point.process
+    yield formats.NOTHING if process is None or process.cores is None else f"{process.cores:.2f}"
+    yield formats.NOTHING if process is None else f"{process.resident_bytes / 1e6:.0f} MB"
 
 
 def rows_table(rows: Sequence[Mapping[str, str]]) -> Table:
@@ -128,15 +164,3 @@ def _errors(measurement: Measurement) -> str:
     if measurement.unanswered:
         counts["unanswered"] = measurement.unanswered
     return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "0"
-
-
-def _remarks(measurement: Measurement) -> list[str]:
-    remarks = []
-    if measurement.stopped_early:
-        remarks.append(f"stopped early: {measurement.stopped_early}")
-    if measurement.send_lag_p99_s > 1e-3:
-        remarks.append(
-            f"requests left {measurement.send_lag_p99_s * 1e3:.1f} ms late (p99): this machine is "
-            "too busy to trust the latencies"
-        )
-    return remarks

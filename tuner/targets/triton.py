@@ -30,6 +30,7 @@ from tuner.errors import (
 )
 from tuner.expressions import Value
 from tuner.load import Endpoint, RequestSet, Tensor, TensorSpec, generate_inputs
+from tuner.load.datatypes import NUMPY_TYPES
 from tuner.load.protocols import v2_http
 from tuner.space import (
     ConfigPath,
@@ -48,22 +49,6 @@ from tuner.targets.v2_client import V2Client
 # Distinct requests sent in turn, so that no cache and no branch predictor learns them by heart.
 _DISTINCT_REQUESTS = 64
 _DISTINCT_BYTES = 32 << 20
-# The data types whose size is known; BF16 has two bytes and no numpy type.
-_NUMPY_KINDS = {
-    "BOOL": "?",
-    "UINT8": "u1",
-    "UINT16": "u2",
-    "UINT32": "u4",
-    "UINT64": "u8",
-    "INT8": "i1",
-    "INT16": "i2",
-    "INT32": "i4",
-    "INT64": "i8",
-    "FP16": "f2",
-    "BF16": "V2",
-    "FP32": "f4",
-    "FP64": "f8",
-}
 _POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", re.MULTILINE)
 # The seed of the input whose outputs all configurations must agree on.
 _GOLDEN_SEED = 7
@@ -164,7 +149,7 @@ class TritonTarget:
             ports=("http",),
             start_timeout_s=self._start_timeout_s,
             # Triton takes 2 s to end by itself, and gains nothing by more.
-            stop_grace_s=3.0,
+            stop_grace_s=10.0,
             leftovers=(f"/dev/shm/{self._shm_prefix}*",),  # noqa: S108 - named by the server
         )
 
@@ -306,9 +291,9 @@ def _environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
 
 def _check_numbers(output: Tensor) -> None:
     """As many bytes as its shape says, and no NaN."""
-    if output.datatype not in _NUMPY_KINDS:
+    if output.datatype not in NUMPY_TYPES:
         return
-    kind = np.dtype(_NUMPY_KINDS[output.datatype])
+    kind = np.dtype(NUMPY_TYPES[output.datatype])
     size = kind.itemsize * math.prod(output.shape)
     if len(output.data) != size:
         raise TrialFailure(

@@ -1,13 +1,12 @@
-"""The control plane of a V2 inference server over HTTP: health, metadata, repository, statistics.
+"""The control plane of a V2 inference server over HTTP.
 
-KServe Open Inference Protocol, with Triton's extensions for the model repository, the model
-configuration and statistics.
+KServe Open Inference Protocol, "HTTP/REST", and the HTTP side of Triton's extensions
+(extension_model_repository, _model_configuration, _statistics and _shared_memory.md).
 """
 
+import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -15,29 +14,58 @@ from urllib.parse import quote
 import httpx
 
 from tuner.errors import ServerError, ServerTimeoutError
-from tuner.load import Tensor, TensorSpec
+from tuner.load import Endpoint, Tensor
+from tuner.load.profile import TlsSettings
 from tuner.load.protocols import v2_http
+from tuner.load.tls import tls_context
 from tuner.targets.base import ServerStatistics
+from tuner.targets.v2_control import (
+    CONNECTION_HINT,
+    TIMEOUT_HINT,
+    TLS_HINT,
+    MemoryKind,
+    ModelMetadata,
+    NotOffered,
+    read_metadata,
+    read_statistics,
+    understood,
+)
 
-
-@dataclass(frozen=True)
-class ModelMetadata:
-    """A model's inputs and outputs; their shapes include the batch dimension, if there is one."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+# How servers without an extension answer its paths.
+_NOT_OFFERED = frozenset(
+    {httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_IMPLEMENTED}
+)
 
 
 class V2Client:
-    """Talks to the server at `url` within a `with` block; every method raises ServerError.
+    """Implements V2Control for the server at a URL or an endpoint.
 
-    Proxy settings of the environment are not used: the servers under test are near.
+    `headers` go with every request. Proxy settings of the environment are not used: the servers
+    under test are near.
+
+    Raises:
+        InputError: The endpoint's certificates cannot be used.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
-        self._url = url
+    def __init__(
+        self,
+        server: str | Endpoint,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        endpoint = server if isinstance(server, Endpoint) else _endpoint(server)
+        url = f"{'https' if endpoint.tls else 'http'}://{endpoint.authority}"
+        self._name = f"unix:{endpoint.unix_socket}" if endpoint.unix_socket else url
+        self._tls = endpoint.tls
         self._timeout_s = timeout_s
-        self._client = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
+        self._client = httpx.Client(
+            base_url=url,
+            transport=_transport(endpoint),
+            headers=headers,
+            timeout=timeout_s,
+            trust_env=False,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -51,48 +79,73 @@ class V2Client:
         self._client.close()
 
     def ready(self, model: str) -> bool:
-        """Whether the model can be asked (Triton answers 400 while it cannot)."""
+        # Triton answers 400 while it is not.
         return self._ask("GET", f"{_path(model)}/ready").status_code == httpx.codes.OK
 
     def metadata(self, model: str) -> ModelMetadata:
-        with self._understood(_path(model)) as path:
-            content = self._get(path)
-            return ModelMetadata(_specs(content["inputs"]), _specs(content["outputs"]))
+        path = _path(model)
+        response = self._ask("GET", path)
+        self._check(response)
+        with understood(self._name + path):
+            return read_metadata(_object(response))
 
     def config(self, model: str) -> Mapping[str, Any]:
-        """The effective configuration, as the server has completed it."""
-        with self._understood(f"{_path(model)}/config") as path:
-            return self._get(path)
+        path = f"{_path(model)}/config"
+        response = self._ask_extension("GET", path, model)
+        with understood(self._name + path):
+            return _object(response)
 
     def load(self, model: str, config: str) -> None:
-        """Load `model` with `config` (JSON) in place of its file; returns once that is done."""
         content = json.dumps({"parameters": {"config": config}})
         path = f"/v2/repository/models/{quote(model, safe='')}/load"
         self._check(self._ask("POST", path, content=content))
 
     def infer(self, model: str, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The outputs for `inputs`."""
         headers, body = v2_http.infer_body(inputs)
-        with self._understood(v2_http.infer_path(model)) as path:
-            response = self._ask("POST", path, content=body, headers=headers)
-            self._check(response)
+        path = v2_http.infer_path(model)
+        response = self._ask("POST", path, content=body, headers=headers)
+        self._check(response)
+        with understood(self._name + path):
             return v2_http.read_outputs(response.headers, response.content)
 
     def statistics(self, model: str) -> ServerStatistics:
-        """The model's counters since the server started."""
-        with self._understood(f"{_path(model)}/stats") as path:
-            versions = self._get(path)["model_stats"]
-            # Requests that name no version go to the newest.
-            newest = max(versions, key=lambda each: int(each["version"]), default=None)
-            return _statistics(newest) if newest else ServerStatistics()
+        path = f"{_path(model)}/stats"
+        response = self._ask_extension("GET", path, model)
+        with understood(self._name + path):
+            return read_statistics(_object(response))
 
-    def _get(self, path: str) -> dict[str, Any]:
-        response = self._ask("GET", path)
+    def shared_memory(self, kind: MemoryKind) -> frozenset[str]:
+        path = f"/v2/{kind}sharedmemory/status"
+        response = self._ask_extension("GET", path)
+        with understood(self._name + path):
+            return frozenset(region["name"] for region in response.json())
+
+    def share_system_memory(self, name: str, *, key: str, byte_size: int) -> None:
+        content = {"key": key, "offset": 0, "byte_size": byte_size}
+        self._order(_region_path(MemoryKind.SYSTEM, name, "register"), content)
+
+    def share_cuda_memory(self, name: str, *, handle: bytes, device: int, byte_size: int) -> None:
+        raw_handle = {"b64": base64.b64encode(handle).decode()}
+        content = {"raw_handle": raw_handle, "device_id": device, "byte_size": byte_size}
+        self._order(_region_path(MemoryKind.CUDA, name, "register"), content)
+
+    def forget_memory(self, kind: MemoryKind, name: str) -> None:
+        self._order(_region_path(kind, name, "unregister"), {})
+
+    def _order(self, path: str, content: Mapping[str, object]) -> None:
+        self._ask_extension("POST", path, content=json.dumps(content))
+
+    def _ask_extension(
+        self, method: str, path: str, model: str = "", *, content: str | None = None
+    ) -> httpx.Response:
+        """A good answer of an extension, which is about `model` if that is given."""
+        response = self._ask(method, path, content=content)
+        if response.status_code in _NOT_OFFERED and (
+            not model or self._ask("GET", _path(model)).is_success
+        ):
+            raise NotOffered(self._refusal(response))
         self._check(response)
-        content = response.json()
-        if not isinstance(content, dict):
-            raise TypeError("a JSON object was expected")
-        return content
+        return response
 
     def _ask(
         self,
@@ -102,71 +155,60 @@ class V2Client:
         content: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
+        tls = self._tls
+        extensions = {"sni_hostname": tls.server_name} if tls and tls.server_name else {}
         try:
-            return self._client.request(method, path, content=content, headers=headers)
+            return self._client.request(
+                method, path, content=content, headers=headers, extensions=extensions
+            )
         except httpx.TimeoutException:
             raise ServerTimeoutError(
-                f"no answer from {self._url}{path} within {self._timeout_s:g} s",
-                hint="see in the server's log what it waits for",
+                f"no answer from {self._name}{path} within {self._timeout_s:g} s",
+                hint=TIMEOUT_HINT,
             ) from None
         except httpx.HTTPError as error:
             raise ServerError(
-                f"no answer from {self._url}: {str(error) or type(error).__name__}",
-                hint="check that the server runs and that host and port are right",
-            ) from None
-
-    @contextmanager
-    def _understood(self, path: str) -> Iterator[str]:
-        """What goes wrong while the answer of `path` is read is the server's fault."""
-        try:
-            yield path
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            what = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise ServerError(
-                f"the answer of {self._url}{path} is not what the V2 protocol says: {what}",
-                hint="check that a V2 server (Triton, KServe) listens there",
+                f"no answer from {self._name}: {str(error) or type(error).__name__}",
+                hint=TLS_HINT if tls else CONNECTION_HINT,
             ) from None
 
     def _check(self, response: httpx.Response) -> None:
-        if response.is_success:
-            return
+        if not response.is_success:
+            raise ServerError(self._refusal(response))
+
+    def _refusal(self, response: httpx.Response) -> str:
         try:
             reason = response.json()["error"]
         except (ValueError, KeyError, TypeError):
             reason = response.text[:200]
-        raise ServerError(
-            f"{self._url}{response.url.path} answered {response.status_code}: {reason}"
-        )
+        return f"{self._name}{response.url.path} answered {response.status_code}: {reason}"
+
+
+def _endpoint(url: str) -> Endpoint:
+    parts = httpx.URL(url)
+    if parts.scheme == "https":
+        return Endpoint(parts.host, parts.port or 443, TlsSettings())
+    return Endpoint(parts.host, parts.port or 80)
+
+
+def _transport(endpoint: Endpoint) -> httpx.HTTPTransport:
+    return httpx.HTTPTransport(
+        verify=tls_context(endpoint.tls) if endpoint.tls else True,
+        uds=str(endpoint.unix_socket) if endpoint.unix_socket else None,
+        trust_env=False,
+    )
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    content = response.json()
+    if not isinstance(content, dict):
+        raise TypeError("a JSON object was expected")
+    return content
 
 
 def _path(model: str) -> str:
     return f"/v2/models/{quote(model, safe='')}"
 
 
-def _specs(content: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(each["name"], each["datatype"], tuple(int(n) for n in each["shape"]))
-        for each in content
-    )
-
-
-def _statistics(content: Mapping[str, Any]) -> ServerStatistics:
-    totals = content["inference_stats"]
-
-    def seconds(name: str) -> float:
-        return int(totals[name]["ns"]) / 1e9
-
-    return ServerStatistics(
-        inferences=int(content["inference_count"]),
-        executions=int(content["execution_count"]),
-        requests=int(totals["success"]["count"]),
-        failures=int(totals["fail"]["count"]),
-        queue_s=seconds("queue"),
-        compute_input_s=seconds("compute_input"),
-        compute_infer_s=seconds("compute_infer"),
-        compute_output_s=seconds("compute_output"),
-        batches={
-            int(each["batch_size"]): int(each["compute_infer"]["count"])
-            for each in content.get("batch_stats", [])
-        },
-    )
+def _region_path(kind: MemoryKind, name: str, action: str) -> str:
+    return f"/v2/{kind}sharedmemory/region/{name}/{action}"

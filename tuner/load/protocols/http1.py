@@ -17,9 +17,11 @@ class ResponseError(Exception):
     """The server sent something that is not an HTTP/1.1 response; the connection is unusable."""
 
 
-def request_bytes(path: str, *, host: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """A complete POST request, ready to be written to a socket."""
-    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
+def request_bytes(
+    path: str, *, host: str, headers: Mapping[str, str], body: bytes, method: str = "POST"
+) -> bytes:
+    """A complete request, ready to be written to a socket."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
 
@@ -37,20 +39,27 @@ class ResponseParser:
     """Finds where the one response in flight on a connection ends.
 
     After `feed` has returned True, `status` and `keep_alive` describe the response, and the
-    parser is ready for the next. Bodies are counted, not kept.
+    parser is ready for the next. Bodies are counted; only with `keep` are `head` and `body` (the
+    chunks put together) those of the response, else they stay empty.
     """
 
     __slots__ = (
         "_awaits",
         "_buffer",
+        "_keep",
+        "_kept",
         "_known_head",
         "_known_total",
         "_left",
+        "head",
         "keep_alive",
         "status",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool = False) -> None:
+        self._keep = keep
+        self._kept: list[bytes] = []
+        self.head = b""
         self.status = 0
         self.keep_alive = True
         self._awaits = _Awaits.HEAD
@@ -74,10 +83,13 @@ class ResponseParser:
             and data.startswith(self._known_head)
         ):
             self.status, self.keep_alive = 200, True
+            if self._keep:
+                self.head, self._kept = self._known_head, [data[len(self._known_head) :]]
             return True
         if self._awaits is _Awaits.BODY:
-            return self._take_body(len(data))
+            return self._take_body(data)
         if self._awaits is _Awaits.END_OF_CONNECTION:
+            self._keep_part(data)
             return False
         self._buffer += data
         return self._take_chunks() if self._awaits is _Awaits.CHUNKS else self._take_head()
@@ -85,6 +97,15 @@ class ResponseParser:
     def end_of_connection(self) -> bool:
         """The server closed; True if that is what ends the response in flight."""
         return self._awaits is _Awaits.END_OF_CONNECTION
+
+    @property
+    def body(self) -> bytes:
+        """The body of the response, if it is kept."""
+        return b"".join(self._kept)
+
+    def _keep_part(self, data: bytes) -> None:
+        if self._keep:
+            self._kept.append(data)
 
     def _take_head(self) -> bool:
         while self._buffer:
@@ -111,6 +132,8 @@ class ResponseParser:
             else connection != b"close"
         )
         self._buffer = b""
+        if self._keep:
+            self.head, self._kept = head, []
         if self.status in (204, 304):
             return self._take_length(head, rest, 0)
         if b"chunked" in _field(fields, b"transfer-encoding"):
@@ -119,16 +142,18 @@ class ResponseParser:
         if length := _field(fields, b"content-length"):
             return self._take_length(head, rest, _content_length(length))
         self._awaits, self.keep_alive = _Awaits.END_OF_CONNECTION, False
+        self._keep_part(rest)
         return False
 
     def _take_length(self, head: bytes, rest: bytes, length: int) -> bool:
         if len(rest) == length and self.keep_alive and self.status == 200:
             self._known_head, self._known_total = head, len(head) + length
         self._awaits, self._left = _Awaits.BODY, length
-        return self._take_body(len(rest))
+        return self._take_body(rest)
 
-    def _take_body(self, count: int) -> bool:
-        self._left -= count
+    def _take_body(self, data: bytes) -> bool:
+        self._keep_part(data)
+        self._left -= len(data)
         if self._left < 0:
             raise ResponseError("bytes after the end of the response")
         if self._left:
@@ -140,6 +165,7 @@ class ResponseParser:
         """Drop what came of the chunks; True at the last one (RFC 9112 section 7.1)."""
         data = self._buffer
         at = min(self._left, len(data))
+        self._keep_part(data[: min(at, max(0, self._left - 2))])  # 2: a chunk ends with CR LF
         self._left -= at
         while not self._left and (line_end := data.find(b"\r\n", at)) >= 0:
             size = _chunk_size(data[at:line_end])
@@ -147,6 +173,7 @@ class ResponseParser:
                 if self._take_trailers(data, line_end):
                     return True
                 break
+            self._keep_part(data[line_end + 2 : line_end + 2 + size])
             end = line_end + 2 + size + 2
             at, self._left = min(end, len(data)), max(0, end - len(data))
         self._buffer = data[at:]

@@ -1,0 +1,232 @@
+"""A server that delays each answer by a known time, and says what it really did.
+
+It runs in a process of its own, with real-time priority where that is allowed, and waits with the
+kernel's timer. A request has arrived when the kernel stamped its packet (SO_TIMESTAMPNS, see
+socket(7)), however late the process came to read it; it is answered when the process writes.
+"""
+
+import gc
+import heapq
+import multiprocessing
+import os
+import selectors
+import socket
+import struct
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.load import Endpoint
+from tuner.load.timer import Timer
+
+FloatArray = NDArray[np.float64]
+
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+# More than the connections that an open loop makes while the server is frozen.
+_BACKLOG = 4096
+_REAL_TIME_PRIORITY = 1
+# asm-generic/socket.h; Python has no name for it. The stamp is a timespec.
+_SO_TIMESTAMPNS = 35
+_STAMP = struct.Struct("@ll")
+_ANCILLARY_SIZE = socket.CMSG_SPACE(_STAMP.size)
+_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """The server does nothing for `length_s`, time and again.
+
+    For the first time `after_s` after its first request, and from then on every `every_s`.
+    """
+
+    after_s: float
+    length_s: float
+    every_s: float
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """`delays_s` are taken in turn, in the order in which the requests come."""
+
+    delays_s: FloatArray = field(default_factory=lambda: np.zeros(1))
+    freeze: Freeze | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the server did, an entry for each answer: the delay it meant to give, the one it gave.
+
+    `priority` is that of its process: `real-time` or `normal`.
+    """
+
+    meant_s: FloatArray
+    given_s: FloatArray
+    priority: str
+
+
+class DelayServer:
+    """A running server; `answers` ends it."""
+
+    def __init__(self, endpoint: Endpoint, pipe: Connection) -> None:
+        self.endpoint = endpoint
+        self._pipe = pipe
+
+    def answers(self) -> Answers:
+        """End the server, and hear what it did."""
+        self._pipe.send(None)
+        answers = self._pipe.recv()
+        assert isinstance(answers, Answers)  # noqa: S101 - for the type checker
+        return answers
+
+
+@contextmanager
+def delay_server(behaviour: Behaviour) -> Iterator[DelayServer]:
+    """Listens on 127.0.0.1 until the `with` block is left."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
+        endpoint = Endpoint("127.0.0.1", listening.getsockname()[1])
+        process = spawn.Process(target=_serve, args=(listening, behaviour, theirs))
+        process.start()
+    theirs.close()
+    with ours:
+        try:
+            ours.recv()  # it is ready
+            yield DelayServer(endpoint, ours)
+        finally:
+            ours.close()  # which ends the process
+            process.join(_PATIENCE_S)
+            process.close()
+
+
+def _serve(listening: socket.socket, behaviour: Behaviour, pipe: Connection) -> None:
+    """The process: says when it is ready, and, once it is asked, what it did; then it ends."""
+    gc.disable()
+    priority = _raise_priority()
+    with (
+        listening,
+        Timer() as answer_timer,
+        Timer() as freeze_timer,
+        selectors.DefaultSelector() as selector,
+        pipe,
+        suppress(EOFError, ConnectionError),  # nobody asks any more
+    ):
+        server = _Server(behaviour, selector, answer_timer, freeze_timer)
+        server.run(listening, pipe)
+        pipe.recv()
+        pipe.send(server.answers(priority))
+
+
+def _raise_priority() -> str:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
+    except PermissionError:
+        return "normal"
+    return "real-time"
+
+
+class _Server:
+    """One thread that waits for whatever comes next: a request, or the moment of an answer."""
+
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        selector: selectors.BaseSelector,
+        answer_timer: Timer,
+        freeze_timer: Timer,
+    ) -> None:
+        self._delays_s: list[float] = behaviour.delays_s.tolist()
+        self._freeze = behaviour.freeze
+        self._selector = selector
+        self._answer_timer = answer_timer
+        self._freeze_timer = freeze_timer
+        self._freeze_at_s = 0.0
+        self._arrivals = 0
+        # When each answer is due, its number, when its request arrived, and whose it is.
+        self._pending: list[tuple[float, int, float, socket.socket]] = []
+        self._meant_s, self._given_s = array("d"), array("d")
+        # From the clock of the stamps to the monotonic one; the process may pause between the two.
+        self._offset_ns = max(time.time_ns() - time.monotonic_ns() for _ in range(100))
+
+    def run(self, listening: socket.socket, pipe: Connection) -> None:
+        """Serve until something can be read from the pipe."""
+        listening.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        listening.setblocking(False)
+        self._watch(listening, partial(self._accept, listening))
+        self._watch(self._answer_timer.fd, self._answer_due)
+        self._watch(self._freeze_timer.fd, self._do_nothing)
+        self._watch(pipe.fileno(), None)
+        pipe.send(None)
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    return
+                key.data()
+
+    def answers(self, priority: str) -> Answers:
+        return Answers(np.array(self._meant_s), np.array(self._given_s), priority)
+
+    def _watch(self, file: socket.socket | int, react: Callable[[], None] | None) -> None:
+        self._selector.register(file, selectors.EVENT_READ, react)
+
+    def _accept(self, listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._watch(connection, partial(self._read, connection))
+
+    def _read(self, connection: socket.socket) -> None:
+        """Take a request: they are small enough to come in one piece."""
+        try:
+            data, ancillary, _, _ = connection.recvmsg(65_536, _ANCILLARY_SIZE)
+        except ConnectionError:
+            data, ancillary = b"", []
+        if not data:
+            self._selector.unregister(connection)
+            connection.close()
+            return
+        arrived_s = self._arrival(ancillary)
+        if not self._arrivals and self._freeze is not None:
+            self._freeze_at(arrived_s + self._freeze.after_s)
+        due_s = arrived_s + self._delays_s[self._arrivals % len(self._delays_s)]
+        heapq.heappush(self._pending, (due_s, self._arrivals, arrived_s, connection))
+        self._arrivals += 1
+        if self._pending[0][0] == due_s:
+            self._answer_timer.set(due_s)
+
+    def _arrival(self, ancillary: list[tuple[int, int, bytes]]) -> float:
+        # The kernel begins to stamp a moment after the first socket has asked for it.
+        if not ancillary:
+            return monotonic()
+        seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
+        return float(seconds * 10**9 + nanoseconds - self._offset_ns) * 1e-9
+
+    def _answer_due(self) -> None:
+        self._answer_timer.clear()
+        pending = self._pending
+        while pending and pending[0][0] <= monotonic():
+            due_s, _, arrived_s, connection = heapq.heappop(pending)
+            self._meant_s.append(due_s - arrived_s)
+            self._given_s.append(monotonic() - arrived_s)
+            with suppress(OSError):  # the client has gone
+                connection.send(_ANSWER)
+        if pending:
+            self._answer_timer.set(pending[0][0])
+
+    def _freeze_at(self, moment_s: float) -> None:
+        self._freeze_at_s = moment_s
+        self._freeze_timer.set(moment_s)
+
+    def _do_nothing(self) -> None:
+        self._freeze_timer.clear()
+        if self._freeze is not None:
+            time.sleep(max(0.0, self._freeze_at_s + self._freeze.length_s - monotonic()))
+            self._freeze_at(self._freeze_at_s + self._freeze.every_s)

@@ -1,0 +1,97 @@
+"""Builds load points of `tuner measure` without measuring; the same ones every time."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tuner.load import ClosedLoop, Histogram, LoadProfile, Measurement
+from tuner.sweep_point import SweepPoint
+from tuner.stability import Stability
+from tuner.targets.base import ServerStatistics
+from tuner.targets.gpu_usage import GpuUsage
+from tuner.targets.metrics import Gauge, ServerMetrics
+from tuner.targets.process_usage import ProcessUsage
+
+GPUS = {
+    "gpu_uuid_0": GpuUsage(0.33, 55.3, 10_000, 50_000),
+    "gpu_uuid_1": GpuUsage(0.5, 56.9, 11_000, 75_000),
+}
+PROCESS = ProcessUsage(7, "tritonserver", cpu_s=2.5, cores=0.5, resident_bytes=2**30, processes=3)
+
+
+def metrics(gpus: Mapping[str, GpuUsage] = GPUS) -> ServerMetrics:
+    return ServerMetrics(
+        scrapes=5,
+        gpus=gpus,
+        counters={'nv_inference_count{model="m"}': 348.0},
+        totals={},
+        gauges={"nv_cpu_utilization": Gauge(mean=0.25, largest=0.75)},
+    )
+
+
+def statistics(
+    *, requests: int = 100, queue_us: float = 64, infer_us: float = 11781
+) -> ServerStatistics:
+    """perf_analyzer's manual in microseconds per request."""
+    return ServerStatistics(
+        inferences=requests,
+        executions=requests,
+        requests=requests,
+        queue_s=queue_us * requests / 1e6,
+        compute_input_s=206 * requests / 1e6,
+        compute_infer_s=infer_us * requests / 1e6,
+        compute_output_s=19 * requests / 1e6,
+        batches={1: requests},
+    )
+
+
+def measured(
+    latencies_s: Sequence[float],
+    profile: LoadProfile = ClosedLoop(1),  # noqa: B008 - a frozen value
+    *,
+    throughput: float = 69.2,
+    errors: Mapping[str, int] | None = None,
+    stopped_early: str = "",
+    send_lag_p99_s: float = 0.0,
+) -> Measurement:
+    """One request after the other of 5 s; those that failed have the latency infinity."""
+    latencies = np.array(latencies_s)
+    answered = latencies[np.isfinite(latencies)]
+    return Measurement(
+        profile=profile,
+        duration_s=5.0,
+        inferences_per_request=1,
+        throughput=throughput,
+        requests=len(latencies),
+        errors=errors or {},
+        unanswered=0,
+        send_lag_p99_s=send_lag_p99_s,
+        engine_cpu_s=0.5,
+        engine_wall_s=5.0,
+        priority="real-time",
+        stopped_early=stopped_early,
+        due_s=np.linspace(0, 5, len(latencies), endpoint=False),
+        latencies_s=latencies,
+        sample_stride=1,
+        histogram=Histogram.of(latencies),
+        mean_s=float(answered.mean()) if len(answered) else math.nan,
+        std_s=float(answered.std()) if len(answered) else math.nan,
+        client_send_s=225e-6,
+        client_receive_s=3e-6,
+        bytes_sent=1000,
+        bytes_received=2000,
+        workers=1,
+    )
+
+
+def point(
+    measurement: Measurement,
+    statistics: ServerStatistics | None = None,
+    *,
+    metrics: ServerMetrics | None = None,
+    stability: Stability | None = None,
+) -> SweepPoint:
+    return SweepPoint(
+        measurement=measurement, statistics=statistics, metrics=metrics, stability=stability
+    )

@@ -1,0 +1,1 @@
+"""Real model servers, and what stands before them, each as a context manager that cleans up."""

@@ -1,0 +1,68 @@
+"""What the load engine can do on this machine, found against a server that does nothing."""
+
+import math
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop
+from tuner.load.protocols.http1 import request_bytes
+from tuner.load.requests import RequestSet
+
+_CONCURRENCY = 8
+_BACKLOG = 128
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """One engine process on this machine.
+
+    `rate` is the requests per second of a closed loop of 8 against a server that does nothing,
+    and that takes its part of the machine too; `send_lag_p99_s` is how late the sends of an open
+    loop with Poisson arrivals are at half of it.
+    """
+
+    rate: float
+    cpu_per_request_s: float
+    send_lag_p99_s: float
+
+    def workers(self, rate: float) -> int:
+        """How many processes send `rate` requests per second, each at half of what it can."""
+        return max(1, math.ceil(rate / (self.rate / 2)))
+
+
+def calibrate(*, duration_s: float = 1.0, cpus: Iterable[int] = ()) -> Calibration:
+    """Measure the engine itself; takes twice `duration_s` and a little more.
+
+    Raises:
+        LoadError: The engine cannot send at all.
+    """
+    with null_server() as endpoint, LoadEngine(cpus=cpus) as engine:
+        request = request_bytes("/", host=endpoint.authority, headers={}, body=b"{}")
+        engine.prepare(RequestSet((request,)))
+        closed = engine.measure(_run(endpoint, ClosedLoop(_CONCURRENCY), duration_s))
+        half = engine.measure(_run(endpoint, OpenLoop(closed.throughput / 2), duration_s))
+    return Calibration(closed.throughput, closed.engine_cpu_per_request_s, half.send_lag_p99_s)
+
+
+@contextmanager
+def null_server() -> Iterator[Endpoint]:
+    """A server in a process of its own that answers any request at once, on 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
+        endpoint = Endpoint("127.0.0.1", listening.getsockname()[1])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tuner.load.null_server", str(listening.fileno())],
+            pass_fds=[listening.fileno()],
+            stdin=subprocess.PIPE,
+            process_group=0,
+        )
+    with process:  # leaving it closes its standard input, which ends it
+        yield endpoint
+
+
+def _run(endpoint: Endpoint, profile: ClosedLoop | OpenLoop, duration_s: float) -> LoadRun:
+    return LoadRun(endpoint=endpoint, profile=profile, duration_s=duration_s)

@@ -1,0 +1,128 @@
+"""Counts finished requests in memory that does not grow with their number.
+
+Requests are collected in small blocks; a full block is folded into a histogram and thinned into
+a sample. The sample is every request until there are more than `MOST_SAMPLES`; then every second
+one is dropped from it, and from there on only every second request is added, and so on.
+"""
+
+from array import array
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.load.histogram import BINS, FloatArray, bins_of
+from tuner.load.measurement import RunRecord
+
+MOST_SAMPLES = 1 << 18
+# Folding a block takes the event loop some 50 us: it must not be seen as send lag.
+_BLOCK = 1024
+
+PENDING, SUCCESS = 0, 1
+
+
+class Recorder:
+    """Moments are seconds of the monotonic clock; `open_loop` says whether sends can be late."""
+
+    def __init__(self, *, open_loop: bool) -> None:
+        self._open_loop = open_loop
+        self._due = array("d")
+        self._sent = array("d")
+        self._done = array("d")
+        self._outcomes = bytearray()
+        self._kinds: dict[str, int] = {}
+        self._outcome_counts = np.zeros(256, dtype=np.int64)
+        self._counts = np.zeros(BINS, dtype=np.int64)
+        self._lag_counts = np.zeros(BINS if open_loop else 0, dtype=np.int64)
+        self._latency_sum_s = self._square_sum = 0.0
+        self._samples: list[tuple[FloatArray, FloatArray]] = []
+        self._sample_count = self._requests = self._late = 0
+        self._stride = 1
+        self._end_s = np.inf
+
+    def add(self, due_s: float, sent_s: float, done_s: float, outcome: int = SUCCESS) -> None:
+        """One request that ended at `done_s`."""
+        self._due.append(due_s)
+        self._sent.append(sent_s)
+        self._done.append(done_s)
+        self._outcomes.append(outcome)
+        if len(self._outcomes) == _BLOCK:
+            self._fold()
+
+    def add_failure(self, due_s: float, sent_s: float, done_s: float, kind: str) -> None:
+        """One request that failed as `kind`."""
+        self.add(due_s, sent_s, done_s, self._kinds.setdefault(kind, len(self._kinds) + 2))
+
+    def ends_at(self, end_s: float) -> None:
+        """What is answered after `end_s` is not in time."""
+        self._fold()
+        self._end_s = end_s
+
+    def record(self, *, start_s: float, end_s: float) -> RunRecord:
+        """All of it; the caller adds what it knows of its process."""
+        self._fold()
+        due_s, latencies_s = (np.concatenate(parts) for parts in self._transposed())
+        counts = self._outcome_counts
+        answered = int(counts[SUCCESS])
+        return RunRecord(
+            start_s=start_s,
+            end_s=end_s,
+            requests=self._requests,
+            in_time=answered - self._late,
+            failures=self._requests - answered - int(counts[PENDING]),
+            unanswered=int(counts[PENDING]),
+            errors={kind: int(counts[outcome]) for kind, outcome in self._kinds.items()},
+            counts=self._counts,
+            lag_counts=self._lag_counts,
+            latency_sum_s=self._latency_sum_s,
+            square_sum=self._square_sum,
+            due_s=due_s,
+            latencies_s=latencies_s,
+            sample_stride=self._stride,
+        )
+
+    def _transposed(self) -> tuple[list[FloatArray], list[FloatArray]]:
+        empty = np.empty(0)
+        parts = [(empty, empty), *self._samples]
+        return [due_s for due_s, _ in parts], [latencies_s for _, latencies_s in parts]
+
+    def _fold(self) -> None:
+        due_s, sent_s, done_s = (np.array(each) for each in (self._due, self._sent, self._done))
+        outcomes = np.frombuffer(bytes(self._outcomes), dtype=np.uint8)
+        for column in (self._due, self._sent, self._done):
+            del column[:]
+        self._outcomes.clear()
+        self.add_block(due_s, sent_s, done_s, outcomes)
+
+    def add_block(
+        self,
+        due_s: FloatArray,
+        sent_s: FloatArray,
+        done_s: FloatArray,
+        outcomes: NDArray[np.uint8],
+    ) -> None:
+        """Many requests at once, entry by entry."""
+        latencies_s = done_s - due_s
+        failed = outcomes > SUCCESS
+        finite = latencies_s[~failed]
+        latencies_s[failed] = np.inf
+        self._outcome_counts += np.bincount(outcomes, minlength=256)
+        self._late += int(np.count_nonzero((outcomes == SUCCESS) & (done_s > self._end_s)))
+        self._counts += np.bincount(bins_of(finite), minlength=BINS)
+        self._latency_sum_s += float(finite.sum())
+        self._square_sum += float((finite**2).sum())
+        if self._open_loop:
+            self._lag_counts += np.bincount(bins_of(sent_s - due_s), minlength=BINS)
+        self._sample(due_s, latencies_s)
+
+    def _sample(self, due_s: FloatArray, latencies_s: FloatArray) -> None:
+        first = -self._requests % self._stride
+        self._requests += len(due_s)
+        # Copies: a view would keep the whole block alive.
+        part = due_s[first :: self._stride].copy(), latencies_s[first :: self._stride].copy()
+        self._samples.append(part)
+        self._sample_count += len(part[0])
+        while self._sample_count > MOST_SAMPLES:
+            halves = tuple(np.concatenate(parts)[::2] for parts in self._transposed())
+            self._samples = [(halves[0].copy(), halves[1].copy())]
+            self._sample_count = len(halves[0])
+            self._stride *= 2

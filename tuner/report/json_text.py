@@ -1,0 +1,20 @@
+"""Plain data as JSON text."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+
+def json_text(content: object, *, indent: int | None = 2) -> str:
+    """`content` as JSON; infinities and NaN, which JSON does not have, become null."""
+    return json.dumps(_finite(content), indent=indent, default=str, allow_nan=False) + "\n"
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_finite(each) for each in value]
+    return value

@@ -1,0 +1,181 @@
+"""A TensorFlow Serving that already runs, over REST or gRPC.
+
+Sources: "RESTful API" of its manual (model metadata); the field numbers of
+tensorflow_serving/apis/get_model_metadata.proto and tensorflow/core/protobuf/meta_graph.proto.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import grpc as grpcio
+import httpx
+
+from tuner.errors import InputError, ServerError
+from tuner.load import Endpoint, RequestSet, Tensor, TensorSpec
+from tuner.load.checks import OutputsCheck
+from tuner.load.input_data import batches
+from tuner.load.inputs import InputOptions, read_input_data
+from tuner.load.protocols import protobuf, tensorflow_serving
+from tuner.load.protocols.protobuf import Message
+from tuner.load.protocols.tensorflow_serving import RestReader, TensorFlowOptions
+from tuner.load.tls import tls_context
+from tuner.services.base import PlainService
+from tuner.targets import grpc_channel
+
+_GET_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
+_TIMEOUT_S = 10.0
+_DEFAULT_SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorFlowForm:
+    """What the requests carry, and how."""
+
+    sources: tuple[str, ...] = ()
+    data: InputOptions = field(default_factory=InputOptions)
+    batch: int = 1
+    options: TensorFlowOptions = field(default_factory=TensorFlowOptions)
+
+
+class Signature(NamedTuple):
+    """Inputs and outputs; their shapes include the batch dimension, if there is one."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def tensorflow_service(
+    endpoint: Endpoint, model: str, form: TensorFlowForm, *, grpc: bool
+) -> PlainService:
+    """The server at `endpoint`, asked for `model`; it is asked for the model's inputs first.
+
+    Raises:
+        InputError: Data or options do not fit the model.
+        ServerError: The server does not tell the model's inputs.
+    """
+    ask = _grpc_signature if grpc else _rest_signature
+    signature = ask(endpoint, model, form.options)
+    batched = all(spec.shape[:1] == (-1,) for spec in signature.inputs)
+    inputs, outputs = map(_unbatched, signature) if batched else signature
+    data = read_input_data(form.sources, inputs, outputs, form.data)
+    steps = [
+        step for stream in data.streams for step in batches(stream, form.batch, batched=batched)
+    ]
+    expected = tuple(step.expected for step in steps)
+    reader = tensorflow_serving.read_grpc_response if grpc else RestReader(signature.outputs)
+
+    def payload(tensors: Sequence[Tensor]) -> bytes:
+        if grpc:
+            return tensorflow_serving.prepare_grpc(model, tensors, form.options)
+        return tensorflow_serving.prepare_rest(endpoint, model, tensors, form.options)
+
+    requests = RequestSet(
+        tuple(payload(step.inputs) for step in steps),
+        inferences=form.batch,
+        call=tensorflow_serving.grpc_call(form.options) if grpc else None,
+        check=OutputsCheck(reader, expected) if any(expected) else None,
+    )
+    return PlainService(endpoint, requests)
+
+
+def _unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    return tuple(replace(spec, shape=spec.shape[1:]) for spec in specs)
+
+
+def _rest_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) -> Signature:
+    path = tensorflow_serving.model_path(model, options.version) + "/metadata"
+    transport = httpx.HTTPTransport(
+        verify=tls_context(endpoint.tls) if endpoint.tls else True,
+        uds=str(endpoint.unix_socket) if endpoint.unix_socket else None,
+        trust_env=False,
+    )
+    url = f"{'https' if endpoint.tls else 'http'}://{endpoint.authority}{path}"
+    try:
+        with httpx.Client(transport=transport, timeout=_TIMEOUT_S, trust_env=False) as client:
+            response = client.get(url, headers=dict(options.headers))
+    except httpx.HTTPError as error:
+        raise _no_answer(url, str(error) or type(error).__name__) from None
+    if not response.is_success:
+        raise ServerError(
+            f"{url} answered {response.status_code}: {response.text[:200]}",
+            hint="check the model's name; the server's log says which it has",
+        )
+    with _understood(url):
+        signatures = response.json()["metadata"]["signature_def"]["signature_def"]
+        signature = signatures[options.signature or _DEFAULT_SIGNATURE]
+        return Signature(_rest_specs(signature["inputs"]), _rest_specs(signature["outputs"]))
+
+
+def _rest_specs(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(
+            name,
+            tensorflow_serving.datatype_named(tensor["dtype"]),
+            tuple(int(each["size"]) for each in tensor["tensor_shape"]["dim"]),
+        )
+        for name, tensor in sorted(tensors.items())
+    )
+
+
+def _grpc_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) -> Signature:
+    request = protobuf.delimited(1, tensorflow_serving.model_spec(model, options))
+    request += protobuf.delimited(2, "signature_def")
+    channel = grpc_channel.new(endpoint)
+    source = grpc_channel.name(endpoint) + _GET_METADATA
+    try:
+        metadata = tuple((name.lower(), text) for name, text in options.headers.items())
+        ask = channel.unary_unary(_GET_METADATA)
+        answer: bytes = ask(request, timeout=_TIMEOUT_S, metadata=metadata)
+    except grpcio.RpcError as error:
+        raise _no_answer(source, f"{error.code().name}: {error.details()}") from None
+    finally:
+        channel.close()
+    with _understood(source):
+        # A map of Any: the value of the Any is a SignatureDefMap, a map of SignatureDef.
+        signatures = Message(Message(Message(answer).entries(2)["signature_def"]).content(2))
+        signature = Message(signatures.entries(1)[options.signature or _DEFAULT_SIGNATURE])
+        return Signature(_grpc_specs(signature.entries(1)), _grpc_specs(signature.entries(2)))
+
+
+def _grpc_specs(tensors: Mapping[str, memoryview]) -> tuple[TensorSpec, ...]:
+    """TensorInfos: dtype is field 2, the shape field 3."""
+    infos = {name: Message(content) for name, content in sorted(tensors.items())}
+    return tuple(
+        TensorSpec(
+            name,
+            tensorflow_serving.datatype_numbered(info.integer(2)),
+            tuple(_signed(each.integer(1)) for each in info.message(3).messages(2)),
+        )
+        for name, info in infos.items()
+    )
+
+
+def _signed(number: int) -> int:
+    return number - 2**64 if number >= 2**63 else number
+
+
+def _no_answer(source: str, reason: str) -> ServerError:
+    return ServerError(
+        f"no answer from {source}: {reason}",
+        hint="check that TensorFlow Serving listens there, and the model's name",
+    )
+
+
+@contextmanager
+def _understood(source: str) -> Iterator[None]:
+    """What goes wrong while the answer of `source` is read is the server's fault."""
+    try:
+        yield
+    except KeyError as error:
+        raise ServerError(
+            f"{source} tells nothing of {error}",
+            hint="check `--signature-name`; `saved_model_cli show` lists a model's signatures",
+        ) from None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ServerError(
+            f"the answer of {source} is no model metadata: {error}",
+            hint="check that TensorFlow Serving listens there",
+        ) from None
