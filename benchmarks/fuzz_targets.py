@@ -27,7 +27,7 @@ class BrokenPromiseError(Exception):
 
 
 def http1(data: bytes) -> None:
-    """The parser of HTTP/1.1: how a response is cut makes no difference, and errors are declared."""
+    """The parser of HTTP/1.1: how a response is cut makes no difference; errors are declared."""
     keep = bool(data[0] & 1) if data else False
     parser, response = ResponseParser(keep=keep), b""
     for piece in _pieces(data):
@@ -110,8 +110,8 @@ class _Owner:
         self._send(lane)
 
     def lost(self, lane: Lane, kind: str) -> None:
-        if not kind or lane.usable:
-            raise BrokenPromiseError(f"a lane that is lost as {kind!r} and still usable")
+        if not kind:
+            raise BrokenPromiseError("a lane is lost, and nobody knows why")
         self._lost.add(lane)
         lane.busy = False
 
@@ -162,7 +162,7 @@ def _pieces(data: bytes) -> Iterator[bytes]:
 
 
 def _frames(data: bytes) -> Iterator[bytes]:
-    """Frames with the right length, of what the input says: type, flags, stream, length, payload."""
+    """Frames whose length is right, from the input's types, flags, streams, lengths, payloads."""
     at = 2
     while at + 4 <= len(data):
         kind, flags, stream, length = struct.unpack_from("4B", data, at)
@@ -172,10 +172,10 @@ def _frames(data: bytes) -> Iterator[bytes]:
 
 def _http1_seeds() -> Iterator[bytes]:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    chunks = b"5;a=b\r\nhello\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\n"
     responses = [
         head + b"Content-Length: 5\r\n\r\nhello",
-        head
-        + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
+        head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks,
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
@@ -187,12 +187,13 @@ def _http1_seeds() -> Iterator[bytes]:
 
 
 def _grpc_seeds() -> Iterator[bytes]:
-    """A whole answer to the requests of each stream, once as bytes and once as frames to be made."""
+    """Answers to the requests of all streams, once as bytes and once as frames to be made."""
     begin = http2.literal_field(b":status", b"200")
     begin += http2.literal_field(b"content-type", b"application/grpc")
     end = http2.literal_field(b"grpc-status", b"0")
     answers = [
-        [(http2.HEADERS, 4, begin), (http2.DATA, 0, b"\0\0\0\0\4abcd"), (http2.HEADERS, 5, end)],
+        [(http2.HEADERS, 4, begin), (http2.DATA, 0, b"\0\0\0\0\0"), (http2.HEADERS, 5, end)],
+        [(http2.HEADERS, 4, begin), (http2.DATA, 0, b"\0\0\0\0\4abcd")],
         [(http2.HEADERS, 5, begin + http2.literal_field(b"grpc-status", b"14"))],
         [(http2.HEADERS, 0, begin[:9]), (http2.CONTINUATION, 4, begin[9:])],
         [(http2.DATA, 8, b"\3\0\0\0\0\0\0\0\0"), (http2.RST_STREAM, 0, b"\0\0\0\7")],
@@ -201,18 +202,20 @@ def _grpc_seeds() -> Iterator[bytes]:
     others = [
         (http2.PING, 0, b"12345678"),
         (http2.WINDOW_UPDATE, 0, b"\0\0\1\0"),
-        (http2.SETTINGS, 0, _SETTINGS[9:]),
-        (http2.SETTINGS, 0, b"\0\4\0\0\0\1" + b"\0\5\0\0\x40\0" + b"\0\3\0\0\0\1"),
+        (http2.SETTINGS, 0, b"\0\4\0\0\0\1\0\5\0\0\x40\0\0\3\0\0\0\1"),
         (http2.GOAWAY, 0, b"\0\0\0\3\0\0\0\0bye"),
     ]
     scripts = [
-        [(kind, flags, s, load) for s in (1, 3, 5) for kind, flags, load in answer]
+        [(kind, flags, stream, payload) for stream in (1, 3, 5) for kind, flags, payload in answer]
         for answer in answers
     ]
-    scripts += [[(kind, flags, 0, load), *scripts[0]] for kind, flags, load in others]
+    scripts += [[(kind, flags, 0, payload), *scripts[0]] for kind, flags, payload in others]
     for script in scripts:
-        yield b"\3\0" + b"".join(http2.frame(k, f, s, load) for k, f, s, load in script)
-        yield b"\7\0" + b"".join(bytes((k, f, s, len(load))) + load for k, f, s, load in script)
+        yield b"\3\0" + b"".join(http2.frame(*each) for each in script)
+        yield b"\7\0" + b"".join(
+            bytes((kind, flags, stream, len(payload))) + payload
+            for kind, flags, stream, payload in script
+        )
 
 
 _LOOP = asyncio.new_event_loop()

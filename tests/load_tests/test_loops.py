@@ -273,7 +273,7 @@ def test_a_ramp_and_a_replay_are_open_loops(engine: LoadEngine) -> None:
     with serving(answer) as server:
         for profile, count in (
             (Ramp((50.0, 150.0), 0.2), 40),
-            (Replay((0.01, 0.03)), 19),
+            (Replay((0.012, 0.03)), 19),
         ):
             measurement = engine.measure(load_run(server.endpoint, profile, duration_s=0.4))
             assert measurement.errors == {}

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.load import Arrivals, ClosedLoop, Endpoint, OpenLoop, Ramp, Replay
-from tuner.load.arrivals import schedule
+from tuner.load.arrivals import blocks, part_of, schedule
+from tuner.load.profile import Share
 
 
 @pytest.mark.parametrize("concurrency", [0, -1])
@@ -104,3 +105,27 @@ def test_an_address_of_ipv6_is_put_into_brackets() -> None:
     """As RFC 3986, 3.2.2, has it."""
     assert Endpoint("::1", 8000).authority == "[::1]:8000"
     assert Endpoint("localhost", 80).authority == "localhost:80"
+
+
+PROFILES = [
+    OpenLoop(2000, seed=2),
+    OpenLoop(2000, Arrivals.CONSTANT),
+    Ramp((900.0, 3000.0), 2.5, seed=1),
+    Replay(tuple(0.0005 + 0.001 * (n % 3) for n in range(5000))),
+    Replay((0.0007, 0.0)),
+]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("of", [1, 3])
+@pytest.mark.parametrize("most", [None, 1, 4096, 5000])
+def test_a_schedule_is_dealt_out_in_blocks(
+    profile: OpenLoop | Ramp | Replay, of: int, most: int | None
+) -> None:
+    """Every due time is one process's, and none is lost between two blocks."""
+    whole = schedule(profile, 5.0)[:most]
+    for index in range(of):
+        parts = list(part_of(blocks(profile, 5.0), Share(index, of), most))
+        assert all(len(each) for each in parts)
+        dealt = np.concatenate([*parts, np.empty(0)])
+        np.testing.assert_array_equal(dealt, whole[index::of])

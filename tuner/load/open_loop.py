@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from tuner.load.arrivals import schedule
+import numpy as np
+
+from tuner.load.arrivals import blocks, part_of
 from tuner.load.driver import Driver, part
 from tuner.load.lane import Lane
 from tuner.load.profile import LoadRun, OpenLoop, Ramp, Replay
@@ -27,11 +29,9 @@ class OpenLoopDriver(Driver):
         self, run: LoadRun, profile: OpenLoop | Ramp | Replay, requests: RequestSet
     ) -> None:
         super().__init__(run, requests)
-        offsets = schedule(profile, run.duration_s)
-        if run.max_requests:
-            offsets = offsets[: run.max_requests]
-        self._offsets = offsets[run.share.index :: run.share.of]
-        self._moments = array("d")
+        whole = blocks(profile, run.duration_s)
+        self._blocks = part_of(whole, run.share, run.max_requests or None)
+        self._moments = array("d")  # of the block that is being sent; empty after the last one
         self._next = 0
         # When each request that has no lane was due, and when the driver turned to it.
         self._waiting: deque[tuple[float, float]] = deque()
@@ -46,7 +46,7 @@ class OpenLoopDriver(Driver):
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
-        self._moments = array("d", self._offsets + self._start_s)
+        self._take_block()
         loop = asyncio.get_running_loop()
         with Timer() as self._timer:
             loop.add_reader(self._timer.fd, self._send_due)
@@ -57,23 +57,28 @@ class OpenLoopDriver(Driver):
             finally:
                 loop.remove_reader(self._timer.fd)
 
+    def _take_block(self) -> None:
+        self._moments = array("d", next(self._blocks, np.empty(0)) + self._start_s)
+        self._next = 0
+
     def _send_due(self) -> None:
         self._timer.clear()
         if self._stopped_early:
             return
-        moments, count = self._moments, len(self._moments)
         now = monotonic()
-        while self._next < count and moments[self._next] <= now:
-            due_s = moments[self._next]
+        while self._moments and self._moments[self._next] <= now:
+            due_s = self._moments[self._next]
             self._next += 1
+            if self._next == len(self._moments):
+                self._take_block()
             if self._idle:
                 self._send(self._take_idle(), due_s, now)
             else:
                 self._waiting.append((due_s, now))
                 self._connect_for(len(self._waiting))
             now = monotonic()
-        if self._next < count:
-            self._timer.set(moments[self._next])
+        if self._moments:
+            self._timer.set(self._moments[self._next])
 
     def _take_idle(self) -> Lane:
         """The warmest lane; but of sequences the one that has waited longest for its next step."""
@@ -98,7 +103,7 @@ class OpenLoopDriver(Driver):
         self._connect_for(len(self._waiting))
 
     def _all_sent(self) -> bool:
-        return bool(self._stopped_early) or self._next == len(self._moments)
+        return bool(self._stopped_early) or not self._moments
 
     def _outstanding(self) -> int:
         return self._in_flight + len(self._waiting)
