@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class PerfAnalyzer:
         return found[1] if found else "of unknown version"
 
     def send(self, model: str, url: str, load: Load) -> Seen | None:
-        """Put the load on the server; None if it gives no answer.
+        """Put the load on the server; None, and a word on the error output, if it gives no answer.
 
         It measures three windows at least; here any difference between them is called stable.
         """
@@ -49,6 +50,8 @@ class PerfAnalyzer:
         throughput = re.search(r"Throughput: ([\d.]+) infer/sec", done.stdout)
         p50 = re.search(r"p50 latency: (\d+) usec", done.stdout)
         if done.returncode or throughput is None or p50 is None:
+            words = (done.stdout + done.stderr).strip().splitlines()[-3:]
+            print("perf_analyzer gave no answer:", *words, sep="\n  ", file=sys.stderr)
             return None
         return Seen(float(throughput[1]), int(p50[1]) * 1e-6)
 

@@ -35,7 +35,7 @@ from tuner.load import (
 )
 from tuner.load.profile import LoadRun
 
-REQUESTS = RequestSet((b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",))
+_REQUESTS = RequestSet((b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",))
 
 _PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 _ALLOWED_SHARE, _ALLOWED_S = 0.02, 100e-6
@@ -86,6 +86,7 @@ class Comparison:
     meant_s: float
     given_s: float
     seen_s: float
+    priorities: str
 
     @property
     def allowed_s(self) -> float:
@@ -97,7 +98,7 @@ class Comparison:
 
     def cells(self) -> list[str]:
         return [
-            described(self.profile),
+            _described(self.profile),
             self.distribution,
             str(self.requests),
             f"p{self.q:g}",
@@ -115,13 +116,13 @@ def main() -> None:
         f" {machine()}.\n"
     )
     with LoadEngine() as engine:
-        engine.prepare(REQUESTS)
+        engine.prepare(_REQUESTS)
         comparisons = list(_comparisons(engine, options.seconds))
-        print(_comparison_table(comparisons))
         held = sum(each.holds for each in comparisons)
-        print(
-            f"\n{held} of {len(comparisons)} are within 2 % + 100 us of the truth.\n", flush=True
-        )
+        priorities = " or ".join({each.priorities for each in comparisons})
+        print(_comparison_table(comparisons))
+        print(f"\n{held} of {len(comparisons)} are within 2 % + 100 us of the truth.", end=" ")
+        print(f"Priority of server and engine: {priorities}.\n", flush=True)
         print(_stall_table(engine, options.freezes))
     if held < len(comparisons):
         raise SystemExit(1)
@@ -134,7 +135,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def described(profile: LoadProfile) -> str:
+def _described(profile: LoadProfile) -> str:
     match profile:
         case ClosedLoop(concurrency):
             return f"closed loop of {concurrency}"
@@ -144,7 +145,7 @@ def described(profile: LoadProfile) -> str:
             return str(profile)
 
 
-def observe(
+def _observe(
     engine: LoadEngine, behaviour: Behaviour, profile: LoadProfile, duration_s: float
 ) -> tuple[Measurement, Answers]:
     """What the engine saw of the server, and what the server did."""
@@ -165,7 +166,7 @@ def _comparisons(engine: LoadEngine, duration_s: float) -> Iterator[Comparison]:
     for profile in _PROFILES:
         for name, distribution in _DISTRIBUTIONS.items():
             delays_s = distribution(np.random.default_rng(_SEED))
-            measurement, answers = observe(engine, Behaviour(delays_s), profile, duration_s)
+            measurement, answers = _observe(engine, Behaviour(delays_s), profile, duration_s)
             meant_s, given_s = np.sort(answers.meant_s), np.sort(answers.given_s)
             for q in _PERCENTILES:
                 yield Comparison(
@@ -176,6 +177,7 @@ def _comparisons(engine: LoadEngine, duration_s: float) -> Iterator[Comparison]:
                     percentile(meant_s, q),
                     percentile(given_s, q),
                     measurement.percentile(q),
+                    f"{answers.priority} and {measurement.priority}",
                 )
 
 
@@ -190,11 +192,11 @@ def _stall_table(engine: LoadEngine, freezes: int) -> str:
     frozen_share = _FREEZE.length_s / _FREEZE.every_s
     rows = []
     for profile in (_STEADY, ClosedLoop(8)):
-        seen, _ = observe(engine, _FREEZING, profile, freezes * _FREEZE.every_s)
+        seen, _ = _observe(engine, _FREEZING, profile, freezes * _FREEZE.every_s)
         by_arithmetic_s = _FREEZE.length_s * (1 - 0.01 / frozen_share)
         expected = f"{by_arithmetic_s * 1e3:.0f}" if profile is _STEADY else "-"
         figures = [f"{seen.percentile(q) * 1e3:.1f}" for q in (50, 95, 99, 99.9, 100)]
-        rows.append([described(profile), str(seen.requests), *figures, expected])
+        rows.append([_described(profile), str(seen.requests), *figures, expected])
     headings = ["load on a server that freezes 1 s every 10 s", "requests", "p50 ms", "p95 ms"]
     return table([*headings, "p99 ms", "p99.9 ms", "largest ms", "p99 by arithmetic, ms"], rows)
 

@@ -14,20 +14,20 @@ from tuner.load.protocols.http1 import request_bytes
 from tuner.load.requests import RequestSet
 
 _CONCURRENCY = 8
-_BACKLOG = 128
+_BACKLOG = 512
+_TRIAL_SHARE = 4
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """One engine process on this machine.
+    """One engine process on this machine, against a server that does nothing on the same one.
 
-    `rate` is the requests per second of a closed loop of 8 against a server that does nothing,
-    and that takes its part of the machine too; `send_lag_p99_s` is how late the sends of an open
-    loop with Poisson arrivals are at half of it.
+    `rate` is the requests per second that it could send in an open loop if it had a core to
+    itself: from the processor time of each, but no more than a closed loop of 8 gets answered.
+    `send_lag_p99_s` is how late the sends of an open loop with Poisson arrivals are at half of it.
     """
 
     rate: float
-    cpu_per_request_s: float
     send_lag_p99_s: float
 
     def workers(self, rate: float) -> int:
@@ -36,7 +36,7 @@ class Calibration:
 
 
 def calibrate(*, duration_s: float = 1.0, cpus: Iterable[int] = ()) -> Calibration:
-    """Measure the engine itself; takes twice `duration_s` and a little more.
+    """Measure the engine itself; takes three times `duration_s` and a little more.
 
     Raises:
         LoadError: The engine cannot send at all.
@@ -45,8 +45,11 @@ def calibrate(*, duration_s: float = 1.0, cpus: Iterable[int] = ()) -> Calibrati
         request = request_bytes("/", host=endpoint.authority, headers={}, body=b"{}")
         engine.prepare(RequestSet((request,)))
         closed = engine.measure(_run(endpoint, ClosedLoop(_CONCURRENCY), duration_s))
-        half = engine.measure(_run(endpoint, OpenLoop(closed.throughput / 2), duration_s))
-    return Calibration(closed.throughput, closed.engine_cpu_per_request_s, half.send_lag_p99_s)
+        trial = OpenLoop(closed.throughput / _TRIAL_SHARE)
+        cpu_s = engine.measure(_run(endpoint, trial, duration_s)).engine_cpu_per_request_s
+        rate = min(closed.throughput, 1 / cpu_s)
+        half = engine.measure(_run(endpoint, OpenLoop(rate / 2), duration_s))
+    return Calibration(rate, half.send_lag_p99_s)
 
 
 @contextmanager

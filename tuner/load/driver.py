@@ -190,15 +190,16 @@ class Driver(ABC):
 
     def _send(self, lane: Lane, due_s: float, now: float) -> None:
         """Put the next request on `lane`; `now` is when the driver turned to it."""
-        lane.due_s, lane.sent_s = due_s, now
         if self._player is None:
             lane.payload = self._next_payload % len(self._payloads)
             self._next_payload += 1
-            self._write(lane, self._payloads[lane.payload])
+            data = self._payloads[lane.payload]
         else:
-            self._write(lane, self._player.next(lane))
+            data = self._player.next(lane)
+        self._write(lane, data, due_s, now)
 
-    def _write(self, lane: Lane, data: bytes) -> None:
+    def _write(self, lane: Lane, data: bytes, due_s: float, sent_s: float) -> None:
+        lane.due_s, lane.sent_s = due_s, sent_s
         lane.busy = True
         self._in_flight += 1
         self._started += 1
@@ -216,8 +217,7 @@ class Driver(ABC):
         if self._player is None:
             return
         for lane in [each for each in self._connections if self._player.is_under_way(each)]:
-            lane.due_s = lane.sent_s = _UNCOUNTED
-            self._write(lane, self._player.finish(lane))
+            self._write(lane, self._player.finish(lane), _UNCOUNTED, _UNCOUNTED)
 
     def _failed(self, lane: Lane, now: float, kind: str) -> None:
         if lane.due_s != _UNCOUNTED:

@@ -7,6 +7,7 @@ from typing import cast
 from tuner.load.grpc_lane import GrpcLane, StreamLane
 from tuner.load.grpc_sender import GrpcSender
 from tuner.load.lane import LaneOwner
+from tuner.load.protocols.grpc_answer import UsualAnswer
 from tuner.load.protocols.grpc_http2 import Verdicts, request_block
 from tuner.load.protocols.http2 import (
     ACCEPTED_FRAME_SIZE,
@@ -36,6 +37,7 @@ from tuner.load.protocols.http2 import (
     WITHOUT_RESERVED_BIT,
     Http2Error,
     frame,
+    frame_header,
     read_number,
     read_settings,
     unpack_frame_header,
@@ -47,6 +49,9 @@ from tuner.load.requests import GrpcCall, ResponseCheck
 # Type and flags, as one number, of the frames that nearly all responses consist of.
 _MESSAGE = DATA << 8
 _TRAILERS = HEADERS << 8 | END_HEADERS | END_STREAM
+# The begin of a frame that widens the connection's window, and the size of the frame.
+_ROOM = frame_header(4, WINDOW_UPDATE, 0, 0)
+_ROOM_START, _ROOM_SIZE = FRAME_HEADER_SIZE, FRAME_HEADER_SIZE + 4
 # The last ids are left alone: streams that are opened between two looks find enough of them.
 _RETIRE_AT = LAST_STREAM - (1 << 20)
 _PRIORITY_SIZE = 5
@@ -94,6 +99,9 @@ class GrpcConnection(asyncio.Protocol):
         self._lane_count = streams
         self._greeted = self._retired = self._over = False
         self._verdicts = Verdicts()
+        # A message that nobody looks into need not be found in its answer.
+        self._learns = call.stream is None and check is None
+        self._usual: UsualAnswer | None = None
         self._open_block: _HeaderBlock | None = None
         self._rest = bytearray()  # the begin of a frame
         self._needed = 0  # bytes of it, to go on
@@ -124,15 +132,11 @@ class GrpcConnection(asyncio.Protocol):
                 return
             data = bytes(self._rest)
             self._rest.clear()
-        self.now_s = monotonic()
-        self.sender.hold()
         try:
-            taken = self._take_frames(data)
+            taken = self._take(data)
         except Http2Error as error:
             self._fail(error)
             return
-        finally:
-            self.sender.release()
         if taken < len(data):
             self._rest += memoryview(data)[taken:]
         if self._consumed > LARGEST_WINDOW // 2:
@@ -165,10 +169,42 @@ class GrpcConnection(asyncio.Protocol):
         if self._retired and not any(lane.in_flight for lane in self.lanes):
             self.close()
 
-    def _take_frames(self, data: bytes) -> int:
-        """Take the complete frames of `data`; where they end."""
+    def _take(self, data: bytes) -> int:
+        """Take what `data` has of whole frames, and write what follows from it; where they end."""
+        self.sender.hold()
+        try:
+            taken = self._take_usual(data)
+            if taken < len(data):
+                self.now_s = monotonic()
+                taken = self._take_frames(data, taken)
+            return taken
+        finally:
+            self.sender.release()
+
+    def _take_usual(self, data: bytes) -> int:
+        """Take answers like the one before them, and what room the peer gives; where they end."""
+        usual = self._usual
+        if usual is None or self._open_block is not None:
+            return 0
+        streams, at, end = self.streams, 0, len(data)
+        while at < end:
+            if data.startswith(_ROOM, at) and end - at >= _ROOM_SIZE:
+                self.sender.widen(int.from_bytes(data[at + _ROOM_START : at + _ROOM_SIZE], "big"))
+                at += _ROOM_SIZE
+                continue
+            stream = usual.stream_at(data, at)
+            lane = streams.get(stream)
+            if lane is None or lane.begun:
+                break
+            at += usual.size
+            self._consumed += usual.data_size
+            lane.end_as_usual(stream)
+        return at
+
+    def _take_frames(self, data: bytes, at: int) -> int:
+        """Take the complete frames of `data` from `at` on; where they end."""
         streams, verdicts = self.streams, self._verdicts
-        at, end = 0, len(data)
+        end = len(data)
         while end - at >= FRAME_HEADER_SIZE:
             length_high, length, kind, stream = unpack_frame_header(data, at)
             if length_high:
@@ -185,6 +221,8 @@ class GrpcConnection(asyncio.Protocol):
                 self._consumed += stop - begin
                 lane.take_data(data, begin, stop)
             elif kind | END_STREAM == _TRAILERS:
+                if self._learns and kind != _TRAILERS:
+                    self._usual = UsualAnswer.read(data, at, verdicts) or self._usual
                 lane.take_head(verdicts[data[begin:stop]], ended=kind == _TRAILERS)
             else:
                 self._take_frame(kind, stream, data[begin:stop])

@@ -25,7 +25,6 @@ class GrpcLane(Lane):
     """Opens a stream for each request; `stream` is the id of the one in flight, or 0."""
 
     __slots__ = (
-        "_begun",
         "_carrier",
         "_check",
         "_last_message",
@@ -33,6 +32,7 @@ class GrpcLane(Lane):
         "_reader",
         "_sender",
         "_streams",
+        "begun",
         "stream",
     )
 
@@ -43,7 +43,7 @@ class GrpcLane(Lane):
         self._streams = carrier.streams
         self._check = check
         self._reader = MessageReader(keep=check is not None)
-        self._begun = False  # the head of the response came
+        self.begun = False  # the head of the response came
         self._messages = 0
         self._last_message = b""
         self.stream = 0
@@ -72,20 +72,28 @@ class GrpcLane(Lane):
         self.leave_stream()
         self._report(fault)
 
+    def end_as_usual(self, stream: int) -> None:
+        """The whole response to `stream`, which nothing had come of yet, has ended well."""
+        self.stream = 0
+        del self._streams[stream]
+        if stream in self._sender.unfinished:
+            self._sender.reset(stream)
+        self._carrier.owner.answered(self, "")
+
     def leave_stream(self) -> None:
         """Forget the stream; what comes of it later is ignored. The owner is not told."""
         stream, self.stream = self.stream, 0
         self._streams.pop(stream, None)
         if stream in self._sender.unfinished:  # the peer did not wait for our part
             self._sender.reset(stream)
-        self._begun = False
+        self.begun = False
         self._messages = 0
         if not self._reader.between:
             self._reader.clear()
 
     def take_head(self, verdict: Verdict, *, ended: bool) -> None:
         """Take a header block of the response, which may end it."""
-        if not self._begun:
+        if not self.begun:
             self._begin(verdict, ended=ended)
         elif ended:
             self.end(verdict.trailers or self._incompleteness())
@@ -95,7 +103,7 @@ class GrpcLane(Lane):
     def take_data(self, data: bytes, begin: int, end: int) -> None:
         """Take `data[begin:end]`, a part of the response's messages."""
         try:
-            messages = self._reader.feed(data, begin, end) if self._begun else None
+            messages = self._reader.feed(data, begin, end) if self.begun else None
         except MessageError:
             messages = None
         if messages is None:
@@ -109,7 +117,7 @@ class GrpcLane(Lane):
         elif verdict.head:
             self.fail(verdict.head)
         elif verdict.head is not None:
-            self._begun = True
+            self.begun = True
             self.first_bytes_s = self._carrier.now_s
 
     def _take_messages(self, messages: Sequence[bytes]) -> None:

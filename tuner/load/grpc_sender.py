@@ -61,6 +61,7 @@ class GrpcSender:
         self._frame_limit = DEFAULT_FRAME_SIZE
         self._initial_window = self._window = DEFAULT_WINDOW
         self._room = 0  # for a request in a single write; -1 while others wait
+        self._usual_room = 0  # the same, if the connection's window is wide open
         self.unfinished: dict[int, _Outgoing] = {}
         self._waiting: dict[int, _Outgoing] = {}
         self._paused = False
@@ -197,6 +198,14 @@ class GrpcSender:
             outgoing.window = _widened(outgoing.window, increment)
         self._flush()
 
+    def widen(self, increment: int) -> None:
+        """As `widen_window` of the connection, in the case that nothing waits for it."""
+        window = self._window + increment
+        if self._room < self._usual_room or not increment or window > LARGEST_WINDOW:
+            self.widen_window(0, increment)
+        else:
+            self._window = window
+
     def _prepare(self, size: int) -> None:
         data_head = frame_header(size, DATA, END_STREAM, 0)[:5]
         self._block_and_data_head = self._block + data_head
@@ -205,13 +214,15 @@ class GrpcSender:
         self._size = size
 
     def _measure_room(self) -> None:
-        self._room = min(self._window, self._initial_window, self._frame_limit)
+        self._usual_room = min(self._initial_window, self._frame_limit)
+        self._room = min(self._window, self._usual_room)
         if self._paused or self._waiting:
             self._room = -1
 
     def _flush(self) -> None:
-        for stream, outgoing in list(self._waiting.items()):
-            self._advance(stream, outgoing)
+        if self._waiting:
+            for stream, outgoing in list(self._waiting.items()):
+                self._advance(stream, outgoing)
         self._measure_room()
 
     def _advance(self, stream: int, outgoing: _Outgoing) -> None:

@@ -18,6 +18,11 @@ from tuner.load.recorder import PENDING
 from tuner.load.requests import RequestSet
 from tuner.load.timer import Timer
 
+# Requests that are due within so short a time of each other are sent together: to wake up for each
+# would take more processor time than to send it. What that delays them is send lag, and counted.
+_WAKE_EVERY_S = 25e-6
+_ANSWERED_IN_S = 0.005
+
 
 class OpenLoopDriver(Driver):
     """Sends each request when it is due, on an idle lane or on a connection opened for it.
@@ -29,6 +34,7 @@ class OpenLoopDriver(Driver):
         self, run: LoadRun, profile: OpenLoop | Ramp | Replay, requests: RequestSet
     ) -> None:
         super().__init__(run, requests)
+        self._rate = profile.rate / run.share.of
         whole = blocks(profile, run.duration_s)
         self._blocks = part_of(whole, run.share, run.max_requests or None)
         self._moments = array("d")  # of the block that is being sent; empty after the last one
@@ -41,8 +47,13 @@ class OpenLoopDriver(Driver):
             self._most_lanes = max(1, part(requests.sequences.count, run.share))
 
     def _first_connections(self) -> int:
-        lanes = min(self._run.connections, self._run.max_connections) * self._connector.lanes
-        return math.ceil(min(lanes, self._most_lanes) / self._connector.lanes)
+        """Enough for what is in flight if answers take some milliseconds."""
+        per_connection = self._connector.lanes
+        wanted = max(
+            self._run.connections, math.ceil(self._rate * _ANSWERED_IN_S / per_connection)
+        )
+        needed = math.ceil(self._most_lanes / per_connection) if self._player else wanted
+        return min(wanted, needed, self._run.max_connections)
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
@@ -62,8 +73,8 @@ class OpenLoopDriver(Driver):
         self._next = 0
 
     def _send_due(self) -> None:
-        self._timer.clear()
         if self._stopped_early:
+            self._timer.clear()
             return
         now = monotonic()
         while self._moments and self._moments[self._next] <= now:
@@ -78,7 +89,9 @@ class OpenLoopDriver(Driver):
                 self._connect_for(len(self._waiting))
             now = monotonic()
         if self._moments:
-            self._timer.set(self._moments[self._next])
+            self._timer.set(max(self._moments[self._next], now + _WAKE_EVERY_S))
+        else:
+            self._timer.clear()
 
     def _take_idle(self) -> Lane:
         """The warmest lane; but of sequences the one that has waited longest for its next step."""

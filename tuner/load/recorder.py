@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tuner.load.histogram import BINS, FloatArray, bins_of
 from tuner.load.measurement import RunRecord
 
-MOST_SAMPLES = 1 << 18
+MOST_SAMPLES = 1 << 17
 # Folding a block takes the event loop some 50 us: it must not be seen as send lag.
 _BLOCK = 1024
 

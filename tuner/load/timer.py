@@ -38,7 +38,7 @@ class Timer:
             raise OSError(number, f"timerfd_create: {os.strerror(number)}")
 
     def set(self, moment_s: float) -> None:
-        """Fire at `moment_s`; at once, if that has passed."""
+        """Fire at `moment_s`; at once, if that has passed. An earlier firing is taken note of."""
         seconds = int(moment_s)
         self._spec.value_s = seconds
         # A value of zero would disarm the timer.

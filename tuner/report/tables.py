@@ -80,7 +80,7 @@ def sweep_tables(
     shown = sorted({50.0, 90.0, 95.0, 99.0, percentile})
     goodput = () if limit_s is None else (f"inf/s within {limit_s * 1e3:g} ms",)
     titles = ("load", "inf/s", *goodput, "avg ms", *(f"p{q:g} ms" for q in shown), "errors")
-    client = _table(*titles, title="Client")
+    client = _load_table(*titles, title="Client")
     for point in points:
         client.add_row(*_client_cells(point.measurement, shown, limit_s))
     told = [point for point in points if point.statistics]
@@ -108,7 +108,7 @@ def _client_cells(
 
 def _server_table(points: Sequence[SweepPoint]) -> Table:
     titles = ("load", "queue ms", "input ms", "infer ms", "output ms", "batch", "cores", "memory")
-    table = _table(*titles, title="Server")
+    table = _load_table(*titles, title="Server")
     for point in points:
         statistics = point.statistics or ServerStatistics()
         parts_s = (
@@ -142,6 +142,13 @@ def _table(*titles: str, title: str | None = None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for each in titles:
         table.add_column(each, overflow="fold")
+    return table
+
+
+def _load_table(*titles: str, title: str) -> Table:
+    """A table whose rows are loads, each of which stays on one line."""
+    table = _table(*titles, title=title)
+    table.columns[0].no_wrap = True
     return table
 
 
