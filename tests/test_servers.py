@@ -28,7 +28,6 @@ from tests.servers.torchserve import TorchServe
 from tests.servers.triton import TritonServer
 
 
-
 def call(target: str, method: str, request: Any, response_class: Any) -> Any:
     """One unary gRPC call."""
     with grpc.insecure_channel(target) as channel:

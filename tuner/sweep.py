@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from tuner.errors import ServerError
+from tuner.errors import InputError, ServerError
 from tuner.load import ClosedLoop, LoadEngine, LoadProfile, Measurement, OpenLoop, Ramp
 from tuner.load.profile import LoadRun
 from tuner.report.tables import load_text
@@ -19,6 +19,14 @@ Announce = Callable[[str, float], AbstractContextManager[object]]
 
 _LONGEST_DRAIN_S = 5.0
 _WARM_UP = ClosedLoop(1)
+# A request that is due when a step of a ramp begins is that step's, however it was rounded.
+_ROUNDING_S = 1e-6
+# What to do about a kind of failure; of others, the server knows more.
+_HINTS = {
+    "tls_failed": "check the CA file, and whether the server wants a certificate of the client",
+    "wrong_output": "compare the server's answers with the validation data, or the JSON path",
+}
+_HINT = "check URL, protocol and model, and see the server's log"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +79,11 @@ class Sweep:
         """The load points, as they are measured.
 
         Raises:
+            InputError: There are fewer correlation ids than sequences at once.
             ServerError: No request of the warm-up was answered as it should be.
             LoadError: The load engine failed.
         """
+        self._check_correlation_ids()
         self._warm_up()
         for profile in self.plan.profiles:
             point = self._point(profile)
@@ -81,9 +91,26 @@ class Sweep:
             if self._is_beyond_limit(point.measurement):
                 return
 
+    def _check_correlation_ids(self) -> None:
+        sequences = self.service.requests.sequences
+        if sequences is None:
+            return
+        most = max(
+            profile.concurrency if isinstance(profile, ClosedLoop) else sequences.count
+            for profile in self.plan.profiles
+        )
+        if most > sequences.ids:
+            raise InputError(
+                f"{most} sequences at once need as many correlation ids, but "
+                f"`--sequence-id-range` has {sequences.ids}",
+                hint="widen it, or put less load on the server",
+            )
+
     def _is_beyond_limit(self, measurement: Measurement) -> bool:
         limit_s = self.plan.limit_s
-        return limit_s is not None and measurement.percentile(self.plan.judged) > limit_s
+        if limit_s is None or measurement.client_overloaded:  # those latencies are the client's
+            return False
+        return measurement.percentile(self.plan.judged) > limit_s
 
     def _warm_up(self) -> None:
         with self.announce("warm-up", self.plan.warm_up_s):
@@ -92,7 +119,7 @@ class Sweep:
             kinds = ", ".join(f"{kind} ({n})" for kind, n in measurement.errors.items())
             raise ServerError(
                 f"no request of the warm-up was answered well: {kinds or 'none could be sent'}",
-                hint="check URL, protocol and model, and see the server's log",
+                hint=_HINTS.get(next(iter(measurement.errors), ""), _HINT),
             )
 
     def _point(self, profile: LoadProfile) -> SweepPoint:
@@ -157,6 +184,6 @@ def _steps(point: SweepPoint) -> Iterator[SweepPoint]:
         return
     for number, rate in enumerate(profile.rates):
         loop = OpenLoop(rate, profile.arrivals, profile.seed + number)
-        begin_s = number * profile.step_s
+        begin_s = number * profile.step_s - _ROUNDING_S
         step = point.measurement.between(loop, begin_s, begin_s + profile.step_s)
         yield replace(point, measurement=step)

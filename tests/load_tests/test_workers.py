@@ -21,7 +21,7 @@ def test_an_open_loop_keeps_its_schedule() -> None:
             assert measurement.errors == {}
             assert measurement.requests == 60
             dues.append(measurement.due_s)
-    assert np.allclose(*dues, atol=1e-6)
+    np.testing.assert_allclose(dues[0], dues[1], atol=1e-6)
 
 
 def test_a_closed_loop_divides_its_concurrency() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tuner.load import ClosedLoop, Histogram, LoadProfile, Measurement
-from tuner.sweep_point import SweepPoint
 from tuner.stability import Stability
+from tuner.sweep_point import SweepPoint
 from tuner.targets.base import ServerStatistics
 from tuner.targets.gpu_usage import GpuUsage
 from tuner.targets.metrics import Gauge, ServerMetrics

@@ -14,8 +14,8 @@ from tuner.load import Arrivals, ClosedLoop, LoadProfile, OpenLoop
 from tuner.load.profile import Ramp, Replay
 from tuner.report import measure_json
 from tuner.report.json_text import json_text
-from tuner.sweep_point import SweepPoint
 from tuner.stability import Stability, Window
+from tuner.sweep_point import SweepPoint
 
 STARTED = datetime(2026, 3, 7, 22, 0, tzinfo=UTC)
 

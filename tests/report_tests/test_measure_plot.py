@@ -11,8 +11,8 @@ from tests.report_tests.sweep_points import measured, point, statistics
 from tests.report_tests.test_html import Page
 from tuner.load import ClosedLoop, OpenLoop
 from tuner.report import measure_plot
-from tuner.sweep_point import SweepPoint
 from tuner.stability import Stability, Window
+from tuner.sweep_point import SweepPoint
 
 _LOADS = {"src", "href", "srcset", "action", "poster", "data", "background"}
 _EVIL = "<script>alert(1)</script>"

@@ -1,12 +1,14 @@
 """A server that speaks TensorFlow Serving's `Predict`, over gRPC and as REST: y = 2 x in FP32.
 
 No package registry has TensorFlow Serving itself. This follows its prediction_service.proto,
-predict.proto and model.proto, TensorFlow's tensor.proto and tensor_shape.proto, and api_rest.md.
+predict.proto, get_model_metadata.proto and model.proto, TensorFlow's tensor.proto,
+tensor_shape.proto and meta_graph.proto, google/protobuf/any.proto, and api_rest.md.
 Outputs come as `float_val`, and a missing model in the words, that the original uses.
 """
 
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +23,17 @@ import numpy as np
 import numpy.typing as npt
 
 from runners.ports import LOCAL_HOST
+from tests.servers.certificates import Certificates
 from tests.servers.messages import message_classes
 
 MODEL, INPUT, OUTPUT = "double", "x", "y"
+SIGNATURE = "serving_default"
+SIZES = (-1, 4)  # as its metadata says; it takes any shape
 DT_FLOAT = 1
 METHOD = "/tensorflow.serving.PredictionService/Predict"
-_PREDICT_PATH = re.compile(r"/v1/models/([^/:]+):predict")
+METADATA_METHOD = "/tensorflow.serving.PredictionService/GetModelMetadata"
+_PREDICT_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/1)?:predict")
+_METADATA_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/1)?/metadata")
 
 _MESSAGES = message_classes(
     "tensorflow.serving",
@@ -42,10 +49,32 @@ _MESSAGES = message_classes(
         "ModelSpec": ["string name = 1", "string signature_name = 3"],
         "PredictRequest": ["ModelSpec model_spec = 1", "map<string, TensorProto> inputs = 2"],
         "PredictResponse": ["map<string, TensorProto> outputs = 1", "ModelSpec model_spec = 2"],
+        "GetModelMetadataRequest": [
+            "ModelSpec model_spec = 1",
+            "repeated string metadata_field = 2",
+        ],
+        "Any": ["string type_url = 1", "bytes value = 2"],
+        "GetModelMetadataResponse": [
+            "ModelSpec model_spec = 1",
+            "map<string, Any> metadata = 2",
+        ],
+        "TensorInfo": [
+            "string name = 1",
+            "int32 dtype = 2",
+            "TensorShapeProto tensor_shape = 3",
+        ],
+        "SignatureDef": [
+            "map<string, TensorInfo> inputs = 1",
+            "map<string, TensorInfo> outputs = 2",
+            "string method_name = 3",
+        ],
+        "SignatureDefMap": ["map<string, SignatureDef> signature_def = 1"],
     },
 )
 PredictRequest = _MESSAGES["PredictRequest"]
 PredictResponse = _MESSAGES["PredictResponse"]
+GetModelMetadataRequest = _MESSAGES["GetModelMetadataRequest"]
+GetModelMetadataResponse = _MESSAGES["GetModelMetadataResponse"]
 
 
 @dataclass(frozen=True)
@@ -66,30 +95,64 @@ class TensorFlowServing:
 
 
 @contextmanager
-def serving() -> Iterator[TensorFlowServing]:
-    """The server, in threads of this process."""
-    with _grpc_server() as grpc_port, _rest_server() as rest_port:
+def serving(certificates: Certificates | None = None) -> Iterator[TensorFlowServing]:
+    """The server, in threads of this process; with certificates it speaks TLS."""
+    with _grpc_server(certificates) as grpc_port, _rest_server(certificates) as rest_port:
         yield TensorFlowServing(LOCAL_HOST, rest_port, grpc_port)
 
 
 @contextmanager
-def _grpc_server() -> Iterator[int]:
+def _grpc_server(certificates: Certificates | None) -> Iterator[int]:
     predict = grpc.unary_unary_rpc_method_handler(
         _predict,
         request_deserializer=PredictRequest.FromString,
         response_serializer=PredictResponse.SerializeToString,
     )
+    metadata = grpc.unary_unary_rpc_method_handler(
+        _metadata,
+        request_deserializer=GetModelMetadataRequest.FromString,
+        response_serializer=GetModelMetadataResponse.SerializeToString,
+    )
     _, service, method = METHOD.split("/")
+    methods = {method: predict, METADATA_METHOD.rpartition("/")[2]: metadata}
     with ThreadPoolExecutor() as threads:
         server = grpc.server(threads)
-        handler = grpc.method_handlers_generic_handler(service, {method: predict})
-        server.add_generic_rpc_handlers([handler])
-        port = server.add_insecure_port(f"{LOCAL_HOST}:0")
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
+        port = _listen(server, certificates)
         server.start()
         try:
             yield port
         finally:
             server.stop(grace=None).wait()
+
+
+def _listen(server: Any, certificates: Certificates | None) -> int:
+    address = f"{LOCAL_HOST}:0"
+    if certificates is None:
+        return int(server.add_insecure_port(address))
+    pair = (certificates.server_key.read_bytes(), certificates.server_certificate.read_bytes())
+    return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
+
+
+def _metadata(request: Any, context: grpc.ServicerContext) -> Any:
+    if request.model_spec.name != MODEL:
+        context.abort(grpc.StatusCode.NOT_FOUND, _unknown(request.model_spec.name))  # raises
+    if list(request.metadata_field) != ["signature_def"]:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "metadata_field must be signature_def")
+    signatures = _MESSAGES["SignatureDefMap"]()
+    signature = signatures.signature_def[SIGNATURE]
+    signature.method_name = "tensorflow/serving/predict"
+    for tensors, name in ((signature.inputs, INPUT), (signature.outputs, OUTPUT)):
+        tensors[name].name = f"{name}:0"
+        tensors[name].dtype = DT_FLOAT
+        for size in SIZES:
+            tensors[name].tensor_shape.dim.add(size=size)
+    response = GetModelMetadataResponse()
+    response.model_spec.name = MODEL
+    content = response.metadata["signature_def"]
+    content.type_url = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+    content.value = signatures.SerializeToString()
+    return response
 
 
 def _predict(request: Any, context: grpc.ServicerContext) -> Any:
@@ -124,8 +187,12 @@ def _read(tensor: Any) -> npt.NDArray[np.float32]:
 
 
 @contextmanager
-def _rest_server() -> Iterator[int]:
+def _rest_server(certificates: Certificates | None) -> Iterator[int]:
     with ThreadingHTTPServer((LOCAL_HOST, 0), _RestHandler) as server:
+        if certificates is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificates.server_certificate, certificates.server_key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -138,6 +205,15 @@ def _rest_server() -> Iterator[int]:
 class _RestHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        match = _METADATA_PATH.fullmatch(self.path)
+        if not match:
+            self._answer(HTTPStatus.NOT_FOUND, {"error": f"Malformed request: GET {self.path}"})
+        elif match[1] != MODEL:
+            self._answer(HTTPStatus.NOT_FOUND, {"error": _unknown(match[1])})
+        else:
+            self._answer(HTTPStatus.OK, _rest_metadata())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -162,6 +238,25 @@ class _RestHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+def _rest_metadata() -> dict[str, Any]:
+    """A GetModelMetadataResponse in protobuf's JSON: 64-bit numbers are text."""
+    dimensions = [{"size": str(size), "name": ""} for size in SIZES]
+    shape = {"dim": dimensions, "unknown_rank": False}
+    infos = {
+        name: {name: {"dtype": "DT_FLOAT", "tensor_shape": shape, "name": f"{name}:0"}}
+        for name in (INPUT, OUTPUT)
+    }
+    signature = {
+        "inputs": infos[INPUT],
+        "outputs": infos[OUTPUT],
+        "method_name": "tensorflow/serving/predict",
+    }
+    return {
+        "model_spec": {"name": MODEL, "signature_name": "", "version": "1"},
+        "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
+    }
 
 
 def _rest_answer(request: dict[str, Any]) -> dict[str, Any]:

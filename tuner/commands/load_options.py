@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from tuner.errors import InputError
 from tuner.load import Arrivals, ClosedLoop, Endpoint, LoadProfile, OpenLoop
 from tuner.load.profile import Ramp, Replay, TlsSettings
+from tuner.load.tls import tls_context
 from tuner.targets.v2_address import V2Protocol
 
 _MOST_POINTS = 1000
@@ -41,7 +42,8 @@ def address(
     says TLS.
 
     Raises:
-        InputError: It is no URL, of a protocol that is not there, or does not fit the others.
+        InputError: It is no URL, of a protocol that is not there, or does not fit the others; the
+            Unix socket is not there.
     """
     scheme, host, port = _taken_apart(url if "://" in url else f"{protocol or 'http'}://{url}")
     spoken = V2Protocol(scheme.removesuffix("s"))
@@ -55,6 +57,11 @@ def address(
         raise InputError(
             f"options of TLS were given, but `{url}` is spoken to without it",
             hint=f"give the URL as {spoken}s://HOST:PORT",
+        )
+    if unix_socket is not None and not unix_socket.is_socket():
+        raise InputError(
+            f"`--unix-socket {unix_socket}` is no socket",
+            hint="check that the server listens on it",
         )
     settings = (tls or TlsSettings()) if secure else None
     return Address(spoken, Endpoint(host, port, settings, unix_socket))
@@ -196,7 +203,7 @@ def tls_settings(
     """The TLS that the options ask for.
 
     Raises:
-        InputError: A file is missing, or a certificate came without its key.
+        InputError: A file is missing or cannot be used, or a certificate came without its key.
     """
     for option, path in (
         ("--ca-file", ca_file),
@@ -210,4 +217,7 @@ def tls_settings(
             "a client certificate and its key belong together",
             hint="give both `--client-certificate` and `--client-key`",
         )
-    return TlsSettings(ca_file, certificate, key, verify, name)
+    settings = TlsSettings(ca_file, certificate, key, verify, name)
+    if settings != TlsSettings():
+        tls_context(settings)
+    return settings

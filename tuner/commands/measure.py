@@ -1,5 +1,6 @@
 """`tuner measure`: the load engine alone, against a server that already runs."""
 
+import os
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ def measure(options: MeasureOptions) -> None:
     from tuner.commands.measure_plan import sweep_plan
     from tuner.commands.measure_results import check_files, write_files
 
+    # gRPC's core would write lines of its own about what an error says anyway.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     started_at = datetime.now(UTC)
     plan = sweep_plan(options)
     check_files(options)

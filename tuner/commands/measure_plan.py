@@ -64,9 +64,12 @@ def collectors(options: MeasureOptions, endpoint: Endpoint) -> Iterator[Collecto
     """
     scraper = None
     if options.collect_metrics or options.metrics_url:
-        url = options.metrics_url or f"http://{endpoint.host}:{_METRICS_PORT}/metrics"
+        there = Endpoint(endpoint.host, _METRICS_PORT).authority
+        url = options.metrics_url or f"http://{there}/metrics"
         scraper = MetricsScraper(url, options.metrics_interval / 1e3)
-    process = ServerProcess.listening(endpoint.host, endpoint.port)
+    # Behind a Unix socket, host and port are a mere name.
+    behind_port = endpoint.unix_socket is None
+    process = ServerProcess.listening(endpoint.host, endpoint.port) if behind_port else None
     if process is None:
         yield Collectors(scraper)
         return

@@ -40,6 +40,8 @@ def write_files(
         write_whole(options.export, json_text(content, indent=None))
         note(f"JSON: {options.export}")
     if not trusted:
+        if options.csv is not None or options.plot is not None:
+            note("no CSV and no plot: the client was overloaded at every load point")
         return
     if options.csv is not None:
         write_whole(

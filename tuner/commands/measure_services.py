@@ -1,6 +1,8 @@
 """Which service `tuner measure` measures, and with which requests: options made into values."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import fields
 from math import inf
 from pathlib import Path
 
@@ -29,6 +31,29 @@ from tuner.targets.v2_control import MemoryKind
 
 # So that no cache and no branch predictor of the server learns them by heart.
 _DISTINCT_REQUESTS = 64
+# What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
+_HEADER = re.compile(r"([0-9A-Za-z_.-]+):([ -~]*)")
+# The options that do not mean something to every kind of service.
+_OF_TENSORS = {"model_version", "batch", "shape", "input_data", "string_length", "string_data"}
+_OF_KIND = {
+    ServiceKind.TRITON: _OF_TENSORS
+    | {
+        "streaming",
+        "input_tensor_format",
+        "output_tensor_format",
+        "compression",
+        "request_parameter",
+        "shared_memory",
+        "output_shared_memory_size",
+        "num_of_sequences",
+        "sequence_length",
+        "sequence_length_variation",
+        "sequence_id_range",
+    },
+    ServiceKind.TORCHSERVE: {"model_version", "input_data", "body", "content_type"},
+    ServiceKind.TFSERVING: _OF_TENSORS | {"signature_name"},
+    ServiceKind.HTTP: {"method", "path", "body", "content_type", "json_path"},
+}
 
 
 def service(options: MeasureOptions) -> Service:
@@ -39,6 +64,7 @@ def service(options: MeasureOptions) -> Service:
         ServerError: The server does not tell what is needed for its requests.
     """
     where = server_address(options)
+    _check_meaningful(options)
     if options.service_kind is not ServiceKind.HTTP and not options.model:
         raise InputError("a model is needed", hint="name it with `--model`")
     match options.service_kind:
@@ -72,6 +98,18 @@ def server_address(options: MeasureOptions) -> Address:
     return address(
         options.url, protocol=options.protocol, tls=tls, unix_socket=options.unix_socket
     )
+
+
+def _check_meaningful(options: MeasureOptions) -> None:
+    """An option that changed nothing would be believed to have changed something."""
+    kind, given = options.service_kind, vars(options)
+    of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
+    for each in fields(options):
+        if each.name in of_others and given[each.name] != each.default:
+            raise InputError(
+                f"`--{each.name.replace('_', '-')}` means nothing to `--service-kind {kind}`",
+                hint="leave one of them out",
+            )
 
 
 def _v2_form(options: MeasureOptions) -> V2Form:
@@ -181,13 +219,13 @@ def _http_form(where: Address, options: MeasureOptions) -> HttpForm:
 def _headers(texts: Sequence[str] | None) -> dict[str, str]:
     headers = {}
     for text in texts or ():
-        name, colon, value = text.partition(":")
-        if not colon or not name.strip():
+        match = _HEADER.fullmatch(text.strip())
+        if not match:
             raise InputError(
-                f"`--header` must be 'Name: value', but got `{text}`",
+                f"`--header` must be 'Name: value' in printable ASCII, but got `{text}`",
                 hint="for example: `--header 'Authorization: Bearer TOKEN'`",
             )
-        headers[name.strip()] = value.strip()
+        headers[match[1]] = match[2].strip()
     return headers
 
 
@@ -199,7 +237,7 @@ def _parameter(text: str) -> tuple[str, RequestParameter]:
     name, _, rest = text.partition(":")
     value, _, kind = rest.rpartition(":")
     try:
-        match kind.lower():
+        match name and kind.lower():
             case "string":
                 return name, value
             case "int":

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import grpc as grpcio
 import httpx
 
-from tuner.errors import InputError, ServerError
+from tuner.errors import ServerError
 from tuner.load import Endpoint, RequestSet, Tensor, TensorSpec
 from tuner.load.checks import OutputsCheck
 from tuner.load.input_data import batches
@@ -93,14 +92,16 @@ def _rest_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) 
         trust_env=False,
     )
     url = f"{'https' if endpoint.tls else 'http'}://{endpoint.authority}{path}"
+    server_name = endpoint.tls.server_name if endpoint.tls else ""
+    extensions = {"sni_hostname": server_name} if server_name else {}
     try:
         with httpx.Client(transport=transport, timeout=_TIMEOUT_S, trust_env=False) as client:
-            response = client.get(url, headers=dict(options.headers))
+            response = client.get(url, headers=options.headers, extensions=extensions)
     except httpx.HTTPError as error:
         raise _no_answer(url, str(error) or type(error).__name__) from None
     if not response.is_success:
         raise ServerError(
-            f"{url} answered {response.status_code}: {response.text[:200]}",
+            f"{url} answered {response.status_code}: {' '.join(response.text[:200].split())}",
             hint="check the model's name; the server's log says which it has",
         )
     with _understood(url):

@@ -74,6 +74,8 @@ class V2Service:
                 for stream in data.streams
             ]
             steps = [step for stream in streams for step in stream]
+            if any(step.expected for step in steps):
+                self._check_comparable(traits)
             inputs = self._inputs(stack, steps, [spec.name for spec in metadata.outputs])
             self.requests = self._request_set(data, traits, streams, inputs)
             self._stack = stack.pop_all()
@@ -93,6 +95,19 @@ class V2Service:
         except NotOffered:
             return None
 
+    def _check_comparable(self, traits: ModelTraits) -> None:
+        if traits.decoupled:
+            raise InputError(
+                f"the model `{self._model}` is decoupled: its answers cannot be compared with "
+                "validation data",
+                hint="leave `validation_data` out",
+            )
+        if self._form.shared_memory is not None:
+            raise InputError(
+                "outputs in shared memory cannot be compared with validation data",
+                hint="leave `--shared-memory` or `validation_data` out",
+            )
+
     def _inputs(
         self, stack: ExitStack, steps: Sequence[Step], outputs: Sequence[str]
     ) -> Sequence["_Prepared"]:
@@ -100,11 +115,6 @@ class V2Service:
         kind = self._form.shared_memory
         if kind is None:
             return [_Prepared(step.inputs, self._form.options) for step in steps]
-        if any(step.expected for step in steps):
-            raise InputError(
-                "outputs in shared memory cannot be compared with validation data",
-                hint="leave `--shared-memory` or `validation_data` out",
-            )
         sizes = dict.fromkeys(outputs, self._form.output_byte_size)
         tensors = [step.inputs for step in steps]
         memory = stack.enter_context(SharedMemory(self._address, tensors, sizes, kind=kind))
@@ -190,11 +200,7 @@ def _known_model(
     control: V2Control, model: str, form: V2Form
 ) -> tuple[ModelMetadata, ModelTraits]:
     """Inputs and outputs without the batch dimension, and what the model is like."""
-    if not control.ready(model):
-        raise ServerError(
-            f"the server does not have the model `{model}` ready",
-            hint="check the name; Triton lists its models at POST /v2/repository/index",
-        )
+    _check_ready(control, model)
     metadata, traits = control.metadata(model), model_traits(control, model)
     if traits.decoupled and not form.options.streaming:
         raise InputError(
@@ -204,6 +210,30 @@ def _known_model(
     if not traits.batched:
         return metadata, traits
     return ModelMetadata(_unbatched(metadata.inputs), _unbatched(metadata.outputs)), traits
+
+
+def _check_ready(control: V2Control, model: str) -> None:
+    try:
+        ready = control.ready(model)
+    except NotOffered as error:
+        raise ServerError(
+            f"the server does not speak V2: {error}", hint="check `--service-kind`"
+        ) from None
+    if not ready:
+        raise ServerError(
+            f"the server does not have the model `{model}` ready{_reason(control, model)}",
+            hint="check the name, and `--service-kind`; Triton lists its models at POST "
+            "/v2/repository/index",
+        )
+
+
+def _reason(control: V2Control, model: str) -> str:
+    """What the server has to say of it; whether a model is ready, it answers with a mere no."""
+    try:
+        control.metadata(model)
+    except ServerError as error:
+        return f": {' '.join(error.message.split())}"
+    return ""
 
 
 def _unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

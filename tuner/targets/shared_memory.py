@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Protocol, Self
 
-from tuner.errors import InputError, ServerError, TunerError
+from tuner.errors import InputError, ServerError, ServerTimeoutError, TunerError
 from tuner.load import Endpoint, Tensor
 from tuner.load.shared_memory import (
     Layout,
@@ -31,6 +32,8 @@ from tuner.targets.v2_control import MemoryKind, NotOffered, V2Control
 
 # perf_analyzer's `--output-shared-memory-size`.
 OUTPUT_BYTE_SIZE = 102_400
+
+_IN_USE_S, _ASK_EVERY_S = 1.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,23 @@ def _clean_up(address: V2Address, kind: MemoryKind, names: Sequence[str]) -> Non
         unlink(name)
     with suppress(TunerError), address.control() as control:
         for name in names:
+            _forget_when_unused(control, kind, name)
+
+
+def _forget_when_unused(control: V2Control, kind: MemoryKind, name: str) -> None:
+    """A server still uses a region for a moment after its last answer (Triton refuses then)."""
+    give_up_s = monotonic() + _IN_USE_S
+    while True:
+        try:
             control.forget_memory(kind, name)
+        except ServerTimeoutError:
+            raise
+        except ServerError:
+            if monotonic() > give_up_s:
+                raise
+            sleep(_ASK_EVERY_S)
+        else:
+            return
 
 
 def _content(layout: Layout, requests: Sequence[Sequence[Tensor]]) -> bytes:

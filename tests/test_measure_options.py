@@ -1,0 +1,397 @@
+"""The options of `tuner measure`, made into values: what is refused, and in which words."""
+
+import os
+from dataclasses import dataclass, field, fields
+from inspect import signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer  # noqa: TID251 - asks typer which options there are
+import typer.main  # noqa: TID251
+
+from tests.command_line import Tuner
+from tests.measuring import Measure
+from tuner.cli import app
+from tuner.commands.measure_options import (
+    Compression,
+    MeasureOptions,
+    ServiceKind,
+    SharedMemoryKind,
+    TensorFormat,
+)
+from tuner.commands.measure_plan import collectors, first_workers, sweep_plan
+from tuner.commands.measure_services import service
+from tuner.commands.signature import taking
+from tuner.errors import InputError
+from tuner.load import ClosedLoop, Endpoint
+from tuner.services.v2 import SequenceForm, V2Form, V2Service
+from tuner.sweep import SweepPlan
+from tuner.targets.v2_control import MemoryKind
+
+NOWHERE = "http://127.0.0.1:9"
+CORES = os.cpu_count() or 1
+
+
+@pytest.fixture
+def measure(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Measure:
+    monkeypatch.chdir(tmp_path)
+    return Measure(Tuner(capsys))
+
+
+def options(**values: Any) -> MeasureOptions:
+    return MeasureOptions(**{"url": NOWHERE, "model": "m", **values})
+
+
+def form(**values: Any) -> V2Form:
+    found = service(options(**values))
+    assert isinstance(found, V2Service)
+    return found._form
+
+
+def duration_message(option: str, text: str) -> tuple[str, str]:
+    return (
+        f"`{option}` must be a duration above 0 and up to 1000h, but got `{text}`",
+        "for example: 90s, 3m, 2h",
+    )
+
+
+RANGE = "must be a number or START:END:STEP"
+WORKERS = f"`auto` or from 1 to {CORES}, the cores of this machine"
+HEADER_HINT = "for example: `--header 'Authorization: Bearer TOKEN'`"
+PARAMETER_HINT = "the types are bool (true, false), int, float and string"
+BAD: dict[tuple[str, ...], tuple[str, str]] = {
+    ("--concurrency", "1", "--rate", "10"): (
+        "`--concurrency` and `--rate` exclude each other",
+        "measure one after the other",
+    ),
+    ("--concurrency", "1.5"): (
+        f"`--concurrency` {RANGE} in whole numbers above 0, but got `1.5`",
+        "for example: `--concurrency 1:16:5`",
+    ),
+    ("--duration", "0s"): duration_message("--duration", "0s"),
+    ("--warm-up", "x"): duration_message("--warm-up", "x"),
+    ("--timeout", "-1s"): duration_message("--timeout", "-1s"),
+    ("--percentile", "100"): (
+        "`--percentile` must be from 1 to 99.99, but got 100",
+        "for example: `--percentile 99`",
+    ),
+    ("--stability", "0%"): (
+        "`--stability` must be a percentage above 0, but got `0%`",
+        "for example: `--stability 10%`",
+    ),
+    ("--stability", "much"): (
+        "`--stability` must be a percentage above 0, but got `much`",
+        "for example: `--stability 10%`",
+    ),
+    ("--budget-ms", "0"): (
+        "`--budget-ms` must be above 0 and below 3600000, but got 0",
+        "for example: `--budget-ms 50`",
+    ),
+    ("--budget-ms", "nan"): (
+        "`--budget-ms` must be above 0 and below 3600000, but got nan",
+        "for example: `--budget-ms 50`",
+    ),
+    ("--workers", "0"): (
+        f"`--workers` must be {WORKERS}, but got `0`",
+        "",
+    ),
+    ("--workers", "many"): (
+        f"`--workers` must be {WORKERS}, but got `many`",
+        "",
+    ),
+    ("--engine-cpus", "one"): (
+        "`--engine-cpus` must be a list of CPUs, but got `one`",
+        "for example: 0,2-3",
+    ),
+    ("--engine-cpus", "9999"): (
+        f"`--engine-cpus` names CPU 9999, but this machine has 0 to {CORES - 1}",
+        "`lscpu --extended` lists them",
+    ),
+    ("--shape", "3,224"): (
+        "`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `3,224`",
+        "for example: `--shape image:3,224,224`",
+    ),
+    ("--header", "no colon"): (
+        "`--header` must be 'Name: value' in printable ASCII, but got `no colon`",
+        HEADER_HINT,
+    ),
+    ("-H", "X Y: z"): (
+        "`--header` must be 'Name: value' in printable ASCII, but got `X Y: z`",
+        HEADER_HINT,
+    ),
+    ("-H", "X: é"): (
+        "`--header` must be 'Name: value' in printable ASCII, but got `X: é`",
+        HEADER_HINT,
+    ),
+    ("-H", ": x"): (
+        "`--header` must be 'Name: value' in printable ASCII, but got `: x`",
+        HEADER_HINT,
+    ),
+    ("--sequence-id-range", "a"): (
+        "`--sequence-id-range` must be START or START:END, but got `a`",
+        "for example: `--sequence-id-range 1:1000`",
+    ),
+    ("--sequence-id-range", "1:b"): (
+        "`--sequence-id-range` must be START or START:END, but got `1:b`",
+        "for example: `--sequence-id-range 1:1000`",
+    ),
+    ("--sequence-id-range", "5:5"): (
+        "`--sequence-id-range 5:5` has no id in it",
+        "END is the first id that is not used",
+    ),
+    ("--ca-file", "nowhere"): ("`--ca-file nowhere` is no file", "give a file in PEM form"),
+    ("--no-verify",): (
+        f"options of TLS were given, but `{NOWHERE}` is spoken to without it",
+        "give the URL as https://HOST:PORT",
+    ),
+    ("--protocol", "grpc"): (
+        f"`{NOWHERE}` is not spoken to over grpc",
+        "leave `--protocol` out, or give the URL as grpc://HOST:PORT",
+    ),
+    ("--unix-socket", "nowhere"): (
+        "`--unix-socket nowhere` is no socket",
+        "check that the server listens on it",
+    ),
+    ("-f", "no/where.csv"): (
+        "`no/where.csv` cannot be written: No such file or directory",
+        "choose a file in a folder that exists and that you may write to",
+    ),
+    ("--export", "."): (
+        "`.` cannot be written: Is a directory",
+        "choose a file in a folder that exists and that you may write to",
+    ),
+    ("--plot", "no/where.html"): (
+        "`no/where.html` cannot be written: No such file or directory",
+        "choose a file in a folder that exists and that you may write to",
+    ),
+    **{
+        ("--request-parameter", text): (
+            f"`--request-parameter` must be NAME:VALUE:TYPE, but got `{text}`",
+            PARAMETER_HINT,
+        )
+        for text in (
+            "priority", "priority:1", ":1:int", "a:x:int", "a:1.5:int", "a:yes:bool",
+            "a:inf:float", "a:1:double",
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", BAD, ids=" ".join)
+def test_options_that_cannot_be_used(measure: Measure, given: tuple[str, ...]) -> None:
+    """They are refused before the server is asked anything, and nothing is written."""
+    assert measure.refusal(NOWHERE, "-m", "m", *given) == BAD[given]
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_url_that_is_none(measure: Measure) -> None:
+    """The URL is checked as well."""
+    assert measure.refusal("ftp://host", "-m", "m") == (
+        "a URL of http, https, grpc or grpcs was expected, but got `ftp://host`",
+        "for example: http://127.0.0.1:8000 or grpc://127.0.0.1:8001",
+    )
+
+
+@pytest.mark.parametrize("kind", ["triton", "torchserve", "tfserving"])
+def test_no_model(measure: Measure, kind: str) -> None:
+    """Every service but plain HTTP needs the model's name."""
+    assert measure.refusal(NOWHERE, "--service-kind", kind) == (
+        "a model is needed",
+        "name it with `--model`",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "value"),
+    [
+        (ServiceKind.TRITON, "body", [Path("x")]),
+        (ServiceKind.TRITON, "json_path", "$.x"),
+        (ServiceKind.TRITON, "signature_name", "x"),
+        (ServiceKind.TORCHSERVE, "batch", 4),
+        (ServiceKind.TORCHSERVE, "streaming", True),
+        (ServiceKind.TORCHSERVE, "shape", ["x:1"]),
+        (ServiceKind.TFSERVING, "shared_memory", SharedMemoryKind.SYSTEM),
+        (ServiceKind.TFSERVING, "compression", Compression.GZIP),
+        (ServiceKind.TFSERVING, "request_parameter", ["a:1:int"]),
+        (ServiceKind.HTTP, "input_data", ["zero"]),
+        (ServiceKind.HTTP, "model_version", "1"),
+        (ServiceKind.HTTP, "num_of_sequences", 9),
+    ],
+)
+def test_options_of_other_services(kind: ServiceKind, option: str, value: object) -> None:
+    """An option that would change nothing is refused, so that nobody believes it did."""
+    with pytest.raises(InputError) as caught:
+        service(options(service_kind=kind, **{option: value}))
+    name = option.replace("_", "-")
+    assert caught.value.message == f"`--{name}` means nothing to `--service-kind {kind}`"
+    assert caught.value.hint == "leave one of them out"
+
+
+def test_the_plan() -> None:
+    """Durations are seconds, percentages are parts, and milliseconds are seconds."""
+    given = options(
+        concurrency="2", duration="1m", warm_up="2s", timeout="3s", request_count=7,
+        stability="10%", percentile=95.0, budget_ms=50.0, workers="1",
+    )  # fmt: skip
+    assert sweep_plan(given) == SweepPlan(
+        profiles=[ClosedLoop(2)],
+        duration_s=60.0,
+        warm_up_s=2.0,
+        timeout_s=3.0,
+        max_requests=7,
+        tolerance=0.1,
+        percentile=95.0,
+        limit_s=0.05,
+        most_workers=1,
+    )
+    assert first_workers(given) == 1
+
+
+def test_the_default_plan() -> None:
+    """By default a point is one window, judged by nothing."""
+    plan = sweep_plan(options())
+    assert (plan.tolerance, plan.percentile, plan.limit_s, plan.judged) == (None, None, None, 99.0)
+    assert (plan.duration_s, plan.warm_up_s, plan.timeout_s, plan.most_workers) == (5, 1, 10, 1)
+
+
+def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Automatically there is one process at first, and the server keeps a core."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    four = options(workers="4")
+    assert (first_workers(four), sweep_plan(four).most_workers) == (4, 4)
+    auto = options(workers="auto")
+    assert (first_workers(auto), sweep_plan(auto).most_workers) == (1, 7)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert sweep_plan(auto).most_workers == 1
+
+
+def test_the_form_of_v2_requests() -> None:
+    """What the requests carry, and how, is what the options say."""
+    found = form(
+        url="grpc://127.0.0.1:9", batch=3, shape=["x:3,4"], input_data=["zero"], string_length=5,
+        string_data="s", seed=7, model_version="2", header=["A: b", "C:d : e "],
+        request_parameter=["i:-1:int", "f:0.5:float", "b:TRUE:bool", "s:a:b:string"],
+        streaming=True, shared_memory=SharedMemoryKind.SYSTEM, output_shared_memory_size=9,
+    )  # fmt: skip
+    assert found.sources == ("zero",)
+    assert (found.data.shapes, found.data.samples) == ({"x": (3, 4)}, 64 * 3)
+    assert (found.data.string_length, found.data.string_data, found.data.seed) == (5, "s", 7)
+    assert found.batch == 3
+    assert (found.options.version, found.options.streaming) == ("2", True)
+    assert found.options.headers == {"A": "b", "C": "d : e"}
+    assert found.options.parameters == {"i": -1, "f": 0.5, "b": True, "s": "a:b"}
+    assert (found.shared_memory, found.output_byte_size) == (MemoryKind.SYSTEM, 9)
+
+
+def test_forms_over_http() -> None:
+    """JSON and compression are those of the options."""
+    json = TensorFormat.JSON
+    found = form(input_tensor_format=json, compression=Compression.GZIP).options
+    assert (found.json_inputs, found.json_outputs, found.compression) == (True, False, "gzip")
+    found = form(output_tensor_format=json).options
+    assert (found.json_inputs, found.json_outputs, found.compression) == (False, True, "")
+    assert form().shared_memory is None
+
+
+def test_sequences() -> None:
+    """Sequences have the number, the lengths and the ids of the options."""
+    found = form(
+        num_of_sequences=9, sequence_length=5, sequence_length_variation=50.0,
+        sequence_id_range="10:20",
+    )  # fmt: skip
+    assert found.sequences == SequenceForm(count=9, length=5, variation=0.5, first_id=10, ids=10)
+    assert form(sequence_id_range="7").sequences == SequenceForm(first_id=7)
+    assert form().sequences == SequenceForm()
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("10.0.0.1", "http://10.0.0.1:8002/metrics"),
+        ("::1", "http://[::1]:8002/metrics"),
+    ],
+)
+def test_where_metrics_are(host: str, url: str) -> None:
+    """Metrics are looked for on Triton's port of the same host."""
+    with collectors(options(collect_metrics=True), Endpoint(host, 1)) as watching:
+        assert watching.metrics is not None
+        assert str(watching.metrics._url) == url
+
+
+def test_a_url_of_metrics_that_is_none() -> None:
+    """A page of metrics has a URL."""
+    watching = collectors(options(metrics_url="ftp://x"), Endpoint("h", 1))
+    with pytest.raises(InputError) as caught, watching:
+        pass
+    assert caught.value.message == "a URL of a page of metrics was expected, but got `ftp://x`"
+    assert caught.value.hint == "for example: http://127.0.0.1:8002/metrics"
+
+
+def test_who_watches(tmp_path: Path) -> None:
+    """A process is watched where one listens on this machine; behind a socket nobody knows it."""
+    for endpoint in (
+        Endpoint("192.0.2.1", 9),
+        Endpoint("localhost", 80, unix_socket=tmp_path / "socket"),
+    ):
+        with collectors(options(), endpoint) as watching:
+            assert (watching.metrics, watching.process, watching.gpus) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("model", "-m"),
+        ("model_version", "-x"),
+        ("protocol", "-i"),
+        ("batch", "-b"),
+        ("header", "-H"),
+        ("csv", "-f"),
+        ("stability", "-s"),
+        ("concurrency", "--concurrency-range"),
+        ("rate", "--request-rate-range"),
+        ("arrivals", "--request-distribution"),
+        ("budget_ms", "--latency-threshold"),
+        ("export", "--profile-export-file"),
+    ],
+)
+def test_names_that_perf_analyzer_knows(name: str, flag: str) -> None:
+    """Options are called what perf_analyzer calls them, too."""
+    command: Any = typer.main.get_command(app)
+    [found] = [each for each in command.commands["measure"].params if each.name == name]
+    assert flag in found.opts
+
+
+def test_every_option_is_one_of_the_command() -> None:
+    """The command has the options of the dataclass and no others."""
+    command: Any = typer.main.get_command(app)
+    names = {each.name for each in command.commands["measure"].params}
+    assert names - {"help"} == {each.name for each in fields(MeasureOptions)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    needed: Annotated[str, typer.Argument()]
+    number: int = 3
+    words: list[str] | None = field(default=None)
+
+
+def test_a_command_that_takes_a_dataclass() -> None:
+    """Each field is a parameter, with its annotation and its default."""
+    taken: list[_Options] = []
+
+    def command(options: _Options) -> None:
+        """What it does."""
+        taken.append(options)
+
+    run = taking(_Options, command)
+    assert (run.__name__, run.__doc__) == ("command", "What it does.")
+    parameters = signature(run).parameters
+    assert list(parameters) == ["needed", "number", "words"]
+    assert [each.default for each in parameters.values()][1:] == [3, None]
+    assert parameters["needed"].default is parameters["needed"].empty
+    assert parameters["needed"].annotation.__metadata__[0].__class__.__name__ == "ArgumentInfo"
+    run(needed="x", number=4, words=None)
+    assert taken == [_Options(needed="x", number=4)]
