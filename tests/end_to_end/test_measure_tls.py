@@ -1,7 +1,7 @@
 """`tuner measure` over TLS and Unix sockets: nginx before a real Triton, and Triton's own TLS.
 
-nginx ends a connection after 1000 requests: `LONG` is more than that. It is one request after the
-other, so that none is on its way when the end of the connection is announced.
+nginx ends a connection after 1000 requests, also while others are on their way: `LONG` is ten times
+as many.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ from tests.servers.tensorflow_serving import TensorFlowServing
 from tests.servers.tls import TlsProxy
 from tests.servers.triton import TritonServer
 
-LONG = ("--request-count", "1200", "--duration", "20s")
+REQUESTS = 10_000
+LONG = ("--concurrency", "8", "--request-count", str(REQUESTS), "--duration", "20s")
 TLS_HINT = (
     "check that the server speaks TLS there, and that the CA file holds what its certificate "
     "was signed with"
@@ -57,7 +58,7 @@ class TestThroughAProxy:
         """A server that the CA file vouches for is measured; its ends of connections are none."""
         options = trusted(tls_proxy.certificates)
         [point] = measure(url_of(tls_proxy, scheme), "-m", "echo", *options, *LONG)
-        assert point["requests"] == 1200
+        assert point["requests"] == REQUESTS
 
     def test_a_client_with_a_certificate(
         self, measure: Measure, tls_proxy: TlsProxy, scheme: str
@@ -190,7 +191,7 @@ def test_unix_sockets(
     socket = str(sockets[protocol, secure])
     [point] = measure(url, "-m", "echo", "--unix-socket", socket, *options, *LONG)
     assert point["server"]["process"] is None
-    assert point["server"]["inferences"] == 1200
+    assert point["server"]["inferences"] == REQUESTS
 
 
 def test_a_socket_that_is_not_there(measure: Measure) -> None:

@@ -90,6 +90,18 @@ def test_correlation_ids_come_from_a_range(engine: LoadEngine) -> None:
         assert set(played(server.bodies)) == {1, 2, 3, 4, 5}
 
 
+def test_an_id_is_not_used_by_two_sequences_at_once(engine: LoadEngine) -> None:
+    """With as many ids as sequences, a short one's id is the only one that is free again."""
+    engine.prepare(sequences(ids=2))
+    with serving(answer_after(0.001)) as server:
+        engine.measure(load_run(server.endpoint, ClosedLoop(2), duration_s=0.3))
+        by_id = played(server.bodies)
+    assert set(by_id) == {1, 2}
+    for steps in by_id.values():
+        flags = "".join(each[1:] for each in steps)
+        assert re.fullmatch("(11|10(00)*01)*", flags)
+
+
 def test_a_sequence_that_failed_is_not_continued(engine: LoadEngine) -> None:
     """The server has lost its state: the next request begins a new sequence."""
 

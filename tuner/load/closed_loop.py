@@ -50,7 +50,9 @@ class ClosedLoopDriver(Driver):
 
     def _use(self, lane: Lane) -> None:
         now = monotonic()
-        if now < self._end_s and self._started < self._most_requests:
+        if self._refused:
+            self._resend(lane)
+        elif now < self._end_s and self._started < self._most_requests:
             self._send(lane, now, now)
 
     def _connect_failed(self, kind: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from time import monotonic
@@ -50,6 +51,8 @@ class Driver(ABC):
         self._most_connections = run.max_connections
         self._most_lanes = math.inf
         self._idle: list[Lane] = []
+        # When each request that a server has refused to begin was due, and first sent.
+        self._refused: deque[tuple[float, float]] = deque()
         self._connecting: set[asyncio.Task[Connection | str]] = set()
         self._failed_at_first: list[str] = []
         self._running = False
@@ -125,7 +128,7 @@ class Driver(ABC):
 
     def _outstanding(self) -> int:
         """Requests that were due and have not ended."""
-        return self._in_flight
+        return self._in_flight + len(self._refused)
 
     def answered(self, lane: Lane, fault: str) -> None:
         """The request on `lane` has ended, well or with `fault`."""
@@ -159,9 +162,24 @@ class Driver(ABC):
         self._give_up(lane)
         if busy:
             self._in_flight -= 1
-            self._failed(lane, monotonic(), kind)
-            self._replace(failed=True)
+            now = monotonic()
+            if kind == "goaway" and self._may_resend(lane, now):
+                self._refused.append((lane.due_s, lane.sent_s))
+                self._replace(failed=False)
+            else:
+                self._failed(lane, now, kind)
+                self._replace(failed=True)
             self._finish_if_over()
+
+    def _may_resend(self, lane: Lane, now: float) -> bool:
+        """Once: the server says that it did not begin the request (RFC 9113 section 6.8)."""
+        return not lane.resent and self._player is None and now < self._end_s
+
+    def _resend(self, lane: Lane) -> None:
+        """Send on `lane` what was refused; its latency counts from the moment it was due."""
+        self._started -= 1
+        self._send(lane, *self._refused.popleft())
+        lane.resent = True
 
     def record(self, *, priority: str, engine_cpu_s: float, engine_wall_s: float) -> RunRecord:
         """What the run has counted; requests without an answer with their age."""
@@ -187,6 +205,8 @@ class Driver(ABC):
         for lane in self._connections:
             if lane.busy and lane.due_s != _UNCOUNTED:
                 self._recorder.add(lane.due_s, lane.sent_s, now, PENDING)
+        for due_s, sent_s in self._refused:
+            self._recorder.add(due_s, sent_s, now, PENDING)
 
     def _send(self, lane: Lane, due_s: float, now: float) -> None:
         """Put the next request on `lane`; `now` is when the driver turned to it."""
@@ -200,6 +220,7 @@ class Driver(ABC):
 
     def _write(self, lane: Lane, data: bytes, due_s: float, sent_s: float) -> None:
         lane.due_s, lane.sent_s = due_s, sent_s
+        lane.resent = False
         lane.busy = True
         self._in_flight += 1
         self._started += 1
@@ -308,6 +329,8 @@ class Driver(ABC):
 
     def _check(self, now: float) -> None:
         """Time requests out; end the run when all is answered or the time to drain is over."""
+        while self._refused and now - self._refused[0][1] > self._run.timeout_s:
+            self._fail(*self._refused.popleft(), now, "timeout")
         for lane in list(self._connections):
             if lane.busy and now - lane.sent_s > self._run.timeout_s and lane.sent_s > 0:
                 lane.cancel("timeout")

@@ -369,6 +369,7 @@ class GrpcConnection(asyncio.Protocol):
         self.sender.forget()
         if not self.ready.done():
             self.ready.set_exception(ConnectionError(reason))
+            self.ready.exception()  # perhaps nobody waits for it any more
         for lane in self.lanes:
             lane.usable = False
             lane.leave_stream()

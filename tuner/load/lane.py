@@ -21,14 +21,14 @@ class Lane(ABC):
     """What a driver sends requests on, until it is no longer `usable`.
 
     The driver's notes of the request in flight, if `busy`: when it was due and sent (seconds of
-    the monotonic clock) and which payload it is. The lane's own: when the first bytes of an answer
-    in several pieces came (0: not yet).
+    the monotonic clock), which payload it is, and whether it was `resent`. The lane's own: when
+    the first bytes of an answer in several pieces came (0: not yet).
     """
 
-    __slots__ = ("busy", "due_s", "first_bytes_s", "payload", "sent_s", "usable")
+    __slots__ = ("busy", "due_s", "first_bytes_s", "payload", "resent", "sent_s", "usable")
 
     def __init__(self) -> None:
-        self.busy = False
+        self.busy = self.resent = False
         self.usable = True
         self.due_s = self.sent_s = self.first_bytes_s = 0.0
         self.payload = 0

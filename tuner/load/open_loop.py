@@ -101,7 +101,9 @@ class OpenLoopDriver(Driver):
         self._use(lane)
 
     def _use(self, lane: Lane) -> None:
-        if self._waiting:
+        if self._refused:
+            self._resend(lane)
+        elif self._waiting:
             self._send(lane, *self._waiting.popleft())
         else:
             self._idle.append(lane)
@@ -113,13 +115,15 @@ class OpenLoopDriver(Driver):
         self._connect_for(len(self._waiting))
 
     def _replace(self, *, failed: bool) -> None:
-        self._connect_for(len(self._waiting))
+        while self._refused and self._idle:
+            self._use(self._idle.pop())
+        self._connect_for(len(self._waiting) + len(self._refused))
 
     def _all_sent(self) -> bool:
         return bool(self._stopped_early) or not self._moments
 
     def _outstanding(self) -> int:
-        return self._in_flight + len(self._waiting)
+        return super()._outstanding() + len(self._waiting)
 
     def _record_pending(self, now: float) -> None:
         super()._record_pending(now)

@@ -33,14 +33,16 @@ class _Sequence:
 class SequencePlayer:
     """Every lane plays one sequence at a time, and so has one request of it in flight at most.
 
-    Several engine processes take every n-th correlation id each, so that none is used twice.
+    Several engine processes take every n-th correlation id each, and no id is used again before
+    its sequence has ended.
     """
 
     def __init__(self, sequences: SequenceSet, share: Share) -> None:
         self._set = sequences
         self._random = random.Random(f"{sequences.seed}/{share.index}")  # noqa: S311 - no secret
-        self._number = share.index
-        self._of = share.of
+        ids = range(sequences.first_id, sequences.first_id + sequences.ids)
+        self._ids = ids[share.index :: share.of]
+        self._next_id = 0
         self._under_way: dict[Lane, _Sequence] = {}
         lengths = (len(steps) for steps in sequences.streams)
         self._first_payloads = list(accumulate(lengths, initial=0))
@@ -66,15 +68,21 @@ class SequencePlayer:
         self._under_way.pop(lane, None)
 
     def _begin(self, lane: Lane) -> _Sequence:
-        number = self._number % self._set.ids
-        self._number += self._of
         stream = self._random.randrange(len(self._set.streams))
         steps = self._set.streams[stream]
-        wire_id = self._set.encode_id(self._set.first_id + number)
         length = self._length(len(steps))
-        sequence = _Sequence(steps, self._first_payloads[stream], wire_id, length)
+        sequence = _Sequence(steps, self._first_payloads[stream], self._free_id(), length)
         self._under_way[lane] = sequence
         return sequence
+
+    def _free_id(self) -> bytes:
+        """The next correlation id, in its wire form, that no sequence under way has."""
+        used = {sequence.wire_id for sequence in self._under_way.values()}
+        while True:
+            wire_id = self._set.encode_id(self._ids[self._next_id % len(self._ids)])
+            self._next_id += 1
+            if wire_id not in used or len(used) >= len(self._ids):
+                return wire_id
 
     def _length(self, steps: int) -> int:
         if not self._set.length:

@@ -14,6 +14,8 @@ def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     """
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
+        # Who gives a server's own certificate as the CA file believes that one.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         if tls.certificate is not None:
             # Without a password of ours, OpenSSL would ask for one at the terminal.
             context.load_cert_chain(tls.certificate, tls.key, password="")

@@ -1,9 +1,9 @@
 """Load points as JSON: one for `tuner measure --json`, or all with their requests, to keep."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 from tuner import __version__
 from tuner.load import ClosedLoop, Histogram, LoadProfile, Measurement, OpenLoop
 from tuner.load.profile import Ramp
-from tuner.stability import Stability
 from tuner.sweep_point import SweepPoint
 from tuner.targets.base import ServerStatistics
 
@@ -40,7 +39,7 @@ def document(
         "unanswered": measurement.unanswered,
         "stopped_early": measurement.stopped_early or None,
         "client_overloaded": measurement.client_overloaded or None,
-        "stability": _stability(point.stability),
+        "stability": _stability(point),
         "send_lag_p99_ms": measurement.send_lag_p99_s * 1e3,
         "client_send_ms": measurement.client_send_s * 1e3,
         "client_receive_ms": measurement.client_receive_s * 1e3,
@@ -77,8 +76,7 @@ def export(
         "points": [
             {
                 **document(point, percentile, limit_s=limit_s),
-                "histogram": _histogram(point.measurement.histogram),
-                "samples": _samples(point.measurement),
+                **_requests(point.measurement),
             }
             for point in points
         ],
@@ -106,21 +104,24 @@ def _latencies(measurement: Measurement, percentile: float) -> dict[str, float]:
         "std_ms": measurement.std_s * 1e3,
         **{f"p{q:g}_ms": measurement.percentile(q) * 1e3 for q in shown},
     }
-    return dict.fromkeys(latencies, math.nan) if measurement.client_overloaded else latencies
+    return dict.fromkeys(latencies, nan) if measurement.client_overloaded else latencies
 
 
 def _goodput(measurement: Measurement, limit_s: float | None) -> dict[str, float]:
     if limit_s is None:
         return {}
-    return {"limit_ms": limit_s * 1e3, "goodput": measurement.goodput(limit_s)}
+    known = not measurement.client_overloaded
+    return {"limit_ms": limit_s * 1e3, "goodput": measurement.goodput(limit_s) if known else nan}
 
 
-def _stability(stability: Stability | None) -> dict[str, Any] | None:
+def _stability(point: SweepPoint) -> dict[str, Any] | None:
+    stability = point.stability
     if stability is None:
         return None
+    known = not point.measurement.client_overloaded
     windows = [
-        {"throughput": window.throughput, "latency_ms": window.latency_s * 1e3}
-        for window in stability.windows
+        {"throughput": each.throughput, "latency_ms": each.latency_s * 1e3 if known else nan}
+        for each in stability.windows
     ]
     return {"stable": stability.stable, "tolerance": stability.tolerance, "windows": windows}
 
@@ -145,6 +146,12 @@ def _metrics(point: SweepPoint) -> dict[str, Any] | None:
     content = asdict(point.metrics)
     del content["gpus"]  # they stand beside
     return content
+
+
+def _requests(measurement: Measurement) -> dict[str, Any]:
+    if measurement.client_overloaded:
+        return {"histogram": None, "samples": None}
+    return {"histogram": _histogram(measurement.histogram), "samples": _samples(measurement)}
 
 
 def _histogram(histogram: Histogram) -> dict[str, Any]:

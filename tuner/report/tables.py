@@ -83,7 +83,7 @@ def sweep_tables(
     client = _load_table(*titles, title="Client")
     for point in points:
         client.add_row(*_client_cells(point.measurement, shown, limit_s))
-    told = [point for point in points if point.statistics]
+    told = [point for point in points if point.statistics or point.process]
     remarks = [
         Text(f"{load_text(point.measurement.profile)}: {doubt}")
         for point in points
@@ -117,9 +117,12 @@ def _server_table(points: Sequence[SweepPoint]) -> Table:
             statistics.compute_infer_s,
             statistics.compute_output_s,
         )
-        each = (_ms(statistics.per_request_s(part_s)) for part_s in parts_s)
+        figures = [_ms(statistics.per_request_s(part_s)) for part_s in parts_s]
+        figures.append(f"{statistics.mean_batch:.2f}")
+        if point.statistics is None:
+            figures = [formats.NOTHING] * len(figures)
         load = load_text(point.measurement.profile)
-        table.add_row(load, *each, f"{statistics.mean_batch:.2f}", *_process_cells(point))
+        table.add_row(load, *figures, *_process_cells(point))
     return table
 
 
