@@ -17,7 +17,7 @@ from tests.load_tests.runs import REQUESTS, ends_within, load_run
 from tests.load_tests.server import Server, answer_after, never_answer, serving
 from tests.runner_tests.waiting import is_gone, wait_until, wait_until_gone
 from tuner.errors import LoadError
-from tuner.load import ClosedLoop, LoadEngine, OpenLoop, client
+from tuner.load import ClosedLoop, LoadEngine, LoadProfile, OpenLoop, client
 from tuner.load import engine as engine_module
 
 ROOT = Path(__file__).parents[2]
@@ -157,12 +157,24 @@ def test_an_engine_may_open_as_many_files_as_the_system_allows() -> None:
     assert soft == hard
 
 
-def test_the_server_is_not_kept_waiting_between_runs() -> None:
+@pytest.mark.parametrize("profile", [ClosedLoop(2), OpenLoop(100)], ids=["closed", "open"])
+def test_the_server_is_not_kept_waiting_between_runs(profile: LoadProfile) -> None:
     """Between runs the engine is an ordinary process, whatever priority it takes for a run."""
     with serving(answer_after(0.005)) as server, LoadEngine() as engine:
         engine.prepare(REQUESTS)
-        engine.measure(load_run(server.endpoint))
+        engine.measure(load_run(server.endpoint, profile))
         assert os.sched_getscheduler(engine.pids[0]) == os.SCHED_OTHER
+        assert os.getpriority(os.PRIO_PROCESS, engine.pids[0]) == 0
+
+
+def test_only_an_open_loop_needs_to_be_real_time() -> None:
+    """A closed loop has nothing to be late for, and is cheaper without."""
+    with serving(answer_after(0.005)) as server, LoadEngine() as engine:
+        engine.prepare(REQUESTS)
+        closed = engine.measure(load_run(server.endpoint, ClosedLoop(2)))
+        opened = engine.measure(load_run(server.endpoint, OpenLoop(100)))
+    assert closed.priority != "real-time"
+    assert opened.priority in ("real-time", closed.priority)
 
 
 def test_it_takes_the_best_priority_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +193,7 @@ def test_it_takes_the_best_priority_it_may(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse_fifo)
     refuse_below(-10)
-    assert engine_module._raise_priority() == "nice -10"
+    assert engine_module._raise_priority(OpenLoop(1)) == "nice -10"
     refuse_below(0)
-    assert engine_module._raise_priority() == "normal"
+    assert engine_module._raise_priority(OpenLoop(1)) == "normal"
     engine_module._ordinary_priority()
