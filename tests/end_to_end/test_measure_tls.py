@@ -1,7 +1,7 @@
 """`tuner measure` over TLS and Unix sockets: nginx before a real Triton, and Triton's own TLS.
 
-nginx ends a connection after 1000 requests, also while others are on their way: `LONG` is ten times
-as many.
+nginx ends a connection after 1000 requests, also while others are on their way: `LONG` is ten
+times as many.
 """
 
 from collections.abc import Iterator
