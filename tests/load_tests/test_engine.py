@@ -125,8 +125,9 @@ def test_an_engine_without_files_is_an_error() -> None:
         engine.prepare(REQUESTS)
         assert engine.measure(load_run(server.endpoint)).errors == {}
         process = psutil.Process(engine.pids[0])
-        highest = max(int(name) for name in os.listdir(f"/proc/{process.pid}/fd"))  # noqa: PTH208
-        process.rlimit(psutil.RLIMIT_NOFILE, (highest + 1, highest + 1))
+        used = {int(name) for name in os.listdir(f"/proc/{process.pid}/fd")}  # noqa: PTH208
+        lowest_free = min(set(range(len(used) + 1)) - used)
+        process.rlimit(psutil.RLIMIT_NOFILE, (lowest_free, lowest_free))
         with pytest.raises(LoadError, match=r"the load engine failed: .*Too many open files"):
             engine.measure(load_run(server.endpoint, OpenLoop(100)))
 
