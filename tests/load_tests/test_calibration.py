@@ -1,0 +1,16 @@
+"""What the load engine can do here, found against a server that does nothing."""
+
+from tuner.load.calibration import Calibration, calibrate
+
+
+def test_the_engine_is_calibrated_on_this_machine() -> None:
+    """A rate that it really reached or could reach, and how late it is at half of it."""
+    calibration = calibrate(duration_s=0.3)
+    assert calibration.rate > 500
+    assert calibration.send_lag_p99_s > 0.0
+
+
+def test_processes_are_counted_by_half_of_what_each_can_do() -> None:
+    """At half of its rate an engine is on time."""
+    calibration = Calibration(rate=10_000.0, send_lag_p99_s=1e-4)
+    assert [calibration.workers(rate) for rate in (1.0, 5000.0, 5001.0, 20_000.0)] == [1, 1, 2, 4]
