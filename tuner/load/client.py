@@ -30,7 +30,7 @@ class LoadEngine:
     """Load engine processes for as long as the `with` block lasts.
 
     `cpus` pins them; empty means wherever the system likes. `workers` processes share each run:
-    one sends some 20,000 requests per second.
+    one sends over 20,000 requests per second on time (benchmarks, send_lag).
     """
 
     def __init__(self, *, cpus: Iterable[int] = (), workers: int = 1) -> None:
