@@ -1,12 +1,13 @@
 """Servers simulated in virtual time: a `measure` for the capacity search that takes no time.
 
-`Instances` is M/G/k: each request holds one of k instances. `Batching` has one device, which a
-batch of n requests holds for a + b * n seconds. Both answer in order of arrival.
+`Instances` is M/G/k: each request holds one of k instances. `Batching` holds one of its instances
+for a + b * n seconds with a batch of n requests. Both take requests in order of arrival.
+`Stalling` and `Slowed` are servers on a machine that stalls, or that is slower than another.
 """
 
 import heapq
 from abc import ABC, abstractmethod
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +26,7 @@ from tuner.load.recorder import PENDING, SUCCESS
 FloatArray = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], FloatArray]
 _BLOCK_S = 0.1
+_AFTER_LAST_S = 1.0
 
 
 class Simulation(ABC):
@@ -57,12 +59,15 @@ class Instances(Simulation):
     service_s: Draw
 
     def open_loop(self, arrivals: FloatArray, random: np.random.Generator) -> FloatArray:
-        free, departures = [0.0] * self.count, np.empty(len(arrivals))
-        services = self.service_s(random, len(arrivals)).tolist()
-        for index, (arrival, service) in enumerate(zip(arrivals.tolist(), services, strict=True)):
-            departures[index] = max(arrival, free[0]) + service
-            heapq.heapreplace(free, departures[index])
-        return departures
+        services = self.service_s(random, len(arrivals))
+        if self.count == 1:
+            return _one_after_another(arrivals, services)
+        free, departures = [0.0] * self.count, []
+        for arrival, service in zip(arrivals.tolist(), services.tolist(), strict=True):
+            done = max(arrival, free[0]) + service
+            heapq.heapreplace(free, done)
+            departures.append(done)
+        return np.array(departures)
 
     def closed_loop(
         self, concurrency: int, duration_s: float, random: np.random.Generator
@@ -82,48 +87,145 @@ class Instances(Simulation):
 
 @dataclass(frozen=True)
 class Batching(Simulation):
+    """A batch begins once it is full, or its first request has waited for `delay_s`."""
+
     base_s: float
     each_s: float
     most: int
     delay_s: float = 0.0
     noise: float = 0.05
+    instances: int = 1
 
     def open_loop(self, arrivals: FloatArray, random: np.random.Generator) -> FloatArray:
-        departures, free, first = np.empty(len(arrivals)), 0.0, 0
-        while first < len(arrivals):
+        due, count = arrivals.tolist(), len(arrivals)
+        noise = random.standard_normal(count).tolist()
+        free, first = [0.0] * self.instances, 0
+        ends: list[float] = []
+        sizes: list[int] = []
+        while first < count:
             full = first + self.most - 1
-            full_s = arrivals[full] if full < len(arrivals) else np.inf
-            start = max(free, min(arrivals[first] + self.delay_s, full_s))
-            waiting = int(np.searchsorted(arrivals[first : first + self.most], start, "right"))
-            free = start + self._batch_s(waiting, random)
-            departures[first : first + waiting] = free
-            first += waiting
-        return departures
+            full_s = due[full] if full < count else np.inf
+            start = max(free[0], min(due[first] + self.delay_s, full_s))
+            last = bisect_right(due, start, first + 1, min(first + self.most, count))
+            end = start + self._batch_s(last - first, noise[len(ends)])
+            heapq.heapreplace(free, end)
+            ends.append(end)
+            sizes.append(last - first)
+            first = last
+        return np.repeat(ends, sizes)
 
     def closed_loop(
         self, concurrency: int, duration_s: float, random: np.random.Generator
     ) -> tuple[FloatArray, FloatArray]:
-        users, free = deque([0.0] * concurrency), 0.0
+        users, free = [0.0] * concurrency, [0.0] * self.instances
         arrivals: list[float] = []
         departures: list[float] = []
+        # When each user comes next is known, ascending: at the end of its batch.
         while users[0] < duration_s:
-            # Those who wait are here already: who comes next comes at the end of this batch.
             full_s = users[self.most - 1] if len(users) >= self.most else np.inf
-            start = max(free, min(users[0] + self.delay_s, full_s))
-            batch = [users.popleft() for _ in range(min(len(users), self.most))]
-            free = start + self._batch_s(len(batch), random)
-            arrivals += batch
-            departures += [free] * len(batch)
-            users.extend([free] * len(batch))
+            start = max(free[0], min(users[0] + self.delay_s, full_s))
+            size = bisect_right(users, start, 1, min(self.most, concurrency))
+            end = start + self._batch_s(size, random.standard_normal())
+            heapq.heapreplace(free, end)
+            arrivals += users[:size]
+            departures += [end] * size
+            users = sorted(users[size:] + [end] * size)
         return np.array(arrivals), np.array(departures)
 
-    def _batch_s(self, size: int, random: np.random.Generator) -> float:
-        return (self.base_s + self.each_s * size) * (1 + self.noise * random.standard_normal())
+    def _batch_s(self, size: int, noise: float) -> float:
+        return (self.base_s + self.each_s * size) * (1 + self.noise * noise)
+
+
+@dataclass(frozen=True)
+class Stalling(Simulation):
+    """A server on a machine that stalls, as one does whose processors are taken away for a while.
+
+    Nothing happens for `stall_s`, after `gap_s` of work on average (Poisson); users go on sending.
+    """
+
+    server: Simulation
+    gap_s: float
+    stall_s: Draw
+
+    def open_loop(self, arrivals: FloatArray, random: np.random.Generator) -> FloatArray:
+        clock = self._clock(float(arrivals[-1]), random)
+        return clock.wall_s(self.server.open_loop(clock.work_s(arrivals), random))
+
+    def closed_loop(
+        self, concurrency: int, duration_s: float, random: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        clock = self._clock(duration_s, random)
+        work_s = float(clock.work_s(np.array([duration_s]))[0])
+        arrivals, departures = self.server.closed_loop(concurrency, work_s, random)
+        return clock.wall_s(arrivals), clock.wall_s(departures)
+
+    def _clock(self, until_s: float, random: np.random.Generator) -> "_StallingClock":
+        # What arrives last may be answered later than it arrives: some stalls beyond it.
+        horizon_s = until_s + _AFTER_LAST_S
+        count = random.poisson(horizon_s / self.gap_s)
+        stalls_s = np.sort(random.uniform(0.0, horizon_s, count))
+        return _StallingClock(stalls_s, self.stall_s(random, count))
+
+
+class _StallingClock:
+    """Translates between a clock that stands still during stalls and the one on the wall."""
+
+    def __init__(self, moments_s: FloatArray, lengths_s: FloatArray) -> None:
+        """`moments_s`, ascending, are those of the clock that stands still."""
+        self._moments_s = moments_s
+        self._lost_s = np.concatenate([[0.0], np.cumsum(lengths_s)])  # before each, and at the end
+
+    def wall_s(self, work_s: FloatArray) -> FloatArray:
+        lost_s: FloatArray = self._lost_s[np.searchsorted(self._moments_s, work_s)]
+        return work_s + lost_s
+
+    def work_s(self, wall_s: FloatArray) -> FloatArray:
+        """During a stall, the moment of the stall."""
+        begun = np.searchsorted(self._moments_s + self._lost_s[:-1], wall_s)
+        since_s = np.concatenate([[0.0], self._moments_s])[begun]
+        return np.maximum(wall_s - self._lost_s[begun], since_s)
+
+
+@dataclass(frozen=True)
+class Slowed(Simulation):
+    """A server that takes `factor` times as long for all that it does."""
+
+    server: Simulation
+    factor: float
+
+    def open_loop(self, arrivals: FloatArray, random: np.random.Generator) -> FloatArray:
+        return self.factor * self.server.open_loop(arrivals / self.factor, random)
+
+    def closed_loop(
+        self, concurrency: int, duration_s: float, random: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        duration_s /= self.factor
+        arrivals, departures = self.server.closed_loop(concurrency, duration_s, random)
+        return self.factor * arrivals, self.factor * departures
+
+
+def fresh_start(
+    server: Simulation, random: np.random.Generator, *, variation: float = 0.04
+) -> Simulation:
+    """The server as it happens to come up: its speed differs from start to start (lognormal)."""
+    return Slowed(server, float(np.exp(variation * random.standard_normal())))
+
+
+def _one_after_another(arrivals: FloatArray, services: FloatArray) -> FloatArray:
+    """Departures from one instance: Lindley's recursion, unrolled."""
+    ends = np.cumsum(services)
+    departures: FloatArray = ends + np.maximum.accumulate(arrivals - (ends - services))
+    return departures
 
 
 @dataclass
 class SimulatedServer:
-    """The `measure` that `find_capacity` asks for; `measured` are its calls."""
+    """The `measure` that `find_capacity` asks for.
+
+    `measured` are its calls, as they were planned; `spent_s` is the virtual time that they took,
+    which is less where a load point was stopped, and more for the requests to be answered at its
+    end.
+    """
 
     simulation: Simulation
     seed: int = 0
@@ -132,6 +234,7 @@ class SimulatedServer:
     inferences: int = 1
     drain_s: float = 0.3
     measured: list[tuple[Phase, LoadProfile, float]] = field(default_factory=list)
+    spent_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._random = np.random.default_rng([self.seed, 77])
@@ -152,6 +255,7 @@ class SimulatedServer:
             done = self.simulation.open_loop(due, self._random)
         stop_s = _overloaded_at(due, done, overload, duration_s) if overload else duration_s
         sent = due <= stop_s
+        self.spent_s += min(max(stop_s, float(done[sent].max())), stop_s + self.drain_s)
         run = LoadRun(endpoint=Endpoint("", 0), profile=profile, duration_s=duration_s)
         record = self._record(due[sent], done[sent], stop_s, stopped=stop_s < duration_s)
         return Measurement.of(run, [record], self.inferences)
@@ -172,9 +276,10 @@ def _overloaded_at(
     due: FloatArray, done: FloatArray, overload: Overload, duration_s: float
 ) -> float:
     """When the load engine would have stopped: the rule of `Overload`."""
-    finished, last, blocks = np.sort(done), 0, 0
-    for now in np.arange(_BLOCK_S, duration_s, _BLOCK_S):
-        outstanding = int(np.searchsorted(due, now) - np.searchsorted(finished, now))
+    checks = np.arange(_BLOCK_S, duration_s, _BLOCK_S)
+    waiting = np.searchsorted(due, checks) - np.searchsorted(np.sort(done), checks)
+    last, blocks = 0, 0
+    for now, outstanding in zip(checks, waiting, strict=True):
         losing = outstanding > overload.outstanding and outstanding >= last
         blocks = blocks + 1 if losing else 0
         if blocks >= overload.blocks:
@@ -188,7 +293,7 @@ def true_capacity(
 ) -> float:
     """The load whose percentile is the limit, by bisection with long runs of other arrivals."""
     low, high = 0.0, highest
-    while high - low > 0.002 * highest:
+    while high - low > 0.001 * highest:
         rate = (low + high) / 2
         arrivals = schedule(OpenLoop(rate, seed=99), requests / rate)
         latencies = simulation.open_loop(arrivals, np.random.default_rng(98)) - arrivals
@@ -197,4 +302,4 @@ def true_capacity(
             low = rate
         else:
             high = rate
-    return low
+    return (low + high) / 2

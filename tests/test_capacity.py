@@ -133,15 +133,15 @@ def test_one_seed_is_one_answer() -> None:
 
 @pytest.mark.parametrize("points", [2, 4, 6])
 def test_no_more_points_than_planned(points: int) -> None:
-    """Once a load was within, `points` measurements at most, long enough and of one seed."""
+    """Once a load was within, `points` measurements at most, each with arrivals of its own."""
     scenario = SCENARIOS["M/M/1"]
     server = SimulatedServer(scenario.simulation, seed=1)
     find_capacity(server, scenario.plan(points=points, seed=8))
     search = [(profile, d) for phase, profile, d in server.measured if phase is Phase.SEARCH]
     assert 1 <= len(search) <= points
-    for profile, spent_s in search:
+    for number, (profile, spent_s) in enumerate(search):
         assert isinstance(profile, OpenLoop)
-        assert profile.seed == 8
+        assert profile.seed == 800 + number
         assert spent_s == duration_s(scenario.budget, profile.rate)
 
 
@@ -243,12 +243,12 @@ def test_what_cannot_beat_the_best_ends_with_its_saturation() -> None:
 
 
 def test_what_is_beaten_ends_at_its_first_point() -> None:
-    """Over the limit at a load that would not have been enough."""
+    """Over the limit at a load that would not have been enough: the chance to win is gone."""
     scenario = TIGHT["batches of 16"]
     server = SimulatedServer(scenario.simulation)
-    capacity = find_capacity(server, scenario.plan(beat=1250.0))
+    capacity = find_capacity(server, scenario.plan(beat=1300.0))
     assert capacity.outcome is Outcome.PRUNED
-    assert capacity.throughput == pytest.approx(0.8 * capacity.saturation)
+    assert 763 < capacity.throughput < 1300
     assert [phase for phase, *_ in server.measured].count(Phase.SEARCH) == 1
 
 

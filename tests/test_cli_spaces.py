@@ -38,7 +38,7 @@ class TestPlan:
         assert (result.status, result.err) == (0, "")
         assert result.json["latency_budget"] == "p99 <= 50 ms"
         assert (result.json["model"], result.json["trials"]) == ("encoder", 20)
-        assert result.json["finals"] == 3
+        assert result.json["finals"] == 12
         assert 0 < result.json["seconds"] <= 3600
         assert result.json["space"]["server"] == "triton"
         assert list(folder.iterdir()) == []

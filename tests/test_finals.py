@@ -3,12 +3,13 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import BEST, DEFAULTS, baseline, configuration, final, trial
 from tuner.errors import Reason
-from tuner.finals import Standing, finalists, nearest, standings
+from tuner.finals import Standing, Standings, finalists, nearest, standings
 from tuner.records import Purpose, TrialRecord, TrialState
 
 
@@ -25,18 +26,53 @@ def test_finalists_are_the_best_and_the_baseline() -> None:
     """The best ones of the search, best first, then the server's defaults."""
     study = studies.study([baseline(), trial(1, 300.0), trial(2, 400.0), trial(3, 350.0)])
 
+    assert finalists(study, 1) == (configuration(2), DEFAULTS)
     assert finalists(study, 2) == (configuration(2), configuration(3), DEFAULTS)
-    assert finalists(study, 9) == (
+
+
+def test_who_is_surely_behind_is_no_finalist() -> None:
+    """A configuration whose interval ends below the best one's is not measured again."""
+    search = [baseline(), trial(1, 300.0), trial(2, 400.0), trial(3, 350.0)]
+    unsure = replace(search[1], log_error=0.2)
+
+    assert finalists(studies.study(search), 9) == (configuration(2), configuration(3), DEFAULTS)
+    assert finalists(studies.study([*search[2:], unsure]), 9) == (
         configuration(2),
         configuration(3),
         configuration(1),
-        DEFAULTS,
     )
+
+
+def test_repeats_of_the_search_count_together() -> None:
+    """What was measured several times counts with its weighted mean, the surer for more."""
+    lucky, surer = trial(1, 415.0, log_error=0.12), trial(4, 390.0, log_error=0.0)
+    study = studies.study(
+        [baseline(), lucky, trial(2, 400.0), replace(surer, configuration=configuration(1))]
+    )
+
+    first, second, _ = standings(study).ranked
+
+    weights = np.array([1 / (0.12**2 + 0.05**2), 1 / 0.05**2])
+    mean = weights @ np.log([415.0, 390.0]) / weights.sum()
+    assert (first.configuration, second.configuration) == (configuration(2), configuration(1))
+    assert second.throughput == pytest.approx(math.exp(mean))
+    assert second.log_error == pytest.approx(weights.sum() ** -0.5)
+    assert finalists(study, 1) == (configuration(2), DEFAULTS)
+
+
+def test_a_repeat_that_did_not_carry_anything() -> None:
+    """A repeat that was pruned says nothing; one that crashed takes its configuration out."""
+    bound = trial(4, 200.0, configuration=configuration(1), state=TrialState.PRUNED)
+    search = [baseline(), trial(1, 400.0), trial(2, 390.0)]
+    crashed = replace(failed_final(5, search[1]), purpose=Purpose.SEARCH)
+
+    assert finalists(studies.study([*search, bound]), 1) == (configuration(1), DEFAULTS)
+    assert finalists(studies.study([*search, crashed]), 1) == (configuration(2), DEFAULTS)
 
 
 def test_a_winning_baseline_is_a_finalist_once() -> None:
     """Defaults that are among the best are not measured twice."""
-    study = studies.study([baseline(500.0), trial(1, 300.0), trial(2, 400.0)])
+    study = studies.study([baseline(500.0), trial(1, 300.0), trial(2, 430.0)])
 
     assert finalists(study, 1) == (DEFAULTS,)
     assert finalists(study, 2) == (DEFAULTS, configuration(2))
@@ -81,7 +117,8 @@ def test_an_empty_study_has_no_standings() -> None:
     """Before the first trial there is no baseline, no winner and no gain."""
     result = standings(studies.study())
 
-    assert (result.baseline, result.winner, result.gain, result.tied) == (None, None, None, ())
+    assert result == Standings()
+    assert (result.winner, result.fastest, result.tied) == (None, None, ())
 
 
 def test_without_finals_the_search_ranks() -> None:
@@ -177,8 +214,10 @@ def test_the_gain_and_its_interval() -> None:
     assert gain is not None
     assert gain.estimate == pytest.approx(2.5)
     error = math.sqrt(0.03**2 + 0.04**2 + 2 * 0.05**2)  # 5 % from start to start, on both sides
-    assert gain.low == pytest.approx(2.5 * math.exp(-1.96 * error))
-    assert gain.high == pytest.approx(2.5 * math.exp(1.96 * error))
+    assert gain.low == pytest.approx(2.5 * math.exp(-1.96 * error), rel=1e-4)
+    assert gain.high == pytest.approx(2.5 * math.exp(1.96 * error), rel=1e-4)
+    assert gain.decided
+    assert not gain.proved
 
 
 def test_the_scatter_of_starts_is_never_taken_for_nothing() -> None:
@@ -191,15 +230,69 @@ def test_the_scatter_of_starts_is_never_taken_for_nothing() -> None:
     assert (exact.log_error, rough.log_error) == pytest.approx((0.05, 0.13), abs=1e-4)
 
 
-def test_more_starts_make_it_surer() -> None:
-    """The error of a mean over four starts is half of one start's."""
-    starts = [final(n, DEFAULTS, 150.0) for n in range(1, 5)]
-    noisy = [replace(t, log_error=0.12) for t in starts]
+def test_starts_that_agree_keep_their_own_errors() -> None:
+    """Starts that happen to show the same leave the uncertainty that each of them has."""
+    equal = [replace(final(n, DEFAULTS, 150.0), log_error=0.12) for n in range(1, 5)]
 
-    standing = standings(studies.study([baseline(), *noisy])).baseline
+    standing = standings(studies.study([baseline(), *equal])).baseline
 
     assert standing is not None
-    assert standing.log_error == pytest.approx(0.13 / 2)
+    assert standing.log_error == pytest.approx(0.12 / 2)
+    assert standing.low == pytest.approx(150.0 * math.exp(-1.96 * 0.06), rel=1e-4)
+
+
+def test_two_starts_that_differ_are_less_sure() -> None:
+    """Too few starts to know their scatter: it is 5 %, or more if they differ by more."""
+    close = standings(studies.study([final(1, DEFAULTS, 150.0), final(2, DEFAULTS, 152.0)]))
+    apart = standings(studies.study([final(1, DEFAULTS, 120.0), final(2, DEFAULTS, 150.0)]))
+
+    scatter = math.log(150 / 120) / math.sqrt(2)
+    assert close.ranked[0].log_error == pytest.approx(math.hypot(0.05, 0.015) / math.sqrt(2))
+    assert apart.ranked[0].log_error == pytest.approx(math.hypot(scatter, 0.015) / math.sqrt(2))
+
+
+def test_nothing_carried_has_no_interval() -> None:
+    """Where no load meets the budget, both ends are zero."""
+    nothing = Standing(DEFAULTS, 0.0, math.inf, 3, baseline())
+
+    assert (nothing.low, nothing.high) == (0.0, 0.0)
+
+
+def test_finals_that_ended_too_soon() -> None:
+    """Where the search's best was not measured again yet, the search decides."""
+    study = studies.study([baseline(150.0), trial(1, 400.0), final(2, DEFAULTS, 151.0)])
+
+    result = standings(study)
+
+    assert result.winner is not None
+    assert result.winner.configuration == configuration(1)
+    assert [s.confirmations for s in result.ranked] == [0, 1]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.DRIFT, Purpose.PROOF])
+def test_what_is_not_a_start(purpose: Purpose) -> None:
+    """Repeats to look for drift and the proof of a load are not part of a capacity."""
+    repeats = [replace(baseline(90.0), number=n, purpose=purpose) for n in (2, 3)]
+
+    standing = standings(studies.study([baseline(150.0), trial(1, 300.0), *repeats])).baseline
+
+    assert standing is not None
+    assert standing.throughput == pytest.approx(150.0)
+    assert standing.confirmations == 0
+
+
+def test_the_speed_of_the_machine_is_taken_off() -> None:
+    """What was measured while the machine was 10 % faster counts for 10 % less."""
+    study = studies.study([baseline(150.0), trial(1, 300.0), trial(2, 310.0)])
+
+    result = standings(study, {2: 1.1, 7: 0.5})
+
+    assert [s.configuration for s in result.ranked] == [
+        configuration(1),
+        configuration(2),
+        DEFAULTS,
+    ]
+    assert [s.throughput for s in result.ranked] == pytest.approx([300.0, 310.0 / 1.1, 150.0])
 
 
 def test_ties_are_called_ties() -> None:

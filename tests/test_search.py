@@ -39,8 +39,8 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'studies.db'}"
 
 
-def search(space: SearchSpace, url: str = "sqlite://", *, seed: int = 0) -> Search:
-    return Search(space, studies.BUDGET, storage_url=url, study_name="study", seed=seed)
+def search(space: SearchSpace, url: str | None = None, *, seed: int = 0, **facts: Any) -> Search:
+    return Search(space, studies.BUDGET, storage_url=url, study_name="study", seed=seed, **facts)
 
 
 def record(proposal: Proposal, **facts: Any) -> TrialRecord:

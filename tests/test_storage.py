@@ -14,10 +14,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tests.report_tests import studies
-from tuner.capacity import LatencyBudget
+from tuner.capacity import LatencyBudget, Loop
 from tuner.errors import InputError, Reason, StorageError
 from tuner.load import Histogram, Tensor
-from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.objectives import Objective
+from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState, Usage
 from tuner.schema import metadata
 from tuner.search import Search
 from tuner.space import ConfigPath, Configuration, IntParameter, SearchSpace
@@ -46,6 +47,8 @@ def everything() -> StudyRecord:
         requests=12,
         mean_s=math.nan,
         latency_s=math.inf,
+        latency_low_s=0.2,
+        latency_high_s=math.inf,
         percentiles_s={50: 1e-300, 90: 0.25, 95: 1.7976931348623157e308, 99: math.inf},
         errors={"http_503": 3, "timeout": 1},
         unanswered=2,
@@ -54,6 +57,7 @@ def everything() -> StudyRecord:
         priority="real-time",
         stopped_early="overload",
         histogram=Histogram({-3: 1, 0: 2, 2178: 4}, 4),
+        usage=Usage(cpu_s=0.1 + 0.2, memory_bytes=2.0**41 + 1, energy_j=math.nan),
     )
     trial = TrialRecord(
         number=7,
@@ -67,6 +71,10 @@ def everything() -> StudyRecord:
         log_error=math.inf,
         unloaded_s=math.nan,
         saturation=101.5,
+        reference_s=math.inf,
+        usage=Usage(cpu_s=1e-9, memory_bytes=4096.0, energy_j=0.3),
+        round=2,
+        proof="undecided",
         applied="reload",
         verdicts={
             "a": Verdict(Grade.CONFIRMED),
@@ -93,6 +101,11 @@ def everything() -> StudyRecord:
         request={"batch": 4, "shapes": {"image": [3, 224, 224]}, "data": "zero"},
         hardware={"cores": 2, "hostname": "bench"},
         environment={"python": "3.11.7"},
+        objectives=(Objective.LATENCY, Objective.ENERGY),
+        arrivals=Loop.CLOSED,
+        sampler="gp",
+        warm_start=("last night", "“the one” before"),
+        stopped="the time was used up",
         trials=(trial,),
     )
 
@@ -259,6 +272,18 @@ def test_golden_outputs(path: Path) -> None:
 
     assert before is None
     assert after == outputs
+
+
+def test_why_a_study_stopped(path: Path) -> None:
+    """Why the search ended is kept with its study, also when it ended again, and no other one."""
+    with Storage(str(stored(path, studies.study(name="a"), studies.study(name="b")))) as storage:
+        storage.save_stopped("a", "every configuration was tried")
+        first = storage.study("a").stopped
+        storage.save_stopped("a", "the time was used up")
+
+        assert first == "every configuration was tried"
+        assert storage.study("a").stopped == "the time was used up"
+        assert storage.study("b").stopped == ""
 
 
 def test_migrations_make_the_tables_of_the_schema(path: Path) -> None:

@@ -13,7 +13,7 @@ from tuner.capacity import LatencyBudget, expected_s
 from tuner.errors import InputError, StudyChangedError
 from tuner.records import StudyRecord
 from tuner.storage import Storage
-from tuner.study import SearchBudget, finals_s, open_study, planned_s
+from tuner.study import FinalsPlan, SearchBudget, finals_plan, open_study, planned_s, proof_s
 
 SPACE_DIFFERS = "search space changed from 77aa01bc2d to 1111111111"
 HINT = "choose another `--study NAME`, or go back to what it began with"
@@ -128,15 +128,41 @@ def test_the_planned_time() -> None:
     assert planned_s(budget, replace(search_budget, timeout_s=60.0), None) == 60.0
 
 
-def test_finals_give_way_to_the_search_where_there_is_no_time_for_both() -> None:
-    """Time is kept for the finals, as the longest trial foretells it, up to half of it all."""
-    budget = LatencyBudget(99, 0.050)
-    trials = [
-        replace(studies.baseline(), timings_s={"total": 12.0}),
-        replace(studies.trial(1, 300.0), timings_s={"total": 15.0}),
-    ]
+# A final takes 3 s around its load points, and 8 s for these, 16 s or 24 s.
+TIMINGS_S = {"total": 13.0, "apply": 2.0, "saturation": 2.0, "search": 8.0}
+TRIALS = [
+    replace(studies.baseline(), timings_s=TIMINGS_S),
+    replace(studies.trial(1, 300.0), timings_s=TIMINGS_S),
+]
 
-    assert finals_s(trials, budget, SearchBudget(timeout_s=180.0)) == 45.0
-    assert finals_s(trials, budget, SearchBudget(timeout_s=60.0)) == 0.0
-    assert finals_s(trials, budget, SearchBudget(timeout_s=180.0, confirmations=0)) == 0.0
-    assert finals_s([], budget, SearchBudget(timeout_s=3600.0)) == 3 * (expected_s(budget) + 3.0)
+
+@pytest.mark.parametrize(
+    ("timeout_s", "plan"),
+    [
+        (720.0, FinalsPlan(finalists=3, rounds=3, stretch=3.0, duration_s=324.0)),
+        (500.0, FinalsPlan(finalists=3, rounds=3, stretch=2.0, duration_s=228.0)),
+        (300.0, FinalsPlan(finalists=3, rounds=3, stretch=1.0, duration_s=132.0)),
+        (240.0, FinalsPlan(finalists=2, rounds=3, stretch=1.0, duration_s=99.0)),
+        (150.0, FinalsPlan(finalists=1, rounds=3, stretch=1.0, duration_s=66.0)),
+        (120.0, FinalsPlan(finalists=3, rounds=1, stretch=1.0, duration_s=44.0)),
+        (60.0, FinalsPlan(finalists=1, rounds=1, stretch=1.0, duration_s=22.0)),
+        (40.0, FinalsPlan()),
+    ],
+)
+def test_finals_take_half_of_the_time_at_most(timeout_s: float, plan: FinalsPlan) -> None:
+    """Load points get shorter, then there are fewer finalists, fewer rounds, then no finals."""
+    search_budget = SearchBudget(timeout_s=timeout_s)
+    assert finals_plan(TRIALS, LatencyBudget(99, 0.05), search_budget) == plan
+
+
+def test_no_finals_where_none_are_wanted() -> None:
+    """`--confirmations 0` trusts the search."""
+    search_budget = SearchBudget(timeout_s=3600.0, confirmations=0)
+    plan = finals_plan(TRIALS, LatencyBudget(99, 0.05), search_budget)
+    assert (plan.rounds, plan.duration_s) == (0, 0.0)
+
+
+def test_a_proof_takes_a_start_and_its_looks() -> None:
+    """At most 800 limits of measuring."""
+    budget = LatencyBudget(99, 0.05)
+    assert proof_s(TRIALS, budget) == pytest.approx(2.0 + 40.0 + 3.0)

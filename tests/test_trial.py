@@ -1,5 +1,6 @@
 """One trial on a real Triton: the order of its steps, and every way in which it can fail."""
 
+import math
 import os
 import re
 import signal
@@ -12,11 +13,12 @@ import pytest
 
 from runners import RunningServer
 from tests.runner_tests.waiting import wait_until
-from tests.simulated_server import Batching, SimulatedServer
+from tests.simulated_engine import SimulatedEngine
 from tests.target_tests.moody import Moody, moody
-from tuner.capacity import LatencyBudget, Phase
+from tuner.capacity import LatencyBudget
 from tuner.errors import LoadError, Reason
-from tuner.load import LoadEngine, Measurement, OpenLoop, RequestSet, Tensor
+from tuner.load import LoadEngine, Measurement, Tensor
+from tuner.load.calibration import Calibration
 from tuner.load.profile import LoadRun
 from tuner.records import Purpose, TrialRecord, TrialState
 from tuner.space import Configuration
@@ -25,6 +27,7 @@ from tuner.targets.base import Grade, Verdict
 from tuner.targets.triton import TritonTarget
 from tuner.targets.v2_client import V2Client
 from tuner.trial import Bench, TrialPlan, run_trial
+from tuner.trial_load import TrialLoad
 
 BUDGET = LatencyBudget(99, 0.05)
 # No configuration can beat this: a trial that gets so far ends after the saturation.
@@ -46,25 +49,6 @@ class Events:
 
     def trial_ends(self, record: TrialRecord) -> None:
         raise AssertionError(f"a trial does not end by itself: {record.number}")
-
-
-class SimulatedEngine(LoadEngine):
-    """A load engine that needs no time: what it measures is simulated, and goes wrong to order."""
-
-    def __init__(self, *, lags_s: tuple[float, ...] = (), failing_share: float = 0.0) -> None:
-        super().__init__()
-        self._server = SimulatedServer(Batching(0.001, 0.0001, 8), failing_share=failing_share)
-        self._lags_s = list(lags_s)
-
-    def prepare(self, requests: RequestSet) -> None:
-        assert requests.payloads
-
-    def measure(self, run: LoadRun) -> Measurement:
-        measured = self._server(
-            Phase.SEARCH, run.profile, duration_s=run.duration_s, overload=run.overload
-        )
-        late = isinstance(run.profile, OpenLoop) and not measured.stopped_early and self._lags_s
-        return replace(measured, send_lag_p99_s=self._lags_s.pop(0)) if late else measured
 
 
 class DeadEngine(SimulatedEngine):
@@ -101,7 +85,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Moody:
 @pytest.fixture(scope="module")
 def shared_bench(model: Moody) -> Iterator[Bench]:
     with LoadEngine() as engine, model.deployment() as deployment:
-        yield Bench(model.target, deployment, engine, BUDGET, Events())
+        yield Bench(model.target, deployment, TrialLoad(engine, BUDGET), Events())
 
 
 @pytest.fixture
@@ -160,6 +144,66 @@ class TestGoodTrial:
         assert (record.number, record.seed) == (3, 5)
         assert record.started_at < record.finished_at
         assert bench.golden is not None
+        assert 0 < record.usage.cpu_s < 0.1
+        assert record.usage.memory_bytes > 1 << 20
+        searched = [p for p in record.points if p.phase == "search"]
+        assert all(p.latency_low_s <= p.latency_s <= p.latency_high_s for p in searched)
+        assert all(p.usage.cpu_s > 0 for p in searched)
+
+    def test_the_latency_at_a_reference_load(self, bench: Bench, model: Moody) -> None:
+        """Where it is an objective, one more load is measured: a share of the capacity, or a rate.
+
+        Beyond the capacity nobody needs to look: the latency is over the limit.
+        """
+        bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET))
+        configuration = model.configuration()
+        shared = run_trial(bench, replace(plan(configuration, beat=0.0), reference=0.5))
+        fixed, beyond = (
+            run_trial(bench, replace(plan(configuration, beat=0.0), reference=rate))
+            for rate in (100.0, 1e6)
+        )
+
+        [half] = [p for p in shared.points if p.phase == "reference"]
+        assert half.load == pytest.approx(0.5 * shared.throughput)
+        assert 0 < shared.reference_s == half.latency_s <= BUDGET.limit_s
+        assert [p.load for p in fixed.points if p.phase == "reference"] == [100.0]
+        assert beyond.reference_s == math.inf
+        assert "reference" not in beyond.timings_s
+
+    def test_the_proof_of_a_claim(self, bench: Bench, model: Moody) -> None:
+        """A load that is claimed is put on the server until it is decided."""
+        bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET))
+        modest, bold = (
+            run_trial(bench, replace(plan(model.configuration()), claim=claim, fresh=True))
+            for claim in (500.0, 20_000.0)
+        )
+
+        assert (modest.state, modest.proof, modest.throughput) == (
+            TrialState.FEASIBLE,
+            "within",
+            500.0,
+        )
+        assert (bold.state, bold.proof) == (TrialState.INFEASIBLE, "over")
+        assert {p.phase for p in modest.points} == {"warm-up", "unloaded", "proof"}
+        assert modest.applied == "restart"
+
+    def test_the_engine_checks_itself_first(self, bench: Bench, model: Moody) -> None:
+        """Before the first load, and with the size of the requests."""
+        sizes: list[int] = []
+
+        def check(size: int) -> Calibration:
+            sizes.append(size)
+            return Calibration(50_000.0, 1e-4)
+
+        events = Events()
+        load = TrialLoad(SimulatedEngine(), BUDGET, self_check=check)
+        bench = replace(bench, load=load, observer=events)
+        for _ in range(2):
+            run_trial(bench, plan(model.configuration()))
+
+        assert events.seen.count("self-check") == 1
+        assert events.seen.index("self-check") < events.seen.index("warm-up")
+        assert sizes == [512]
 
 
 class TestFailures:
@@ -271,7 +315,7 @@ class TestFailures:
     def test_other_than_the_baseline(self, bench: Bench, model: Moody) -> None:
         """An answer that is not the baseline's is wrong; the baseline's is kept."""
         golden = (Tensor("y", "FP32", (1, 4), np.full(4, 9.0, np.float32).tobytes()),)
-        bench = replace(bench, engine=SimulatedEngine(), golden=golden)
+        bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET), golden=golden)
 
         record = failed(bench, model, model.configuration())
 
@@ -305,7 +349,9 @@ class TestFailures:
 
     def test_an_engine_that_cannot_keep_up(self, bench: Bench, model: Moody) -> None:
         """A point that the engine spoiled twice says nothing about the server."""
-        bench = replace(bench, engine=SimulatedEngine(lags_s=(0.1, 0.1)))
+        bench = replace(
+            bench, load=TrialLoad(SimulatedEngine(lags_s=(0.1, 0.1)), BUDGET, most_workers=1)
+        )
 
         record = run_trial(bench, plan(model.configuration(), beat=0.0))
 
@@ -316,7 +362,7 @@ class TestFailures:
 
     def test_requests_fail_that_nothing_explains(self, bench: Bench, model: Moody) -> None:
         """Where the server answers afterwards, the message says so."""
-        bench = replace(bench, engine=SimulatedEngine(failing_share=0.9))
+        bench = replace(bench, load=TrialLoad(SimulatedEngine(failing_share=0.9), BUDGET))
 
         record = failed(bench, model, model.configuration())
 
@@ -325,7 +371,7 @@ class TestFailures:
 
     def test_an_engine_that_ends(self, bench: Bench, model: Moody) -> None:
         """A load engine that is broken ends the study, not only the trial."""
-        bench = replace(bench, engine=DeadEngine())
+        bench = replace(bench, load=TrialLoad(DeadEngine(), BUDGET))
 
         with pytest.raises(LoadError, match="the load engine ended unexpectedly"):
             run_trial(bench, plan(model.configuration()))
@@ -333,7 +379,9 @@ class TestFailures:
 
 def test_a_point_that_the_engine_spoiled_once(bench: Bench, model: Moody) -> None:
     """It is measured again, and the trial goes on."""
-    bench = replace(bench, engine=SimulatedEngine(lags_s=(0.1, 0.0)))
+    bench = replace(
+        bench, load=TrialLoad(SimulatedEngine(lags_s=(0.1, 0.0)), BUDGET, most_workers=1)
+    )
 
     record = run_trial(bench, plan(model.configuration(), beat=0.0))
 

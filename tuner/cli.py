@@ -13,6 +13,7 @@ from runners import RunnerError
 from tuner.commands import measure, optimize, results, spaces
 from tuner.commands.console import print_error, report
 from tuner.commands.measure_options import MeasureOptions
+from tuner.commands.optimize_options import OptimizeOptions, PlanOptions
 from tuner.commands.signature import taking
 from tuner.errors import TunerError
 
@@ -24,8 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Find the server configuration that carries the most traffic within a latency budget.",
 )
-app.command()(optimize.optimize)
-app.command()(optimize.plan)
+app.command()(taking(OptimizeOptions, optimize.optimize))
+app.command()(taking(PlanOptions, optimize.plan))
 app.command()(taking(MeasureOptions, measure.measure))
 app.command()(results.report)
 app.command("pareto")(results.show_pareto)

@@ -71,6 +71,11 @@ class Deployment:
             raise ServerError("no server is running", hint="`apply` a configuration first")
         return self._current.server
 
+    @property
+    def configuration(self) -> Configuration | None:
+        """What the server runs with now; None without a server."""
+        return self._current.configuration if self._current else None
+
     def apply(self, configuration: Configuration, *, fresh: bool = False) -> Applied:
         """Make `configuration` effective: by a reload if that suffices, else by a restart.
 

@@ -70,8 +70,10 @@ def warm_up_share(latencies_s: FloatArray) -> float:
     return 0.0 if abs(first - second) < _LEVEL * second else share
 
 
-def percentile_interval(measurement: Measurement, q: float) -> Interval:
+def percentile_interval(measurement: Measurement, q: float, *, t: float = _T_19) -> Interval:
     """The latency percentile with its interval, in seconds; infinite where requests failed.
+
+    `t` is the quantile of Student's t with 19 degrees of freedom that gives the confidence.
 
     The empirical percentile's exceedances are counted in 20 blocks of equal time; the variance of
     these counts, widened by their first autocorrelation and never below the binomial variance,
@@ -92,8 +94,8 @@ def percentile_interval(measurement: Measurement, q: float) -> Interval:
     excess = over - (1 - share) * np.bincount(blocks, minlength=BLOCKS)
     binomial = math.sqrt(count * share * (1 - share))
     deviation = max(binomial, math.sqrt(BLOCKS * excess.var(ddof=1) * _autocorrelation(excess)))
-    low = math.floor(count * share - _T_19 * deviation)
-    high = math.ceil(count * share + _T_19 * deviation)
+    low = math.floor(count * share - t * deviation)
+    high = math.ceil(count * share + t * deviation)
     return Interval(
         low=float(ordered[low - 1]) if low >= 1 else 0.0,
         estimate=estimate,

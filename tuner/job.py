@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,19 +14,23 @@ from pathlib import Path
 import psutil
 
 from runners import ProcessRunner
-from tuner import demo, hardware, spec
-from tuner.capacity import LatencyBudget
+from tuner import answers, demo, hardware, spec, warm_start
+from tuner.capacity import LatencyBudget, Loop
 from tuner.deployment import Deployment
-from tuner.errors import InputError
+from tuner.errors import InputError, TunerError
 from tuner.load import LoadEngine
+from tuner.load.calibration import Calibration, calibrate
+from tuner.objectives import Objective
 from tuner.records import StudyRecord
-from tuner.space import SearchSpace
+from tuner.samplers import Sampler, check_available
+from tuner.space import Configuration, SearchSpace
 from tuner.storage import Storage
-from tuner.study import SearchBudget, Study, open_study
-from tuner.targets import triton_install
+from tuner.study import SearchBudget, Study, StudyPlan, open_study
+from tuner.targets import gpu_usage, triton_install
 from tuner.targets.triton import RequestForm, TritonTarget
 from tuner.targets.triton_model import TritonModel, check_repository
 from tuner.trial import Bench, Observer
+from tuner.trial_load import TrialLoad
 
 _WORKSPACE = "tuner-workspace"
 
@@ -40,6 +44,10 @@ class Job:
     model: str | None = None
     space_file: Path | None = None
     search_budget: SearchBudget = field(default_factory=SearchBudget)
+    objectives: tuple[Objective, ...] = (Objective.THROUGHPUT,)
+    arrivals: Loop = Loop.OPEN
+    sampler: Sampler = Sampler.TPE
+    warm_start: tuple[str, ...] = ()
     form: RequestForm = field(default_factory=RequestForm)
     database: str = "studies.db"
     study: str = ""
@@ -65,6 +73,12 @@ def prepare(job: Job) -> PreparedJob:
     Raises:
         InputError: Something about them cannot be used.
     """
+    check_available(job.sampler)
+    if job.arrivals is Loop.CLOSED and Objective.LATENCY in job.objectives:
+        raise InputError(
+            "`--objective latency` compares latencies at one rate, which a closed loop has not",
+            hint="leave out `--arrivals closed`",
+        )
     machine = hardware.detect()
     repository = job.repository or demo.REPOSITORY
     model_name = job.model or (None if job.repository else demo.MODEL)
@@ -95,12 +109,21 @@ def prepare(job: Job) -> PreparedJob:
         },
         hardware=machine.as_record(),
         environment=_environment(),
+        objectives=job.objectives,
+        arrivals=job.arrivals,
+        sampler=job.sampler.value,
+        warm_start=job.warm_start,
     )
     return PreparedJob(job, model, space, study)
 
 
-def run(prepared: PreparedJob, observer: Observer) -> StudyRecord:
-    """Run the study to its end; the server, the engine and the workspace are gone afterwards."""
+def run(
+    prepared: PreparedJob, observer: Observer, say: Callable[[str], None] = lambda _: None
+) -> StudyRecord:
+    """Run the study to its end; the server, the engine and the workspace are gone afterwards.
+
+    `say` is told in a sentence what an earlier study is begun with.
+    """
     job, space = prepared.job, prepared.space
     with ExitStack() as stack:
         workspace = stack.enter_context(_workspace())
@@ -113,20 +136,75 @@ def run(prepared: PreparedJob, observer: Observer) -> StudyRecord:
             start_timeout_s=job.start_timeout_s,
         )
         storage = stack.enter_context(Storage(job.database, create=True))
+        first = _earlier_best(storage, prepared, say)
         study = open_study(storage, prepared.study)
         target.stage()
         runner = ProcessRunner(log_directory=workspace / "logs")
-        engine = stack.enter_context(LoadEngine(cpus=job.engine_cpus))
+        load = TrialLoad(
+            stack.enter_context(LoadEngine(cpus=job.engine_cpus)),
+            job.budget,
+            self_check=_SelfCheck(storage, prepared),
+            gpus=stack.enter_context(gpu_usage.opened()),
+        )
         deployment = stack.enter_context(Deployment(target, runner, cpus=job.server_cpus or None))
-        bench = Bench(target, deployment, engine, job.budget, observer)
         return Study(
             study,
-            bench=bench,
-            space=space,
+            bench=Bench(target, deployment, load, observer, job.arrivals),
             storage=storage,
-            budget=job.search_budget,
-            seed=job.seed,
+            plan=StudyPlan(space=space, budget=job.search_budget, seed=job.seed, first=first),
         ).run()
+
+
+@dataclass(frozen=True)
+class _SelfCheck:
+    """What the load engine can do on this machine: measured once, then known to the database."""
+
+    storage: Storage
+    prepared: PreparedJob
+
+    def __call__(self, payload_bytes: int) -> Calibration:
+        host = str(self.prepared.study.hardware["fingerprint"])
+        known = self.storage.calibration(host, payload_bytes)
+        if known is None:
+            cpus = self.prepared.job.engine_cpus
+            known = calibrate(payload_bytes=payload_bytes, cpus=cpus)
+            self.storage.save_calibration(host, payload_bytes, known)
+        return known
+
+
+def earlier_study(prepared: PreparedJob) -> str:
+    """A sentence that offers to begin with an earlier study of this model; empty without one."""
+    if prepared.job.warm_start:
+        return ""
+    try:
+        with Storage(prepared.job.database) as storage:
+            studies = storage.studies()
+    except TunerError:  # no database yet; what else is wrong with it, the study will say
+        return ""
+    if any(study.name == prepared.study.name for study in studies):
+        return ""
+    return warm_start.offer(prepared.study, studies)
+
+
+def _earlier_best(
+    storage: Storage, prepared: PreparedJob, say: Callable[[str], None]
+) -> tuple[Configuration, ...]:
+    """The best configurations of the studies to begin with, for the present space.
+
+    Raises:
+        InputError: There is no such study.
+    """
+    found: dict[Configuration, None] = {}
+    for name in prepared.job.warm_start:
+        earlier = storage.study(name)
+        ranked: Sequence[Configuration] = warm_start.ranked(earlier)
+        if earlier.budget != prepared.job.budget:
+            known = answers.answer(earlier, prepared.job.budget).ranked
+            ranked = [estimate.trial.configuration for estimate in known]
+        begin = warm_start.configurations(ranked, prepared.space)
+        say(begin.sentence(name))
+        found |= dict.fromkeys(begin.configurations)
+    return tuple(found)
 
 
 def _environment() -> dict[str, str]:

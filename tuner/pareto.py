@@ -1,12 +1,13 @@
-"""The throughput-against-latency trade-off: load points, their Pareto front, the budget curve."""
+"""The trade-offs of a study: load points, the Pareto fronts through them, their hypervolume."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tuner.capacity import LatencyBudget
+from tuner.capacity import LatencyBudget, Loop, Phase
 from tuner.records import (
     LATENCY_PERCENTILES,
     PointRecord,
@@ -27,27 +28,32 @@ _TYPES = {
     "within": "bool",
     "stopped_early": "bool",
 }
-_CURVE_TYPES = {
-    "limit_ms": "float64",
-    "throughput": "float64",
-    "trial": "Int64",
-    "configuration": "str",
-}
+
+
+def loaded_points(study: StudyRecord, trial: TrialRecord) -> tuple[PointRecord, ...]:
+    """The points of a trial's load curve: all of its open loops.
+
+    Where the study loads in a closed loop they are those of the search over the concurrency. The
+    other closed loops (warm-up, unloaded, saturation) are there to prepare the search.
+    """
+    if study.arrivals is Loop.CLOSED:
+        return tuple(p for p in trial.points if p.kind == "closed" and p.phase == Phase.SEARCH)
+    return tuple(p for p in trial.points if p.kind == "open")
 
 
 def load_points(study: StudyRecord) -> pd.DataFrame:
-    """One row per open-loop load point of every trial that did not fail.
+    """One row per point of the load curve of every trial that did not fail.
 
-    `load` is in requests per second, `throughput` in inferences per second, `latency_ms` is at the
-    budget's percentile and `within` says whether that meets the limit. A failed trial is left out
-    with whatever was measured of it: a fast wrong server never wins.
+    `load` is in requests per second, or the concurrency of a closed loop; `throughput` is in
+    inferences per second, `latency_ms` is at the budget's percentile and `within` says whether
+    that meets the limit. A failed trial is left out with whatever was measured of it: a fast wrong
+    server never wins.
     """
     rows = [
         _row(trial, point, study.budget)
         for trial in study.trials
         if trial.state is not TrialState.FAILED
-        for point in trial.points
-        if point.kind == "open"
+        for point in loaded_points(study, trial)
     ]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
@@ -88,18 +94,63 @@ def trade_off(study: StudyRecord) -> pd.DataFrame:
     says only how long one looked.
     """
     points = load_points(study)
-    return front(_steady(points), maximize=["throughput"], minimize=["latency_ms"])
+    steady = points[~points["stopped_early"]]
+    return front(steady, maximize=["throughput"], minimize=["latency_ms"])
 
 
-def budget_curve(study: StudyRecord, limits_ms: Sequence[float]) -> pd.DataFrame:
-    """For each latency limit the highest throughput that was measured within it, and by what.
+def objectives_front(study: StudyRecord) -> pd.DataFrame:
+    """The feasible trials of the search that no other beats in all of the study's objectives.
 
-    `throughput` is 0 and `trial` missing where no load point meets the limit. The search measures
-    close to its own limit, so far from it the real maximum is higher.
+    Besides `trial` and `configuration` there is a column for each objective, by its name and in
+    its unit (see Objective). A trial that lacks a finite value of one is left out.
     """
-    points = _steady(load_points(study))
-    rows = [_best_within(points, limit_ms) for limit_ms in limits_ms]
-    return pd.DataFrame(rows, columns=list(_CURVE_TYPES)).astype(_CURVE_TYPES)
+    names = [objective.value for objective in study.objectives]
+    rows = [
+        {"trial": trial.number, "configuration": str(trial.configuration)}
+        | {objective.value: trial.value(objective) for objective in study.objectives}
+        for trial in study.searched
+        if trial.state is TrialState.FEASIBLE
+    ]
+    types = {"trial": "int64", "configuration": "str", **dict.fromkeys(names, "float64")}
+    return front(
+        pd.DataFrame(rows, columns=list(types)).astype(types),
+        maximize=[each.value for each in study.objectives if each.maximize],
+        minimize=[each.value for each in study.objectives if not each.maximize],
+    )
+
+
+def hypervolume(values: ArrayLike, reference: Sequence[float], maximize: Sequence[bool]) -> float:
+    """The volume of what is better than `reference` and not better than some of the `values`.
+
+    Exact, by slicing along the last objective (While, Hingston, Barone and Huband, IEEE
+    Transactions on Evolutionary Computation 10, 2006) down to two objectives, of which one sweep
+    is enough. Values that are not better than the reference in every objective add nothing.
+
+    Args:
+        values: One row for each trial, one column for each of the two or more objectives.
+        reference: The corner of the volume, one number for each objective.
+        maximize: Of each objective, whether more is better.
+    """
+    signs = np.where(maximize, 1.0, -1.0)
+    rows = np.asarray(values, dtype=np.float64).reshape(-1, len(signs))
+    gains = (rows - np.asarray(reference)) * signs
+    return _volume(gains[(gains > 0).all(axis=1)])
+
+
+def hypervolume_over_baseline(study: StudyRecord) -> float:
+    """The hypervolume of `objectives_front` with the baseline as the reference point.
+
+    Each objective in units of the baseline's own value, so that it has none itself. NaN where the
+    baseline lacks a value of some objective.
+    """
+    if study.baseline is None or study.baseline.state is not TrialState.FEASIBLE:
+        return math.nan
+    reference = np.array([study.baseline.value(each) for each in study.objectives])
+    if not (np.isfinite(reference) & (reference > 0)).all():
+        return math.nan
+    values = objectives_front(study)[[each.value for each in study.objectives]].to_numpy()
+    ones = [1.0] * len(reference)
+    return hypervolume(values / reference, ones, [each.maximize for each in study.objectives])
 
 
 def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> dict[str, object]:
@@ -117,13 +168,11 @@ def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> dict[
     }
 
 
-def _steady(points: pd.DataFrame) -> pd.DataFrame:
-    return points[~points["stopped_early"]]
-
-
-def _best_within(points: pd.DataFrame, limit_ms: float) -> dict[str, object]:
-    within = points[points["latency_ms"] <= limit_ms]
-    if within.empty:
-        return {"limit_ms": limit_ms, "throughput": 0.0, "trial": pd.NA, "configuration": ""}
-    best = within.iloc[int(within["throughput"].to_numpy().argmax())]
-    return {"limit_ms": limit_ms, **{name: best[name] for name in list(_CURVE_TYPES)[1:]}}
+def _volume(gains: NDArray[np.float64]) -> float:
+    """Of boxes from the origin to each row."""
+    ordered = gains[np.argsort(-gains[:, -1])]
+    thicknesses = -np.diff(ordered[:, -1], append=0.0)
+    if gains.shape[1] == 2:
+        return float(thicknesses @ np.maximum.accumulate(ordered[:, 0]))
+    slices = (_volume(ordered[: number + 1, :-1]) for number in range(len(ordered)))
+    return math.fsum(thick * area for thick, area in zip(thicknesses, slices, strict=True))

@@ -7,15 +7,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from tuner.capacity import LatencyBudget, Phase
+from tuner.capacity import LatencyBudget, Loop, Phase
 from tuner.errors import Reason
-from tuner.load import ClosedLoop, Histogram, Measurement
+from tuner.estimators import Interval
+from tuner.load import ClosedLoop, Histogram, LoadProfile, Measurement
+from tuner.objectives import Objective
 from tuner.space import Configuration
 from tuner.targets.base import ServerStatistics, Verdict
 
 LATENCY_PERCENTILES = (50, 90, 95, 99)
 # Failures that say nothing of the configuration: nobody must learn from them.
 NOT_ITS_FAULT = (Reason.CLIENT_OVERLOADED, Reason.INTERRUPTED)
+# Load points that show what a configuration carries.
+_LOADED = (Phase.SEARCH, Phase.PROOF)
 
 
 class Purpose(StrEnum):
@@ -23,7 +27,9 @@ class Purpose(StrEnum):
 
     BASELINE = "baseline"
     SEARCH = "search"
+    DRIFT = "drift"  # the baseline once more, to see whether the machine is as fast as it was
     FINAL = "final"
+    PROOF = "proof"  # the recommended configuration at the load that is claimed for it
 
 
 class TrialState(StrEnum):
@@ -41,11 +47,31 @@ class TrialState(StrEnum):
     FAILED = "failed"
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What the server took of its machine; NaN is what could not be measured.
+
+    Of a load point: processor seconds and joules of all GPUs while it lasted. Of a trial
+    (`TrialRecord.usage`): those for each inference, at its best load point. Memory is the most
+    that the server's processes had resident, in bytes.
+    """
+
+    cpu_s: float = math.nan
+    memory_bytes: float = math.nan
+    energy_j: float = math.nan
+
+    def per(self, inferences: float) -> "Usage":
+        if inferences <= 0:
+            return Usage()
+        return Usage(self.cpu_s / inferences, self.memory_bytes, self.energy_j / inferences)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PointRecord:
     """One load point; `load` is the concurrency of a closed loop, the rate of an open one.
 
-    `latency_s` is the percentile that the study's latency budget is about.
+    `latency_s` is the percentile that the study's latency budget is about, from `latency_low_s`
+    to `latency_high_s` with 95 % confidence (infinite where too few requests say how high).
     """
 
     phase: str
@@ -56,6 +82,8 @@ class PointRecord:
     requests: int
     mean_s: float
     latency_s: float
+    latency_low_s: float = math.nan
+    latency_high_s: float = math.nan
     percentiles_s: Mapping[int, float]
     errors: Mapping[str, int]
     unanswered: int
@@ -64,19 +92,31 @@ class PointRecord:
     priority: str
     stopped_early: str
     histogram: Histogram
+    usage: Usage = field(default_factory=Usage)
 
     @classmethod
-    def of(cls, phase: Phase, m: Measurement, budget: LatencyBudget) -> "PointRecord":
+    def of(
+        cls,
+        phase: Phase,
+        m: Measurement,
+        budget: LatencyBudget,
+        *,
+        interval: Interval | None = None,
+        usage: Usage | None = None,
+    ) -> "PointRecord":
+        """`interval` is that of the budget's percentile, `usage` what the server took."""
         closed = isinstance(m.profile, ClosedLoop)
         return cls(
             phase=phase.value,
             kind="closed" if closed else "open",
-            load=m.profile.concurrency if isinstance(m.profile, ClosedLoop) else m.profile.rate,
+            load=load_of(m.profile),
             duration_s=m.duration_s,
             throughput=m.throughput,
             requests=m.requests,
             mean_s=m.mean_s,
             latency_s=m.percentile(budget.percentile),
+            latency_low_s=interval.low if interval else math.nan,
+            latency_high_s=interval.high if interval else math.nan,
             percentiles_s={q: m.percentile(q) for q in LATENCY_PERCENTILES},
             errors=dict(m.errors),
             unanswered=m.unanswered,
@@ -85,6 +125,7 @@ class PointRecord:
             priority=m.priority,
             stopped_early=m.stopped_early,
             histogram=m.histogram,
+            usage=usage or Usage(),
         )
 
     def percentile(self, q: float) -> float:
@@ -93,12 +134,21 @@ class PointRecord:
         return self.histogram.percentile(q) if exact is None else exact
 
 
+def load_of(profile: LoadProfile) -> float:
+    """The concurrency of a closed loop, the requests per second of an open one."""
+    return profile.concurrency if isinstance(profile, ClosedLoop) else profile.rate
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """One trial. `timings_s` says where its time went, by step; `total` is all of it.
 
     `proposal` is the number that the sampler knows it by; `export` is the file that deploys its
-    configuration.
+    configuration. `reference_s` is the budget's percentile at the study's reference load, infinite
+    where the configuration does not carry that load, NaN where it was not measured. `usage` is for
+    each inference at the best load point. `round` counts the rounds of the finals, each of which
+    has every finalist once, and the repeats of the baseline. `proof` is the verdict on the load
+    `throughput` (`within`, `over` or `undecided`) of a trial for that purpose.
     """
 
     number: int
@@ -112,6 +162,10 @@ class TrialRecord:
     log_error: float = math.inf
     unloaded_s: float = math.nan
     saturation: float = 0.0
+    reference_s: float = math.nan
+    usage: Usage = field(default_factory=Usage)
+    round: int = 0
+    proof: str = ""
     applied: str = ""
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     statistics: ServerStatistics = field(default_factory=ServerStatistics)
@@ -123,19 +177,37 @@ class TrialRecord:
     started_at: datetime
     finished_at: datetime
 
+    def value(self, objective: Objective) -> float:
+        """What was measured of `objective`; NaN where nothing was."""
+        match objective:
+            case Objective.THROUGHPUT:
+                return self.throughput
+            case Objective.LATENCY:
+                return self.reference_s
+            case Objective.MEMORY:
+                return self.usage.memory_bytes
+            case Objective.CPU:
+                return self.usage.cpu_s
+            case Objective.ENERGY:
+                return self.usage.energy_j
+
     def best_point(self, budget: LatencyBudget) -> PointRecord | None:
-        """The highest open-loop load that met the budget of the study."""
+        """The highest load that met the budget of the study."""
         within = [
             p
             for p in self.points
-            if p.kind == "open" and not p.stopped_early and p.latency_s <= budget.limit_s
+            if p.phase in _LOADED and not p.stopped_early and p.latency_s <= budget.limit_s
         ]
         return max(within, key=lambda p: p.load, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """One study: what was searched, on what, for which latency budget."""
+    """One study: what was searched, on what, for which latency budget.
+
+    `arrivals` is `poisson` (open loop) or `closed`; `warm_start` names the studies whose best
+    configurations were tried first; `stopped` says why the search ended, empty while it has not.
+    """
 
     name: str
     created_at: datetime
@@ -148,6 +220,11 @@ class StudyRecord:
     request: Mapping[str, Any]
     hardware: Mapping[str, Any]
     environment: Mapping[str, str]
+    objectives: tuple[Objective, ...] = (Objective.THROUGHPUT,)
+    arrivals: Loop = Loop.OPEN
+    sampler: str = "tpe"
+    warm_start: tuple[str, ...] = ()
+    stopped: str = ""
     trials: tuple[TrialRecord, ...] = ()
 
     @property
@@ -156,9 +233,14 @@ class StudyRecord:
 
     @property
     def searched(self) -> tuple[TrialRecord, ...]:
-        """All trials of the search, the baseline among them, without the finals."""
-        return tuple(t for t in self.trials if t.purpose is not Purpose.FINAL)
+        """All trials of the search, the baseline among them, without repeats and finals."""
+        return tuple(t for t in self.trials if t.purpose in (Purpose.BASELINE, Purpose.SEARCH))
 
     @property
     def finals(self) -> tuple[TrialRecord, ...]:
         return tuple(t for t in self.trials if t.purpose is Purpose.FINAL)
+
+    @property
+    def proof(self) -> TrialRecord | None:
+        """The trial that was to prove the claimed load, if there was one."""
+        return next((t for t in self.trials if t.purpose is Purpose.PROOF), None)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -37,6 +38,11 @@ tuner_studies = Table(
     Column("hardware", JSON, nullable=False),
     Column("environment", JSON, nullable=False),
     Column("golden", JSON),
+    Column("objectives", JSON, nullable=False, server_default='["throughput"]'),
+    Column("arrivals", String(20), nullable=False, server_default="poisson"),
+    Column("sampler", String(20), nullable=False, server_default="tpe"),
+    Column("warm_start", JSON, nullable=False, server_default="[]"),
+    Column("stopped", Text, nullable=False, server_default=text("''")),
 )
 
 tuner_trials = Table(
@@ -57,6 +63,12 @@ tuner_trials = Table(
     Column("log_error", Float),
     Column("unloaded_s", Float),
     Column("saturation", Float, nullable=False),
+    Column("reference_s", Float),
+    Column("cpu_s", Float),
+    Column("memory_bytes", Float),
+    Column("energy_j", Float),
+    Column("round", Integer, nullable=False, server_default="0"),
+    Column("proof", String(20), nullable=False, server_default=text("''")),
     Column("applied", String(20), nullable=False),
     Column("verdicts", JSON, nullable=False),
     Column("statistics", JSON, nullable=False),
@@ -83,6 +95,8 @@ tuner_load_points = Table(
     Column("requests", Integer, nullable=False),
     Column("mean_s", Float),
     Column("latency_s", Float),
+    Column("latency_low_s", Float),
+    Column("latency_high_s", Float),
     Column("p50_s", Float),
     Column("p90_s", Float),
     Column("p95_s", Float),
@@ -94,5 +108,20 @@ tuner_load_points = Table(
     Column("priority", String(20), nullable=False),
     Column("stopped_early", String(20), nullable=False),
     Column("histogram", JSON, nullable=False),
+    Column("cpu_s", Float),
+    Column("memory_bytes", Float),
+    Column("energy_j", Float),
     UniqueConstraint("trial_id", "position"),
+)
+
+tuner_calibrations = Table(
+    "tuner_calibrations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("host", String(20), nullable=False),  # the fingerprint of the hardware
+    Column("payload_bytes", Integer, nullable=False),
+    Column("rate", Float, nullable=False),
+    Column("send_lag_p99_s", Float, nullable=False),
+    Column("measured_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("host", "payload_bytes"),
 )

@@ -1,43 +1,46 @@
-"""The only door to Optuna: which configuration to try next.
-
-A parameter that can be counted is an index into its choices there (an ordinal), so that doublings
-keep their order and no value outside the choices is ever proposed.
+"""The door to Optuna: which configuration to try next.
 
 Optuna's sampler takes dozens of trials to learn where good configurations are, and a study on a
 server has no more than that. So three proposals of four are a small step away from the best
 configuration, and the fourth is the sampler's, which may be anywhere.
+
+The sampler works in memory, where it costs milliseconds to propose what is known already. The
+database gets what is tried: each commit costs it a few hundredths of a second.
 """
 
 import logging
-import math
 import random
-import warnings
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+from itertools import count, islice
 
 import optuna
-from optuna.trial import BaseTrial, FixedTrial, Trial, TrialState, create_trial
+from optuna.study import StudyDirection
+from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
 
+from tuner.candidates import POOL, Candidates, Predicate
 from tuner.capacity import LatencyBudget
 from tuner.database import display_name, translated
+from tuner.errors import InputError
+from tuner.experience import CRASHED, Experience
 from tuner.expressions import Value
+from tuner.objectives import Objective
+from tuner.promise import Prospects
 from tuner.records import NOT_ITS_FAULT, TrialRecord
-from tuner.records import TrialState as State
-from tuner.space import CategoricalParameter, Configuration, FloatParameter, Parameter, SearchSpace
+from tuner.samplers import Sampler, build, distribution, encoded, suggested
+from tuner.space import COUNT_LIMIT, Configuration, SearchSpace
 
-# Trials at random before the sampler's model is trusted, the baseline and hints among them.
-_STARTUP_TRIALS = 8
 # After so many proposals in a row that are known or break a rule, the sampler is not asked again.
-_ATTEMPTS = 8
-# So many in a row are steps from the best configuration, then one is the sampler's.
-_STEPS = 3
-# The largest step: so many choices up or down, or this share of an interval.
-_STEP_CHOICES, _STEP_SHARE = 2, 0.2
-# In a space that is too large to count, it is exhausted when so many draws found nothing new.
-_DRAWS = 10_000
+_ATTEMPTS = 4
+# A sampler that proposes what surely crashes is told so, but not more often than this in a row:
+# what is sure may be wrong.
+_VETOES = 2
+
+_MINIMIZE, _MAXIMIZE = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
+
+CanReload = Callable[[Configuration, Configuration], bool]
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
@@ -53,53 +56,57 @@ class Proposal:
 class Search:
     """Proposes configurations that keep the space's rules, each of them once.
 
-    What was told lives in Optuna's tables at `storage_url`: a Search made again with the same name
-    goes on where the last one ended, once it was given what the study has recorded (`resume`).
+    What was told lives in Optuna's tables at `storage_url` (nowhere if that is None): a Search
+    made again with the same name goes on where the last one ended, once it was given what the
+    study has recorded (`resume`). Of `local_steps` + 1 proposals, one is that of a sampler that
+    learns; one that does not is asked each time.
+
+    Raises:
+        InputError: The sampler lacks a package, or the space is too large for it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts of a study
         self,
         space: SearchSpace,
         budget: LatencyBudget,
         *,
-        storage_url: str,
+        storage_url: str | None,
         study_name: str,
         seed: int,
+        sampler: Sampler = Sampler.TPE,
+        objectives: Sequence[Objective] = (Objective.THROUGHPUT,),
+        local_steps: int = 3,
     ) -> None:
         self._space = space
-        self._budget = budget
-        self._database = display_name(storage_url)
+        self._sampler = sampler
+        self._distributions = {p.name: distribution(p) for p in space.parameters}
+        self._local_steps = local_steps if sampler.learns else 0
         self._random = random.Random(seed)  # noqa: S311 - a search, not a secret
-        self._queue: deque[Configuration] = deque()
-        self._asked: dict[int, Trial] = {}
-        self._seen: set[Configuration] = set()
-        self._told: dict[Configuration, TrialRecord] = {}
+        self._candidates = Candidates(space, seed)
+        self._experience = Experience(space, budget, objectives)
+        self._queue: list[Configuration] = []
+        self._grid: list[Configuration] = []
         self._steps = 0
-        with self._stored():
-            self._study = optuna.create_study(
-                storage=optuna.storages.RDBStorage(storage_url),
-                study_name=study_name,
-                sampler=_sampler(seed),
-                direction="maximize",
-                load_if_exists=True,
-            )
-            self._discard_waiting()
+        if sampler is Sampler.EXHAUSTIVE:
+            self.exhaust()
+        directions = [_MAXIMIZE if each.maximize else _MINIMIZE for each in objectives]
+        self._study = optuna.create_study(sampler=build(sampler, seed), directions=directions)
+        self._numbers = count()
+        self._tables: _Tables | None = None
+        if storage_url is not None:
+            self._tables = _Tables(storage_url, study_name, directions)
 
     def resume(self, records: Mapping[int, TrialRecord]) -> None:
         """Go on from `records` (by proposal): add what was never told, propose the lost first."""
-        for record in records.values():
-            self._told.setdefault(record.configuration, record)
-            self._seen.add(record.configuration)
+        outcomes = {number: self._learn(record) for number, record in records.items()}
+        self._candidates.seen.update(record.configuration for record in records.values())
         lost = []
-        with self._stored():
-            for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
-                self._study.tell(trial.number, state=TrialState.FAIL)
-                record_or_none = records.get(trial.number)
-                if record_or_none is not None:
-                    self._add(trial, record_or_none)
-                elif (configuration := self._read(trial)) is not None:
-                    lost.append(configuration)
-        self._queue.extendleft(reversed(lost))
+        for trial in self._tables.close_all() if self._tables else ():
+            if trial.number not in outcomes:
+                lost.append(self._read(trial))
+            elif (outcome := outcomes[trial.number]) is not None and self._tables:
+                self._tables.add(outcome)
+        self._queue[:0] = [configuration for configuration in lost if configuration is not None]
 
     def enqueue(self, configuration: Configuration) -> None:
         """Propose `configuration` before anything else, after those enqueued earlier.
@@ -109,13 +116,42 @@ class Search:
         if configuration == self._space.defaults or not self._space.violations(configuration):
             self._queue.append(configuration)
 
-    def ask(self) -> Proposal | None:
-        """The next configuration; None once the whole space has been tried."""
-        with self._stored():
-            proposal = self._queued() or self._small_step() or self._sampled() or self._fresh()
-        if proposal is not None:
-            self._seen.add(proposal.configuration)
-        return proposal
+    def exhaust(self) -> None:
+        """Propose every configuration, in random order, once nothing is enqueued any more.
+
+        Raises:
+            InputError: They cannot be counted, or are too many.
+        """
+        if self._space.size is None:
+            raise InputError(
+                "an exhaustive search needs a space that can be counted, of at most "
+                f"{COUNT_LIMIT} combinations",
+                hint="give real parameters a `step`, vary fewer parameters, or choose another "
+                "`--sampler`",
+            )
+        self._grid = list(self._space.grid())
+        self._random.shuffle(self._grid)
+
+    def ask(
+        self, current: Configuration | None = None, can_reload: CanReload | None = None
+    ) -> Proposal | None:
+        """The next configuration; None once the whole space has been tried.
+
+        Where one is as good as another, it is one that the server with `current` takes by a
+        reload, as `can_reload` (before, after) says.
+        """
+
+        def reloads(configuration: Configuration) -> bool:
+            if current is None or can_reload is None:
+                return False
+            return can_reload(current, configuration)
+
+        for source in (self._queued, self._small_step, self._sampled, self._fresh):
+            configuration = source(reloads)
+            if configuration is not None:
+                self._candidates.seen.add(configuration)
+                return Proposal(self._open(configuration), configuration)
+        return None
 
     def tell(self, number: int, record: TrialRecord) -> None:
         """What came of proposal `number`.
@@ -123,208 +159,170 @@ class Search:
         Crashes are told as COMPLETE with the worst value and a violated constraint, because a
         trial that FAILs is invisible to the sampler, which would propose its like again.
         """
-        self._told.setdefault(record.configuration, record)
-        with self._stored():
-            self._answer(number, record)
+        outcome = self._learn(record)
+        if self._tables:
+            self._tables.close(number, outcome)
 
-    def _answer(self, number: int, record: TrialRecord | None) -> None:
-        trial = self._asked.pop(number)
-        if record is None or record.reason in NOT_ITS_FAULT:
-            self._study.tell(trial, state=TrialState.FAIL)
-            return
-        for name, value in self._constraints(record).items():
-            trial.set_constraint(name, value)
-        self._study.tell(trial, record.throughput)
+    def promise(self) -> float:
+        """The expected improvement of the best candidate left, as a fraction of the best capacity.
 
-    def _add(self, trial: optuna.trial.FrozenTrial, record: TrialRecord) -> None:
-        """Tell of a trial that ended without its answer: under a new number, it is closed."""
-        if record.reason not in NOT_ITS_FAULT:
-            self._study.add_trial(
-                create_trial(
-                    params=trial.params,
-                    distributions=trial.distributions,
-                    value=record.throughput,
-                    constraints=self._constraints(record),
-                )
-            )
+        Infinite while too little is known, and with several objectives.
+        """
+        return self._experience.promise(self._prospects, self._candidates.seen)
 
-    def _queued(self) -> Proposal | None:
-        while self._queue:
-            configuration = self._queue.popleft()
-            if configuration not in self._seen:
-                return self._propose(configuration)
+    @cached_property
+    def _prospects(self) -> Prospects:
+        return Prospects(self._space, self._candidates.sample())
+
+    def _learn(self, record: TrialRecord) -> FrozenTrial | None:
+        """Tell the sampler; the trial as Optuna knows it, or None if it says nothing."""
+        self._experience.learn(record)
+        if record.reason in NOT_ITS_FAULT:
+            return None
+        params = encoded(self._space, record.configuration, flat=self._sampler.flat)
+        outcome = self._finished(params, record)
+        self._study.add_trial(outcome)
+        return outcome
+
+    def _finished(self, params: Mapping[str, Value], record: TrialRecord | None) -> FrozenTrial:
+        """What came of `params`; a crash if there is no record."""
+        told = self._experience
+        return create_trial(
+            params=dict(params),
+            distributions={name: self._distributions[name] for name in params},
+            values=told.values([record])[0] if record else told.worst,
+            constraints=told.constraints(record) if record else CRASHED,
+        )
+
+    def _open(self, configuration: Configuration) -> int:
+        if self._tables is None:
+            return next(self._numbers)
+        params = encoded(self._space, configuration, flat=self._sampler.flat)
+        distributions = {name: self._distributions[name] for name in params}
+        return self._tables.open(
+            create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+        )
+
+    def _queued(self, reloads: Predicate) -> Configuration | None:
+        """The baseline before anything else; hints before the grid."""
+        for queue in (self._queue, self._grid):
+            new = (c for c in queue if c not in self._candidates.seen)
+            if waiting := list(islice(new, POOL)):
+                if self._space.defaults in waiting:
+                    return self._space.defaults
+                return next(filter(reloads, waiting), waiting[0])
         return None
 
-    def _small_step(self) -> Proposal | None:
+    def _small_step(self, reloads: Predicate) -> Configuration | None:
         """A small change of the best configuration that has one left, if it is its turn."""
-        if self._steps == _STEPS:
+        if self._steps == self._local_steps:
             self._steps = 0
             return None
         self._steps += 1
-        stepped = self._neighbour()
-        return None if stepped is None else self._propose(stepped)
+        told = self._experience
+        return self._one_of(self._candidates.near(told.best(), told.crashes), reloads)
 
-    def _sampled(self) -> Proposal | None:
+    def _sampled(self, _: Predicate) -> Configuration | None:
         """What the sampler proposes; what is known already is answered from the table."""
-        for _ in range(_ATTEMPTS):
+        vetoes = _VETOES if self._sampler.learns else 0
+        for _attempt in range(_ATTEMPTS):
             trial = self._study.ask()
-            self._asked[trial.number] = trial
-            configuration = self._suggested(trial)
-            if self._is_new(configuration):
-                return Proposal(trial.number, configuration)
-            self._answer(trial.number, self._told.get(configuration))
+            configuration = suggested(self._space, trial, flat=self._sampler.flat)
+            # Closed at once: what comes of it is added when it is known.
+            self._study.tell(trial, state=TrialState.FAIL)
+            known = self._experience.of(configuration)
+            if self._candidates.is_new(configuration):
+                if not vetoes or not self._experience.surely_crashes(configuration):
+                    return configuration
+                vetoes -= 1
+                self._study.add_trial(self._finished(trial.params, None))
+            elif known is not None and known.reason not in NOT_ITS_FAULT:
+                self._study.add_trial(self._finished(trial.params, known))
         return None
 
-    def _fresh(self) -> Proposal | None:
-        """Anything that has not been proposed yet."""
-        configuration = self._neighbour() or self._untried()
-        return None if configuration is None else self._propose(configuration)
+    def _fresh(self, reloads: Predicate) -> Configuration | None:
+        """Anything that has not been proposed yet, preferably not where trials crashed."""
+        if not self._sampler.learns:
+            return self._one_of(self._candidates.anywhere(_nothing), reloads)
+        told = self._experience
+        for avoid in (told.crashes, _nothing) if told.regions else (_nothing,):
+            near = self._candidates.near(told.best(), avoid)
+            found = self._one_of(near or self._candidates.anywhere(avoid), reloads)
+            if found is not None:
+                return found
+        return None
 
-    def _propose(self, configuration: Configuration) -> Proposal:
-        encoded = {name: self._encode(name, value) for name, value in configuration.items()}
-        self._study.enqueue_trial(encoded)
-        trial = self._study.ask()
-        self._asked[trial.number] = trial
-        self._suggested(trial)  # which is how Optuna takes over what was enqueued
-        return Proposal(trial.number, configuration)
+    def _one_of(self, equals: Sequence[Configuration], reloads: Predicate) -> Configuration | None:
+        if not equals:
+            return None
+        return self._random.choice(list(filter(reloads, equals)) or equals)
 
-    def _suggested(self, trial: BaseTrial) -> Configuration:
-        values: dict[str, Value] = {}
-        for parameter in self._space.parameters:
-            if self._space.is_active(parameter, values):
-                values[parameter.name] = _suggested(trial, parameter)
-        return Configuration.of(values)
-
-    def _read(self, trial: optuna.trial.FrozenTrial) -> Configuration | None:
+    def _read(self, trial: FrozenTrial) -> Configuration | None:
         """The configuration of a trial; None if it ended before it had one."""
         try:
-            return self._suggested(FixedTrial(trial.params))
+            return suggested(self._space, FixedTrial(trial.params), flat=False)
         except ValueError:
             return None
 
-    def _discard_waiting(self) -> None:
-        """Close what a search that was killed had enqueued and not yet asked for."""
-        for _ in self._study.get_trials(states=(TrialState.WAITING,)):
-            self._study.tell(self._study.ask(), state=TrialState.FAIL)
 
-    def _neighbour(self) -> Configuration | None:
-        """One step in one parameter, from the best configuration with such a step left."""
-        feasible = [t for t in self._told.values() if t.state is State.FEASIBLE]
-        for record in sorted(feasible, key=lambda t: t.throughput, reverse=True):
-            stepped = [
-                self._space.activate({**record.configuration, parameter.name: value})
-                for parameter in self._space.parameters
-                if parameter.name in record.configuration
-                for value in self._near(parameter, record.configuration[parameter.name])
-            ]
-            new = [c for c in dict.fromkeys(stepped) if self._is_new(c)]
-            if new:
-                return self._random.choice(new)
-        return None
+class _Tables:
+    """Optuna's tables in a database: what was proposed, and what came of it."""
 
-    def _near(self, parameter: Parameter, value: Value) -> list[Value]:
-        """The values within one step; any other one where they have no order."""
-        ordinals = _ordinals(parameter)
-        if ordinals is not None:
-            at = ordinals.index(value)
-            near = ordinals[max(0, at - _STEP_CHOICES) : at + _STEP_CHOICES + 1]
-            return [each for each in near if each != value]
-        if isinstance(parameter, FloatParameter) and parameter.low < parameter.high:
-            share = _share(parameter, float(value)) + self._random.uniform(-1, 1) * _STEP_SHARE
-            return [_at_share(parameter, min(1.0, max(0.0, share)))]
-        return [each for each in parameter.choices or () if each != value]
+    def __init__(self, url: str, study_name: str, directions: Sequence[StudyDirection]) -> None:
+        self._name = display_name(url)
+        self._opened: dict[int, Trial] = {}
+        with self._translated():
+            self._storage = optuna.storages.RDBStorage(url)
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=study_name,
+                directions=directions,
+                load_if_exists=True,
+            )
+            self._id = self._storage.get_study_id_from_name(study_name)
 
-    def _untried(self) -> Configuration | None:
-        if self._space.size is not None:
-            untried = [c for c in self._space.grid() if c not in self._seen]
-            return self._random.choice(untried) if untried else None
-        for _ in range(_DRAWS):
-            values = {p.name: self._drawn(p) for p in self._space.parameters}
-            configuration = self._space.activate(values)
-            if self._is_new(configuration):
-                return configuration
-        return None
+    def open(self, trial: FrozenTrial) -> int:
+        """Write down a trial that runs, in one commit; its number."""
+        with self._translated():
+            opened = Trial(self._study, self._storage.create_new_trial(self._id, trial))
+        self._opened[opened.number] = opened
+        return opened.number
 
-    def _is_new(self, configuration: Configuration) -> bool:
-        return configuration not in self._seen and not self._space.violations(configuration)
+    def close(self, number: int, outcome: FrozenTrial | None) -> None:
+        """Write down what came of trial `number`; it failed if that is None."""
+        trial = self._opened.pop(number)
+        with self._translated():
+            if outcome is None:
+                self._study.tell(trial, state=TrialState.FAIL)
+                return
+            for name, value in outcome.constraints.items():
+                trial.set_constraint(name, value)
+            self._study.tell(trial, outcome.values)
 
-    def _drawn(self, parameter: Parameter) -> Value:
-        if parameter.choices:
-            return self._random.choice(parameter.choices)
-        if isinstance(parameter, FloatParameter):
-            return _at_share(parameter, self._random.random())
-        return parameter.default
+    def add(self, outcome: FrozenTrial) -> None:
+        """Write down a trial that ended without its answer: under a new number, it is closed."""
+        with self._translated():
+            self._study.add_trial(outcome)
 
-    def _encode(self, name: str, value: Value) -> Value:
-        parameter = self._space[name]
-        ordinals = _ordinals(parameter)
-        return value if ordinals is None else ordinals.index(value)
-
-    def _constraints(self, record: TrialRecord) -> dict[str, float]:
-        """Positive where violated: all of them, always, in one order (GPSampler needs that).
-
-        `latency` is the log of the unloaded latency over the limit where no load meets it.
-        """
-        crash = latency = -1.0
-        if record.state is State.FAILED:
-            crash = latency = 1.0
-        elif record.state is State.INFEASIBLE:
-            latency = 1.0
-            if math.isfinite(record.unloaded_s) and record.unloaded_s > 0:
-                ratio = math.log(record.unloaded_s / self._budget.limit_s)
-                latency = min(2.0, max(0.01, ratio))
-        return {"crash": crash, "latency": latency}
+    def close_all(self) -> Sequence[FrozenTrial]:
+        """Close, as failed, what a search that was killed left open or waiting."""
+        with self._translated():
+            for _ in self._study.get_trials(states=(TrialState.WAITING,)):
+                self._study.ask()
+            running = self._study.get_trials(states=(TrialState.RUNNING,))
+            for trial in running:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+        return running
 
     @contextmanager
-    def _stored(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         """Faults of the database, also those that Optuna has wrapped, are StorageErrors."""
-        with translated(self._database):
+        with translated(self._name):
             try:
                 yield
             except optuna.exceptions.StorageInternalError as error:
                 raise error.__cause__ or error from None
 
 
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        # `group` is marked experimental since 2.8; it models conditional parameters jointly.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            multivariate=True, group=True, n_startup_trials=_STARTUP_TRIALS, seed=seed
-        )
-
-
-def _share(parameter: FloatParameter, value: float) -> float:
-    """Where `value` lies between `low` (0) and `high` (1)."""
-    if parameter.log:
-        return math.log(value / parameter.low) / math.log(parameter.high / parameter.low)
-    return (value - parameter.low) / (parameter.high - parameter.low)
-
-
-def _at_share(parameter: FloatParameter, share: float) -> float:
-    if parameter.log:
-        value = parameter.low * (parameter.high / parameter.low) ** share
-    else:
-        value = parameter.low + share * (parameter.high - parameter.low)
-    return parameter.nearest(value)
-
-
-def _ordinals(parameter: Parameter) -> tuple[Value, ...] | None:
-    """The choices that have an order; None where they are names, or cannot be counted."""
-    choices = parameter.choices
-    if isinstance(parameter, CategoricalParameter) and any(
-        isinstance(choice, bool | str) for choice in parameter.choices
-    ):
-        return None
-    return choices
-
-
-def _suggested(trial: BaseTrial, parameter: Parameter) -> Value:
-    ordinals = _ordinals(parameter)
-    if ordinals is not None:
-        return ordinals[trial.suggest_int(parameter.name, 0, len(ordinals) - 1)]
-    if isinstance(parameter, FloatParameter):
-        return trial.suggest_float(
-            parameter.name, parameter.low, parameter.high, log=parameter.log
-        )
-    return cast("Value", trial.suggest_categorical(parameter.name, parameter.choices or ()))
+def _nothing(_: Configuration) -> bool:
+    return False

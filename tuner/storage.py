@@ -9,17 +9,19 @@ import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tuner.capacity import LatencyBudget
+from tuner.capacity import LatencyBudget, Loop
 from tuner.database import Database
 from tuner.errors import InputError, Reason
 from tuner.load import Histogram, Tensor
+from tuner.load.calibration import Calibration
+from tuner.objectives import Objective
 from tuner.records import (
     LATENCY_PERCENTILES,
     PointRecord,
@@ -27,12 +29,15 @@ from tuner.records import (
     StudyRecord,
     TrialRecord,
     TrialState,
+    Usage,
 )
-from tuner.schema import tuner_load_points, tuner_studies, tuner_trials
+from tuner.schema import tuner_calibrations, tuner_load_points, tuner_studies, tuner_trials
 from tuner.space import Configuration
 from tuner.targets.base import Grade, ServerStatistics, Verdict
 
 _BUSY_S = 5.0
+# A machine is kept up and updated: what the load engine could do long ago says little.
+_CALIBRATION_HOLDS = timedelta(days=30)
 _NEWEST_FIRST = (tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
 
 
@@ -79,6 +84,15 @@ class Storage:
             ]
             if points:
                 connection.execute(tuner_load_points.insert(), points)
+
+    def save_stopped(self, study_name: str, why: str) -> None:
+        """Keep why the search ended."""
+        with self._transaction() as connection:
+            connection.execute(
+                tuner_studies.update()
+                .where(tuner_studies.c.name == study_name)
+                .values(stopped=why)
+            )
 
     def save_golden(self, study_name: str, outputs: tuple[Tensor, ...]) -> None:
         """Keep the baseline's outputs, which all other configurations are compared with."""
@@ -129,11 +143,40 @@ class Storage:
         with self._reading() as connection:
             return connection.execute(query).first() is not None
 
+    def save_calibration(self, host: str, payload_bytes: int, calibration: Calibration) -> None:
+        """Keep what the load engine can do on `host` with requests of that size."""
+        with self._transaction() as connection:
+            connection.execute(tuner_calibrations.delete().where(*_of(host, payload_bytes)))
+            row = {
+                "host": host,
+                "payload_bytes": payload_bytes,
+                "measured_at": datetime.now(UTC),
+                **asdict(calibration),
+            }
+            connection.execute(tuner_calibrations.insert().values(row))
+
+    def calibration(self, host: str, payload_bytes: int) -> Calibration | None:
+        """What was measured of the load engine in the last 30 days; None if nothing was.
+
+        `host` is the fingerprint of the hardware, `payload_bytes` the size of a request.
+        """
+        query = sa.select(tuner_calibrations).where(*_of(host, payload_bytes))
+        with self._reading() as connection:
+            row = connection.execute(query).mappings().first()
+            if row is None or _aware(row["measured_at"]) < datetime.now(UTC) - _CALIBRATION_HOLDS:
+                return None
+            return Calibration(row["rate"], row["send_lag_p99_s"])
+
     def _transaction(self) -> AbstractContextManager[Connection]:
         return self._database.transaction()
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return self._database.reading()
+
+
+def _of(host: str, payload_bytes: int) -> tuple[sa.ColumnElement[bool], ...]:
+    columns = tuner_calibrations.c
+    return columns.host == host, columns.payload_bytes == payload_bytes
 
 
 def _study_row(study: StudyRecord) -> dict[str, Any]:
@@ -150,6 +193,11 @@ def _study_row(study: StudyRecord) -> dict[str, Any]:
         "request": dict(study.request),
         "hardware": dict(study.hardware),
         "environment": dict(study.environment),
+        "objectives": [objective.value for objective in study.objectives],
+        "arrivals": study.arrivals.value,
+        "sampler": study.sampler,
+        "warm_start": list(study.warm_start),
+        "stopped": study.stopped,
     }
 
 
@@ -166,6 +214,11 @@ def _study(row: sa.RowMapping, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         request=row["request"],
         hardware=row["hardware"],
         environment=row["environment"],
+        objectives=tuple(Objective(each) for each in row["objectives"]),
+        arrivals=Loop(row["arrivals"]),
+        sampler=row["sampler"],
+        warm_start=tuple(row["warm_start"]),
+        stopped=row["stopped"],
         trials=trials,
     )
 
@@ -185,6 +238,7 @@ def _trial_row(trial: TrialRecord) -> dict[str, Any]:
         },
         "statistics": asdict(trial.statistics),
         "timings_s": dict(trial.timings_s),
+        **asdict(trial.usage),
     }
 
 
@@ -196,6 +250,9 @@ _PLAIN_TRIAL_COLUMNS = (
     "log_error",
     "unloaded_s",
     "saturation",
+    "reference_s",
+    "round",
+    "proof",
     "applied",
     "log_tail",
     "export",
@@ -227,7 +284,9 @@ def _trial(row: sa.RowMapping, points: tuple[PointRecord, ...]) -> TrialRecord:
         | {
             "log_error": _number(row["log_error"]),
             "unloaded_s": _number(row["unloaded_s"]),
+            "reference_s": _number(row["reference_s"]),
         },
+        usage=_usage(row),
         started_at=_aware(row["started_at"]),
         finished_at=_aware(row["finished_at"]),
         purpose=Purpose(row["purpose"]),
@@ -253,6 +312,8 @@ _PLAIN_POINT_COLUMNS = (
     "requests",
     "mean_s",
     "latency_s",
+    "latency_low_s",
+    "latency_high_s",
     "unanswered",
     "send_lag_p99_s",
     "engine_cpu_s",
@@ -268,7 +329,12 @@ def _point_row(point: PointRecord) -> dict[str, Any]:
         "failures": point.histogram.failures,
     }
     percentiles = {f"p{q}_s": value for q, value in point.percentiles_s.items()}
-    return row | percentiles | {"errors": dict(point.errors), "histogram": histogram}
+    return (
+        row
+        | percentiles
+        | asdict(point.usage)
+        | {"errors": dict(point.errors), "histogram": histogram}
+    )
 
 
 def _point(row: sa.RowMapping) -> PointRecord:
@@ -278,8 +344,11 @@ def _point(row: sa.RowMapping) -> PointRecord:
         **values
         | {
             "mean_s": _number(row["mean_s"]),
+            "latency_low_s": _number(row["latency_low_s"]),
+            "latency_high_s": _number(row["latency_high_s"]),
             "send_lag_p99_s": _number(row["send_lag_p99_s"]),
         },
+        usage=_usage(row),
         percentiles_s={q: _number(row[f"p{q}_s"]) for q in LATENCY_PERCENTILES},
         errors=row["errors"],
         histogram=Histogram(counts, row["histogram"]["failures"]),
@@ -294,6 +363,10 @@ def _tensor_json(tensor: Tensor) -> Mapping[str, Any]:
 def _tensor(content: Mapping[str, Any]) -> Tensor:
     data = base64.b64decode(content["data"])
     return Tensor(content["name"], content["datatype"], tuple(content["shape"]), data)
+
+
+def _usage(row: sa.RowMapping) -> Usage:
+    return Usage(*(_number(row[name]) for name in ("cpu_s", "memory_bytes", "energy_j")))
 
 
 def _number(value: float | None) -> float:

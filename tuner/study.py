@@ -1,24 +1,38 @@
-"""The loop: ask, run the trial, store it, tell; then the finals; and when to stop."""
+"""The loop: ask, run the trial, store it, tell; then the finals and the proof; when to stop."""
 
-import math
 import random
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from tuner.capacity import LatencyBudget, expected_s
+from tuner import drift
+from tuner.capacity import Expected, LatencyBudget, Loop, certifying_s, expected_s
 from tuner.errors import InputError, StudyChangedError, TunerError
-from tuner.finals import finalists
+from tuner.finals import finalists, standings
+from tuner.objectives import Objective
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.search import Search
-from tuner.space import SearchSpace
+from tuner.samplers import Sampler
+from tuner.search import Proposal, Search
+from tuner.space import Configuration, SearchSpace
 from tuner.storage import Storage
 from tuner.trial import Bench, TrialPlan, run_trial
 
-# What a trial takes around its measuring, until the study's own trials say better.
-_FIRST_GUESS_AROUND_S = 3.0
-_Z = 1.96
+# What a start takes, until the study's own trials say better.
+_FIRST_GUESS_START_S = 3.0
+# The search ends when so often in a row no configuration promised so much more (expected).
+WORTHWHILE = 0.01
+_PATIENCE = 3
+# The load at which the latency is compared, as a share of what the baseline carries.
+REFERENCE_SHARE = 0.8
+# What is claimed of the capacity, to be proved; at the capacity itself half of all proofs fail.
+CLAIMED_SHARE = 0.95
+_SEARCHED = (Purpose.BASELINE, Purpose.SEARCH)
+# Load points of the finals are so many times as long as the search's, where there is time: short
+# ones flatter every configuration by some per cent (benchmarks/README.md).
+_STRETCHES = (3.0, 2.0, 1.0)
+_FINAL_SEEDS, _PROOF_SEED = 1000, 900_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +40,13 @@ class SearchBudget:
     """When to stop: `trials` of the search, `timeout_s` for all, finals included.
 
     The finals measure the `finalists` best configurations and the baseline again, each on
-    `confirmations` fresh starts.
+    `confirmations` fresh starts: as many of them as half of the time allows.
     """
 
     trials: int = 60
     timeout_s: float = 180.0
-    finalists: int = 2
-    confirmations: int = 1
+    finalists: int = 3
+    confirmations: int = 3
 
     def __post_init__(self) -> None:
         for name, smallest in (("trials", 1), ("finalists", 1), ("confirmations", 0)):
@@ -63,6 +77,8 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
         "server": (stored.server, study.server),
         "model": (stored.model, study.model),
         "latency budget": (str(stored.budget), str(study.budget)),
+        "objectives": (_words(stored.objectives), _words(study.objectives)),
+        "arrivals": (stored.arrivals.value, study.arrivals.value),
         "request": (dict(stored.request), dict(study.request)),
         "model's files": (stored.model_fingerprint, study.model_fingerprint),
         "search space": (stored.space_fingerprint, study.space_fingerprint),
@@ -78,33 +94,42 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
     return stored
 
 
+def _words(objectives: Sequence[Objective]) -> str:
+    return " and ".join(objectives)
+
+
 def _changed_parameters(stored: StudyRecord, study: StudyRecord) -> str:
     names = stored.parameters.keys() | study.parameters.keys()
     changed = sorted(n for n in names if stored.parameters.get(n) != study.parameters.get(n))
     return f" (changed: {', '.join(changed)})" if changed else " (its rules changed)"
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """What a study is to do; `first` are configurations to try right after the baseline."""
+
+    space: SearchSpace
+    budget: SearchBudget
+    seed: int = 0
+    first: Sequence[Configuration] = ()
+
+
 class Study:
     """A study while it runs."""
 
     def __init__(
-        self,
-        study: StudyRecord,
-        *,
-        bench: Bench,
-        space: SearchSpace,
-        storage: Storage,
-        budget: SearchBudget,
-        seed: int,
+        self, study: StudyRecord, *, bench: Bench, storage: Storage, plan: StudyPlan
     ) -> None:
+        self._record = study
         self._name = study.name
         self._bench = bench
-        self._space = space
         self._storage = storage
-        self._budget = budget
-        self._seed = seed
+        self._space = plan.space
+        self._budget = plan.budget
+        self._seed = plan.seed
+        self._first = plan.first
         self._trials = list(study.trials)
-        self._deadline = time.monotonic() + budget.timeout_s
+        self._deadline = time.monotonic() + plan.budget.timeout_s
 
     def run(self) -> StudyRecord:
         """Search and confirm until the search budget is spent; the study as it is stored then.
@@ -112,46 +137,82 @@ class Study:
         Raises:
             TunerError: The baseline failed, so there is nothing to compare with.
         """
+        self._bench.golden = self._storage.golden(self._name)
         search = Search(
             self._space,
             self._bench.budget,
             storage_url=self._storage.url,
             study_name=self._name,
             seed=self._seed + len(self._trials),
+            sampler=Sampler(self._record.sampler),
+            objectives=self._record.objectives,
         )
-        self._bench.golden = self._storage.golden(self._name)
         search.resume({t.proposal: t for t in self._trials if t.proposal is not None})
         self._enqueue(search)
-        while self._has_time_for_another():
-            proposal = search.ask()
-            if proposal is None:
-                break
-            record = self._run(
-                TrialPlan(
-                    number=len(self._trials),
-                    purpose=Purpose.SEARCH if self._searched else Purpose.BASELINE,
-                    configuration=proposal.configuration,
-                    proposal=proposal.number,
-                    seed=self._seed,
-                    beat=self._throughput_to_beat(),
-                )
-            )
-            search.tell(proposal.number, record)
+        self._storage.save_stopped(self._name, self._explore(search))
         self._confirm()
+        self._prove()
         return self._storage.study(self._name)
 
     @property
     def _searched(self) -> list[TrialRecord]:
-        return [t for t in self._trials if t.purpose is not Purpose.FINAL]
+        return [t for t in self._trials if t.purpose in _SEARCHED]
 
     def _enqueue(self, search: Search) -> None:
-        """The baseline, then rules of thumb, then everything if that is not too much."""
-        search.enqueue(self._space.defaults)
+        """The baseline, the best of earlier studies, then rules of thumb; or simply everything."""
+        for configuration in (self._space.defaults, *self._first):
+            search.enqueue(configuration)
         for hint in self._space.hints:
             search.enqueue(self._space.activate(hint))
-        if self._space.size is not None and self._space.size <= self._budget.trials:
-            for configuration in self._space.grid():
-                search.enqueue(configuration)
+        if self._fits:
+            search.exhaust()
+
+    @property
+    def _fits(self) -> bool:
+        """Whether all configurations can be tried."""
+        return self._space.size is not None and self._space.size <= self._budget.trials
+
+    def _explore(self, search: Search) -> str:
+        """Ask, run and tell until there is a reason to stop, which is returned in words."""
+        hopeless = 0
+        while True:
+            if why := self._limit_reached():
+                return why
+            if drift.due(self._trials, datetime.now(UTC)):
+                self._run(self._plan(self._space.defaults, Purpose.DRIFT))
+            for number in drift.drift(self._trials).repeat[:1]:
+                self._run(self._plan(self._trials[number].configuration, Purpose.SEARCH))
+            promising = self._fits or search.promise() >= WORTHWHILE
+            hopeless = 0 if promising else hopeless + 1
+            if hopeless >= _PATIENCE:
+                return f"no configuration left promised a gain of {WORTHWHILE:.0%}"
+            proposal = search.ask(self._bench.deployment.configuration, self._can_reload)
+            if proposal is None:
+                return "every configuration was tried"
+            self._try(search, proposal)
+
+    def _try(self, search: Search, proposal: Proposal) -> None:
+        purpose = Purpose.SEARCH if self._searched else Purpose.BASELINE
+        plan = replace(self._plan(proposal.configuration, purpose), proposal=proposal.number)
+        speed = drift.drift(self._trials)
+        if best := self._best(speed):
+            beat = best.throughput * speed.factor(datetime.now(UTC))
+            plan = replace(plan, beat=beat, beat_log_error=best.log_error)
+        record = self._run(plan)
+        factor = speed.factor(record.finished_at)
+        search.tell(proposal.number, replace(record, throughput=record.throughput / factor))
+
+    def _plan(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
+        return TrialPlan(
+            number=len(self._trials),
+            purpose=purpose,
+            configuration=configuration,
+            seed=self._seed,
+            reference=self._reference(),
+        )
+
+    def _can_reload(self, before: Configuration, after: Configuration) -> bool:
+        return self._bench.target.can_reload(before, after)
 
     def _run(self, plan: TrialPlan) -> TrialRecord:
         record = run_trial(self._bench, plan)
@@ -177,38 +238,48 @@ class Study:
         if self._bench.golden is not None:
             self._storage.save_golden(self._name, self._bench.golden)
 
-    def _throughput_to_beat(self) -> float:
-        """The lower end of the best capacity so far: below it, a configuration is no winner."""
-        return max(
-            (
-                t.throughput * math.exp(-_Z * t.log_error)
-                for t in self._searched
-                if t.state is TrialState.FEASIBLE
-            ),
-            default=0.0,
-        )
+    def _best(self, speed: drift.Drift) -> TrialRecord | None:
+        """The best so far at the first speed of the machine: others must have a chance to beat it.
 
-    def _has_time_for_another(self) -> bool:
+        With several objectives nothing is given up: less throughput may come with less latency.
+        """
+        if self._record.objectives != (Objective.THROUGHPUT,):
+            return None
+        feasible = [
+            trial
+            for trial in speed.corrected(self._trials)
+            if trial.state is TrialState.FEASIBLE and trial.purpose in _SEARCHED
+        ]
+        return max(feasible, key=lambda trial: trial.throughput, default=None)
+
+    def _reference(self) -> float:
+        """Where the latency is measured, if it is an objective: a share of the baseline's load."""
+        if Objective.LATENCY not in self._record.objectives:
+            return 0.0
+        feasible = [t.throughput for t in self._searched if t.state is TrialState.FEASIBLE]
+        return REFERENCE_SHARE * feasible[0] if feasible else REFERENCE_SHARE
+
+    def _limit_reached(self) -> str:
+        """Which limit of the search budget allows no further trial; empty if none."""
         if len(self._searched) >= self._budget.trials:
-            return False
+            return f"all {self._budget.trials} trials were run"
         if not self._searched:
-            return True
-        reserve_s = finals_s(self._trials, self._bench.budget, self._budget)
-        return time.monotonic() + self._trial_s() + reserve_s < self._deadline
-
-    def _trial_s(self) -> float:
+            return ""
         spent = [t.timings_s["total"] for t in self._trials]
-        guess_s = expected_s(self._bench.budget) + _FIRST_GUESS_AROUND_S
-        return statistics.mean(spent) if spent else guess_s
+        reserve_s = finals_plan(self._trials, self._bench.budget, self._budget).duration_s
+        if time.monotonic() + statistics.mean(spent) + reserve_s >= self._deadline:
+            return "the time was used up"
+        return ""
 
     def _confirm(self) -> None:
-        """Measure the finalists again, on fresh starts, interleaved in random order."""
+        """Measure the finalists again, on fresh starts: each once a round, in random order."""
+        plan = finals_plan(self._trials, self._bench.budget, self._budget)
         study = self._storage.study(self._name)
-        if not finals_s(self._trials, self._bench.budget, self._budget):
-            return
-        chosen = finalists(study, self._budget.finalists)
-        order = random.Random(self._seed)  # noqa: S311 - an order, not a secret
-        for round_number in range(self._budget.confirmations):
+        corrected = drift.drift(study.trials).corrected(study.trials)
+        chosen = finalists(replace(study, trials=corrected), plan.finalists)
+        first = 1 + max((t.round for t in study.finals), default=-1)
+        order = random.Random(self._seed + first)  # noqa: S311 - an order, not a secret
+        for number in range(first, first + plan.rounds):
             for configuration in order.sample(chosen, len(chosen)):
                 self._run(
                     TrialPlan(
@@ -216,28 +287,85 @@ class Study:
                         purpose=Purpose.FINAL,
                         configuration=configuration,
                         # New arrivals: a winner must not owe its place to those of the search.
-                        seed=self._seed + 1000 + len(study.finals) + round_number,
+                        seed=self._seed + _FINAL_SEEDS * (1 + number),
                         fresh=True,
+                        expected=self._expected(configuration),
+                        stretch=plan.stretch,
+                        round=number,
                     )
                 )
 
+    def _expected(self, configuration: Configuration) -> Expected | None:
+        """What the search found of it: a final needs no saturation probe."""
+        known = [t for t in self._searched if t.configuration == configuration]
+        feasible = [t for t in known if t.state is TrialState.FEASIBLE]
+        if not feasible:
+            return None
+        return Expected(feasible[0].throughput, feasible[0].saturation)
 
-def finals_s(
-    trials: Sequence[TrialRecord], budget: LatencyBudget, search_budget: SearchBudget
-) -> float:
-    """What to keep for the finals; 0 if they would take more than half of all the time.
+    def _prove(self) -> None:
+        """A fresh start of the recommended configuration under the load that is claimed for it."""
+        study = self._storage.study(self._name)
+        winner = standings(study).winner
+        if winner is None or not winner.confirmations or study.proof is not None:
+            return
+        if study.arrivals is Loop.CLOSED:  # what it claims holds for users who wait
+            return
+        if time.monotonic() + proof_s(self._trials, study.budget) < self._deadline:
+            plan = self._plan(winner.configuration, Purpose.PROOF)
+            seed = plan.seed + _PROOF_SEED
+            claim = CLAIMED_SHARE * winner.throughput
+            self._run(replace(plan, seed=seed, fresh=True, claim=claim, reference=0.0))
 
-    A final is a fresh start and a whole measurement, nothing pruned. Where there is no time for
-    both, a search without finals finds more than finals without a search.
+
+@dataclass(frozen=True)
+class FinalsPlan:
+    """How many finalists are measured in how many rounds, and how long that takes.
+
+    `stretch` is how many times as long as in the search each load point lasts.
     """
-    whole = [t.timings_s["total"] for t in trials if t.state is TrialState.FEASIBLE]
-    each_s = max(whole, default=expected_s(budget) + _FIRST_GUESS_AROUND_S)
-    total_s = each_s * search_budget.finals
-    return total_s if total_s <= search_budget.timeout_s / 2 else 0.0
+
+    finalists: int = 0
+    rounds: int = 0
+    stretch: float = 1.0
+    duration_s: float = 0.0
+
+
+def finals_plan(
+    trials: Sequence[TrialRecord], budget: LatencyBudget, search_budget: SearchBudget
+) -> FinalsPlan:
+    """The finals that fit into half of all the time: rather fewer finalists than fewer rounds.
+
+    A final is a fresh start and a measurement of which nothing is pruned. Where there is no time
+    for both, a search without finals finds more than finals without a search.
+    """
+    limit_s = search_budget.timeout_s / 2
+    wanted = search_budget.confirmations
+    for rounds in dict.fromkeys((wanted, min(wanted, 1))):
+        for count in range(search_budget.finalists, 0, -1):
+            for stretch in _STRETCHES:
+                total_s = rounds * (count + 1) * _final_s(trials, budget, stretch)
+                if total_s <= limit_s:
+                    return FinalsPlan(count, rounds, stretch, total_s)
+    return FinalsPlan()
+
+
+def _final_s(trials: Sequence[TrialRecord], budget: LatencyBudget, stretch: float) -> float:
+    """One final: a fresh start, and a measurement without a saturation probe."""
+    whole = [t.timings_s for t in trials if t.state is TrialState.FEASIBLE]
+    search_s = statistics.mean([t.get("search", 0.0) for t in whole] or [expected_s(budget)])
+    around_s = [t["total"] - t.get("search", 0.0) - t.get("saturation", 0.0) for t in whole]
+    return max(around_s, default=_FIRST_GUESS_START_S) + stretch * search_s
+
+
+def proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float:
+    """How long the proof of a claimed load takes at most, the start of the server included."""
+    start_s = max((t.timings_s.get("apply", 0.0) for t in trials), default=_FIRST_GUESS_START_S)
+    return start_s + expected_s(budget, points=1) + certifying_s(budget)
 
 
 def planned_s(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> float:
     """Roughly how long a study takes at most."""
     trials = search_budget.trials if size is None else min(search_budget.trials, size)
-    each_s = expected_s(budget) + _FIRST_GUESS_AROUND_S
+    each_s = expected_s(budget) + _FIRST_GUESS_START_S
     return min(search_budget.timeout_s, (trials + search_budget.finals) * each_s)

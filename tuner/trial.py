@@ -4,6 +4,7 @@ Whatever goes wrong with the server or the configuration ends in a TrialRecord w
 what ends the study (a missing program, a broken load engine, an interrupt) leaves as an exception.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,28 +12,31 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-import numpy as np
-
 from tuner.capacity import (
     Capacity,
     CapacityPlan,
+    Expected,
     LatencyBudget,
+    Loop,
     Phase,
+    duration_s,
     find_capacity,
+    prove,
 )
 from tuner.deployment import Deployment
 from tuner.errors import Reason, ServerError, TrialFailure
-from tuner.load import LoadEngine, LoadProfile, Measurement, OpenLoop, Overload, Tensor
-from tuner.load.profile import LoadRun
-from tuner.records import PointRecord, Purpose, TrialRecord, TrialState
+from tuner.estimators import percentile_interval
+from tuner.load import LoadProfile, Measurement, OpenLoop, Overload, Tensor
+from tuner.outputs import check_outputs
+from tuner.records import PointRecord, Purpose, TrialRecord, TrialState, Usage, load_of
 from tuner.space import Configuration
 from tuner.targets.base import Grade, ServerStatistics, Target, Verdict
+from tuner.trial_load import TrialLoad
 
-# The load engine's share of one core above which its own latency shows in the measurement.
-_BUSY_ENGINE = 0.75
 # At the end so many requests are sent at once, if the server makes batches that large.
 _ANSWERS_AT_ONCE = 8
-_TOLERANCE_RELATIVE, _TOLERANCE_ABSOLUTE = 1e-2, 1e-3
+# The server's use of its machine is read at the ends of these phases; that takes time itself.
+_WATCHED = (Phase.SEARCH, Phase.REFERENCE, Phase.PROOF)
 
 
 class Observer(Protocol):
@@ -53,15 +57,25 @@ class Bench:
 
     target: Target
     deployment: Deployment
-    engine: LoadEngine
-    budget: LatencyBudget
+    load: TrialLoad
     observer: Observer
+    arrivals: Loop = Loop.OPEN
     golden: tuple[Tensor, ...] | None = None
+
+    @property
+    def budget(self) -> LatencyBudget:
+        return self.load.budget
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """Which trial to run: `beat` is the throughput that makes a configuration interesting."""
+    """Which trial to run: `beat` is the best throughput so far, `beat_log_error` how sure it is.
+
+    `reference` is a throughput at which the latency is measured as well, 0 for none; below 1 it
+    is a share of the capacity that is found. `stretch` makes load points longer. `expected` is
+    what an earlier trial of the configuration found. `round` is that of the finals. `claim` is a
+    throughput that is to be proved, instead of searching for the capacity.
+    """
 
     number: int
     purpose: Purpose
@@ -69,7 +83,13 @@ class TrialPlan:
     proposal: int | None = None
     seed: int = 0
     beat: float = 0.0
+    beat_log_error: float = 0.0
+    stretch: float = 1.0
     fresh: bool = False
+    reference: float = 0.0
+    expected: Expected | None = None
+    round: int = 0
+    claim: float = 0.0
 
 
 def run_trial(bench: Bench, plan: TrialPlan) -> TrialRecord:
@@ -89,6 +109,8 @@ class _Trial:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     statistics: ServerStatistics = field(default_factory=ServerStatistics)
     points: list[PointRecord] = field(default_factory=list)
+    reference_s: float = math.nan
+    proof: str = ""
     step: str = ""
 
     def run(self) -> TrialRecord:
@@ -111,6 +133,8 @@ class _Trial:
             points=tuple(self.points),
             export=self.bench.target.export(self.plan.configuration),
             seed=self.plan.seed,
+            round=self.plan.round,
+            proof=self.proof,
             started_at=started_at,
             finished_at=datetime.now(UTC),
             **outcome,  # type: ignore[arg-type]  # fields of TrialRecord, built just below
@@ -124,22 +148,53 @@ class _Trial:
         with self._step("verify"):
             self.verdicts = bench.target.verify(server, configuration)
             _check_verdicts(self.verdicts)
-            bench.engine.prepare(bench.target.requests(server))
+            requests = bench.target.requests(server)
+        if bench.load.is_unknown(requests):
+            with self._step("self-check"):
+                bench.load.check_itself(requests)
+        with self._step("verify"):
+            bench.load.engine.prepare(requests)
             before = bench.target.statistics(server)
-        capacity = find_capacity(
-            self._measure,
-            CapacityPlan(
-                budget=bench.budget,
-                concurrency=bench.target.concurrency(configuration),
-                largest_batch=bench.target.largest_batch(configuration),
-                seed=self.plan.seed,
-                beat=self.plan.beat,
-            ),
-        )
+        capacity = self._capacity()
+        self.reference_s = self._at_reference(capacity)
         with self._step("validate"):
             self.statistics = bench.target.statistics(server) - before
             self._check_answers(bench.target.largest_batch(configuration))
         return capacity
+
+    def _capacity(self) -> Capacity:
+        """The highest load within the budget, or whether the load that is claimed is."""
+        bench, plan = self.bench, self.plan
+        capacity_plan = CapacityPlan(
+            budget=bench.budget,
+            concurrency=bench.target.concurrency(plan.configuration),
+            largest_batch=bench.target.largest_batch(plan.configuration),
+            seed=plan.seed,
+            beat=plan.beat,
+            beat_log_error=plan.beat_log_error,
+            arrivals=bench.arrivals,
+            stretch=plan.stretch,
+            expected=plan.expected,
+        )
+        if not plan.claim:
+            return find_capacity(self._measure, capacity_plan)
+        capacity, verdict = prove(self._measure, capacity_plan, plan.claim)
+        self.proof = verdict.value
+        return capacity
+
+    def _at_reference(self, capacity: Capacity) -> float:
+        """The budget's percentile at the reference load; infinite beyond the capacity."""
+        wanted = self.plan.reference
+        throughput = wanted if wanted >= 1 else wanted * capacity.throughput
+        if not throughput or capacity.best is None:
+            return math.inf if wanted else math.nan
+        if throughput > capacity.throughput:
+            return math.inf
+        rate = throughput / capacity.best.measurement.inferences_per_request
+        profile = OpenLoop(rate, seed=self.plan.seed)
+        length_s = duration_s(self.bench.budget, rate)
+        measurement = self._measure(Phase.REFERENCE, profile, duration_s=length_s)
+        return measurement.percentile(self.bench.budget.percentile)
 
     def _check_answers(self, largest_batch: int) -> None:
         """Ask several times at once: a batch must give what each request alone would get."""
@@ -162,32 +217,26 @@ class _Trial:
         duration_s: float,
         overload: Overload | None = None,
     ) -> Measurement:
-        """One load point; a point that the engine spoiled is repeated once."""
+        """One load point of this trial, kept whatever comes of it."""
+        bench = self.bench
+        server = bench.deployment.server
         with self._step(phase.value):
-            measurement = self._load(profile, duration_s, overload)
-            if _spoiled(measurement, self.bench.budget):
-                measurement = self._load(profile, duration_s, overload)
-        self.points.append(PointRecord.of(phase, measurement, self.bench.budget))
-        if complaint := _spoiled(measurement, self.bench.budget):
+            measurement, usage = bench.load.measure(
+                bench.target.endpoint(server),
+                profile,
+                duration_s=duration_s,
+                overload=overload,
+                pid=server.pid if phase in _WATCHED else None,
+            )
+        interval = percentile_interval(measurement, bench.budget.percentile)
+        self.points.append(
+            PointRecord.of(phase, measurement, bench.budget, interval=interval, usage=usage)
+        )
+        if complaint := bench.load.complaint(measurement):
             raise TrialFailure(Reason.CLIENT_OVERLOADED, complaint)
-        if not self.bench.deployment.server.is_alive():
+        if not server.is_alive():
             raise TrialFailure(Reason.CRASHED, "it was gone after the load")
         return measurement
-
-    def _load(
-        self, profile: LoadProfile, duration_s: float, overload: Overload | None
-    ) -> Measurement:
-        limit_s = self.bench.budget.limit_s
-        return self.bench.engine.measure(
-            LoadRun(
-                endpoint=self.bench.target.endpoint(self.bench.deployment.server),
-                profile=profile,
-                duration_s=duration_s,
-                timeout_s=max(20 * limit_s, 2.0),
-                drain_s=2 * limit_s + 0.2,
-                overload=overload,
-            )
-        )
 
     def _measured(self, capacity: Capacity) -> dict[str, object]:
         return {
@@ -196,7 +245,18 @@ class _Trial:
             "log_error": capacity.log_error,
             "unloaded_s": capacity.unloaded_s,
             "saturation": capacity.saturation,
+            "reference_s": self.reference_s,
+            "usage": self._usage(capacity),
         }
+
+    def _usage(self, capacity: Capacity) -> Usage:
+        """For each inference, at the best load point."""
+        if capacity.best is None:
+            return Usage()
+        profile = capacity.best.measurement.profile
+        searched = [p for p in self.points if p.phase == Phase.SEARCH]
+        best = next(p for p in searched if p.load == load_of(profile))
+        return best.usage.per(best.throughput * best.duration_s)
 
     def _failed(self, error: TrialFailure | ServerError) -> dict[str, object]:
         deployment = self.bench.deployment
@@ -237,62 +297,9 @@ class _Trial:
             self.timings_s[name] = self.timings_s.get(name, 0.0) + spent_s
 
 
-def check_outputs(expected: tuple[Tensor, ...], got: tuple[Tensor, ...]) -> None:
-    """Compare a configuration's outputs with the baseline's.
-
-    Floating-point outputs may differ by 1 % or 0.001, whichever is more: a batch is summed in
-    another order than a single inference. Everything else must be equal.
-
-    Raises:
-        TrialFailure: They differ (`wrong_output`).
-    """
-    for one, other in zip(expected, got, strict=False):
-        facts = [(t.name, t.datatype, t.shape) for t in (one, other)]
-        if facts[0] != facts[1]:
-            raise TrialFailure(
-                Reason.WRONG_OUTPUT, f"the baseline gave {facts[0]}, this configuration {facts[1]}"
-            )
-        if not _close(one, other):
-            raise TrialFailure(
-                Reason.WRONG_OUTPUT,
-                f"output `{one.name}` differs from the baseline's by more than "
-                f"{_TOLERANCE_RELATIVE:.0%} and {_TOLERANCE_ABSOLUTE:g}",
-            )
-    if len(expected) != len(got):
-        raise TrialFailure(
-            Reason.WRONG_OUTPUT,
-            f"the baseline gave {len(expected)} outputs, this configuration {len(got)}",
-        )
-
-
-def _close(one: Tensor, other: Tensor) -> bool:
-    kinds = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
-    kind = kinds.get(one.datatype)
-    if kind is None or len(one.data) != len(other.data):
-        return one.data == other.data
-    first, second = (np.frombuffer(t.data, dtype=kind).astype(np.float64) for t in (one, other))
-    return bool(np.allclose(second, first, rtol=_TOLERANCE_RELATIVE, atol=_TOLERANCE_ABSOLUTE))
-
-
 def _check_verdicts(verdicts: Mapping[str, Verdict]) -> None:
     for name, verdict in verdicts.items():
         if verdict.grade is Grade.REFUTED:
             raise TrialFailure(
                 Reason.REFUTED, f"parameter `{name}` did not take effect: {verdict.found}"
             )
-
-
-def _spoiled(measurement: Measurement, budget: LatencyBudget) -> str:
-    """What the load engine did wrong, if its own slowness is in the measurement."""
-    if not isinstance(measurement.profile, OpenLoop) or measurement.stopped_early:
-        return ""
-    allowed_s = max(0.5e-3, 0.05 * budget.limit_s)
-    if measurement.send_lag_p99_s > allowed_s:
-        return (
-            f"requests left {measurement.send_lag_p99_s * 1e3:.1f} ms late (p99), "
-            f"{allowed_s * 1e3:.1f} ms are tolerable"
-        )
-    share = measurement.engine_cpu_s / measurement.engine_wall_s
-    if share > _BUSY_ENGINE:
-        return f"the load engine used {share:.0%} of a core, {_BUSY_ENGINE:.0%} are tolerable"
-    return ""

@@ -10,6 +10,12 @@ def test_the_engine_is_calibrated_on_this_machine() -> None:
     assert calibration.send_lag_p99_s > 0.0
 
 
+def test_large_requests_are_calibrated_too() -> None:
+    """Requests that do not come in one piece get one answer each: a megabyte takes its time."""
+    large = calibrate(payload_bytes=1 << 20, duration_s=0.3)
+    assert 1 < large.rate < calibrate(duration_s=0.3).rate / 2
+
+
 def test_processes_are_counted_by_half_of_what_each_can_do() -> None:
     """At half of its rate an engine is on time."""
     calibration = Calibration(rate=10_000.0, send_lag_p99_s=1e-4)

@@ -224,8 +224,9 @@ def night() -> StudyRecord:
     later = [trial(n, 140.0 + 13.0 * ((n * 7) % 19)) for n in range(7, 20)]
     finals: list[TrialRecord] = []
     for start in range(3):
-        for tried, capacity in ((BEST, 398.0), (configuration(6), 392.0), (DEFAULTS, 150.0)):
-            finals.append(final(20 + len(finals), tried, capacity * (0.995 + 0.005 * start)))
+        for tried, capacity in ((BEST, 398.0), (configuration(8), 392.0), (DEFAULTS, 150.0)):
+            again = final(20 + len(finals), tried, capacity * (0.995 + 0.005 * start))
+            finals.append(replace(again, round=start))
     return study([*first, *later, *finals])
 
 

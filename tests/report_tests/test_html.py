@@ -79,8 +79,8 @@ def test_has_plotly_once() -> None:
 def test_headline(night: Page) -> None:
     """The winner stands beside the defaults with its gain."""
     assert "The best configuration carries 398 inferences/s within p99 ≤ 50 ms" in night.text
-    assert night.row("Inferences/s within p99 ≤ 50 ms") == ["150 ± 9", "398 ± 24"]
-    assert night.row("Gain, with its 95 % interval") == ["", "2.65x (2.44 to 2.88)"]
+    assert night.row("Inferences/s within p99 ≤ 50 ms") == ["150 ± 3", "398 ± 7"]
+    assert night.row("Gain, with its 95 % interval") == ["", "2.65x (2.59 to 2.72)"]
     assert night.row("instance_count") == ["1", "2"]
     assert night.row("Rests on") == ["measured again on 3 fresh starts"] * 2
 
@@ -95,14 +95,32 @@ def test_every_trial_is_there(night: Page) -> None:
     assert "E0307 out of memory" in night.text
 
 
-def test_draws_both_charts() -> None:
+def test_draws_all_charts() -> None:
     """Points, front, limit and the compared configurations are in the charts."""
     source = html.render(studies.night(), standings(studies.night()))
 
     assert 'id="pareto"' in source
     assert 'id="curves"' in source
+    assert 'id="limits"' in source
     assert '"name":"Pareto front"' in source
-    assert '"name":"trial 6"' in source
+    assert '"name":"trial 8"' in source
+
+
+def test_says_what_another_limit_would_allow(night: Page) -> None:
+    """Half the limit and twice the limit are in the title, and the command for any other."""
+    assert "Another latency limit would allow: 317 inferences/s within 25 ms, 442" in night.text
+    assert "tuner best encoder-p99-50ms --budget-ms N" in night.text
+
+
+def test_loads_without_a_latency() -> None:
+    """Where every load was overloaded there is no chart of limits."""
+    lost = studies.point(100.0, 0.4, stopped_early="overload")
+    study = studies.study([studies.baseline(points=(lost,))])
+    source = html.render(study, standings(study))
+
+    assert 'id="pareto"' in source
+    assert 'id="limits"' not in source
+    assert "Another latency limit" not in source
 
 
 def test_says_how_and_where(night: Page) -> None:

@@ -4,12 +4,11 @@ import math
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from tuner.commands import options
 from tuner.commands.console import err, note, print_blocks, print_json, print_text
+from tuner.commands.optimize_options import OptimizeOptions, PlanOptions
+from tuner.commands.options import DATABASE
 from tuner.commands.spaces import document as space_document
 from tuner.commands.spaces import size
 from tuner.errors import NothingFeasibleError, TunerError
@@ -19,113 +18,34 @@ if TYPE_CHECKING:
     from tuner.job import PreparedJob
     from tuner.records import StudyRecord
 
-Finalists = Annotated[
-    int, typer.Option("--finalists", help="Best configurations that are measured again.")
-]
-Confirmations = Annotated[
-    int, typer.Option("--confirmations", help="Fresh starts on which finalists are measured.")
-]
 
-
-def optimize(
-    *,
-    budget_ms: options.BudgetMs,
-    percentile: options.Percentile = 99,
-    model_repository: options.ModelRepository = None,
-    model: options.Model = None,
-    space: options.SpaceFile = None,
-    trials: options.Trials = 60,
-    timeout: options.Timeout = "3m",
-    until: options.Until = None,
-    finalists: Finalists = 2,
-    confirmations: Confirmations = 1,
-    batch: options.Batch = 1,
-    shape: options.Shapes = None,
-    input_data: options.InputData = "random",
-    study: Annotated[
-        str, typer.Option("--study", help="Name of the study; continues one that exists.")
-    ] = "",
-    db: options.Database = options.DATABASE,
-    output: Annotated[
-        Path, typer.Option("--output", help="Folder for reports and configurations.")
-    ] = Path("reports"),
-    seed: options.Seed = 0,
-    engine_cpus: options.EngineCpus = "",
-    server_cpus: Annotated[str, typer.Option(help="CPUs for the server: 1,4-7.")] = "",
-    start_timeout: Annotated[
-        str, typer.Option(help="How long a start or a reload of the server may take.")
-    ] = "2m",
-    as_json: options.AsJson = False,
-) -> None:
+def optimize(options: OptimizeOptions) -> None:
     """Find the configuration that carries the most traffic within the latency budget."""
     from tuner import finals
-    from tuner.job import Job, prepare
+    from tuner.job import prepare
     from tuner.report import export
 
-    prepared = prepare(
-        Job(
-            budget=options.latency_budget(budget_ms, percentile),
-            repository=model_repository,
-            model=model,
-            space_file=space,
-            search_budget=options.search_budget(
-                trials, timeout, until, finalists=finalists, confirmations=confirmations
-            ),
-            form=options.request_form(batch, input_data, shape),
-            database=db,
-            study=study,
-            seed=seed,
-            engine_cpus=options.cpus(engine_cpus, "--engine-cpus"),
-            server_cpus=options.cpus(server_cpus, "--server-cpus"),
-            start_timeout_s=options.duration_s(start_timeout, "--start-timeout"),
-        )
-    )
+    prepared = prepare(options.job())
+    _offer_warm_start(prepared)
     finished = _run(prepared)
     result = finals.standings(finished)
-    written = write_files(finished, result, output / finished.name)
-    if as_json:
+    written = write_files(finished, result, options.output / finished.name)
+    if options.as_json:
         print_json(export.document(finished, result) | {"files": [str(p) for p in written]})
     else:
-        _print_result(finished, result, written, db)
+        _print_result(finished, result, written, options.db)
     if result.winner is None:
         raise nothing_feasible(finished)
 
 
-def plan(
-    *,
-    budget_ms: options.BudgetMs,
-    percentile: options.Percentile = 99,
-    model_repository: options.ModelRepository = None,
-    model: options.Model = None,
-    space: options.SpaceFile = None,
-    trials: options.Trials = 60,
-    timeout: options.Timeout = "3m",
-    until: options.Until = None,
-    finalists: Finalists = 2,
-    confirmations: Confirmations = 1,
-    batch: options.Batch = 1,
-    shape: options.Shapes = None,
-    input_data: options.InputData = "random",
-    as_json: options.AsJson = False,
-) -> None:
+def plan(options: PlanOptions) -> None:
     """Say what `optimize` with these options would do, without doing it."""
-    from tuner.job import Job, prepare
+    from tuner.job import prepare
     from tuner.report import tables
 
-    prepared = prepare(
-        Job(
-            budget=options.latency_budget(budget_ms, percentile),
-            repository=model_repository,
-            model=model,
-            space_file=space,
-            search_budget=options.search_budget(
-                trials, timeout, until, finalists=finalists, confirmations=confirmations
-            ),
-            form=options.request_form(batch, input_data, shape),
-        )
-    )
+    prepared = prepare(options.job())
     content = _plan_document(prepared)
-    if as_json:
+    if options.as_json:
         print_json(content)
         return
     print_blocks(tables.space_tables(prepared.space))
@@ -174,6 +94,14 @@ def nothing_feasible(study: "StudyRecord") -> NothingFeasibleError:
     )
 
 
+def _offer_warm_start(prepared: "PreparedJob") -> None:
+    """Say so if an earlier study of the same model could be begun with."""
+    from tuner import job
+
+    if offer := job.earlier_study(prepared):
+        note(offer)
+
+
 def _run(prepared: "PreparedJob") -> "StudyRecord":
     from tuner.job import run
     from tuner.report import terminal
@@ -190,7 +118,7 @@ def _run(prepared: "PreparedJob") -> "StudyRecord":
             deadline_s=time.monotonic() + job.search_budget.timeout_s,
             trials=job.search_budget.trials + job.search_budget.finals,
         ) as progress:
-            return run(prepared, progress)
+            return run(prepared, progress, note)
     except KeyboardInterrupt:
         note(
             f"interrupted; the server is gone and study {name} is kept\n"
@@ -216,7 +144,7 @@ def _print_result(
 def next_command(study: "StudyRecord", result: "Standings", database: str) -> str:
     """What a person most likely wants to type now."""
     words = ["tuner", "report" if result.winner is None else "best", study.name]
-    return shlex.join(words if database == options.DATABASE else [*words, "--db", database])
+    return shlex.join(words if database == DATABASE else [*words, "--db", database])
 
 
 def _plan_document(prepared: "PreparedJob") -> dict[str, Any]:

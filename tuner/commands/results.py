@@ -1,22 +1,31 @@
 """`tuner report`, `pareto`, `best` and `studies`: what the database knows, without any server."""
 
+import math
+import shlex
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuner.commands import options
 from tuner.commands.console import note, print_blocks, print_json, print_text
 from tuner.commands.optimize import nothing_feasible, write_files
 from tuner.commands.options import DATABASE, AsJson, Database, StudyArgument
 from tuner.errors import InputError
+from tuner.objectives import Objective
 
 if TYPE_CHECKING:
+    from tuner.answers import Answer
+    from tuner.capacity import LatencyBudget
     from tuner.finals import Standings
     from tuner.records import StudyRecord
     from tuner.report.terminal import StudyRow
 
 studies = typer.Typer(no_args_is_help=True, help="Studies in the database.")
+# What `tuner optimize` takes where nothing is said.
+_USUAL_PERCENTILE, _USUAL_ARRIVALS = 99, "poisson"
 
 
 class BestFormat(StrEnum):
@@ -62,45 +71,67 @@ def report(
 def show_pareto(
     study: StudyArgument = None, *, db: Database = DATABASE, as_json: AsJson = False
 ) -> None:
-    """Print the Pareto front: the load points that no other beats in throughput and latency."""
+    """Print the Pareto front: the load points that no other beats in throughput and latency.
+
+    A study of several objectives has a second one: the trials that no other beats in all of them.
+    """
     from tuner import pareto
-    from tuner.report import terminal
+    from tuner.report import objective_text, tables, terminal
 
     record = _stored(db, study)
-    front = pareto.trade_off(record)
     if as_json:
-        print_json(front.to_dict(orient="records"))
-    else:
-        print_blocks([terminal.pareto_table(front)])
+        print_json(_fronts(record))
+        return
+    print_blocks([terminal.pareto_table(pareto.trade_off(record))])
+    if len(record.objectives) > 1:
+        rows = objective_text.front_rows(record, pareto.objectives_front(record))
+        print_blocks([tables.rows_table(rows)])
+        print_text(objective_text.about_hypervolume(record))
 
 
 def best(
     study: StudyArgument = None,
     *,
+    budget_ms: Annotated[
+        float | None,
+        typer.Option("--budget-ms", help="Another latency limit than the study's, in ms."),
+    ] = None,
+    percentile: Annotated[
+        float | None,
+        typer.Option("--percentile", help="Another percentile of the latency than the study's."),
+    ] = None,
+    objective: Annotated[
+        Objective, typer.Option("--objective", help="What the best one is best in.")
+    ] = Objective.THROUGHPUT,
+    min_throughput: Annotated[
+        float | None,
+        typer.Option(
+            "--min-throughput",
+            help="For other objectives: what the best one carries, in inferences per second.",
+        ),
+    ] = None,
     form: Annotated[
         BestFormat, typer.Option("--format", help="config.pbtxt, JSON or YAML.")
     ] = BestFormat.PBTXT,
     db: Database = DATABASE,
     as_json: AsJson = False,
 ) -> None:
-    """Print the winning configuration, ready to deploy."""
-    import yaml
+    """Print the winning configuration, ready to deploy.
 
-    from tuner import finals
-    from tuner.report import export
+    For another latency budget or objective than the study's it is found in the stored load points,
+    without measuring; how it is known is said on stderr.
+    """
+    from tuner import answers
 
+    _check_min_throughput(min_throughput, objective)
     record = _stored(db, study)
-    result = finals.standings(record)
-    if result.winner is None:
-        raise nothing_feasible(record)
-    content = export.standing(result.winner, record)
-    match BestFormat.JSON if as_json else form:
-        case BestFormat.PBTXT:
-            print_text(result.winner.trial.export)
-        case BestFormat.JSON:
-            print_json(content)
-        case BestFormat.YAML:
-            print_text(yaml.safe_dump(content, sort_keys=False))
+    asked = _asked_budget(record, budget_ms, percentile)
+    form = BestFormat.JSON if as_json else form
+    if asked == record.budget and objective is Objective.THROUGHPUT:
+        _print_winner(record, form)
+    else:
+        found = answers.answer(record, asked, objective, least_throughput=min_throughput)
+        _print_answer(record, found, form, db)
 
 
 @studies.command("list")
@@ -154,6 +185,26 @@ def export_study(
     note(f"written: {output}")
 
 
+def measure_command(
+    study: "StudyRecord", budget: "LatencyBudget", objective: Objective, database: str
+) -> str:
+    """The command that measures what the load points of `study` leave open."""
+    from tuner import demo
+
+    words = ["tuner", "optimize", "--budget-ms", f"{budget.limit_s * 1e3:g}"]
+    if budget.percentile != _USUAL_PERCENTILE:
+        words += ["--percentile", f"{budget.percentile:g}"]
+    if study.model != demo.MODEL:
+        words += ["--model-repository", "FOLDER", "--model", study.model]
+    if objective is not Objective.THROUGHPUT:
+        words += ["--objective", objective.value]
+    words += _request_options(study)
+    if study.arrivals.value != _USUAL_ARRIVALS:
+        words += ["--arrivals", study.arrivals.value]
+    words += ["--warm-start", study.name]
+    return shlex.join(words if database == DATABASE else [*words, "--db", database])
+
+
 def _stored(database: str, study: str | None) -> "StudyRecord":
     from tuner.storage import Storage
 
@@ -166,6 +217,99 @@ def _print_study(study: "StudyRecord", result: "Standings") -> None:
 
     print_blocks([terminal.result_table(study, result)])
     print_blocks([terminal.trials_table(study), terminal.time_table(study)])
+
+
+def _fronts(study: "StudyRecord") -> dict[str, Any]:
+    from tuner import pareto
+
+    reference = study.baseline
+    several = len(study.objectives) > 1
+    return {
+        "load_points": pareto.trade_off(study).to_dict(orient="records"),
+        "objectives": {
+            "front": pareto.objectives_front(study).to_dict(orient="records"),
+            "reference": {o.value: reference.value(o) for o in study.objectives if reference},
+            "hypervolume": pareto.hypervolume_over_baseline(study),
+        }
+        if several
+        else None,
+    }
+
+
+def _check_min_throughput(min_throughput: float | None, objective: Objective) -> None:
+    if min_throughput is None:
+        return
+    if objective is Objective.THROUGHPUT:
+        raise InputError(
+            "`--min-throughput` needs another objective than throughput",
+            hint="for example: `--objective memory --min-throughput 100`",
+        )
+    if not 0 < min_throughput < math.inf:
+        raise InputError(f"`--min-throughput` must be above 0, but got {min_throughput:g}")
+
+
+def _asked_budget(
+    study: "StudyRecord", budget_ms: float | None, percentile: float | None
+) -> "LatencyBudget":
+    """The study's own budget but for what was asked for."""
+    own = study.budget
+    limit_ms = own.limit_s * 1e3 if budget_ms is None else budget_ms
+    asked = options.latency_budget(limit_ms, own.percentile if percentile is None else percentile)
+    return replace(asked, limit_s=own.limit_s) if budget_ms is None else asked
+
+
+def _print_winner(study: "StudyRecord", form: BestFormat) -> None:
+    """What the study itself confirmed."""
+    from tuner import finals
+    from tuner.report import export
+
+    winner = finals.standings(study).winner
+    if winner is None:
+        raise nothing_feasible(study)
+    _print_best(winner.trial.export, export.standing(winner, study), form)
+
+
+def _print_answer(study: "StudyRecord", answer: "Answer", form: BestFormat, database: str) -> None:
+    """What the load points say; the file comes with remarks, documents have it all in them."""
+    from tuner.report import answer_text
+
+    measure = measure_command(study, answer.budget, answer.objective, database)
+    found = answer.best
+    if found is None:
+        raise answer_text.nothing_within(study, answer, measure)
+    if form is BestFormat.PBTXT:
+        note(answer_text.headline(answer, found))
+        doubts = answer_text.doubts(answer, found)
+        for remark in (*answer_text.remarks(answer, found), *doubts):
+            note(remark)
+        if doubts:
+            note(f"to measure it: {measure}")
+    _print_best(found.trial.export, answer_text.document(study, answer, measure), form)
+
+
+def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:
+    import yaml
+
+    match form:
+        case BestFormat.PBTXT:
+            print_text(file)
+        case BestFormat.JSON:
+            print_json(content)
+        case BestFormat.YAML:
+            print_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _request_options(study: "StudyRecord") -> list[str]:
+    """What makes the requests of a new study those of `study`."""
+    request = study.request
+    words: list[str] = []
+    if request.get("batch", 1) != 1:
+        words += ["--batch", str(request["batch"])]
+    if request.get("data", "random") != "random":
+        words += ["--input-data", str(request["data"])]
+    for name, shape in request.get("shapes", {}).items():
+        words += ["--shape", f"{name}:{','.join(map(str, shape))}"]
+    return words
 
 
 def _row(study: "StudyRecord") -> "StudyRow":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop
-from tuner.load.protocols.http1 import request_bytes
+from tuner.load.protocols import http1
 from tuner.load.requests import RequestSet
 
 _CONCURRENCY = 8
@@ -35,14 +35,18 @@ class Calibration:
         return max(1, math.ceil(rate / (self.rate / 2)))
 
 
-def calibrate(*, duration_s: float = 1.0, cpus: Iterable[int] = ()) -> Calibration:
+def calibrate(
+    *, payload_bytes: int = 2, duration_s: float = 1.0, cpus: Iterable[int] = ()
+) -> Calibration:
     """Measure the engine itself; takes three times `duration_s` and a little more.
+
+    `payload_bytes` is the size of the body of each request: large ones take longer to send.
 
     Raises:
         LoadError: The engine cannot send at all.
     """
-    with null_server() as endpoint, LoadEngine(cpus=cpus) as engine:
-        request = request_bytes("/", host=endpoint.authority, headers={}, body=b"{}")
+    request = http1.request_bytes("/", host="null", headers={}, body=bytes(payload_bytes))
+    with null_server(len(request)) as endpoint, LoadEngine(cpus=cpus) as engine:
         engine.prepare(RequestSet((request,)))
         closed = engine.measure(_run(endpoint, ClosedLoop(_CONCURRENCY), duration_s))
         trial = OpenLoop(closed.throughput / _TRIAL_SHARE)
@@ -53,12 +57,18 @@ def calibrate(*, duration_s: float = 1.0, cpus: Iterable[int] = ()) -> Calibrati
 
 
 @contextmanager
-def null_server() -> Iterator[Endpoint]:
-    """A server in a process of its own that answers any request at once, on 127.0.0.1."""
+def null_server(request_bytes: int = 0) -> Iterator[Endpoint]:
+    """A server in a process of its own that answers any request at once, on 127.0.0.1.
+
+    Requests that may not come in one piece must all be of `request_bytes`.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
         endpoint = Endpoint("127.0.0.1", listening.getsockname()[1])
         process = subprocess.Popen(
-            [sys.executable, "-m", "tuner.load.null_server", str(listening.fileno())],
+            [
+                *(sys.executable, "-m", "tuner.load.null_server"),
+                *(str(listening.fileno()), str(request_bytes)),
+            ],
             pass_fds=[listening.fileno()],
             stdin=subprocess.PIPE,
             process_group=0,

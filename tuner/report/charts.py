@@ -1,4 +1,4 @@
-"""The two charts of the HTML report, as fragments that need plotly.js on the same page.
+"""The charts of the HTML report, as fragments that need plotly.js on the same page.
 
 Colours of text and grid come from the page's style sheet, so that both follow light and dark;
 those of the data are readable on both.
@@ -9,13 +9,16 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
+from tuner.answers import budget_curve
 from tuner.finals import Standing, Standings
-from tuner.pareto import load_points, trade_off
+from tuner.interpolation import Kind
+from tuner.pareto import load_points, loaded_points, trade_off
 from tuner.records import PointRecord, StudyRecord
 from tuner.report import findings, formats
 from tuner.space import Configuration
@@ -23,6 +26,7 @@ from tuner.space import Configuration
 _BEST, _DEFAULTS, _FRONT, _LIMIT, _POINTS = "#2f81d7", "#d9822b", "#2a9d8f", "#d1495b", "#8b949e"
 _OTHERS = ("#8e6bbf", "#5c9e4a")
 _SHOWN_CURVES = 3
+_LIMITS = 60
 _HEIGHT = "440px"
 _TOOLS = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 
@@ -61,7 +65,7 @@ def load_curves(study: StudyRecord, standings: Standings) -> str:
     """Latency against throughput of the best configurations and of the server's defaults."""
     traces, latencies_ms = [], []
     for name, standing, colour in _curves(study, standings):
-        points = _curve(standing)
+        points = _curve(study, standing)
         x = [point.throughput for point in points]
         y = [1e3 * point.latency_s for point in points]
         latencies_ms += y
@@ -78,6 +82,34 @@ def load_curves(study: StudyRecord, standings: Standings) -> str:
             )
         )
     return _fragment("curves", traces, study, latencies_ms)
+
+
+def budget_chart(study: StudyRecord) -> str:
+    """What the best configuration of each latency limit carries, and the server's defaults.
+
+    Empty where no load point has a latency.
+    """
+    points = load_points(study)
+    latencies_ms = points["latency_ms"][~points["stopped_early"]].to_numpy()
+    known_ms = latencies_ms[np.isfinite(latencies_ms)]
+    if not known_ms.size:
+        return ""
+    limits_ms = np.geomspace(known_ms.min(), known_ms.max(), _LIMITS).tolist()
+    curve = budget_curve(study, limits_ms)
+    own = curve[["limit_ms", "baseline", "baseline_kind"]]
+    defaults = own.set_axis(["limit_ms", "throughput", "kind"], axis="columns")
+    traces = [
+        *_limit_lines(curve, "best configuration of each limit", _BEST),
+        *_limit_lines(defaults, formats.DEFAULTS, _DEFAULTS),
+    ]
+    title = f"p{study.budget.percentile:g} latency limit (ms), logarithmic"
+    figure = _figure(
+        traces,
+        xaxis=_logarithmic(title, [*limits_ms, 1e3 * study.budget.limit_s]),
+        yaxis={"title": {"text": "capacity (inferences/s)"}, "rangemode": "tozero"},
+    )
+    _draw_limit(figure, study, axis="x")
+    return _html("limits", figure)
 
 
 def log_ticks(values: Sequence[float]) -> list[float]:
@@ -112,10 +144,12 @@ def _curves(study: StudyRecord, standings: Standings) -> list[tuple[str, Standin
     """What to draw, by name and colour: the winner, the next best, the server's defaults."""
     others = iter(_OTHERS)
     shown = []
-    for standing in standings.ranked[:_SHOWN_CURVES]:
+    winner = standings.winner
+    first = [winner] if winner else []
+    for standing in [*first, *(s for s in standings.ranked if s is not winner)][:_SHOWN_CURVES]:
         if _is_baseline(standing, study):
             continue
-        best = standing is standings.winner
+        best = standing is winner
         name = "best configuration" if best else findings.name_of(study, standing)
         shown.append((name, standing, _BEST if best else next(others)))
     if standings.baseline is not None:
@@ -128,10 +162,30 @@ def _is_baseline(standing: Standing, study: StudyRecord) -> bool:
     return baseline is not None and standing.configuration == baseline.configuration
 
 
-def _curve(standing: Standing) -> list[PointRecord]:
-    """The open-loop points by load; one request at a time is no point of a load curve."""
-    loaded = sorted((p for p in standing.trial.points if p.kind == "open"), key=lambda p: p.load)
+def _curve(study: StudyRecord, standing: Standing) -> list[PointRecord]:
+    """The points by load; one request at a time is no point of a load curve."""
+    loaded = sorted(loaded_points(study, standing.trial), key=lambda p: p.load)
     return [p for p in loaded if math.isfinite(p.latency_s)]
+
+
+def _limit_lines(curve: pd.DataFrame, name: str, colour: str) -> list[go.Scatter]:
+    """Capacity over the latency limit; dotted where it is a lower bound."""
+    lines = []
+    for dash, kinds in (("solid", (Kind.MEASURED, Kind.INTERPOLATED)), ("dot", (Kind.AT_LEAST,))):
+        shown = curve[curve["kind"].isin([kind.value for kind in kinds])]
+        lines.append(
+            go.Scatter(
+                x=shown["limit_ms"].tolist(),
+                y=shown["throughput"].tolist(),
+                mode="lines",
+                line={"color": colour, "width": 2, "dash": dash},
+                name=name,
+                showlegend=dash == "solid",
+                hovertext=[_limit_text(name, row) for row in shown.to_dict("records")],
+                hoverinfo="text",
+            )
+        )
+    return lines
 
 
 def _symbol(point: PointRecord) -> str:
@@ -161,6 +215,14 @@ def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
     return "<br>".join(html.escape(line) for line in lines)
 
 
+def _limit_text(name: str, row: Mapping[Hashable, Any]) -> str:
+    carries = f"{formats.rate(row['throughput'])} inferences/s ({row['kind']})"
+    lines = [name, f"{carries} within {formats.latency(row['limit_ms'] / 1e3)}"]
+    if "trial" in row:
+        lines += [f"trial {row['trial']}", *str(row["configuration"]).split(" ")]
+    return "<br>".join(html.escape(line) for line in lines)
+
+
 def _of(points: pd.DataFrame, configuration: Configuration) -> pd.DataFrame:
     return points[points["configuration"] == str(configuration)]
 
@@ -168,8 +230,31 @@ def _of(points: pd.DataFrame, configuration: Configuration) -> pd.DataFrame:
 def _fragment(
     name: str, traces: list[go.Scatter], study: StudyRecord, latencies_ms: Sequence[float]
 ) -> str:
+    """A chart of latency over throughput."""
     limit_ms = 1e3 * study.budget.limit_s
-    ticks = log_ticks([*latencies_ms, limit_ms])
+    title = f"p{study.budget.percentile:g} latency (ms), logarithmic"
+    figure = _figure(
+        traces,
+        xaxis={"title": {"text": "throughput (inferences/s)"}, "rangemode": "tozero"},
+        yaxis=_logarithmic(title, [*latencies_ms, limit_ms]),
+    )
+    _draw_limit(figure, study, axis="y")
+    return _html(name, figure)
+
+
+def _logarithmic(title: str, values: Sequence[float]) -> dict[str, Any]:
+    ticks = log_ticks(values)
+    return {
+        "title": {"text": title},
+        "type": "log",
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
+def _figure(
+    traces: list[go.Scatter], *, xaxis: Mapping[str, Any], yaxis: Mapping[str, Any]
+) -> go.Figure:
     figure = go.Figure(traces)
     figure.update_layout(
         template="none",
@@ -184,16 +269,14 @@ def _fragment(
             "font": {"color": "#f0f3f6", "size": 12},
             "align": "left",
         },
-        xaxis={"title": {"text": "throughput (inferences/s)"}, "rangemode": "tozero"},
-        yaxis={
-            "title": {"text": f"p{study.budget.percentile:g} latency (ms), logarithmic"},
-            "type": "log",
-            "tickvals": ticks,
-            "ticktext": [f"{tick:g}" for tick in ticks],
-        },
+        xaxis=xaxis,
+        yaxis=yaxis,
     )
     figure.update_xaxes(zeroline=False)
-    _draw_limit(figure, study)
+    return figure
+
+
+def _html(name: str, figure: go.Figure) -> str:
     return str(
         plotly.io.to_html(
             figure,
@@ -206,15 +289,17 @@ def _fragment(
     )
 
 
-def _draw_limit(figure: go.Figure, study: StudyRecord) -> None:
-    limit_ms = 1e3 * study.budget.limit_s
-    across = {"xref": "paper", "yref": "y"}
+def _draw_limit(figure: go.Figure, study: StudyRecord, *, axis: str) -> None:
+    """A line across the chart where the latency axis (`x` or `y`) has the study's limit."""
+    limit_ms, other = 1e3 * study.budget.limit_s, "y" if axis == "x" else "x"
+    across = {f"{axis}ref": axis, f"{other}ref": "paper"}
+    ends = {f"{axis}0": limit_ms, f"{axis}1": limit_ms, f"{other}0": 0, f"{other}1": 1}
     dashed = {"color": _LIMIT, "dash": "dash", "width": 1.5}
-    figure.add_shape(**across, type="line", x0=0, x1=1, y0=limit_ms, y1=limit_ms, line=dashed)
+    figure.add_shape(**across, **ends, type="line", line=dashed)
+    # Where a shape wants the value on a logarithmic axis, an annotation wants the exponent.
     figure.add_annotation(
         **across,
-        x=0,
-        y=math.log10(limit_ms),  # where a shape wants the value, an annotation wants the exponent
+        **{axis: math.log10(limit_ms), other: 0},
         xanchor="left",
         yanchor="bottom",
         showarrow=False,

@@ -32,6 +32,8 @@ def document(study: StudyRecord, result: Standings) -> dict[str, Any]:
         **summary(study),
         "baseline": standing(result.baseline, study) if result.baseline else None,
         "winner": standing(result.winner, study) if result.winner else None,
+        "fastest": standing(result.fastest, study) if result.fastest else None,
+        "recommended_for": result.advantage.cost.value if result.advantage else None,
         "gain": _ratio(result.gain) if result.gain else None,
         "tied": [dict(each.configuration) for each in result.tied],
         "hardware": dict(study.hardware),
@@ -120,8 +122,14 @@ def _check_pyarrow() -> None:
         ) from None
 
 
-def _ratio(ratio: Ratio) -> dict[str, float]:
-    return {"low": ratio.low, "estimate": ratio.estimate, "high": ratio.high}
+def _ratio(ratio: Ratio) -> dict[str, float | bool]:
+    return {
+        "low": ratio.low,
+        "estimate": ratio.estimate,
+        "high": ratio.high,
+        "p_value": ratio.p_value,
+        "proved": ratio.proved,
+    }
 
 
 def _trial(trial: TrialRecord) -> dict[str, Any]:

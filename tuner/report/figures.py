@@ -2,23 +2,26 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
 from tuner.capacity import Phase
 from tuner.deployment import Applied
 from tuner.finals import Standing
-from tuner.records import PointRecord, StudyRecord, TrialRecord, TrialState
+from tuner.pareto import loaded_points
+from tuner.records import StudyRecord, TrialRecord, TrialState
 
 _Z = 1.96
 _APPLY = {Applied.RESTART.value: "start the server", Applied.RELOAD.value: "reload the model"}
 _STEPS = {
     "verify": "verify the configuration",
+    "self-check": "check the load engine",
     Phase.WARM_UP.value: "warm up",
     Phase.UNLOADED.value: "measure unloaded",
     Phase.SATURATION.value: "measure saturated",
     Phase.SEARCH.value: "search the highest load",
+    Phase.REFERENCE.value: "measure the reference load",
+    Phase.PROOF.value: "prove the claimed load",
     "validate": "validate the outputs",
 }
 _ORDER = (*_APPLY.values(), "start or reload that failed", *_STEPS.values(), "other")
@@ -35,7 +38,7 @@ class StepTime:
 
 @dataclass(frozen=True)
 class MeasuringFacts:
-    """How the open-loop points of a study were measured."""
+    """How the points of a study's load curves were measured."""
 
     points: int
     requests: int
@@ -97,8 +100,8 @@ def states(study: StudyRecord) -> dict[TrialState, int]:
 
 
 def measuring_facts(study: StudyRecord) -> MeasuringFacts | None:
-    """None if no open-loop point was measured."""
-    points = list(_open_points(study))
+    """None if no point of a load curve was measured."""
+    points = [point for trial in study.trials for point in loaded_points(study, trial)]
     if not points:
         return None
     lags_s = [point.send_lag_p99_s for point in points]
@@ -111,11 +114,6 @@ def measuring_facts(study: StudyRecord) -> MeasuringFacts | None:
         worst_lag_s=max(lags_s),
         priorities=tuple(sorted({point.priority for point in points})),
     )
-
-
-def _open_points(study: StudyRecord) -> Iterator[PointRecord]:
-    for trial in study.trials:
-        yield from (point for point in trial.points if point.kind == "open")
 
 
 def _steps_s(trial: TrialRecord) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """What a study found, in sentences that the terminal and the HTML report share."""
 
 import math
+from collections.abc import Sequence
 
-from tuner.finals import Standing, Standings, nearest
+from tuner.finals import MOST_GIVEN_UP, Advantage, Cost, Ratio, Standing, Standings, nearest
 from tuner.pareto import load_points
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import figures, formats
@@ -17,27 +18,20 @@ _WORDS_FOR_STATES = {
 
 
 def headline(study: StudyRecord, standings: Standings) -> str:
-    """The result in one sentence."""
-    winner, gain = standings.winner, standings.gain
+    """The result in one sentence, which says `proved` where the finals prove it."""
+    winner, is_fastest = standings.winner, standings.winner is standings.fastest
     if winner is None:
         return _nothing_found(study)
     carries = f"{formats.rate(winner.throughput)} inferences/s within {study.budget}"
     if keeps_defaults(standings):
-        return f"Keep the server's defaults: nothing that was tried beats their {carries}"
-    if gain is None:
-        return f"The best configuration carries {carries}"
-    if gain.low <= 1.0:
-        return (
-            f"The best configuration carries {carries}, no proven gain over the server's defaults"
-        )
-    return (
-        f"The best configuration carries {carries}: {formats.times(gain.estimate)} what the "
-        "server's defaults carry"
-    )
+        beats = "beats" if is_fastest else "is proved to beat"
+        return f"Keep the server's defaults: nothing that was tried {beats} their {carries}"
+    which = "best" if is_fastest else "recommended"
+    return f"The {which} configuration carries {carries}{_over_defaults(standings.gain)}"
 
 
 def keeps_defaults(standings: Standings) -> bool:
-    """Whether the baseline itself won."""
+    """Whether the baseline itself is what is recommended."""
     winner, baseline = standings.winner, standings.baseline
     return bool(winner and baseline and winner.configuration == baseline.configuration)
 
@@ -62,7 +56,9 @@ def grounds(standing: Standing) -> str:
 
 
 def ended(trial: TrialRecord) -> str:
-    """`feasible`, or `failed: out of memory`."""
+    """`feasible`, or `failed: out of memory`, or the verdict of a proof."""
+    if trial.proof:
+        return trial.proof
     reason = f": {trial.reason.value.replace('_', ' ')}" if trial.reason else ""
     return f"{trial.state.value}{reason}"
 
@@ -181,27 +177,77 @@ def _about_defaults(study: StudyRecord, standings: Standings) -> str:
     return ""
 
 
+def _over_defaults(gain: Ratio | None) -> str:
+    if gain is None:
+        return ""
+    if not gain.decided:
+        return ", no proven gain over the server's defaults"
+    proof = ", proved on fresh starts" if gain.proved else ""
+    return f": {formats.times(gain.estimate)} what the server's defaults carry{proof}"
+
+
 def _about_ties(study: StudyRecord, standings: Standings) -> str:
-    if standings.winner is None or not standings.tied:
+    """Who is tied with the recommended configuration, and why it is that one."""
+    winner, fastest = standings.winner, standings.fastest
+    if winner is None or fastest is None or not standings.tied:
         return ""
     names = [name_of(study, standing) for standing in standings.tied]
-    advice = ""
-    if f"the {formats.DEFAULTS}" in names:
-        advice = ": without a proven gain, keep the defaults"
-    elif keeps_defaults(standings):
-        advice = ": without a proven gain, there is no reason to change the defaults"
+    whom, why = "the best", _why(name_of(study, winner), names, standings)
+    if winner is not fastest:
+        whom = name_of(study, winner)
+        more = formats.per_cent(fastest.throughput / winner.throughput - 1)
+        names[0] += f" (it measured {more} more)"
     listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    return f"Tied with the best within the uncertainty: {listed}{advice}."
+    return f"Tied with {whom} within the uncertainty: {listed}{why}."
+
+
+def _why(name: str, tied: Sequence[str], standings: Standings) -> str:
+    """Why the recommended one, called `name`, is that one of several that are tied."""
+    if keeps_defaults(standings):
+        return ": without a proven gain, there is no reason to change the defaults"
+    if f"the {formats.DEFAULTS}" in tied:
+        return ": without a proven gain, keep the defaults"
+    if standings.advantage:
+        return f"; {name} is recommended because {_cheaper(standings.advantage)}"
+    confirmed = standings.winner and standings.winner.confirmations
+    within = f"{100 * MOST_GIVEN_UP:g} %"
+    return f"; none within {within} of it is cheaper or simpler" if confirmed else ""
+
+
+def _cheaper(advantage: Advantage) -> str:
+    own, fastest = advantage.own, advantage.fastest
+    match advantage.cost:
+        case Cost.MEMORY:
+            most, instead = (formats.fact("memory_bytes", int(m)) for m in (own, fastest))
+            return f"it takes less memory: {most} instead of {instead}"
+        case Cost.CPU:
+            spent, instead = formats.latency(own), formats.latency(fastest)
+            return f"it takes less processor time: {spent} for each inference instead of {instead}"
+        case Cost.INSTANCES:
+            return f"it is simpler: {_count(own, 'instance')} instead of {fastest:g}"
+        case Cost.CHANGES:
+            return f"it is simpler: {_count(own, 'changed parameter')} instead of {fastest:g}"
+
+
+def _count(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _about_confirmation(standings: Standings) -> str:
-    winner = standings.winner
-    if winner is None or winner.confirmations:
+    winner, gain = standings.winner, standings.gain
+    if winner is None:
         return ""
-    return (
-        "This is from the search alone: the best of many measurements was partly lucky, and no "
-        "fresh start has confirmed it yet."
-    )
+    if not winner.confirmations:
+        return (
+            "This is from the search alone: the best of many measurements was partly lucky, and "
+            "no fresh start has confirmed it yet."
+        )
+    if gain and gain.decided and not gain.proved:
+        return (
+            "The gain is beyond the uncertainty and not proved yet: a proof takes three rounds "
+            "of fresh starts."
+        )
+    return ""
 
 
 def _about_nearest(study: StudyRecord, standings: Standings) -> str:

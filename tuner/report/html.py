@@ -7,7 +7,7 @@ import jinja2
 from tuner.finals import Standing, Standings
 from tuner.pareto import load_points
 from tuner.records import StudyRecord, TrialState
-from tuner.report import charts, figures, findings, formats
+from tuner.report import answer_text, charts, figures, findings, formats, search_findings
 from tuner.space import Configuration
 
 _PERCENTILES = (50, 95, 99)
@@ -37,7 +37,7 @@ def render(study: StudyRecord, standings: Standings) -> str:
         sides=_sides(standings),
         gain=formats.gain(standings.gain) if standings.gain else formats.NOTHING,
         headline=findings.headline(study, standings),
-        remarks=findings.remarks(study, standings),
+        remarks=(*findings.remarks(study, standings), *search_findings.about_search(study)),
         changed=_changed(study, winner),
         percentiles=sorted({*_PERCENTILES, study.budget.percentile}),
         about=_about(study, standings),
@@ -47,6 +47,7 @@ def render(study: StudyRecord, standings: Standings) -> str:
         plotly=charts.script() if has_points else "",
         pareto_chart=charts.pareto_chart(study, standings) if has_points else "",
         load_curves=charts.load_curves(study, standings) if has_points else "",
+        budget_chart=charts.budget_chart(study) if has_points else "",
     )
 
 
@@ -56,6 +57,7 @@ def _about(study: StudyRecord, standings: Standings) -> dict[str, str]:
         "export": findings.about_export(standings),
         "front": findings.about_front(study),
         "curves": findings.about_curves(study, standings),
+        "limits": answer_text.about_limits(study),
         "trials": findings.about_trials(study),
         "verification": findings.about_verification(standings.winner),
         "time": findings.about_time(study),

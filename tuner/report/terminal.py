@@ -20,7 +20,7 @@ from rich.text import Text
 from tuner.capacity import LatencyBudget
 from tuner.finals import Standing, Standings
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report import figures, findings, formats
+from tuner.report import figures, findings, formats, search_findings
 from tuner.space import Configuration
 
 _PERCENTILES = (50, 95, 99)
@@ -29,9 +29,12 @@ _REFRESH_PER_S = 2  # a clock needs no more, and the server under test wants the
 _PHASES = {
     "apply": "start or reload the server",
     "verify": "verify the configuration",
+    "self-check": "check the load engine",
     "unloaded": "measure unloaded",
     "saturation": "measure saturated",
     "search": "search the highest load",
+    "reference": "measure the reference load",
+    "proof": "prove the claimed load",
     "validate": "validate the outputs",
 }
 
@@ -53,7 +56,8 @@ def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     """The best configuration beside the server's defaults, with what must be said of them."""
     sides = _sides(standings)
     sentences = [Text(findings.headline(study, standings), style="bold")]
-    remarks = [Text(sentence) for sentence in findings.remarks(study, standings)]
+    said = (*findings.remarks(study, standings), *search_findings.about_search(study))
+    remarks = [Text(sentence) for sentence in said]
     if not sides:
         return Group(*sentences, *remarks)
     table = _table()
@@ -207,7 +211,7 @@ class LiveProgress:
         self._done += 1
         self._spent_s += figures.total_s(record)
         beats = self._best is None or record.throughput > self._best.throughput
-        if record.state is TrialState.FEASIBLE and beats:
+        if record.state is TrialState.FEASIBLE and not record.proof and beats:
             self._best = record
         if self._live is None:
             self._console.print(self._line(record), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,201 @@
+"""Measure every configuration of a landscape on a real Triton, and write its table.
+
+Each configuration in random order (those that need no restart together): the whole capacity
+search, nothing pruned; two open-loop points further down; and a closed loop with 1, 2, 4 ... 128
+in flight, as Model Analyzer measures. The server's own defaults are measured again after every 12
+configurations: what they say tells how steady the machine was. A table that exists is continued.
+
+    python -m benchmarks.landscapes.measure mlp
+"""
+
+import argparse
+import json
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.landscapes.base import LANDSCAPES, Landscape
+from benchmarks.tables import machine
+from runners import ProcessRunner
+from tuner import job
+from tuner.capacity import Phase, duration_s
+from tuner.deployment import Deployment
+from tuner.errors import TunerError
+from tuner.load import ClosedLoop, LoadEngine, LoadProfile, Measurement, OpenLoop, Overload
+from tuner.load.profile import LoadRun
+from tuner.records import PointRecord, Purpose, TrialRecord, TrialState
+from tuner.space import Configuration, SearchSpace
+from tuner.targets import triton_install
+from tuner.targets.triton import TritonTarget
+from tuner.trial import Bench, TrialPlan, run_trial
+from tuner.trial_load import TrialLoad
+
+_BASELINE_EVERY = 12
+_LADDER = (1, 2, 4, 8, 16, 32, 64, 128)
+_LADDER_REQUESTS, _LADDER_SHORTEST_S, _LADDER_LONGEST_S = 300, 0.3, 0.6
+_SHARES = (0.35, 0.6)  # of the saturation throughput
+_SEED = 0
+
+
+class Silent:
+    """An observer that says nothing."""
+
+    def trial_begins(self, number: int, purpose: Purpose, configuration: Configuration) -> None:
+        pass
+
+    def phase_begins(self, phase: str) -> None:
+        pass
+
+    def trial_ends(self, record: TrialRecord) -> None:
+        pass
+
+
+def measure(landscape: Landscape) -> None:
+    """Write what is missing of the landscape's table."""
+    rows = _rows(landscape.table)
+    with open_bench(landscape, space_file=landscape.space_file) as (bench, space):
+        if not rows:
+            _append(landscape.table, {"landscape": landscape.name, "machine": machine()})
+        order = _order(space)
+        for number in range(max(0, len(rows) - 1), len(order)):
+            row = _row(bench, number, order[number])
+            _append(landscape.table, row)
+            print(
+                f"{number + 1}/{len(order)} {row['state']} {row['throughput']:.0f}/s "
+                f"{order[number]} {row['message'][:200]}",
+                flush=True,
+            )
+
+
+def _order(space: SearchSpace) -> list[Configuration]:
+    """At random, those with equal restart parameters together; the baseline again and again."""
+    configurations = list(space.grid())
+    random.Random(_SEED).shuffle(configurations)  # noqa: S311 - an order, not a secret
+    staying = [p.name for p in space.parameters if not p.reload]
+    configurations.sort(key=lambda c: [str(c.get(name)) for name in staying])
+    order: list[Configuration] = []
+    for at in range(0, len(configurations), _BASELINE_EVERY):
+        order += [space.defaults, *configurations[at : at + _BASELINE_EVERY]]
+    return [*order, space.defaults]
+
+
+def _row(bench: Bench, number: int, configuration: Configuration) -> dict[str, Any]:
+    plan = TrialPlan(
+        number=number, purpose=Purpose.SEARCH, configuration=configuration, seed=_SEED
+    )
+    trial = run_trial(bench, plan)
+    row: dict[str, Any] = {
+        "configuration": dict(configuration),
+        "state": trial.state.value,
+        "reason": trial.reason.value if trial.reason else "",
+        "message": trial.message,
+        "applied": trial.applied,
+        "throughput": trial.throughput,
+        "log_error": trial.log_error,
+        "unloaded_s": trial.unloaded_s,
+        "saturation": trial.saturation,
+        "timings_s": trial.timings_s,
+        "points": [_point(each) for each in trial.points],
+        "more": [],
+    }
+    if trial.state is not TrialState.FAILED:
+        row["more"] = [_point(each) for each in _more(bench, trial.saturation)]
+    return row
+
+
+def _more(bench: Bench, saturation: float) -> Iterator[PointRecord]:
+    profiles: list[LoadProfile] = [ClosedLoop(concurrency) for concurrency in _LADDER]
+    profiles += [OpenLoop(share * saturation, seed=_SEED) for share in _SHARES if saturation]
+    for profile in profiles:
+        try:
+            measurement = _load(bench, profile, saturation)
+        except TunerError as error:
+            print(f"  {profile}: {error}", flush=True)
+            return
+        yield PointRecord.of(Phase.SEARCH, measurement, bench.budget)
+
+
+def _load(bench: Bench, profile: LoadProfile, saturation: float) -> Measurement:
+    budget = bench.budget
+    if isinstance(profile, OpenLoop):
+        length_s, overload = duration_s(budget, profile.rate), Overload(1000)
+    else:
+        length_s = _LADDER_REQUESTS / saturation if saturation else _LADDER_SHORTEST_S
+        length_s, overload = max(length_s, _LADDER_SHORTEST_S, 10 * budget.limit_s), None
+    return bench.load.engine.measure(
+        LoadRun(
+            endpoint=bench.target.endpoint(bench.deployment.server),
+            profile=profile,
+            duration_s=min(length_s, _LADDER_LONGEST_S) if overload is None else length_s,
+            timeout_s=max(20 * budget.limit_s, 2.0),
+            drain_s=2 * budget.limit_s + 0.2,
+            overload=overload,
+        )
+    )
+
+
+def _point(point: PointRecord) -> dict[str, Any]:
+    return {
+        "phase": point.phase,
+        "kind": point.kind,
+        "load": round(point.load, 3),
+        "duration_s": round(point.duration_s, 3),
+        "throughput": round(point.throughput, 2),
+        "requests": point.requests,
+        "failed": sum(point.errors.values()) + point.unanswered,
+        "percentiles_s": {str(q): round(v, 7) for q, v in point.percentiles_s.items()},
+        "stopped_early": point.stopped_early,
+    }
+
+
+@contextmanager
+def open_bench(
+    landscape: Landscape, *, space_file: Path | None
+) -> Iterator[tuple[Bench, SearchSpace]]:
+    """What runs trials of the landscape's model; without `space_file` in the built-in space."""
+    prepared = job.prepare(
+        job.Job(
+            budget=landscape.budget,
+            repository=landscape.repository,
+            model=landscape.name,
+            space_file=space_file,
+        )
+    )
+    with ExitStack() as stack:
+        workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        target = TritonTarget(
+            prepared.model,
+            prepared.space,
+            installation=triton_install.find(workspace),
+            workspace=workspace,
+            form=prepared.job.form,
+        )
+        target.stage()
+        load = TrialLoad(stack.enter_context(LoadEngine()), landscape.budget)
+        runner = ProcessRunner(log_directory=workspace / "logs")
+        deployment = stack.enter_context(Deployment(target, runner))
+        yield Bench(target, deployment, load, Silent()), prepared.space
+
+
+def _rows(table: Path) -> list[dict[str, Any]]:
+    if not table.exists():
+        return []
+    return [json.loads(line) for line in table.read_text().splitlines()]
+
+
+def _append(table: Path, row: dict[str, Any]) -> None:
+    with table.open("a") as file:
+        file.write(json.dumps(row, allow_nan=True) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("landscape", choices=LANDSCAPES)
+    measure(LANDSCAPES[parser.parse_args().landscape])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""An answer from stored load points: in sentences, as plain data, and where there is none."""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from tuner.answers import Answer, budget_curve
+from tuner.errors import NothingFeasibleError
+from tuner.interpolation import Estimate, Kind
+from tuner.load_curves import Reading, lowest_latency
+from tuner.objectives import Objective
+from tuner.records import StudyRecord
+from tuner.report import formats
+from tuner.report.objective_text import amount
+
+# Fewer requests beyond a percentile than this say little of it.
+_ENOUGH_BEYOND = 3
+_NAMED = 3
+
+
+def headline(answer: Answer, best: Estimate) -> str:
+    """What the best configuration achieves, and how that is known."""
+    return f"{_finding(answer, best)}, {_grounds(best)}"
+
+
+def doubts(answer: Answer, best: Estimate) -> tuple[str, ...]:
+    """Why the answer should be measured, a sentence each; none if it is good enough."""
+    found = []
+    if best.kind is Kind.AT_LEAST and answer.objective is Objective.THROUGHPUT:
+        found.append("no load that was measured is over the limit: it may carry more")
+    if best.kind is Kind.AT_MOST:
+        found.append("the latency at that load itself was not measured")
+    if best.wide and best.lower and best.upper:
+        factor = formats.times(best.upper.load / best.lower.load)
+        found.append(f"the gap between the loads around it is wide ({factor})")
+    if answer.undecided:
+        found.append(f"not measured near enough to be compared: {_listed(answer.undecided)}")
+    return tuple(found)
+
+
+def remarks(answer: Answer, best: Estimate) -> tuple[str, ...]:
+    """What must be known besides, a sentence each."""
+    found = (_about_requests(answer, best), _about_ties(answer), _about_unmeasured(answer))
+    return tuple(sentence for sentence in found if sentence)
+
+
+def about_limits(study: StudyRecord) -> str:
+    """What half of the study's latency limit would allow, and twice that limit."""
+    limit_ms = study.budget.limit_s * 1e3
+    rows = budget_curve(study, [limit_ms / 2, limit_ms * 2]).to_dict("records")
+    half, twice = (_within(row) for row in rows)
+    return f"Another latency limit would allow: {half}, {twice}"
+
+
+def document(study: StudyRecord, answer: Answer, measure: str) -> dict[str, Any]:
+    """The whole answer; `measure` is the command that measures it."""
+    return {
+        "study": study.name,
+        "latency_budget": str(answer.budget),
+        "objective": answer.objective.value,
+        "least_throughput": answer.least_throughput or None,
+        "best": _estimate(answer.best, answer.objective) if answer.best else None,
+        "ranked": [_estimate(each, answer.objective) for each in answer.ranked],
+        "infeasible": [_estimate(each, answer.objective) for each in answer.infeasible],
+        "tied": [each.trial.number for each in answer.tied],
+        "undecided": [each.trial.number for each in answer.undecided],
+        "unmeasured": answer.unmeasured,
+        "doubts": list(doubts(answer, answer.best)) if answer.best else [],
+        "measure": measure,
+    }
+
+
+def nothing_within(study: StudyRecord, answer: Answer, measure: str) -> NothingFeasibleError:
+    """What to say where no configuration is ranked; `measure` is the command that measures."""
+    carrying = [each for each in answer.infeasible if each.kind is not Kind.NONE]
+    if answer.objective is Objective.LATENCY and answer.infeasible:
+        return _too_slow(answer, answer.infeasible[0])
+    if carrying:
+        return _too_little(answer, max(carrying, key=lambda each: each.throughput))
+    return _over_the_limit(study, answer, measure)
+
+
+def _within(row: Mapping[Hashable, Any]) -> str:
+    limit = f"within {row['limit_ms']:g} ms"
+    if row["kind"] == Kind.NONE:
+        return f"nothing that was measured {limit}"
+    least = "at least " if row["kind"] == Kind.AT_LEAST else ""
+    return f"{least}{formats.rate(row['throughput'])} inferences/s {limit}"
+
+
+def _finding(answer: Answer, best: Estimate) -> str:
+    least = "at least " if best.kind is Kind.AT_LEAST else ""
+    carries = f"{least}{formats.rate(best.throughput)} inferences/s"
+    match answer.objective:
+        case Objective.THROUGHPUT:
+            return f"{answer.budget}: {carries}"
+        case Objective.LATENCY:
+            most = "at most " if best.kind is Kind.AT_MOST else ""
+            latency = formats.latency(best.value)
+            return f"p{answer.budget.percentile:g} at {carries}: {most}{latency}"
+        case _:
+            return (
+                f"{answer.objective.value}: {amount(answer.objective, best.value)}, the least of "
+                f"what carries {_least(answer)} within {answer.budget}; this carries {carries}"
+            )
+
+
+def _least(answer: Answer) -> str:
+    if not answer.least_throughput:
+        return "anything"
+    return f"{formats.rate(answer.least_throughput)} inferences/s"
+
+
+def _grounds(best: Estimate) -> str:
+    ends = [each for each in (best.lower, best.upper) if each]
+    nearest = min(ends, key=lambda each: abs(each.throughput - best.throughput))
+    match best.kind:
+        case Kind.INTERPOLATED:
+            return f"interpolated between {_between(*ends)}; not measured at that load"
+        case Kind.AT_LEAST:
+            return f"the highest load that was measured: {_of_trial(nearest)}"
+        case Kind.AT_MOST:
+            return f"only higher loads were measured, the lowest: {_of_trial(nearest)}"
+        case _:
+            return f"measured at {_of_trial(nearest)}"
+
+
+def _between(lower: Reading, upper: Reading) -> str:
+    if lower.trial == upper.trial:
+        return f"{_load(lower)} and {_of_trial(upper)}"
+    return f"{_of_trial(lower)} and {_of_trial(upper)}"
+
+
+def _of_trial(reading: Reading) -> str:
+    return f"{_load(reading)} of trial {reading.trial}"
+
+
+def _load(reading: Reading) -> str:
+    """A load and its latency: `2,200/s (17.8 ms)`."""
+    overloaded = math.isinf(reading.latency_s)
+    latency = "overloaded" if overloaded else formats.latency(reading.latency_s)
+    if reading.concurrency is not None:
+        return f"concurrency {reading.concurrency} ({latency})"
+    return f"{formats.rate(reading.throughput)}/s ({latency})"
+
+
+def _about_requests(answer: Answer, best: Estimate) -> str:
+    percentile = answer.budget.percentile
+    fewest = min(each.requests for each in (best.lower, best.upper) if each)
+    if fewest * (1 - percentile / 100) >= _ENOUGH_BEYOND:
+        return ""
+    return (
+        f"p{percentile:g} is vague: one of these loads has {fewest:,} requests, fewer than "
+        f"{_ENOUGH_BEYOND} beyond it"
+    )
+
+
+def _about_ties(answer: Answer) -> str:
+    if not answer.tied:
+        return ""
+    return f"as good within the uncertainty: {_listed(answer.tied)}"
+
+
+def _listed(estimates: Sequence[Estimate]) -> str:
+    names = [f"trial {each.trial.number}" for each in estimates[:_NAMED]]
+    if len(estimates) > _NAMED:
+        names.append(f"{len(estimates) - _NAMED} more")
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _about_unmeasured(answer: Answer) -> str:
+    if not answer.unmeasured:
+        return ""
+    if answer.unmeasured == 1:
+        return "1 configuration is not ranked: no load point says anything of it"
+    return (
+        f"{answer.unmeasured} configurations are not ranked: no load point says anything of them"
+    )
+
+
+def _estimate(estimate: Estimate, objective: Objective) -> dict[str, Any]:
+    return {
+        "trial": estimate.trial.number,
+        "configuration": dict(estimate.trial.configuration),
+        "kind": estimate.kind.value,
+        "throughput": estimate.throughput,
+        "low": estimate.low,
+        "high": estimate.high,
+        **_value(estimate.value, objective),
+        "fresh_starts": estimate.starts,
+        "between": [_reading(each) for each in (estimate.lower, estimate.upper) if each],
+    }
+
+
+def _value(value: float, objective: Objective) -> dict[str, float]:
+    match objective:
+        case Objective.THROUGHPUT:
+            return {}
+        case Objective.LATENCY:
+            return {"latency_ms": value * 1e3}
+        case Objective.MEMORY:
+            return {"memory_bytes": value}
+        case Objective.CPU:
+            return {"cpu_s": value}
+        case Objective.ENERGY:
+            return {"energy_j": value}
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    return {
+        "trial": reading.trial,
+        "throughput": reading.throughput,
+        "concurrency": reading.concurrency,
+        "latency_ms": reading.latency_s * 1e3,
+        "requests": reading.requests,
+    }
+
+
+def _too_slow(answer: Answer, nearest: Estimate) -> NothingFeasibleError:
+    percentile, load = answer.budget.percentile, formats.rate(answer.least_throughput)
+    return NothingFeasibleError(
+        f"no configuration meets {answer.budget} at {load} inferences/s; the nearest has "
+        f"p{percentile:g} = {_latency(nearest.value)} there: {nearest.trial.configuration}",
+        hint="try a larger `--budget-ms`, or a smaller `--min-throughput`",
+    )
+
+
+def _too_little(answer: Answer, most: Estimate) -> NothingFeasibleError:
+    carries = formats.rate(most.throughput)
+    return NothingFeasibleError(
+        f"no configuration is known to carry {_least(answer)} within {answer.budget}; the nearest "
+        f"carries {carries} inferences/s: {most.trial.configuration}",
+        hint=f"try `--min-throughput {math.floor(most.throughput)}`",
+    )
+
+
+def _over_the_limit(study: StudyRecord, answer: Answer, measure: str) -> NothingFeasibleError:
+    budget = answer.budget
+    nearest = lowest_latency(study, budget.percentile)
+    if nearest is None:
+        return NothingFeasibleError(
+            f"no configuration of study `{study.name}` could be measured",
+            hint=f"`tuner report {study.name}` shows how each trial failed",
+        )
+    trial = next(each for each in study.trials if each.number == nearest.trial)
+    place = "without load" if nearest.concurrency == 1 else f"at {_place(nearest)}"
+    found = f"p{budget.percentile:g} = {_latency(nearest.latency_s)} {place}"
+    if nearest.latency_s > budget.limit_s:
+        return NothingFeasibleError(
+            f"no configuration meets {budget}; the nearest has {found}: {trial.configuration}",
+            hint=f"try `--budget-ms {math.ceil(2e3 * nearest.latency_s)}`, or a faster model",
+        )
+    return NothingFeasibleError(
+        f"no load that was measured meets {budget}; the nearest configuration has {found}: "
+        f"{trial.configuration}",
+        hint=f"lower loads must be measured: `{measure}`",
+    )
+
+
+def _place(reading: Reading) -> str:
+    if reading.concurrency is not None:
+        return f"concurrency {reading.concurrency}"
+    return f"{formats.rate(reading.throughput)} inferences/s"
+
+
+def _latency(latency_s: float) -> str:
+    return "infinite" if math.isinf(latency_s) else f"{latency_s * 1e3:.3g} ms"

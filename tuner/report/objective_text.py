@@ -1,0 +1,51 @@
+"""What was measured of a study's objectives, as people read it."""
+
+import math
+
+import pandas as pd
+
+from tuner.objectives import Objective
+from tuner.pareto import hypervolume_over_baseline
+from tuner.records import StudyRecord
+from tuner.report import formats
+
+
+def amount(objective: Objective, value: float) -> str:
+    """A value of `objective` with its unit; a dash for what is not known."""
+    texts = {
+        Objective.THROUGHPUT: f"{formats.rate(value)} inferences/s",
+        Objective.LATENCY: formats.latency(value),
+        Objective.MEMORY: f"{value / 1e6:,.0f} MB",
+        Objective.CPU: f"{formats.latency(value)} of processor time an inference",
+        Objective.ENERGY: f"{value:.3g} J an inference",
+    }
+    return texts[objective] if math.isfinite(value) else formats.NOTHING
+
+
+def front_rows(study: StudyRecord, front: pd.DataFrame) -> list[dict[str, str]]:
+    """The rows of `objectives_front`, for a table."""
+    return [
+        {"trial": str(row["trial"])}
+        | {each.value: amount(each, row[each.value]) for each in study.objectives}
+        | {"configuration": row["configuration"]}
+        for row in front.to_dict("records")
+    ]
+
+
+def about_hypervolume(study: StudyRecord) -> str:
+    """How much better than the server's defaults the front is as a whole, in a sentence."""
+    volume = hypervolume_over_baseline(study)
+    values = {
+        each: study.baseline.value(each) if study.baseline else math.nan
+        for each in study.objectives
+    }
+    if math.isnan(volume):
+        lacking = [each.value for each, value in values.items() if not 0 < value < math.inf]
+        reason = f"have no {' and no '.join(lacking)}" if lacking else "are not feasible"
+        return f"No hypervolume: its reference point is the {formats.DEFAULTS}, which {reason}"
+    reference = ", ".join(f"{each.value} {amount(each, v)}" for each, v in values.items())
+    verdict = "" if volume else ": no trial is better in every objective"
+    return (
+        f"Hypervolume {volume:.3g} over the {formats.DEFAULTS} as the reference point "
+        f"({reference}), each objective in units of theirs{verdict}"
+    )

@@ -1,0 +1,117 @@
+"""How a study searched, in sentences: what it saved, why it ended, what crashed, the proof."""
+
+from collections.abc import Sequence
+
+from tuner import crash_regions, drift
+from tuner.expressions import Value
+from tuner.records import StudyRecord, TrialRecord, TrialState
+from tuner.report import figures, formats
+from tuner.space import CategoricalParameter, ConfigPath, SearchSpace
+
+_VERDICTS = {
+    "within": "proved to be within",
+    "over": "found over",
+    "undecided": "not proved to be within (nor over)",
+}
+_SHORTEST_S = 1.0
+
+
+def about_search(study: StudyRecord) -> tuple[str, ...]:
+    """What must be known of the search, a sentence each."""
+    found = (
+        _about_proof(study),
+        _about_warm_start(study),
+        _about_end(study),
+        _about_racing(study),
+        *drift.drift(study.trials).sentences,
+        *_about_crashes(study),
+        _about_low_loads(study),
+    )
+    return tuple(sentence for sentence in found if sentence)
+
+
+def saved_s(study: StudyRecord) -> float:
+    """What was not spent on trials that were stopped because beaten, had they been like others."""
+    whole = [figures.total_s(t) for t in study.searched if t.state is TrialState.FEASIBLE]
+    pruned = [figures.total_s(t) for t in study.searched if t.state is TrialState.PRUNED]
+    mean_s = sum(whole) / len(whole) if whole else 0.0
+    return sum(max(0.0, mean_s - each) for each in pruned)
+
+
+def _about_proof(study: StudyRecord) -> str:
+    trial = study.proof
+    if trial is None or trial.proof not in _VERDICTS:
+        return ""
+    load = f"{formats.rate(trial.throughput)} inferences/s"
+    measured_s = sum(point.duration_s for point in trial.points if point.phase == "proof")
+    return (
+        f"On one more fresh start, {load} of the best configuration were {_VERDICTS[trial.proof]} "
+        f"{study.budget}, after {formats.duration(measured_s)} of that load."
+    )
+
+
+def _about_warm_start(study: StudyRecord) -> str:
+    if not study.warm_start:
+        return ""
+    return f"It began with the best configurations of {_listed(study.warm_start)}."
+
+
+def _about_end(study: StudyRecord) -> str:
+    return f"The search ended because {study.stopped}." if study.stopped else ""
+
+
+def _about_racing(study: StudyRecord) -> str:
+    count = sum(trial.state is TrialState.PRUNED for trial in study.searched)
+    spared_s = saved_s(study)
+    if not count or spared_s < _SHORTEST_S:
+        return ""
+    trials = "1 trial" if count == 1 else f"{count} trials"
+    return (
+        f"{trials} of {len(study.searched)} stopped at the first proof that the best cannot be "
+        f"beaten, which saved {formats.duration(spared_s)} or so."
+    )
+
+
+def _about_crashes(study: StudyRecord) -> tuple[str, ...]:
+    regions = crash_regions.regions(_observed_space(study.searched), study.searched)
+    return tuple(f"Nearly everything fails where {region}." for region in regions)
+
+
+def _about_low_loads(study: StudyRecord) -> str:
+    """With dynamic batching a small load can be slower than a larger one."""
+    limit_s = study.budget.limit_s
+    slow = [
+        trial.number
+        for trial in study.searched
+        if trial.state is TrialState.FEASIBLE and trial.unloaded_s > limit_s
+    ]
+    if not slow:
+        return ""
+    return (
+        f"At a few requests per second {_listed([f'trial {number}' for number in slow])} "
+        f"would be over {study.budget}: batches that do not fill wait for their delay."
+    )
+
+
+def _observed_space(trials: Sequence[TrialRecord]) -> SearchSpace:
+    """What the trials show of the search space: the values that were tried."""
+    tried: dict[str, dict[Value, None]] = {}
+    for trial in trials:
+        for name, value in trial.configuration.items():
+            tried.setdefault(name, {})[value] = None
+    return SearchSpace(
+        "",
+        tuple(
+            CategoricalParameter(
+                name=name,
+                default=next(iter(values)),
+                sets=ConfigPath(name),
+                choices=tuple(sorted(values, key=lambda v: (isinstance(v, str), v))),
+            )
+            for name, values in tried.items()
+        ),
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
