@@ -21,15 +21,15 @@ def verdicts(share: float, seeds: int) -> list[Verdict]:
 
 
 def test_a_load_well_below_the_capacity_is_proved_at_the_first_look() -> None:
-    """Half of the capacity needs a hundred limits of measuring and no more."""
+    """Half of the capacity needs one look, after 8 s."""
     server = SimulatedServer(SERVER)
     certificate = certify(server, BUDGET, 0.5 * CAPACITY, seed=3)
     assert certificate.verdict is Verdict.WITHIN
     assert certificate.rate == 0.5 * CAPACITY
-    assert certificate.duration_s == pytest.approx(100 * BUDGET.limit_s)
+    assert certificate.duration_s == pytest.approx(8.0)
     [(phase, _, duration_s)] = server.measured
     assert phase is Phase.PROOF
-    assert duration_s == pytest.approx(3.0)
+    assert duration_s == pytest.approx(8.0)
 
 
 def test_a_load_above_the_capacity_is_disproved() -> None:
@@ -45,8 +45,8 @@ def test_an_overload_is_disproved_at_once() -> None:
 
 
 def test_a_load_5_percent_above_the_capacity_is_hardly_ever_called_within() -> None:
-    """The stated error: at most 5 of 100 (here of 60, so 6 for the luck of the draw)."""
-    assert verdicts(1.05, 60).count(Verdict.WITHIN) <= 6
+    """The stated error: at most 5 of 100."""
+    assert verdicts(1.05, 60).count(Verdict.WITHIN) <= 3
 
 
 def test_a_load_10_percent_below_the_capacity_is_mostly_proved() -> None:
@@ -66,6 +66,6 @@ def test_what_is_near_the_capacity_is_looked_at_longer() -> None:
 
 
 def test_how_long_a_proof_takes_at_most() -> None:
-    """Eight hundred limits, or 16 s where the limit is short."""
-    assert certifying_s(LatencyBudget(99, 0.05)) == pytest.approx(40.0)
-    assert certifying_s(LatencyBudget(99, 0.001)) == pytest.approx(16.0)
+    """Eight hundred limits, or 32 s where the limit is short."""
+    assert certifying_s(LatencyBudget(99, 0.1)) == pytest.approx(80.0)
+    assert certifying_s(LatencyBudget(99, 0.001)) == pytest.approx(32.0)
