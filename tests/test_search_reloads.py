@@ -77,7 +77,7 @@ def test_hints_keep_their_order_without_a_server() -> None:
 
 def test_small_steps_prefer_reloads() -> None:
     """Steps from the best configuration that need no restart are tried first."""
-    started = search(LINE, local_steps=10)
+    started = search(LINE, local_steps=10, model=False)
     started.enqueue(Configuration.of({"n": 5, "threads": 5}))
 
     near = list(proposed(started, 6))
@@ -85,6 +85,39 @@ def test_small_steps_prefer_reloads() -> None:
     assert {c["n"] for c in near[:5]} == {3, 4, 5, 6, 7}
     assert {c["threads"] for c in near[:5]} == {5}
     assert near[5]["threads"] != 5
+
+
+@pytest.mark.parametrize("wish", ["f", "g", "h"])
+def test_what_promises_as_much_prefers_reloads(wish: str) -> None:
+    """Of configurations that the model cannot tell apart, the one without a restart is tried."""
+    names = space(choice(*"abcdefgh", name="allocator"))
+    started = search(names)
+    for name in "abcde":
+        started.enqueue(Configuration.of({"allocator": name}))
+    list(proposed(started, 5))
+
+    proposal = started.ask(names.defaults, lambda _, after: after["allocator"] == wish)
+
+    assert proposal is not None
+    assert proposal.configuration["allocator"] == wish
+
+
+def test_a_promise_outweighs_a_restart() -> None:
+    """What promises much more is tried, restart or not."""
+    slope = space(integer("n", high=30))
+    started = search(slope)
+    for n in (1, 2, 3, 4, 20, 21):
+        started.enqueue(Configuration.of({"n": n}))
+    for _ in range(6):
+        known = started.ask()
+        assert known is not None
+        value = 100.0 + 10 * int(known.configuration["n"])
+        started.tell(known.number, record(known, **throughput(value)))
+
+    proposal = started.ask(slope.defaults, lambda _, after: int(after["n"]) < 15)
+
+    assert proposal is not None
+    assert int(proposal.configuration["n"]) > 21
 
 
 def test_what_was_never_tried_prefers_reloads() -> None:

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import optuna  # noqa: TID251 - looks into the tables that its door wrote
 import pytest
 
 from tests.spaces import choice, integer, real, space, switch
@@ -124,7 +123,7 @@ def test_random_learns_nothing() -> None:
 def test_how_many_steps_are_small(local_steps: int, expected: float) -> None:
     """Of the steps after the first trial, as many as asked for are next to the best so far."""
     plane = space(integer("a", high=40), integer("b", high=40))
-    started = search(plane, local_steps=local_steps)
+    started = search(plane, local_steps=local_steps, model=False)
     started.enqueue(Configuration.of({"a": 20, "b": 20}))
     peak = iter([100.0, *[1.0] * 40])
 
@@ -134,13 +133,14 @@ def test_how_many_steps_are_small(local_steps: int, expected: float) -> None:
     assert len(near) / len(steps) == pytest.approx(expected, abs=0.13)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_crashing_corners_are_left_alone(seed: int) -> None:
-    """Once a corner is known to crash, small steps keep out of it, and the sampler nearly so."""
-    trials = list(run(search(CORNER, seed=seed), corner, 60))
+@pytest.mark.parametrize("model", [False, True])
+def test_crashing_corners_are_left_alone(*, model: bool) -> None:
+    """Once a corner is known to crash, few more proposals lie in it, and the model searches on."""
+    searched = [list(run(search(CORNER, seed=s, model=model), corner, 60)) for s in range(4)]
+    best = [max(t.throughput for t in trials) for trials in searched]
 
-    assert share_crashed(trials[20:]) < 0.12
-    assert max(t.throughput for t in trials) >= 82
+    assert share_crashed([trial for trials in searched for trial in trials[20:]]) <= 0.1
+    assert min(best) >= 80 or not model
 
 
 def test_a_crashing_region_is_the_last_resort() -> None:
@@ -151,37 +151,28 @@ def test_a_crashing_region_is_the_last_resort() -> None:
         n = int(configuration["n"])
         return crashed() if n > 20 else throughput(n)
 
-    trials = list(run(search(line, local_steps=10), outcome, 30))
-    failed = [t.number for t in trials if t.state is TrialState.FAILED]
+    trials = list(run(search(line, local_steps=10, model=False), outcome, 30))
+    failed = [number for number, t in enumerate(trials) if t.state is TrialState.FAILED]
 
     assert len(trials) == 30
-    assert trials[-1].state is TrialState.FAILED
-    assert len([number for number in failed if number < 20]) < 8
+    assert failed[-5:] == [25, 26, 27, 28, 29]
 
 
-def test_sure_crashes_are_not_run_again_and_again(url: str) -> None:
-    """The sampler is told that a proposal crashes, without a trial, but twice in a row at most."""
-    halves = space(integer("memory", high=100), integer("other", high=100))
+def test_sure_crashes_are_told_without_a_trial(url: str) -> None:
+    """A sampler that insists on what surely crashes is told so; sometimes it is believed."""
+    steep = space(integer("memory", high=100), integer("other", high=100))
 
     def outcome(configuration: Configuration) -> dict[str, Any]:
-        return crashed() if int(configuration["memory"]) > 10 else throughput(1.0)
+        memory = int(configuration["memory"])
+        return crashed() if memory > 10 else throughput(1.0 + memory)
 
-    trials = list(run(search(halves, url, local_steps=0), outcome, 30))
+    trials = list(run(search(steep, url, local_steps=0), outcome, 30))
     told = optunas(url)
-    failed = [t for t in told if t.constraints.get("crash") == 1]
 
-    assert {t.state for t in failed} == {optuna.trial.TrialState.COMPLETE}
-    assert all(t.values == [0.0] for t in failed)
-    assert len(failed) > sum(t.state is TrialState.FAILED for t in trials)
-    assert len(told) <= 4 * len(trials)
-    assert {t.configuration for t in trials} <= {Configuration.of(t.params) for t in shifted(told)}
-
-
-def shifted(told: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
-    """Trials with the values of whole numbers from 1, not their ordinals from 0."""
-    for trial in told:
-        trial.params = {name: value + 1 for name, value in trial.params.items()}
-    return told
+    assert 4 <= sum(t.state is TrialState.FAILED for t in trials) <= 15
+    assert [t.constraints["crash"] == 1 for t in told] == [
+        t.state is TrialState.FAILED for t in trials
+    ]
 
 
 @pytest.mark.parametrize("reason", [Reason.CLIENT_OVERLOADED, Reason.INTERRUPTED])
@@ -193,8 +184,8 @@ def test_what_is_not_its_fault_is_no_crash(reason: Reason) -> None:
         return throughput(1.0) if fine else {"state": TrialState.FAILED, "reason": reason}
 
     line = space(integer("n", high=30))
-    blamed = list(run(search(line), half_crashes, 30))
-    excused = list(run(search(line), spoiled, 30))
+    blamed = list(run(search(line, model=False), half_crashes, 30))
+    excused = list(run(search(line, model=False), spoiled, 30))
 
     assert first_half_failed(excused) > first_half_failed(blamed)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 import numpy as np
 
 from tuner.capacity import LatencyBudget
-from tuner.crash_regions import CrashRegion, regions
+from tuner.crash_regions import CrashRegion, predicted_crash, regions
 from tuner.objectives import Objective
 from tuner.pareto import dominates
 from tuner.promise import Prospects
@@ -15,6 +15,9 @@ from tuner.space import Configuration, SearchSpace
 
 # After so many failures in a region, and no success, it is sure to crash.
 _SURE = 3
+# A model of so many trials proposes more wisely than chance; it takes so many with a throughput to
+# believe it that there is nothing left to gain.
+_WISE, _ENOUGH = 5, 10
 CRASHED = {"crash": 1.0, "latency": 1.0}
 
 
@@ -71,14 +74,29 @@ class Experience:
         self._turn = (self._turn + 1) % len(front)
         return [*front[self._turn :], *front[: self._turn], *rest]
 
-    def promise(self, prospects: Prospects, tried: Set[Configuration]) -> float:
-        """What `prospects` promise; infinite with several objectives.
+    def expected(
+        self,
+        prospects: Prospects,
+        tried: Set[Configuration],
+        more: Sequence[Configuration] = (),
+    ) -> dict[Configuration, float]:
+        """What `prospects`, and `more`, promise if they do not crash; {} while little is known.
 
-        Nobody knows how much each of them counts.
+        {} with several objectives, too: nobody knows how much each counts.
         """
-        if len(self._objectives) > 1:
+        if len(self._records) < _WISE or len(self._objectives) > 1:
+            return {}
+        gains = prospects.expected(list(self._records.values()), tried, more)
+        return {c: gain * (1 - predicted_crash(self.regions, c)) for c, gain in gains.items()}
+
+    def promise(self, prospects: Prospects, tried: Set[Configuration]) -> float:
+        """The most that any of `prospects` promises; infinite while too little is known."""
+        states = [t.state for t in self._records.values()]
+        measured = states.count(TrialState.FEASIBLE) + states.count(TrialState.PRUNED)
+        unknown = measured < _ENOUGH or TrialState.FEASIBLE not in states
+        if unknown or len(self._objectives) > 1:
             return math.inf
-        return prospects.promise(self._records.values(), tried)
+        return max(self.expected(prospects, tried).values(), default=0.0)
 
     def values(self, records: Iterable[TrialRecord]) -> list[list[float]]:
         """The objectives of each, or the worst yet where one was not measured, or it failed."""

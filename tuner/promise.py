@@ -1,13 +1,12 @@
-"""What is left to gain: the expected improvement of the best configuration not yet tried (pure).
+"""What an untried configuration promises: its expected improvement on the best (pure).
 
-A Gaussian process of the logarithm of throughput (Rasmussen and Williams 2006, algorithm 2.1) with
-a Matern 5/2 kernel and a lengthscale for each parameter, which coordinate ascent of the marginal
-likelihood chooses from a few. The expected improvement (Jones, Schonlau and Welch 1998) of the
-lognormal that it predicts is multiplied by the chance of being feasible (Gardner et al. 2014).
+A Gaussian process of throughput (Rasmussen and Williams 2006, algorithm 2.1) with a Matern 5/2
+kernel and a lengthscale for each parameter, which coordinate ascent of the marginal likelihood
+chooses from a few; the expected improvement is that of Jones, Schonlau and Welch (1998).
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -17,8 +16,6 @@ from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
 from tuner.space import Configuration, FloatParameter, Parameter, SearchSpace
 from tuner.steps import ordinals, share
 
-# Below so many trials with a throughput, a model of it is a guess.
-ENOUGH = 10
 # Lengthscales, in domains of a parameter; under the last one it hardly matters. Noise, in
 # variances of what was measured.
 _LENGTHS = (0.25, 0.5, 1.0, 2.0, 10.0)
@@ -26,9 +23,11 @@ _NOISES = (1e-3, 1e-2, 1e-1)
 _SWEEPS = 2
 # The lengthscales are chosen on so many trials at most, and the prediction rests on so many.
 _FITTED, _KNOWN = 60, 200
-# Throughputs that differ by less than this (as a logarithm) do not differ; what has less than
-# this share of the best is as bad as any other.
-_LEAST_SPREAD, _BAD = 0.005, 0.05
+# What was not tried may differ by as much as what was, and by this share of the best at least.
+_LEAST_SPREAD = 0.1
+# What failed, or is infeasible, counts as the worst that was measured, or as this share of the
+# best if that is less: as nothing at all, it would hide a best one right beside it.
+_USELESS = 0.5
 
 _Floats = NDArray[np.float64]
 _Item = TypeVar("_Item")
@@ -42,33 +41,44 @@ class Prospects:
         self._candidates = tuple(candidates)
         self._features = _features(space, self._candidates)
 
-    def promise(self, trials: Iterable[TrialRecord], tried: Collection[Configuration]) -> float:
-        """The best expected improvement over the best of `trials`, as a fraction of its capacity.
+    def expected(
+        self,
+        trials: Sequence[TrialRecord],
+        tried: Collection[Configuration],
+        more: Sequence[Configuration] = (),
+    ) -> dict[Configuration, float]:
+        """What each candidate, and each one of `more`, promises, but for those that were `tried`.
 
-        Candidates that were `tried` count no more: 0 where none is left. Infinite while too few
-        trials have a throughput, or none is feasible. A pruned trial counts with its bound.
+        The expected improvement on the best of `trials`, as a fraction of its capacity; nothing
+        for anybody as long as none is feasible. A pruned trial counts with its bound.
         """
-        left = self._features[np.array([c not in tried for c in self._candidates], dtype=bool)]
-        if not len(left):
-            return 0.0
         telling = [t for t in trials if t.reason not in NOT_ITS_FAULT]
-        measured = [t for t in telling if t.state is not TrialState.FAILED and t.throughput > 0]
-        feasible = [t.throughput for t in measured if t.state is TrialState.FEASIBLE]
-        if len(measured) < ENOUGH or not feasible:
-            return math.inf
-        best = max(feasible)
-        known = _evenly(sorted(measured, key=lambda t: t.throughput, reverse=True), _KNOWN)
+        best = max((t.throughput for t in telling if t.state is TrialState.FEASIBLE), default=0.0)
+        fresh = np.array([c not in tried for c in self._candidates], dtype=np.bool_)
+        left = [c for c, each in zip(self._candidates, fresh, strict=True) if each]
+        left += (others := [c for c in more if c not in tried])
+        if not best or not left:
+            return {}
+        known = sorted(zip(_values(telling, best), telling, strict=True), key=lambda k: k[0])
+        known = _evenly(known, _KNOWN)
         process = _Process(
-            self._of(known), np.log([max(_BAD, t.throughput / best) for t in known])
+            _features(self._space, [t.configuration for _, t in known]),
+            np.array([value for value, _ in known]),
         )
-        useless = [t for t in telling if t.state in (TrialState.FAILED, TrialState.INFEASIBLE)]
-        # A vote of the trials near it, and one in its favour.
-        votes = 1 + process.kernel(left, self._of(known)).sum(1)
-        against = process.kernel(left, self._of(useless)).sum(1)
-        return float((_improvement(*process.predict(left)) * votes / (votes + against)).max())
+        features = np.vstack([self._features[fresh], _features(self._space, others)])
+        gains = _improvement(*process.predict(features))
+        return dict(zip(left, map(float, gains), strict=True))
 
-    def _of(self, trials: Sequence[TrialRecord]) -> _Floats:
-        return _features(self._space, [t.configuration for t in trials])
+
+def _values(trials: Sequence[TrialRecord], best: float) -> list[float]:
+    """How far each is from the best, as a share of it: 0 and below, but for noise."""
+    useful = [t.state in (TrialState.FEASIBLE, TrialState.PRUNED) for t in trials]
+    measured = [t.throughput for t, each in zip(trials, useful, strict=True) if each]
+    useless = min(_USELESS * best, *measured)
+    return [
+        (t.throughput if each else useless) / best - 1
+        for t, each in zip(trials, useful, strict=True)
+    ]
 
 
 class _Process:
@@ -133,9 +143,10 @@ def _matern(squares: _Floats) -> _Floats:
 
 
 def _improvement(mean: _Floats, deviation: _Floats) -> _Floats:
-    """E[max(0, exp(x) - 1)] of a normal x."""
-    whole = np.exp(mean + deviation**2 / 2) * _normal(mean / deviation + deviation)
-    return np.asarray(whole - _normal(mean / deviation))
+    """E[max(0, x)] of a normal x."""
+    z = mean / deviation
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return np.asarray(mean * _normal(z) + deviation * density)
 
 
 def _normal(z: _Floats) -> _Floats:

@@ -1,8 +1,9 @@
 """The door to Optuna: which configuration to try next.
 
 Optuna's sampler takes dozens of trials to learn where good configurations are, and a study on a
-server has no more than that. So three proposals of four are a small step away from the best
-configuration, and the fourth is the sampler's, which may be anywhere.
+server has no more than that. So three proposals of four are our own: what a small model promises
+most of or, before it knows enough, a small step away from the best configuration. The fourth is
+the sampler's, which may be anywhere.
 
 The sampler works in memory, where it costs milliseconds to propose what is known already. The
 database gets what is tried: each commit costs it a few hundredths of a second.
@@ -37,6 +38,8 @@ _ATTEMPTS = 4
 # A sampler that proposes what surely crashes is told so, but not more often than this in a row:
 # what is sure may be wrong.
 _VETOES = 2
+# A restart takes about a quarter of a trial: what needs one has to promise that much more.
+_AFTER_RESTART = 0.8
 
 _MINIMIZE, _MAXIMIZE = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
 
@@ -59,7 +62,7 @@ class Search:
     What was told lives in Optuna's tables at `storage_url` (nowhere if that is None): a Search
     made again with the same name goes on where the last one ended, once it was given what the
     study has recorded (`resume`). Of `local_steps` + 1 proposals, one is that of a sampler that
-    learns; one that does not is asked each time.
+    learns; one that does not is asked each time. Without `model`, all others are small steps.
 
     Raises:
         InputError: The sampler lacks a package, or the space is too large for it.
@@ -76,11 +79,13 @@ class Search:
         sampler: Sampler = Sampler.TPE,
         objectives: Sequence[Objective] = (Objective.THROUGHPUT,),
         local_steps: int = 3,
+        model: bool = True,
     ) -> None:
         self._space = space
         self._sampler = sampler
         self._distributions = {p.name: distribution(p) for p in space.parameters}
         self._local_steps = local_steps if sampler.learns else 0
+        self._model = model
         self._random = random.Random(seed)  # noqa: S311 - a search, not a secret
         self._candidates = Candidates(space, seed)
         self._experience = Experience(space, budget, objectives)
@@ -146,7 +151,7 @@ class Search:
                 return False
             return can_reload(current, configuration)
 
-        for source in (self._queued, self._small_step, self._sampled, self._fresh):
+        for source in (self._queued, self._promising, self._sampled, self._fresh):
             configuration = source(reloads)
             if configuration is not None:
                 self._candidates.seen.add(configuration)
@@ -213,14 +218,18 @@ class Search:
                 return next(filter(reloads, waiting), waiting[0])
         return None
 
-    def _small_step(self, reloads: Predicate) -> Configuration | None:
-        """A small change of the best configuration that has one left, if it is its turn."""
+    def _promising(self, reloads: Predicate) -> Configuration | None:
+        """What promises most or, before that is known, a small step; if it is our turn."""
         if self._steps == self._local_steps:
             self._steps = 0
             return None
         self._steps += 1
         told = self._experience
-        return self._one_of(self._candidates.near(told.best(), told.crashes), reloads)
+        near = self._candidates.near(told.best(), told.crashes)
+        gains = told.expected(self._prospects, self._candidates.seen, near) if self._model else {}
+        if gains:
+            return max(gains, key=lambda c: gains[c] * (1.0 if reloads(c) else _AFTER_RESTART))
+        return self._one_of(near, reloads)
 
     def _sampled(self, _: Predicate) -> Configuration | None:
         """What the sampler proposes; what is known already is answered from the table."""

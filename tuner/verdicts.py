@@ -14,7 +14,7 @@ from tuner.estimators import percentile_interval
 from tuner.load import Measurement, OpenLoop, Overload
 from tuner.probing import LatencyBudget, Measure, Phase
 
-# Looks after so many limits of measuring, the first after so many seconds at least: machines stall.
+# Looks after so many limits of measuring, the first after so many seconds at least.
 _LOOKS = (200, 400, 800)
 _SMALLEST_LOOK_S = 8.0
 # Student's t (19 degrees of freedom) at the level of each of three looks, 0.0221 two-sided.
