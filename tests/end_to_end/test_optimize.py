@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2
 from tests.end_to_end.command import OPTIMIZE, Finished, tuner
 
 STUDY = "night"
-ARGUMENTS = (*OPTIMIZE, "--study", STUDY, "--trials", "3", "--timeout", "10m", "--finalists", "1")
+ARGUMENTS = (*OPTIMIZE, "--study", STUDY, "--trials", "3", "--timeout", "4m", "--finalists", "1")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
-    return tuner(*ARGUMENTS, "--json", folder=folder)
+    return tuner(*ARGUMENTS, "--confirmations", "1", "--json", folder=folder)
 
 
 def test_the_study_ends_with_a_winner_that_beats_the_defaults(optimized: Finished) -> None:
@@ -35,6 +35,7 @@ def test_the_study_ends_with_a_winner_that_beats_the_defaults(optimized: Finishe
         "baseline",
         *["search"] * 2,
         *["final"] * 2,
+        "proof",
     ]
 
 
@@ -42,7 +43,7 @@ def test_progress_goes_to_stderr_one_line_for_each_trial(optimized: Finished) ->
     """Away from a terminal, progress is one plain line for each finished trial."""
     lines = [line for line in optimized.err.splitlines() if line.startswith("trial ")]
 
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert lines[0].startswith("trial 0 (baseline): ")
 
 
@@ -103,8 +104,8 @@ def test_every_load_point_can_be_exported(folder: Path) -> None:
     assert done.status == 0, done.err
 
     points = pd.read_csv(exported)
-    assert sorted(points["trial"].unique()) == [0, 1, 2, 3, 4]
-    assert {"warm-up", "unloaded", "saturation", "search"} == set(points["phase"])
+    assert sorted(points["trial"].unique()) == [0, 1, 2, 3, 4, 5]
+    assert {"warm-up", "unloaded", "saturation", "search", "proof"} == set(points["phase"])
 
 
 @pytest.mark.usefixtures("optimized")
@@ -116,7 +117,7 @@ def test_a_study_that_is_complete_is_continued_with_more_trials(folder: Path) ->
     )
 
     assert done.status == 0, done.err
-    searched = [t for t in done.json["trials"] if t["purpose"] != "final"]
+    searched = [t for t in done.json["trials"] if t["purpose"] in ("baseline", "search")]
     assert len(searched) == 4
     assert len({str(t["configuration"]) for t in searched}) == 4
 
