@@ -205,8 +205,8 @@ def test_infeasible_is_not_failed() -> None:
 
 def test_what_every_configuration_meets_is_no_condition() -> None:
     """Where everything failed, there is no region that is the whole space."""
-    pair = space(integer("n", high=2))
-    trials = [ended(FAILED, Configuration.of({"n": n})) for n in (1, 2)]
+    pair = space(integer("n", high=2), choice("only"))
+    trials = [ended(FAILED, Configuration.of({"n": n, "mode": "only"})) for n in (1, 2)]
 
     assert regions(pair, trials) == ()
 
@@ -296,6 +296,19 @@ def test_a_region_in_words() -> None:
     assert str(region) == (
         "dynamic_batching = true and share <= 0.3: 5 of 6 failed (load_failed, crashed)"
     )
+
+
+def test_the_narrowest_of_equals() -> None:
+    """Of rules that cover the same trials, the one that excludes least of the space is kept."""
+    found = words(
+        batched(FAILED, 64, 2),
+        batched(FAILED, 32, 2),
+        batched(FINE, 16, 1),
+        batched(FINE, 2, 1),
+        trial(FINE, instance_count=1),
+    )
+
+    assert found == ["max_batch_size >= 32: 2 of 2 failed (load_failed)"]
 
 
 def test_choices_in_any_order() -> None:

@@ -146,16 +146,30 @@ def test_what_is_not_its_fault_says_nothing() -> None:
 
 
 def test_a_bound_is_better_than_nothing() -> None:
-    """A pruned trial counts with its bound: less is expected beside it than beside nothing."""
+    """A pruned trial counts with its bound: less than nothing known, more than a failure."""
     trials = told([c for c in GRID if c["instances"] in (1, 2)][::3])
     candidates = [c for c in GRID if c["instances"] == 4]
     beside = [c for c in GRID if c["instances"] == 5][::3]
-    pruned = [trial(c, 300.0, state=TrialState.PRUNED) for c in beside]
+    best = max(t.throughput for t in trials)
+    pruned = [trial(c, 0.9 * best, state=TrialState.PRUNED) for c in beside]
+    failed = useless(beside, state=TrialState.FAILED, reason=Reason.CRASHED)
 
-    before = expected(trials, candidates)
-    after = expected([*trials, *pruned], candidates)
+    unknown, bounded, crashed = (
+        max(expected([*trials, *more], candidates).values()) for more in ([], pruned, failed)
+    )
 
-    assert max(after.values()) < 0.7 * max(before.values())
+    assert crashed < 0.7 * bounded < 0.5 * unknown
+
+
+def test_useless_is_less_than_the_only_success() -> None:
+    """With a single capacity known, what was useless counts as half of it."""
+    line = space(integer("n", high=40))
+    at = [Configuration.of({"n": n}) for n in range(1, 41)]
+    trials = [trial(at[19], 100.0), *useless([at[39]], state=TrialState.INFEASIBLE)]
+
+    found = Prospects(line, at).expected(trials, {t.configuration for t in trials})
+
+    assert found[at[36]] < 0.01 * found[at[2]]
 
 
 def test_one_answer() -> None:

@@ -102,7 +102,7 @@ def distance(a: Configuration, b: Configuration) -> int:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_finds_much_of_the_front(seed: int) -> None:
-    """On a space with a simple front, members of it are found again and again, from end to end."""
+    """On a space with a simple front, members of it are found again and again, far apart."""
     trials = list(run(search(SPACE, seed=seed, objectives=BOTH), server, 80))
 
     found = {int(t.configuration["threads"]) for t in trials if on_front(t)}
