@@ -100,6 +100,20 @@ def test_a_lost_trial_is_proposed_again_first(url: str) -> None:
     assert proposed == [SERVER.defaults, *map(SERVER.activate, SERVER.hints)]
 
 
+def test_a_lost_trial_overtakes_what_waits(url: str) -> None:
+    """Whatever was enqueued before, the trial that was lost comes first."""
+    hints = [SERVER.activate(hint) for hint in SERVER.hints]
+    killed = search(SERVER, url)
+    killed.enqueue(hints[1])
+    killed.ask()
+    again = search(SERVER, url)
+
+    again.enqueue(hints[0])
+    again.resume({})
+
+    assert [t.configuration for t in run(again, server, 2)] == [hints[1], hints[0]]
+
+
 @pytest.mark.parametrize(
     "lossy", [SERVER, space(real(low=0.5, high=8.0, default=1.0, log=True), switch())]
 )

@@ -106,7 +106,8 @@ def test_a_sampler_without_its_packages(monkeypatch: pytest.MonkeyPatch, url: st
 
 
 def trace(sampler: Sampler, outcome: Callable[[Configuration], dict[str, Any]]) -> list[object]:
-    return [t.configuration for t in run(search(SERVER, sampler=sampler), outcome, 30)]
+    small = space(integer("memory", high=6), integer("copies", high=6))
+    return [t.configuration for t in run(search(small, sampler=sampler), outcome, 30)]
 
 
 def test_random_learns_nothing() -> None:
@@ -115,8 +116,8 @@ def test_random_learns_nothing() -> None:
     def flat(_: Configuration) -> dict[str, Any]:
         return throughput(1.0)
 
-    assert trace(Sampler.RANDOM, server) == trace(Sampler.RANDOM, flat)
-    assert trace(Sampler.TPE, server) != trace(Sampler.TPE, flat)
+    assert trace(Sampler.RANDOM, corner) == trace(Sampler.RANDOM, flat)
+    assert trace(Sampler.TPE, corner) != trace(Sampler.TPE, flat)
 
 
 @pytest.mark.parametrize(("local_steps", "expected"), [(0, 0), (1, 0.5), (3, 0.75)])
@@ -156,6 +157,27 @@ def test_a_crashing_region_is_the_last_resort() -> None:
 
     assert len(trials) == 30
     assert failed[-5:] == [25, 26, 27, 28, 29]
+
+
+def test_what_was_never_tried_is_safe_first() -> None:
+    """When nothing good has a step left, what comes from anywhere is not where trials crashed."""
+    grid = space(integer("n", high=12), choice("a", "b"))
+    outcomes: dict[tuple[int, str], dict[str, Any]] = {
+        (12, "a"): throughput(9.0),
+        (12, "b"): {"state": TrialState.INFEASIBLE},
+        (1, "b"): {"state": TrialState.INFEASIBLE},
+        **{(n, "a"): crashed() for n in (11, 10, 9, 8)},
+    }
+    for seed in range(20):
+        started = search(grid, seed=seed)
+        for n, mode in outcomes:
+            started.enqueue(Configuration.of({"n": n, "mode": mode}))
+        list(run(started, lambda c: outcomes[int(c["n"]), str(c["mode"])], len(outcomes)))
+
+        fresh = started._fresh(lambda _: False)
+
+        assert fresh is not None
+        assert not 8 <= int(fresh["n"]) <= 11
 
 
 def test_sure_crashes_are_told_without_a_trial(url: str) -> None:
