@@ -145,7 +145,10 @@ def test_a_ramp_has_a_point_for_each_step() -> None:
 
     def climbing(run: LoadRun, workers: int) -> Measurement:
         due_s = np.array([0.0, 1.0, 2.0 - 1e-9, 2.5, 3.0, 3.5])  # the third a hair too early
-        return replace(well(run, workers), due_s=due_s, latencies_s=np.full(6, 0.01))
+        late_s = np.zeros(6)
+        return replace(
+            well(run, workers), due_s=due_s, latencies_s=np.full(6, 0.01), lags_s=late_s
+        )
 
     swept = sweep(plan([Ramp((1.0, 2.0), 2.0, seed=5)]), climbing)
     assert swept.loads == [OpenLoop(1.0, seed=5), OpenLoop(2.0, seed=6)]

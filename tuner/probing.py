@@ -250,6 +250,7 @@ class Probes:
             measurement,
             due_s=measurement.due_s[first:],
             latencies_s=measurement.latencies_s[first:],
+            lags_s=measurement.lags_s[first:],
         )
         interval = percentile_interval(steady, self.plan.budget.percentile)
         return replace(point, interval=interval)

@@ -24,6 +24,8 @@ _FIRST_GUESS_START_S = 3.0
 # The search ends when so often in a row no configuration promised so much more (expected).
 WORTHWHILE = 0.01
 _PATIENCE = 3
+# A trial that this machine spoiled is run again, so often at most.
+_RETRIES = 2
 # The load at which the latency is compared, as a share of what the baseline carries.
 REFERENCE_SHARE = 0.8
 # What is claimed of the capacity, to be proved; at the capacity itself half of all proofs fail.
@@ -216,6 +218,10 @@ class Study:
 
     def _run(self, plan: TrialPlan) -> TrialRecord:
         record = run_trial(self._bench, plan)
+        for _ in range(_RETRIES):
+            if record.reason not in NOT_ITS_FAULT or time.monotonic() >= self._deadline:
+                break
+            record = run_trial(self._bench, plan)
         if plan.purpose is Purpose.BASELINE:
             self._check_baseline(record)
         self._storage.save_trial(self._name, record)

@@ -60,6 +60,7 @@ def measured(
     answered = latencies[np.isfinite(latencies)]
     return Measurement(
         profile=profile,
+        start_s=0.0,
         duration_s=5.0,
         inferences_per_request=1,
         throughput=throughput,
@@ -73,6 +74,7 @@ def measured(
         stopped_early=stopped_early,
         due_s=np.linspace(0, 5, len(latencies), endpoint=False),
         latencies_s=latencies,
+        lags_s=np.zeros(len(latencies)),
         sample_stride=1,
         histogram=Histogram.of(latencies),
         mean_s=float(answered.mean()) if len(answered) else math.nan,

@@ -28,9 +28,10 @@ class RunRecord:
     """What one engine process counted; moments are seconds of the monotonic clock.
 
     `counts` and `lag_counts` (0 long in a closed loop) count latencies and send lags by bin;
-    `failures` of the requests have no latency. `due_s` and `latencies_s` are a sample of the
-    requests: every `sample_stride`-th that ended. `in_time` of the requests were answered before
-    `end_s`. `latency_sum_s` and `square_sum` are over the answered requests.
+    `failures` of the requests have no latency. `due_s`, `latencies_s` and `lags_s` (how late the
+    sends were) are a sample of the requests: every `sample_stride`-th that ended. `in_time` of
+    the requests were answered before `end_s`. `latency_sum_s` and `square_sum` are over the
+    answered requests.
     """
 
     start_s: float
@@ -46,6 +47,7 @@ class RunRecord:
     square_sum: float
     due_s: FloatArray
     latencies_s: FloatArray
+    lags_s: FloatArray
     sample_stride: int
     engine_cpu_s: float = 0.0
     engine_wall_s: float = 0.0
@@ -61,9 +63,10 @@ class RunRecord:
 class Measurement:
     """One load point. Rates are per second; `throughput` counts inferences, not requests.
 
-    `histogram` has all requests. `due_s` (offsets from the start of the run, ascending) and
-    `latencies_s` belong together, entry by entry: all requests, or every `sample_stride`-th of
-    them where there are more than memory should hold. `mean_s` and `std_s` are those of the
+    `start_s` is the moment of the monotonic clock from which `due_s` counts. `histogram` has all
+    requests. `due_s` (ascending), `latencies_s` and `lags_s` (how late the sends were) belong
+    together, entry by entry: all requests, or every `sample_stride`-th of them where there are
+    more than memory should hold. `mean_s` and `std_s` are those of the
     answered requests, NaN if there are none. `client_send_s` and `client_receive_s` are the mean
     time to hand a request to the kernel (sampled), and from the first bytes of an answer to its
     last. `errors` counts the requests that failed, by kind:
@@ -82,6 +85,7 @@ class Measurement:
     """
 
     profile: LoadProfile
+    start_s: float
     duration_s: float
     inferences_per_request: int
     throughput: float
@@ -95,6 +99,7 @@ class Measurement:
     stopped_early: str
     due_s: FloatArray
     latencies_s: FloatArray
+    lags_s: FloatArray
     sample_stride: int
     histogram: Histogram
     mean_s: float
@@ -115,8 +120,11 @@ class Measurement:
         counts = np.sum([record.counts for record in records], axis=0)
         lags = Histogram.of_counts(np.sum([record.lag_counts for record in records], axis=0), 0)
         histogram = Histogram.of_counts(counts, sum(record.failures for record in records))
-        due_s, latencies_s, stride = _thinned_alike(
-            [(each.due_s - start_s, each.latencies_s, each.sample_stride) for each in records]
+        sample, stride = _thinned_alike(
+            [
+                ((each.due_s - start_s, each.latencies_s, each.lags_s), each.sample_stride)
+                for each in records
+            ]
         )
         mean_s, std_s = _moments(
             sum(record.requests - record.failures for record in records),
@@ -125,6 +133,7 @@ class Measurement:
         )
         return cls(
             profile=run.profile,
+            start_s=start_s,
             duration_s=duration_s,
             inferences_per_request=inferences_per_request,
             throughput=sum(r.in_time for r in records) * inferences_per_request / duration_s,
@@ -136,8 +145,9 @@ class Measurement:
             engine_wall_s=max(record.engine_wall_s for record in records),
             priority=records[0].priority,
             stopped_early=next((r.stopped_early for r in records if r.stopped_early), ""),
-            due_s=due_s,
-            latencies_s=latencies_s,
+            due_s=sample[0],
+            latencies_s=sample[1],
+            lags_s=sample[2],
             sample_stride=stride,
             histogram=histogram,
             mean_s=mean_s,
@@ -155,10 +165,10 @@ class Measurement:
         duration_s = sum(part.duration_s for part in parts)
         begins_s = accumulate((part.duration_s for part in parts), initial=0.0)
         samples = [
-            (part.due_s + begin_s, part.latencies_s, part.sample_stride)
+            ((part.due_s + begin_s, part.latencies_s, part.lags_s), part.sample_stride)
             for part, begin_s in zip(parts, begins_s, strict=False)
         ]
-        due_s, latencies_s, stride = _thinned_alike(samples)
+        sample, stride = _thinned_alike(samples)
         counts = sum((Counter(part.histogram.counts) for part in parts), Counter())
         failures = sum(part.histogram.failures for part in parts)
         weights = [(part, part.histogram.count - part.histogram.failures) for part in parts]
@@ -174,12 +184,14 @@ class Measurement:
             requests=sum(part.requests for part in parts),
             errors=dict(sum((Counter(part.errors) for part in parts), Counter())),
             unanswered=sum(part.unanswered for part in parts),
-            send_lag_p99_s=max(part.send_lag_p99_s for part in parts),
+            send_lag_p99_s=_p99_s(sample[2]),
             engine_cpu_s=sum(part.engine_cpu_s for part in parts),
             engine_wall_s=sum(part.engine_wall_s for part in parts),
             stopped_early=next((p.stopped_early for p in parts if p.stopped_early), ""),
-            due_s=due_s,
-            latencies_s=latencies_s,
+            start_s=parts[0].start_s,
+            due_s=sample[0],
+            latencies_s=sample[1],
+            lags_s=sample[2],
             sample_stride=stride,
             histogram=Histogram(dict(counts), failures),
             mean_s=mean_s,
@@ -216,24 +228,29 @@ class Measurement:
     def between(self, profile: LoadProfile, begin_s: float, end_s: float) -> "Measurement":
         """The requests that were due from `begin_s` to `end_s`, as a load point of `profile`.
 
-        Made of the sample: the kinds of failures are not known, and the engine's own figures stay
-        those of the whole run.
+        Made of the sample: the kinds of failures are not known, and what the engine took stays
+        that of the whole run.
         """
         chosen = (self.due_s >= begin_s) & (self.due_s < end_s)
-        due_s, latencies_s = self.due_s[chosen], self.latencies_s[chosen]
+        due_s, latencies_s, lags_s = (
+            each[chosen] for each in (self.due_s, self.latencies_s, self.lags_s)
+        )
         answered = latencies_s[np.isfinite(latencies_s)]
         in_time = np.count_nonzero(due_s + latencies_s <= end_s) * self.sample_stride
         failed = (len(latencies_s) - len(answered)) * self.sample_stride
         return replace(
             self,
             profile=profile,
+            start_s=self.start_s + begin_s,
             duration_s=end_s - begin_s,
             throughput=in_time * self.inferences_per_request / (end_s - begin_s),
             requests=len(due_s) * self.sample_stride,
             errors={"failed": failed} if failed else {},
             unanswered=0,
+            send_lag_p99_s=_p99_s(lags_s),
             due_s=due_s - begin_s,
             latencies_s=latencies_s,
+            lags_s=lags_s,
             histogram=Histogram.of(latencies_s),
             mean_s=float(answered.mean()) if len(answered) else math.nan,
             std_s=float(answered.std()) if len(answered) else math.nan,
@@ -270,14 +287,18 @@ class Measurement:
 
 
 def _thinned_alike(
-    samples: Sequence[tuple[FloatArray, FloatArray, int]],
-) -> tuple[FloatArray, FloatArray, int]:
-    """Due times, latencies and stride of several samples as one, in the order of the due times."""
-    stride = max(each for _, _, each in samples)
-    due_s = np.concatenate([due[:: stride // each] for due, _, each in samples])
-    latencies_s = np.concatenate([some[:: stride // each] for _, some, each in samples])
-    order = np.argsort(due_s, kind="stable")
-    return due_s[order], latencies_s[order], stride
+    samples: Sequence[tuple[tuple[FloatArray, ...], int]],
+) -> tuple[list[FloatArray], int]:
+    """Several samples (due times first) and their strides as one, in order of the due times."""
+    stride = max(each for _, each in samples)
+    thinned = [[column[:: stride // each] for column in sample] for sample, each in samples]
+    columns = [np.concatenate(parts) for parts in zip(*thinned, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return [column[order] for column in columns], stride
+
+
+def _p99_s(lags_s: FloatArray) -> float:
+    return percentile(np.sort(lags_s), 99) if len(lags_s) else 0.0
 
 
 def _moments(count: int, total_s: float, square_sum: float) -> tuple[float, float]:

@@ -19,6 +19,9 @@ _BLOCK = 1024
 
 PENDING, SUCCESS = 0, 1
 
+# Due times, latencies and send lags of the same requests.
+_Columns = tuple[FloatArray, FloatArray, FloatArray]
+
 
 class Recorder:
     """Moments are seconds of the monotonic clock; `open_loop` says whether sends can be late."""
@@ -34,7 +37,7 @@ class Recorder:
         self._counts = np.zeros(BINS, dtype=np.int64)
         self._lag_counts = np.zeros(BINS if open_loop else 0, dtype=np.int64)
         self._latency_sum_s = self._square_sum = 0.0
-        self._samples: list[tuple[FloatArray, FloatArray]] = []
+        self._samples: list[_Columns] = []
         self._sample_count = self._requests = self._late = 0
         self._stride = 1
         self._end_s = np.inf
@@ -60,7 +63,7 @@ class Recorder:
     def record(self, *, start_s: float, end_s: float) -> RunRecord:
         """All of it; the caller adds what it knows of its process."""
         self._fold()
-        due_s, latencies_s = (np.concatenate(parts) for parts in self._transposed())
+        due_s, latencies_s, lags_s = self._whole_sample()
         counts = self._outcome_counts
         answered = int(counts[SUCCESS])
         return RunRecord(
@@ -77,13 +80,14 @@ class Recorder:
             square_sum=self._square_sum,
             due_s=due_s,
             latencies_s=latencies_s,
+            lags_s=lags_s,
             sample_stride=self._stride,
         )
 
-    def _transposed(self) -> tuple[list[FloatArray], list[FloatArray]]:
+    def _whole_sample(self) -> _Columns:
         empty = np.empty(0)
-        parts = [(empty, empty), *self._samples]
-        return [due_s for due_s, _ in parts], [latencies_s for _, latencies_s in parts]
+        due_s, latencies_s, lags_s = zip((empty, empty, empty), *self._samples, strict=True)
+        return np.concatenate(due_s), np.concatenate(latencies_s), np.concatenate(lags_s)
 
     def _fold(self) -> None:
         due_s, sent_s, done_s = (np.array(each) for each in (self._due, self._sent, self._done))
@@ -110,19 +114,20 @@ class Recorder:
         self._counts += np.bincount(bins_of(finite), minlength=BINS)
         self._latency_sum_s += float(finite.sum())
         self._square_sum += float((finite**2).sum())
+        lags_s = sent_s - due_s
         if self._open_loop:
-            self._lag_counts += np.bincount(bins_of(sent_s - due_s), minlength=BINS)
-        self._sample(due_s, latencies_s)
+            self._lag_counts += np.bincount(bins_of(lags_s), minlength=BINS)
+        self._sample(due_s, latencies_s, lags_s)
 
-    def _sample(self, due_s: FloatArray, latencies_s: FloatArray) -> None:
+    def _sample(self, *block: FloatArray) -> None:
         first = -self._requests % self._stride
-        self._requests += len(due_s)
+        self._requests += len(block[0])
         # Copies: a view would keep the whole block alive.
-        part = due_s[first :: self._stride].copy(), latencies_s[first :: self._stride].copy()
-        self._samples.append(part)
-        self._sample_count += len(part[0])
+        due_s, latencies_s, lags_s = (column[first :: self._stride].copy() for column in block)
+        self._samples.append((due_s, latencies_s, lags_s))
+        self._sample_count += len(due_s)
         while self._sample_count > MOST_SAMPLES:
-            halves = tuple(np.concatenate(parts)[::2] for parts in self._transposed())
-            self._samples = [(halves[0].copy(), halves[1].copy())]
-            self._sample_count = len(halves[0])
+            due_s, latencies_s, lags_s = (each[::2].copy() for each in self._whole_sample())
+            self._samples = [(due_s, latencies_s, lags_s)]
+            self._sample_count = len(due_s)
             self._stride *= 2
