@@ -18,8 +18,8 @@ import numpy as np
 from tuner import demo, finals, job
 from tuner.capacity import LatencyBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.search_budget import SearchBudget
 from tuner.space import Configuration
-from tuner.study import SearchBudget
 
 FIXED_S, EACH_S = 0.016, 0.001
 BUDGET = LatencyBudget(99, 0.1)

@@ -25,8 +25,8 @@ from benchmarks.options import count, seconds
 from benchmarks.tables import machine, table
 from tuner import finals, job
 from tuner.records import Purpose, TrialState
+from tuner.search_budget import SearchBudget
 from tuner.space import Configuration
-from tuner.study import SearchBudget
 from tuner.trial import Bench, TrialPlan, run_trial
 
 _AS_GOOD = 0.95

@@ -9,7 +9,7 @@ import pytest
 from tuner.capacity import LatencyBudget
 from tuner.commands import options
 from tuner.errors import InputError
-from tuner.study import SearchBudget
+from tuner.search_budget import SearchBudget
 from tuner.targets.triton import RequestForm
 
 TOO_LONG = "9" * 400

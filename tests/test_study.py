@@ -12,8 +12,9 @@ from tests.test_storage import stored
 from tuner.capacity import LatencyBudget, expected_s
 from tuner.errors import InputError, StudyChangedError
 from tuner.records import StudyRecord
+from tuner.search_budget import FinalsPlan, SearchBudget, finals_plan, planned_s, proof_s
 from tuner.storage import Storage
-from tuner.study import FinalsPlan, SearchBudget, finals_plan, open_study, planned_s, proof_s
+from tuner.study import open_study
 
 SPACE_DIFFERS = "search space changed from 77aa01bc2d to 1111111111"
 HINT = "choose another `--study NAME`, or go back to what it began with"

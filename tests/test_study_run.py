@@ -14,9 +14,10 @@ from tuner import drift, finals
 from tuner.capacity import LatencyBudget
 from tuner.objectives import Objective
 from tuner.records import Purpose, StudyRecord, TrialState
+from tuner.search_budget import SearchBudget
 from tuner.space import Configuration, SearchSpace
 from tuner.storage import Storage
-from tuner.study import SearchBudget, Study, StudyPlan, open_study
+from tuner.study import Study, StudyPlan, open_study
 
 BUDGET = LatencyBudget(95, 0.05)
 SPACE = spaces.space(

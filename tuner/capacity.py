@@ -67,6 +67,6 @@ def prove(measure: Measure, plan: CapacityPlan, throughput: float) -> tuple[Capa
     return probes.result(outcome, throughput), verdict
 
 
-def expected_s(budget: LatencyBudget, points: int = 4) -> float:
+def expected_s(budget: LatencyBudget, points: int = 3) -> float:
     """Roughly how long the measuring of a configuration takes, for plans and time left."""
     return 1.0 + 2 * SATURATION_S + (points - 1) * duration_s(budget, 500)

@@ -155,17 +155,19 @@ class Standings:
         return tuple(s for s in candidates if s is not self.recommended)
 
 
-def finalists(study: StudyRecord, count: int) -> tuple[Configuration, ...]:
-    """The `count` best configurations of the search, then the baseline if it is not among them.
+def finalists(
+    study: StudyRecord, count: int, *, baseline: bool = True
+) -> tuple[Configuration, ...]:
+    """The `count` best configurations of the search; and the baseline, unless it is not wanted.
 
     Fewer where the search has shown already that the next ones carry less than the best.
     """
     ranked = _ranked(_by_configuration(study.searched, {}))
     within_reach = [s.configuration for s in ranked if s.high >= ranked[0].low]
     chosen = within_reach[:count]
-    baseline = study.baseline
-    if chosen and baseline is not None and baseline.state is not TrialState.FAILED:
-        chosen.append(baseline.configuration)
+    first = study.baseline
+    if baseline and chosen and first is not None and first.state is not TrialState.FAILED:
+        chosen.append(first.configuration)
     return tuple(dict.fromkeys(chosen))
 
 

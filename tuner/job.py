@@ -23,9 +23,10 @@ from tuner.load.calibration import Calibration, calibrate
 from tuner.objectives import Objective
 from tuner.records import StudyRecord
 from tuner.samplers import Sampler, check_available
+from tuner.search_budget import SearchBudget
 from tuner.space import Configuration, SearchSpace
 from tuner.storage import Storage
-from tuner.study import SearchBudget, Study, StudyPlan, open_study
+from tuner.study import Study, StudyPlan, open_study
 from tuner.targets import gpu_usage, triton_install
 from tuner.targets.triton import RequestForm, TritonTarget
 from tuner.targets.triton_model import TritonModel, check_repository

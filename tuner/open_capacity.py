@@ -18,12 +18,14 @@ SATURATION_S = 1.0
 _SATURATION_DOUBLINGS = 4
 _SATURATION_RISE = 1.05
 _FIRST_LOAD = 0.8  # of the saturation throughput
-_SMALLEST_POINT_S, _SLOW_POINT_S, _LARGEST_POINT_S = 2.0, 5.0, 30.0
+_SMALLEST_POINT_S, _SLOW_POINT_S, _LARGEST_POINT_S = 2.0, 4.0, 30.0
 _LIMITS_A_POINT = 33
 _EXTRA_POINTS = 3
 _PRECISE = 0.025  # standard error of the log capacity with which the search is content
 _POINT_SEEDS = 100  # the arrivals of a point are those of no other trial's seed
-_BELOW_ROOT = 0.2  # where all loads were too high, the next is this quantile of the root
+# Where all loads were too high, the next is this quantile of the root; but not lower than so many
+# times what it would be if the latency fell no faster than the load, and not below half of it.
+_BELOW_ROOT, _IN_PROPORTION, _HALF = 0.2, 0.9, 0.5
 _WORST_CHANCE = 0.05  # of beating the best, below which a configuration is given up
 _SMALLEST_ERROR = 0.01  # the model is no better than that
 _UNKNOWN_ERROR = 0.2  # of a log percentile with too few requests beyond it
@@ -104,7 +106,14 @@ def _rates(probes: Probes) -> Iterator[float]:
         found = _root(probes)
         if within and (number >= plan.points or found.log_error < _PRECISE):
             return
-        yield found.rate if within else found.quantile(_BELOW_ROOT)
+        yield found.rate if within else max(found.quantile(_BELOW_ROOT), _lowest_next(probes))
+
+
+def _lowest_next(probes: Probes) -> float:
+    """One point says little of how fast the latency falls: the posterior alone would fall deep."""
+    lowest = min(probes.of(Phase.SEARCH), key=lambda point: point.rate)
+    in_proportion = _IN_PROPORTION * probes.plan.budget.limit_s / _seen_s(lowest)
+    return lowest.rate * max(_HALF, min(in_proportion, _IN_PROPORTION))
 
 
 def _root(probes: Probes) -> Root:

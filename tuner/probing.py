@@ -142,7 +142,7 @@ class CapacityPlan:
     seed: int = 0
     beat: float = 0.0
     beat_log_error: float = 0.0
-    points: int = 4
+    points: int = 3
     stretch: float = 1.0
     arrivals: Loop = Loop.OPEN
     expected: Expected | None = None

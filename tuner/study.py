@@ -8,19 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tuner import drift
-from tuner.capacity import Expected, LatencyBudget, Loop, certifying_s, expected_s
-from tuner.errors import InputError, StudyChangedError, TunerError
+from tuner.capacity import Expected, Loop
+from tuner.errors import StudyChangedError, TunerError
 from tuner.finals import finalists, standings
 from tuner.objectives import Objective
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.samplers import Sampler
 from tuner.search import Proposal, Search
+from tuner.search_budget import BASELINE_STRETCH, SearchBudget, finals_plan, proof_s
 from tuner.space import Configuration, SearchSpace
 from tuner.storage import Storage
 from tuner.trial import Bench, TrialPlan, run_trial
 
-# What a start takes, until the study's own trials say better.
-_FIRST_GUESS_START_S = 3.0
 # The search ends when so often in a row no configuration promised so much more (expected).
 WORTHWHILE = 0.01
 _PATIENCE = 3
@@ -31,38 +30,7 @@ REFERENCE_SHARE = 0.8
 # What is claimed of the capacity, to be proved; at the capacity itself half of all proofs fail.
 CLAIMED_SHARE = 0.95
 _SEARCHED = (Purpose.BASELINE, Purpose.SEARCH)
-# Load points of the finals are so many times as long as the search's, where there is time: short
-# ones flatter every configuration by some per cent (benchmarks/README.md).
-_STRETCHES = (3.0, 2.0, 1.0)
 _FINAL_SEEDS, _PROOF_SEED = 1000, 900_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchBudget:
-    """When to stop: `trials` of the search, `timeout_s` for all, finals included.
-
-    The finals measure the `finalists` best configurations and the baseline again, each on
-    `confirmations` fresh starts: as many of them as half of the time allows.
-    """
-
-    trials: int = 60
-    timeout_s: float = 180.0
-    finalists: int = 3
-    confirmations: int = 3
-
-    def __post_init__(self) -> None:
-        for name, smallest in (("trials", 1), ("finalists", 1), ("confirmations", 0)):
-            if getattr(self, name) < smallest:
-                raise InputError(
-                    f"`{name} >= {smallest}` must hold, but got {getattr(self, name)}"
-                )
-        if not self.timeout_s > 0:
-            raise InputError(f"`timeout > 0` must hold, but got {self.timeout_s:g} s")
-
-    @property
-    def finals(self) -> int:
-        """The trials after the search, the baseline's among them."""
-        return self.confirmations * (self.finalists + 1)
 
 
 def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
@@ -211,6 +179,7 @@ class Study:
             configuration=configuration,
             seed=self._seed,
             reference=self._reference(),
+            stretch=BASELINE_STRETCH if purpose is Purpose.BASELINE else 1.0,
         )
 
     def _can_reload(self, before: Configuration, after: Configuration) -> bool:
@@ -279,10 +248,12 @@ class Study:
 
     def _confirm(self) -> None:
         """Measure the finalists again, on fresh starts: each once a round, in random order."""
-        plan = finals_plan(self._trials, self._bench.budget, self._budget)
         study = self._storage.study(self._name)
         corrected = drift.drift(study.trials).corrected(study.trials)
-        chosen = finalists(replace(study, trials=corrected), plan.finalists)
+        study = replace(study, trials=corrected)
+        reach = len(finalists(study, self._budget.finalists, baseline=False))
+        plan = finals_plan(self._trials, self._bench.budget, self._budget, within_reach=reach)
+        chosen = finalists(study, plan.finalists)
         first = 1 + max((t.round for t in study.finals), default=-1)
         order = random.Random(self._seed + first)  # noqa: S311 - an order, not a secret
         for number in range(first, first + plan.rounds):
@@ -296,7 +267,7 @@ class Study:
                         seed=self._seed + _FINAL_SEEDS * (1 + number),
                         fresh=True,
                         expected=self._expected(configuration),
-                        stretch=plan.stretch,
+                        stretch=plan.stretch_of(baseline=configuration == self._space.defaults),
                         round=number,
                     )
                 )
@@ -322,56 +293,3 @@ class Study:
             seed = plan.seed + _PROOF_SEED
             claim = CLAIMED_SHARE * winner.throughput
             self._run(replace(plan, seed=seed, fresh=True, claim=claim, reference=0.0))
-
-
-@dataclass(frozen=True)
-class FinalsPlan:
-    """How many finalists are measured in how many rounds, and how long that takes.
-
-    `stretch` is how many times as long as in the search each load point lasts.
-    """
-
-    finalists: int = 0
-    rounds: int = 0
-    stretch: float = 1.0
-    duration_s: float = 0.0
-
-
-def finals_plan(
-    trials: Sequence[TrialRecord], budget: LatencyBudget, search_budget: SearchBudget
-) -> FinalsPlan:
-    """The finals that fit into half of all the time: rather fewer finalists than fewer rounds.
-
-    A final is a fresh start and a measurement of which nothing is pruned. Where there is no time
-    for both, a search without finals finds more than finals without a search.
-    """
-    limit_s = search_budget.timeout_s / 2
-    wanted = search_budget.confirmations
-    for rounds in dict.fromkeys((wanted, min(wanted, 1))):
-        for count in range(search_budget.finalists, 0, -1):
-            for stretch in _STRETCHES:
-                total_s = rounds * (count + 1) * _final_s(trials, budget, stretch)
-                if total_s <= limit_s:
-                    return FinalsPlan(count, rounds, stretch, total_s)
-    return FinalsPlan()
-
-
-def _final_s(trials: Sequence[TrialRecord], budget: LatencyBudget, stretch: float) -> float:
-    """One final: a fresh start, and a measurement without a saturation probe."""
-    whole = [t.timings_s for t in trials if t.state is TrialState.FEASIBLE]
-    search_s = statistics.mean([t.get("search", 0.0) for t in whole] or [expected_s(budget)])
-    around_s = [t["total"] - t.get("search", 0.0) - t.get("saturation", 0.0) for t in whole]
-    return max(around_s, default=_FIRST_GUESS_START_S) + stretch * search_s
-
-
-def proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float:
-    """How long the proof of a claimed load takes at most, the start of the server included."""
-    start_s = max((t.timings_s.get("apply", 0.0) for t in trials), default=_FIRST_GUESS_START_S)
-    return start_s + expected_s(budget, points=1) + certifying_s(budget)
-
-
-def planned_s(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> float:
-    """Roughly how long a study takes at most."""
-    trials = search_budget.trials if size is None else min(search_budget.trials, size)
-    each_s = expected_s(budget) + _FIRST_GUESS_START_S
-    return min(search_budget.timeout_s, (trials + search_budget.finals) * each_s)

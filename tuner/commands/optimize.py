@@ -149,7 +149,7 @@ def next_command(study: "StudyRecord", result: "Standings", database: str) -> st
 
 def _plan_document(prepared: "PreparedJob") -> dict[str, Any]:
     from tuner import capacity
-    from tuner.study import planned_s
+    from tuner.search_budget import planned_s
 
     budget = prepared.job.search_budget
     space = prepared.space

@@ -41,7 +41,7 @@ class PlanOptions:
     model: options.Model = None
     space: options.SpaceFile = None
     trials: options.Trials = 60
-    timeout: options.Timeout = "3m"
+    timeout: options.Timeout = None
     until: options.Until = None
     finalists: Annotated[
         int, typer.Option("--finalists", help="Best configurations that are measured again.")
@@ -74,16 +74,17 @@ class PlanOptions:
         from tuner.capacity import Loop
         from tuner.job import Job
         from tuner.samplers import Sampler
+        from tuner.search_budget import SearchBudget
 
+        budget = options.latency_budget(self.budget_ms, self.percentile)
         return Job(
-            budget=options.latency_budget(self.budget_ms, self.percentile),
+            budget=budget,
             repository=self.model_repository,
             model=self.model,
             space_file=self.space,
-            search_budget=options.search_budget(
-                self.trials,
-                self.timeout,
-                self.until,
+            search_budget=SearchBudget(
+                trials=self.trials,
+                timeout_s=options.timeout_s(self.timeout, self.until, budget),
                 finalists=self.finalists,
                 confirmations=self.confirmations,
             ),

@@ -17,7 +17,6 @@ from tuner.errors import InputError
 
 if TYPE_CHECKING:
     from tuner.capacity import LatencyBudget
-    from tuner.study import SearchBudget
     from tuner.targets.triton import RequestForm
 
 BudgetMs = Annotated[
@@ -41,7 +40,11 @@ SpaceFile = Annotated[
 ]
 Trials = Annotated[int, typer.Option("--trials", help="Trials of the search at most.")]
 Timeout = Annotated[
-    str, typer.Option("--timeout", help="Time for everything, finals included: 90s, 3m, 2h.")
+    str | None,
+    typer.Option(
+        help="Time for everything, finals included: 90s, 3m, 2h.",
+        show_default="2m, or as long as 10 trials",
+    ),
 ]
 Until = Annotated[
     str | None, typer.Option("--until", help="Clock time to be done by, such as 07:00.")
@@ -163,15 +166,13 @@ def cpus(text: str, option: str) -> frozenset[int]:
     return frozenset(numbers)
 
 
-def search_budget(
-    trials: int, timeout: str, until: str | None, *, finalists: int, confirmations: int
-) -> "SearchBudget":
-    from tuner.study import SearchBudget
+def timeout_s(timeout: str | None, until: str | None, budget: "LatencyBudget") -> float:
+    """A clock time, a duration, or what is usual for such a latency budget."""
+    from tuner.search_budget import default_timeout_s
 
-    timeout_s = seconds_until(until) if until else duration_s(timeout, "--timeout")
-    return SearchBudget(
-        trials=trials, timeout_s=timeout_s, finalists=finalists, confirmations=confirmations
-    )
+    if until:
+        return seconds_until(until)
+    return duration_s(timeout, "--timeout") if timeout else default_timeout_s(budget)
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
