@@ -1,6 +1,6 @@
 """A bench on which studies run in virtual time: a simulated server for each configuration."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -9,7 +9,7 @@ from tests.simulated_server import SimulatedServer, Simulation
 from tuner.capacity import LatencyBudget, Phase
 from tuner.deployment import Deployment
 from tuner.errors import Reason, TrialFailure
-from tuner.load import Endpoint, LoadEngine, Measurement, RequestSet, Tensor
+from tuner.load import Endpoint, LoadEngine, Measurement, OpenLoop, RequestSet, Tensor
 from tuner.load.profile import LoadRun
 from tuner.records import Purpose, TrialRecord
 from tuner.space import Configuration, SearchSpace
@@ -108,11 +108,15 @@ class _Target:
 
 
 class _Engine(LoadEngine):
-    """Its runs take no time: the target's simulation answers."""
+    """Its runs take no time: the target's simulation answers.
 
-    def __init__(self, target: _Target) -> None:
+    Its first open loops are late by `lags_s`, one after the other.
+    """
+
+    def __init__(self, target: _Target, lags_s: Sequence[float]) -> None:
         super().__init__()
         self._target = target
+        self._lags_s = list(lags_s)
         self._runs = 0
 
     @property
@@ -129,7 +133,8 @@ class _Engine(LoadEngine):
         measured = server(
             Phase.SEARCH, run.profile, duration_s=run.duration_s, overload=run.overload
         )
-        return replace(measured, engine_wall_s=run.duration_s)
+        late_s = self._lags_s.pop(0) if isinstance(run.profile, OpenLoop) and self._lags_s else 0.0
+        return replace(measured, engine_wall_s=run.duration_s, send_lag_p99_s=late_s)
 
 
 @dataclass
@@ -140,7 +145,7 @@ class Watcher:
     ended: list[TrialRecord] = field(default_factory=list)
 
     def trial_begins(self, number: int, purpose: Purpose, configuration: Configuration) -> None:
-        assert number >= len(self.began)
+        assert number >= len(self.ended)
         self.began.append((purpose, configuration))
 
     def phase_begins(self, phase: str) -> None:
@@ -152,10 +157,10 @@ class Watcher:
 
 @contextmanager
 def simulated_bench(
-    space: SearchSpace, server: Server, budget: LatencyBudget
+    space: SearchSpace, server: Server, budget: LatencyBudget, lags_s: Sequence[float] = ()
 ) -> Iterator[tuple[Bench, Watcher]]:
     """The bench and the observer that sees what is done on it."""
     target, watcher = _Target(space, server), Watcher()
     with Deployment(target, _Runner()) as deployment:
-        load = TrialLoad(_Engine(target), budget)
+        load = TrialLoad(_Engine(target, lags_s), budget, most_workers=1)
         yield Bench(target, deployment, load, watcher), watcher

@@ -112,6 +112,17 @@ def test_a_capacity_far_below_saturation_is_found(name: str) -> None:
     assert np.median(ratios) == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.parametrize("name", TIGHT)
+def test_what_was_too_high_is_followed_by_what_is_not_far_below(name: str) -> None:
+    """Half of it at least: deep down there is nothing to learn of the root."""
+    scenario = TIGHT[name]
+    for seed in range(10):
+        server = SimulatedServer(scenario.simulation, seed=seed)
+        find_capacity(server, scenario.plan(seed=seed))
+        rates = [p.rate for _, p, _ in server.measured if isinstance(p, OpenLoop)]
+        assert rates[1] >= 0.5 * rates[0]
+
+
 def test_what_is_found_is_told() -> None:
     """The answer carries the points that led to it."""
     capacity = found(SCENARIOS["batches of 16"], 0)

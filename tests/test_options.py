@@ -9,7 +9,6 @@ import pytest
 from tuner.capacity import LatencyBudget
 from tuner.commands import options
 from tuner.errors import InputError
-from tuner.search_budget import SearchBudget
 from tuner.targets.triton import RequestForm
 
 TOO_LONG = "9" * 400
@@ -179,13 +178,12 @@ def test_cpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch, text: str, las
     assert caught.value.hint == "`lscpu --extended` lists them"
 
 
-def test_search_budget() -> None:
-    """The timeout ends the search, unless a clock time is given."""
-    budget = options.search_budget(9, "2m", None, finalists=3, confirmations=2)
+def test_how_long_a_study_takes() -> None:
+    """A clock time, a duration, or what is usual for the latency budget."""
+    quick, slow = LatencyBudget(99, 0.05), LatencyBudget(99, 2.0)
 
-    assert budget == SearchBudget(trials=9, timeout_s=120.0, finalists=3, confirmations=2)
+    assert options.timeout_s("90s", None, quick) == 90.0
+    assert options.timeout_s(None, None, quick) == 120.0
+    assert options.timeout_s(None, None, slow) > 300.0
     now = datetime.now().astimezone()
-    assert (
-        options.search_budget(9, "2m", f"{now:%H:%M}", finalists=3, confirmations=2).timeout_s
-        > 86_400 - 120
-    )
+    assert options.timeout_s("90s", f"{now:%H:%M}", quick) > 86_400 - 120

@@ -12,11 +12,19 @@ from tests.test_storage import stored
 from tuner.capacity import LatencyBudget, expected_s
 from tuner.errors import InputError, StudyChangedError
 from tuner.records import StudyRecord
-from tuner.search_budget import FinalsPlan, SearchBudget, finals_plan, planned_s, proof_s
+from tuner.search_budget import (
+    FinalsPlan,
+    SearchBudget,
+    default_timeout_s,
+    finals_plan,
+    planned_s,
+    proof_s,
+)
 from tuner.storage import Storage
 from tuner.study import open_study
 
 SPACE_DIFFERS = "search space changed from 77aa01bc2d to 1111111111"
+BUDGET = LatencyBudget(99, 0.05)
 HINT = "choose another `--study NAME`, or go back to what it began with"
 
 
@@ -129,10 +137,12 @@ def test_the_planned_time() -> None:
     assert planned_s(budget, replace(search_budget, timeout_s=60.0), None) == 60.0
 
 
-# A final takes 3 s around its load points, and 8 s for these, 16 s or 24 s.
+# A final takes 3 s around its load points, and 8 s for these at their usual length; the baseline's
+# in the search were shorter.
 TIMINGS_S = {"total": 13.0, "apply": 2.0, "saturation": 2.0, "search": 8.0}
+BASELINE_TIMINGS_S = TIMINGS_S | {"total": 9.8, "search": 4.8}
 TRIALS = [
-    replace(studies.baseline(), timings_s=TIMINGS_S),
+    replace(studies.baseline(), timings_s=BASELINE_TIMINGS_S, throughput=200.0),
     replace(studies.trial(1, 300.0), timings_s=TIMINGS_S),
 ]
 
@@ -140,30 +150,52 @@ TRIALS = [
 @pytest.mark.parametrize(
     ("timeout_s", "plan"),
     [
-        (720.0, FinalsPlan(finalists=3, rounds=3, stretch=3.0, duration_s=324.0)),
-        (500.0, FinalsPlan(finalists=3, rounds=3, stretch=2.0, duration_s=228.0)),
-        (300.0, FinalsPlan(finalists=3, rounds=3, stretch=1.0, duration_s=132.0)),
-        (240.0, FinalsPlan(finalists=2, rounds=3, stretch=1.0, duration_s=99.0)),
-        (150.0, FinalsPlan(finalists=1, rounds=3, stretch=1.0, duration_s=66.0)),
-        (120.0, FinalsPlan(finalists=3, rounds=1, stretch=1.0, duration_s=44.0)),
-        (60.0, FinalsPlan(finalists=1, rounds=1, stretch=1.0, duration_s=22.0)),
-        (40.0, FinalsPlan()),
+        (720.0, FinalsPlan(3, 3, stretch=3.0, baseline_stretch=3.0, duration_s=324.0)),
+        (500.0, FinalsPlan(3, 3, stretch=2.0, baseline_stretch=2.0, duration_s=228.0)),
+        (300.0, FinalsPlan(3, 3, stretch=1.0, baseline_stretch=1.0, duration_s=132.0)),
+        (200.0, FinalsPlan(3, 3, stretch=0.6, baseline_stretch=0.6, duration_s=93.6)),
+        (150.0, FinalsPlan(2, 3, stretch=0.6, baseline_stretch=0.6, duration_s=70.2)),
+        (120.0, FinalsPlan(1, 3, stretch=0.6, baseline_stretch=0.6, duration_s=46.8)),
+        (92.0, FinalsPlan(3, 1, stretch=1.0, baseline_stretch=1.0, duration_s=44.0)),
+        (40.0, FinalsPlan(1, 1, stretch=0.6, baseline_stretch=0.6, duration_s=15.6)),
+        (30.0, FinalsPlan()),
     ],
 )
 def test_finals_take_half_of_the_time_at_most(timeout_s: float, plan: FinalsPlan) -> None:
     """Load points get shorter, then there are fewer finalists, fewer rounds, then no finals."""
-    search_budget = SearchBudget(timeout_s=timeout_s)
-    assert finals_plan(TRIALS, LatencyBudget(99, 0.05), search_budget) == plan
+    found = finals_plan(TRIALS, BUDGET, SearchBudget(timeout_s=timeout_s))
+    assert replace(found, duration_s=0.0) == replace(plan, duration_s=0.0)
+    assert found.duration_s == pytest.approx(plan.duration_s)
+
+
+def test_a_baseline_far_behind_gets_short_finals() -> None:
+    """Its distance is plain; the time is for those that are close to each other."""
+    far = [replace(TRIALS[0], throughput=100.0), TRIALS[1]]
+    plan = finals_plan(far, BUDGET, SearchBudget(timeout_s=300.0))
+    assert (plan.stretch_of(baseline=True), plan.stretch_of(baseline=False)) == (0.4, 1.0)
+    assert plan.duration_s == pytest.approx(3 * (3 * 11.0 + 3.0 + 0.4 * 8.0))
+
+
+def test_no_more_finalists_than_there_are_within_reach() -> None:
+    """What the others would have taken makes the load points longer."""
+    plan = finals_plan(TRIALS, BUDGET, SearchBudget(timeout_s=300.0), within_reach=1)
+    assert (plan.finalists, plan.stretch) == (1, 2.0)
+
+
+def test_the_usual_time_grows_with_the_latency() -> None:
+    """Two minutes, or as long as ten trials."""
+    assert default_timeout_s(LatencyBudget(99, 0.01)) == 120.0
+    slow = LatencyBudget(99, 1.0)
+    assert default_timeout_s(slow) == pytest.approx(10 * (expected_s(slow) + 3.0))
 
 
 def test_no_finals_where_none_are_wanted() -> None:
     """`--confirmations 0` trusts the search."""
     search_budget = SearchBudget(timeout_s=3600.0, confirmations=0)
-    plan = finals_plan(TRIALS, LatencyBudget(99, 0.05), search_budget)
+    plan = finals_plan(TRIALS, BUDGET, search_budget)
     assert (plan.rounds, plan.duration_s) == (0, 0.0)
 
 
 def test_a_proof_takes_a_start_and_its_looks() -> None:
     """At most 800 limits of measuring."""
-    budget = LatencyBudget(99, 0.05)
-    assert proof_s(TRIALS, budget) == pytest.approx(2.0 + 40.0 + 3.0)
+    assert proof_s(TRIALS, BUDGET) == pytest.approx(2.0 + 40.0 + 3.0)

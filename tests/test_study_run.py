@@ -12,6 +12,7 @@ from tests.simulated_bench import Server, Watcher, simulated_bench
 from tests.simulated_server import Batching, Simulation
 from tuner import drift, finals
 from tuner.capacity import LatencyBudget
+from tuner.errors import TunerError
 from tuner.objectives import Objective
 from tuner.records import Purpose, StudyRecord, TrialState
 from tuner.search_budget import SearchBudget
@@ -58,11 +59,12 @@ def run(tmp_path: Path) -> Run:
         record: StudyRecord | None = None,
         first: tuple[Configuration, ...] = (),
         seed: int = 0,
+        lags_s: tuple[float, ...] = (),
     ) -> Ran:
         wanted = record or replace(studies.study(), trials=(), budget=BUDGET)
         with (
             Storage(str(tmp_path / "studies.db"), create=True) as storage,
-            simulated_bench(space, server, BUDGET) as (bench, watcher),
+            simulated_bench(space, server, BUDGET, lags_s) as (bench, watcher),
         ):
             study = Study(
                 open_study(storage, wanted),
@@ -172,6 +174,22 @@ def test_failures_do_not_end_a_study(run: Run) -> None:
     assert any(t.state is TrialState.FAILED for t in record.searched)
     assert winner is not None
     assert winner.configuration["max_batch_size"] == 8
+
+
+def test_a_trial_that_the_machine_spoiled_is_run_again(run: Run) -> None:
+    """Here the baseline: its first load point is late, and late again, twice over."""
+    ran = run(lags_s=(1.0,) * 4)
+    began = [purpose for purpose, _ in ran.watcher.began]
+    assert began[:4] == [Purpose.BASELINE] * 3 + [Purpose.SEARCH]
+    assert ran.record.baseline is not None
+    assert ran.record.baseline.state is TrialState.FEASIBLE
+
+
+def test_a_machine_that_spoils_everything_ends_the_study(run: Run) -> None:
+    """Not before the baseline had three chances."""
+    with pytest.raises(TunerError, match=r"requests left 1000\.0 ms late") as raised:
+        run(lags_s=(1.0,) * 100)
+    assert raised.value.hint == "this machine is too busy to measure: end what else runs on it"
 
 
 def test_no_winner_no_finals(run: Run) -> None:

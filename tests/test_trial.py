@@ -357,7 +357,7 @@ class TestFailures:
 
         assert record.reason is Reason.CLIENT_OVERLOADED
         assert record.message == (
-            "search: requests left 100.0 ms late (p99), 2.5 ms are tolerable"
+            "search: requests left 100.0 ms late (p99), 10.0 ms are tolerable"
         )
 
     def test_requests_fail_that_nothing_explains(self, bench: Bench, model: Moody) -> None:

@@ -22,8 +22,9 @@ _ENOUGH = 3
 _START_LOG_ERROR = 0.05
 # What a tie leaves open may be a real difference: for something cheaper or simpler, no more than
 # this share of the throughput that was measured is given up (and never so much that the baseline
-# measured more).
-MOST_GIVEN_UP = 0.05
+# measured more); to keep the baseline, no more than the other.
+MOST_GIVEN_UP = 0.02
+MOST_GIVEN_UP_TO_KEEP = 0.10
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,9 @@ def finalists(
 def standings(study: StudyRecord, factors: Mapping[int, float] | None = None) -> Standings:
     """What the finals confirm, or the search's own ranking where they confirm nothing.
 
-    Where the finals leave a tie, the simplest or cheapest of the tied is recommended: the baseline
-    before all others; else, of those that measured within 5 % of the fastest, the one with the
-    lowest costs (`Cost`), then the fastest.
+    Where the finals leave a tie, the simplest or cheapest of the tied is recommended: the
+    baseline, if it measured within 10 % of the fastest; else, of those that measured within 2 %
+    of it, the one with the lowest costs (`Cost`), then the fastest.
 
     Args:
         study: Its trials of the search and of the finals count.
@@ -332,10 +333,11 @@ def _recommended(
 ) -> tuple[Standing, Advantage | None]:
     """One of `candidates`, of which the first is the fastest, and why it is not that one."""
     default = baseline.configuration if baseline else None
-    unchanged = [each for each in candidates if each.configuration == default]
-    if unchanged:
-        return unchanged[0], None
     fastest = candidates[0]
+    enough = (1 - MOST_GIVEN_UP_TO_KEEP) * fastest.throughput
+    for each in candidates:
+        if each.configuration == default and each.throughput >= enough:
+            return each, None
     floor = baseline.throughput if baseline else 0.0
     least = max((1 - MOST_GIVEN_UP) * fastest.throughput, floor)
     near = [fastest, *(each for each in candidates[1:] if each.throughput >= least)]

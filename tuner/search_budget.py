@@ -18,7 +18,7 @@ _FINALS_SHARE = 0.5
 _NOT_AROUND = ("self-check", "saturation", "search")
 # Load points of the finals are so many times as long as the search's, where there is time: short
 # ones flatter every configuration by some per cent (benchmarks/README.md).
-_STRETCHES = (3.0, 2.0, 1.0, 0.6)
+STRETCHES = (3.0, 2.0, 1.0, 0.6)
 # The baseline has to be known well enough to be beaten; and if it carries less than this share of
 # the best, even shorter points show by how much.
 BASELINE_STRETCH = 0.6
@@ -94,7 +94,7 @@ def finals_plan(
     wanted = search_budget.confirmations
     for rounds in dict.fromkeys((wanted, min(wanted, 1))):
         for count in range(min(most, search_budget.finalists), 0, -1):
-            for stretch in _STRETCHES:
+            for stretch in STRETCHES:
                 plan = _finals(trials, budget, count, rounds, stretch)
                 if plan.duration_s <= limit_s:
                     return plan

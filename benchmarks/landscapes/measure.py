@@ -1,8 +1,8 @@
 """Measure every configuration of a landscape on a real Triton, and write its table.
 
 Each configuration in random order (those that need no restart together): the whole capacity
-search, nothing pruned; two open-loop points further down; and a closed loop with 1, 2, 4 ... 128
-in flight, as Model Analyzer measures. The server's own defaults are measured again after every 12
+search, nothing pruned; and a closed loop with 1, 2, 4 ... 128 in flight, as Model Analyzer
+measures. The server's own defaults are measured again after every 12
 configurations: what they say tells how steady the machine was. A table that exists is continued.
 
     python -m benchmarks.landscapes.measure mlp
@@ -21,10 +21,10 @@ from benchmarks.landscapes.base import LANDSCAPES, Landscape
 from benchmarks.tables import machine
 from runners import ProcessRunner
 from tuner import job
-from tuner.capacity import Phase, duration_s
+from tuner.capacity import Phase
 from tuner.deployment import Deployment
 from tuner.errors import TunerError
-from tuner.load import ClosedLoop, LoadEngine, LoadProfile, Measurement, OpenLoop, Overload
+from tuner.load import ClosedLoop, LoadEngine, LoadProfile, Measurement
 from tuner.load.profile import LoadRun
 from tuner.records import PointRecord, Purpose, TrialRecord, TrialState
 from tuner.space import Configuration, SearchSpace
@@ -36,7 +36,6 @@ from tuner.trial_load import TrialLoad
 _BASELINE_EVERY = 12
 _LADDER = (1, 2, 4, 8, 16, 32, 64, 128)
 _LADDER_REQUESTS, _LADDER_SHORTEST_S, _LADDER_LONGEST_S = 300, 0.3, 0.6
-_SHARES = (0.35, 0.6)  # of the saturation throughput
 _SEED = 0
 
 
@@ -107,9 +106,8 @@ def _row(bench: Bench, number: int, configuration: Configuration) -> dict[str, A
 
 
 def _more(bench: Bench, saturation: float) -> Iterator[PointRecord]:
-    profiles: list[LoadProfile] = [ClosedLoop(concurrency) for concurrency in _LADDER]
-    profiles += [OpenLoop(share * saturation, seed=_SEED) for share in _SHARES if saturation]
-    for profile in profiles:
+    for concurrency in _LADDER:
+        profile = ClosedLoop(concurrency)
         try:
             measurement = _load(bench, profile, saturation)
         except TunerError as error:
@@ -120,19 +118,15 @@ def _more(bench: Bench, saturation: float) -> Iterator[PointRecord]:
 
 def _load(bench: Bench, profile: LoadProfile, saturation: float) -> Measurement:
     budget = bench.budget
-    if isinstance(profile, OpenLoop):
-        length_s, overload = duration_s(budget, profile.rate), Overload(1000)
-    else:
-        length_s = _LADDER_REQUESTS / saturation if saturation else _LADDER_SHORTEST_S
-        length_s, overload = max(length_s, _LADDER_SHORTEST_S, 10 * budget.limit_s), None
+    length_s = _LADDER_REQUESTS / saturation if saturation else _LADDER_SHORTEST_S
+    length_s = max(length_s, _LADDER_SHORTEST_S, 10 * budget.limit_s)
     return bench.load.engine.measure(
         LoadRun(
             endpoint=bench.target.endpoint(bench.deployment.server),
             profile=profile,
-            duration_s=min(length_s, _LADDER_LONGEST_S) if overload is None else length_s,
+            duration_s=min(length_s, _LADDER_LONGEST_S),
             timeout_s=max(20 * budget.limit_s, 2.0),
             drain_s=2 * budget.limit_s + 0.2,
-            overload=overload,
         )
     )
 

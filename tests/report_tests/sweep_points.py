@@ -74,7 +74,7 @@ def measured(
         stopped_early=stopped_early,
         due_s=np.linspace(0, 5, len(latencies), endpoint=False),
         latencies_s=latencies,
-        lags_s=np.zeros(len(latencies)),
+        lags_s=np.full(len(latencies), send_lag_p99_s),
         sample_stride=1,
         histogram=Histogram.of(latencies),
         mean_s=float(answered.mean()) if len(answered) else math.nan,

@@ -76,7 +76,7 @@ def test_ties_are_called_ties() -> None:
     )
 
     assert remarks(study) == (
-        "Tied with the best within the uncertainty: trial 2 and trial 3; none within 5 % of "
+        "Tied with the best within the uncertainty: trial 2 and trial 3; none within 2 % of "
         "it is cheaper or simpler."
     )
 
@@ -161,7 +161,10 @@ def test_a_tie_with_the_defaults() -> None:
     study = studies.study([studies.baseline(200.0), studies.trial(1, 203.0)])
 
     assert headline(study).endswith("no proven gain over the server's defaults")
-    assert "the server's defaults: without a proven gain, keep the defaults" in remarks(study)
+    assert (
+        "the server's defaults: that it carries more than they do is not proved; a longer "
+        "`--timeout` may do it"
+    ) in remarks(study)
 
 
 def test_defaults_that_win_by_nothing() -> None:

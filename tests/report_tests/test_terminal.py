@@ -72,7 +72,7 @@ def test_result_compares_with_the_defaults() -> None:
     assert row(text, "gain (95 % interval)") == ["2.65x (2.59 to 2.72)"]
     assert row(text, "p99 at the highest load") == ["46.9 ms", "46.9 ms"]
     assert "measured again on 3" in text
-    assert "Tied with the best within the uncertainty: trial 8; none within 5 % of it is" in text
+    assert "Tied with the best within the uncertainty: trial 8; none within 2 % of it is" in text
 
 
 def test_result_of_the_search_alone() -> None:

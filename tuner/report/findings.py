@@ -206,7 +206,7 @@ def _why(name: str, tied: Sequence[str], standings: Standings) -> str:
     if keeps_defaults(standings):
         return ": without a proven gain, there is no reason to change the defaults"
     if f"the {formats.DEFAULTS}" in tied:
-        return ": without a proven gain, keep the defaults"
+        return ": that it carries more than they do is not proved; a longer `--timeout` may do it"
     if standings.advantage:
         return f"; {name} is recommended because {_cheaper(standings.advantage)}"
     confirmed = standings.winner and standings.winner.confirmations
