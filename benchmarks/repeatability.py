@@ -130,7 +130,9 @@ def main() -> None:
     parser.add_argument("--model", choices=LANDSCAPES, default="mlp")
     parser.add_argument("--runs", type=count, default=5)
     parser.add_argument("--rounds", type=count, default=5)
-    parser.add_argument("--timeout", type=seconds, default=180.0, help="of each study")
+    parser.add_argument(
+        "--timeout", type=seconds, default=SearchBudget().timeout_s, help="of each study"
+    )
     parser.add_argument("--json", type=Path, help="also write everything there")
     arguments = parser.parse_args()
     landscape = LANDSCAPES[arguments.model]

@@ -1,6 +1,7 @@
 """Load points without the time that the machine's host has taken."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.simulated_server import Batching, SimulatedServer
 from tuner.capacity import Phase
 from tuner.load import ClosedLoop, LoadProfile, Measurement, OpenLoop, Overload
-from tuner.stolen_time import Reading, StolenTime, undisturbed, watched
+from tuner.stolen_time import Reading, StolenTime, stood_still, undisturbed, watched
 
 LIMIT_S = 0.02
 
@@ -34,7 +35,7 @@ def measured(
         ((0.01, 0.01, 0.01), []),
         ((0.0, 0.02, 0.0), [(0.23, 0.58)]),
         ((0.02, 0.0, 0.0, 0.0, 0.03), [(-0.02, 0.33), (0.98, 1.33)]),
-        ((0.02, 0.02, 0.0), [(-0.02, 0.58)]),
+        ((0.02, 0.02, 0.0), [(-0.02, 0.33), (0.23, 0.58)]),
     ],
 )
 def test_what_is_spoiled(stolen_s: tuple[float, ...], spans: list[tuple[float, float]]) -> None:
@@ -53,7 +54,7 @@ def test_a_slow_server_recovers_within_a_window() -> None:
 def test_a_large_machine_loses_more_before_it_is_spoiled() -> None:
     """A fortieth of its processor time."""
     stolen_s = readings(0.0, 0.09, 0.11)
-    assert len(StolenTime(stolen_s, processors=4).spoiled(LIMIT_S)) == 1
+    assert len(StolenTime(stolen_s, processors=4).spoiled(LIMIT_S)) == 2
     [span] = StolenTime(stolen_s, processors=16).spoiled(LIMIT_S)
     assert list(span) == pytest.approx([0.48, 0.83])
 
@@ -79,6 +80,32 @@ def test_latencies_of_what_is_left_are_those_of_its_requests() -> None:
     rest, _ = undisturbed(whole, [(0.45, 0.75)])
     assert rest.percentile(99.9) < 0.1
     assert rest.send_lag_p99_s == pytest.approx(0.0, abs=1e-6)
+
+
+def late(whole: Measurement, at_s: float, lag_s: float) -> Measurement:
+    """One send that was late."""
+    lags_s = np.zeros(len(whole.due_s))
+    lags_s[np.searchsorted(whole.due_s, at_s)] = lag_s
+    return replace(whole, lags_s=lags_s, priority="real-time")
+
+
+def test_a_late_send_tells_that_the_machine_stood_still() -> None:
+    """What was in flight then is out, and what queued up, for nine times as long."""
+    whole = late(measured(OpenLoop(1000.0, seed=1)), 1.0, 0.01)
+    [span] = stood_still(whole, late_s=0.005, limit_s=LIMIT_S)
+    assert list(span) == pytest.approx([0.98, 1.1], abs=0.005)
+    assert stood_still(whole, late_s=0.01, limit_s=LIMIT_S) == []
+    rest, share = undisturbed(whole, [span])
+    assert share == pytest.approx(0.94, abs=0.005)
+    assert rest.send_lag_p99_s == 0.0
+
+
+def test_without_precedence_a_late_send_tells_nothing() -> None:
+    """The server may have been in its way; and in a closed loop nothing is late."""
+    slow = replace(late(measured(OpenLoop(1000.0)), 1.0, 0.1), priority="normal")
+    assert stood_still(slow, late_s=0.005, limit_s=LIMIT_S) == []
+    closed = late(measured(ClosedLoop(4)), 1.0, 0.1)
+    assert stood_still(closed, late_s=0.005, limit_s=LIMIT_S) == []
 
 
 def test_what_was_not_disturbed_is_what_it_was() -> None:

@@ -2,9 +2,12 @@
 
 The host runs other guests on the same processors. While it does, server and load engine stand
 still, and what queued up meanwhile is late: that says nothing of a configuration, but it can make
-any p99. The kernel counts it as steal time (proc_stat(5)), in hundredths of a second.
+any p99. The kernel counts it as steal time (proc_stat(5)), in hundredths of a second; for less
+than that, a load engine with real-time priority is the witness: only a machine that stands still
+keeps it from sending in time (the idea of jHiccup, Tene 2012).
 """
 
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +18,7 @@ from itertools import pairwise
 import psutil
 
 from tuner.load import Measurement, OpenLoop
+from tuner.load.measurement import REAL_TIME
 from tuner.targets.sampling import Samples, sampled
 
 # Stolen time is looked at in windows of so many seconds. One is spoiled that lost this share of
@@ -22,7 +26,9 @@ from tuner.targets.sampling import Samples, sampled
 _WINDOW_S, _SPOILED_SHARE, _LEAST_STOLEN_S = 0.25, 0.025, 0.015
 # What waited during a spoiled window is gone after so many latency limits, or after one window.
 _RECOVERY_LIMITS = 4
-_SHORTEST_PART_S = 0.1
+# A queue that grew for so long is gone after so many times as long, if nine tenths are in use.
+_RECOVERY_TIMES = 9
+_SHORTEST_PART_S = 0.05
 
 Span = tuple[float, float]
 """From one moment of the monotonic clock to another, in seconds."""
@@ -44,17 +50,13 @@ class StolenTime:
     processors: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     def spoiled(self, limit_s: float) -> list[Span]:
-        """When latencies near `limit_s` were the host's doing, in order and apart."""
+        """When latencies near `limit_s` were the host's doing."""
         recovery_s = min(_RECOVERY_LIMITS * limit_s, _WINDOW_S)
-        spans: list[Span] = []
-        for before, after in pairwise(self.readings):
-            if not self._is_spoiled(before, after):
-                continue
-            begin_s, end_s = before.at_s - limit_s, after.at_s + recovery_s
-            if spans and begin_s <= spans[-1][1]:
-                begin_s = spans.pop()[0]
-            spans.append((begin_s, end_s))
-        return spans
+        return [
+            (before.at_s - limit_s, after.at_s + recovery_s)
+            for before, after in pairwise(self.readings)
+            if self._is_spoiled(before, after)
+        ]
 
     def _is_spoiled(self, before: Reading, after: Reading) -> bool:
         stolen_s = after.stolen_s - before.stolen_s
@@ -75,6 +77,16 @@ def watched() -> Iterator[StolenTime]:
         stolen.readings = [each for each in ends if each is not None]
 
 
+def stood_still(measurement: Measurement, *, late_s: float, limit_s: float) -> list[Span]:
+    """When sends of an open loop were more than `late_s` late although nothing had precedence."""
+    if measurement.priority != REAL_TIME or not isinstance(measurement.profile, OpenLoop):
+        return []
+    late = measurement.lags_s > late_s
+    due_s, lags_s = measurement.start_s + measurement.due_s[late], measurement.lags_s[late]
+    ends_s = due_s + (1 + _RECOVERY_TIMES) * lags_s
+    return list(zip((due_s - limit_s).tolist(), ends_s.tolist(), strict=True))
+
+
 def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measurement, float]:
     """`measurement` without the spoiled `spans`, and the share of its time that is left.
 
@@ -82,19 +94,26 @@ def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measur
     loads, and those that were stopped early, come back whole; nothing is left of the latter.
     """
     whole_s = measurement.duration_s
-    begins_s = [0.0, *(end_s - measurement.start_s for _, end_s in spans)]
-    ends_s = [*(begin_s - measurement.start_s for begin_s, _ in spans), whole_s]
-    kept = [(max(0.0, a), min(b, whole_s)) for a, b in zip(begins_s, ends_s, strict=True)]
-    kept = [(a, b) for a, b in kept if b - a >= _SHORTEST_PART_S]
-    if kept == [(0.0, whole_s)]:
+    kept = list(_between(spans, measurement.start_s, measurement.start_s + whole_s))
+    share = sum(b - a for a, b in kept) / whole_s
+    if math.isclose(share, 1.0):
         return measurement, 1.0
     if measurement.stopped_early or not kept:
         return measurement, 0.0
-    share = sum(b - a for a, b in kept) / whole_s
     if not isinstance(measurement.profile, OpenLoop):
         return measurement, share
     parts = [measurement.between(measurement.profile, a, b) for a, b in kept]
     return Measurement.pooled(parts), share
+
+
+def _between(spans: Sequence[Span], first_s: float, last_s: float) -> Iterator[Span]:
+    """What lies between `spans`, in seconds from `first_s`; not what is too short to matter."""
+    since_s = first_s
+    for begin_s, end_s in [*sorted(spans), (last_s, last_s)]:
+        until_s = min(begin_s, last_s)
+        if until_s - since_s >= _SHORTEST_PART_S:
+            yield since_s - first_s, until_s - first_s
+        since_s = max(since_s, end_s)
 
 
 def _read() -> Reading | None:

@@ -21,7 +21,7 @@ from tuner.load.calibration import Calibration
 from tuner.load.profile import LoadRun
 from tuner.probing import LatencyBudget
 from tuner.records import Usage
-from tuner.stolen_time import StolenTime, undisturbed, watched
+from tuner.stolen_time import StolenTime, stood_still, undisturbed, watched
 from tuner.targets.gpu_usage import GpuUsage, Nvml, put_together
 from tuner.targets.process_usage import ProcessReading, ServerProcess
 from tuner.targets.sampling import Samples
@@ -101,7 +101,7 @@ class TrialLoad:
             return ""
         if not isinstance(measurement.profile, OpenLoop):
             return measurement.client_overloaded
-        allowed_s = patience * max(_LATE_S, _LATE_SHARE * self.budget.limit_s)
+        allowed_s = patience * self._late_s
         if measurement.send_lag_p99_s > allowed_s:
             return (
                 f"requests left {measurement.send_lag_p99_s * 1e3:.1f} ms late (p99), "
@@ -111,6 +111,10 @@ class TrialLoad:
         if share > _BUSY_ENGINE:
             return f"the load engine used {share:.0%} of a core, {_BUSY_ENGINE:.0%} are tolerable"
         return ""
+
+    @property
+    def _late_s(self) -> float:
+        return max(_LATE_S, _LATE_SHARE * self.budget.limit_s)
 
     def _grow(self, profile: LoadProfile) -> None:
         if self.calibration and isinstance(profile, OpenLoop):
@@ -128,7 +132,10 @@ class TrialLoad:
                 measurement, usage = run()
             if measurement.duration_s < _SHORTEST_S and not measurement.stopped_early:
                 return measurement, usage
-            rest, share = undisturbed(measurement, stolen.spoiled(self.budget.limit_s))
+            limit_s = self.budget.limit_s
+            spans = stolen.spoiled(limit_s)
+            spans += stood_still(measurement, late_s=self._late_s, limit_s=limit_s)
+            rest, share = undisturbed(measurement, spans)
             if share < _TOO_LITTLE:
                 rest = measurement
             runs.append((share, rest, usage.per(measurement.duration_s / rest.duration_s)))

@@ -20,7 +20,7 @@ import uvloop
 from tuner.errors import LoadError
 from tuner.load.closed_loop import ClosedLoopDriver
 from tuner.load.driver import Driver
-from tuner.load.measurement import RunRecord
+from tuner.load.measurement import REAL_TIME, RunRecord
 from tuner.load.open_loop import OpenLoopDriver
 from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
 from tuner.load.requests import RequestSet
@@ -142,7 +142,7 @@ def _raise_priority(profile: LoadProfile) -> str:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_FIFO_PRIORITY))
     except PermissionError:
         return _nicest()
-    return "real-time"
+    return REAL_TIME
 
 
 def _nicest() -> str:

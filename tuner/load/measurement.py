@@ -17,6 +17,8 @@ import numpy as np
 from tuner.load.histogram import FloatArray, Histogram, IntArray, percentile
 from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
 
+# The priority of an engine that is scheduled before everything else.
+REAL_TIME = "real-time"
 # When the client itself spoiled the result.
 _FULL_CORE = 0.95
 _LAG_S, _LAG_SHARE = 1e-3, 0.1
