@@ -92,6 +92,13 @@ def test_too_little_is_known(trials: list[TrialRecord]) -> None:
     assert factors(trials) == {trial.number: 1.0 for trial in trials}
 
 
+def test_vague_repeats_prove_less() -> None:
+    """Where a capacity is known to 40 % only, 30 % less of it is no slower machine."""
+    for log_error, significant in ((0.02, True), (0.4, False)):
+        trials = [repeat(0, log_error=log_error), searched(1), repeat(2, 0.7, log_error=log_error)]
+        assert drift(trials).significant is significant
+
+
 def test_one_change() -> None:
     """A change is told with its size and with the last trial that is known to be before it."""
     found = drift(night([1.0, 1.0, 1.0, 0.9, 0.9, 0.9]))

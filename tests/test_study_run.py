@@ -14,11 +14,12 @@ from tuner import drift, finals
 from tuner.capacity import LatencyBudget
 from tuner.errors import TunerError
 from tuner.objectives import Objective
-from tuner.records import Purpose, StudyRecord, TrialState
+from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.search_budget import SearchBudget
 from tuner.space import Configuration, SearchSpace
 from tuner.storage import Storage
 from tuner.study import Study, StudyPlan, open_study
+from tuner.trial import Bench, TrialPlan, run_trial
 
 BUDGET = LatencyBudget(95, 0.05)
 SPACE = spaces.space(
@@ -114,6 +115,24 @@ def test_every_finalist_is_measured_once_a_round(run: Run) -> None:
     assert all(len(each) == len(set(each)) for each in rounds.values())
     assert all(len(each) == 1 for each in seeds.values())
     assert len(set.union(*seeds.values())) == 3
+
+
+def test_no_round_begins_that_would_end_too_late(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here every final takes an hour, and there is one for all."""
+    passed_s = 0.0
+
+    def an_hour_later(bench: Bench, plan: TrialPlan) -> TrialRecord:
+        nonlocal passed_s
+        passed_s += 3600.0 if plan.purpose is Purpose.FINAL else 0.0
+        return run_trial(bench, plan)
+
+    monkeypatch.setattr("tuner.study.run_trial", an_hour_later)
+    monkeypatch.setattr("tuner.study.time.monotonic", lambda: passed_s)
+    record = run(budget=SearchBudget(trials=14, timeout_s=3600.0)).record
+    assert {trial.round for trial in record.finals} == {0}
+    assert record.proof is None
 
 
 def test_the_proof_is_of_the_load_that_is_claimed(run: Run) -> None:

@@ -33,7 +33,10 @@ _CHANCE = 0.03
 _LARGEST_CHANGE = 0.25
 # How much repeats of the baseline differ at one speed (standard deviation): on two shared cores
 # it was 4 to 6 %. This counts as so many repeats; so many tell more of the machine at hand.
+# Where their capacities themselves are vaguer, this share of the error that these state: it is
+# about twice the true one (benchmarks/README.md).
 _REPEAT_LOG_ERROR = 0.05
+_SHARE_OF_STATED = 0.5
 _ENOUGH_REPEATS = 6
 # Of a normal distribution, the standard deviation is so many times the median of the absolute
 # differences of two draws.
@@ -197,7 +200,7 @@ def drift(trials: Sequence[TrialRecord]) -> Drift:
     if not repeats:
         return Drift()
     log_speeds = _log_speeds(repeats)
-    error = _repeat_error(log_speeds)
+    error = _repeat_error(log_speeds, repeats)
     starts = _large_enough(log_speeds, _starts(log_speeds, error))
     stretches = np.split(log_speeds, starts[1:])
     reference = stretches[0]
@@ -246,13 +249,15 @@ def _log_signals(trial: TrialRecord) -> tuple[float, float, float]:
     return _log(trial.throughput), _log(own_saturation), -_log(trial.unloaded_s)
 
 
-def _repeat_error(log_speeds: FloatArray) -> float:
+def _repeat_error(log_speeds: FloatArray, repeats: Sequence[TrialRecord]) -> float:
     """The standard deviation of one repeat; a change of speed hardly adds to it."""
-    count = len(log_speeds)
+    stated = [each.log_error for each in repeats if math.isfinite(each.log_error)]
+    vague = _SHARE_OF_STATED * float(np.median(stated)) if stated else 0.0
+    usual, count = max(_REPEAT_LOG_ERROR, vague), len(log_speeds)
     if count < _ENOUGH_REPEATS:
-        return _REPEAT_LOG_ERROR
+        return usual
     own = _DEVIATION_OF_DIFFERENCES * float(np.median(np.abs(np.diff(log_speeds))))
-    variances = _ENOUGH_REPEATS * _REPEAT_LOG_ERROR**2 + (count - 1) * own**2
+    variances = _ENOUGH_REPEATS * usual**2 + (count - 1) * own**2
     return math.sqrt(variances / (_ENOUGH_REPEATS + count - 1))
 
 

@@ -257,6 +257,8 @@ class Study:
         first = 1 + max((t.round for t in study.finals), default=-1)
         order = random.Random(self._seed + first)  # noqa: S311 - an order, not a secret
         for number in range(first, first + plan.rounds):
+            if self._no_time_for_a_round():
+                break
             for configuration in order.sample(chosen, len(chosen)):
                 self._run(
                     TrialPlan(
@@ -271,6 +273,12 @@ class Study:
                         round=number,
                     )
                 )
+
+    def _no_time_for_a_round(self) -> bool:
+        """Whether another round would end too late, if it takes as long as the last one did."""
+        finals = [t for t in self._trials if t.purpose is Purpose.FINAL]
+        last = [t.timings_s["total"] for t in finals if t.round == finals[-1].round]
+        return bool(last) and time.monotonic() + sum(last) > self._deadline
 
     def _expected(self, configuration: Configuration) -> Expected | None:
         """What the search found of it: a final needs no saturation probe."""
