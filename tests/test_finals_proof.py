@@ -252,6 +252,18 @@ def test_a_tie_with_the_defaults_changes_nothing() -> None:
     assert not result.gain.decided
 
 
+def test_defaults_that_measured_much_less_are_not_kept() -> None:
+    """Over 10 % less, though it is not proved: starts scatter."""
+    result = after_finals(
+        {DEFAULTS: (250.0, 400.0, 300.0), configuration(3): (420.0, 390.0, 410.0)}
+    )
+
+    assert recommended(result) == configuration(3)
+    assert [s.configuration for s in result.tied] == [DEFAULTS]
+    assert result.gain is not None
+    assert not result.gain.decided
+
+
 def test_only_the_tied_are_recommended() -> None:
     """A simpler configuration that is proved to carry less stays behind."""
     one, four = configuration(3), configuration(2)

@@ -124,6 +124,14 @@ def test_a_closed_loop_stays_whole() -> None:
     assert share == pytest.approx(0.75)
 
 
+def test_what_failed_stays_whole() -> None:
+    """How it failed must not be lost."""
+    whole = replace(measured(OpenLoop(1000.0)), errors={"timeout": 3})
+    rest, share = undisturbed(whole, [(0.5, 1.0)])
+    assert rest is whole
+    assert share == pytest.approx(0.75)
+
+
 @pytest.mark.parametrize("overload", [Overload(10), None])
 def test_of_some_points_nothing_is_left(overload: Overload | None) -> None:
     """Of one that was stopped for an overload that may be the host's, and of one all spoiled."""

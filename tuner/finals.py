@@ -24,7 +24,7 @@ _START_LOG_ERROR = 0.05
 # this share of the throughput that was measured is given up (and never so much that the baseline
 # measured more); to keep the baseline, no more than the other.
 MOST_GIVEN_UP = 0.02
-MOST_GIVEN_UP_TO_KEEP = 0.10
+_MOST_GIVEN_UP_TO_KEEP = 0.10
 
 
 @dataclass(frozen=True)
@@ -334,7 +334,7 @@ def _recommended(
     """One of `candidates`, of which the first is the fastest, and why it is not that one."""
     default = baseline.configuration if baseline else None
     fastest = candidates[0]
-    enough = (1 - MOST_GIVEN_UP_TO_KEEP) * fastest.throughput
+    enough = (1 - _MOST_GIVEN_UP_TO_KEEP) * fastest.throughput
     for each in candidates:
         if each.configuration == default and each.throughput >= enough:
             return each, None

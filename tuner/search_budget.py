@@ -124,9 +124,7 @@ def _finals(
 def _around_s(trial: TrialRecord) -> float:
     """What its final takes beside the load points."""
     spent = trial.timings_s
-    return spent["total"] - sum(
-        spent.get(each, 0.0) for each in ("search", "saturation", "self-check")
-    )
+    return spent["total"] - sum(spent.get(each, 0.0) for each in _NOT_AROUND)
 
 
 def _search_s(trials: Iterable[TrialRecord], budget: LatencyBudget) -> float:

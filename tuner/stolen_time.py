@@ -3,8 +3,9 @@
 The host runs other guests on the same processors. While it does, server and load engine stand
 still, and what queued up meanwhile is late: that says nothing of a configuration, but it can make
 any p99. The kernel counts it as steal time (proc_stat(5)), in hundredths of a second; for less
-than that, a load engine with real-time priority is the witness: only a machine that stands still
-keeps it from sending in time (the idea of jHiccup, Tene 2012).
+than that, a load engine with real-time priority is the witness: nothing but a machine that stands
+still keeps it from sending in time (the idea of jHiccup, Tene 2012), unless it has too much to do
+itself, which its processor time tells.
 """
 
 import math
@@ -90,8 +91,9 @@ def stood_still(measurement: Measurement, *, late_s: float, limit_s: float) -> l
 def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measurement, float]:
     """`measurement` without the spoiled `spans`, and the share of its time that is left.
 
-    Only an open loop can be cut: users who wait for answers were late afterwards, too. The other
-    loads, and those that were stopped early, come back whole; nothing is left of the latter.
+    Only an open loop can be cut, since users who wait for answers were late afterwards, too; and
+    only one without failures, whose kinds would be lost. Others come back whole, as do loads that
+    were stopped early, of which nothing is left.
     """
     whole_s = measurement.duration_s
     kept = list(_between(spans, measurement.start_s, measurement.start_s + whole_s))
@@ -100,7 +102,7 @@ def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measur
         return measurement, 1.0
     if measurement.stopped_early or not kept:
         return measurement, 0.0
-    if not isinstance(measurement.profile, OpenLoop):
+    if not isinstance(measurement.profile, OpenLoop) or measurement.failed:
         return measurement, share
     parts = [measurement.between(measurement.profile, a, b) for a, b in kept]
     return Measurement.pooled(parts), share
