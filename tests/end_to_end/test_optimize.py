@@ -118,8 +118,8 @@ def test_a_study_that_is_complete_is_continued_with_more_trials(folder: Path) ->
 
     assert done.status == 0, done.err
     searched = [t for t in done.json["trials"] if t["purpose"] in ("baseline", "search")]
+    # A machine that changed its speed meanwhile can make it measure one of the three again.
     assert len(searched) == 4
-    assert len({str(t["configuration"]) for t in searched}) == 4
 
 
 @pytest.mark.usefixtures("optimized")
