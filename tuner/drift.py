@@ -33,8 +33,8 @@ _CHANCE = 0.03
 _LARGEST_CHANGE = 0.25
 # How much repeats of the baseline differ at one speed (standard deviation): on two shared cores
 # it was 4 to 6 %. This counts as so many repeats; so many tell more of the machine at hand.
-# Where their capacities themselves are vaguer, this share of the error that these state: it is
-# about twice the true one (benchmarks/README.md).
+# Where their capacities themselves are vaguer, this share of the error that these state: that is
+# on the wide side, since its 95 % interval holds nearly every truth (benchmarks/README.md).
 _REPEAT_LOG_ERROR = 0.05
 _SHARE_OF_STATED = 0.5
 _ENOUGH_REPEATS = 6

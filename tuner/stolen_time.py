@@ -79,7 +79,11 @@ def watched() -> Iterator[StolenTime]:
 
 
 def stood_still(measurement: Measurement, *, late_s: float, limit_s: float) -> list[Span]:
-    """When sends of an open loop were more than `late_s` late although nothing had precedence."""
+    """When sends of an open loop were more than `late_s` late although nothing had precedence.
+
+    From `limit_s` (what was in flight) before each such send until what queued up is gone; in
+    seconds of the monotonic clock.
+    """
     if measurement.priority != REAL_TIME or not isinstance(measurement.profile, OpenLoop):
         return []
     late = measurement.lags_s > late_s

@@ -2,8 +2,8 @@
 
 Each configuration in random order (those that need no restart together): the whole capacity
 search, nothing pruned; and a closed loop with 1, 2, 4 ... 128 in flight, as Model Analyzer
-measures. The server's own defaults are measured again after every 12
-configurations: what they say tells how steady the machine was. A table that exists is continued.
+measures. The server's own defaults are measured again after every 12 configurations: what they say
+tells how steady the machine was. A table that exists is continued.
 
     python -m benchmarks.landscapes.measure mlp
 """
