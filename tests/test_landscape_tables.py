@@ -36,6 +36,17 @@ def test_repeats_of_the_defaults_say_how_noisy_the_table_is(tmp_path: Path) -> N
     assert found.noise == pytest.approx(math.log(1.1))
 
 
+def test_repeats_of_any_configuration_count_as_noise(tmp_path: Path) -> None:
+    """Each one's spread around its own mean, weighted by how many repeats tell it."""
+    best = next(e for e in ENTRIES if e["throughput"] == 350.0)
+    found = read(written(tmp_path, [*ENTRIES, {**best, "throughput": 350.0 * 1.21}]))
+
+    # Two degrees of freedom with a standard deviation of log 1.1, one with that of log 1.21 / 2.
+    own, other = math.log(1.1) ** 2, math.log(1.21) ** 2 / 2
+    assert found.noise == pytest.approx(math.sqrt((2 * own + other) / 3))
+    assert found.best.capacity == 350.0
+
+
 def test_a_repeat_that_failed_says_nothing(tmp_path: Path) -> None:
     """The median and the spread are those of the feasible ones; a single one has no spread."""
     found = read(written(tmp_path, [*ENTRIES, entry(1, 0, 0.0, **BROKEN)]))

@@ -156,18 +156,17 @@ class Standings:
         return tuple(s for s in candidates if s is not self.recommended)
 
 
-def finalists(
-    study: StudyRecord, count: int, *, baseline: bool = True
-) -> tuple[Configuration, ...]:
-    """The `count` best configurations of the search; and the baseline, unless it is not wanted.
-
-    Fewer where the search has shown already that the next ones carry less than the best.
-    """
+def within_reach(study: StudyRecord) -> tuple[Configuration, ...]:
+    """What the search has not shown to carry less than its best, the best first."""
     ranked = _ranked(_by_configuration(study.searched, {}))
-    within_reach = [s.configuration for s in ranked if s.high >= ranked[0].low]
-    chosen = within_reach[:count]
+    return tuple(s.configuration for s in ranked if s.high >= ranked[0].low)
+
+
+def finalists(study: StudyRecord, count: int) -> tuple[Configuration, ...]:
+    """The baseline, and the `count` best configurations of the search or all within reach."""
+    chosen = list(within_reach(study)[:count])
     first = study.baseline
-    if baseline and chosen and first is not None and first.state is not TrialState.FAILED:
+    if chosen and first is not None and first.state is not TrialState.FAILED:
         chosen.append(first.configuration)
     return tuple(dict.fromkeys(chosen))
 

@@ -17,7 +17,9 @@ from tuner.queue_model import Observation, Root, root
 SATURATION_S = 1.0
 _SATURATION_DOUBLINGS = 4
 _SATURATION_RISE = 1.05
-_FIRST_LOAD = 0.8  # of the saturation throughput
+# The first load, as a share of the saturation throughput; rather the best one's capacity, if it is
+# not much less: whether that can be beaten is then known after one point.
+_FIRST_LOAD, _MUCH_LESS = 0.8, 0.5
 _SMALLEST_POINT_S, _SLOW_POINT_S, _LARGEST_POINT_S = 2.0, 5.0, 30.0
 _LIMITS_A_POINT = 33
 _EXTRA_POINTS = 3
@@ -25,7 +27,8 @@ _PRECISE = 0.025  # standard error of the log capacity with which the search is 
 _POINT_SEEDS = 100  # the arrivals of a point are those of no other trial's seed
 # Where all loads were too high, the next is this quantile of the root; but not lower than so many
 # times what it would be if the latency fell no faster than the load, and not below half of it.
-_BELOW_ROOT, _IN_PROPORTION, _HALF = 0.2, 0.9, 0.5
+# Each extra point goes lower by another share: a flat curve would take many small steps.
+_BELOW_ROOT, _IN_PROPORTION, _HALF, _STEEPER = 0.2, 0.9, 0.5, 0.2
 _WORST_CHANCE = 0.05  # of beating the best, below which a configuration is given up
 _SMALLEST_ERROR = 0.01  # the model is no better than that
 _UNKNOWN_ERROR = 0.2  # of a log percentile with too few requests beyond it
@@ -98,15 +101,26 @@ def _rates(probes: Probes) -> Iterator[float]:
 
     Some more than planned while all were too high: a capacity needs a load that was within.
     """
-    plan = probes.plan
-    expected = plan.expected.throughput / probes.inferences if plan.expected else 0.0
-    yield expected or _FIRST_LOAD * probes.saturation
-    for number in range(1, plan.points + _EXTRA_POINTS):
+    points = probes.plan.points
+    yield _first_rate(probes)
+    for number in range(1, points + _EXTRA_POINTS):
         within = _within(probes)
         found = _root(probes)
-        if within and (number >= plan.points or found.log_error < _PRECISE):
+        if within and (number >= points or found.log_error < _PRECISE):
             return
-        yield found.rate if within else max(found.quantile(_BELOW_ROOT), _lowest_next(probes))
+        if within:
+            yield found.rate
+        else:
+            extra = max(0, number - points + 1)
+            yield max(found.quantile(_BELOW_ROOT), _lowest_next(probes)) * (1 - _STEEPER * extra)
+
+
+def _first_rate(probes: Probes) -> float:
+    plan = probes.plan
+    if plan.expected is not None:
+        return plan.expected.throughput / probes.inferences
+    usual, to_beat = _FIRST_LOAD * probes.saturation, plan.beat / probes.inferences
+    return to_beat if _MUCH_LESS * usual < to_beat < usual else usual
 
 
 def _lowest_next(probes: Probes) -> float:

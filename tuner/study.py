@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from tuner import drift
 from tuner.capacity import Expected, Loop
 from tuner.errors import StudyChangedError, TunerError
-from tuner.finals import finalists, standings
+from tuner.finals import finalists, standings, within_reach
 from tuner.objectives import Objective
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.samplers import Sampler
@@ -251,7 +251,7 @@ class Study:
         study = self._storage.study(self._name)
         corrected = drift.drift(study.trials).corrected(study.trials)
         study = replace(study, trials=corrected)
-        reach = len(finalists(study, self._budget.finalists, baseline=False))
+        reach = len(within_reach(study))
         plan = finals_plan(self._trials, self._bench.budget, self._budget, within_reach=reach)
         chosen = finalists(study, plan.finalists)
         first = 1 + max((t.round for t in study.finals), default=-1)

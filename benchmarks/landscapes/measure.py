@@ -2,8 +2,9 @@
 
 Each configuration in random order (those that need no restart together): the whole capacity
 search, nothing pruned; and a closed loop with 1, 2, 4 ... 128 in flight, as Model Analyzer
-measures. The server's own defaults are measured again after every 12 configurations: what they say
-tells how steady the machine was. A table that exists is continued.
+measures. The server's own defaults are measured again after every 12 configurations, the 4 best
+ones twice more in the end: that tells how steady the machine was, and the best one is not merely
+the luckiest. A table that exists is continued.
 
     python -m benchmarks.landscapes.measure mlp
 """
@@ -12,7 +13,7 @@ import argparse
 import json
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from tuner.deployment import Deployment
 from tuner.errors import TunerError
 from tuner.load import ClosedLoop, LoadEngine, LoadProfile, Measurement
 from tuner.load.profile import LoadRun
-from tuner.records import PointRecord, Purpose, TrialRecord, TrialState
+from tuner.records import NOT_ITS_FAULT, PointRecord, Purpose, TrialRecord, TrialState
 from tuner.space import Configuration, SearchSpace
 from tuner.targets import triton_install
 from tuner.targets.triton import TritonTarget
@@ -34,9 +35,12 @@ from tuner.trial import Bench, TrialPlan, run_trial
 from tuner.trial_load import TrialLoad
 
 _BASELINE_EVERY = 12
+_BEST, _REPEATS = 4, 2
 _LADDER = (1, 2, 4, 8, 16, 32, 64, 128)
 _LADDER_REQUESTS, _LADDER_SHORTEST_S, _LADDER_LONGEST_S = 300, 0.3, 0.6
 _SEED = 0
+# A trial that the machine spoiled says nothing of its configuration.
+_RETRIES = 2
 
 
 class Silent:
@@ -54,19 +58,24 @@ class Silent:
 
 def measure(landscape: Landscape) -> None:
     """Write what is missing of the landscape's table."""
-    rows = _rows(landscape.table)
     with open_bench(landscape, space_file=landscape.space_file) as (bench, space):
-        if not rows:
+        if not _rows(landscape.table):
             _append(landscape.table, {"landscape": landscape.name, "machine": machine()})
         order = _order(space)
-        for number in range(max(0, len(rows) - 1), len(order)):
-            row = _row(bench, number, order[number])
-            _append(landscape.table, row)
-            print(
-                f"{number + 1}/{len(order)} {row['state']} {row['throughput']:.0f}/s "
-                f"{order[number]} {row['message'][:200]}",
-                flush=True,
-            )
+        _measure(bench, landscape.table, order)
+        _measure(bench, landscape.table, order + _best_again(landscape.table, len(order)))
+
+
+def _measure(bench: Bench, table: Path, order: Sequence[Configuration]) -> None:
+    """Write those of `order` that come after what the table has."""
+    for number in range(len(_rows(table)) - 1, len(order)):
+        row = _row(bench, number, order[number])
+        _append(table, row)
+        print(
+            f"{number + 1}/{len(order)} {row['state']} {row['throughput']:.0f}/s "
+            f"{order[number]} {row['message'][:200]}",
+            flush=True,
+        )
 
 
 def _order(space: SearchSpace) -> list[Configuration]:
@@ -81,11 +90,22 @@ def _order(space: SearchSpace) -> list[Configuration]:
     return [*order, space.defaults]
 
 
+def _best_again(table: Path, count: int) -> list[Configuration]:
+    """The best of the first `count` rows, in turn."""
+    rows = sorted(_rows(table)[1 : count + 1], key=lambda row: -float(row["throughput"]))
+    tried = dict.fromkeys(Configuration.of(row["configuration"]) for row in rows)
+    return list(tried)[:_BEST] * _REPEATS
+
+
 def _row(bench: Bench, number: int, configuration: Configuration) -> dict[str, Any]:
     plan = TrialPlan(
         number=number, purpose=Purpose.SEARCH, configuration=configuration, seed=_SEED
     )
     trial = run_trial(bench, plan)
+    for _ in range(_RETRIES):
+        if trial.reason not in NOT_ITS_FAULT:
+            break
+        trial = run_trial(bench, plan)
     row: dict[str, Any] = {
         "configuration": dict(configuration),
         "state": trial.state.value,

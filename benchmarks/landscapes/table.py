@@ -4,7 +4,7 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,8 @@ class Row:
 class Table:
     """A whole landscape; `noise` is the standard deviation of a capacity's logarithm.
 
-    It is that of the server's defaults, which were measured again and again.
+    It is that of the configurations that were measured several times: the server's defaults and
+    the best ones.
     """
 
     name: str
@@ -103,7 +104,7 @@ def read(landscape: Landscape) -> Table:
         landscape.budget,
         space,
         {configuration: _typical(measured[configuration]) for configuration in grid},
-        _noise(measured[space.defaults]),
+        _noise(measured.values()),
     )
 
 
@@ -144,6 +145,12 @@ def _typical(rows: Sequence[Row]) -> Row:
     return feasible[(len(feasible) - 1) // 2] if feasible else rows[0]
 
 
-def _noise(rows: Sequence[Row]) -> float:
-    logs = [math.log(row.throughput) for row in rows if row.state is TrialState.FEASIBLE]
-    return statistics.stdev(logs) if len(logs) > 1 else 0.0
+def _noise(measured: Iterable[Sequence[Row]]) -> float:
+    """Within one configuration, over all that have repeats (the pooled standard deviation)."""
+    squares, freedom = 0.0, 0
+    for rows in measured:
+        logs = [math.log(row.throughput) for row in rows if row.state is TrialState.FEASIBLE]
+        if len(logs) > 1:
+            squares += (len(logs) - 1) * statistics.variance(logs)
+            freedom += len(logs) - 1
+    return math.sqrt(squares / freedom) if freedom else 0.0
