@@ -123,6 +123,15 @@ def test_what_was_too_high_is_followed_by_what_is_not_far_below(name: str) -> No
         assert rates[1] >= 0.5 * rates[0]
 
 
+def test_a_capacity_that_is_a_tenth_of_saturation_is_no_less_found() -> None:
+    """Where the latency hardly falls with the load, the last points go down in large steps."""
+    # M/M/1: the p99 is 4.605 / (1000 - load), so 114/s are within 5.2 ms.
+    simulation = Instances(1, exponential(1e-3))
+    scenario = Scenario(simulation, LatencyBudget(99, 5.2e-3), 1000.0, 4)
+    capacities = [found(scenario, seed) for seed in range(10)]
+    assert {each.outcome for each in capacities} == {Outcome.FEASIBLE}
+
+
 def test_what_is_found_is_told() -> None:
     """The answer carries the points that led to it."""
     capacity = found(SCENARIOS["batches of 16"], 0)
@@ -261,6 +270,16 @@ def test_what_is_beaten_ends_at_its_first_point() -> None:
     assert capacity.outcome is Outcome.PRUNED
     assert 763 < capacity.throughput < 1300
     assert [phase for phase, *_ in server.measured].count(Phase.SEARCH) == 1
+
+
+@pytest.mark.parametrize(("beat", "first"), [(900.0, 900.0), (300.0, 1066.0), (1200.0, 1066.0)])
+def test_the_first_load_is_what_the_best_carries(beat: float, first: float) -> None:
+    """But no more than 80 % of the saturation, and no less than half of that."""
+    scenario = SCENARIOS["batches of 16"]
+    server = SimulatedServer(scenario.simulation)
+    find_capacity(server, scenario.plan(beat=beat))
+    rates = [p.rate for _, p, _ in server.measured if isinstance(p, OpenLoop)]
+    assert rates[0] == pytest.approx(first, rel=0.05)
 
 
 def test_what_may_win_is_not_pruned() -> None:

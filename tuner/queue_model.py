@@ -24,8 +24,7 @@ _HEADROOMS = np.geomspace(0.004, 30.0, 36)
 _SATURATION_ERROR = 0.15
 # The error of a log latency beside that which is known of it: noise of the machine and the model's
 # own. How large it is, the points themselves say; it grows with the distance from the root.
-_ERRORS = np.array([0.05, 0.1, 0.2, 0.4])
-_ODDS = np.array([1.0, 1.0, 1.0, 1.0])
+_ERRORS = np.array([0.03, 0.06, 0.12, 0.24])
 _DRIFT, _LARGEST_DRIFT = 0.3, 0.4
 # Latencies beyond these (log of percentile over limit) say no more than "far".
 _FAR_BELOW, _FAR_ABOVE = -3.0, 1.5
@@ -86,7 +85,6 @@ def root(
     shares = np.geomspace(_LOWEST_ROOT, _HIGHEST_ROOT, _ROOTS)[:, None, None]
     roots, headrooms = saturation * shares, _HEADROOMS[:, None]
     log_likelihood = -_squared(np.log(shares * (1 + headrooms)) / _SATURATION_ERROR)
-    log_likelihood = log_likelihood + np.log(_ODDS)
     floor = unloaded_s / limit_s if unloaded_s < limit_s else _UNKNOWN_FLOOR
     for each in observations:
         rho = each.rate / roots / (1 + headrooms)
