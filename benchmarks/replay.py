@@ -7,8 +7,9 @@ of them take minutes. A search has found a configuration when it recommends it f
 end. Figures are medians over the searches, the worst decile in brackets; a search that never gets
 there is charged with the whole space.
 
-Contestants meet the same noise in the search of the same number: how a configuration's measured
-capacity differs from its capacity, by the spread of the server's defaults over the table.
+With `--noise` no search sees the table as it is: what it measures of a configuration differs by
+one random factor, whose spread is that of the configurations that were measured several times.
+Contestants meet the same noise in the search of the same number.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -32,8 +34,8 @@ from tuner.errors import InputError, TunerError
 
 _CHUNK = 5
 
-# A landscape, a contestant and a seed.
-Task = tuple[Landscape, str, int]
+# A landscape, whether with noise, a contestant and a seed.
+Task = tuple[Landscape, bool, str, int]
 Workers = Callable[[Callable[[Task], Costs], Iterable[Task]], Iterable[Costs]]
 
 
@@ -41,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     try:
         landscapes = [LANDSCAPES[name] for name in options.landscapes or LANDSCAPES]
-        tables = [read(landscape) for landscape in landscapes]
+        tables = [_read(landscape, noise=options.noise) for landscape in landscapes]
         contestants = _contestants(options.contestants)
     except TunerError as error:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
         raise SystemExit(2) from None
     with _workers(options.processes) as workers:
         replays = [
-            Replays(table, _costs(landscape, contestants, options.searches, workers))
+            Replays(table, _costs(landscape, contestants, options, workers))
             for table, landscape in zip(tables, landscapes, strict=True)
         ]
     print(replay_report.markdown(replays))
@@ -69,6 +71,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help=f"default: {', '.join(CONTESTANTS)}; `tpe/2` is a sampler and its small steps",
     )
+    parser.add_argument("--noise", action="store_true", help="that of repeated measurements")
     parser.add_argument("--processes", type=count, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser.parse_args(arguments)
@@ -94,13 +97,13 @@ def _contestants(wanted: Sequence[str] | None) -> list[str]:
 
 
 def _costs(
-    landscape: Landscape, contestants: Sequence[str], searches: int, workers: Workers
+    landscape: Landscape, contestants: Sequence[str], options: argparse.Namespace, workers: Workers
 ) -> dict[str, list[Costs]]:
     """For each contestant, what each of its searches took."""
-    costs = {}
+    costs, searches = {}, options.searches
     for name in contestants:
         began = time.perf_counter()
-        tasks = [(landscape, name, seed) for seed in range(searches)]
+        tasks = [(landscape, options.noise, name, seed) for seed in range(searches)]
         costs[name] = list(workers(_search, tasks))
         took_s = time.perf_counter() - began
         print(f"{landscape.name}: {searches} x {name} in {took_s:.1f} s", file=sys.stderr)
@@ -108,15 +111,18 @@ def _costs(
 
 
 def _search(task: Task) -> Costs:
-    landscape, name, seed = task
-    table = _table(landscape)
+    landscape, noise, name, seed = task
+    table = _table(landscape, noise=noise)
     moments = list(search(name, table, seed))
     return tuple(reached(moments, share * table.best.capacity) for share in SHARES)
 
 
-@cache
-def _table(landscape: Landscape) -> Table:
-    return read(landscape)
+def _read(landscape: Landscape, *, noise: bool) -> Table:
+    table = read(landscape)
+    return table if noise else replace(table, noise=0.0)
+
+
+_table = cache(_read)
 
 
 @contextmanager

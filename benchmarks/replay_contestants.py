@@ -16,7 +16,7 @@ from tuner.space import Configuration
 RANDOM, HINTS, QUICK = "random-order", "hints-then-random", "model-analyzer-quick"
 # `tpe` is what a study does by default; `tpe/5` makes five small steps between two proposals of
 # the sampler, `tpe/0` none.
-CONTESTANTS = ("tpe", "tpe/0", "tpe/1", "tpe/5", "random", "qmc", "gp", RANDOM, HINTS, QUICK)
+CONTESTANTS = ("tpe", "tpe/0", "tpe/3", "tpe/5", "random", "qmc", "gp", RANDOM, HINTS, QUICK)
 
 
 class RandomOrder:

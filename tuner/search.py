@@ -1,9 +1,10 @@
 """The door to Optuna: which configuration to try next.
 
 Optuna's sampler takes dozens of trials to learn where good configurations are, and a study on a
-server has no more than that. So three proposals of four are our own: what a small model promises
-most of or, before it knows enough, a small step away from the best configuration. The fourth is
-the sampler's, which may be anywhere.
+server has no more than that. So every other proposal is our own: what a small model promises most
+of or, before it knows enough, a small step away from the best configuration. The others are the
+sampler's, which may be anywhere. (More steps than that were slower where the best configuration is
+no neighbour of the good ones: benchmarks/README.md.)
 
 The sampler works in memory, where it costs milliseconds to propose what is known already. The
 database gets what is tried: each commit costs it a few hundredths of a second.
@@ -78,7 +79,7 @@ class Search:
         seed: int,
         sampler: Sampler = Sampler.TPE,
         objectives: Sequence[Objective] = (Objective.THROUGHPUT,),
-        local_steps: int = 3,
+        local_steps: int = 1,
         model: bool = True,
     ) -> None:
         self._space = space
