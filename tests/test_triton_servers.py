@@ -2,6 +2,7 @@
 
 import os
 import queue
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,6 +39,20 @@ def grpc_client(target: str, **options: Any) -> Iterator[triton_grpc.InferenceSe
 def client(triton_server: TritonServer) -> Iterator[triton_grpc.InferenceServerClient]:
     with grpc_client(triton_server.grpc_target) as client:
         yield client
+
+
+def test_a_triton_that_crashed_is_followed_by_another() -> None:
+    """The tests after a crash have a server; without one, it is always the same."""
+    with triton.living() as living:
+        first = living()
+        assert living() == first
+
+        process = psutil.Process(first.pid)
+        process.send_signal(signal.SIGSEGV)
+        psutil.wait_procs([process], timeout=30)
+
+        assert living().pid != first.pid
+        assert httpx.get(f"{living().http_url}/v2/health/live").is_success
 
 
 def tensor(name: str, values: Array, datatype: str) -> triton_grpc.InferInput:

@@ -1,6 +1,6 @@
 """The servers as fixtures: each is started when a test first asks for it, once in a session."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -34,11 +34,16 @@ def certificates() -> Iterator[Certificates]:
 
 
 @pytest.fixture(scope="session")
-def triton_server() -> Iterator[TritonServer]:
-    """All models of `triton.MODELS`, over HTTP, gRPC and with metrics."""
+def living_triton() -> Iterator[Callable[[], TritonServer]]:
     _require(triton.missing())
-    with triton.serving() as server:
-        yield server
+    with triton.living() as living:
+        yield living
+
+
+@pytest.fixture
+def triton_server(living_triton: Callable[[], TritonServer]) -> TritonServer:
+    """All models of `triton.MODELS`, over HTTP, gRPC and with metrics; one for all tests."""
+    return living_triton()
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +62,7 @@ def triton_mutual_tls(certificates: Certificates) -> Iterator[TritonServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def tls_proxy(triton_server: TritonServer, certificates: Certificates) -> Iterator[TlsProxy]:
     """nginx before `triton_server`."""
     _require(tls.missing())
