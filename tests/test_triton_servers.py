@@ -49,9 +49,10 @@ def test_a_triton_that_crashed_is_followed_by_another() -> None:
 
         process = psutil.Process(first.pid)
         process.send_signal(signal.SIGSEGV)
-        psutil.wait_procs([process], timeout=30)
+        wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
 
         assert living().pid != first.pid
+        assert not psutil.pid_exists(first.pid)
         assert httpx.get(f"{living().http_url}/v2/health/live").is_success
 
 

@@ -111,6 +111,7 @@ def living() -> Iterator[Callable[[], TritonServer]]:
 
         def server() -> TritonServer:
             if not servers or not _is_alive(servers[-1]):
+                stack.close()  # at once: what crashed stays a zombie until somebody waits for it
                 servers.append(stack.enter_context(serving()))
             return servers[-1]
 
