@@ -3,8 +3,7 @@
 Optuna's sampler takes dozens of trials to learn where good configurations are, and a study on a
 server has no more than that. So every other proposal is our own: what a small model promises most
 of or, before it knows enough, a small step away from the best configuration. The others are the
-sampler's, which may be anywhere. (More steps than that were slower where the best configuration is
-no neighbour of the good ones: benchmarks/README.md.)
+sampler's, which may be anywhere. How many of each is chosen by a replay (benchmarks/README.md).
 
 The sampler works in memory, where it costs milliseconds to propose what is known already. The
 database gets what is tried: each commit costs it a few hundredths of a second.

@@ -83,7 +83,8 @@ def test_post_bodies_in_turn(measure: Measure, server: Seen, tmp_path: Path) -> 
 @pytest.mark.parametrize("path", ["$.result[0].label", '$.result[0].label="cat"', "$"])
 def test_a_json_path(measure: Measure, server: Seen, path: str) -> None:
     """Success may be judged by what is at a path of the answer."""
-    measure(server.url, *KIND, "--json-path", path)
+    [point] = measure(server.url, *KIND, "--json-path", path)
+    assert point["requests"] == 64
 
 
 @pytest.mark.parametrize("path", ["$.label", '$.result[0].label="dog"', "$.result[1]"])

@@ -38,7 +38,8 @@ def test_examples_of_the_manual(
     measure: Measure, url: str, model: str, file: str, options: tuple[str, ...]
 ) -> None:
     """The examples of perf_analyzer's manual run unchanged against models as it describes."""
-    measure(url, "-m", model, "--input-data", str(MANUAL / file), *options)
+    [point] = measure(url, "-m", model, "--input-data", str(MANUAL / file), *options)
+    assert point["requests"] == 64
 
 
 def test_base64(measure: Measure, url: str, tmp_path: Path) -> None:
@@ -64,8 +65,9 @@ def test_right_outputs(measure: Measure, url: str, tmp_path: Path) -> None:
         "validation_data": [outputs(3, 7), outputs(0, 2), outputs(-1, 7)],
     }
     file = write_json(tmp_path / "right.json", data)
-    measure(url, "-m", "add_sub", "--input-data", file)
-    measure(url, "-m", "add_sub", "--input-data", file, "-b", "2")
+    for batch in ("1", "2"):
+        [point] = measure(url, "-m", "add_sub", "--input-data", file, "-b", batch)
+        assert point["requests"] == 64
 
 
 def test_wrong_outputs(measure: Measure, url: str, tmp_path: Path) -> None:
@@ -125,7 +127,8 @@ def test_a_folder(measure: Measure, url: str, tmp_path: Path) -> None:
     folder.mkdir()
     for name, value in (("INPUT0", 5), ("INPUT1", 2), ("OUTPUT0", 3), ("OUTPUT1", 7)):
         np.full(16, value, "<i4").tofile(folder / name)
-    measure(url, "-m", "add_sub", "--input-data", str(folder), "-b", "2")
+    [point] = measure(url, "-m", "add_sub", "--input-data", str(folder), "-b", "2")
+    assert point["requests"] == 64
 
 
 def test_several_files(measure: Measure, url: str, tmp_path: Path) -> None:

@@ -171,4 +171,5 @@ def test_a_percentile_of_ones_own(measure: Measure, url: str) -> None:
 
 def test_pinned_to_a_cpu(measure: Measure, url: str) -> None:
     """The engine can be pinned to a CPU that is there."""
-    measure(url, "-m", "echo", "--engine-cpus", "0")
+    [point] = measure(url, "-m", "echo", "--engine-cpus", "0")
+    assert point["requests"] == 64
