@@ -36,7 +36,7 @@ _LARGEST_CHANGE = 0.25
 # Where their capacities themselves are vaguer, this share of the error that these state: that is
 # on the wide side, since its 95 % interval holds nearly every truth (benchmarks/README.md).
 _REPEAT_LOG_ERROR = 0.05
-_SHARE_OF_STATED = 0.5
+_SHARE_OF_STATED = 0.67
 _ENOUGH_REPEATS = 6
 # Of a normal distribution, the standard deviation is so many times the median of the absolute
 # differences of two draws.
