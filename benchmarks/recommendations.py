@@ -27,7 +27,8 @@ from tuner.load import LoadEngine
 from tuner.records import Purpose, TrialState
 from tuner.space import Configuration, SearchSpace
 from tuner.targets import model_config, triton_install
-from tuner.targets.triton import RequestForm, TritonTarget
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_install import TritonInstallation
 from tuner.targets.triton_model import TritonModel
 from tuner.trial import Bench, TrialPlan, run_trial

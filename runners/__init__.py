@@ -1,8 +1,11 @@
 """Where a server runs: start one, prove that it listens, stop it."""
 
 from runners.base import LaunchSpec, Runner, RunningServer
+from runners.docker import ContainerSettings, DockerRunner
 from runners.errors import (
     CommandNotFound,
+    EngineUnreachable,
+    ImageMissing,
     LaunchRefused,
     PortTaken,
     RunnerError,
@@ -11,13 +14,20 @@ from runners.errors import (
     StopFailed,
 )
 from runners.process import ProcessRunner
+from runners.remote import RemoteRunner, RemoteServer
 
 __all__ = [
     "CommandNotFound",
+    "ContainerSettings",
+    "DockerRunner",
+    "EngineUnreachable",
+    "ImageMissing",
     "LaunchRefused",
     "LaunchSpec",
     "PortTaken",
     "ProcessRunner",
+    "RemoteRunner",
+    "RemoteServer",
     "Runner",
     "RunnerError",
     "RunningServer",

@@ -1,6 +1,7 @@
 """What a runner is given, what it hands out, and what it promises."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -8,20 +9,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-_PLACEHOLDER = re.compile(r"\{port:([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\{(?:port:([^{}]*)|address|folder)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchSpec:
     """How to start one server.
 
-    `{port:NAME}` in a command argument, an environment value or a leftover pattern is replaced
-    by the number that was chosen for the port `NAME` at this start.
+    In a command argument, an environment value, a file or a leftover pattern, `{port:NAME}` is
+    replaced by the number that was chosen for the port `NAME` at this start, `{address}` by the
+    address to listen on, and `{folder}` by a folder of this start alone, which the server may
+    write to and which is gone when the server is.
 
     Attributes:
         command: The program and its arguments; no shell reads it.
         environment: Variables set over the inherited ones.
         ports: Names of the ports the server listens on; a free number is chosen at every start.
+        files: Texts by name, written into `{folder}` before the start.
+        reads: Files and folders of this machine that the server needs; a container sees them at
+            the same place, read-only.
+        labels: What the start is marked with, where a runner can mark it.
         start_timeout_s: How long the server may take until every port accepts a connection.
         stop_grace_s: How long the server may take to end by itself once it was asked to.
         cpus: The processors the server may use; all of the tuner's when None.
@@ -32,6 +39,9 @@ class LaunchSpec:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[Path, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
     start_timeout_s: float = 60.0
     stop_grace_s: float = 10.0
     cpus: frozenset[int] | None = None
@@ -43,27 +53,45 @@ class LaunchSpec:
         self._check_limits()
         for pattern in self.leftovers:
             _check_leftover(pattern)
+        for name in self.files:
+            _check_file_name(name)
 
-    def with_ports(self, ports: Mapping[str, int]) -> "LaunchSpec":
-        """The same launch with every `{port:NAME}` replaced by its number."""
+    @property
+    def needs_folder(self) -> bool:
+        return bool(self.files) or any("{folder}" in text for text in self._texts)
+
+    def placed(self, ports: Mapping[str, int], *, address: str, folder: str) -> "LaunchSpec":
+        """The same launch with all placeholders replaced."""
 
         def fill(text: str) -> str:
-            return _PLACEHOLDER.sub(lambda match: str(ports[match[1]]), text)
+            return _PLACEHOLDER.sub(value, text)
+
+        def value(match: re.Match[str]) -> str:
+            if match[1] is not None:
+                return str(ports[match[1]])
+            return address if match[0] == "{address}" else folder
 
         return dataclasses.replace(
             self,
             command=tuple(fill(argument) for argument in self.command),
-            environment={name: fill(value) for name, value in self.environment.items()},
+            environment={name: fill(text) for name, text in self.environment.items()},
+            files={name: fill(text) for name, text in self.files.items()},
             leftovers=tuple(fill(pattern) for pattern in self.leftovers),
         )
+
+    @property
+    def _texts(self) -> tuple[str, ...]:
+        """All that may hold a placeholder."""
+        texts = (self.environment.values(), self.files.values(), self.leftovers)
+        return (*self.command, *itertools.chain(*texts))
 
     def _check_command_and_ports(self) -> None:
         if not self.command or not self.command[0]:
             raise ValueError(f"`command` must name a program, but got {self.command!r}")
         if len(set(self.ports)) != len(self.ports):
             raise ValueError(f"names in `ports` must be unique, but got {self.ports!r}")
-        for text in (*self.command, *self.environment.values(), *self.leftovers):
-            for name in _PLACEHOLDER.findall(text):
+        for text in self._texts:
+            for name in filter(None, _PLACEHOLDER.findall(text)):
                 if name not in self.ports:
                     raise ValueError(
                         f"`{{port:{name}}}` must name one of `ports`, but got ports={self.ports!r}"
@@ -94,7 +122,9 @@ class RunningServer(Protocol):
     def ports(self) -> Mapping[str, int]: ...
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """The process that all others of the server descend from, as this machine numbers it."""
+        ...
 
     def url(self, port_name: str) -> str: ...
 
@@ -102,6 +132,10 @@ class RunningServer(Protocol):
 
     def exit_code(self) -> int | None:
         """None while the server runs; the negative signal number when a signal ended it."""
+        ...
+
+    def log_head(self, lines: int = 200) -> str:
+        """The first lines it wrote, while it runs: what it says of its settings."""
         ...
 
     def log_tail(self, lines: int = 40) -> str: ...
@@ -118,7 +152,8 @@ class Runner(Protocol):
     - Leaving stops the server, its descendants and its leftovers, whatever ended the block: an
       exception, an interrupt, or the server's own death, which is no error here. It raises
       `StopFailed` when a process cannot be stopped.
-    - When the tuner dies, even by `kill -9`, everything is removed all the same.
+    - When the tuner dies, even by `kill -9`, everything is removed all the same: at once by the
+      process runner, at the next start by the Docker runner.
     """
 
     def start(self, launch_spec: LaunchSpec) -> AbstractContextManager[RunningServer]: ...
@@ -132,3 +167,8 @@ def _check_leftover(pattern: str) -> None:
             "a pattern in `leftovers` must be absolute and its last part must begin with "
             f"the name's first letters, but got {pattern!r}"
         )
+
+
+def _check_file_name(name: str) -> None:
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"a name in `files` must be that of a file, but got {name!r}")

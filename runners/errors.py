@@ -6,6 +6,8 @@ RunnerError
 ├── StartFailed        the server exited before it listened
 ├── StartTimeout       the server did not listen in time
 ├── PortTaken          somebody else took the chosen port, again and again
+├── EngineUnreachable  the Docker engine does not answer
+├── ImageMissing       the engine has no such image, or could not pull it
 └── StopFailed         a process of the server cannot be ended
 """
 # ruff: noqa: N818 - each name says what went wrong; "Error" would only repeat the parent.
@@ -32,10 +34,11 @@ class CommandNotFound(RunnerError):
 
 
 class LaunchRefused(RunnerError):
-    def __init__(self, *, command: str, reason: str) -> None:
+    def __init__(self, *, command: str, reason: str, hint: str = "") -> None:
         super().__init__(
             f"`{command}` must be startable as described, but the system says: {reason}",
-            hint="check the working directory, the processors and the limits of this machine",
+            hint=hint
+            or "check the working directory, the processors and the limits of this machine",
         )
         self.command = command
 
@@ -82,6 +85,26 @@ class PortTaken(RunnerError):
             f" taken by another process, the last of {attempts} attempts",
             hint=f"see who holds it: `ss -tnap 'sport = :{self.ports[0]}'`",
         )
+
+
+class EngineUnreachable(RunnerError):
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(
+            f"a Docker engine on this machine must answer, but: {reason}",
+            hint="start it (`systemctl start docker`), name its socket in DOCKER_HOST, or join the"
+            " group `docker`; without Docker: `--runner process`",
+        )
+
+
+class ImageMissing(RunnerError):
+    def __init__(self, *, image: str, reason: str, pull: bool) -> None:
+        super().__init__(
+            f"the Docker engine must have the image `{image}`, but it says: {reason}",
+            hint="check the image's name and that you may pull it: `docker login`"
+            if pull
+            else f"pull it with `--pull`, or by `docker pull {image}`",
+        )
+        self.image = image
 
 
 class StopFailed(RunnerError):

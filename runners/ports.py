@@ -43,12 +43,22 @@ def is_held(port: int) -> bool:
 
 def is_listener_among(port: int, pids: Iterable[int]) -> bool:
     """Whether one of the processes listens on the port; True as well when nobody can tell."""
-    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    sockets = _listening(port, Path("/proc/net"))
     return not sockets or any(_holds_one(pid, sockets) for pid in pids)
 
 
-def _listening_inodes(port: int) -> Iterator[int]:
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+def listens_in_its_network(port: int, pids: Iterable[int], *, ancestor: int) -> bool:
+    """The same for processes that may have a network of their own, that of `ancestor`."""
+    sockets = _listening(port, Path(f"/proc/{ancestor}/net"))
+    return bool(sockets) and any(_holds_one(pid, sockets) for pid in pids)
+
+
+def _listening(port: int, tables: Path) -> set[str]:
+    return {f"socket:[{inode}]" for inode in _listening_inodes(port, tables)}
+
+
+def _listening_inodes(port: int, tables: Path) -> Iterator[int]:
+    for table in (tables / "tcp", tables / "tcp6"):
         if not table.exists():
             continue
         for line in table.read_bytes().splitlines()[1:]:

@@ -1,6 +1,7 @@
 """Runs a server as a process of this machine."""
 
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from time import perf_counter
 from runners.base import LaunchSpec
 from runners.errors import PortTaken, StartFailed, StartTimeout
 from runners.interrupts import interrupts_deferred
-from runners.ports import choose_free_ports, is_held
+from runners.ports import LOCAL_HOST, choose_free_ports, is_held
 from runners.process_server import ProcessServer
 
 PORT_ATTEMPTS = 3
@@ -57,12 +58,16 @@ class ProcessRunner:
     def _describe_server(self, launch_spec: LaunchSpec) -> ProcessServer:
         ports = self._choose_ports(launch_spec.ports)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        name = f"{Path(launch_spec.command[0]).name}-{moment}-{uuid.uuid4().hex[:8]}.log"
+        unique = uuid.uuid4().hex[:8]
+        name = f"{Path(launch_spec.command[0]).name}-{moment}-{unique}"
+        # Short: servers put sockets there, whose paths have 107 characters at most (unix(7)).
+        folder = Path(tempfile.gettempdir(), f"tuner-{unique}").absolute()
         return ProcessServer(
-            launch=launch_spec.with_ports(ports),
+            launch=launch_spec.placed(ports, address=LOCAL_HOST, folder=str(folder)),
             ports=ports,
+            folder=folder if launch_spec.needs_folder else None,
             inherited_environment=_scrub(os.environ),
-            log_path=self._log_directory / name,
+            log_path=self._log_directory / f"{name}.log",
         )
 
 

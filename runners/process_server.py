@@ -1,8 +1,10 @@
 """One server of this machine, held through the guardian that started it."""
 
+import glob
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +20,7 @@ from types import MappingProxyType
 from runners import guardian
 from runners.base import LaunchSpec
 from runners.errors import CommandNotFound, LaunchRefused, RunnerError, StopFailed
-from runners.log_tail import read_log_tail
+from runners.log_ends import read_log_head, read_log_tail
 from runners.ports import LOCAL_HOST, accepts_connections, is_listener_among
 
 # A killed server may need seconds to hand back a GPU's memory.
@@ -39,6 +41,7 @@ class ProcessServer:
         *,
         launch: LaunchSpec,
         ports: Mapping[str, int],
+        folder: Path | None = None,
         inherited_environment: Mapping[str, str],
         log_path: Path,
     ) -> None:
@@ -46,6 +49,8 @@ class ProcessServer:
         self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
         self.log_path = log_path
         self._launch = launch
+        self._folder = folder
+        self._leftovers = _with_folder(launch.leftovers, folder)
         self._inherited_environment = dict(inherited_environment)
         self._marker = uuid.uuid4().hex
         self._lock = threading.Lock()
@@ -71,6 +76,9 @@ class ProcessServer:
         self._hear(0)
         return self._exit_code
 
+    def log_head(self, lines: int = 200) -> str:
+        return read_log_head(self.log_path, lines=lines) if self.is_alive() else ""
+
     def log_tail(self, lines: int = 40) -> str:
         return read_log_tail(self.log_path, lines=lines)
 
@@ -87,6 +95,10 @@ class ProcessServer:
 
     def launch(self) -> None:
         """Return once the command runs; interrupts must be deferred meanwhile."""
+        try:
+            self._write_files()
+        except OSError as error:
+            raise self._refused(f"its files cannot be written: {error}") from error
         try:
             self._start_guardian()
         except OSError as error:
@@ -109,6 +121,8 @@ class ProcessServer:
         finally:
             if self._link is not None:
                 self._link.close()  # whatever went wrong: a guardian without a tuner kills
+            if self._folder is not None:  # the guardian did it, unless it was never needed
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def _end_guardian(self, process: subprocess.Popen[bytes]) -> None:
         allowed_s = self._launch.stop_grace_s + _KILL_ALLOWANCE_S
@@ -120,7 +134,13 @@ class ProcessServer:
             self._hear(deadline - perf_counter())
         if process.wait() != 0:  # it was killed, so its work is still to be done
             self._kill_marked(deadline)
-            guardian.remove_leftovers(self._launch.leftovers)
+            guardian.remove_leftovers(self._leftovers)
+
+    def _write_files(self) -> None:
+        if self._folder is not None:
+            self._folder.mkdir(parents=True)
+            for name, text in self._launch.files.items():
+                (self._folder / name).write_text(text)
 
     def _start_guardian(self) -> None:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +167,7 @@ class ProcessServer:
             "working_directory": None if directory is None else str(directory),
             "cpus": None if cpus is None else sorted(cpus),
             "stop_grace_s": self._launch.stop_grace_s,
-            "leftovers": list(self._launch.leftovers),
+            "leftovers": list(self._leftovers),
         }
 
     def _hear(self, timeout_s: float) -> None:
@@ -207,3 +227,7 @@ class ProcessServer:
             with suppress(OSError):
                 if marker in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
                     yield process.pid
+
+
+def _with_folder(leftovers: tuple[str, ...], folder: Path | None) -> tuple[str, ...]:
+    return leftovers if folder is None else (*leftovers, glob.escape(str(folder)))

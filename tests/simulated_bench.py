@@ -36,6 +36,9 @@ class _Running:
     def exit_code(self) -> int | None:
         return None
 
+    def log_head(self, lines: int = 200) -> str:
+        return f"the first {lines} lines"
+
     def log_tail(self, lines: int = 40) -> str:
         return f"the last {lines} lines"
 
@@ -60,6 +63,7 @@ class _Target:
     """Every parameter takes effect, and can be reloaded if the space says so."""
 
     server, model = "triton", "simulated"
+    warm_up_requests = 0
 
     def __init__(self, space: SearchSpace, server: Server) -> None:
         self._space, self._server = space, server

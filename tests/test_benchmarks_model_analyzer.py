@@ -20,7 +20,8 @@ from benchmarks.recommendations import Carried, Recommendation, started_with
 from tuner import demo, hardware, spec
 from tuner.capacity import LatencyBudget
 from tuner.space import Configuration
-from tuner.targets.triton import RequestForm, TritonTarget
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_install import TritonInstallation
 from tuner.targets.triton_model import TritonModel
 

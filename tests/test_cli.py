@@ -205,8 +205,8 @@ def test_a_configuration_that_cannot_be_read(tuner: Tuner, folder: Path) -> None
         ("parameters: [", ""),
         ("extends: triton\nsurprise: 1\n", "surprise: there is no such key"),
         (
-            f"server: torchserve\nparameters:\n  n: {SWITCH}\n",
-            "is for the server `torchserve`, but only `triton` can be tuned",
+            f"server: torchserv\nparameters:\n  n: {SWITCH}\n",
+            "is for the server `torchserv`, but only `triton`, `torchserve`, `command` can be",
         ),
     ],
 )

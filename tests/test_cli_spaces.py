@@ -76,6 +76,22 @@ class TestSpaces:
             as_json.json["rules"]
         )
 
+    def test_show_how_each_value_is_proved(self, tuner: Tuner, folder: Path) -> None:
+        """A proof has a line of its own; a parameter without one has no such line."""
+        (folder / "mine.yaml").write_text(
+            "server: triton\n"
+            "parameters:\n"
+            "  a: {type: boolean, default: false, sets: {flag: --a}, proof: 'accepted: a log'}\n"
+            "  b: {type: boolean, default: false, sets: {flag: --b}}\n"
+        )
+
+        result = tuner("spaces", "show", "mine.yaml")
+        as_json = tuner("spaces", "show", "mine.yaml", "--json")
+
+        lines = [line for line in result.out.splitlines() if line.startswith("proof of ")]
+        assert lines == ["proof of a: accepted: a log"]
+        assert [p["proof"] for p in as_json.json["parameters"]] == ["accepted: a log", ""]
+
     def test_check(self, tuner: Tuner, folder: Path) -> None:
         """A file that holds together is summed up; flags and reals are told as such."""
         (folder / "mine.yaml").write_text(

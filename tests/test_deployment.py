@@ -30,6 +30,7 @@ class ScriptTarget:
 
     server = "script"
     model = "none"
+    warm_up_requests = 0
 
     def __init__(self, **wishes: Any) -> None:
         self.wishes = wishes

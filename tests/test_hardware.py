@@ -132,6 +132,8 @@ EXAMPLE = Hardware(
     cores=4,
     memory_bytes=16 * GIB + 5,
     numa_nodes=2,
+    threads_per_core=2,
+    numactl=True,
     processor="Made Up 9000",
     kernel="6.1",
     hostname="rack-1",
@@ -140,7 +142,43 @@ EXAMPLE = Hardware(
 
 def test_bounds() -> None:
     """The facts that a search space file can name."""
-    assert EXAMPLE.bounds == {"cores": 4, "memory_gib": 16, "numa_nodes": 2}
+    assert EXAMPLE.bounds == {
+        "cores": 4,
+        "memory_gib": 16,
+        "numa_nodes": 2,
+        "threads_per_core": 2,
+        "numactl": 1,
+    }
+
+
+def test_limited() -> None:
+    """A server that may use less of the machine has as many cores as it may use."""
+    assert EXAMPLE.limited() == EXAMPLE
+    assert EXAMPLE.limited(cpus={0, 2}).cores == 2
+    assert EXAMPLE.limited(cores=1.5).cores == 1
+    assert EXAMPLE.limited(cores=0.5).cores == 1
+    assert EXAMPLE.limited(cpus={0, 1, 2}, cores=8.0).cores == 3
+
+
+@pytest.mark.parametrize(
+    ("siblings", "threads"), [("0\n", 1), ("0-1\n", 2), ("0,64\n", 2), ("0,4-6\n", 4), ("", 1)]
+)
+def test_threads_of_a_core(machine: Machine, siblings: str, threads: int) -> None:
+    """The first core's list of threads says how many a core has; without one it is 1."""
+    machine.write("sys/devices/system/cpu/cpu0/topology/thread_siblings_list", siblings)
+    assert machine.detect().threads_per_core == threads
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_numactl(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    """Whether numactl is installed is seen on PATH."""
+    program = tmp_path / "numactl"
+    if there:
+        program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.detect().numactl is there
 
 
 def test_record() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tuner.capacity import LatencyBudget
 from tuner.commands import options
 from tuner.errors import InputError
-from tuner.targets.triton import RequestForm
+from tuner.targets.request_form import RequestForm
 
 TOO_LONG = "9" * 400
 

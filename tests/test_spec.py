@@ -3,20 +3,23 @@
 import logging
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tuner import space_files, spec
+from tuner import hardware, space_files, spec
 from tuner.errors import SpaceError
 from tuner.space import (
     ConfigPath,
     EnvironmentVariables,
     FloatParameter,
     IntParameter,
+    LauncherArgument,
     SearchSpace,
     ServerFlag,
+    ServerProperty,
 )
 from tuner.spec import load_space
 
@@ -26,6 +29,11 @@ README = spec.folder() / "README.md"
 
 def facts(cores: int = 4) -> dict[str, int]:
     return {"cores": cores, "memory_gib": 16, "numa_nodes": 1}
+
+
+def all_facts(cores: int = 4) -> dict[str, int]:
+    """Those that only the built-in spaces need, too."""
+    return {**facts(cores), "threads_per_core": 2, "numactl": 1}
 
 
 def good(name: str, cores: int = 4) -> SearchSpace:
@@ -69,6 +77,11 @@ class TestGoodFiles:
             "delay_ms": None,
             "allocator": ("system", "off", "010", 1000.0, "jemalloc"),
             "batching": (False, True),
+            "preload": ("none", "libjemalloc.so.2"),
+            "io_ratio": tuple(range(1, 101)),
+            "netty_threads": (0, 4),
+            "logical_cores": (False, True),
+            "node": (-1, 0, 1),
         }
         assert {p.name: p.sets for p in searched.parameters} == {
             "workers": ServerFlag("--workers"),
@@ -77,17 +90,37 @@ class TestGoodFiles:
             "delay_ms": ServerFlag("--delay-ms"),
             "allocator": EnvironmentVariables(("ALLOCATOR", "MALLOC")),
             "batching": ConfigPath("dynamic_batching", omit=False),
+            "preload": EnvironmentVariables(("LD_PRELOAD",), omit="none"),
+            "io_ratio": ServerProperty("io_ratio"),
+            "netty_threads": ServerProperty("number_of_netty_threads", omit=0),
+            "logical_cores": LauncherArgument("--use-logical-core"),
+            "node": LauncherArgument("--node-id", omit=-1),
         }
         assert [p.name for p in searched.parameters if p.reload] == ["instances"]
 
     def test_words(self) -> None:
-        """Descriptions may run over several lines; sources and reasons are kept."""
+        """Descriptions and proofs may run over several lines; sources and reasons are kept."""
         searched = good("all_types")
         assert searched["instances"].description == (
             "Copies of the model that run at the same time"
         )
         assert searched["instances"].source == "Triton model_configuration.md"
+        assert searched["instances"].proof == (
+            "confirmed: the configuration that the server answers with"
+        )
         assert searched.rules[0].because == "this is a test"
+
+    def test_words_do_not_count(self) -> None:
+        """Descriptions, sources and proofs make no other space, and move with a new default."""
+        searched = good("all_types")
+        instances = searched["instances"]
+        wordless = replace(instances, description="", source="", proof="")
+        others = tuple(p for p in searched.parameters if p != instances)
+        assert (
+            replace(searched, parameters=(wordless, *others)).fingerprint
+            == replace(searched, parameters=(instances, *others)).fingerprint
+        )
+        assert searched.with_default("instances", 5)["instances"].proof == instances.proof
 
     def test_hints(self) -> None:
         """A hint has the values that it names; the rest are defaults, once a model has its say."""
@@ -209,7 +242,7 @@ class TestBuiltIn:
     @pytest.mark.parametrize("cores", [1, 2, 3, 8, 64])
     def test_resolves(self, name: str, cores: int) -> None:
         """On any machine, with several values to choose from and hints beyond the baseline."""
-        searched = load_space(spec.built_in()[name]).resolve(facts(cores))
+        searched = load_space(spec.built_in()[name]).resolve(all_facts(cores))
         assert not searched.violations(searched.defaults)
         assert all(p.accepts(p.default) for p in searched.parameters)
         assert searched.combinations > 10
@@ -276,7 +309,13 @@ class TestReadme:
         assert f"`{key}`" in README.read_text()
 
     @pytest.mark.parametrize(
-        "key", [*spec.SpaceSpec.model_fields, *spec.RuleSpec.model_fields, "extends", *facts()]
+        "key",
+        [
+            *spec.SpaceSpec.model_fields,
+            *spec.RuleSpec.model_fields,
+            "extends",
+            *hardware.detect().bounds,
+        ],
     )
     def test_every_key_of_a_file_is_documented(self, key: str) -> None:
         """So has each key of a file and of a rule, and each fact of the machine."""

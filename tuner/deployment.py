@@ -10,6 +10,7 @@ from typing import Self
 
 from runners import (
     CommandNotFound,
+    EngineUnreachable,
     PortTaken,
     Runner,
     RunnerError,
@@ -22,6 +23,7 @@ from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
 from tuner.space import Configuration
 from tuner.targets.base import Target
 
+STUDY_LABEL, TRIAL_LABEL = "tuner.study", "tuner.trial"
 # Triton is known to leak over many reloads (triton-inference-server/server issues 4528, 4966).
 _RELOADS_PER_START = 20
 # How long a server that is ending may take until its end is known.
@@ -46,11 +48,17 @@ class Deployment:
     """At most one server at a time, started by `runner`; it is gone when the `with` block ends."""
 
     def __init__(
-        self, target: Target, runner: Runner, *, cpus: frozenset[int] | None = None
+        self,
+        target: Target,
+        runner: Runner,
+        *,
+        cpus: frozenset[int] | None = None,
+        study: str = "",
     ) -> None:
         self._target = target
         self._runner = runner
         self._cpus = cpus
+        self._study = study
         self._stack = ExitStack()
         self._current: _Current | None = None
 
@@ -76,12 +84,16 @@ class Deployment:
         """What the server runs with now; None without a server."""
         return self._current.configuration if self._current else None
 
-    def apply(self, configuration: Configuration, *, fresh: bool = False) -> Applied:
+    def apply(
+        self, configuration: Configuration, *, fresh: bool = False, trial: int = 0
+    ) -> Applied:
         """Make `configuration` effective: by a reload if that suffices, else by a restart.
+
+        A server that is started is marked with the study and the number of the `trial`.
 
         Raises:
             TrialFailure: The server cannot run with it. The server is gone then.
-            ServerMissingError: There is no such program.
+            ServerMissingError: There is no such program, or no Docker engine any more.
         """
         current = self._current
         can_reload = (
@@ -96,7 +108,7 @@ class Deployment:
                 self._target.apply(current.server, configuration)
                 self._current = _Current(current.server, configuration, current.reloads + 1)
                 return Applied.RELOAD
-            self._restart(configuration)
+            self._restart(configuration, trial)
         except TrialFailure as failure:
             blamed = self.blame(failure)
             self.stop()
@@ -104,7 +116,7 @@ class Deployment:
         except BaseException:
             self.stop()
             raise
-        return Applied.RESTART
+        return Applied.RELOAD if self._current_is_elsewhere else Applied.RESTART
 
     def stop(self) -> None:
         """End the server, if there is one; the next trial begins with a start."""
@@ -121,7 +133,8 @@ class Deployment:
         server = self._current.server
         code = _exit_code(server)
         if code is None:
-            return TrialFailure(failure.reason, str(failure), log_tail=server.log_tail())
+            last_words = failure.log_tail or server.log_tail()
+            return TrialFailure(failure.reason, str(failure), log_tail=last_words)
         cause = describe_exit(code) + (", most likely for its memory" if code == -SIGKILL else "")
         return TrialFailure(
             _reason_of_exit(code, Reason.CRASHED),
@@ -129,12 +142,19 @@ class Deployment:
             log_tail=server.log_tail(),
         )
 
-    def _restart(self, configuration: Configuration) -> None:
+    @property
+    def _current_is_elsewhere(self) -> bool:
+        """Whether the server is somebody else's, who alone can restart it."""
+        return self._current is not None and not self._current.server.pid
+
+    def _restart(self, configuration: Configuration, trial: int) -> None:
         self.stop()
-        launch_spec = replace(self._target.launch_spec(configuration), cpus=self._cpus)
+        labels = {STUDY_LABEL: self._study, TRIAL_LABEL: str(trial)}
+        spec = self._target.launch_spec(configuration)
+        launch_spec = replace(spec, cpus=self._cpus, labels=labels)
         try:
             server = self._stack.enter_context(self._runner.start(launch_spec))
-        except CommandNotFound as error:
+        except (CommandNotFound, EngineUnreachable) as error:
             raise ServerMissingError(str(error), hint=error.hint) from None
         except RunnerError as error:
             raise _start_failure(error) from None

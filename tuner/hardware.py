@@ -3,8 +3,9 @@
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -15,11 +16,16 @@ _SYS = Path("/sys")
 
 @dataclass(frozen=True)
 class Hardware:
-    """Cores are those this process may use, within a cgroup's quota; memory is in bytes."""
+    """Cores are those this process may use, within a cgroup's quota; memory is in bytes.
+
+    `numactl` says whether that program is installed.
+    """
 
     cores: int
     memory_bytes: int
     numa_nodes: int
+    threads_per_core: int
+    numactl: bool
     processor: str
     kernel: str
     hostname: str
@@ -37,7 +43,21 @@ class Hardware:
             "cores": self.cores,
             "memory_gib": self.memory_bytes >> 30,
             "numa_nodes": self.numa_nodes,
+            "threads_per_core": self.threads_per_core,
+            "numactl": int(self.numactl),
         }
+
+    def limited(self, *, cpus: Collection[int] = (), cores: float = 0.0) -> "Hardware":
+        """What a server has that may use only these processors, or so many cores' worth of time.
+
+        Empty and 0 are no limit.
+        """
+        limits = [
+            self.cores,
+            *([len(cpus)] if cpus else []),
+            *([int(cores) or 1] if cores else []),
+        ]
+        return replace(self, cores=min(limits))
 
     def as_record(self) -> dict[str, str | int]:
         return {**asdict(self), "fingerprint": self.fingerprint}
@@ -50,6 +70,8 @@ def detect(*, proc: Path = _PROC, sys: Path = _SYS) -> Hardware:
         cores=_cores(_Limits(proc, sys)),
         memory_bytes=_memory_bytes(_Limits(proc, sys)),
         numa_nodes=max(1, len(nodes)),
+        threads_per_core=_threads_per_core(sys),
+        numactl=shutil.which("numactl") is not None,
         processor=_processor(proc),
         kernel=platform.release(),
         hostname=platform.node(),
@@ -94,6 +116,13 @@ def _memory_bytes(limits: _Limits) -> int:
     installed = int(psutil.virtual_memory().total)
     said = (*limits.read("", "memory.max"), *limits.read("memory", "memory.limit_in_bytes"))
     return min([installed, *(int(limit) for limit in said if limit.isdigit())])
+
+
+def _threads_per_core(sys: Path) -> int:
+    """Of the first core: a list such as `0-1` or `0,4` (kernel, cputopology.rst)."""
+    siblings = _text(sys / "devices/system/cpu/cpu0/topology/thread_siblings_list")
+    ranges = [part.partition("-") for part in siblings.split(",") if part]
+    return sum(int(end or first) - int(first) + 1 for first, _, end in ranges) or 1
 
 
 def _processor(proc: Path) -> str:

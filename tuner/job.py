@@ -1,44 +1,49 @@
 """From what a person asked for to a study that runs: puts the parts together."""
 
-import os
 import platform
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-import psutil
-
-from runners import ProcessRunner
-from tuner import answers, demo, hardware, spec, warm_start
+from runners import ContainerSettings
+from tuner import answers, hardware, placement, spec, warm_start, workspaces
 from tuner.capacity import LatencyBudget, Loop
 from tuner.deployment import Deployment
-from tuner.errors import InputError, TunerError
+from tuner.errors import InputError, SpaceError, TunerError
+from tuner.hardware import Hardware
 from tuner.load import LoadEngine
 from tuner.load.calibration import Calibration, calibrate
 from tuner.objectives import Objective
+from tuner.placement import Place, RemoteAddress
 from tuner.records import StudyRecord
 from tuner.samplers import Sampler, check_available
 from tuner.search_budget import SearchBudget
+from tuner.serve_spec import ServeSpec
 from tuner.space import Configuration, SearchSpace
 from tuner.storage import Storage
 from tuner.study import Study, StudyPlan, open_study
-from tuner.targets import gpu_usage, triton_install
-from tuner.targets.triton import RequestForm, TritonTarget
-from tuner.targets.triton_model import TritonModel, check_repository
+from tuner.targets import gpu_usage
+from tuner.targets.base import ModelSource, ServedModel, TargetSetup
+from tuner.targets.catalog import SERVERS, ServerKind, server_kind
+from tuner.targets.request_form import RequestForm
 from tuner.trial import Bench, Observer
 from tuner.trial_load import TrialLoad
+from tuner.wording import did_you_mean
 
-_WORKSPACE = "tuner-workspace"
+_DEFAULT_SERVER = "triton"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a person asked for. Empty `study` is a new study with a name of its own."""
+    """What a person asked for.
+
+    Empty `study` is a new study with a name of its own; empty `server` is that of the space file,
+    or Triton. `place` is where the servers run, this machine where it is None.
+    """
 
     budget: LatencyBudget
     repository: Path | None = None
@@ -56,6 +61,13 @@ class Job:
     engine_cpus: frozenset[int] = frozenset()
     server_cpus: frozenset[int] = frozenset()
     start_timeout_s: float = 120.0
+    server: str = ""
+    place: Place = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the server has other programs and libraries than this machine."""
+        return self.place is not None
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ class PreparedJob:
     """A job after everything was read and checked; nothing has been started or written."""
 
     job: Job
-    model: TritonModel
+    kind: ServerKind[Any]
+    model: ServedModel
     space: SearchSpace
     study: StudyRecord
 
@@ -80,34 +93,26 @@ def prepare(job: Job) -> PreparedJob:
             "`--objective latency` compares latencies at one rate, which a closed loop has not",
             hint="leave out `--arrivals closed`",
         )
-    machine = hardware.detect()
-    repository = job.repository or demo.REPOSITORY
-    model_name = job.model or (None if job.repository else demo.MODEL)
-    model = TritonModel(repository, check_repository(repository, model_name))
-    space_file = job.space_file or spec.built_in()["triton"]
-    space = spec.load_space(space_file).resolve(machine.bounds)
-    if space.server != TritonTarget.server:
-        raise InputError(
-            f"{space_file}: is for the server `{space.server}`, but only `triton` can be tuned",
-            hint="`tuner spaces list` shows the built-in spaces",
-        )
-    space = model.adapt(space)
+    space_spec = _space_spec(job)
+    kind = server_kind(space_spec.server)
+    kind.check_form(job.form)
+    job = _with_image(job, space_spec.serve)
+    machine = _machine(job)
+    model = kind.open_model(_source(job, kind, space_spec.serve))
+    space = model.adapt(space_spec.resolve(machine.bounds), contained=job.is_elsewhere)
+    if isinstance(job.place, RemoteAddress):
+        space = placement.reloadable(space)
     now = datetime.now(UTC)
     study = StudyRecord(
         name=job.study or f"{model.name}-{now:%Y%m%d-%H%M%S}",
         created_at=now,
-        server=TritonTarget.server,
+        server=kind.name,
         model=model.name,
         model_fingerprint=model.fingerprint,
         space_fingerprint=space.fingerprint,
         budget=job.budget,
         parameters={p.name: f"{p.domain} (default {p.default})" for p in space.parameters},
-        request={
-            "batch": job.form.batch,
-            "data": "zero" if job.form.zero else "random",
-            "shapes": {name: list(shape) for name, shape in job.form.shapes.items()},
-            "seed": job.seed,
-        },
+        request=job.form.as_record() | {"seed": job.seed},
         hardware=machine.as_record(),
         environment=_environment(),
         objectives=job.objectives,
@@ -115,7 +120,77 @@ def prepare(job: Job) -> PreparedJob:
         sampler=job.sampler.value,
         warm_start=job.warm_start,
     )
-    return PreparedJob(job, model, space, study)
+    return PreparedJob(job, kind, model, space, study)
+
+
+def _machine(job: Job) -> Hardware:
+    """What the server may use of this machine."""
+    quota = job.place.cpu_quota if isinstance(job.place, ContainerSettings) else 0.0
+    return hardware.detect().limited(cpus=job.server_cpus, cores=quota)
+
+
+def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSource:
+    """Where the model is.
+
+    Raises:
+        InputError: Such a server cannot be changed while it runs.
+    """
+    place = job.place
+    return ModelSource(
+        folder=job.repository,
+        name=job.model,
+        serve=serve,
+        space_file=job.space_file,
+        server=placement.remote(place, kind).server if isinstance(place, RemoteAddress) else None,
+    )
+
+
+def _with_image(job: Job, serve: ServeSpec | None) -> Job:
+    """The job with the image that the space file names, where no other was given.
+
+    Raises:
+        InputError: There is none at all.
+    """
+    if not isinstance(job.place, ContainerSettings) or job.place.image:
+        return job
+    image = serve.image if serve else ""
+    if not image:
+        raise InputError(
+            "`--runner docker` needs an image",
+            hint="name one that holds the server: `--image NAME`",
+        )
+    return replace(job, place=replace(job.place, image=image))
+
+
+def _space_spec(job: Job) -> "spec.SpaceSpec":
+    """The space file that was given, or the built-in one of the server.
+
+    Raises:
+        InputError: It cannot be used, or is for another server than the one that was named.
+    """
+    server = job.server or (_DEFAULT_SERVER if job.space_file is None else "")
+    if job.space_file is None:
+        built_in = spec.built_in().get(server_kind(server).name)
+        if built_in is None:
+            raise InputError(
+                f"`--server {server}` has no built-in space: it is described by a file",
+                hint="name the file with `--space FILE`; search_spaces/README.md has the format",
+            )
+        return spec.load_space(built_in)
+    found = spec.load_space(job.space_file)
+    if found.server not in SERVERS:
+        raise SpaceError(
+            f"{job.space_file}: is for the server `{found.server}`, but only "
+            f"{', '.join(f'`{name}`' for name in SERVERS)} can be tuned",
+            hint=did_you_mean(found.server, SERVERS),
+        )
+    if server and found.server != server:
+        raise InputError(
+            f"{job.space_file}: is for the server `{found.server}`, but `--server {server}` was "
+            "given",
+            hint="leave `--server` out, or choose another space",
+        )
+    return found
 
 
 def run(
@@ -127,27 +202,31 @@ def run(
     """
     job, space = prepared.job, prepared.space
     with ExitStack() as stack:
-        workspace = stack.enter_context(_workspace())
-        target = TritonTarget(
-            prepared.model,
-            space,
-            installation=triton_install.find(workspace),
+        workspace = stack.enter_context(workspaces.opened())
+        setup = TargetSetup(
             workspace=workspace,
             form=job.form,
             start_timeout_s=job.start_timeout_s,
+            contained=job.is_elsewhere,
+        )
+        target = prepared.kind.target(prepared.model, space, setup)
+        runner = stack.enter_context(
+            placement.runner(job.place, prepared.kind, workspace / "logs")
         )
         storage = stack.enter_context(Storage(job.database, create=True))
         first = _earlier_best(storage, prepared, say)
-        study = open_study(storage, prepared.study)
+        study = open_study(storage, placement.recording_image(prepared.study, runner))
         target.stage()
-        runner = ProcessRunner(log_directory=workspace / "logs")
+        stack.enter_context(placement.restored(target, runner, say))
         load = TrialLoad(
             stack.enter_context(LoadEngine(cpus=job.engine_cpus)),
             job.budget,
             self_check=_SelfCheck(storage, prepared),
             gpus=stack.enter_context(gpu_usage.opened()),
         )
-        deployment = stack.enter_context(Deployment(target, runner, cpus=job.server_cpus or None))
+        deployment = stack.enter_context(
+            Deployment(target, runner, cpus=job.server_cpus or None, study=study.name)
+        )
         return Study(
             study,
             bench=Bench(target, deployment, load, observer, job.arrivals),
@@ -209,7 +288,7 @@ def _earlier_best(
 
 
 def _environment() -> dict[str, str]:
-    packages = ("serving-tuner", "optuna", "nvidia-pytriton", "numpy")
+    packages = ("serving-tuner", "optuna", "nvidia-pytriton", "torchserve", "torch", "numpy")
     versions = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -217,18 +296,3 @@ def _environment() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
-
-
-@contextmanager
-def _workspace() -> Iterator[Path]:
-    """A folder for staged models and logs; those of tuners that were killed are removed first."""
-    folder = Path(tempfile.gettempdir())
-    for left in folder.glob(f"{_WORKSPACE}-*-*"):
-        owner = left.name.removeprefix(f"{_WORKSPACE}-").partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(prefix=f"{_WORKSPACE}-{os.getpid()}-"))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)

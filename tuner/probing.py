@@ -17,6 +17,7 @@ _WARM_UP_BURST_S = 0.1
 _FIRST_UNLOADED_S = 0.5
 _WARM_UP_LIMIT_S = 10.0
 _FAILED_SHARE = 0.5
+_RUN_IN_S, _RUN_IN_LIMIT_S = 1.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ class CapacityPlan:
     error of its logarithm: what has no chance to be better is of no interest. `points` are the
     measurements that are planned under load, `stretch` how many times as long as usual each is.
     `expected` saves the saturation probe, where the configuration was measured before.
+    `warm_up_requests` are sent before anything counts: a server that compiles itself while it runs
+    is as fast as it will be only then.
     """
 
     budget: LatencyBudget
@@ -146,6 +149,7 @@ class CapacityPlan:
     stretch: float = 1.0
     arrivals: Loop = Loop.OPEN
     expected: Expected | None = None
+    warm_up_requests: int = 0
 
 
 @dataclass
@@ -167,8 +171,12 @@ class Probes:
     def warm_up(self) -> bool:
         """Bursts of every batch size, then one request at a time until the latency is steady.
 
+        First of all full load, where the server compiles itself while it runs: cold bursts would
+        make it look slower than any load makes it.
+
         Returns whether any load can meet the budget: one of them was not proved over it.
         """
+        self._run_in()
         concurrency = 1
         while concurrency <= self.plan.largest_batch:
             self.add(Phase.WARM_UP, ClosedLoop(concurrency), duration_s=_WARM_UP_BURST_S)
@@ -230,6 +238,15 @@ class Probes:
             unloaded_s=self.unloaded_s,
             saturation=self.per_inference(self.saturation),
         )
+
+    def _run_in(self) -> None:
+        """Full load, until enough requests were answered or it takes too long."""
+        answered, spent_s = 0, 0.0
+        while answered < self.plan.warm_up_requests and spent_s < _RUN_IN_LIMIT_S:
+            profile = ClosedLoop(self.plan.concurrency)
+            seen = self.add(Phase.WARM_UP, profile, duration_s=_RUN_IN_S).measurement
+            answered += seen.requests - seen.failed - seen.unanswered
+            spent_s += _RUN_IN_S
 
     def _unloaded(self) -> LoadPoint:
         length_s, spent_s = _FIRST_UNLOADED_S, 0.0

@@ -17,11 +17,14 @@ from tuner.space import (
     EnvironmentVariables,
     FloatParameter,
     IntParameter,
+    LauncherArgument,
     Parameter,
     Rule,
     SearchSpace,
     ServerFlag,
+    ServerProperty,
     Setting,
+    TemplateVariable,
     in_order,
 )
 from tuner.space_files import LARGEST_NUMBER
@@ -32,6 +35,9 @@ if TYPE_CHECKING:  # spec.py is the door to this module
 
 logger = logging.getLogger(__name__)
 
+_PLACES = ("config", "environment", "flag", "property", "launcher", "template")
+# The form of a name, and an example of one.
+_ARGUMENT, _VARIABLE = (r"-[^\s=]+", "--threads"), (r"[A-Za-z_]\w*", "THREADS")
 _BOUNDS = frozenset({"low", "high", "step", "log"})
 _KEYS_BY_TYPE: dict[str, frozenset[str]] = {
     "int": _BOUNDS,
@@ -50,6 +56,7 @@ class _Common(TypedDict):
     when: Expression | None
     description: str
     source: str
+    proof: str
 
 
 def resolved(spec: "SpaceSpec", constants: Mapping[str, int]) -> SearchSpace:
@@ -122,6 +129,7 @@ def _parameter(
         when=None if spec.when is None else _expression(f"{where}.when", spec.when, known),
         description=" ".join(spec.description.split()),
         source=" ".join(spec.source.split()),
+        proof=" ".join(spec.proof.split()),
     )
     parameter: Parameter
     match spec.type:
@@ -143,26 +151,38 @@ def _parameter(
 
 
 def _setting(where: str, sets: "SetsSpec") -> Setting:
-    places = {"config": sets.config, "environment": sets.environment, "flag": sets.flag}
-    given = [name for name, place in places.items() if place]
+    given = [name for name in _PLACES if getattr(sets, name)]
     if len(given) != 1:
         raise SpaceError(
-            f"{where}: exactly one of `config`, `environment` and `flag` is needed, "
+            f"{where}: exactly one of {', '.join(f'`{name}`' for name in _PLACES)} is needed, "
             f"but got {' and '.join(f'`{name}`' for name in given) or 'none'}"
         )
-    if sets.config:
-        return ConfigPath(sets.config, sets.omit)
-    if sets.omit is not None:
-        raise SpaceError(f"{where}.omit: goes with `config` only, but got `{given[0]}`")
-    if sets.flag:
-        return ServerFlag(_matching(f"{where}.flag", sets.flag, r"-[^\s=]+", "--threads"))
-    place = f"{where}.environment"
-    names = [_matching(place, n, r"[A-Za-z_]\w*", "THREADS") for n in sets.environment or ()]
-    return EnvironmentVariables(tuple(names))
+    if sets.omit is not None and (sets.flag or sets.template):
+        raise SpaceError(f"{where}.omit: does not go with `{given[0]}`")
+    return _placed(f"{where}.{given[0]}", given[0], sets)
 
 
-def _matching(where: str, text: str, pattern: str, example: str) -> str:
-    if not re.fullmatch(pattern, text, re.ASCII):
+def _placed(where: str, place: str, sets: "SetsSpec") -> Setting:
+    setting: Setting
+    match place:
+        case "environment":
+            names = (_matching(where, name, *_VARIABLE) for name in sets.environment or ())
+            setting = EnvironmentVariables(tuple(names), sets.omit)
+        case "flag":
+            setting = ServerFlag(_matching(where, sets.flag, *_ARGUMENT))
+        case "property":
+            setting = ServerProperty(_matching(where, sets.property, *_VARIABLE), sets.omit)
+        case "launcher":
+            setting = LauncherArgument(_matching(where, sets.launcher, *_ARGUMENT), sets.omit)
+        case "template":
+            setting = TemplateVariable(_matching(where, sets.template, *_VARIABLE))
+        case _:
+            setting = ConfigPath(sets.config or "", sets.omit)
+    return setting
+
+
+def _matching(where: str, text: str | None, pattern: str, example: str) -> str:
+    if text is None or not re.fullmatch(pattern, text, re.ASCII):
         raise SpaceError(
             f"{where}: a name such as `{example}` was expected, but got {shown(text)}"
         )

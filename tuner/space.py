@@ -28,9 +28,10 @@ class ConfigPath:
 
 @dataclass(frozen=True)
 class EnvironmentVariables:
-    """Environment variables of the server process; all get the value."""
+    """Environment variables of the server process; all get the value, none where it is `omit`."""
 
     names: tuple[str, ...]
+    omit: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,40 @@ class ServerFlag:
     name: str
 
 
-Setting = ConfigPath | EnvironmentVariables | ServerFlag
+@dataclass(frozen=True)
+class ServerProperty:
+    """A key of the server's own configuration file, such as `number_of_netty_threads`."""
+
+    name: str
+    omit: Value | None = None
+
+
+@dataclass(frozen=True)
+class LauncherArgument:
+    """An argument of the program that launches the server's workers, such as `--node-id`.
+
+    True is the bare argument; it is left out where the value is false or `omit`.
+    """
+
+    name: str
+    omit: Value | None = None
+
+
+@dataclass(frozen=True)
+class TemplateVariable:
+    """A name in the templates that a person wrote for the server."""
+
+    name: str
+
+
+Setting = (
+    ConfigPath
+    | EnvironmentVariables
+    | ServerFlag
+    | ServerProperty
+    | LauncherArgument
+    | TemplateVariable
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +82,8 @@ class _Parameter:
     """What all parameters share.
 
     `default` is what the server does by itself; `sets` is where the value goes; `reload` says
-    whether a running server can take a new value; `when` is the condition for being there at all.
+    whether a running server can take a new value; `when` is the condition for being there at all;
+    `proof` is how the running server shows its effect.
     """
 
     name: str
@@ -58,6 +93,8 @@ class _Parameter:
     when: Expression | None = None
     description: str = ""
     source: str = ""
+    # Not in the repr: that would change the fingerprints of all studies before it.
+    proof: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +280,22 @@ class SearchSpace:
         changed = tuple(_with_default(p, value) if p.name == name else p for p in self.parameters)
         return replace(self, parameters=changed)
 
+    def with_choices(self, name: str, choices: Sequence[Value]) -> "SearchSpace":
+        """The space with only these `choices` of a categorical; without it if they are too few.
+
+        Hints that need another value are gone.
+        """
+        if len(choices) < 2:
+            return self.without({name})
+        changed = tuple(
+            replace(p, choices=tuple(choices))
+            if p.name == name and isinstance(p, CategoricalParameter)
+            else p
+            for p in self.parameters
+        )
+        hints = tuple(h for h in self.hints if h.get(name, choices[0]) in choices)
+        return replace(self, parameters=changed, hints=hints)
+
     def violations(self, configuration: Configuration) -> tuple[Rule, ...]:
         """The rules that do not hold; a rule about a parameter that is not there says nothing."""
         known = {**self.constants, **configuration}
@@ -280,7 +333,10 @@ class SearchSpace:
         """Ten hexadecimal digits that change when what is searched does; words do not count."""
         facts = (
             self.server,
-            [replace(p, reload=False, description="", source="") for p in self.parameters],
+            [
+                replace(p, reload=False, description="", source="", proof="")
+                for p in self.parameters
+            ],
             [rule.expression for rule in self.rules],
             sorted(item for item in self.constants.items() if item[0] in self._names),
         )
@@ -318,6 +374,7 @@ def _with_default(parameter: Parameter, value: Value) -> Parameter:
         when=parameter.when,
         description=parameter.description,
         source=parameter.source,
+        proof=parameter.proof,
         choices=tuple(sorted(choices, key=lambda each: (isinstance(each, str), each))),
     )
 

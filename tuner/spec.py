@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from tuner import resolution, space_files
 from tuner.errors import SpaceError
 from tuner.expressions import Value
+from tuner.serve_spec import RequestSpec, ServeSpec, Strict
 from tuner.space import SearchSpace
 from tuner.space_files import built_in, folder
 from tuner.wording import at, did_you_mean, shown
@@ -66,20 +67,19 @@ Number = Annotated[int | float | str, BeforeValidator(_number_or_text)]
 """A number, or an expression over the machine's facts (`2 * cores`)."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class SetsSpec(_Strict):
-    """Where a value goes: exactly one of the three; `omit` is the value that is left out."""
+class SetsSpec(Strict):
+    """Where a value goes: exactly one of the six; `omit` is the value that is left out."""
 
     config: str | None = None
     environment: Annotated[list[str], BeforeValidator(_as_list)] | None = None
     flag: str | None = None
+    property: str | None = None
+    launcher: str | None = None
+    template: str | None = None
     omit: AnyValue | None = None
 
 
-class ParameterSpec(_Strict):
+class ParameterSpec(Strict):
     """One entry under `parameters`."""
 
     type: Literal["int", "float", "categorical", "boolean"]
@@ -94,6 +94,7 @@ class ParameterSpec(_Strict):
     reload: bool = False
     description: str = ""
     source: str = ""
+    proof: str = ""
 
     @property
     def follows_machine(self) -> bool:
@@ -101,21 +102,22 @@ class ParameterSpec(_Strict):
         return any(isinstance(bound, str) for bound in (self.low, self.high, self.step))
 
 
-class RuleSpec(_Strict):
+class RuleSpec(Strict):
     """One entry under `rules`."""
 
     rule: str
     because: str = ""
 
 
-class SpaceSpec(_Strict):
+class SpaceSpec(Strict):
     """A whole file, after `extends` has been followed."""
 
     server: str
     description: str = ""
     parameters: Annotated[dict[str, ParameterSpec], Field(min_length=1)]
-    rules: list[RuleSpec] = []
-    hints: list[dict[str, AnyValue]] = []
+    rules: list[RuleSpec] = Field(default_factory=list)
+    hints: list[dict[str, AnyValue]] = Field(default_factory=list)
+    serve: ServeSpec | None = None
     _file: Path | None = PrivateAttr(None)
 
     def model_post_init(self, context: Path | None) -> None:
@@ -167,4 +169,6 @@ def _keys_at(place: tuple[int | str, ...]) -> Collection[str]:
         return [*SpaceSpec.model_fields, "extends"]
     if place[0] == "rules":
         return RuleSpec.model_fields
+    if place[0] == "serve":
+        return (RequestSpec if "request" in place else ServeSpec).model_fields
     return (ParameterSpec if len(place) == 3 else SetsSpec).model_fields

@@ -23,7 +23,7 @@ from tuner.capacity import (
     find_capacity,
     prove,
 )
-from tuner.deployment import Deployment
+from tuner.deployment import Applied, Deployment
 from tuner.errors import Reason, ServerError, TrialFailure
 from tuner.estimators import percentile_interval
 from tuner.load import LoadProfile, Measurement, OpenLoop, Overload, Tensor
@@ -143,7 +143,10 @@ class _Trial:
     def _steps(self) -> Capacity:
         bench, configuration = self.bench, self.plan.configuration
         with self._step("apply"):
-            self.applied = bench.deployment.apply(configuration, fresh=self.plan.fresh).value
+            applied = bench.deployment.apply(
+                configuration, fresh=self.plan.fresh, trial=self.plan.number
+            )
+            self.applied = applied.value
         server = bench.deployment.server
         with self._step("verify"):
             self.verdicts = bench.target.verify(server, configuration)
@@ -175,6 +178,9 @@ class _Trial:
             arrivals=bench.arrivals,
             stretch=plan.stretch,
             expected=plan.expected,
+            warm_up_requests=bench.target.warm_up_requests
+            if self.applied == Applied.RESTART.value
+            else 0,
         )
         if not plan.claim:
             return find_capacity(self._measure, capacity_plan)
@@ -226,7 +232,7 @@ class _Trial:
                 profile,
                 duration_s=duration_s,
                 overload=overload,
-                pid=server.pid if phase in _WATCHED else None,
+                pid=server.pid or None if phase in _WATCHED else None,
             )
         interval = percentile_interval(measurement, bench.budget.percentile)
         self.points.append(

@@ -29,8 +29,7 @@ from tuner.load import ClosedLoop, LoadEngine, LoadProfile, Measurement
 from tuner.load.profile import LoadRun
 from tuner.records import NOT_ITS_FAULT, PointRecord, Purpose, TrialRecord, TrialState
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import triton_install
-from tuner.targets.triton import TritonTarget
+from tuner.targets.base import TargetSetup
 from tuner.trial import Bench, TrialPlan, run_trial
 from tuner.trial_load import TrialLoad
 
@@ -180,13 +179,8 @@ def open_bench(
     )
     with ExitStack() as stack:
         workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        target = TritonTarget(
-            prepared.model,
-            prepared.space,
-            installation=triton_install.find(workspace),
-            workspace=workspace,
-            form=prepared.job.form,
-        )
+        setup = TargetSetup(workspace=workspace, form=prepared.job.form)
+        target = prepared.kind.target(prepared.model, prepared.space, setup)
         target.stage()
         load = TrialLoad(stack.enter_context(LoadEngine()), landscape.budget)
         runner = ProcessRunner(log_directory=workspace / "logs")

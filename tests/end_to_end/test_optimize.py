@@ -75,7 +75,7 @@ def test_the_report_is_one_file_that_loads_nothing(optimized: Finished, folder: 
 
 def test_best_prints_the_same_file_again(optimized: Finished, folder: Path) -> None:
     """`tuner best` needs the database only."""
-    best = tuner("best", STUDY, "--format", "pbtxt", folder=folder)
+    best = tuner("best", STUDY, "--format", "file", folder=folder)
 
     assert best.status == 0
     assert best.out.strip() == (folder / "reports" / STUDY / "config.pbtxt").read_text().strip()

@@ -21,7 +21,8 @@ def launch_spec(*, ports: tuple[str, ...] = ("http",), **wishes: Any) -> LaunchS
     spec_keys = LaunchSpec.__dataclass_fields__.keys() & wishes.keys()
     spec_wishes = {key: wishes.pop(key) for key in spec_keys}
     extra = spec_wishes.pop("command", ())
-    said = json.dumps({"ports": [f"{{port:{name}}}" for name in ports], **wishes})
+    numbers = [f"{{port:{name}}}" for name in ports]
+    said = json.dumps({"address": "{address}", "ports": numbers, **wishes})
     command = (sys.executable, "-I", "-S", str(SCRIPT), said, *extra)
     return LaunchSpec(command=command, ports=ports, **spec_wishes)
 
@@ -36,6 +37,15 @@ def answer_of(server: RunningServer, port_name: str = "http") -> str:
 
 class RunnerContract:
     """A subclass gives the `runner` fixture; its name begins with `Test`."""
+
+    def host_pids(self, server: RunningServer, pids: list[int]) -> list[int]:
+        """The pids that processes of the server know of themselves, as this machine has them."""
+        del server
+        return pids
+
+    def all_gone(self, pids: list[int]) -> bool:
+        """Whether processes are gone that knew these pids of themselves."""
+        return all(is_gone(pid) for pid in pids)
 
     def test_listens_once_entered(self, runner: Runner) -> None:
         """A server that was handed out is alive and answers at its URL."""
@@ -123,7 +133,7 @@ class RunnerContract:
         ):
             pytest.fail("entered")
         assert caught.value.log_tail == "loading"
-        assert all(is_gone(pid) for pid in read_pids(tmp_path / "pids"))
+        assert self.all_gone(read_pids(tmp_path / "pids"))
 
     def test_ignores_the_request_to_stop(self, runner: Runner) -> None:
         """A server that ignores SIGTERM is killed when its grace is over."""
@@ -137,8 +147,8 @@ class RunnerContract:
     def test_descendants_are_removed(self, runner: Runner, tmp_path: Path, session: str) -> None:
         """What the server forked ends with it, even in a session of its own."""
         pid_file = tmp_path / "pids"
-        with runner.start(launch_spec(fork=[session], pid_file=str(pid_file))):
-            pids = read_pids(pid_file)
+        with runner.start(launch_spec(fork=[session], pid_file=str(pid_file))) as server:
+            pids = self.host_pids(server, read_pids(pid_file))
             assert pids
             assert not any(is_gone(pid) for pid in pids)
         assert all(is_gone(pid) for pid in pids)
@@ -150,21 +160,13 @@ class RunnerContract:
             die_when_exists=str(trigger), fork=["own session"], pid_file=str(pid_file)
         )
         with runner.start(spec) as server:
+            pids = self.host_pids(server, read_pids(pid_file))
+            assert pids
             trigger.touch()
             wait_until(lambda: not server.is_alive())
             assert server.exit_code() == -signal.SIGUSR1
-            wait_until_gone(read_pids(pid_file))
+            wait_until_gone(pids)
         assert server.exit_code() == -signal.SIGUSR1
-
-    def test_leftovers_are_removed(self, runner: Runner, tmp_path: Path) -> None:
-        """Files and folders that match the leftover patterns go, others stay."""
-        spec = launch_spec(
-            leave=[str(tmp_path / name) for name in ("shm_{port:http}_a", "shm_dir/b", "other")],
-            leftovers=(f"{tmp_path}/shm_{{port:http}}*", f"{tmp_path}/shm_dir"),
-        )
-        with runner.start(spec) as server:
-            assert (tmp_path / f"shm_{server.ports['http']}_a").exists()
-        assert [path.name for path in tmp_path.glob("[so]*")] == ["other"]
 
     def test_environment_arguments_and_directory(self, runner: Runner, tmp_path: Path) -> None:
         """The server gets its variables, arguments and directory with the ports filled in."""
@@ -181,6 +183,28 @@ class RunnerContract:
         assert facts["environment"]["SERVER_URL"] == f"http://0.0.0.0:{server.ports['http']}"
         assert facts["environment"]["OMP_NUM_THREADS"] == "2"
         assert facts["directory"] == str(tmp_path)
+
+    def test_files(self, runner: Runner, tmp_path: Path) -> None:
+        """Files are there at the start with the placeholders filled in, and gone afterwards."""
+        facts_file = tmp_path / "facts"
+        spec = launch_spec(
+            write_facts=str(facts_file),
+            command=("{folder}",),
+            files={"server.conf": "listen={address}:{port:http} {other}"},
+        )
+        with runner.start(spec) as server:
+            facts = json.loads(facts_file.read_text())
+            [folder] = facts["arguments"]
+            [address] = {"127.0.0.1", "0.0.0.0"} & {facts["address"]}  # noqa: S104 - in a container
+            text = f"listen={address}:{server.ports['http']} {{other}}"
+            assert facts["files"] == {"server.conf": text}
+        assert not Path(folder).exists()
+
+    def test_the_log_begins(self, runner: Runner) -> None:
+        """The log's head is its first lines."""
+        with runner.start(launch_spec(say="one\ntwo\nthree\n")) as server:
+            assert server.log_head(lines=2) == "one\ntwo"
+            assert server.log_head() == "one\ntwo\nthree"
 
     def test_restart(self, runner: Runner) -> None:
         """The same specification can be started again and again."""

@@ -24,12 +24,12 @@ def main() -> None:
     for session in wishes.get("fork", ()):
         fork(Path(wishes["pid_file"]), new_session=session == "own session")
     if "write_facts" in wishes:
-        write_facts(Path(wishes["write_facts"]))
+        write_facts(Path(wishes["write_facts"]), address=wishes["address"])
     if "exit_code" in wishes:
         sys.exit(wishes["exit_code"])
     if wishes.get("hang"):
         wait_forever()
-    serve(wishes["ports"], die_when_exists=wishes.get("die_when_exists"))
+    serve(wishes["address"], wishes["ports"], die_when_exists=wishes.get("die_when_exists"))
 
 
 def tell_of_the_signal(_number: int, _frame: FrameType | None) -> None:
@@ -46,8 +46,11 @@ def fork(pid_file: Path, *, new_session: bool) -> None:
     wait_forever()
 
 
-def write_facts(path: Path) -> None:
+def write_facts(path: Path, *, address: str) -> None:
+    folders = [Path(word) for word in sys.argv[2:] if Path(word).is_dir()]
     facts = {
+        "address": address,
+        "files": {file.name: file.read_text() for each in folders for file in each.iterdir()},
         "arguments": sys.argv[2:],
         "environment": dict(os.environ),
         "directory": str(Path.cwd()),
@@ -58,8 +61,8 @@ def write_facts(path: Path) -> None:
     path.write_text(json.dumps(facts))
 
 
-def serve(ports: list[str], *, die_when_exists: str | None) -> None:
-    listeners = [socket.create_server(("127.0.0.1", int(port))) for port in ports]
+def serve(address: str, ports: list[str], *, die_when_exists: str | None) -> None:
+    listeners = [socket.create_server((address, int(port))) for port in ports]
     for listener in listeners:
         listener.settimeout(0.01)
     while die_when_exists is None or not Path(die_when_exists).exists():

@@ -19,6 +19,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "`{port:http}` must name one of `ports`, but got ports=()",
     ),
     (
+        {"command": ("a",), "files": {"b": "{port:grpc}"}},
+        "`{port:grpc}` must name one of `ports`, but got ports=()",
+    ),
+    (
+        {"command": ("a",), "files": {"../b": ""}},
+        "a name in `files` must be that of a file, but got '../b'",
+    ),
+    (
         {"command": ("a",), "ports": ("http", "http")},
         "names in `ports` must be unique, but got ('http', 'http')",
     ),
@@ -53,14 +61,29 @@ def test_greedy_leftovers_are_refused(pattern: str) -> None:
         LaunchSpec(command=("a",), leftovers=(pattern,))
 
 
-def test_with_ports() -> None:
-    """Numbers take the places of the names; all other braces are left alone."""
+def test_placed() -> None:
+    """Numbers, address and folder take their places; all other braces are left alone."""
     spec = LaunchSpec(
-        command=("a", "{port:http}:{port:grpc}", '{"b": {}}'),
-        environment={"URL": "tcp://:{port:http}"},
+        command=("a", "{port:http}:{port:grpc}", '{"b": {}}', "{address}"),
+        environment={"URL": "tcp://:{port:http}", "TMPDIR": "{folder}"},
+        files={"a.conf": "listen {address}:{port:grpc} {c}"},
         ports=("http", "grpc"),
         leftovers=("/dev/shm/a_{port:http}*",),  # noqa: S108 - only a pattern
-    ).with_ports({"http": 1, "grpc": 2})
-    assert spec.command == ("a", "1:2", '{"b": {}}')
-    assert spec.environment == {"URL": "tcp://:1"}
+    ).placed({"http": 1, "grpc": 2}, address="127.0.0.1", folder="/f")
+    assert spec.command == ("a", "1:2", '{"b": {}}', "127.0.0.1")
+    assert spec.environment == {"URL": "tcp://:1", "TMPDIR": "/f"}
+    assert spec.files == {"a.conf": "listen 127.0.0.1:2 {c}"}
     assert spec.leftovers == ("/dev/shm/a_1*",)  # noqa: S108 - only a pattern
+
+
+@pytest.mark.parametrize(
+    ("spec", "needed"),
+    [
+        (LaunchSpec(command=("a",)), False),
+        (LaunchSpec(command=("a", "{folder}")), True),
+        (LaunchSpec(command=("a",), files={"b": ""}), True),
+    ],
+)
+def test_needs_a_folder(spec: LaunchSpec, needed: bool) -> None:  # noqa: FBT001 - of the table
+    """Only a specification with files, or one that names the folder, gets one."""
+    assert spec.needs_folder is needed

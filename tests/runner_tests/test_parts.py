@@ -12,7 +12,7 @@ import pytest
 
 import runners
 from runners.interrupts import interrupts_deferred
-from runners.log_tail import read_log_tail
+from runners.log_ends import read_log_tail
 from runners.ports import accepts_connections, choose_free_ports, is_held, is_listener_among
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,28 @@ def guardian_of(pid: int) -> psutil.Process:
 
 class TestProcessRunner(RunnerContract):
     """The contract, with the `runner` fixture above."""
+
+
+class TestLeftovers:
+    def test_leftovers_are_removed(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        """Files and folders that match the leftover patterns go, others stay."""
+        spec = launch_spec(
+            leave=[str(tmp_path / name) for name in ("shm_{port:http}_a", "shm_dir/b", "other")],
+            leftovers=(f"{tmp_path}/shm_{{port:http}}*", f"{tmp_path}/shm_dir"),
+        )
+        with runner.start(spec) as server:
+            assert (tmp_path / f"shm_{server.ports['http']}_a").exists()
+        assert [path.name for path in tmp_path.glob("[so]*")] == ["other"]
+
+    def test_files_of_a_server_that_never_was(
+        self, runner: ProcessRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Files that were written for a program that is not there are removed too."""
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+        spec = LaunchSpec(command=("no-such-server", "{folder}"), files={"a": "text"})
+        with pytest.raises(CommandNotFound), runner.start(spec):
+            pytest.fail("entered")
+        assert list((tmp_path / "temporary").iterdir()) == []
 
 
 class TestLaunch:

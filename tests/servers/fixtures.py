@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.servers import certificates as certificate_files
+from tests.servers import docker, tls, torchserve, triton
 from tests.servers import tensorflow_serving as tensorflow
-from tests.servers import tls, torchserve, triton
 from tests.servers.certificates import Certificates
 from tests.servers.tensorflow_serving import TensorFlowServing
 from tests.servers.tls import TlsProxy
@@ -90,3 +90,11 @@ def torchserve_socket() -> Iterator[TorchServe]:
 def tensorflow_serving() -> Iterator[TensorFlowServing]:
     with tensorflow.serving() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def docker_image() -> Iterator[str]:
+    """An image of empty folders on a real engine; `docker.mounts()` fills them."""
+    _require(docker.missing())
+    with docker.imported() as image:
+        yield image

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -125,6 +128,57 @@ def serving(*, unix_socket: bool = False) -> Iterator[TorchServe]:
             choose_ports=partial(_configure, folder, socket),
         ) as server:
             yield _describe(server, socket)
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """A TorchServe that was started with a file that the tuner wrote."""
+
+    management_url: str
+
+    def describe(self, model: str) -> dict[str, Any]:
+        answer = httpx.get(f"{self.management_url}/models/{model}", trust_env=False)
+        [described] = answer.raise_for_status().json()
+        assert isinstance(described, dict)
+        return described
+
+
+@contextmanager
+def from_file(exported: str, store: Path, folder: Path) -> Iterator[ByHand]:
+    """Do what the first line of the file says, on free ports, until the workers are ready."""
+    line, _, properties = exported.partition("\n")
+    words = shlex.split(line.removeprefix("#"))
+    settings = [word for word in words if re.fullmatch(r"[A-Z_]+=.*", word)]
+    program, *arguments = words[len(settings) :]
+    assert program == "torchserve"
+    arguments = [str(store) if word == "FOLDER" else word for word in arguments]
+
+    def configure(names: tuple[str, ...]) -> Mapping[str, int]:
+        ports = choose_free_ports(names)
+        address = f"http://127.0.0.1:{ports['inference']}"
+        ours = _CONFIGURATION.format(inference_address=address, ports=ports)
+        # Only where it listens; the rest is the file's.
+        kept = [each for each in ours.splitlines() if "_address=" in each or "_port=" in each]
+        kept.append("disable_token_authorization=true")
+        (folder / "config.properties").write_text("\n".join([properties, *kept, ""]))
+        return ports
+
+    launch_spec = LaunchSpec(
+        command=(_program("torchserve"), *arguments, "--foreground"),
+        environment=_environment(folder) | dict(each.split("=", 1) for each in settings),
+        ports=("inference", *_PORTS),
+        stop_grace_s=0.0,
+        working_directory=folder,
+    )
+
+    def is_ready(server: RunningServer) -> bool:
+        models = httpx.get(f"{server.url('management')}/models", trust_env=False).json()["models"]
+        described = [ByHand(server.url("management")).describe(m["modelName"]) for m in models]
+        workers = [worker["status"] for each in described for worker in each["workers"]]
+        return bool(workers) and set(workers) == {"READY"}
+
+    with started(launch_spec, logs=folder, is_ready=is_ready, choose_ports=configure) as server:
+        yield ByHand(server.url("management"))
 
 
 def _environment(folder: Path) -> dict[str, str]:

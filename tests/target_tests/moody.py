@@ -14,7 +14,8 @@ from tuner.deployment import Deployment
 from tuner.expressions import Value
 from tuner.space import Configuration, EnvironmentVariables, SearchSpace, ServerFlag
 from tuner.targets import triton_install
-from tuner.targets.triton import RequestForm, TritonTarget
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_install import TritonInstallation
 from tuner.targets.triton_model import TritonModel
 

@@ -23,10 +23,8 @@ from tuner.load import ClosedLoop, LoadEngine, TensorSpec
 from tuner.load.profile import LoadRun
 from tuner.targets import model_config
 from tuner.targets.base import Grade, Verdict
-from tuner.targets.triton import (
-    RequestForm,
-    _environment_verdict,
-)
+from tuner.targets.process_proofs import environment_verdict
+from tuner.targets.request_form import RequestForm
 from tuner.targets.v2_client import V2Client
 
 ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
@@ -192,7 +190,7 @@ class TestVerify:
         assert triton.target.verify(triton.server, meant)["threads"] == Verdict(
             Grade.REFUTED, "process tritonserver has OMP_NUM_THREADS=1"
         )
-        assert _environment_verdict(2**22 + 1, {"A": "b"}) == ACCEPTED
+        assert environment_verdict(2**22 + 1, {"A": "b"}) == ACCEPTED
 
 
 class TestExport:

@@ -11,12 +11,13 @@ from tests.target_tests.moody import BATCHING, MODELS, configuration, listing, t
 from tuner.errors import InputError, ModelError, Reason, TrialFailure
 from tuner.expressions import Value
 from tuner.load import Tensor, TensorSpec
-from tuner.targets.triton import RequestForm, _check_numbers, _reason_in
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import _check_numbers, _reason_in
 
 
 class TestLaunchSpec:
     def test_always(self, tmp_path: Path) -> None:
-        """Triton starts without a model, on the loopback only, with shared memory of its own."""
+        """Triton starts without a model, where the runner says, with shared memory of its own."""
         spec = target_in(tmp_path).launch_spec(configuration())
 
         assert spec.command[0] == "/opt/tritonserver"
@@ -24,7 +25,7 @@ class TestLaunchSpec:
             f"--model-repository={tmp_path}/repository",
             "--model-control-mode=explicit",
             "--x",
-            "--http-address=127.0.0.1",
+            "--http-address={address}",
             "--http-port={port:http}",
             f"--backend-config=python,shm-region-prefix-name=tuner-{tmp_path.name}-",
         } < set(spec.command)

@@ -59,14 +59,16 @@ def write_files(study: "StudyRecord", result: "Standings", folder: Path) -> list
         TunerError: The folder cannot be written; the study itself is safe in its database.
     """
     from tuner.report import html
+    from tuner.targets.catalog import server_kind
 
     contents = {"report.html": html.render(study, result)}
     if result.winner is not None:
-        contents["config.pbtxt"] = result.winner.trial.export
+        name = server_kind(study.server).configuration_file
+        contents[name] = result.winner.trial.export
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            (folder / name).write_text(content)
+        for file, content in contents.items():
+            (folder / file).write_text(content)
     except OSError as error:
         raise TunerError(
             f"{folder}: cannot be written: {error.strerror}",

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.commands import options
+from tuner.commands.runner_options import RunnerOptions
 from tuner.objectives import Objective
 
 if TYPE_CHECKING:
     from tuner.job import Job
+    from tuner.targets.request_form import RequestForm
+
+
+DEFAULT_SERVER = "triton"
 
 
 class ArrivalsChoice(StrEnum):
@@ -32,11 +37,17 @@ class SamplerChoice(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanOptions:
+class SearchOptions:
     """What to search, in what time, for which latency budget."""
 
     budget_ms: options.BudgetMs
     percentile: options.Percentile = 99
+    server: Annotated[
+        str,
+        typer.Option(
+            help="triton, torchserve, or command.", show_default="that of --space, or triton"
+        ),
+    ] = ""
     model_repository: options.ModelRepository = None
     model: options.Model = None
     space: options.SpaceFile = None
@@ -63,7 +74,17 @@ class PlanOptions:
     batch: options.Batch = 1
     shape: options.Shapes = None
     input_data: options.InputData = "random"
+    body: Annotated[
+        list[Path] | None,
+        typer.Option("--body", help="torchserve: file with a request's body; several in turn."),
+    ] = None
+    content_type: Annotated[str, typer.Option(help="torchserve: of the body.")] = ""
     as_json: options.AsJson = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions(RunnerOptions, SearchOptions):
+    """Also where the server runs."""
 
     def job(self) -> "Job":
         """The job, as far as these options say it.
@@ -91,8 +112,17 @@ class PlanOptions:
             objectives=tuple(dict.fromkeys(self.objective or [Objective.THROUGHPUT])),
             arrivals=Loop(self.arrivals.value),
             sampler=Sampler(self.sampler.value),
-            form=options.request_form(self.batch, self.input_data, self.shape),
+            form=self._form(),
+            server=self.server,
+            place=self.container() or self.remote(),
         )
+
+    def _form(self) -> "RequestForm":
+        from tuner.services.http import read_bodies
+
+        form = options.request_form(self.batch, self.input_data, self.shape)
+        bodies = read_bodies(self.body or ())
+        return replace(form, bodies=bodies, content_type=self.content_type)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from tuner.errors import InputError
 
 if TYPE_CHECKING:
     from tuner.capacity import LatencyBudget
-    from tuner.targets.triton import RequestForm
+    from tuner.targets.request_form import RequestForm
 
 BudgetMs = Annotated[
     float,
@@ -128,7 +128,7 @@ def seconds_until(text: str) -> float:
 
 
 def request_form(batch: int, input_data: str, shape: list[str] | None) -> "RequestForm":
-    from tuner.targets.triton import RequestForm
+    from tuner.targets.request_form import RequestForm
 
     if batch < 1:
         raise InputError(f"`--batch` must be at least 1, but got {batch}")

@@ -12,6 +12,7 @@ import typer
 from tuner.commands import options
 from tuner.commands.console import note, print_blocks, print_json, print_text
 from tuner.commands.optimize import nothing_feasible, write_files
+from tuner.commands.optimize_options import DEFAULT_SERVER
 from tuner.commands.options import DATABASE, AsJson, Database, StudyArgument
 from tuner.errors import InputError
 from tuner.objectives import Objective
@@ -31,7 +32,7 @@ _USUAL_PERCENTILE, _USUAL_ARRIVALS = 99, "poisson"
 class BestFormat(StrEnum):
     """How `best` writes the winning configuration."""
 
-    PBTXT = "pbtxt"
+    FILE = "file"
     JSON = "json"
     YAML = "yaml"
 
@@ -111,8 +112,8 @@ def best(
         ),
     ] = None,
     form: Annotated[
-        BestFormat, typer.Option("--format", help="config.pbtxt, JSON or YAML.")
-    ] = BestFormat.PBTXT,
+        BestFormat, typer.Option("--format", help="The server's own file, JSON or YAML.")
+    ] = BestFormat.FILE,
     db: Database = DATABASE,
     as_json: AsJson = False,
 ) -> None:
@@ -194,6 +195,8 @@ def measure_command(
     words = ["tuner", "optimize", "--budget-ms", f"{budget.limit_s * 1e3:g}"]
     if budget.percentile != _USUAL_PERCENTILE:
         words += ["--percentile", f"{budget.percentile:g}"]
+    if study.server != DEFAULT_SERVER:
+        words += ["--server", study.server]
     if study.model != demo.MODEL:
         words += ["--model-repository", "FOLDER", "--model", study.model]
     if objective is not Objective.THROUGHPUT:
@@ -277,7 +280,7 @@ def _print_answer(study: "StudyRecord", answer: "Answer", form: BestFormat, data
     found = answer.best
     if found is None:
         raise answer_text.nothing_within(study, answer, measure)
-    if form is BestFormat.PBTXT:
+    if form is BestFormat.FILE:
         note(answer_text.headline(answer, found))
         doubts = answer_text.doubts(answer, found)
         for remark in (*answer_text.remarks(answer, found), *doubts):
@@ -291,7 +294,7 @@ def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:
     import yaml
 
     match form:
-        case BestFormat.PBTXT:
+        case BestFormat.FILE:
             print_text(file)
         case BestFormat.JSON:
             print_json(content)
@@ -303,6 +306,10 @@ def _request_options(study: "StudyRecord") -> list[str]:
     """What makes the requests of a new study those of `study`."""
     request = study.request
     words: list[str] = []
+    for number in range(request.get("bodies", 0)):
+        words += ["--body", f"FILE_{number + 1}"]
+    if request.get("content_type"):
+        words += ["--content-type", str(request["content_type"])]
     if request.get("batch", 1) != 1:
         words += ["--batch", str(request["batch"])]
     if request.get("data", "random") != "random":

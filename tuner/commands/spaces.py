@@ -1,18 +1,44 @@
 """`tuner spaces`: what may vary, built in or in a file of one's own."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tuner.commands.console import print_blocks, print_json, print_text
 from tuner.commands.options import AsJson
 from tuner.errors import SpaceError
-from tuner.space import ConfigPath, EnvironmentVariables, Parameter, SearchSpace
+from tuner.space import (
+    ConfigPath,
+    EnvironmentVariables,
+    Parameter,
+    SearchSpace,
+    ServerFlag,
+    ServerProperty,
+    TemplateVariable,
+)
+
+if TYPE_CHECKING:
+    from tuner.spec import ParameterSpec, SetsSpec, SpaceSpec
 
 app = typer.Typer(no_args_is_help=True, help="Search spaces: what may vary on a server.")
 
 NameOrFile = Annotated[str, typer.Argument(help="Name of a built-in space, or a file.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME", help="Built-in spaces; all by default.")
+]
+
+_TITLES = (
+    "parameter",
+    "where it is set",
+    "default",
+    "range",
+    "reload or restart",
+    "when",
+    "how it is proved",
+    "source",
+)
 
 
 @app.command("list")
@@ -56,6 +82,24 @@ def check(file: NameOrFile, *, as_json: AsJson = False) -> None:
         )
 
 
+@app.command()
+def table(names: Names = None, *, as_json: AsJson = False) -> None:
+    """Print the built-in spaces in Markdown, with their bounds as they are written."""
+    from tuner import spec
+
+    files = spec.built_in()
+    for name in names or ():
+        if name not in files:
+            raise SpaceError(
+                f"`{name}` is not a built-in space", hint="built in: " + ", ".join(files)
+            )
+    spaces = [_written(name, spec.load_space(files[name])) for name in names or files]
+    if as_json:
+        print_json(spaces)
+    else:
+        print_text("\n\n".join(map(_section, spaces)))
+
+
 def resolve(name_or_file: str) -> SearchSpace:
     """The space on this machine."""
     from tuner import hardware, spec
@@ -96,8 +140,14 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
             sets = {"config": path}
         case EnvironmentVariables(names):
             sets = {"environment": ", ".join(names)}
-        case flag:
-            sets = {"flag": flag.name}
+        case ServerFlag(name):
+            sets = {"flag": name}
+        case ServerProperty(name):
+            sets = {"property": name}
+        case TemplateVariable(name):
+            sets = {"template": name}
+        case launcher:
+            sets = {"launcher": launcher.name}
     return {
         "name": parameter.name,
         "domain": parameter.domain,
@@ -108,4 +158,76 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "sets": sets,
         "description": parameter.description,
         "source": parameter.source,
+        "proof": parameter.proof,
     }
+
+
+def _written(name: str, written: "SpaceSpec") -> dict[str, Any]:
+    """A space as its file has it, on no machine: expressions are texts."""
+    return {
+        "name": name,
+        "description": written.description,
+        "parameters": [_row(n, each) for n, each in written.parameters.items()],
+    }
+
+
+def _row(name: str, written: "ParameterSpec") -> dict[str, Any]:
+    return {
+        "name": name,
+        "sets": _places(written.sets),
+        "default": written.default,
+        "range": _range(written),
+        "reload": written.reload,
+        "when": written.when,
+        "proof": written.proof,
+        "source": written.source,
+    }
+
+
+def _places(sets: "SetsSpec") -> dict[str, Any]:
+    given = sets.model_dump(exclude_none=True)
+    if sets.environment:
+        given["environment"] = ", ".join(sets.environment)
+    return given
+
+
+def _range(written: "ParameterSpec") -> str:
+    from tuner.report import formats
+
+    match written.type:
+        case "boolean":
+            return "false, true"
+        case "categorical":
+            return ", ".join(map(formats.value, written.choices or ()))
+        case kind:
+            doubling = ", doubling" if kind == "int" else ", logarithmic"
+            step = "" if written.step is None else f", step {written.step}"
+            return f"{written.low} to {written.high}{doubling if written.log else step}"
+
+
+def _section(space: Mapping[str, Any]) -> str:
+    """A heading and a table in Markdown."""
+    lines = [_TITLES, ["---"] * len(_TITLES), *map(_cells, space["parameters"])]
+    rows = ("| " + " | ".join(map(_escaped, cells)) + " |" for cells in lines)
+    return "\n".join([f"### {space['name']}", "", space["description"], "", *rows])
+
+
+def _cells(row: Mapping[str, Any]) -> Iterable[str]:
+    from tuner.report import formats
+
+    places = dict(row["sets"])
+    omit = places.pop("omit", None)
+    where = ", ".join(f"{place} `{name}`" for place, name in places.items())
+    yield row["name"]
+    yield where if omit is None else f"{where}, left out at `{formats.value(omit)}`"
+    yield f"`{formats.value(row['default'])}`"
+    yield f"`{row['range']}`"
+    yield "reload" if row["reload"] else "restart"
+    yield "always" if row["when"] is None else f"`{row['when']}`"
+    yield row["proof"]
+    yield row["source"]
+
+
+def _escaped(text: str) -> str:
+    """Fit for a cell: in one line, its bars told from those between the cells."""
+    return " ".join(text.split()).replace("|", "\\|")

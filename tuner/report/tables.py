@@ -31,6 +31,7 @@ def space_tables(space: SearchSpace) -> list[RenderableType]:
         for p in space.parameters
         if p.when is not None
     ]
+    lines += [f"proof of {p.name}: {p.proof}" for p in space.parameters if p.proof]
     lines += [f"rule: {rule.expression.text} ({rule.because})" for rule in space.rules]
     return [table, *map(Text, lines)]
 
@@ -161,8 +162,8 @@ def _sets(parameter: Parameter) -> str:
             return path
         case EnvironmentVariables(names):
             return ", ".join(names)
-        case flag:
-            return flag.name
+        case other:
+            return other.name
 
 
 def _ms(seconds: float) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, Self
 
 from runners import LaunchSpec, RunningServer
 from tuner.load import Endpoint, RequestSet, Tensor
-from tuner.space import Configuration
+from tuner.serve_spec import ServeSpec
+from tuner.space import Configuration, SearchSpace
+from tuner.targets.request_form import RequestForm
 
 
 class Grade(StrEnum):
@@ -66,6 +69,59 @@ class ServerStatistics:
         return total_s / self.requests if self.requests else 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class TargetSetup:
+    """What a target is made for, beside its model and its space.
+
+    Attributes:
+        workspace: A folder for staged copies of the model.
+        form: What the requests carry.
+        start_timeout_s: How long a start or a reload may take.
+        contained: Whether the server runs in a container, with the programs of its image.
+    """
+
+    workspace: Path
+    form: RequestForm
+    start_timeout_s: float = 120.0
+    contained: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """Where a person says that the model is; what is None was not said.
+
+    Attributes:
+        folder: A folder of models.
+        name: Which of them.
+        serve: How a server of one's own is started, from the space file.
+        space_file: That file.
+        server: A server that has the model already, and that somebody else runs.
+    """
+
+    folder: Path | None = None
+    name: str | None = None
+    serve: ServeSpec | None = None
+    space_file: Path | None = None
+    server: RunningServer | None = None
+
+
+class ServedModel(Protocol):
+    """A model as its user left it: read, adapted to, never written."""
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when a file of the model changes."""
+
+    def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
+        """`space` with the model's own settings as defaults, and without what cannot be done.
+
+        Raises:
+            SpaceError: A parameter sets something that the server does not have.
+        """
+
+
 class Target(Protocol):
     """The server under test with its model.
 
@@ -76,6 +132,8 @@ class Target(Protocol):
 
     server: str
     model: str
+    # Until so many were answered after a start, the server is slower than it will be.
+    warm_up_requests: int
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         """What to start so that `apply` can make `configuration` effective."""
@@ -109,3 +167,21 @@ class Target(Protocol):
 
     def export(self, configuration: Configuration) -> str:
         """The file that deploys `configuration`, as text."""
+
+
+class StagedTarget(Target, Protocol):
+    """A target whose server works on a copy of the model, or is somebody else's."""
+
+    def stage(self) -> None:
+        """Make the copy; once, before the first start.
+
+        Raises:
+            ModelError: A file of the model cannot be read, or there is no room for it.
+        """
+
+    def restore(self, server: RunningServer) -> None:
+        """Put back what a server of somebody else had; once, after the last trial.
+
+        Raises:
+            TunerError: The server does not take it.
+        """

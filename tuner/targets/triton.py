@@ -7,29 +7,24 @@ and a reload do the very same thing, and the staged copy of the model is never r
 
 import math
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-import psutil
 from google.protobuf.message import Message
 
 from runners import LaunchSpec, RunningServer
 from tuner.errors import (
-    InputError,
-    ModelError,
     Reason,
     ServerError,
     ServerTimeoutError,
     TrialFailure,
 )
 from tuner.expressions import Value
-from tuner.load import Endpoint, RequestSet, Tensor, TensorSpec, generate_inputs
+from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.datatypes import NUMPY_TYPES
 from tuner.load.protocols import v2_http
 from tuner.space import (
@@ -40,8 +35,10 @@ from tuner.space import (
     SearchSpace,
     ServerFlag,
 )
-from tuner.targets import model_config
-from tuner.targets.base import Grade, ServerStatistics, Verdict
+from tuner.targets import model_config, triton_install
+from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
+from tuner.targets.process_proofs import environment_verdict, value_text
+from tuner.targets.request_form import RequestForm
 from tuner.targets.triton_install import TritonInstallation
 from tuner.targets.triton_model import TritonModel
 from tuner.targets.v2_client import V2Client
@@ -54,38 +51,11 @@ _POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", r
 _GOLDEN_SEED = 7
 
 
-@dataclass(frozen=True, kw_only=True)
-class RequestForm:
-    """What each request carries: `batch` inferences; `shapes` for dimensions left open."""
-
-    batch: int = 1
-    zero: bool = False
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    def inputs(
-        self, specs: Iterable[TensorSpec], *, batched: bool, seed: int
-    ) -> tuple[Tensor, ...]:
-        """Tensors for a model whose input shapes begin with the batch dimension if `batched`.
-
-        Raises:
-            InputError: Requests are to carry a batch that the model cannot take.
-        """
-        if self.batch > 1 and not batched:
-            raise InputError(
-                f"`--batch {self.batch}` was given, but the model has no batch dimension",
-                hint="leave `--batch` out, or set `max_batch_size` in the model's config.pbtxt",
-            )
-        sized = [
-            TensorSpec(s.name, s.datatype, (self.batch, *s.shape[1:]) if batched else s.shape)
-            for s in specs
-        ]
-        return generate_inputs(sized, seed=seed, zero=self.zero, shapes=self.shapes)
-
-
 class TritonTarget:
     """Implements Target; `workspace` receives the staged copy of the model."""
 
     server = "triton"
+    warm_up_requests = 0
 
     def __init__(
         self,
@@ -106,30 +76,46 @@ class TritonTarget:
         self._form = form
         self._start_timeout_s = start_timeout_s
 
+    @classmethod
+    def of(cls, model: TritonModel, space: SearchSpace, setup: TargetSetup) -> Self:
+        """The target of a job.
+
+        Raises:
+            ServerMissingError: No Triton is installed, and none is in a container.
+        """
+        return cls(
+            model,
+            space,
+            installation=TritonInstallation(Path("tritonserver"))
+            if setup.contained
+            else triton_install.find(setup.workspace),
+            workspace=setup.workspace,
+            form=setup.form,
+            start_timeout_s=setup.start_timeout_s,
+        )
+
     def stage(self) -> None:
         """Copy the model to where the server may write; once, before the first start.
 
         Raises:
             ModelError: A file of it cannot be read, or there is no room for it.
         """
-        staged = self._repository / self.model
-        try:
-            shutil.copytree(self._model.folder, staged, dirs_exist_ok=True)
-        except OSError as error:
-            raise ModelError(
-                f"{self._model.folder}: cannot be copied to {staged}: {error}",
-                hint="make it readable; a folder with more room can be named in TMPDIR",
-            ) from None
+        self._model.stage(self._repository)
+
+    def restore(self, server: RunningServer) -> None:
+        """Load the model as it was: as an override, since nobody knows whether it was one."""
+        with V2Client(server.url("http"), timeout_s=self._start_timeout_s) as client:
+            client.load(self.model, model_config.as_json(self._model.config))
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         environment, flags = dict(self._installation.environment), []
         for name, value in configuration.items():
             match self._space[name].sets:
-                case EnvironmentVariables(names):
-                    environment |= dict.fromkeys(names, _text(value))
+                case EnvironmentVariables(names, omit) if value != omit:
+                    environment |= dict.fromkeys(names, value_text(value))
                 case ServerFlag(flag):
-                    flags.append(f"{flag}={_text(value)}")
-                case ConfigPath():
+                    flags.append(f"{flag}={value_text(value)}")
+                case _:
                     pass
         return LaunchSpec(
             command=(
@@ -137,7 +123,7 @@ class TritonTarget:
                 f"--model-repository={self._repository}",
                 "--model-control-mode=explicit",
                 *self._installation.flags,
-                "--http-address=127.0.0.1",
+                "--http-address={address}",
                 "--http-port={port:http}",
                 "--allow-grpc=false",
                 "--allow-metrics=false",
@@ -147,6 +133,7 @@ class TritonTarget:
             ),
             environment=environment,
             ports=("http",),
+            reads=(self._repository,),
             start_timeout_s=self._start_timeout_s,
             # Triton takes 2 s to end by itself, and gains nothing by more.
             stop_grace_s=10.0,
@@ -247,10 +234,10 @@ class TritonTarget:
                 found = model_config.get(effective, path)
                 if found == value or (value is False and not found):
                     return Verdict(Grade.CONFIRMED)
-                return Verdict(Grade.REFUTED, f"the server has {path} = {_text(found)}")
-            case EnvironmentVariables(names):
-                return _environment_verdict(pid, dict.fromkeys(names, _text(value)))
-            case ServerFlag():
+                return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
+            case EnvironmentVariables(names, omit) if value != omit:
+                return environment_verdict(pid, dict.fromkeys(names, value_text(value)))
+            case _:
                 return Verdict(Grade.ACCEPTED)
 
 
@@ -263,30 +250,13 @@ def _reason_in(log: str) -> str:
 def _outside(parameter: Parameter, value: Value) -> str:
     """What deploys a value that no model configuration holds, as a comment."""
     match parameter.sets:
-        case EnvironmentVariables(names):
-            settings = " ".join(f"{name}={_text(value)}" for name in names)
+        case EnvironmentVariables(names, omit) if value != omit:
+            settings = " ".join(f"{name}={value_text(value)}" for name in names)
             return f"# {parameter.name}: start the server with {settings}"
         case ServerFlag(flag):
-            return f"# {parameter.name}: start the server with {flag}={_text(value)}"
-        case ConfigPath():
+            return f"# {parameter.name}: start the server with {flag}={value_text(value)}"
+        case _:
             return ""
-
-
-def _text(value: Value | None) -> str:
-    return str(value).lower() if isinstance(value, bool | None) else str(value)
-
-
-def _environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
-    """Whether the server and its worker processes were started with these variables."""
-    with suppress(psutil.Error):  # a process that ends, or belongs to somebody else
-        server = psutil.Process(pid)
-        for process in (server, *server.children(recursive=True)):
-            environment = process.environ()
-            for name, value in expected.items():
-                if environment.get(name) != value:
-                    found = f"process {process.name()} has {name}={environment.get(name)}"
-                    return Verdict(Grade.REFUTED, found)
-    return Verdict(Grade.ACCEPTED)
 
 
 def _check_numbers(output: Tensor) -> None:

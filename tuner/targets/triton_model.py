@@ -1,14 +1,27 @@
 """A model in a Triton model repository, as its user left it: read, adapted to, never written."""
 
 import hashlib
+import shutil
 from pathlib import Path
+from typing import Self
 
 from google.protobuf.message import Message
 
-from tuner.errors import ModelError
+from runners import RunningServer
+from tuner import demo
+from tuner.errors import ModelError, SpaceError
 from tuner.expressions import Value
-from tuner.space import ConfigPath, Configuration, Parameter, SearchSpace
-from tuner.targets import model_config
+from tuner.space import (
+    ConfigPath,
+    Configuration,
+    LauncherArgument,
+    Parameter,
+    SearchSpace,
+    ServerProperty,
+)
+from tuner.targets import model_config, system_libraries
+from tuner.targets.base import ModelSource
+from tuner.targets.v2_client import V2Client
 
 
 def check_repository(repository: Path, model: str | None) -> str:
@@ -54,6 +67,36 @@ class TritonModel:
                 hint=f"put the model's files into {self.folder / '1'}",
             )
 
+    @classmethod
+    def open(cls, source: ModelSource) -> "TritonModel":
+        """The model to tune; the bundled one without a repository.
+
+        Raises:
+            ModelError: There is none, or its configuration cannot be read.
+        """
+        if source.server is not None:
+            return ServedTritonModel.of(source.server, source.name)
+        if source.folder is None:
+            return cls(
+                demo.REPOSITORY, check_repository(demo.REPOSITORY, source.name or demo.MODEL)
+            )
+        return cls(source.folder, check_repository(source.folder, source.name))
+
+    def stage(self, repository: Path) -> None:
+        """Copy the model into `repository`.
+
+        Raises:
+            ModelError: A file of it cannot be read, or there is no room for it.
+        """
+        staged = repository / self.name
+        try:
+            shutil.copytree(self.folder, staged, dirs_exist_ok=True)
+        except OSError as error:
+            raise ModelError(
+                f"{self.folder}: cannot be copied to {staged}: {error}",
+                hint="make it readable; a folder with more room can be named in TMPDIR",
+            ) from None
+
     @property
     def fingerprint(self) -> str:
         """Ten hexadecimal digits that change when a file of the model changes."""
@@ -65,12 +108,21 @@ class TritonModel:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:10]
 
-    def adapt(self, space: SearchSpace) -> SearchSpace:
+    def adapt(self, space: SearchSpace, *, contained: bool = False) -> SearchSpace:
         """`space` with the model's own settings as defaults, and without what it cannot do.
 
         Raises:
             SpaceError: A parameter sets what the model's configuration cannot hold.
         """
+        for parameter in space.parameters:
+            if isinstance(parameter.sets, ServerProperty | LauncherArgument):
+                raise SpaceError(
+                    f"parameters.{parameter.name}.sets: Triton has neither a configuration file "
+                    f"nor a launcher that could be given `{parameter.sets.name}`",
+                    hint="its settings are `config`, `environment` and `flag`",
+                )
+        if not contained:
+            space = system_libraries.usable(space)
         cannot = self._impossible()
         space = space.without(
             {p.name for p in space.parameters if _path(p).partition(".")[0] in cannot}
@@ -101,6 +153,42 @@ class TritonModel:
                 values[sets.path] = None if value == sets.omit else value
         message = model_config.changed(self.config, {"name": self.name})
         return model_config.changed(message, dict(sorted(values.items())))
+
+
+class ServedTritonModel(TritonModel):
+    """A model that a Triton of somebody else has loaded: no more of it is known than it says."""
+
+    def __init__(self, name: str, config: Message) -> None:
+        self.name = name
+        self.config = config
+
+    @classmethod
+    def of(cls, server: RunningServer, model: str | None) -> Self:
+        """The model called `model`, or the only one that is ready.
+
+        Raises:
+            ModelError: There is none, or several.
+            ServerError: The server does not answer.
+        """
+        with V2Client(server.url("http")) as client:
+            ready = client.ready_models()
+            if model is None and len(ready) == 1:
+                [model] = ready
+            if model not in ready:
+                named = f"has no model `{model}` that is ready" if model else "has several models"
+                raise ModelError(
+                    f"{server.url('http')}: {named if ready else 'has no model that is ready'}",
+                    hint=f"models there: {', '.join(ready) or 'none'}; choose one with `--model`",
+                )
+            return cls(model, model_config.from_server(client.config(model)))
+
+    @property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when its configuration does: files are not seen."""
+        return hashlib.sha256(model_config.as_text(self.config).encode()).hexdigest()[:10]
+
+    def stage(self, repository: Path) -> None:
+        """Nothing is copied: the server has the model."""
 
 
 def _path(parameter: Parameter) -> str:

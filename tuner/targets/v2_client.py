@@ -100,6 +100,13 @@ class V2Client:
         path = f"/v2/repository/models/{quote(model, safe='')}/load"
         self._check(self._ask("POST", path, content=content))
 
+    def ready_models(self) -> tuple[str, ...]:
+        """The names of the models of the repository that are ready."""
+        path = "/v2/repository/index"
+        response = self._ask_extension("POST", path, content=json.dumps({"ready": True}))
+        with understood(self._name + path):
+            return tuple(dict.fromkeys(str(each["name"]) for each in response.json()))
+
     def infer(self, model: str, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         headers, body = v2_http.infer_body(inputs)
         path = v2_http.infer_path(model)

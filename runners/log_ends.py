@@ -1,10 +1,21 @@
-"""The last lines of a log that may be big."""
+"""The first and the last lines of a log that may be big."""
 
+import itertools
 import os
 from pathlib import Path
 
 _BLOCK_BYTES = 8192
 _MOST_BYTES = 1 << 20  # a log without line ends must not fill the memory
+
+
+def read_log_head(path: Path, *, lines: int) -> str:
+    """Its first `lines`; undecodable bytes are replaced, a missing file is empty."""
+    try:
+        with path.open("rb") as log:
+            head = [line[:_BLOCK_BYTES] for line in itertools.islice(log, max(0, lines))]
+    except FileNotFoundError:
+        return ""
+    return b"".join(head).decode(errors="replace").rstrip("\n")
 
 
 def read_log_tail(path: Path, *, lines: int) -> str:

@@ -1,0 +1,136 @@
+"""One server in a container of this machine's Docker engine."""
+
+import signal
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from time import perf_counter, sleep
+from types import MappingProxyType
+
+from runners.docker_engine import ContainerState, Engine
+from runners.errors import EngineUnreachable, StopFailed
+from runners.guardian import descendants
+from runners.ports import LOCAL_HOST, accepts_connections, listens_in_its_network
+
+# Kept once the container is gone; who wants more of a log reads it while the server runs.
+_KEPT_LINES = 1000
+# An engine that is restarted is away for seconds; a killed server may hand back a GPU's memory.
+_REMOVE_ALLOWANCE_S = 60.0
+_POLL_S = 0.02
+_AWAY_POLL_S = 0.5
+# What an init process or a shell says of one that a signal ended (POSIX, Shell & Utilities 2.8.2).
+_ENDED_BY_SIGNAL = 128
+
+
+class ContainerServer:
+    """A `RunningServer`; only the runner that made it calls `stop`, once."""
+
+    def __init__(self, engine: Engine, container: str, *, ports: Mapping[str, int]) -> None:
+        self.host = LOCAL_HOST
+        self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
+        self._engine = engine
+        self._container = container
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._exit_code: int | None = None
+        self._kept_log: bytes | None = None
+        self._head: list[str] = []  # asked of the engine once only: it tells it with all the rest
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    @property
+    def log_location(self) -> str:
+        return f"docker logs {self._container[:12]}"
+
+    def url(self, port_name: str) -> str:
+        return f"http://{self.host}:{self.ports[port_name]}"
+
+    def is_alive(self) -> bool:
+        return self.exit_code() is None
+
+    def exit_code(self) -> int | None:
+        with self._lock:
+            if self._exit_code is None:
+                self._exit_code = self._ask_exit_code()
+            return self._exit_code
+
+    def log_head(self, lines: int = 200) -> str:
+        if len(self._head) < lines and self.is_alive():
+            with suppress(EngineUnreachable):
+                log = self._engine.log(self._container).decode(errors="replace")
+                self._head = log.splitlines()[:lines]
+        return "\n".join(self._head[:lines])
+
+    def log_tail(self, lines: int = 40) -> str:
+        if lines <= 0:
+            return ""
+        kept = self._kept_log
+        if kept is None:
+            with suppress(EngineUnreachable):
+                kept = self._engine.log(self._container, lines=lines)
+        rows = (kept or b"").decode(errors="replace").splitlines()
+        return "\n".join(rows[-lines:])
+
+    def started(self) -> None:
+        """Take in what the engine knows now that it was asked to start the container."""
+        state = self._engine.state(self._container)
+        self._pid = state.pid if state else 0
+
+    def listens_on(self, port: int) -> bool:
+        """Whether the server itself does: the engine's proxy accepts connections before it."""
+        processes = (self._pid, *descendants(self._pid))
+        if not self._pid or not listens_in_its_network(port, processes, ancestor=self._pid):
+            return False
+        return accepts_connections(port)
+
+    def stop(self, grace_s: float) -> None:
+        """Return once the container is gone; interrupts must be deferred meanwhile."""
+        deadline = perf_counter() + grace_s + _REMOVE_ALLOWANCE_S
+        while True:
+            try:
+                return self._stop(min(grace_s, deadline - perf_counter()))
+            except EngineUnreachable:
+                if perf_counter() > deadline:
+                    waited_s = grace_s + _REMOVE_ALLOWANCE_S
+                    raise StopFailed(pid=self._pid, waited_s=waited_s) from None
+                sleep(_AWAY_POLL_S)
+
+    def _stop(self, grace_s: float) -> None:
+        if self.is_alive():
+            self._engine.signal(self._container, "SIGTERM")
+            self._wait(grace_s)
+        if self.is_alive():
+            self._engine.signal(self._container, "SIGKILL")
+            self._wait(_REMOVE_ALLOWANCE_S)
+        self._kept_log = self._engine.log(self._container, lines=_KEPT_LINES)
+        self._engine.remove(self._container)
+        with self._lock:
+            if self._exit_code is None:
+                self._exit_code = -signal.SIGKILL
+
+    def _wait(self, timeout_s: float) -> None:
+        deadline = perf_counter() + timeout_s
+        while self.is_alive() and perf_counter() < deadline:
+            sleep(_POLL_S)
+
+    def _ask_exit_code(self) -> int | None:
+        try:
+            state = self._engine.state(self._container)
+        except EngineUnreachable:
+            # Without an engine its processes tell whether it lives; how it ended, nobody knows.
+            there = self._pid and Path(f"/proc/{self._pid}").exists()
+            return None if there else -signal.SIGKILL
+        if state is None:
+            return -signal.SIGKILL
+        return None if state.running else _exit_code(state)
+
+
+def _exit_code(state: ContainerState) -> int:
+    """As a process of this machine would have it: a signal's number is negative."""
+    if state.out_of_memory:
+        return -signal.SIGKILL
+    code = state.exit_code
+    return _ENDED_BY_SIGNAL - code if code > _ENDED_BY_SIGNAL else code

@@ -1,0 +1,67 @@
+"""A server that somebody else runs: nothing is started here, and nothing is stopped."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from runners.base import LaunchSpec
+from runners.errors import StartTimeout
+
+_CONNECT_TIMEOUT_S = 5.0
+
+
+class RemoteServer:
+    """A `RunningServer` of which only its addresses are known; `pid` is 0: it has none here."""
+
+    pid = 0
+
+    def __init__(self, host: str, ports: Mapping[str, int]) -> None:
+        self.host = host
+        self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
+
+    def url(self, port_name: str) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.ports[port_name]}"
+
+    def is_alive(self) -> bool:
+        return all(self.listens_on(port) for port in self.ports.values())
+
+    def exit_code(self) -> int | None:
+        """None: how it ended is known to those who run it."""
+        return None
+
+    def log_head(self, lines: int = 200) -> str:
+        """Empty: its log is with those who run it."""
+        del lines
+        return ""
+
+    def log_tail(self, lines: int = 40) -> str:
+        """Empty: its log is with those who run it."""
+        del lines
+        return ""
+
+    def listens_on(self, port: int) -> bool:
+        try:
+            socket.create_connection((self.host, port), timeout=_CONNECT_TIMEOUT_S).close()
+        except OSError:
+            return False
+        return True
+
+
+class RemoteRunner:
+    """Hands out the one server; a start of it is only a look whether it listens."""
+
+    def __init__(self, host: str, ports: Mapping[str, int]) -> None:
+        self.server = RemoteServer(host, ports)
+
+    @contextmanager
+    def start(self, launch_spec: LaunchSpec) -> Iterator[RemoteServer]:
+        del launch_spec  # somebody else has launched it
+        server = self.server
+        silent = [name for name, port in server.ports.items() if not server.listens_on(port)]
+        if silent:
+            raise StartTimeout(
+                command=server.url(silent[0]), timeout_s=_CONNECT_TIMEOUT_S, ports=silent
+            )
+        yield server

@@ -1,0 +1,125 @@
+"""The main job with a real Triton in real containers, and what is left of them."""
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.command import OPTIMIZE, TUNER, Finished, begin, tuner, wait_until
+from tests.servers import docker
+from tests.servers.docker import PrivateEngine, ServerImage
+
+STUDY = "contained"
+SHORT = ("--study", STUDY, "--finalists", "1", "--confirmations", "1")
+
+
+@pytest.fixture(scope="module")
+def image(docker_image: str) -> Iterator[ServerImage]:
+    del docker_image  # which says what is missing
+    with docker.with_triton() as image:
+        yield image
+
+
+@pytest.fixture(scope="module")
+def optimized(image: ServerImage, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("docker")
+    options = (*OPTIMIZE, *SHORT, "--trials", "3", "--timeout", "80s", "--json")
+    return tuner(*options, *image.options, folder=folder)
+
+
+def test_a_triton_in_a_container_is_tuned(optimized: Finished) -> None:
+    """There is a winner, found by reloads and restarts, and every parameter was verified."""
+    assert optimized.status == 0, optimized.err
+    content = optimized.json
+    assert content["winner"]["throughput"] >= content["baseline"]["throughput"] > 0
+    assert {trial["applied"] for trial in content["trials"]} == {"reload", "restart"}
+    for trial in content["trials"]:
+        assert set(trial["verdicts"]) == set(trial["configuration"])
+        assert set(trial["verdicts"].values()) <= {"confirmed", "accepted"}
+
+
+def test_what_the_server_takes_is_known(optimized: Finished) -> None:
+    """Processor time and memory are those of the processes in the container."""
+    assert optimized.json["winner"]["memory_mb"] > 10
+    assert optimized.json["winner"]["cpu_ms_per_inference"] > 0
+
+
+def test_the_image_is_recorded(optimized: Finished, image: ServerImage) -> None:
+    """The study says which image it measured, and what that held."""
+    environment = optimized.json["environment"]
+    assert environment["image"] == image.name
+    assert environment["image_digest"].startswith("sha256:")
+
+
+def test_no_container_is_left(optimized: Finished) -> None:
+    """A study that has ended leaves no container."""
+    assert optimized.status == 0
+    assert docker.containers() == []
+
+
+def begun(image: ServerImage, folder: Path) -> subprocess.Popen[str]:
+    """A search whose first trial has a container that runs."""
+    process = begin(*OPTIMIZE, *SHORT, *image.options, folder=folder)
+    wait_until(lambda: docker.running() != [], "a container")
+    return process
+
+
+def test_interrupted(image: ServerImage, tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a trial removes the container before the command ends."""
+    with begun(image, tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; the server is gone" in said
+    assert docker.containers() == []
+
+
+def test_killed(image: ServerImage, tmp_path: Path) -> None:
+    """What a killed tuner leaves is removed by the next one, or by `tuner clean`."""
+    with begun(image, tmp_path) as process:
+        process.kill()
+        process.communicate(timeout=60)
+    [left] = docker.containers()
+    cleaned = tuner("clean", folder=tmp_path)
+    assert cleaned.status == 0
+    assert f"removed container {left[:12]}" in cleaned.out
+    assert f"tuner.study={STUDY}" in cleaned.out
+    assert docker.containers() == []
+
+
+@pytest.fixture
+def own_engine(docker_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateEngine]:
+    del docker_image
+    with docker.private_engine() as engine:
+        monkeypatch.setenv("DOCKER_HOST", engine.host)
+        yield engine
+
+
+def test_engine_restarted_in_mid_trial(own_engine: PrivateEngine, tmp_path: Path) -> None:
+    """A restart of the engine costs the trial in progress, and nothing else."""
+    with docker.with_triton() as image:
+        options = (*SHORT, "--trials", "2", "--timeout", "70s", "--network", "host", "--json")
+        command: list[Path | str] = [TUNER, *OPTIMIZE, *options, *image.options]
+        with subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            wait_until(_has_stored_a_trial(tmp_path), "the first trial", timeout_s=120)
+            own_engine.stop()
+            own_engine.start()
+            out, said = process.communicate(timeout=300)
+        finished = Finished(process.returncode, out, said)
+        assert finished.status == 0, said
+        states = [trial["state"] for trial in finished.json["trials"]]
+        assert states.count("failed") == 1, said
+        assert finished.json["winner"]["throughput"] > 0
+        assert docker.containers() == []
+
+
+def _has_stored_a_trial(folder: Path) -> Callable[[], bool]:
+    def has() -> bool:
+        shown = tuner("studies", "list", "--json", folder=folder)
+        return shown.status == 0 and any(study["trials"] for study in shown.json)
+
+    return has

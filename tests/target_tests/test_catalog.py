@@ -1,0 +1,87 @@
+"""The servers that can be tuned."""
+
+from pathlib import Path
+
+import pytest
+
+from tuner import spec
+from tuner.errors import InputError, ModelError
+from tuner.targets.base import ModelSource
+from tuner.targets.catalog import SERVERS, server_kind
+from tuner.targets.request_form import RequestForm
+from tuner.targets.torchserve import TorchServeTarget
+from tuner.targets.triton import TritonTarget
+
+TENSORS, BODIES = RequestForm(batch=2), RequestForm(bodies=(b"[1]",))
+
+
+def test_every_server_has_a_space() -> None:
+    """Each kind that is known comes with a search space of its name, and no space without one."""
+    known = SERVERS.keys() - {"command"}
+    assert {name: spec.load_space(path).server for name, path in spec.built_in().items()} == {
+        name: name for name in known
+    }
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_by_its_name(name: str) -> None:
+    """A kind is found by what it calls itself, and exports a file of a name of its own."""
+    assert server_kind(name) is SERVERS[name]
+    assert server_kind(name).name == name
+    others = {kind.configuration_file for kind in SERVERS.values() if kind.name != name}
+    assert server_kind(name).configuration_file not in others
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("torchserv", "did you mean `torchserve`?"),
+        ("Triton", "did you mean `triton`?"),
+        ("vllm", "known: `triton`, `torchserve`, `command`"),
+        ("", "known: `triton`, `torchserve`, `command`"),
+    ],
+)
+def test_a_name_that_is_none(name: str, hint: str) -> None:
+    """An unknown server is refused, with what was perhaps meant."""
+    with pytest.raises(InputError) as caught:
+        server_kind(name)
+    assert caught.value.message == f"`{name}` is no server that can be tuned"
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "message"),
+    [
+        ("triton", TENSORS, BODIES, "but Triton takes tensors"),
+        ("torchserve", BODIES, TENSORS, "TorchServe takes requests of any form"),
+    ],
+)
+def test_requests_that_it_can_be_sent(
+    name: str, good: RequestForm, bad: RequestForm, message: str
+) -> None:
+    """Each kind takes tensors or bodies, and calls itself by its name when it refuses."""
+    server_kind(name).check_form(good)
+    with pytest.raises(InputError, match=message):
+        server_kind(name).check_form(bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("triton", "{folder}: no model with a config.pbtxt was found"),
+        ("torchserve", "{folder}: no model archive (.mar) was found"),
+    ],
+)
+def test_models_are_its_own(tmp_path: Path, name: str, message: str) -> None:
+    """Each kind looks for models of its own form."""
+    with pytest.raises(ModelError) as caught:
+        server_kind(name).open_model(ModelSource(folder=tmp_path))
+    assert caught.value.message == message.format(folder=tmp_path)
+
+
+@pytest.mark.parametrize("target", [TritonTarget, TorchServeTarget])
+def test_a_target_is_of_the_server_it_says(
+    target: type[TritonTarget] | type[TorchServeTarget],
+) -> None:
+    """The target of a kind has the kind's name, which studies are kept under."""
+    assert server_kind(target.server).target == target.of

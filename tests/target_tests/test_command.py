@@ -1,0 +1,267 @@
+"""Any server at all: what a space file describes is started, asked, proved and exported."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from runners import ProcessRunner
+from runners.ports import choose_free_ports
+from tests.runner_tests.contract import SCRIPT
+from tests.runner_tests.waiting import wait_until
+from tuner import spec
+from tuner.deployment import Applied, Deployment
+from tuner.errors import InputError, ModelError, Reason, SpaceError, TrialFailure
+from tuner.expressions import Value
+from tuner.space import SearchSpace
+from tuner.targets.base import Grade, ModelSource, TargetSetup, Verdict
+from tuner.targets.catalog import server_kind
+from tuner.targets.command import CommandTarget
+from tuner.targets.command_model import CommandModel
+from tuner.targets.request_form import RequestForm
+
+FACTS = {"cores": 2}
+WISHES = {"address": "{address}", "ports": ["{port:http}"], "say": "threads={{ threads }}\n"}
+SERVE: Mapping[str, Any] = {
+    "command": [sys.executable, "-I", "-S", str(SCRIPT), json.dumps(WISHES), "{folder}/a.conf"],
+    "environment": {"MODEL": "m{{ threads }}"},
+    "files": {"a.conf": "port {port:http}\nthreads {{ threads }}\nfast {{ fast }}\n"},
+    "ready": "/health",
+    "request": {"path": "/predict", "body": "[1]"},
+}
+PARAMETERS = {
+    "threads": {"type": "int", "low": 1, "high": 4, "default": 1, "sets": {"template": "threads"}},
+    "fast": {"type": "boolean", "default": False, "sets": {"template": "fast"}},
+    "level": {"type": "int", "low": 1, "high": 3, "default": 1, "sets": {"flag": "--level"}},
+    "omp": {
+        "type": "int",
+        "low": 1,
+        "high": 2,
+        "default": 1,
+        "sets": {"environment": ["OMP_NUM_THREADS"]},
+    },
+}
+
+
+def opened(folder: Path, **changes: Any) -> tuple[CommandModel, SearchSpace]:
+    """The model that a space file in `folder` describes, and its space."""
+    file = folder / "mine.yaml"
+    serve = {**SERVE, **changes}
+    content = {"server": "command", "serve": serve, "parameters": PARAMETERS}
+    file.write_text(json.dumps(content))  # JSON is YAML
+    read = spec.load_space(file)
+    model = CommandModel.open(ModelSource(serve=read.serve, space_file=file))
+    return model, model.adapt(read.resolve(FACTS), contained=False)
+
+
+class Served:
+    """A target with its space and its deployment."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.model, self.space = opened(folder, **changes)
+        setup = TargetSetup(workspace=folder, form=RequestForm(), start_timeout_s=5.0)
+        self.target = CommandTarget.of(self.model, self.space, setup)
+        self._logs = folder / "logs"
+
+    def deployment(self) -> Deployment:
+        return Deployment(self.target, ProcessRunner(log_directory=self._logs))
+
+    def verdicts(self, **values: Value) -> Mapping[str, Verdict]:
+        configuration = self.space.activate(values)
+        with self.deployment() as deployment:
+            deployment.apply(configuration)
+            return self.target.verify(deployment.server, configuration)
+
+
+class TestLaunch:
+    def test_of_a_configuration(self, tmp_path: Path) -> None:
+        """Values go into templates, variables and flags; placeholders stay for the runner."""
+        served = Served(tmp_path)
+        launch = served.target.launch_spec(served.space.activate({"threads": 3, "level": 2}))
+        assert launch.command[-1] == "--level=2"
+        assert '"say": "threads=3\\n"' in launch.command[4]
+        assert launch.environment == {"MODEL": "m3", "OMP_NUM_THREADS": "1"}
+        assert launch.files == {"a.conf": "port {port:http}\nthreads 3\nfast false\n"}
+        assert launch.ports == ("http",)
+        assert launch.working_directory == tmp_path
+        assert launch.reads == (tmp_path,)
+
+    def test_further_ports(self, tmp_path: Path) -> None:
+        """Every port that is named gets a number."""
+        served = Served(tmp_path, environment={"METRICS": "{port:metrics}"})
+        assert served.target.launch_spec(served.space.defaults).ports == ("http", "metrics")
+
+
+class TestApply:
+    def test_every_configuration_is_a_start(self, tmp_path: Path) -> None:
+        """The server answers once it was applied; another configuration is another server."""
+        served = Served(tmp_path)
+        with served.deployment() as deployment:
+            deployment.apply(served.space.defaults)
+            first = deployment.server.pid
+            [outputs] = served.target.infer(deployment.server)
+            assert outputs[0].data.endswith(b"ready")
+            other = served.space.activate({"threads": 2})
+            assert deployment.apply(other) is Applied.RESTART
+            assert deployment.server.pid != first
+
+    def test_never_ready(self, tmp_path: Path) -> None:
+        """A server without success at its path is given up, with what it answered."""
+        served = Served(tmp_path, command=[sys.executable, "-m", "http.server", "{port:http}"])
+        with served.deployment() as deployment, pytest.raises(TrialFailure) as caught:
+            deployment.apply(served.space.activate({}))
+        assert caught.value.reason is Reason.START_FAILED  # --level is no flag of that server
+        server = [sys.executable, "-m", "http.server", "{port:http}", "--bind", "{address}", "--"]
+        plain = Served(tmp_path, command=[sys.executable, "-c", _ONLY_404, *server])
+        with plain.deployment() as deployment, pytest.raises(TrialFailure) as caught:
+            deployment.apply(plain.space.activate({}))
+        assert caught.value.reason is Reason.START_TIMEOUT
+        assert "GET /health must answer with success, but: status 404" in str(caught.value)
+
+
+_ONLY_404 = (
+    "import sys, http.server as h\n"
+    "h.HTTPServer(('127.0.0.1', int(sys.argv[4])), h.SimpleHTTPRequestHandler).serve_forever()\n"
+)
+
+
+class TestVerify:
+    def test_without_a_proof(self, tmp_path: Path) -> None:
+        """What nobody can look up is accepted; variables are compared in the processes."""
+        assert set(Served(tmp_path).verdicts().values()) == {Verdict(Grade.ACCEPTED)}
+
+    @pytest.mark.parametrize(
+        ("proof", "verdict"),
+        [
+            ("threads={{ threads }}", Verdict(Grade.CONFIRMED)),
+            (
+                "workers={{ threads }}",
+                Verdict(Grade.REFUTED, "the log does not say `workers=2`"),
+            ),
+        ],
+    )
+    def test_what_the_log_must_say(self, tmp_path: Path, proof: str, verdict: Verdict) -> None:
+        """A proof is a text with the value in it, which the server's log has or has not."""
+        served = Served(tmp_path, proofs={"threads": proof})
+        assert served.verdicts(threads=2)["threads"] == verdict
+
+
+class TestExport:
+    def test_started_by_hand(self, tmp_path: Path) -> None:
+        """The exported script writes the files and starts the same server."""
+        served = Served(tmp_path)
+        script = tmp_path / "serve.sh"
+        script.write_text(served.target.export(served.space.activate({"threads": 3})))
+        [port] = choose_free_ports(["http"]).values()
+        environment = {**os.environ, "PORT_HTTP": str(port), "FOLDER": str(tmp_path)}
+        command = ["sh", str(script)]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+            try:
+                wait_until(lambda: _answers(port))
+            finally:
+                process.terminate()
+            assert process.stderr is not None
+            assert process.stderr.read() == b"threads=3\n"
+        assert (tmp_path / "a.conf").read_text() == f"port {port}\nthreads 3\nfast false\n"
+
+    def test_a_port_must_be_given(self, tmp_path: Path) -> None:
+        """Without a port the script says what it needs."""
+        served = Served(tmp_path)
+        script = tmp_path / "serve.sh"
+        script.write_text(served.target.export(served.space.defaults))
+        ended = subprocess.run(["sh", str(script)], capture_output=True, check=False)
+        assert ended.returncode != 0
+        assert b"PORT_HTTP" in ended.stderr
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("changes", "error", "message"),
+        [
+            (
+                {"environment": {"A": "{{ treads }}"}},
+                SpaceError,
+                "serve.environment.A: cannot be filled in: 'treads' is undefined",
+            ),
+            (
+                {"files": {"a": "{% if %}"}},
+                SpaceError,
+                "serve.files.a: cannot be filled in: Expected an expression, got 'end",
+            ),
+            (
+                {"command": ["{{ threads.__class__ }}"]},
+                SpaceError,
+                "serve.command[0]: cannot be filled in: access to attribute '__class__' of",
+            ),
+            (
+                {"proofs": {"treads": "a"}},
+                SpaceError,
+                "serve.proofs.treads: there is no such parameter",
+            ),
+            ({"reads": ["model.bin"]}, ModelError, "model.bin: is named in `serve`, but is not"),
+            (
+                {"request": {"path": "/", "body_files": ["a.json"]}},
+                InputError,
+                "serve.request.body_files: a.json cannot be read: No such file or directory",
+            ),
+        ],
+    )
+    def test_what_cannot_be_used(
+        self, tmp_path: Path, changes: dict[str, Any], error: type[InputError], message: str
+    ) -> None:
+        """A description that does not hold together is refused before anything starts."""
+        with pytest.raises(error) as caught:
+            opened(tmp_path, **changes)
+        assert message in str(caught.value)
+
+    def test_other_settings(self, tmp_path: Path) -> None:
+        """A field of a model's configuration means nothing here."""
+        model, space = opened(tmp_path)
+        parameter = space["threads"]
+        other = spec.load_space(spec.built_in()["triton"]).resolve(
+            {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
+        )
+        assert parameter.sets != other["instance_count"].sets
+        with pytest.raises(SpaceError, match=r"parameters\.instance_count\.sets: a server"):
+            model.adapt(other, contained=False)
+
+    def test_no_description(self, tmp_path: Path) -> None:
+        """Without a space file there is nothing to start; a folder of models has no meaning."""
+        with pytest.raises(InputError, match="described by the section `serve` of a space file"):
+            CommandModel.open(ModelSource())
+        model, _ = opened(tmp_path)
+        source = ModelSource(serve=model.serve, space_file=tmp_path / "mine.yaml", folder=tmp_path)
+        with pytest.raises(InputError, match="`--model-repository` means nothing"):
+            CommandModel.open(source)
+
+    def test_requests_elsewhere(self) -> None:
+        """What is sent is said in the space file, and only there."""
+        kind = server_kind("command")
+        kind.check_form(RequestForm())
+        with pytest.raises(InputError, match="mean nothing to a server that a space file"):
+            kind.check_form(RequestForm(bodies=(b"a",)))
+
+
+def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:
+    """Another description, another body or another model file is another model."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("1")
+    seen = {opened(tmp_path, reads=["model"])[0].fingerprint for _ in range(2)}
+    assert len(seen) == 1
+    (tmp_path / "model" / "weights").write_text("2")
+    seen.add(opened(tmp_path, reads=["model"])[0].fingerprint)
+    seen.add(opened(tmp_path, reads=["model"], request={"path": "/"})[0].fingerprint)
+    assert len(seen) == 3

@@ -1,0 +1,128 @@
+"""What requests carry: as a study keeps it, and for which servers it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.errors import InputError
+from tuner.targets.request_form import RequestForm
+
+BODIES = st.lists(st.binary(max_size=4), min_size=1, max_size=3).map(tuple)
+
+
+class TestAsRecord:
+    def test_tensors(self) -> None:
+        """Of tensors it is what was asked for, not what was made up."""
+        form = RequestForm(batch=4, zero=True, shapes={"x": (3, 224)})
+
+        assert form.as_record() == {"batch": 4, "data": "zero", "shapes": {"x": [3, 224]}}
+        assert RequestForm().as_record() == {"batch": 1, "data": "random", "shapes": {}}
+
+    def test_bodies(self) -> None:
+        """Bodies may be large, and secret: their digest is kept, with how many there are."""
+        record = RequestForm(bodies=(b"[1]", b"[2]"), content_type="application/json").as_record()
+
+        digest = record.pop("digest")
+        assert record == {"bodies": 2, "content_type": "application/json"}
+        assert isinstance(digest, str)
+        assert len(digest) == 10
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            RequestForm(bodies=(b"[2]", b"[1]")),
+            RequestForm(bodies=(b"[1]",)),
+            RequestForm(bodies=(b"[1]", b"[2]", b"")),
+            RequestForm(bodies=(b"[1][2]", b"")),
+            RequestForm(bodies=(b"[1]", b"[2]"), content_type="text/plain"),
+            RequestForm(),
+        ],
+    )
+    def test_others_are_told_apart(self, other: RequestForm) -> None:
+        """Other bodies, another order or another content type are other requests."""
+        assert other.as_record() != RequestForm(bodies=(b"[1]", b"[2]")).as_record()
+
+    def test_bodies_of_any_bytes(self) -> None:
+        """Where one body ends and the next begins counts, whatever bytes they have."""
+        first, second = (RequestForm(bodies=bodies) for bodies in ((b"a\0", b"b"), (b"a", b"\0b")))
+        assert first.as_record() != second.as_record()
+
+    @given(BODIES, BODIES)
+    def test_the_same_record_is_the_same_bodies(
+        self, first: tuple[bytes, ...], second: tuple[bytes, ...]
+    ) -> None:
+        """Two forms have the same record if they ask for the same, and only then."""
+        records = [RequestForm(bodies=bodies).as_record() for bodies in (first, second)]
+        assert (records[0] == records[1]) is (first == second)
+
+
+class TestCheckTensors:
+    @pytest.mark.parametrize("form", [RequestForm(), RequestForm(batch=4, shapes={"x": (3,)})])
+    def test_good(self, form: RequestForm) -> None:
+        """A server of tensors takes what is said of them."""
+        form.check_tensors("Triton")
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            RequestForm(bodies=(b"x",)),
+            RequestForm(content_type="text/plain"),
+            RequestForm(bodies=(b"x",), content_type="text/plain"),
+        ],
+    )
+    def test_bodies(self, form: RequestForm) -> None:
+        """Bodies would silently not be sent: refused."""
+        with pytest.raises(InputError) as caught:
+            form.check_tensors("Triton")
+        assert caught.value.message == (
+            "`--body` and `--content-type` are for servers that take any body, but Triton takes "
+            "tensors"
+        )
+        assert caught.value.hint == (
+            "leave them out; `--input-data`, `--shape` and `--batch` say what is sent"
+        )
+
+
+class TestCheckBodies:
+    @pytest.mark.parametrize(
+        "form",
+        [
+            RequestForm(bodies=(b"x",)),
+            RequestForm(bodies=(b"", b"x"), content_type="text/plain"),
+        ],
+    )
+    def test_good(self, form: RequestForm) -> None:
+        """A body may be empty, as some models are asked without one."""
+        form.check_bodies("TorchServe")
+
+    @pytest.mark.parametrize(
+        "form", [RequestForm(), RequestForm(content_type="text/plain"), RequestForm(batch=4)]
+    )
+    def test_without_any(self, form: RequestForm) -> None:
+        """Nobody can guess what a model that takes anything takes."""
+        with pytest.raises(InputError) as caught:
+            form.check_bodies("TorchServe")
+        assert (
+            caught.value.message == "TorchServe takes requests of any form, so one must be given"
+        )
+        assert caught.value.hint == (
+            "name a file that holds the body of a request: `--body FILE`; several are sent in turn"
+        )
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            RequestForm(bodies=(b"x",), batch=2),
+            RequestForm(bodies=(b"x",), zero=True),
+            RequestForm(bodies=(b"x",), shapes={"x": (3,)}),
+        ],
+    )
+    def test_tensors(self, form: RequestForm) -> None:
+        """What is said of tensors would change nothing: refused."""
+        with pytest.raises(InputError) as caught:
+            form.check_bodies("TorchServe")
+        assert caught.value.message == (
+            "`--batch`, `--input-data` and `--shape` are for servers of tensors, but TorchServe "
+            "takes the bodies as they are"
+        )
+        assert caught.value.hint == "leave them out"

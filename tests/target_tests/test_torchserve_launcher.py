@@ -1,0 +1,144 @@
+"""TorchServe's CPU launcher: how its arguments are spelled, and what its log lines prove."""
+
+import pytest
+
+from tuner.expressions import Value
+from tuner.targets.base import Grade, Verdict
+from tuner.targets.torchserve_launcher import Launcher, argument_verdict, arguments, verdict
+
+# Lines of TorchServe 0.12 with PyTorch 2.13.
+NOT_RUN = (
+    "2026-11-27T08:14:02,114 [WARN ] W-9000-totals_1.0 org.pytorch.serve.wlm.WorkerLifeCycle - "
+    "torch.backends.xeon.run_cpu is not available. Proceeding without worker core pinning. For "
+    "better performance, please make sure torch.backends.xeon.run_cpu is available.\n"
+)
+_SAID = (
+    "2026-11-27T08:14:03,211 [INFO ] W-{port}-totals_1.0-stdout MODEL_LOG - 2026-11-27 08:14:03,"
+    "211 - __main__ - INFO - "
+)
+_WORKER = "/venv/bin/python -u /venv/ts/model_service_worker.py --sock-type unix\n"
+NO_NUMACTL = (
+    "2026-11-27T08:14:03,209 [INFO ] W-9000-totals_1.0-stdout MODEL_LOG - 2026-11-27 08:14:03,209 "
+    "- __main__ - WARNING - Core binding with numactl is not available. Disabling numactl and "
+    "using taskset instead. This may affect performance in multi-socket system; please use "
+    "numactl if memory binding is needed.\n"
+)
+
+
+def launched(*bindings: str, threads: int = 1) -> str:
+    """What the launcher says of a worker for each of the bindings."""
+    return "".join(
+        f"{said}OMP_NUM_THREADS={threads}\n{said}{binding} {_WORKER}"
+        for port, binding in enumerate(bindings, 9000)
+        for said in [_SAID.format(port=port)]
+    )
+
+
+TASKSET = launched("taskset -c 0-0", "taskset -c 1-1")
+NUMACTL = launched("numactl -C 0-0 -m 0", "numactl -C 1-1 -m 0")
+
+
+class TestArguments:
+    VALUES: tuple[tuple[str, Value], ...] = (
+        ("--use-logical-core", True),
+        ("--disable-numactl", False),
+        ("--ncores-per-instance", 2),
+        ("--node-id", 0),
+        ("--rank", 1),
+        ("--multi-instance", True),
+        ("--core-list", "0,2-3"),
+    )
+
+    def test_of_pytorch(self) -> None:
+        """What is true is the bare argument, what is false is left out, 0 is a value."""
+        assert arguments(self.VALUES) == (
+            "--use-logical-core --ncores-per-instance 2 --node-id 0 --rank 1 --multi-instance "
+            "--core-list 0,2-3"
+        )
+
+    def test_of_intel(self) -> None:
+        """The launcher before has underscores, and some arguments of another name."""
+        assert arguments(self.VALUES, Launcher.IPEX) == (
+            "--use_logical_core --ncore_per_instance 2 --node_id 0 --instance_idx 1 "
+            "--multi_instance --core_list 0,2-3"
+        )
+
+    @pytest.mark.parametrize("launcher", Launcher)
+    def test_none(self, launcher: Launcher) -> None:
+        """Without arguments, or with none but false ones, there is nothing to be said."""
+        assert arguments((), launcher) == arguments([("--rank", False)], launcher) == ""
+
+
+class TestVerdict:
+    @pytest.mark.parametrize("log", [TASKSET, NUMACTL, NO_NUMACTL + TASKSET])
+    def test_bound(self, log: str) -> None:
+        """A binding for each worker, of either program, is what was wanted."""
+        assert verdict(log, workers=2) == Verdict(Grade.CONFIRMED)
+
+    @pytest.mark.parametrize("launcher", [Launcher.RUN_CPU, "intel_extension_for_pytorch"])
+    def test_not_available(self, launcher: str) -> None:
+        """TorchServe goes on without a launcher that cannot run; its warning refutes it."""
+        log = NOT_RUN.replace(Launcher.RUN_CPU, launcher)
+        expected = Verdict(Grade.REFUTED, f"the log says that {launcher} is not available")
+        assert verdict(log, workers=1) == verdict(TASKSET + log, workers=1) == expected
+
+    @pytest.mark.parametrize(
+        ("log", "count"),
+        [("", 0), (NO_NUMACTL, 0), (launched("taskset -c 0-0"), 1), (launched("", ""), 0)],
+    )
+    def test_not_all_bound(self, log: str, count: int) -> None:
+        """Workers of which no binding is told may run anywhere."""
+        assert verdict(log, workers=2) == Verdict(
+            Grade.REFUTED, f"the log shows {count} workers bound to cores, of 2"
+        )
+
+
+class TestArgumentVerdict:
+    @pytest.mark.parametrize(
+        ("name", "value", "log", "expected"),
+        [
+            pytest.param(
+                *("--disable-numactl", True, NUMACTL),
+                Verdict(Grade.REFUTED, "the log shows that numactl was used"),
+                id="numactl-though-disabled",
+            ),
+            pytest.param(
+                *("--disable-numactl", True, TASKSET), Verdict(Grade.ACCEPTED), id="taskset"
+            ),
+            pytest.param(
+                *("--disable-numactl", False, NO_NUMACTL + TASKSET),
+                Verdict(Grade.REFUTED, "the log says that numactl cannot be used here"),
+                id="no-numactl",
+            ),
+            pytest.param(
+                *("--disable-numactl", False, NUMACTL), Verdict(Grade.ACCEPTED), id="numactl"
+            ),
+            pytest.param(
+                *("--ncores-per-instance", 2, launched("taskset -c 0-1", threads=2)),
+                Verdict(Grade.CONFIRMED),
+                id="threads",
+            ),
+            pytest.param(
+                *("--ncores-per-instance", 2, TASKSET),
+                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
+                id="other-threads",
+            ),
+            pytest.param(
+                "--ncores-per-instance",
+                2,
+                launched("taskset -c 0-15", threads=16) + launched("taskset -c 0-1", threads=2),
+                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=2, 16"),
+                id="not-all-threads",
+            ),
+            pytest.param(
+                *("--ncores-per-instance", 2, NOT_RUN), Verdict(Grade.ACCEPTED), id="no-threads"
+            ),
+            pytest.param(
+                *("--use-logical-core", True, TASKSET), Verdict(Grade.ACCEPTED), id="untold"
+            ),
+            pytest.param(*("--node-id", 0, NUMACTL), Verdict(Grade.ACCEPTED), id="node"),
+        ],
+    )
+    def test_of_one(self, name: str, value: Value, log: str, expected: Verdict) -> None:
+        """What the log tells of an argument decides; of most it tells nothing."""
+        assert argument_verdict(name, value, log) == expected

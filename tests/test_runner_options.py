@@ -1,0 +1,232 @@
+"""The options of a runner: what containers are made of, and what is said of the rest."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runners import ContainerSettings
+from tuner.capacity import LatencyBudget
+from tuner.commands.runner_options import RunnerChoice, RunnerOptions
+from tuner.errors import InputError
+from tuner.job import Job, prepare
+from tuner.placement import RemoteAddress
+
+
+def docker(**options: Any) -> RunnerOptions:
+    return RunnerOptions(**{"runner": RunnerChoice.DOCKER, "image": "server:1", **options})
+
+
+def refusal(options: RunnerOptions) -> tuple[str, str]:
+    """Message and hint."""
+    with pytest.raises(InputError) as caught:
+        options.container()
+    return caught.value.message, caught.value.hint
+
+
+def test_a_process_is_usual() -> None:
+    """Without options, a server is a program of this machine, in no container."""
+    assert RunnerOptions().container() is None
+
+
+def test_an_image_is_enough() -> None:
+    """A container has what Docker gives it, unless an option says otherwise."""
+    assert docker().container() == ContainerSettings(image="server:1")
+
+
+def test_everything_a_container_can_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each option has its place; a path is that of this folder, wherever the server looks."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "labels.txt").touch()
+    options = docker(
+        pull=True,
+        memory="1.5g",
+        shm_size="512m",
+        cpu_quota=1.5,
+        gpus="0,GPU-1a",
+        cap_add=["SYS_NICE", "IPC_LOCK"],
+        ulimit=["memlock=-1", "nofile=65536"],
+        mount=[Path("weights"), tmp_path / "labels.txt"],
+        network="host",
+        user="1000:1000",
+    )
+
+    assert options.container() == ContainerSettings(
+        image="server:1",
+        pull=True,
+        memory="1.5g",
+        shm_size="512m",
+        cpu_quota=1.5,
+        gpus="0,GPU-1a",
+        capabilities=("SYS_NICE", "IPC_LOCK"),
+        ulimits={"memlock": -1, "nofile": 65536},
+        mounts=(tmp_path / "weights", tmp_path / "labels.txt"),
+        network="host",
+        user="1000:1000",
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("image", "server:1"),
+        ("pull", True),
+        ("memory", "4g"),
+        ("shm_size", "1g"),
+        ("cpu_quota", 1.5),
+        ("gpus", "all"),
+        ("cap_add", ["SYS_NICE"]),
+        ("ulimit", ["memlock=-1"]),
+        ("mount", [Path("/")]),
+        ("network", "host"),
+        ("user", "1000"),
+    ],
+)
+def test_options_of_containers_without_one(option: str, value: object) -> None:
+    """What a process would silently do without is refused."""
+    options: dict[str, Any] = {option: value}
+    assert refusal(RunnerOptions(**options)) == (
+        f"`--{option.replace('_', '-')}` means nothing to `--runner process`",
+        "add `--runner docker`, or leave it out",
+    )
+
+
+def test_a_container_without_an_image() -> None:
+    """The space file may name one; who names none at all is told so."""
+    assert docker(image="").container() == ContainerSettings(image="")
+    job = Job(budget=LatencyBudget(99, 0.05), place=ContainerSettings(image=""))
+    with pytest.raises(InputError, match="`--runner docker` needs an image") as caught:
+        prepare(job)
+    assert caught.value.hint == "name one that holds the server: `--image NAME`"
+
+
+def remote(**options: Any) -> RunnerOptions:
+    return RunnerOptions(
+        **{"runner": RunnerChoice.REMOTE, "url": "http://10.0.0.5:8000", **options}
+    )
+
+
+def test_a_server_of_somebody_else() -> None:
+    """Its address is that of the requests; further ports have names."""
+    options = remote(port=["management=8081", "metrics=9090"])
+    address = RemoteAddress("10.0.0.5", 8000, {"management": 8081, "metrics": 9090})
+    assert options.remote() == address
+    assert options.container() is None
+    assert RunnerOptions().remote() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            RunnerOptions(url="http://a:1"),
+            "`--url` and `--port` mean nothing to `--runner process",
+        ),
+        (remote(url=""), "`--runner remote` needs the address of the server"),
+        (remote(url="grpc://a:1"), "`--url grpc://a:1`: a server is tuned over plain HTTP"),
+        (remote(url="https://a:1"), "`--url https://a:1`: a server is tuned over plain HTTP"),
+        (remote(port=["8081"]), "`--port` must be NAME=NUMBER, but got `8081`"),
+        (remote(port=["a=0"]), "`--port` must be NAME=NUMBER, but got `a=0`"),
+        (remote(port=["a=65536"]), "`--port` must be NAME=NUMBER, but got `a=65536`"),
+    ],
+)
+def test_addresses_that_cannot_be_used(options: RunnerOptions, message: str) -> None:
+    """What is no address of a server that can be tuned is refused at once."""
+    with pytest.raises(InputError) as caught:
+        options.remote()
+    assert caught.value.message.startswith(message)
+
+
+def test_a_container_elsewhere() -> None:
+    """What a container gets means nothing to a server that runs already."""
+    assert refusal(remote(memory="4g"))[0] == "`--memory` means nothing to `--runner remote`"
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ({"ports": {"management": 1}}, "`--port management=...` means nothing to triton"),
+        (
+            {"space": "server: command\nserve: {command: [a], request: {path: /}}\n"},
+            "a server of the kind `command` cannot be changed while it runs",
+        ),
+    ],
+)
+def test_servers_that_cannot_be_tuned_from_afar(
+    tmp_path: Path, job: dict[str, Any], message: str
+) -> None:
+    """A server must have what is asked of it, and be one that can be changed while it runs."""
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        job.get("space", "server: triton\n")
+        + "parameters: {n: {type: boolean, default: true, sets: {flag: --n}}}\n"
+    )
+    address = RemoteAddress("127.0.0.1", 1, job.get("ports", {}))
+    wanted = Job(budget=LatencyBudget(99, 0.05), space_file=space, place=address)
+    with pytest.raises(InputError) as caught:
+        prepare(wanted)
+    assert caught.value.message.startswith(message)
+
+
+@pytest.mark.parametrize("text", ["0", "4096", "1b", "64k", "512m", "4g", "4G", "0.5g"])
+def test_sizes(text: str) -> None:
+    """A size is as Docker reads it: a number with or without a unit."""
+    container = docker(memory=text, shm_size=text).container()
+    assert container is not None
+    assert (container.memory, container.shm_size) == (text, text)
+
+
+@pytest.mark.parametrize("option", ["memory", "shm_size"])
+@pytest.mark.parametrize("text", ["g", "4t", "4 g", "4gb", "-1", "1e3", ".5g", "4g\n", "half"])
+def test_what_is_no_size(option: str, text: str) -> None:
+    """What Docker would not read is refused under its option's name."""
+    assert refusal(docker(**{option: text})) == (
+        f"`--{option.replace('_', '-')}` must be a size, but got `{text}`",
+        "for example: 512m, 4g",
+    )
+
+
+@pytest.mark.parametrize("quota", [-1.0, math.inf, math.nan])
+def test_what_is_no_share_of_processors(quota: float) -> None:
+    """A quota is a number that Docker can count in billionths."""
+    assert refusal(docker(cpu_quota=quota)) == (
+        f"`--cpu-quota` must be a number of at least 0, but got {quota:g}",
+        "for example: `--cpu-quota 1.5`",
+    )
+
+
+@pytest.mark.parametrize("gpus", ["0,", ",0", "0 1", "0;1", "device=0"])
+def test_what_names_no_gpus(gpus: str) -> None:
+    """GPUs are all of them, or a list without blanks."""
+    assert refusal(docker(gpus=gpus)) == (
+        f"`--gpus` must be `all` or a list of ids, but got `{gpus}`",
+        "for example: `--gpus 0,1`",
+    )
+
+
+@pytest.mark.parametrize("network", ["", "none", "Bridge", "my-network"])
+def test_networks_that_are_none_of_the_two(network: str) -> None:
+    """The load engine reaches a server on 127.0.0.1, or not at all."""
+    assert refusal(docker(network=network)) == (
+        f"`--network` must be `bridge` or `host`, but got `{network}`",
+        "a network of your own is not published on 127.0.0.1",
+    )
+
+
+@pytest.mark.parametrize("text", ["", "memlock", "memlock=", "=1", "memlock=1:2", "MEMLOCK=1"])
+def test_what_is_no_limit(text: str) -> None:
+    """A limit has a name and one whole number."""
+    assert refusal(docker(ulimit=["nofile=1024", text])) == (
+        f"`--ulimit` must be NAME=NUMBER, but got `{text}`",
+        "for example: memlock=-1",
+    )
+
+
+def test_a_mount_that_is_not_there(tmp_path: Path) -> None:
+    """Docker would make an empty folder of it, where a model looks for its files."""
+    assert refusal(docker(mount=[tmp_path, tmp_path / "weights"])) == (
+        f"`--mount {tmp_path}/weights` is not there",
+        "give a file or folder that is",
+    )

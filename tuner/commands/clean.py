@@ -1,0 +1,37 @@
+"""`tuner clean`: remove what tuners that were killed have left on this machine."""
+
+from typing import Annotated
+
+import typer
+
+from tuner.commands.console import note, print_json, print_text
+from tuner.commands.options import AsJson
+
+
+def clean(
+    *,
+    everybodys: Annotated[
+        bool,
+        typer.Option("--all", help="Also containers of tuners that may still run elsewhere."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove containers and folders of tuners that are no more; studies are kept."""
+    from runners import EngineUnreachable, docker
+    from tuner import workspaces
+
+    folders = workspaces.remove_abandoned()
+    containers: tuple[str, ...] = ()
+    try:
+        containers = docker.clean(everybodys=everybodys)
+    except EngineUnreachable as error:
+        note(f"no containers were looked for: {error}")
+    if as_json:
+        print_json({"folders": [str(each) for each in folders], "containers": list(containers)})
+        return
+    for folder in folders:
+        print_text(f"removed folder {folder}")
+    for container in containers:
+        print_text(f"removed container {container}")
+    if not folders and not containers:
+        print_text("nothing was left behind")

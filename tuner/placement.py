@@ -1,0 +1,116 @@
+"""Where the servers of a job run: on this machine, in containers, or at somebody else's."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from runners import (
+    ContainerSettings,
+    DockerRunner,
+    ProcessRunner,
+    RemoteRunner,
+    RemoteServer,
+    Runner,
+)
+from runners.interrupts import interrupts_deferred
+from tuner.errors import InputError, TunerError
+from tuner.records import StudyRecord
+from tuner.space import SearchSpace
+from tuner.targets.base import StagedTarget
+from tuner.targets.catalog import ServerKind
+
+
+@dataclass(frozen=True)
+class RemoteAddress:
+    """Where a server of somebody else takes requests; `ports` are further ones, by name."""
+
+    host: str
+    port: int
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+
+Place = ContainerSettings | RemoteAddress | None
+"""None is this machine, as processes."""
+
+
+@contextmanager
+def runner(place: Place, kind: ServerKind[Any], logs: Path) -> Iterator[Runner]:
+    """The runner of the study's servers, which is gone afterwards.
+
+    Raises:
+        RunnerError: The Docker engine or the image is not there.
+    """
+    match place:
+        case None:
+            yield ProcessRunner(log_directory=logs)
+        case ContainerSettings():
+            with DockerRunner(place) as containers:
+                yield containers
+        case RemoteAddress():
+            yield remote(place, kind)
+
+
+def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
+    """The runner of a server that somebody else runs.
+
+    Raises:
+        InputError: Servers of this kind cannot be changed while they run.
+    """
+    if not kind.remote_ports:
+        raise InputError(
+            f"a server of the kind `{kind.name}` cannot be changed while it runs",
+            hint="leave out `--runner remote`: the tuner starts it itself",
+        )
+    if unknown := address.ports.keys() - kind.remote_ports.keys():
+        raise InputError(
+            f"`--port {min(unknown)}=...` means nothing to {kind.name}",
+            hint="it has " + ", ".join(f"`{name}`" for name in kind.remote_ports),
+        )
+    own = {next(iter(kind.remote_ports)): address.port}
+    return RemoteRunner(address.host, {**kind.remote_ports, **own, **address.ports})
+
+
+@contextmanager
+def restored(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
+    """Afterwards, a server of somebody else has what it had before, even after Ctrl-C."""
+    try:
+        yield
+    finally:
+        if isinstance(runner, RemoteRunner):
+            with interrupts_deferred():
+                say(_restore(target, runner.server))
+
+
+def _restore(target: StagedTarget, server: RemoteServer) -> str:
+    """Put it back; a sentence that says whether that went well."""
+    try:
+        target.restore(server)
+    except TunerError as error:
+        return f"the server's own settings could not be put back: {error}"
+    return "the server has its own settings again"
+
+
+def reloadable(space: SearchSpace) -> SearchSpace:
+    """What a server that runs can change.
+
+    Raises:
+        InputError: That is nothing.
+    """
+    fixed = {p.name for p in space.parameters if not p.reload}
+    left = space.without(fixed)
+    if not left.parameters:
+        raise InputError(
+            "no parameter of the space can be changed while the server runs",
+            hint="leave out `--runner remote`: the tuner starts the server itself",
+        )
+    return left
+
+
+def recording_image(study: StudyRecord, runner: Runner) -> StudyRecord:
+    """The study with the image of its containers among the things it was measured with."""
+    if not isinstance(runner, DockerRunner):
+        return study
+    image = {"image": runner.image.name, "image_digest": runner.image.digest}
+    return replace(study, environment={**study.environment, **image})

@@ -1,0 +1,79 @@
+"""The servers that can be tuned: how a model of each is opened, and which target serves it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from tuner.errors import InputError
+from tuner.space import SearchSpace
+from tuner.targets.base import ModelSource, ServedModel, StagedTarget, TargetSetup
+from tuner.targets.command import CommandTarget
+from tuner.targets.command_model import CommandModel
+from tuner.targets.request_form import RequestForm
+from tuner.targets.torchserve import TorchServeTarget
+from tuner.targets.torchserve_model import TorchServeModel
+from tuner.targets.triton import TritonTarget
+from tuner.targets.triton_model import TritonModel
+from tuner.wording import did_you_mean
+
+Model = TypeVar("Model", bound=ServedModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerKind(Generic[Model]):
+    """One of them.
+
+    `configuration_file` is what its winner is exported as. `open_model` raises
+    InputError where there is no such model, or several. `check_form` raises
+    InputError for requests that the server cannot be sent. `remote_ports` are the names and the
+    usual numbers of what a server of somebody else is reached by, the requests' first; it has none
+    if it cannot be changed while it runs.
+    """
+
+    name: str
+    configuration_file: str
+    open_model: Callable[[ModelSource], Model]
+    check_form: Callable[[RequestForm], None]
+    target: Callable[[Model, SearchSpace, TargetSetup], StagedTarget]
+    remote_ports: Mapping[str, int] = field(default_factory=dict)
+
+
+_KINDS: tuple[ServerKind[Any], ...] = (
+    ServerKind[TritonModel](
+        name=TritonTarget.server,
+        configuration_file="config.pbtxt",
+        open_model=TritonModel.open,
+        check_form=lambda form: form.check_tensors("Triton"),
+        target=TritonTarget.of,
+        remote_ports={"http": 8000},
+    ),
+    ServerKind[TorchServeModel](
+        name=TorchServeTarget.server,
+        configuration_file="config.properties",
+        open_model=TorchServeModel.open,
+        check_form=lambda form: form.check_bodies("TorchServe"),
+        target=TorchServeTarget.of,
+        remote_ports={"inference": 8080, "management": 8081, "metrics": 8082},
+    ),
+    ServerKind[CommandModel](
+        name=CommandTarget.server,
+        configuration_file="serve.sh",
+        open_model=CommandModel.open,
+        check_form=lambda form: form.check_nothing("a server that a space file describes"),
+        target=CommandTarget.of,
+    ),
+)
+SERVERS = {kind.name: kind for kind in _KINDS}
+
+
+def server_kind(name: str) -> ServerKind[Any]:
+    """The server called `name`.
+
+    Raises:
+        InputError: None is.
+    """
+    if name not in SERVERS:
+        raise InputError(
+            f"`{name}` is no server that can be tuned", hint=did_you_mean(name, SERVERS)
+        )
+    return SERVERS[name]

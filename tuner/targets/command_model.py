@@ -1,0 +1,147 @@
+"""A server that a person describes in the space file: its command, its files, its requests."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.errors import InputError, ModelError, SpaceError
+from tuner.expressions import Value
+from tuner.serve_spec import ServeSpec
+from tuner.space import (
+    Configuration,
+    EnvironmentVariables,
+    SearchSpace,
+    ServerFlag,
+    TemplateVariable,
+)
+from tuner.targets import system_libraries
+from tuner.targets.base import ModelSource
+from tuner.targets.templates import fill
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The parts of a launch, with the values of one configuration in them."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    files: Mapping[str, str]
+    proofs: Mapping[str, str]
+
+
+class CommandModel:
+    """What is served, and how; `folder` is that of the space file."""
+
+    def __init__(self, name: str, serve: ServeSpec, folder: Path) -> None:
+        self.name = name
+        self.serve = serve
+        self.directory = (folder / serve.directory).resolve()
+        self.reads = tuple((folder / each).resolve() for each in serve.reads)
+        for path in (self.directory, *self.reads):
+            if not path.exists():
+                raise ModelError(
+                    f"{path}: is named in `serve`, but is not there",
+                    hint="paths in `serve` are relative to the space file",
+                )
+        self.bodies = tuple(_bodies(serve, folder))
+
+    @classmethod
+    def open(cls, source: ModelSource) -> "CommandModel":
+        """The server that the space file describes.
+
+        Raises:
+            InputError: There is no such file, or something that it names is not there.
+        """
+        if source.serve is None or source.space_file is None:
+            raise InputError(
+                "a server of your own is described by the section `serve` of a space file",
+                hint="search_spaces/README.md has an example; name the file with `--space FILE`",
+            )
+        if source.folder is not None:
+            raise InputError(
+                "`--model-repository` means nothing to a server that a space file describes",
+                hint="leave it out; `serve` says which files are read",
+            )
+        name = source.name or source.space_file.stem
+        return cls(name, source.serve, source.space_file.parent)
+
+    @property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when the description or a file of it does."""
+        digest = hashlib.sha256(self.serve.model_dump_json().encode())
+        for body in self.bodies:
+            digest.update(hashlib.sha256(body).digest())
+        for path in self.reads:
+            for file in sorted([path, *path.rglob("*")]):
+                if file.is_file() and "__pycache__" not in file.parts:
+                    with file.open("rb") as content:
+                        digest.update(hashlib.file_digest(content, "sha256").digest())
+        return digest.hexdigest()[:10]
+
+    def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
+        """`space` with the libraries that are here; its templates were tried.
+
+        Raises:
+            SpaceError: A parameter cannot be set in this way, or a template cannot be filled in.
+        """
+        names = {parameter.name for parameter in space.parameters}
+        for parameter in space.parameters:
+            match parameter.sets:
+                case EnvironmentVariables() | ServerFlag() | TemplateVariable():
+                    pass
+                case _:
+                    raise SpaceError(
+                        f"parameters.{parameter.name}.sets: a server of your own is set by "
+                        "`environment`, `flag` and `template`"
+                    )
+        for name in self.serve.proofs:
+            if name not in names:
+                raise SpaceError(f"serve.proofs.{name}: there is no such parameter")
+        self.filled(space, space.defaults)
+        return space if contained else system_libraries.usable(space)
+
+    def filled(self, space: SearchSpace, configuration: Configuration) -> Filled:
+        """The launch of `configuration`.
+
+        Raises:
+            SpaceError: A template cannot be filled in.
+        """
+        values = template_values(space, configuration)
+        serve = self.serve
+
+        def texts(place: str, given: Mapping[str, str]) -> dict[str, str]:
+            return {n: fill(f"serve.{place}.{n}", text, values) for n, text in given.items()}
+
+        words = enumerate(serve.command)
+        return Filled(
+            command=tuple(fill(f"serve.command[{n}]", word, values) for n, word in words),
+            environment=texts("environment", serve.environment),
+            files=texts("files", serve.files),
+            proofs=texts("proofs", serve.proofs),
+        )
+
+
+def template_values(space: SearchSpace, configuration: Configuration) -> dict[str, Value | None]:
+    """What templates may name; None for what the configuration does not have."""
+    return {
+        parameter.sets.name: configuration.get(parameter.name)
+        for parameter in space.parameters
+        if isinstance(parameter.sets, TemplateVariable)
+    }
+
+
+def _bodies(serve: ServeSpec, folder: Path) -> Iterator[bytes]:
+    request = serve.request
+    if request.body is not None:
+        yield request.body.encode()
+    for name in request.body_files:
+        try:
+            yield (folder / name).read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"serve.request.body_files: {name} cannot be read: {error.strerror}",
+                hint="paths in `serve` are relative to the space file",
+            ) from None
+    if request.body is None and not request.body_files:
+        yield b""

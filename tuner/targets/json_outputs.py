@@ -1,0 +1,47 @@
+"""Answers of any form as tensors, so that they can be compared as numbers where they are some."""
+
+import json
+import struct
+import sys
+
+from tuner.load import Tensor
+from tuner.load.datatypes import pack_strings
+
+_WHOLE = "answer"
+
+
+def as_tensors(body: bytes) -> tuple[Tensor, ...]:
+    """The answer's numbers, each list of them a tensor called by its place; else its bytes.
+
+    `{"scores": [0.5, 0.25]}` is one tensor `answer.scores` of two numbers.
+    """
+    try:
+        return tuple(_tensors(_WHOLE, json.loads(body)))
+    except (ValueError, RecursionError):  # no JSON, no text at all, or lists in lists in lists
+        return (Tensor(_WHOLE, "BYTES", (1,), pack_strings([body])),)
+
+
+def _tensors(name: str, content: object) -> list[Tensor]:
+    match content:
+        case dict():
+            parts = [(f"{name}.{key}", content[key]) for key in sorted(content)]
+        case list() if content and all(_is_number(each) for each in content):
+            return [_numbers(name, [float(each) for each in content])]
+        case list():
+            parts = [(f"{name}[{index}]", each) for index, each in enumerate(content)]
+        case int() | float() if _is_number(content):
+            return [_numbers(name, [float(content)])]
+        case _:
+            return [Tensor(name, "BYTES", (1,), pack_strings([json.dumps(content).encode()]))]
+    return [tensor for key, each in parts for tensor in _tensors(key, each)]
+
+
+def _is_number(content: object) -> bool:
+    """Whether it is one that FP64 can hold."""
+    if type(content) is int:
+        return abs(content) <= sys.float_info.max
+    return isinstance(content, float)
+
+
+def _numbers(name: str, numbers: list[float]) -> Tensor:
+    return Tensor(name, "FP64", (len(numbers),), struct.pack(f"<{len(numbers)}d", *numbers))

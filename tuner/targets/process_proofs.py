@@ -1,0 +1,63 @@
+"""What the processes of a server prove of its settings: their environment and their libraries.
+
+Sources: proc(5) for `environ` and `maps`; ld.so(8) for LD_PRELOAD, whose libraries are silently
+left out where they are not found.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from tuner.expressions import Value
+from tuner.targets.base import Grade, Verdict
+from tuner.targets.system_libraries import PRELOAD
+
+# The init process of a container; statically linked, it has no libraries.
+_INIT = "docker-init"
+
+
+def value_text(value: Value | None) -> str:
+    """A value as servers write it: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
+
+
+def family(pid: int) -> tuple[psutil.Process, ...]:
+    """The server's first process and all that descend from it; none if they cannot be seen."""
+    with suppress(psutil.Error, ValueError):
+        server = psutil.Process(pid)
+        others = tuple(server.children(recursive=True))
+        return others if server.name() == _INIT else (server, *others)
+    return ()
+
+
+def environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
+    """Whether the server and its worker processes were started with these variables.
+
+    The libraries that LD_PRELOAD names must be loaded, which proves more.
+    """
+    if PRELOAD in expected:
+        return preload_verdict(family(pid), expected[PRELOAD].split(":"))
+    for process in family(pid):
+        with suppress(psutil.Error):  # it ends, or belongs to somebody else
+            environment = process.environ()
+            for name, value in expected.items():
+                if environment.get(name) != value:
+                    found = f"process {process.name()} has {name}={environment.get(name)}"
+                    return Verdict(Grade.REFUTED, found)
+    return Verdict(Grade.ACCEPTED)
+
+
+def preload_verdict(processes: Iterable[psutil.Process], libraries: Iterable[str]) -> Verdict:
+    """Whether the libraries are in every one of the processes that can be looked into."""
+    looked = False
+    for process in processes:
+        with suppress(OSError, psutil.Error):
+            maps = Path(f"/proc/{process.pid}/maps").read_text()
+            looked = looked or bool(maps)
+            for library in libraries if maps else ():
+                if Path(library).name not in maps:
+                    found = f"process {process.name()} has not loaded {library}"
+                    return Verdict(Grade.REFUTED, found)
+    return Verdict(Grade.CONFIRMED if looked else Grade.ACCEPTED)

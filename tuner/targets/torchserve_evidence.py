@@ -1,0 +1,103 @@
+"""What shows that a TorchServe has its settings: its own words, its log, its processes."""
+
+import re
+from dataclasses import dataclass
+
+import psutil
+
+from tuner.expressions import Value
+from tuner.space import (
+    ConfigPath,
+    EnvironmentVariables,
+    LauncherArgument,
+    ServerProperty,
+    Setting,
+)
+from tuner.targets import torchserve_launcher
+from tuner.targets.base import Grade, Verdict
+from tuner.targets.process_proofs import environment_verdict, family, value_text
+from tuner.targets.torchserve_client import Description
+from tuner.targets.torchserve_launcher import Launcher
+from tuner.targets.torchserve_model import WORKERS
+
+LAUNCHER = "cpu_launcher_enable"
+# What TorchServe says of its properties when it starts (ConfigManager.dumpConfigurations).
+_TOLD = {
+    "default_workers_per_model": "Default workers per model",
+    "disable_system_metrics": "Disable system metrics",
+    "max_request_size": "Maximum Request Size",
+    "max_response_size": "Maximum Response Size",
+    "netty_client_threads": "Netty client threads",
+    "number_of_gpu": "Number of GPUs",
+    "number_of_netty_threads": "Netty threads",
+    "prefer_direct_buffer": "Prefer direct buffer",
+}
+_WORKER_PROGRAM = "model_service_worker.py"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be known of a running server: its own description, its log, its processes."""
+
+    described: Description
+    log_head: str
+    log_tail: str
+    pid: int
+
+    def verdict(self, sets: Setting, value: Value) -> Verdict:
+        match sets:
+            case ConfigPath(path):
+                return self._setting(path, value)
+            case EnvironmentVariables(names, omit) if value != omit:
+                return environment_verdict(self.pid, dict.fromkeys(names, value_text(value)))
+            case ServerProperty(name, omit) if value != omit:
+                return self._property(name, value)
+            case LauncherArgument(name, omit) if value != omit:
+                return torchserve_launcher.argument_verdict(name, value, self.log_tail)
+            case _:
+                return Verdict(Grade.ACCEPTED)
+
+    def _setting(self, path: str, value: Value) -> Verdict:
+        for name in (path, "maxWorkers") if path == WORKERS else (path,):
+            found = self.described.settings.get(name)
+            if found != value:
+                return Verdict(Grade.REFUTED, f"TorchServe has {name} = {found}")
+        return Verdict(Grade.CONFIRMED)
+
+    def _property(self, name: str, value: Value) -> Verdict:
+        """What TorchServe says of it when it starts; it does not tell of all properties."""
+        if name == LAUNCHER and value is True:
+            return self._launched()
+        told = _TOLD.get(name)
+        line = rf"{re.escape(told)}: (.*)$" if told else "(?!)"
+        said = re.search(line, self.log_head, re.MULTILINE)
+        if said is None:
+            return Verdict(Grade.ACCEPTED)
+        if said[1].strip() == value_text(value):
+            return Verdict(Grade.CONFIRMED)
+        return Verdict(Grade.REFUTED, f"TorchServe says `{told}: {said[1].strip()}`")
+
+    def _launched(self) -> Verdict:
+        workers = self.described.ready_workers
+        said = torchserve_launcher.verdict(self.log_tail, workers=workers)
+        cores = [set(each) for each in _bound_to(self.pid)]
+        if said.grade is Grade.CONFIRMED and len(cores) > 1:
+            shared = sorted(set.intersection(*cores))
+            if shared:
+                found = f"all workers may use the processors {', '.join(map(str, shared))}"
+                return Verdict(Grade.REFUTED, found)
+        return said
+
+
+def _bound_to(pid: int) -> list[list[int]]:
+    """The processors that each worker process may use, of those that can be looked into."""
+    bound = []
+    for process in family(pid):
+        try:
+            words = " ".join(process.cmdline())
+            # The launcher has the worker's program among its arguments, and is not bound itself.
+            if _WORKER_PROGRAM in words and Launcher.RUN_CPU not in words:
+                bound.append(process.cpu_affinity() or [])
+        except psutil.Error:
+            continue
+    return bound

