@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-_PLACEHOLDER = re.compile(r"\{(?:port:([^{}]*)|address|folder)\}")
+PLACEHOLDER = re.compile(r"\{(?:port:([^{}]+)|address|folder)\}")
+"""What a start fills in; the group is the name of a port."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class LaunchSpec:
         """The same launch with all placeholders replaced."""
 
         def fill(text: str) -> str:
-            return _PLACEHOLDER.sub(value, text)
+            return PLACEHOLDER.sub(value, text)
 
         def value(match: re.Match[str]) -> str:
             if match[1] is not None:
@@ -91,7 +92,7 @@ class LaunchSpec:
         if len(set(self.ports)) != len(self.ports):
             raise ValueError(f"names in `ports` must be unique, but got {self.ports!r}")
         for text in self._texts:
-            for name in filter(None, _PLACEHOLDER.findall(text)):
+            for name in filter(None, PLACEHOLDER.findall(text)):
                 if name not in self.ports:
                     raise ValueError(
                         f"`{{port:{name}}}` must name one of `ports`, but got ports={self.ports!r}"
@@ -131,7 +132,10 @@ class RunningServer(Protocol):
     def is_alive(self) -> bool: ...
 
     def exit_code(self) -> int | None:
-        """None while the server runs; the negative signal number when a signal ended it."""
+        """None while the server runs; the negative signal number when a signal ended it.
+
+        None as well where it is gone and nobody knows how it ended.
+        """
         ...
 
     def log_head(self, lines: int = 200) -> str:

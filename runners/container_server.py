@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from types import MappingProxyType
 
-from runners.docker_engine import ContainerState, Engine
+from runners.docker_engine import ContainerState, Engine, Refused
 from runners.errors import EngineUnreachable, StopFailed
 from runners.guardian import descendants
 from runners.ports import LOCAL_HOST, accepts_connections, listens_in_its_network
@@ -33,6 +33,7 @@ class ContainerServer:
         self._container = container
         self._lock = threading.Lock()
         self._pid = 0
+        self._ended = False
         self._exit_code: int | None = None
         self._kept_log: bytes | None = None
         self._head: list[str] = []  # asked of the engine once only: it tells it with all the rest
@@ -41,20 +42,18 @@ class ContainerServer:
     def pid(self) -> int:
         return self._pid
 
-    @property
-    def log_location(self) -> str:
-        return f"docker logs {self._container[:12]}"
-
     def url(self, port_name: str) -> str:
         return f"http://{self.host}:{self.ports[port_name]}"
 
     def is_alive(self) -> bool:
-        return self.exit_code() is None
+        with self._lock:
+            self._look()
+            return not self._ended
 
     def exit_code(self) -> int | None:
+        """None while it runs, and where the engine that knew it is gone, or lost it."""
         with self._lock:
-            if self._exit_code is None:
-                self._exit_code = self._ask_exit_code()
+            self._look()
             return self._exit_code
 
     def log_head(self, lines: int = 200) -> str:
@@ -78,6 +77,8 @@ class ContainerServer:
         """Take in what the engine knows now that it was asked to start the container."""
         state = self._engine.state(self._container)
         self._pid = state.pid if state else 0
+        if self._pid and not Path(f"/proc/{self._pid}").exists() and self.is_alive():
+            raise EngineUnreachable(reason="its processes cannot be seen from here")
 
     def listens_on(self, port: int) -> bool:
         """Whether the server itself does: the engine's proxy accepts connections before it."""
@@ -106,26 +107,30 @@ class ContainerServer:
             self._engine.signal(self._container, "SIGKILL")
             self._wait(_REMOVE_ALLOWANCE_S)
         self._kept_log = self._engine.log(self._container, lines=_KEPT_LINES)
-        self._engine.remove(self._container)
+        try:
+            self._engine.remove(self._container)
+        except Refused:
+            raise StopFailed(pid=self._pid, waited_s=_REMOVE_ALLOWANCE_S) from None
         with self._lock:
-            if self._exit_code is None:
-                self._exit_code = -signal.SIGKILL
+            self._ended = True
 
     def _wait(self, timeout_s: float) -> None:
         deadline = perf_counter() + timeout_s
         while self.is_alive() and perf_counter() < deadline:
             sleep(_POLL_S)
 
-    def _ask_exit_code(self) -> int | None:
+    def _look(self) -> None:
+        if self._ended:
+            return
         try:
             state = self._engine.state(self._container)
-        except EngineUnreachable:
-            # Without an engine its processes tell whether it lives; how it ended, nobody knows.
-            there = self._pid and Path(f"/proc/{self._pid}").exists()
-            return None if there else -signal.SIGKILL
-        if state is None:
-            return -signal.SIGKILL
-        return None if state.running else _exit_code(state)
+        except (EngineUnreachable, Refused):
+            # Its processes tell whether it lives; how it ended, nobody knows any more.
+            self._ended = not (self._pid and Path(f"/proc/{self._pid}").exists())
+            return
+        self._ended = state is None or not state.running
+        if state is not None and self._ended:
+            self._exit_code = _exit_code(state)
 
 
 def _exit_code(state: ContainerState) -> int:

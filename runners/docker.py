@@ -3,8 +3,9 @@
 import os
 import re
 import socket
+import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, sleep
@@ -20,6 +21,7 @@ from runners.errors import (
     EngineUnreachable,
     LaunchRefused,
     PortTaken,
+    RunnerError,
     StartFailed,
     StartTimeout,
 )
@@ -146,10 +148,11 @@ class DockerRunner:
         address = LOCAL_HOST if self._settings.network == _HOST_NETWORK else "0.0.0.0"  # noqa: S104 - in the container
         launch = launch_spec.placed(ports, address=address, folder=_FOLDER)
         server: ContainerServer | None = None
+        name = f"tuner-{uuid.uuid4().hex[:12]}"  # known even if the answer never comes
         try:
             with interrupts_deferred(), _explained(launch):
                 container = engine.create(
-                    self._settings.image, launch.command, **self._created(launch, ports)
+                    self.image.id, launch.command, name=name, **self._created(launch, ports)
                 )
                 server = ContainerServer(engine, container, ports=ports)
                 if launch_spec.needs_folder:
@@ -158,9 +161,12 @@ class DockerRunner:
                 server.started()
             yield server
         finally:
-            if server is not None:
-                with interrupts_deferred():
+            with interrupts_deferred():
+                if server is not None:
                     server.stop(launch.stop_grace_s)
+                else:
+                    with suppress(RunnerError):
+                        engine.remove(name)
 
     def _created(self, launch: LaunchSpec, ports: Mapping[str, int]) -> dict[str, Any]:
         settings = self._settings
@@ -236,13 +242,16 @@ def _name_of(pid: int) -> str:
         return ""
     # The name in parentheses may itself hold blanks; the 22nd field is the start (proc(5)).
     started = stat[stat.rindex(")") + 2 :].split()[19]
-    return f"{socket.gethostname()}/{pid}/{started}"
+    # Without its namespace, a number means other processes in another container.
+    numbers = Path("/proc/self/ns/pid").stat().st_ino
+    return f"{socket.gethostname()}:{numbers}/{pid}/{started}"
 
 
 def _is_gone(owner: str) -> bool:
     """Whether a process of this machine is no more; of another machine's, nobody can tell."""
-    host, pid, _ = f"{owner}//".split("/", 2)
-    return host == socket.gethostname() and pid.isdigit() and _name_of(int(pid)) != owner
+    place, pid, _ = f"{owner}//".split("/", 2)
+    here = own_name().partition("/")[0]
+    return place == here and pid.isdigit() and _name_of(int(pid)) != owner
 
 
 def _wait_for(engine: Engine) -> None:

@@ -15,21 +15,22 @@ from typing import Any, ParamSpec, TypeVar
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, NotFound
 
-from runners.errors import EngineUnreachable, ImageMissing
+from runners.errors import EngineUnreachable, ImageMissing, RunnerError
 
 _TIMEOUT_S = 60
 _LOCAL = ("unix://", "http+unix://")
 _SOCKET = "/var/run/docker.sock"
 _NO_GPU = "could not select device driver"
+_IN_PROGRESS = "is already in progress"
 _PORT_TAKEN = ("port is already allocated", "address already in use")
 
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
 
 
-class Refused(Exception):  # noqa: N818 - an answer of the engine, which the runner explains
+class Refused(RunnerError):  # noqa: N818 - as its siblings are called
     """The engine does not do what it was asked to."""
 
     @property
@@ -40,13 +41,23 @@ class Refused(Exception):  # noqa: N818 - an answer of the engine, which the run
     def port_is_taken(self) -> bool:
         return any(each in str(self) for each in _PORT_TAKEN)
 
+    @property
+    def is_about_to_happen(self) -> bool:
+        """Somebody else has asked for the same."""
+        return _IN_PROGRESS in str(self)
+
+
+class Missing(Refused):
+    """There is no such image, container or network."""
+
 
 @dataclass(frozen=True)
 class Image:
-    """An image that the engine has; `digest` is its registry's, or its own id without one."""
+    """An image that the engine has under this id; `digest` is its registry's, or that id again."""
 
     name: str
     digest: str
+    id: str
 
 
 @dataclass(frozen=True)
@@ -94,12 +105,12 @@ class Engine:
         """
         try:
             found = self._ask(self._client.inspect_image, name)
-        except (Refused, NotFound) as error:
+        except Refused as error:
             if not pull:
                 raise ImageMissing(image=name, reason=str(error), pull=False) from None
             found = self._pulled(name)
         digests = found.get("RepoDigests") or [found["Id"]]
-        return Image(name, str(digests[0]))
+        return Image(name, str(digests[0]), str(found["Id"]))
 
     def create(self, image: str, command: tuple[str, ...], **settings: Any) -> str:
         """The id of a new container, which does not run yet; `settings` are the API's.
@@ -138,7 +149,7 @@ class Engine:
         """None if there is no such container."""
         try:
             state = self._ask(self._client.inspect_container, container)["State"]
-        except NotFound:
+        except Missing:
             return None
         return ContainerState(
             running=state["Running"],
@@ -151,22 +162,29 @@ class Engine:
         """Send a signal to its first process, if it runs."""
         try:
             self._ask(self._client.kill, container, name)
-        except (Refused, NotFound):
+        except Refused:
             return
 
     def remove(self, container: str) -> None:
-        """Kill it and remove it with its volumes, if it is there."""
+        """Kill it and remove it with its volumes, if it is there.
+
+        Raises:
+            Refused: It cannot be removed.
+        """
         try:
             self._ask(self._client.remove_container, container, force=True, v=True)
-        except (Refused, NotFound):  # somebody else removes it already
+        except Missing:
             return
+        except Refused as refusal:
+            if not refusal.is_about_to_happen:
+                raise
 
     def log(self, container: str, *, lines: int | None = None) -> bytes:
         """The last `lines` lines that it wrote, or all; empty if it is gone."""
         tail = "all" if lines is None else lines
         try:
             log: bytes = self._ask(self._client.logs, container, tail=tail)
-        except (Refused, NotFound):
+        except Refused:
             return b""
         return log
 
@@ -180,7 +198,7 @@ class Engine:
         try:
             self._ask(self._client.pull, repository, tag=tag or "latest")
             return self._ask(self._client.inspect_image, name)
-        except (Refused, NotFound) as error:
+        except Refused as error:
             raise ImageMissing(image=name, reason=str(error), pull=True) from None
 
     def _ask(
@@ -190,8 +208,8 @@ class Engine:
         try:
             with self._lock:
                 return question(*given, **named)
-        except (NotFound, ImageNotFound):
-            raise
+        except NotFound as error:
+            raise Missing(error.explanation or str(error)) from None
         except APIError as error:
             raise Refused(error.explanation or str(error)) from None
         except (requests.RequestException, DockerException) as error:

@@ -1,4 +1,4 @@
-"""Keeps Ctrl-C and SIGTERM waiting while something must not be torn apart."""
+"""Keeps Ctrl-C, SIGTERM and SIGHUP waiting while something must not be torn apart."""
 
 import signal
 import threading
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
-_DEFERRED = (signal.SIGINT, signal.SIGTERM)
+_DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Deliver SIGINT and SIGTERM only when the block is left, however it is left.
+    """Deliver SIGINT, SIGTERM and SIGHUP only when the block is left, however it is left.
 
     A signal mask would not do: with a second thread about, the kernel hands the signal to that
     one and Python still raises KeyboardInterrupt in the main thread. Outside the main thread

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _BLOCK_BYTES = 8192
@@ -16,6 +17,17 @@ def read_log_head(path: Path, *, lines: int) -> str:
     except FileNotFoundError:
         return ""
     return b"".join(head).decode(errors="replace").rstrip("\n")
+
+
+def shorten(path: Path) -> None:
+    """Keep the end of a log that is large: it is read no more, but a study has many."""
+    with suppress(OSError):
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            with path.open("rb") as log:
+                log.seek(size - _MOST_BYTES)
+                end = log.read()
+            path.write_bytes(end)
 
 
 def read_log_tail(path: Path, *, lines: int) -> str:

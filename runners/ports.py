@@ -59,9 +59,11 @@ def _listening(port: int, tables: Path) -> set[str]:
 
 def _listening_inodes(port: int, tables: Path) -> Iterator[int]:
     for table in (tables / "tcp", tables / "tcp6"):
-        if not table.exists():
+        try:
+            lines = table.read_bytes().splitlines()[1:]
+        except OSError:  # no such protocol here, or the process has ended
             continue
-        for line in table.read_bytes().splitlines()[1:]:
+        for line in lines:
             fields = line.split()
             if fields[3] == _LISTENING and int(fields[1].rpartition(b":")[2], 16) == port:
                 yield int(fields[9])

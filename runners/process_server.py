@@ -20,7 +20,7 @@ from types import MappingProxyType
 from runners import guardian
 from runners.base import LaunchSpec
 from runners.errors import CommandNotFound, LaunchRefused, RunnerError, StopFailed
-from runners.log_ends import read_log_head, read_log_tail
+from runners.log_ends import read_log_head, read_log_tail, shorten
 from runners.ports import LOCAL_HOST, accepts_connections, is_listener_among
 
 # A killed server may need seconds to hand back a GPU's memory.
@@ -123,6 +123,7 @@ class ProcessServer:
                 self._link.close()  # whatever went wrong: a guardian without a tuner kills
             if self._folder is not None:  # the guardian did it, unless it was never needed
                 shutil.rmtree(self._folder, ignore_errors=True)
+            shorten(self.log_path)
 
     def _end_guardian(self, process: subprocess.Popen[bytes]) -> None:
         allowed_s = self._launch.stop_grace_s + _KILL_ALLOWANCE_S
@@ -138,7 +139,7 @@ class ProcessServer:
 
     def _write_files(self) -> None:
         if self._folder is not None:
-            self._folder.mkdir(parents=True)
+            self._folder.mkdir(parents=True, mode=0o700)
             for name, text in self._launch.files.items():
                 (self._folder / name).write_text(text)
 

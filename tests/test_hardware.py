@@ -158,6 +158,8 @@ def test_limited() -> None:
     assert EXAMPLE.limited(cores=1.5).cores == 1
     assert EXAMPLE.limited(cores=0.5).cores == 1
     assert EXAMPLE.limited(cpus={0, 1, 2}, cores=8.0).cores == 3
+    assert EXAMPLE.limited(memory_bytes=2 * GIB).bounds["memory_gib"] == 2
+    assert EXAMPLE.limited(memory_bytes=64 * GIB).bounds["memory_gib"] == 16
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import pytest
 
 from runners import ContainerSettings
 from tuner.capacity import LatencyBudget
+from tuner.commands.optimize_options import PlanOptions
 from tuner.commands.runner_options import RunnerChoice, RunnerOptions
 from tuner.errors import InputError
 from tuner.job import Job, prepare
-from tuner.placement import RemoteAddress
+from tuner.placement import RemoteAddress, size_bytes
 
 
 def docker(**options: Any) -> RunnerOptions:
@@ -142,6 +143,36 @@ def test_addresses_that_cannot_be_used(options: RunnerOptions, message: str) -> 
 def test_a_container_elsewhere() -> None:
     """What a container gets means nothing to a server that runs already."""
     assert refusal(remote(memory="4g"))[0] == "`--memory` means nothing to `--runner remote`"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("", 0), ("4096", 4096), ("1b", 1), ("64k", 65536), ("1.5m", 3 << 19), ("4G", 4 << 30)],
+)
+def test_sizes_in_bytes(text: str, size: int) -> None:
+    """Memory that a container may have bounds what a space file calls `memory_gib`."""
+    assert size_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"repository": Path("a")}, "`--model-repository` means nothing to a server that"),
+        ({"server_cpus": frozenset({0})}, "`--server-cpus` means nothing to a server that"),
+    ],
+)
+def test_what_a_remote_server_cannot_be_given(options: dict[str, Any], message: str) -> None:
+    """What would be silently ignored is refused."""
+    address = RemoteAddress("127.0.0.1", 1)
+    with pytest.raises(InputError, match=message):
+        prepare(Job(budget=LatencyBudget(99, 0.05), place=address, **options))
+
+
+def test_an_address_beside_a_container() -> None:
+    """A container has no address that somebody could give."""
+    options = PlanOptions(budget_ms=50, runner=RunnerChoice.DOCKER, image="a", url="http://a:1")
+    with pytest.raises(InputError, match="`--url` and `--port` mean nothing to `--runner docker`"):
+        options.job()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from runners import (
     StartTimeout,
 )
 from runners.errors import describe_exit
-from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
+from tuner.errors import Reason, ServerError, ServerMissingError, SpaceError, TrialFailure
 from tuner.space import Configuration
 from tuner.targets.base import Target
 
@@ -132,6 +132,9 @@ class Deployment:
             return failure
         server = self._current.server
         code = _exit_code(server)
+        if code is None and not server.is_alive():
+            lost = "the server is gone, and nobody knows how it ended"
+            return TrialFailure(Reason.INTERRUPTED, f"{lost}; seen as: {failure}")
         if code is None:
             last_words = failure.log_tail or server.log_tail()
             return TrialFailure(failure.reason, str(failure), log_tail=last_words)
@@ -150,7 +153,10 @@ class Deployment:
     def _restart(self, configuration: Configuration, trial: int) -> None:
         self.stop()
         labels = {STUDY_LABEL: self._study, TRIAL_LABEL: str(trial)}
-        spec = self._target.launch_spec(configuration)
+        try:
+            spec = self._target.launch_spec(configuration)
+        except (SpaceError, ValueError) as error:  # what a person's templates make of it
+            raise TrialFailure(Reason.INVALID_CONFIGURATION, str(error)) from None
         launch_spec = replace(spec, cpus=self._cpus, labels=labels)
         try:
             server = self._stack.enter_context(self._runner.start(launch_spec))

@@ -47,8 +47,10 @@ class Hardware:
             "numactl": int(self.numactl),
         }
 
-    def limited(self, *, cpus: Collection[int] = (), cores: float = 0.0) -> "Hardware":
-        """What a server has that may use only these processors, or so many cores' worth of time.
+    def limited(
+        self, *, cpus: Collection[int] = (), cores: float = 0.0, memory_bytes: int = 0
+    ) -> "Hardware":
+        """What a server has that may use only these processors, or so much time and memory.
 
         Empty and 0 are no limit.
         """
@@ -57,7 +59,8 @@ class Hardware:
             *([len(cpus)] if cpus else []),
             *([int(cores) or 1] if cores else []),
         ]
-        return replace(self, cores=min(limits))
+        memory = min(self.memory_bytes, memory_bytes or self.memory_bytes)
+        return replace(self, cores=min(limits), memory_bytes=memory)
 
     def as_record(self) -> dict[str, str | int]:
         return {**asdict(self), "fingerprint": self.fingerprint}

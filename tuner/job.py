@@ -29,12 +29,13 @@ from tuner.study import Study, StudyPlan, open_study
 from tuner.targets import gpu_usage
 from tuner.targets.base import ModelSource, ServedModel, TargetSetup
 from tuner.targets.catalog import SERVERS, ServerKind, server_kind
+from tuner.targets.command import CommandTarget
 from tuner.targets.request_form import RequestForm
 from tuner.trial import Bench, Observer
 from tuner.trial_load import TrialLoad
 from tuner.wording import did_you_mean
 
-_DEFAULT_SERVER = "triton"
+DEFAULT_SERVER = "triton"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +94,13 @@ def prepare(job: Job) -> PreparedJob:
             "`--objective latency` compares latencies at one rate, which a closed loop has not",
             hint="leave out `--arrivals closed`",
         )
-    space_spec = _space_spec(job)
-    kind = server_kind(space_spec.server)
+    given = _given_space(job)
+    kind = server_kind(given.server if given else job.server or DEFAULT_SERVER)
     kind.check_form(job.form)
-    job = _with_image(job, space_spec.serve)
+    job = _with_image(job, given.serve if given else None)
     machine = _machine(job)
-    model = kind.open_model(_source(job, kind, space_spec.serve))
+    model = kind.open_model(_source(job, kind, given.serve if given else None))
+    space_spec = given or spec.load_space(spec.built_in()[model.space])
     space = model.adapt(space_spec.resolve(machine.bounds), contained=job.is_elsewhere)
     if isinstance(job.place, RemoteAddress):
         space = placement.reloadable(space)
@@ -125,8 +127,12 @@ def prepare(job: Job) -> PreparedJob:
 
 def _machine(job: Job) -> Hardware:
     """What the server may use of this machine."""
-    quota = job.place.cpu_quota if isinstance(job.place, ContainerSettings) else 0.0
-    return hardware.detect().limited(cpus=job.server_cpus, cores=quota)
+    place = job.place
+    limits = (place.cpu_quota, place.memory) if isinstance(place, ContainerSettings) else (0.0, "")
+    memory_bytes = placement.size_bytes(limits[1])
+    return hardware.detect().limited(
+        cpus=job.server_cpus, cores=limits[0], memory_bytes=memory_bytes
+    )
 
 
 def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSource:
@@ -136,6 +142,14 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
         InputError: Such a server cannot be changed while it runs.
     """
     place = job.place
+    if isinstance(place, RemoteAddress):
+        given = {"--model-repository": job.repository, "--server-cpus": job.server_cpus}
+        for option, value in given.items():
+            if value:
+                raise InputError(
+                    f"`{option}` means nothing to a server that somebody else runs",
+                    hint="leave it out",
+                )
     return ModelSource(
         folder=job.repository,
         name=job.model,
@@ -162,21 +176,14 @@ def _with_image(job: Job, serve: ServeSpec | None) -> Job:
     return replace(job, place=replace(job.place, image=image))
 
 
-def _space_spec(job: Job) -> "spec.SpaceSpec":
-    """The space file that was given, or the built-in one of the server.
+def _given_space(job: Job) -> "spec.SpaceSpec | None":
+    """The space file that was given; None if the model's own is to be taken.
 
     Raises:
         InputError: It cannot be used, or is for another server than the one that was named.
     """
-    server = job.server or (_DEFAULT_SERVER if job.space_file is None else "")
     if job.space_file is None:
-        built_in = spec.built_in().get(server_kind(server).name)
-        if built_in is None:
-            raise InputError(
-                f"`--server {server}` has no built-in space: it is described by a file",
-                hint="name the file with `--space FILE`; search_spaces/README.md has the format",
-            )
-        return spec.load_space(built_in)
+        return None
     found = spec.load_space(job.space_file)
     if found.server not in SERVERS:
         raise SpaceError(
@@ -184,10 +191,16 @@ def _space_spec(job: Job) -> "spec.SpaceSpec":
             f"{', '.join(f'`{name}`' for name in SERVERS)} can be tuned",
             hint=did_you_mean(found.server, SERVERS),
         )
-    if server and found.server != server:
+    if found.serve and found.server != CommandTarget.server:
+        raise SpaceError(
+            f"{job.space_file}: serve: goes with `server: command` only, but got "
+            f"`server: {found.server}`",
+            hint="that server is known: leave the section out",
+        )
+    if job.server and found.server != job.server:
         raise InputError(
-            f"{job.space_file}: is for the server `{found.server}`, but `--server {server}` was "
-            "given",
+            f"{job.space_file}: is for the server `{found.server}`, but "
+            f"`--server {job.server}` was given",
             hint="leave `--server` out, or choose another space",
         )
     return found
@@ -215,7 +228,7 @@ def run(
         )
         storage = stack.enter_context(Storage(job.database, create=True))
         first = _earlier_best(storage, prepared, say)
-        study = open_study(storage, placement.recording_image(prepared.study, runner))
+        study = open_study(storage, placement.recorded(prepared.study, job.place, runner))
         target.stage()
         stack.enter_context(placement.restored(target, runner, say))
         load = TrialLoad(

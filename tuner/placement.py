@@ -11,11 +11,10 @@ from runners import (
     DockerRunner,
     ProcessRunner,
     RemoteRunner,
-    RemoteServer,
     Runner,
 )
 from runners.interrupts import interrupts_deferred
-from tuner.errors import InputError, TunerError
+from tuner.errors import InputError, ServerError, TunerError
 from tuner.records import StudyRecord
 from tuner.space import SearchSpace
 from tuner.targets.base import StagedTarget
@@ -74,22 +73,43 @@ def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
 
 @contextmanager
 def restored(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
-    """Afterwards, a server of somebody else has what it had before, even after Ctrl-C."""
+    """Afterwards, a server of somebody else has what it had before, even after Ctrl-C.
+
+    Raises:
+        ServerError: It does not take it back; the block itself went well.
+    """
     try:
         yield
-    finally:
-        if isinstance(runner, RemoteRunner):
-            with interrupts_deferred():
-                say(_restore(target, runner.server))
+    except BaseException:
+        if error := _restore(target, runner, say):
+            say(f"error: {error}")
+        raise
+    if error := _restore(target, runner, say):
+        raise ServerError(
+            error, hint="the baseline of the study has those settings: `tuner studies show`"
+        )
 
 
-def _restore(target: StagedTarget, server: RemoteServer) -> str:
-    """Put it back; a sentence that says whether that went well."""
-    try:
-        target.restore(server)
-    except TunerError as error:
-        return f"the server's own settings could not be put back: {error}"
-    return "the server has its own settings again"
+def _restore(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -> str:
+    """Put it back; why that failed, or nothing."""
+    if not isinstance(runner, RemoteRunner):
+        return ""
+    with interrupts_deferred():
+        try:
+            target.restore(runner.server)
+        except TunerError as error:
+            return f"the server's own settings could not be put back: {error}"
+    say("the server has its own settings again")
+    return ""
+
+
+def size_bytes(text: str) -> int:
+    """A size as Docker writes it, such as `4g`; 0 for none."""
+    if not text:
+        return 0
+    number = text.rstrip("bkmgBKMG")
+    unit = text[len(number) :].lower() or "b"
+    return int(float(number) * 1024 ** "bkmg".index(unit))
 
 
 def reloadable(space: SearchSpace) -> SearchSpace:
@@ -108,9 +128,17 @@ def reloadable(space: SearchSpace) -> SearchSpace:
     return left
 
 
-def recording_image(study: StudyRecord, runner: Runner) -> StudyRecord:
-    """The study with the image of its containers among the things it was measured with."""
-    if not isinstance(runner, DockerRunner):
-        return study
-    image = {"image": runner.image.name, "image_digest": runner.image.digest}
-    return replace(study, environment={**study.environment, **image})
+def recorded(study: StudyRecord, place: Place, runner: Runner) -> StudyRecord:
+    """The study with where its servers run, and what image they have."""
+    facts: dict[str, str] = {}
+    match place:
+        case ContainerSettings():
+            unlike = replace(place, image="", pull=False)
+            facts = {"place": f"docker {unlike}"}
+        case RemoteAddress(host, port):
+            facts = {"place": f"remote http://{host}:{port}"}
+        case None:
+            pass
+    if isinstance(runner, DockerRunner):
+        facts |= {"image": runner.image.name, "image_digest": runner.image.digest}
+    return replace(study, environment={**study.environment, **facts})

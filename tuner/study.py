@@ -52,6 +52,7 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
         "request": (dict(stored.request), dict(study.request)),
         "model's files": (stored.model_fingerprint, study.model_fingerprint),
         "search space": (stored.space_fingerprint, study.space_fingerprint),
+        "place": (stored.environment.get("place"), study.environment.get("place")),
         "image": (stored.environment.get("image_digest"), study.environment.get("image_digest")),
         "machine": (stored.hardware.get("fingerprint"), study.hardware.get("fingerprint")),
     }

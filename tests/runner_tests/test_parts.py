@@ -12,7 +12,7 @@ import pytest
 
 import runners
 from runners.interrupts import interrupts_deferred
-from runners.log_ends import read_log_tail
+from runners.log_ends import read_log_tail, shorten
 from runners.ports import accepts_connections, choose_free_ports, is_held, is_listener_among
 
 
@@ -119,3 +119,17 @@ def test_exports_are_sorted() -> None:
     """The public names are sorted and exist."""
     assert runners.__all__ == sorted(runners.__all__)
     assert set(runners.__all__) <= vars(runners).keys()
+
+
+def test_a_large_log_is_shortened(tmp_path: Path) -> None:
+    """Of a log of more than a mebibyte the last one is kept; others, and none, are left alone."""
+    log = tmp_path / "server.log"
+    shorten(log)
+    assert not log.exists()
+    log.write_text("short\n")
+    shorten(log)
+    assert log.read_text() == "short\n"
+    log.write_text("x" * (1 << 20) + "\nlast words\n")
+    shorten(log)
+    assert log.stat().st_size == 1 << 20
+    assert read_log_tail(log, lines=1) == "last words"

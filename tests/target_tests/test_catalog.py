@@ -16,11 +16,10 @@ TENSORS, BODIES = RequestForm(batch=2), RequestForm(bodies=(b"[1]",))
 
 
 def test_every_server_has_a_space() -> None:
-    """Each kind that is known comes with a search space of its name, and no space without one."""
-    known = SERVERS.keys() - {"command"}
-    assert {name: spec.load_space(path).server for name, path in spec.built_in().items()} == {
-        name: name for name in known
-    }
+    """Each kind that is known has a space of its name; others are called after a backend too."""
+    assert SERVERS.keys() - {"command"} <= spec.built_in().keys()
+    for name, path in spec.built_in().items():
+        assert spec.load_space(path).server == name.partition("_")[0]
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -151,6 +151,26 @@ class TestVerify:
         served = Served(tmp_path, proofs={"threads": proof})
         assert served.verdicts(threads=2)["threads"] == verdict
 
+    def test_a_proof_is_a_whole_word(self, tmp_path: Path) -> None:
+        """A part of a word proves nothing, and neither does no text at all."""
+        served = Served(tmp_path, proofs={"threads": "hreads={{ threads }}", "fast": " "})
+        verdicts = served.verdicts(threads=2)
+        assert verdicts["threads"].grade is Grade.REFUTED
+        assert verdicts["fast"].grade is Grade.ACCEPTED
+
+    def test_a_value_that_no_template_takes(self, tmp_path: Path) -> None:
+        """A template that fails for one configuration fails that trial, not the study."""
+        served = Served(tmp_path, environment={"SHARE": "{{ 4 // (2 - threads) }}"})
+        configuration = served.space.activate({"threads": 2})
+        with served.deployment() as deployment, pytest.raises(TrialFailure) as caught:
+            deployment.apply(configuration)
+        assert caught.value.reason is Reason.INVALID_CONFIGURATION
+        assert "serve.environment.SHARE: cannot be filled in: integer division" in str(
+            caught.value
+        )
+        exported = served.target.export(configuration)
+        assert exported.startswith("# this configuration cannot be started: serve.environment")
+
 
 class TestExport:
     def test_started_by_hand(self, tmp_path: Path) -> None:
@@ -161,7 +181,11 @@ class TestExport:
         [port] = choose_free_ports(["http"]).values()
         environment = {**os.environ, "PORT_HTTP": str(port), "FOLDER": str(tmp_path)}
         command = ["sh", str(script)]
-        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        with subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, cwd=elsewhere
+        ) as process:
             try:
                 wait_until(lambda: _answers(port))
             finally:
@@ -210,6 +234,27 @@ class TestRefusals:
                 {"proofs": {"treads": "a"}},
                 SpaceError,
                 "serve.proofs.treads: there is no such parameter",
+            ),
+            (
+                {"files": {"a": "{{ threads // 0 }}"}},
+                SpaceError,
+                "serve.files.a: cannot be filled in: integer division or modulo by zero",
+            ),
+            (
+                {"files": {"a/b": ""}},
+                SpaceError,
+                "serve: a name in `files` must be that of a file, but got 'a/b'",
+            ),
+            ({"command": [""]}, SpaceError, "serve: `command` must name a program, but got ('',)"),
+            (
+                {"environment": {"A-B": ""}},
+                SpaceError,
+                "serve.environment: `A-B` is no name of a variable",
+            ),
+            (
+                {"request": {"path": "predict"}},
+                InputError,
+                "requests cannot have the path `predict`",
             ),
             ({"reads": ["model.bin"]}, ModelError, "model.bin: is named in `serve`, but is not"),
             (

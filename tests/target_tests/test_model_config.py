@@ -202,7 +202,21 @@ class TestChanged:
             ),
             ("instance_group[0].kind", "KIND_X", 'unknown enum label "KIND_X"'),
             ("instance_group", True, ""),
-            ("parameters.threads", "4", "`parameters` is a map, of which no entry can be set"),
+            (
+                "parameters.threads",
+                "4",
+                "`parameters` is a map: `parameters[KEY].FIELD` is one of its values",
+            ),
+            (
+                "parameters[threads]",
+                "4",
+                "`parameters` is a map: `parameters[KEY].FIELD` is one of its values",
+            ),
+            (
+                "instance_group[x].count",
+                1,
+                "`instance_group` is a list, so `[x]` must be a number",
+            ),
         ],
     )
     def test_refused(self, path: str, value: Value, complaint: str) -> None:
@@ -215,11 +229,36 @@ class TestChanged:
         assert caught.value.hint == "correct `sets` in the search space file"
 
     @pytest.mark.parametrize(
-        "path", ["", ".", "a..b", "Instance", "a[", "a[-1]", "a[x]", "a[0]b", "a b", "a[0][1]"]
+        "path", ["", ".", "a..b", "Instance", "a[", "a[-1]", "a[x y]", "a[0]b", "a b", "a[0][1]"]
     )
     def test_no_path(self, path: str) -> None:
         """What is no path is said to be none, with one as an example."""
         with pytest.raises(SpaceError) as caught:
             model_config.changed(BASE, {path: 1})
         assert str(caught.value) == f"`{path}` is not a path into a model configuration"
-        assert caught.value.hint == "for example: `instance_group[0].count`"
+        assert caught.value.hint == (
+            "for example: `instance_group[0].count` or "
+            "`parameters[INTRA_OP_THREAD_COUNT].string_value`"
+        )
+
+
+class TestMaps:
+    @pytest.mark.parametrize(
+        ("value", "text"), [(True, "true"), (False, "false"), (4, "4"), ("a", "a")]
+    )
+    def test_an_entry_is_a_text(self, value: Value, text: str) -> None:
+        """Parameters of backends are texts, whatever they mean; `false` is one of them."""
+        path = "parameters[KEY].string_value"
+        changed = model_config.changed(BASE, {path: value})
+        assert model_config.get(changed, path) == text
+        assert f'key: "KEY"\n  value {{\n    string_value: "{text}"' in model_config.as_text(
+            changed
+        )
+
+    def test_an_entry_is_taken_out(self) -> None:
+        """None takes the entry out, and others stay; what is not there cannot be taken out."""
+        one, two = (f"parameters[{key}].string_value" for key in ("ONE", "TWO"))
+        both = model_config.changed(BASE, {one: "1", two: "2"})
+        left = model_config.changed(both, {one: None})
+        assert (model_config.get(left, one), model_config.get(left, two)) == (None, "2")
+        assert model_config.changed(left, {one: None}) == left

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -44,8 +45,12 @@ def deployment(plain: Served) -> Iterator[Deployment]:
 
 def workers_of(pid: int) -> set[int]:
     """Its worker processes."""
-    family = psutil.Process(pid).children(recursive=True)
-    return {p.pid for p in family if any("model_service_worker" in w for w in p.cmdline())}
+    workers = set()
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            if any("model_service_worker" in word for word in process.cmdline()):
+                workers.add(process.pid)
+    return workers
 
 
 class TestApply:
@@ -134,6 +139,12 @@ class TestVerify:
             bound = {tuple(psutil.Process(pid).cpu_affinity() or ()) for pid in pids}
         assert verdicts["cpu_launcher"] == CONFIRMED
         assert {cpus for cpus in bound if len(cpus) == 1} >= {(0,), (1,)}
+
+    def test_launched_workers_take_a_restart(self, plain: Served) -> None:
+        """Workers that stay would keep the cores of new ones."""
+        one, two = (plain.configuration(cpu_launcher=True, workers=n) for n in (1, 2))
+        assert not plain.target.can_reload(one, two)
+        assert plain.target.can_reload(one, one)
 
     def test_a_launcher_that_fell_back(self, mar: Path, tmp_path: Path) -> None:
         """Where the first `python` on PATH cannot run the launcher, its parameter is refuted."""

@@ -12,7 +12,7 @@ def clean(
     *,
     everybodys: Annotated[
         bool,
-        typer.Option("--all", help="Also containers of tuners that may still run elsewhere."),
+        typer.Option("--all", help="All containers of tuners, also of those that still run."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from tuner.targets.request_form import RequestForm
 
 
-DEFAULT_SERVER = "triton"
-
-
 class ArrivalsChoice(StrEnum):
     """How the load arrives under which capacities are searched."""
 
@@ -98,6 +95,7 @@ class PlanOptions(RunnerOptions, SearchOptions):
         from tuner.search_budget import SearchBudget
 
         budget = options.latency_budget(self.budget_ms, self.percentile)
+        container, remote = self.container(), self.remote()
         return Job(
             budget=budget,
             repository=self.model_repository,
@@ -114,7 +112,7 @@ class PlanOptions(RunnerOptions, SearchOptions):
             sampler=Sampler(self.sampler.value),
             form=self._form(),
             server=self.server,
-            place=self.container() or self.remote(),
+            place=container or remote,
         )
 
     def _form(self) -> "RequestForm":

@@ -12,7 +12,6 @@ import typer
 from tuner.commands import options
 from tuner.commands.console import note, print_blocks, print_json, print_text
 from tuner.commands.optimize import nothing_feasible, write_files
-from tuner.commands.optimize_options import DEFAULT_SERVER
 from tuner.commands.options import DATABASE, AsJson, Database, StudyArgument
 from tuner.errors import InputError
 from tuner.objectives import Objective
@@ -190,15 +189,10 @@ def measure_command(
     study: "StudyRecord", budget: "LatencyBudget", objective: Objective, database: str
 ) -> str:
     """The command that measures what the load points of `study` leave open."""
-    from tuner import demo
-
     words = ["tuner", "optimize", "--budget-ms", f"{budget.limit_s * 1e3:g}"]
     if budget.percentile != _USUAL_PERCENTILE:
         words += ["--percentile", f"{budget.percentile:g}"]
-    if study.server != DEFAULT_SERVER:
-        words += ["--server", study.server]
-    if study.model != demo.MODEL:
-        words += ["--model-repository", "FOLDER", "--model", study.model]
+    words += _server_options(study)
     if objective is not Objective.THROUGHPUT:
         words += ["--objective", objective.value]
     words += _request_options(study)
@@ -300,6 +294,27 @@ def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:
             print_json(content)
         case BestFormat.YAML:
             print_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _server_options(study: "StudyRecord") -> list[str]:
+    """What makes the server of a new study that of `study`."""
+    from tuner import demo
+    from tuner.job import DEFAULT_SERVER
+    from tuner.targets.command import CommandTarget
+
+    words: list[str] = []
+    if study.server == CommandTarget.server:
+        words += ["--space", "FILE"]
+    elif study.server != DEFAULT_SERVER:
+        words += ["--server", study.server]
+    place, _, where = str(study.environment.get("place", "")).partition(" ")
+    if place == "docker":
+        words += ["--runner", "docker", "--image", str(study.environment["image"])]
+    if place == "remote":
+        words += ["--runner", "remote", "--url", where, "--model", study.model]
+    elif study.server != CommandTarget.server and study.model != demo.MODEL:
+        words += ["--model-repository", "FOLDER", "--model", study.model]
+    return words
 
 
 def _request_options(study: "StudyRecord") -> list[str]:

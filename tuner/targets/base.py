@@ -111,6 +111,10 @@ class ServedModel(Protocol):
     name: str
 
     @property
+    def space(self) -> str:
+        """The built-in space for it; empty if there is none."""
+
+    @property
     def fingerprint(self) -> str:
         """Ten hexadecimal digits that change when a file of the model changes."""
 

@@ -15,17 +15,16 @@ from typing import Self
 import httpx
 
 from runners import LaunchSpec, RunningServer
-from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
+from runners.base import PLACEHOLDER
+from tuner.errors import Reason, ServerError, ServerTimeoutError, SpaceError, TrialFailure
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.protocols import generic_http
 from tuner.space import Configuration, EnvironmentVariables, SearchSpace, ServerFlag
 from tuner.targets import json_outputs
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
-from tuner.targets.command_model import CommandModel
+from tuner.targets.command_model import PORT, CommandModel
 from tuner.targets.process_proofs import environment_verdict, value_text
 
-_PORT = "http"
-_PLACEHOLDER = re.compile(r"\{(?:port:([^{}]*)|address|folder)\}")
 _POLL_S = 0.05
 _REQUEST_TIMEOUT_S = 10.0
 # How much of the log may hold a proof: what a server says when it starts.
@@ -68,13 +67,10 @@ class CommandTarget:
                     flags.append(f"{flag}={value_text(value)}")
                 case _:
                     pass
-        command = (*filled.command, *flags)
-        texts = (*command, *environment.values(), *filled.files.values())
-        named = (match[1] for text in texts for match in _PLACEHOLDER.finditer(text))
         return LaunchSpec(
-            command=command,
+            command=(*filled.command, *flags),
             environment=environment,
-            ports=tuple(dict.fromkeys([_PORT, *filter(None, named)])),
+            ports=filled.ports,
             files=filled.files,
             reads=(self._model.directory, *self._model.reads),
             working_directory=self._model.directory,
@@ -123,14 +119,18 @@ class CommandTarget:
         endpoint = self.endpoint(server)
         payloads = tuple(
             generic_http.prepare(
-                endpoint, request.path, method=request.method, headers=self._headers, body=body
+                endpoint,
+                request.path,
+                method=request.method,
+                headers=self._model.headers,
+                body=body,
             )
             for body in self._model.bodies
         )
         return RequestSet(payloads, statuses=generic_http.SUCCESS_STATUSES)
 
     def endpoint(self, server: RunningServer) -> Endpoint:
-        return Endpoint(server.host, server.ports[_PORT])
+        return Endpoint(server.host, server.ports[PORT])
 
     def concurrency(self, configuration: Configuration) -> int:
         # Nothing is known of its instances; more are tried for as long as that helps.
@@ -141,19 +141,17 @@ class CommandTarget:
 
     def export(self, configuration: Configuration) -> str:
         """A shell script that writes the files and starts the server."""
-        launch = self.launch_spec(configuration)
-        lines = ["#!/bin/sh", "set -e"]
+        try:
+            launch = self.launch_spec(configuration)
+        except (SpaceError, ValueError) as error:
+            return f"# this configuration cannot be started: {error}\n"
+        lines = ["#!/bin/sh", "set -e", 'FOLDER=$(cd "${FOLDER:-.}" && pwd)']
+        lines.append(f"cd {shlex.quote(str(launch.working_directory))}")
         for name, text in launch.files.items():
-            lines.append(f'printf %s {_quoted(text)} > "${{FOLDER:-.}}"/{shlex.quote(name)}')
+            lines.append(f'printf %s {_quoted(text)} > "$FOLDER"/{shlex.quote(name)}')
         lines += [f"export {n}={_quoted(text)}" for n, text in launch.environment.items()]
         lines.append(f"exec {' '.join(_quoted(word) for word in launch.command)}")
         return "\n".join([*lines, ""])
-
-    @property
-    def _headers(self) -> dict[str, str]:
-        request = self._model.serve.request
-        kind = {"Content-Type": request.content_type} if request.content_type else {}
-        return generic_http.with_defaults(request.headers, kind)
 
     def _await_ready(self, client: httpx.Client, server: RunningServer) -> None:
         deadline = time.monotonic() + self._start_timeout_s
@@ -182,7 +180,10 @@ class CommandTarget:
         request = self._model.serve.request
         try:
             response = client.request(
-                request.method, request.path, content=self._model.bodies[0], headers=self._headers
+                request.method,
+                request.path,
+                content=self._model.bodies[0],
+                headers=self._model.headers,
             )
         except httpx.TimeoutException:
             raise ServerTimeoutError(
@@ -200,12 +201,15 @@ class CommandTarget:
 
 @contextmanager
 def _client(server: RunningServer, timeout_s: float) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url(_PORT), timeout=timeout_s, trust_env=False) as client:
+    with httpx.Client(base_url=server.url(PORT), timeout=timeout_s, trust_env=False) as client:
         yield client
 
 
 def _proved(text: str, log: str) -> Verdict:
-    if text in log:
+    if not text.strip():
+        return Verdict(Grade.ACCEPTED)
+    # As a whole: `threads=1` is not proved by `threads=16`.
+    if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", log):
         return Verdict(Grade.CONFIRMED)
     return Verdict(Grade.REFUTED, f"the log does not say `{text}`")
 
@@ -213,7 +217,7 @@ def _proved(text: str, log: str) -> Verdict:
 def _quoted(text: str) -> str:
     """For a shell, with variables of it where a start has its placeholders."""
     parts, end = [], 0
-    for match in _PLACEHOLDER.finditer(text):
+    for match in PLACEHOLDER.finditer(text):
         parts.append(_literal(text[end : match.start()]))
         parts.append(f'"${{{_variable(match)}}}"')
         end = match.end()
@@ -228,4 +232,4 @@ def _variable(match: re.Match[str]) -> str:
     if match[1] is not None:
         name = re.sub(r"\W", "_", match[1]).upper()
         return f"PORT_{name}:?the number of a port"
-    return "ADDRESS:-127.0.0.1" if match[0] == "{address}" else "FOLDER:-."
+    return "ADDRESS:-127.0.0.1" if match[0] == "{address}" else "FOLDER"

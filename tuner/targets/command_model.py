@@ -1,12 +1,18 @@
 """A server that a person describes in the space file: its command, its files, its requests."""
 
 import hashlib
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runners import LaunchSpec
+from runners.base import PLACEHOLDER
 from tuner.errors import InputError, ModelError, SpaceError
 from tuner.expressions import Value
+from tuner.load import Endpoint
+from tuner.load.protocols import generic_http
 from tuner.serve_spec import ServeSpec
 from tuner.space import (
     Configuration,
@@ -18,6 +24,10 @@ from tuner.space import (
 from tuner.targets import system_libraries
 from tuner.targets.base import ModelSource
 from tuner.targets.templates import fill
+from tuner.wording import at
+
+PORT = "http"
+"""The name of the port that takes the requests."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +39,27 @@ class Filled:
     files: Mapping[str, str]
     proofs: Mapping[str, str]
 
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """The names of all ports, that of the requests first."""
+        texts = (*self.command, *self.environment.values(), *self.files.values())
+        named = (match[1] for text in texts for match in PLACEHOLDER.finditer(text))
+        return tuple(dict.fromkeys([PORT, *filter(None, named)]))
+
 
 class CommandModel:
     """What is served, and how; `folder` is that of the space file."""
 
+    space = ""
+
     def __init__(self, name: str, serve: ServeSpec, folder: Path) -> None:
         self.name = name
         self.serve = serve
-        self.directory = (folder / serve.directory).resolve()
-        self.reads = tuple((folder / each).resolve() for each in serve.reads)
+        # Not resolved: a container sees a link at its own place.
+        self.directory = Path(os.path.normpath((folder / serve.directory).absolute()))
+        self.reads = tuple(
+            Path(os.path.normpath((folder / each).absolute())) for each in serve.reads
+        )
         for path in (self.directory, *self.reads):
             if not path.exists():
                 raise ModelError(
@@ -45,6 +67,10 @@ class CommandModel:
                     hint="paths in `serve` are relative to the space file",
                 )
         self.bodies = tuple(_bodies(serve, folder))
+        for variable in serve.environment:
+            if not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):
+                raise SpaceError(f"serve.environment: `{variable}` is no name of a variable")
+        self._try_request()
 
     @classmethod
     def open(cls, source: ModelSource) -> "CommandModel":
@@ -75,6 +101,7 @@ class CommandModel:
         for path in self.reads:
             for file in sorted([path, *path.rglob("*")]):
                 if file.is_file() and "__pycache__" not in file.parts:
+                    digest.update(str(file.relative_to(path.parent)).encode())
                     with file.open("rb") as content:
                         digest.update(hashlib.file_digest(content, "sha256").digest())
         return digest.hexdigest()[:10]
@@ -98,8 +125,32 @@ class CommandModel:
         for name in self.serve.proofs:
             if name not in names:
                 raise SpaceError(f"serve.proofs.{name}: there is no such parameter")
-        self.filled(space, space.defaults)
+        self._try_launch(self.filled(space, space.defaults))
         return space if contained else system_libraries.usable(space)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of every request."""
+        request = self.serve.request
+        kind = {"Content-Type": request.content_type} if request.content_type else {}
+        return generic_http.with_defaults(request.headers, kind)
+
+    def _try_request(self) -> None:
+        request = self.serve.request
+        with at("serve.request"):
+            generic_http.prepare(
+                Endpoint("127.0.0.1", 80),
+                request.path,
+                method=request.method,
+                headers=self.headers,
+                body=self.bodies[0],
+            )
+
+    def _try_launch(self, filled: Filled) -> None:
+        try:
+            LaunchSpec(command=filled.command, files=filled.files, ports=filled.ports)
+        except ValueError as error:
+            raise SpaceError(f"serve: {error}") from None
 
     def filled(self, space: SearchSpace, configuration: Configuration) -> Filled:
         """The launch of `configuration`.

@@ -17,7 +17,7 @@ from tuner.errors import ModelError, ServerError, SpaceError
 from tuner.expressions import Value
 from tuner.wording import did_you_mean
 
-_STEP = re.compile(r"(?P<name>[a-z_]+)(\[(?P<index>\d+)\])?")
+_STEP = re.compile(r"(?P<name>[a-z_]+)(\[(?P<at>\w+)\])?", re.ASCII)
 
 
 def read(path: Path) -> Message:
@@ -67,7 +67,9 @@ def as_json(message: Message) -> str:
 
 
 def changed(base: Message, values: Mapping[str, Value | None]) -> Message:
-    """A copy of `base` with `values` by path; False and None take the field out.
+    """A copy of `base` with `values` by path.
+
+    None takes a field out, and so does False, unless the field is a text: there it is `false`.
 
     Raises:
         SpaceError: A path does not exist in the message, or the value does not fit the field.
@@ -88,41 +90,58 @@ def changed(base: Message, values: Mapping[str, Value | None]) -> Message:
 def get(message: Message, path: str) -> Value | None:
     """The value at `path`; None if the field is not there. A message that is there reads True."""
     node: Any = message
-    for name, index in _steps(path):
-        fields = node.DESCRIPTOR.fields_by_name if isinstance(node, Message) else {}
-        field: Any = fields.get(name)
-        if field is None or _is_map(field):
+    for name, at in _steps(path):
+        node = _member(node, name, at)
+        if node is None:
             return None
-        if field.is_repeated:
-            if index >= len(getattr(node, name)):
-                return None
-            node = getattr(node, name)[index]
-        elif field.type == FieldDescriptor.TYPE_MESSAGE and not node.HasField(name):
-            return None
-        else:
-            node = getattr(node, name)
-        if field.type == FieldDescriptor.TYPE_ENUM:
-            node = field.enum_type.values_by_number[node].name
     return True if isinstance(node, Message) else node
 
 
-def _steps(path: str) -> list[tuple[str, int]]:
+def _member(node: Any, name: str, at: str) -> Any:
+    """What a step leads to; None if it is not there."""
+    fields = node.DESCRIPTOR.fields_by_name if isinstance(node, Message) else {}
+    field: Any = fields.get(name)
+    if field is None:
+        return None
+    value = getattr(node, name)
+    if _is_map(field):
+        value = dict(value).get(at)
+    elif field.is_repeated:
+        index = _index(name, at)
+        value = value[index] if index < len(value) else None
+    elif field.type == FieldDescriptor.TYPE_MESSAGE and not node.HasField(name):
+        value = None
+    if value is not None and field.type == FieldDescriptor.TYPE_ENUM:
+        value = field.enum_type.values_by_number[value].name
+    return value
+
+
+_Steps = list[tuple[str, str]]
+"""Each name of a path with what is in its brackets: a number, the key of a map, or nothing."""
+
+
+def _steps(path: str) -> _Steps:
     steps = []
     for part in path.split("."):
         match = _STEP.fullmatch(part)
         if match is None:
             raise SpaceError(
                 f"`{path}` is not a path into a model configuration",
-                hint="for example: `instance_group[0].count`",
+                hint="for example: `instance_group[0].count` or "
+                "`parameters[INTRA_OP_THREAD_COUNT].string_value`",
             )
-        steps.append((match["name"], int(match["index"] or 0)))
+        steps.append((match["name"], match["at"] or ""))
     return steps
 
 
-def _put(message: Any, steps: list[tuple[str, int]], value: Value | None) -> None:
-    (name, _), rest = steps[0], steps[1:]
+def _put(message: Any, steps: _Steps, value: Value | None) -> None:
+    (name, at), rest = steps[0], steps[1:]
     field = _field(message, name)
-    if not rest and _is_absent(value):
+    if not rest and field.type == FieldDescriptor.TYPE_STRING and isinstance(value, bool | int):
+        value = str(value).lower()
+    if _is_map(field):
+        _put_entry(getattr(message, name), name, at, rest, value)
+    elif not rest and _is_absent(value):
         message.ClearField(name)
     elif rest and field.type != FieldDescriptor.TYPE_MESSAGE:
         raise ValueError(f"`{name}` is a value and has no field `{rest[0][0]}`")
@@ -134,7 +153,18 @@ def _put(message: Any, steps: list[tuple[str, int]], value: Value | None) -> Non
         setattr(message, name, value)
 
 
-def _put_message(message: Any, steps: list[tuple[str, int]], value: Value | None) -> None:
+def _put_entry(entries: Any, name: str, key: str, rest: _Steps, value: Value | None) -> None:
+    """Of a map from texts to messages, as `parameters` is."""
+    if not key or not rest:
+        raise ValueError(f"`{name}` is a map: `{name}[KEY].FIELD` is one of its values")
+    if value is None:
+        if key in entries:
+            del entries[key]
+    else:
+        _put(entries[key], rest, value)
+
+
+def _put_message(message: Any, steps: _Steps, value: Value | None) -> None:
     (name, _), rest = steps[0], steps[1:]
     if rest and _is_absent(value) and not message.HasField(name):
         return  # to take a field out must not bring the message around it in
@@ -144,8 +174,9 @@ def _put_message(message: Any, steps: list[tuple[str, int]], value: Value | None
         getattr(message, name).SetInParent()
 
 
-def _put_repeated(container: Any, steps: list[tuple[str, int]], value: Value | None) -> None:
-    (name, index), rest = steps[0], steps[1:]
+def _put_repeated(container: Any, steps: _Steps, value: Value | None) -> None:
+    (name, at), rest = steps[0], steps[1:]
+    index = _index(name, at)
     if index > len(container):
         raise ValueError(f"`{name}` has {len(container)} entries, so there can be no [{index}]")
     if not rest:
@@ -163,9 +194,13 @@ def _field(message: Any, name: str) -> Any:
     if field is None:
         known = [each.name for each in message.DESCRIPTOR.fields]
         raise ValueError(f"there is no field `{name}`; {did_you_mean(name, known)}")
-    if _is_map(field):
-        raise ValueError(f"`{name}` is a map, of which no entry can be set")
     return field
+
+
+def _index(name: str, at: str) -> int:
+    if at and not at.isdigit():
+        raise ValueError(f"`{name}` is a list, so `[{at}]` must be a number")
+    return int(at or 0)
 
 
 def _is_map(field: Any) -> bool:

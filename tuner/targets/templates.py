@@ -27,8 +27,8 @@ def fill(where: str, text: str, values: Mapping[str, Value | None]) -> str:
     """
     try:
         return _ENVIRONMENT.from_string(text).render(values)
-    except jinja2.TemplateError as error:
+    except Exception as error:  # noqa: BLE001 - templates are code: they may fail in any way
         raise SpaceError(
-            f"{where}: cannot be filled in: {error.message}",
+            f"{where}: cannot be filled in: {error}",
             hint="templates may name " + ", ".join(f"`{name}`" for name in sorted(values)),
         ) from None

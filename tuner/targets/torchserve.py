@@ -42,14 +42,20 @@ from tuner.targets.system_libraries import PRELOAD
 from tuner.targets.torchserve_client import TorchServeClient
 from tuner.targets.torchserve_evidence import LAUNCHER, Evidence
 from tuner.targets.torchserve_install import TorchServeInstallation
-from tuner.targets.torchserve_model import BATCH, DELAY, WORKERS, TorchServeModel
+from tuner.targets.torchserve_model import (
+    BATCH,
+    DELAY,
+    WORKERS,
+    ServedTorchServeModel,
+    TorchServeModel,
+)
 
 _PORTS = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
 # TorchServe's own (configuration.md, batch_inference_with_ts.md).
 _DEFAULTS = {BATCH: 1, DELAY: 100}
 _API_NAMES = {WORKERS: "initial_workers", BATCH: "batch_size", DELAY: "max_batch_delay"}
 # A full queue answers 503, which a load engine cannot tell from a model without workers.
-_QUEUE = 1000
+_QUEUE = 10_000
 _ADDRESSES = {
     "inference_address": "http://{address}:{port:inference}",
     "management_address": "http://{address}:{port:management}",
@@ -122,9 +128,13 @@ class TorchServeTarget:
 
     def restore(self, server: RunningServer) -> None:
         """Register the model as it was, or scale its workers back."""
+        if not isinstance(self._model, ServedTorchServeModel):
+            return
         with TorchServeClient.of(server, timeout_s=self._start_timeout_s) as client:
             self._bring_up(client, {**_DEFAULTS, **self._model.settings})
-            self._await_workers(client, server)
+            if self._model.settings.get(WORKERS):
+                self._await_workers(client, server)
+            client.scale(self.model, self._model.settings[WORKERS], self._model.most_workers)
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         properties = {
@@ -157,6 +167,8 @@ class TorchServeTarget:
 
     def can_reload(self, before: Configuration, after: Configuration) -> bool:
         changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
+        if changed and self._properties(after).get(LAUNCHER) == "true":
+            return False  # workers that stay would keep the cores of the new ones
         parameters = [self._space[name] for name in changed]
         return all(p.reload and isinstance(p.sets, ConfigPath) for p in parameters)
 
@@ -210,16 +222,18 @@ class TorchServeTarget:
 
     def concurrency(self, configuration: Configuration) -> int:
         # Each worker takes a batch while the next one is collected for it (Model.pollBatch).
-        workers = self._settings(configuration).get(WORKERS, 1)
-        return max(2, 2 * workers * self.largest_batch(configuration))
+        settings = self._settings(configuration)
+        at_work = settings[WORKERS] * settings[BATCH]
+        # Twice as many are tried as well, and what does not fit into the queue is refused.
+        fits = (at_work + (self._model.queue or _QUEUE)) // 2
+        return max(2, min(2 * at_work, fits))
 
     def largest_batch(self, configuration: Configuration) -> int:
-        return self._settings(configuration).get(BATCH, 1)
+        return self._settings(configuration)[BATCH]
 
     def export(self, configuration: Configuration) -> str:
         settings = self._settings(configuration)
-        if WORKERS in settings:
-            settings["maxWorkers"] = settings[WORKERS]
+        settings["maxWorkers"] = settings[WORKERS]
         model = {"defaultVersion": True, "marName": self._model.archive.name, **settings}
         properties = {
             **self._properties(configuration),
@@ -239,7 +253,9 @@ class TorchServeTarget:
 
     def _settings(self, configuration: Configuration) -> dict[str, int]:
         """What the management API is told of the model, by the names of model-config.yaml."""
-        settings = dict(_DEFAULTS)
+        # Without a parameter, as many workers as TorchServe itself would start.
+        usual = {WORKERS: self._space.constants.get("cores", 1)}
+        settings = {**_DEFAULTS, **usual, **self._model.settings}
         for name, value in configuration.items():
             match self._space[name].sets:
                 case ConfigPath(path):
@@ -286,15 +302,16 @@ class TorchServeTarget:
     def _bring_up(self, client: TorchServeClient, wanted: Mapping[str, int]) -> None:
         """Register the model, or scale its workers where nothing else changes."""
         described = client.describe(self.model)
-        if described is not None and WORKERS in wanted:
-            same = [described.settings.get(name) == wanted[name] for name in _DEFAULTS]
-            if all(same):
-                client.scale(self.model, wanted[WORKERS])
-                return
+        if described is not None and all(
+            described.settings.get(name) == wanted[name] for name in _DEFAULTS
+        ):
+            client.scale(self.model, wanted[WORKERS], wanted[WORKERS])
+            return
         if described is not None:
             client.unregister(self.model)
         parameters = {_API_NAMES[name]: value for name, value in wanted.items()}
-        client.register(self._model.archive.name, {"model_name": self.model, **parameters})
+        parameters |= self._model.registration
+        client.register(self._model.url, {"model_name": self.model, **parameters})
 
     def _await_workers(self, client: TorchServeClient, server: RunningServer) -> None:
         deadline = time.monotonic() + self._start_timeout_s

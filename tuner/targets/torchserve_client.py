@@ -37,6 +37,7 @@ class Description:
     workers: tuple[Worker, ...]
     archive: str = ""
     version: str = "1.0"
+    queue: int = 0
 
     @property
     def ready_workers(self) -> int:
@@ -101,7 +102,9 @@ class TorchServeClient:
                 f"TorchServe describes its model in an unknown form: {error!r}"
             ) from None
         archive, version = described.get("modelUrl", ""), described.get("modelVersion", "1.0")
-        return Description(settings, workers, str(archive), str(version))
+        status = described.get("jobQueueStatus", {})
+        queue = sum(int(status.get(name, 0)) for name in ("remainingCapacity", "pendingRequests"))
+        return Description(settings, workers, str(archive), str(version), queue)
 
     def models(self) -> tuple[str, ...]:
         """The names of all that are registered."""
@@ -118,9 +121,9 @@ class TorchServeClient:
         query: dict[str, int | str] = {"url": archive, "synchronous": "false", **parameters}
         _understood(self._send("POST", f"{self._management}/models", query))
 
-    def scale(self, model: str, workers: int) -> None:
+    def scale(self, model: str, least: int, most: int) -> None:
         """Have so many workers; those that are new start afterwards."""
-        query: dict[str, int | str] = {"min_worker": workers, "max_worker": workers}
+        query: dict[str, int | str] = {"min_worker": least, "max_worker": most}
         query["synchronous"] = "false"
         _understood(self._send("PUT", self._models(model), query))
 

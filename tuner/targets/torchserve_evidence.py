@@ -1,6 +1,8 @@
 """What shows that a TorchServe has its settings: its own words, its log, its processes."""
 
+import itertools
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -78,26 +80,37 @@ class Evidence:
         return Verdict(Grade.REFUTED, f"TorchServe says `{told}: {said[1].strip()}`")
 
     def _launched(self) -> Verdict:
-        workers = self.described.ready_workers
-        said = torchserve_launcher.verdict(self.log_tail, workers=workers)
-        cores = [set(each) for each in _bound_to(self.pid)]
-        if said.grade is Grade.CONFIRMED and len(cores) > 1:
-            shared = sorted(set.intersection(*cores))
-            if shared:
-                found = f"all workers may use the processors {', '.join(map(str, shared))}"
-                return Verdict(Grade.REFUTED, found)
-        return said
-
-
-def _bound_to(pid: int) -> list[list[int]]:
-    """The processors that each worker process may use, of those that can be looked into."""
-    bound = []
-    for process in family(pid):
-        try:
-            words = " ".join(process.cmdline())
+        """Whether the workers run under the launcher, each on processors of its own."""
+        said = torchserve_launcher.verdict(self.log_tail)
+        processes = _command_lines(self.pid)
+        if said.grade is Grade.REFUTED or not processes:
+            return said
+        if not any(Launcher.RUN_CPU in words for _, words in processes):
+            return Verdict(Grade.REFUTED, "no worker runs under the launcher")
+        bound = [
+            _processors(process)
+            for process, words in processes
             # The launcher has the worker's program among its arguments, and is not bound itself.
-            if _WORKER_PROGRAM in words and Launcher.RUN_CPU not in words:
-                bound.append(process.cpu_affinity() or [])
-        except psutil.Error:
-            continue
-    return bound
+            if _WORKER_PROGRAM in words and Launcher.RUN_CPU not in words
+        ]
+        for one, other in itertools.combinations(bound, 2):
+            if shared := sorted(one & other):
+                numbers = ", ".join(map(str, shared))
+                return Verdict(Grade.REFUTED, f"two workers share the processors {numbers}")
+        return Verdict(Grade.CONFIRMED)
+
+
+def _processors(process: psutil.Process) -> set[int]:
+    """Those that it may use; none once it has ended."""
+    with suppress(psutil.Error):
+        return set(process.cpu_affinity() or ())
+    return set()
+
+
+def _command_lines(pid: int) -> list[tuple[psutil.Process, str]]:
+    """The server's processes that can be looked into, with their command lines."""
+    found = []
+    for process in family(pid):
+        with suppress(psutil.Error):
+            found.append((process, " ".join(process.cmdline())))
+    return found

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import yaml
@@ -100,8 +101,14 @@ def find_archive(store: Path, model: str | None) -> Path:
 class TorchServeModel:
     """One model archive."""
 
+    space = "torchserve"
+    # What a registration takes over beside what is searched; the requests that may wait.
+    registration: Mapping[str, int] = MappingProxyType({})
+    queue: int | None = None
+
     def __init__(self, archive: Path) -> None:
         self.archive = archive
+        self.url = archive.name
         with _opened(archive) as content:
             manifest = _manifest(content, archive)
             described = manifest.get("model")
@@ -200,8 +207,15 @@ class ServedTorchServeModel(TorchServeModel):
     def __init__(self, name: str, described: Description) -> None:
         self.name = name
         self.archive = Path(described.archive)
+        self.url = described.archive  # whole: TorchServe may have it from elsewhere
         self.version = described.version
-        self.settings = {k: v for k, v in described.settings.items() if k in _MODEL_SETTINGS}
+        found = described.settings
+        self.settings = {k: v for k, v in found.items() if k in _MODEL_SETTINGS}
+        self.most_workers = found.get("maxWorkers", found.get(WORKERS, 1))
+        self.registration = {
+            parameter: found[name] for name, parameter in _TIMEOUTS.items() if name in found
+        }
+        self.queue = described.queue
 
     @classmethod
     def of(cls, server: RunningServer, model: str | None) -> Self:
@@ -234,6 +248,7 @@ class ServedTorchServeModel(TorchServeModel):
         """Nothing is copied: the server has the model."""
 
 
+_TIMEOUTS = {"responseTimeout": "response_timeout", "startupTimeout": "startup_timeout"}
 _OVERRULING = frozenset({*_MODEL_SETTINGS, "maxWorkers"})
 
 
@@ -256,8 +271,8 @@ def _check_settings(space: SearchSpace) -> None:
                 pass
             case _:
                 raise SpaceError(
-                    f"parameters.{parameter.name}.sets.flag: TorchServe has no flags that change "
-                    "its speed",
+                    f"parameters.{parameter.name}.sets: TorchServe has no flags that change its "
+                    "speed, and no templates",
                     hint="its settings are keys of config.properties: `property`",
                 )
 

@@ -34,8 +34,9 @@ from tuner.space import (
     Parameter,
     SearchSpace,
     ServerFlag,
+    Setting,
 )
-from tuner.targets import model_config, triton_install
+from tuner.targets import model_config, triton_install, triton_proofs
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
 from tuner.targets.process_proofs import environment_verdict, value_text
 from tuner.targets.request_form import RequestForm
@@ -49,6 +50,8 @@ _DISTINCT_BYTES = 32 << 20
 _POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", re.MULTILINE)
 # The seed of the input whose outputs all configurations must agree on.
 _GOLDEN_SEED = 7
+# How much of the log may tell of the last load.
+_PROOF_LINES = 2000
 
 
 class TritonTarget:
@@ -167,10 +170,18 @@ class TritonTarget:
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
         with V2Client(server.url("http")) as client:
             effective = model_config.from_server(client.config(self.model))
-        return {
-            name: self._verdict(self._space[name], value, effective, server.pid)
-            for name, value in configuration.items()
-        }
+        log = server.log_tail(_PROOF_LINES)
+
+        def verdict(sets: Setting, value: Value) -> Verdict:
+            match sets:
+                case ConfigPath(path, omit) if value != omit:
+                    return self._verdict(path, value, effective, log)
+                case EnvironmentVariables(names, omit) if value != omit:
+                    return environment_verdict(server.pid, dict.fromkeys(names, value_text(value)))
+                case _:  # Triton fills what is left out as it sees fit
+                    return Verdict(Grade.ACCEPTED)
+
+        return {n: verdict(self._space[n].sets, value) for n, value in configuration.items()}
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
         with V2Client(server.url("http")) as client:
@@ -224,21 +235,15 @@ class TritonTarget:
         specs = client.metadata(self.model).inputs
         return (self._form.inputs(specs, batched=batched, seed=seed) for seed in seeds)
 
-    def _verdict(
-        self, parameter: Parameter, value: Value, effective: Message, pid: int
-    ) -> Verdict:
-        match parameter.sets:
-            case ConfigPath(path, omit) if value == omit:
-                return Verdict(Grade.ACCEPTED)  # Triton fills what is left out as it sees fit
-            case ConfigPath(path):
-                found = model_config.get(effective, path)
-                if found == value or (value is False and not found):
-                    return Verdict(Grade.CONFIRMED)
-                return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
-            case EnvironmentVariables(names, omit) if value != omit:
-                return environment_verdict(pid, dict.fromkeys(names, value_text(value)))
-            case _:
-                return Verdict(Grade.ACCEPTED)
+    def _verdict(self, path: str, value: Value, effective: Message, log: str) -> Verdict:
+        """Whether the model has the value at `path`, and its backend heeds it."""
+        found = model_config.get(effective, path)
+        if triton_proofs.is_backend_parameter(path):
+            if found == value_text(value):
+                return triton_proofs.verdict(path, value, model=self.model, log=log)
+        elif found == value or (value is False and not found):
+            return Verdict(Grade.CONFIRMED)
+        return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
 
 
 def _reason_in(log: str) -> str:

@@ -18,10 +18,15 @@ from tuner.space import (
     Parameter,
     SearchSpace,
     ServerProperty,
+    TemplateVariable,
 )
 from tuner.targets import model_config, system_libraries
 from tuner.targets.base import ModelSource
 from tuner.targets.v2_client import V2Client
+
+_SPACES = {name: f"triton_{name}" for name in ("pytorch", "onnxruntime", "openvino")}
+# How a configuration without `backend` names it (Triton model_configuration.md).
+_BACKENDS = {"pytorch_libtorch": "pytorch", "onnxruntime_onnx": "onnxruntime"}
 
 
 def check_repository(repository: Path, model: str | None) -> str:
@@ -98,6 +103,13 @@ class TritonModel:
             ) from None
 
     @property
+    def space(self) -> str:
+        """The built-in space of its backend, or the one for all of them."""
+        backend = str(model_config.get(self.config, "backend") or "")
+        platform = str(model_config.get(self.config, "platform") or "")
+        return _SPACES.get(backend or _BACKENDS.get(platform, ""), "triton")
+
+    @property
     def fingerprint(self) -> str:
         """Ten hexadecimal digits that change when a file of the model changes."""
         digest = hashlib.sha256()
@@ -115,10 +127,10 @@ class TritonModel:
             SpaceError: A parameter sets what the model's configuration cannot hold.
         """
         for parameter in space.parameters:
-            if isinstance(parameter.sets, ServerProperty | LauncherArgument):
+            if isinstance(parameter.sets, ServerProperty | LauncherArgument | TemplateVariable):
                 raise SpaceError(
-                    f"parameters.{parameter.name}.sets: Triton has neither a configuration file "
-                    f"nor a launcher that could be given `{parameter.sets.name}`",
+                    f"parameters.{parameter.name}.sets: Triton has no configuration file, "
+                    f"launcher or templates that could be given `{parameter.sets.name}`",
                     hint="its settings are `config`, `environment` and `flag`",
                 )
         if not contained:

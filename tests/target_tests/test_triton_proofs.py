@@ -1,0 +1,175 @@
+"""Parameters of Triton's backends: proved by the backend's log, not by the server's echo."""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runners import LaunchSpec, ProcessRunner
+from tests.target_tests.moody import MODELS
+from tuner import spec
+from tuner.deployment import Applied, Deployment
+from tuner.expressions import Value
+from tuner.space import Configuration, SearchSpace
+from tuner.targets import triton_install, triton_proofs
+from tuner.targets.base import Grade, Verdict
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import TritonTarget
+from tuner.targets.triton_model import TritonModel
+
+FACTS = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
+CONFIRMED = Verdict(Grade.CONFIRMED)
+# As the backend of 23.10 and 24.08 write them.
+LOG = """
+I1127 libtorch.cc:2318] "TRITONBACKEND_ModelInitialize: m (version 1)"
+I1127 libtorch.cc:347] "Optimized execution is enabled for model instance 'm'"
+I1127 libtorch.cc:366] "Cache Cleaning is disabled for model instance 'm'"
+I1127 libtorch.cc:383] "Inference Mode is enabled for model instance 'm'"
+I1127 libtorch.cc:476] NvFuser is disabled for model instance 'm'
+I1127 libtorch.cc:501] "Intra op thread count is set to 2 for model instance 'm'"
+I1127 libtorch.cc:383] "Inference Mode is disabled for model instance 'other'"
+"""
+
+
+def path(name: str) -> str:
+    return f"parameters[{name}].string_value"
+
+
+class TestRecordedLogs:
+    @pytest.mark.parametrize(
+        ("name", "value", "found"),
+        [
+            ("INFERENCE_MODE", True, None),
+            ("INFERENCE_MODE", False, "the log says `Inference Mode is enabled`"),
+            ("DISABLE_OPTIMIZED_EXECUTION", False, None),
+            (
+                "DISABLE_OPTIMIZED_EXECUTION",
+                True,
+                "the log says `Optimized execution is enabled`",
+            ),
+            ("ENABLE_CACHE_CLEANING", True, "the log says `Cache Cleaning is disabled`"),
+            ("ENABLE_NVFUSER", False, None),
+            ("INTRA_OP_THREAD_COUNT", 2, None),
+            ("INTRA_OP_THREAD_COUNT", 1, "the log says `Intra op thread count is 2`"),
+            (
+                "ENABLE_JIT_EXECUTOR",
+                True,
+                "the log says nothing of `Jit executor`: the backend ignores it",
+            ),
+        ],
+    )
+    def test_of_the_pytorch_backend(self, name: str, value: Value, found: str | None) -> None:
+        """What the backend says of its own model is what counts; silence is a refusal."""
+        verdict = triton_proofs.verdict(path(name), value, model="m", log=LOG)
+        assert verdict == (CONFIRMED if found is None else Verdict(Grade.REFUTED, found))
+
+    def test_the_last_load_counts(self) -> None:
+        """After a reload, the log's last word is true."""
+        log = LOG + LOG.replace("Inference Mode is enabled", "Inference Mode is disabled")
+        assert (
+            triton_proofs.verdict(path("INFERENCE_MODE"), False, model="m", log=log) == CONFIRMED
+        )
+
+    def test_of_other_backends(self) -> None:
+        """Backends that say nothing leave it at what the server has taken."""
+        for name in ("intra_op_thread_count", "NUM_STREAMS"):
+            verdict = triton_proofs.verdict(path(name), 1, model="m", log=LOG)
+            assert verdict == Verdict(Grade.ACCEPTED)
+
+    def test_which_fields_are_the_backends(self) -> None:
+        """Only `parameters` is read by nobody but the backend."""
+        assert triton_proofs.is_backend_parameter(path("INFERENCE_MODE"))
+        assert not triton_proofs.is_backend_parameter("instance_group[0].count")
+
+
+class Scripted:
+    """A TorchScript model in the Python backend, which takes the PyTorch backend's parameters."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        model = TritonModel(MODELS, "scripted")
+        space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
+        self.space: SearchSpace = model.adapt(space)
+        self.target = _WithEnvironment(
+            model,
+            self.space,
+            installation=triton_install.find(folder),
+            workspace=folder,
+            form=RequestForm(),
+        )
+        self.target.environment = environment
+        self.target.stage()
+        self._logs = folder / "logs"
+
+    def deployment(self) -> Deployment:
+        return Deployment(self.target, ProcessRunner(log_directory=self._logs))
+
+
+class _WithEnvironment(TritonTarget):
+    environment: Mapping[str, str]
+
+    def launch_spec(self, configuration: Configuration) -> LaunchSpec:
+        launch = super().launch_spec(configuration)
+        return replace(launch, environment={**launch.environment, **self.environment})
+
+
+@pytest.fixture
+def no_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed: pip install torch")
+
+
+@pytest.mark.usefixtures("no_torch")
+class TestRealModel:
+    def test_flags_are_heeded_and_told(self, tmp_path: Path) -> None:
+        """Every flag of the space is taken over by a reload, threads by a restart."""
+        scripted = Scripted(tmp_path, {})
+        flags: dict[str, Value] = {
+            "inference_mode": False,
+            "disable_optimized_execution": True,
+            "jit_executor": False,
+            "jit_profiling": False,
+            "tensor_fuser": True,
+        }
+        with scripted.deployment() as deployment:
+            deployment.apply(scripted.space.activate({"intra_op_threads": 1}))
+            configuration = scripted.space.activate({"intra_op_threads": 1, **flags})
+            assert deployment.apply(configuration) is Applied.RELOAD
+            verdicts = scripted.target.verify(deployment.server, configuration)
+            assert {name: verdicts[name] for name in flags} == dict.fromkeys(flags, CONFIRMED)
+            assert verdicts["intra_op_threads"] == CONFIRMED
+            two = scripted.space.activate({"intra_op_threads": 2, **flags})
+            assert deployment.apply(two) is Applied.RESTART
+
+    def test_a_flag_that_the_backend_ignores(self, tmp_path: Path) -> None:
+        """The server echoes what it was given; a backend that says nothing of it is found out."""
+        scripted = Scripted(tmp_path, {"DEAF": "1"})
+        configuration = scripted.space.activate({"jit_executor": False})
+        with scripted.deployment() as deployment:
+            deployment.apply(configuration)
+            verdict = scripted.target.verify(deployment.server, configuration)["jit_executor"]
+        assert verdict == Verdict(
+            Grade.REFUTED, "the log says nothing of `Jit executor`: the backend ignores it"
+        )
+
+
+@pytest.mark.parametrize(
+    ("config", "space"),
+    [
+        ('backend: "python"', "triton"),
+        ('backend: "pytorch"', "triton_pytorch"),
+        ('platform: "pytorch_libtorch"', "triton_pytorch"),
+        ('platform: "onnxruntime_onnx"', "triton_onnxruntime"),
+        ('backend: "openvino"', "triton_openvino"),
+        ('platform: "tensorrt_plan"', "triton"),
+    ],
+)
+def test_the_space_of_a_backend(tmp_path: Path, config: str, space: str) -> None:
+    """A model gets the space of its backend; where there is none, the one for all."""
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    (tmp_path / "m" / "config.pbtxt").write_text(f"{config} max_batch_size: 8")
+    model = TritonModel(tmp_path, "m")
+    assert model.space == space
+    adapted = model.adapt(spec.load_space(spec.built_in()[space]).resolve(FACTS))
+    assert adapted["max_batch_size"].default == 8
