@@ -102,12 +102,18 @@ def test_validation_of_strings_and_open_shapes(measure: Measure, url: str, tmp_p
         "data": [{"INPUT": ["ä"]}, {"INPUT": [""]}],
         "validation_data": [{"OUTPUT": ["ä"]}, {"OUTPUT": [""]}],
     }
-    measure(url, "-m", "strings", "--input-data", write_json(tmp_path / "strings.json", strings))
+    [point] = measure(
+        url, "-m", "strings", "--input-data", write_json(tmp_path / "strings.json", strings)
+    )
+    assert point["requests"] >= 64
     sums = {
         "data": [{"INPUT": {"content": [1, 2, 3, 4], "shape": [2, 2]}}],
         "validation_data": [{"OUTPUT": [10]}],
     }
-    measure(url, "-m", "variable", "--input-data", write_json(tmp_path / "sums.json", sums))
+    [point] = measure(
+        url, "-m", "variable", "--input-data", write_json(tmp_path / "sums.json", sums)
+    )
+    assert point["requests"] >= 64
 
 
 def test_validation_of_json_tensors(
@@ -115,10 +121,11 @@ def test_validation_of_json_tensors(
 ) -> None:
     """Outputs that come as JSON are compared, too."""
     data = {"data": [step(5, 2)], "validation_data": [outputs(3, 7)]}
-    measure(
+    [point] = measure(
         triton_server.http_url, "-m", "add_sub", "--output-tensor-format", "json",
         "--input-data", write_json(tmp_path / "right.json", data),
     )  # fmt: skip
+    assert point["requests"] >= 64
 
 
 def test_a_folder(measure: Measure, url: str, tmp_path: Path) -> None:

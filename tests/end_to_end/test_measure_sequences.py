@@ -60,10 +60,11 @@ def test_a_stream_that_ends_with_another_sum(measure: Measure, url: str, tmp_pat
 @pytest.mark.parametrize("load", [CLOSED, OPEN], ids=["closed loop", "open loop"])
 def test_sequences_of_random_data(measure: Measure, url: str, load: tuple[str, ...]) -> None:
     """Sequences have the length, the ids and the number that was asked for."""
-    measure(
+    points = measure(
         url, "-m", "accumulate", *load, "--sequence-length", "5", "--num-of-sequences", "6",
         "--sequence-length-variation", "60", "--sequence-id-range", "900:100000",
     )  # fmt: skip
+    assert all(point["requests"] >= 64 for point in points)
 
 
 def test_sequences_over_streams(
@@ -71,14 +72,16 @@ def test_sequences_over_streams(
 ) -> None:
     """Sequences may be played over gRPC streams, as well."""
     options = ("--streaming", "--concurrency", "4", "--input-data", streams)
-    measure(grpc_url(triton_server), "-m", "accumulate", *options)
+    points = measure(grpc_url(triton_server), "-m", "accumulate", *options)
+    assert all(point["requests"] >= 64 for point in points)
 
 
 def test_sequences_in_json(measure: Measure, triton_server: TritonServer, streams: str) -> None:
     """Steps of sequences may be JSON over HTTP, with parameters of one's own."""
     forms = ("--input-tensor-format", "json", "--request-parameter", "a:1:int")
     options = (*forms, "--concurrency", "4", "--input-data", streams)
-    measure(triton_server.http_url, "-m", "accumulate", *options)
+    points = measure(triton_server.http_url, "-m", "accumulate", *options)
+    assert all(point["requests"] >= 64 for point in points)
 
 
 def test_sequences_of_several_processes(measure: Measure, url: str, streams: str) -> None:
@@ -90,7 +93,8 @@ def test_sequences_of_several_processes(measure: Measure, url: str, streams: str
 
 def test_sequences_in_shared_memory(measure: Measure, url: str) -> None:
     """Steps of sequences may lie in shared memory."""
-    measure(url, "-m", "accumulate", "--shared-memory", "system", "--concurrency", "4")
+    points = measure(url, "-m", "accumulate", "--shared-memory", "system", "--concurrency", "4")
+    assert all(point["requests"] >= 64 for point in points)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +146,8 @@ def test_a_decoupled_model_in_an_open_loop(
 ) -> None:
     """Requests of an open loop go over as many streams as it takes."""
     options = ("--streaming", "--rate", "400", "--input-data", counts(tmp_path, 3))
-    measure(grpc_url(triton_server), "-m", "repeat", *options)
+    points = measure(grpc_url(triton_server), "-m", "repeat", *options)
+    assert all(point["requests"] >= 64 for point in points)
 
 
 def test_a_decoupled_model_that_fails(
@@ -188,4 +193,5 @@ def test_streams_of_a_model_that_is_not_decoupled(
     measure: Measure, triton_server: TritonServer
 ) -> None:
     """Any model can be asked on a stream; each request has one answer."""
-    measure(grpc_url(triton_server), "-m", "echo", "--streaming", "--concurrency", "8")
+    points = measure(grpc_url(triton_server), "-m", "echo", "--streaming", "--concurrency", "8")
+    assert all(point["requests"] >= 64 for point in points)

@@ -63,7 +63,8 @@ def test_no_batch_dimension(measure: Measure, url: str) -> None:
 )
 def test_strings(measure: Measure, url: str, options: tuple[str, str]) -> None:
     """Strings have the length or the content that was asked for."""
-    measure(url, "-m", "strings", *options)
+    [point] = measure(url, "-m", "strings", *options)
+    assert point["requests"] >= 64
 
 
 def test_open_shapes(measure: Measure, url: str) -> None:
@@ -88,7 +89,8 @@ def test_an_open_shape_without_dimensions(measure: Measure, url: str) -> None:
 def test_json_tensors(measure: Measure, triton_server: TritonServer, model: str) -> None:
     """Over HTTP, inputs and outputs may be JSON."""
     forms = ("--input-tensor-format", "json", "--output-tensor-format", "json")
-    measure(triton_server.http_url, "-m", model, *forms)
+    [point] = measure(triton_server.http_url, "-m", model, *forms)
+    assert point["requests"] >= 64
 
 
 @pytest.mark.parametrize("compression", ["gzip", "deflate"])
@@ -126,7 +128,8 @@ def test_headers_parameters_and_version(measure: Measure, url: str) -> None:
     """A server takes requests with headers, parameters and a version."""
     parameters = ("a:1:int", "b:true:bool", "c:x:y:string", "d:0.5:float")
     options = [word for each in parameters for word in ("--request-parameter", each)]
-    measure(url, "-m", "echo", "-x", "1", "-H", "X-Run: 7", "-H", "X-Who: me", *options)
+    [point] = measure(url, "-m", "echo", "-x", "1", "-H", "X-Run: 7", "-H", "X-Who: me", *options)
+    assert point["requests"] >= 64
 
 
 def test_a_version_that_is_not_there(measure: Measure, url: str) -> None:

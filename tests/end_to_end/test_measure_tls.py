@@ -65,7 +65,8 @@ class TestThroughAProxy:
     ) -> None:
         """Where the server asks for it, the client proves itself, on every new connection."""
         url = url_of(tls_proxy, scheme, mutual=True)
-        measure(url, "-m", "echo", *identified(tls_proxy.certificates), *LONG)
+        [point] = measure(url, "-m", "echo", *identified(tls_proxy.certificates), *LONG)
+        assert point["requests"] >= 64
 
     def test_a_client_without_its_certificate(
         self, measure: Measure, tls_proxy: TlsProxy, scheme: str
@@ -108,7 +109,8 @@ class TestThroughAProxy:
 
 def test_no_verification_over_http(measure: Measure, tls_proxy: TlsProxy) -> None:
     """Verification can be turned off."""
-    measure(url_of(tls_proxy, "https"), "-m", "echo", "--no-verify")
+    [point] = measure(url_of(tls_proxy, "https"), "-m", "echo", "--no-verify")
+    assert point["requests"] >= 64
 
 
 def test_no_verification_over_grpc(measure: Measure, tls_proxy: TlsProxy) -> None:
@@ -142,8 +144,10 @@ def test_tritons_own_tls_verified(
 ) -> None:
     """It is verified as any other."""
     url = f"grpcs://{triton_tls.grpc_target}"
-    measure(url, "-m", "echo", "--concurrency", "8", *trusted(certificates))
-    measure(url, "-m", "echo", "--streaming", *trusted(certificates))
+    [point] = measure(url, "-m", "echo", "--concurrency", "8", *trusted(certificates))
+    assert point["requests"] >= 64
+    [point] = measure(url, "-m", "echo", "--streaming", *trusted(certificates))
+    assert point["requests"] >= 64
 
 
 def test_tritons_own_mutual_tls(

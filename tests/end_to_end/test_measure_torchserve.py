@@ -43,7 +43,10 @@ def test_raw_bodies(measure: Measure, url: str, picture: Path, tmp_path: Path) -
 def test_json_bodies(measure: Measure, torchserve_server: TorchServe, tmp_path: Path) -> None:
     """With its type, a body of JSON reaches the handler as an object."""
     url, body = http_url(torchserve_server), write_json(tmp_path / "body.json", [1, 2, 3])
-    measure(url, *KIND, "-m", MODEL, "--body", body, "--content-type", "application/json")
+    [point] = measure(
+        url, *KIND, "-m", MODEL, "--body", body, "--content-type", "application/json"
+    )
+    assert point["requests"] >= 64
 
 
 def test_the_answer_to_a_json_body(
@@ -53,7 +56,8 @@ def test_the_answer_to_a_json_body(
     body = write_json(tmp_path / "body.json", [1, 2, 3])
     http = ("--service-kind", "http", "--path", f"/predictions/{MODEL}", "--body", body)
     right = ("--content-type", "application/json", "--json-path", "$.sum=6.0")
-    measure(http_url(torchserve_server), *http, *right)
+    [point] = measure(http_url(torchserve_server), *http, *right)
+    assert point["requests"] >= 64
 
 
 def test_the_example_of_the_manual(measure: Measure, url: str, picture: Path) -> None:
@@ -77,7 +81,8 @@ def test_a_unix_socket(measure: Measure, torchserve_socket: TorchServe, picture:
     """TorchServe may listen on a Unix socket."""
     socket = str(torchserve_socket.inference_socket)
     options = ("-m", MODEL, "--body", str(picture), "--unix-socket", socket)
-    measure("http://localhost", *KIND, *options)
+    [point] = measure("http://localhost", *KIND, *options)
+    assert point["requests"] >= 64
 
 
 def test_its_metrics(measure: Measure, torchserve_server: TorchServe, picture: Path) -> None:

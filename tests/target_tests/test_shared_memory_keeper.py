@@ -52,7 +52,8 @@ def test_killed(mark: Path) -> None:
 @pytest.mark.parametrize("order", [b"", b"\x80"])
 def test_half_an_order(order: bytes) -> None:
     """A process that died while it gave the order had nothing to be done yet."""
-    subprocess.run([*PROGRAM, "1", "2"], input=order, check=True)
+    ended = subprocess.run([*PROGRAM, "1", "2"], input=order, capture_output=True, check=True)
+    assert (ended.stdout, ended.stderr) == (b"", b"")
 
 
 def test_dead_already(mark: Path) -> None:
