@@ -27,14 +27,8 @@ from tuner.expressions import Expression
 from tuner.records import Purpose, TrialRecord, TrialState
 from tuner.samplers import Sampler, check_available
 from tuner.search import Proposal, Search
-from tuner.space import (
-    CategoricalParameter,
-    Configuration,
-    IntParameter,
-    Rule,
-    SearchSpace,
-    ServerFlag,
-)
+from tuner.settings import ServerFlag
+from tuner.space import CategoricalParameter, Configuration, IntParameter, Rule, SearchSpace
 
 _MILESTONES = (100, 300, 1000)
 _WINDOW = 50

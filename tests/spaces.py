@@ -6,6 +6,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from tuner.expressions import Expression, Value
+from tuner.settings import ServerFlag
 from tuner.space import (
     CategoricalParameter,
     FloatParameter,
@@ -13,7 +14,6 @@ from tuner.space import (
     Parameter,
     Rule,
     SearchSpace,
-    ServerFlag,
     in_order,
 )
 

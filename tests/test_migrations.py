@@ -230,7 +230,7 @@ def test_the_first_version_is_brought_up_to_date(path: Path) -> None:
 
     # NaN is not equal to itself, but its text is.
     assert repr(study) == repr(expected())
-    assert (before, revision(path)) == ("0001", "0002")
+    assert (before, revision(path)) == ("0001", "0003")
 
 
 def test_a_study_of_the_first_version_goes_on(path: Path) -> None:

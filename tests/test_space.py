@@ -14,14 +14,8 @@ from hypothesis import strategies as st
 from tests.spaces import choice, integer, real, space, spaces, switch
 from tuner.errors import SpaceError
 from tuner.expressions import Value
-from tuner.space import (
-    COUNT_LIMIT,
-    Configuration,
-    Parameter,
-    SearchSpace,
-    ServerFlag,
-    in_order,
-)
+from tuner.settings import ServerFlag
+from tuner.space import COUNT_LIMIT, Configuration, Parameter, SearchSpace, in_order
 
 BATCHING = space(
     switch(),

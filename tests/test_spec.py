@@ -11,16 +11,14 @@ import yaml
 
 from tuner import hardware, space_files, spec
 from tuner.errors import SpaceError
-from tuner.space import (
+from tuner.settings import (
     ConfigPath,
     EnvironmentVariables,
-    FloatParameter,
-    IntParameter,
     LauncherArgument,
-    SearchSpace,
     ServerFlag,
     ServerProperty,
 )
+from tuner.space import FloatParameter, IntParameter, SearchSpace
 from tuner.spec import load_space
 
 SPECS = Path(__file__).parent / "specs"

@@ -21,7 +21,8 @@ from tuner.objectives import Objective
 from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState, Usage
 from tuner.schema import metadata
 from tuner.search import Search
-from tuner.space import ConfigPath, Configuration, IntParameter, SearchSpace
+from tuner.settings import ConfigPath
+from tuner.space import Configuration, IntParameter, SearchSpace
 from tuner.storage import Storage
 from tuner.targets.base import Grade, ServerStatistics, Verdict
 

@@ -13,7 +13,8 @@ from tests.report_tests import studies
 from tests.test_storage import stored
 from tuner.errors import InputError, StorageError, TunerError
 from tuner.search import Search
-from tuner.space import ConfigPath, IntParameter, SearchSpace
+from tuner.settings import ConfigPath
+from tuner.space import IntParameter, SearchSpace
 from tuner.storage import Storage
 
 LOCKER = """

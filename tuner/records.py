@@ -145,10 +145,12 @@ class TrialRecord:
 
     `proposal` is the number that the sampler knows it by; `export` is the file that deploys its
     configuration. `reference_s` is the budget's percentile at the study's reference load, infinite
-    where the configuration does not carry that load, NaN where it was not measured. `usage` is for
-    each inference at the best load point. `round` counts the rounds of the finals, each of which
-    has every finalist once, and the repeats of the baseline. `proof` is the verdict on the load
-    `throughput` (`within`, `over` or `undecided`) of a trial for that purpose.
+    where the configuration does not carry that load, NaN where it was not measured. `difference`
+    is how far its outputs are from the baseline's (outputs.distance), NaN where they were not
+    asked for. `usage` is for each inference at the best load point. `round` counts the rounds of
+    the finals, each of which has every finalist once, and the repeats of the baseline. `proof` is
+    the verdict on the load `throughput` (`within`, `over` or `undecided`) of a trial for that
+    purpose.
     """
 
     number: int
@@ -163,6 +165,7 @@ class TrialRecord:
     unloaded_s: float = math.nan
     saturation: float = 0.0
     reference_s: float = math.nan
+    difference: float = math.nan
     usage: Usage = field(default_factory=Usage)
     round: int = 0
     proof: str = ""

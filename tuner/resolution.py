@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING, TypedDict
 
 from tuner.errors import SpaceError
 from tuner.expressions import Expression, Value, is_name
-from tuner.space import (
-    COUNT_LIMIT,
-    CategoricalParameter,
+from tuner.settings import (
     ConfigPath,
-    Configuration,
     EnvironmentVariables,
-    FloatParameter,
-    IntParameter,
     LauncherArgument,
-    Parameter,
-    Rule,
-    SearchSpace,
     ServerFlag,
     ServerProperty,
     Setting,
     TemplateVariable,
+)
+from tuner.space import (
+    COUNT_LIMIT,
+    CategoricalParameter,
+    Configuration,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Rule,
+    SearchSpace,
     in_order,
 )
 from tuner.space_files import LARGEST_NUMBER

@@ -64,6 +64,7 @@ tuner_trials = Table(
     Column("unloaded_s", Float),
     Column("saturation", Float, nullable=False),
     Column("reference_s", Float),
+    Column("difference", Float),  # infinite, or a share of the largest value
     Column("cpu_s", Float),
     Column("memory_bytes", Float),
     Column("energy_j", Float),

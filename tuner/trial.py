@@ -27,7 +27,7 @@ from tuner.deployment import Applied, Deployment
 from tuner.errors import Reason, ServerError, TrialFailure
 from tuner.estimators import percentile_interval
 from tuner.load import LoadProfile, Measurement, OpenLoop, Overload, Tensor
-from tuner.outputs import check_outputs
+from tuner.outputs import check_outputs, distance
 from tuner.records import PointRecord, Purpose, TrialRecord, TrialState, Usage, load_of
 from tuner.space import Configuration
 from tuner.targets.base import Grade, ServerStatistics, Target, Verdict
@@ -53,7 +53,11 @@ class Observer(Protocol):
 
 @dataclass
 class Bench:
-    """What all trials of a study share; `golden` are the baseline's outputs, once known."""
+    """What all trials of a study share.
+
+    `golden` are the baseline's outputs, once known; `tolerance` is how far others may be from
+    them, as `outputs.check_outputs` has it.
+    """
 
     target: Target
     deployment: Deployment
@@ -61,6 +65,7 @@ class Bench:
     observer: Observer
     arrivals: Loop = Loop.OPEN
     golden: tuple[Tensor, ...] | None = None
+    tolerance: float | None = None
 
     @property
     def budget(self) -> LatencyBudget:
@@ -110,6 +115,7 @@ class _Trial:
     statistics: ServerStatistics = field(default_factory=ServerStatistics)
     points: list[PointRecord] = field(default_factory=list)
     reference_s: float = math.nan
+    difference: float = math.nan
     proof: str = ""
     step: str = ""
 
@@ -129,6 +135,7 @@ class _Trial:
             applied=self.applied,
             verdicts=self.verdicts,
             statistics=self.statistics,
+            difference=self.difference,
             timings_s=self.timings_s,
             points=tuple(self.points),
             export=self.bench.target.export(self.plan.configuration),
@@ -207,9 +214,11 @@ class _Trial:
         bench, count = self.bench, min(largest_batch, _ANSWERS_AT_ONCE)
         server = bench.deployment.server
         golden = bench.golden or bench.target.infer(server)[0]
-        for outputs in bench.target.infer(server, count=count):
+        answers = bench.target.infer(server, count=count)
+        self.difference = max(distance(golden, outputs) for outputs in answers)
+        for outputs in answers:
             try:
-                check_outputs(golden, outputs)
+                check_outputs(golden, outputs, tolerance=bench.tolerance)
             except TrialFailure as failure:
                 what = f"of {count} equal requests at once: {failure}" if count > 1 else failure
                 raise TrialFailure(failure.reason, str(what)) from None

@@ -12,7 +12,8 @@ from tests.spaces import choice, integer
 from tuner import spec
 from tuner.deployment import Deployment
 from tuner.expressions import Value
-from tuner.space import Configuration, EnvironmentVariables, SearchSpace, ServerFlag
+from tuner.settings import EnvironmentVariables, ServerFlag
+from tuner.space import Configuration, SearchSpace
 from tuner.targets import triton_install
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import TritonTarget

@@ -8,13 +8,8 @@ import pytest
 
 from tests.spaces import choice, integer, rule, space, switch
 from tuner.expressions import Value
-from tuner.space import (
-    CategoricalParameter,
-    Configuration,
-    EnvironmentVariables,
-    Parameter,
-    SearchSpace,
-)
+from tuner.settings import EnvironmentVariables
+from tuner.space import CategoricalParameter, Configuration, Parameter, SearchSpace
 from tuner.targets import system_libraries
 from tuner.targets.system_libraries import PRELOAD, path_of, usable
 

@@ -22,14 +22,14 @@ from tests.target_tests.torchserve_archives import (
 from tuner import spec
 from tuner.errors import ModelError, SpaceError
 from tuner.hardware import detect
-from tuner.space import (
+from tuner.settings import (
     ConfigPath,
     EnvironmentVariables,
     LauncherArgument,
-    SearchSpace,
     ServerProperty,
     Setting,
 )
+from tuner.space import SearchSpace
 from tuner.targets.base import ModelSource
 from tuner.targets.system_libraries import PRELOAD
 from tuner.targets.torchserve_model import TorchServeModel, find_archive

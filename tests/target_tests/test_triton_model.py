@@ -8,7 +8,8 @@ import pytest
 from tests.spaces import integer
 from tests.target_tests.moody import MODELS, built_in_space
 from tuner.errors import ModelError, SpaceError
-from tuner.space import CategoricalParameter, ConfigPath, IntParameter, SearchSpace
+from tuner.settings import ConfigPath
+from tuner.space import CategoricalParameter, IntParameter, SearchSpace
 from tuner.targets import model_config
 from tuner.targets.triton_model import TritonModel, check_repository
 

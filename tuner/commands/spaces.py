@@ -9,15 +9,16 @@ import typer
 from tuner.commands.console import print_blocks, print_json, print_text
 from tuner.commands.options import AsJson
 from tuner.errors import SpaceError
-from tuner.space import (
+from tuner.settings import (
     ConfigPath,
     EnvironmentVariables,
-    Parameter,
-    SearchSpace,
+    LauncherArgument,
+    ModelVariant,
     ServerFlag,
     ServerProperty,
     TemplateVariable,
 )
+from tuner.space import Parameter, SearchSpace
 
 if TYPE_CHECKING:
     from tuner.spec import ParameterSpec, SetsSpec, SpaceSpec
@@ -146,8 +147,10 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
             sets = {"property": name}
         case TemplateVariable(name):
             sets = {"template": name}
-        case launcher:
-            sets = {"launcher": launcher.name}
+        case LauncherArgument(name):
+            sets = {"launcher": name}
+        case ModelVariant():
+            sets = {"variant": parameter.name}
     return {
         "name": parameter.name,
         "domain": parameter.domain,

@@ -6,7 +6,8 @@ from tuner import crash_regions, drift
 from tuner.expressions import Value
 from tuner.records import StudyRecord, TrialRecord, TrialState
 from tuner.report import figures, formats
-from tuner.space import CategoricalParameter, ConfigPath, SearchSpace
+from tuner.settings import ConfigPath
+from tuner.space import CategoricalParameter, SearchSpace
 
 _VERDICTS = {
     "within": "proved to be within",

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from tuner.load import ClosedLoop, LoadProfile, Measurement, OpenLoop, Ramp
 from tuner.report import formats
-from tuner.space import ConfigPath, EnvironmentVariables, Parameter, SearchSpace
+from tuner.settings import ConfigPath, EnvironmentVariables, ModelVariant
+from tuner.space import Parameter, SearchSpace
 from tuner.sweep_point import SweepPoint
 from tuner.targets.base import ServerStatistics
 
@@ -162,6 +163,8 @@ def _sets(parameter: Parameter) -> str:
             return path
         case EnvironmentVariables(names):
             return ", ".join(names)
+        case ModelVariant():
+            return "the model"
         case other:
             return other.name
 

@@ -19,7 +19,8 @@ from runners.base import PLACEHOLDER
 from tuner.errors import Reason, ServerError, ServerTimeoutError, SpaceError, TrialFailure
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.protocols import generic_http
-from tuner.space import Configuration, EnvironmentVariables, SearchSpace, ServerFlag
+from tuner.settings import EnvironmentVariables, ServerFlag
+from tuner.space import Configuration, SearchSpace
 from tuner.targets import json_outputs
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
 from tuner.targets.command_model import PORT, CommandModel

@@ -14,13 +14,8 @@ from tuner.expressions import Value
 from tuner.load import Endpoint
 from tuner.load.protocols import generic_http
 from tuner.serve_spec import ServeSpec
-from tuner.space import (
-    Configuration,
-    EnvironmentVariables,
-    SearchSpace,
-    ServerFlag,
-    TemplateVariable,
-)
+from tuner.settings import EnvironmentVariables, ServerFlag, TemplateVariable
+from tuner.space import Configuration, SearchSpace
 from tuner.targets import system_libraries
 from tuner.targets.base import ModelSource
 from tuner.targets.templates import fill

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from tuner.space import EnvironmentVariables, SearchSpace
+from tuner.settings import EnvironmentVariables
+from tuner.space import SearchSpace
 
 PRELOAD = "LD_PRELOAD"
 """The variable with libraries that go before all others (ld.so(8))."""

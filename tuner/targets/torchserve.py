@@ -21,14 +21,8 @@ from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.protocols import torchserve
 from tuner.load.protocols.torchserve import TorchServeOptions
-from tuner.space import (
-    ConfigPath,
-    Configuration,
-    EnvironmentVariables,
-    LauncherArgument,
-    SearchSpace,
-    ServerProperty,
-)
+from tuner.settings import ConfigPath, EnvironmentVariables, LauncherArgument, ServerProperty
+from tuner.space import Configuration, SearchSpace
 from tuner.targets import (
     json_outputs,
     system_libraries,

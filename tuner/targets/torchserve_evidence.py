@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 from tuner.expressions import Value
-from tuner.space import (
+from tuner.settings import (
     ConfigPath,
     EnvironmentVariables,
     LauncherArgument,

@@ -20,13 +20,8 @@ import yaml
 
 from runners import RunningServer
 from tuner.errors import ModelError, SpaceError
-from tuner.space import (
-    ConfigPath,
-    EnvironmentVariables,
-    LauncherArgument,
-    SearchSpace,
-    ServerProperty,
-)
+from tuner.settings import ConfigPath, EnvironmentVariables, LauncherArgument, ServerProperty
+from tuner.space import SearchSpace
 from tuner.targets import system_libraries
 from tuner.targets.base import ModelSource
 from tuner.targets.torchserve_client import Description, TorchServeClient

@@ -27,15 +27,8 @@ from tuner.expressions import Value
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.datatypes import NUMPY_TYPES
 from tuner.load.protocols import v2_http
-from tuner.space import (
-    ConfigPath,
-    Configuration,
-    EnvironmentVariables,
-    Parameter,
-    SearchSpace,
-    ServerFlag,
-    Setting,
-)
+from tuner.settings import ConfigPath, EnvironmentVariables, ServerFlag, Setting
+from tuner.space import Configuration, Parameter, SearchSpace
 from tuner.targets import model_config, triton_install, triton_proofs
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
 from tuner.targets.process_proofs import environment_verdict, value_text

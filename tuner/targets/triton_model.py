@@ -11,15 +11,8 @@ from runners import RunningServer
 from tuner import demo
 from tuner.errors import ModelError, SpaceError
 from tuner.expressions import Value
-from tuner.space import (
-    ConfigPath,
-    Configuration,
-    LauncherArgument,
-    Parameter,
-    SearchSpace,
-    ServerProperty,
-    TemplateVariable,
-)
+from tuner.settings import ConfigPath, LauncherArgument, ServerProperty, TemplateVariable
+from tuner.space import Configuration, Parameter, SearchSpace
 from tuner.targets import model_config, system_libraries
 from tuner.targets.base import ModelSource
 from tuner.targets.v2_client import V2Client
