@@ -33,7 +33,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[triton,parquet,torchserve,gp]'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[triton,parquet,torchserve,gp,onnx,pytorch]'
 	touch $@
 
 clean:

@@ -30,7 +30,7 @@ from tuner.targets import model_config, triton_install
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_install import TritonInstallation
-from tuner.targets.triton_model import TritonModel
+from tuner.targets.triton_repository import RepositoryModel
 from tuner.trial import Bench, TrialPlan, run_trial
 from tuner.trial_load import TrialLoad
 
@@ -166,13 +166,15 @@ def started_with(
     )
 
 
-def _model(landscape: Landscape, recommendation: Recommendation, repository: Path) -> TritonModel:
+def _model(
+    landscape: Landscape, recommendation: Recommendation, repository: Path
+) -> RepositoryModel:
     """The model's files with the recommended configuration under the model's own name."""
     folder = repository / landscape.name
     shutil.copytree(landscape.repository / landscape.name, folder)
     named = model_config.changed(recommendation.message, {"name": landscape.name})
     (folder / "config.pbtxt").write_text(model_config.as_text(named))
-    return TritonModel(repository, landscape.name)
+    return RepositoryModel(repository, landscape.name)
 
 
 def _seen_by(perf_analyzer: PerfAnalyzer, bench: Bench) -> float | None:

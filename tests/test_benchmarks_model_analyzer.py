@@ -23,7 +23,7 @@ from tuner.space import Configuration
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_install import TritonInstallation
-from tuner.targets.triton_model import TritonModel
+from tuner.targets.triton_repository import RepositoryModel
 
 # As Model Analyzer 1.58 writes it.
 RESULTS = """\
@@ -114,7 +114,7 @@ def test_no_answer() -> None:
 
 def test_settings_are_read_from_what_the_tuner_hands_over(tmp_path: Path) -> None:
     """The variables that the tuner's config.pbtxt names are those that the server is given."""
-    model = TritonModel(demo.REPOSITORY, demo.MODEL)
+    model = RepositoryModel(demo.REPOSITORY, demo.MODEL)
     space = spec.load_space(spec.built_in()["triton"]).resolve(hardware.detect().bounds)
     target = TritonTarget(
         model,

@@ -15,7 +15,7 @@ from tuner.capacity import LatencyBudget, Loop
 from tuner.deployment import Deployment
 from tuner.errors import InputError, SpaceError, TunerError
 from tuner.hardware import Hardware
-from tuner.load import LoadEngine
+from tuner.load import LoadEngine, TensorSpec
 from tuner.load.calibration import Calibration, calibrate
 from tuner.objectives import Objective
 from tuner.placement import Place, RemoteAddress
@@ -43,11 +43,17 @@ class Job:
     """What a person asked for.
 
     Empty `study` is a new study with a name of its own; empty `server` is that of the space file,
-    or Triton. `place` is where the servers run, this machine where it is None.
+    or Triton. `place` is where the servers run, this machine where it is None. `inputs` are those
+    of the `model_file`, `variants` are other forms of the model, whose outputs may be `tolerance`
+    from the model's (`outputs.check_outputs`).
     """
 
     budget: LatencyBudget
     repository: Path | None = None
+    model_file: Path | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    variants: tuple[str, ...] = ()
+    tolerance: float | None = None
     model: str | None = None
     space_file: Path | None = None
     search_budget: SearchBudget = field(default_factory=SearchBudget)
@@ -114,7 +120,7 @@ def prepare(job: Job) -> PreparedJob:
         space_fingerprint=space.fingerprint,
         budget=job.budget,
         parameters={p.name: f"{p.domain} (default {p.default})" for p in space.parameters},
-        request=job.form.as_record() | {"seed": job.seed},
+        request=job.form.as_record() | {"seed": job.seed} | _tolerance(job),
         hardware=machine.as_record(),
         environment=_environment(),
         objectives=job.objectives,
@@ -152,7 +158,11 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
                 )
     return ModelSource(
         folder=job.repository,
+        file=job.model_file,
+        inputs=job.inputs,
+        contained=job.is_elsewhere,
         name=job.model,
+        variants=job.variants,
         serve=serve,
         space_file=job.space_file,
         server=placement.remote(place, kind).server if isinstance(place, RemoteAddress) else None,
@@ -242,10 +252,15 @@ def run(
         )
         return Study(
             study,
-            bench=Bench(target, deployment, load, observer, job.arrivals),
+            bench=Bench(target, deployment, load, observer, job.arrivals, tolerance=job.tolerance),
             storage=storage,
             plan=StudyPlan(space=space, budget=job.search_budget, seed=job.seed, first=first),
         ).run()
+
+
+def _tolerance(job: Job) -> dict[str, float]:
+    """How far outputs may be, if that was said: part of what a study asks for."""
+    return {} if job.tolerance is None else {"tolerance": job.tolerance}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tuner.targets import triton_install
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_install import TritonInstallation
-from tuner.targets.triton_model import TritonModel
+from tuner.targets.triton_repository import RepositoryModel
 
 MODELS = Path(__file__).parents[1] / "models"
 MOODS = (
@@ -97,7 +97,7 @@ def moody(
 ) -> Moody:
     # Shared memory is named after this folder: no two runs of the tests may have the same.
     workspace = Path(tempfile.mkdtemp(prefix="moody-", dir=folder))
-    model = TritonModel(repository, "moody")
+    model = RepositoryModel(repository, "moody")
     space = model.adapt(moody_space())
     target = kind(
         model,
@@ -113,7 +113,7 @@ def moody(
 
 def target_in(workspace: Path, form: RequestForm | None = None) -> TritonTarget:
     """The same model as a target that was not staged: for what needs no server of its own."""
-    model = TritonModel(MODELS, "moody")
+    model = RepositoryModel(MODELS, "moody")
     return TritonTarget(
         model,
         model.adapt(moody_space()),
@@ -125,7 +125,7 @@ def target_in(workspace: Path, form: RequestForm | None = None) -> TritonTarget:
 
 
 def configuration(**values: Value) -> Configuration:
-    return TritonModel(MODELS, "moody").adapt(moody_space()).activate(values)
+    return RepositoryModel(MODELS, "moody").adapt(moody_space()).activate(values)
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:

@@ -11,7 +11,7 @@ from tuner.errors import ModelError, SpaceError
 from tuner.settings import ConfigPath
 from tuner.space import CategoricalParameter, IntParameter, SearchSpace
 from tuner.targets import model_config
-from tuner.targets.triton_model import TritonModel, check_repository
+from tuner.targets.triton_repository import RepositoryModel, check_repository
 
 BATCHING = {
     "dynamic_batching",
@@ -31,7 +31,7 @@ def write_model(repository: Path, name: str = "m", config: str = "max_batch_size
 
 def adapted(repository: Path, config: str, space: SearchSpace | None = None) -> SearchSpace:
     write_model(repository, config=config)
-    return TritonModel(repository, "m").adapt(space or built_in_space())
+    return RepositoryModel(repository, "m").adapt(space or built_in_space())
 
 
 class TestCheckRepository:
@@ -89,7 +89,7 @@ class TestTritonModel:
         folder = write_model(tmp_path)
         (folder / "1").rename(folder / "first")
         with pytest.raises(ModelError) as caught:
-            TritonModel(tmp_path, "m")
+            RepositoryModel(tmp_path, "m")
         assert str(caught.value) == f"{folder}: the model has no version folder"
         assert caught.value.hint == f"put the model's files into {folder}/1"
 
@@ -97,26 +97,26 @@ class TestTritonModel:
         """A config.pbtxt that is none is refused with its path."""
         folder = write_model(tmp_path, config="max_batch_size = 8")
         with pytest.raises(ModelError, match=f"^{folder}/config.pbtxt: is not a model conf"):
-            TritonModel(tmp_path, "m")
+            RepositoryModel(tmp_path, "m")
 
     def test_fingerprint(self, tmp_path: Path) -> None:
         """It is that of all files by name and content, and of nothing else."""
         folder = write_model(tmp_path)
-        fingerprint = TritonModel(tmp_path, "m").fingerprint
+        fingerprint = RepositoryModel(tmp_path, "m").fingerprint
         assert len(fingerprint) == 10
 
         (folder / "1" / "__pycache__").mkdir()
         (folder / "1" / "__pycache__" / "model.pyc").touch()
         (folder / "1" / "model.py").touch()
         (folder / "2").mkdir()
-        assert TritonModel(tmp_path, "m").fingerprint == fingerprint
+        assert RepositoryModel(tmp_path, "m").fingerprint == fingerprint
 
         (folder / "1" / "weights").touch()
-        with_weights = TritonModel(tmp_path, "m").fingerprint
+        with_weights = RepositoryModel(tmp_path, "m").fingerprint
         (folder / "1" / "weights").rename(folder / "1" / "weight")
-        renamed = TritonModel(tmp_path, "m").fingerprint
+        renamed = RepositoryModel(tmp_path, "m").fingerprint
         (folder / "1" / "weight").write_text("1")
-        changed = TritonModel(tmp_path, "m").fingerprint
+        changed = RepositoryModel(tmp_path, "m").fingerprint
         assert len({fingerprint, with_weights, renamed, changed}) == 4
 
 
@@ -184,7 +184,7 @@ class TestAdapt:
 class TestConfigured:
     def test_values(self) -> None:
         """Values go where `sets` says, left out ones vanish, the rest of the model stays."""
-        model = TritonModel(MODELS, "moody")
+        model = RepositoryModel(MODELS, "moody")
         space = model.adapt(built_in_space())
         values = {"dynamic_batching": True, "max_batch_size": 4, "instance_count": 2}
         message = model.configured(space, space.activate(values))
@@ -199,7 +199,7 @@ class TestConfigured:
 
     def test_off(self) -> None:
         """A switch that is off takes its message out."""
-        model = TritonModel(MODELS, "moody")
+        model = RepositoryModel(MODELS, "moody")
         space = model.adapt(built_in_space())
         message = model.configured(space, space.activate({"dynamic_batching": False}))
         assert model_config.get(message, "dynamic_batching") is None

@@ -17,7 +17,7 @@ from tuner.targets import triton_install, triton_proofs
 from tuner.targets.base import Grade, Verdict
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_model import TritonModel
+from tuner.targets.triton_repository import RepositoryModel
 
 FACTS = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
 CONFIRMED = Verdict(Grade.CONFIRMED)
@@ -88,7 +88,7 @@ class Scripted:
     """A TorchScript model in the Python backend, which takes the PyTorch backend's parameters."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        model = TritonModel(MODELS, "scripted")
+        model = RepositoryModel(MODELS, "scripted")
         space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
         self.space: SearchSpace = model.adapt(space)
         self.target = _WithEnvironment(
@@ -169,7 +169,7 @@ def test_the_space_of_a_backend(tmp_path: Path, config: str, space: str) -> None
     """A model gets the space of its backend; where there is none, the one for all."""
     (tmp_path / "m" / "1").mkdir(parents=True)
     (tmp_path / "m" / "config.pbtxt").write_text(f"{config} max_batch_size: 8")
-    model = TritonModel(tmp_path, "m")
+    model = RepositoryModel(tmp_path, "m")
     assert model.space == space
     adapted = model.adapt(spec.load_space(spec.built_in()[space]).resolve(FACTS))
     assert adapted["max_batch_size"].default == 8

@@ -38,6 +38,7 @@ class SearchOptions:
     """What to search, in what time, for which latency budget."""
 
     budget_ms: options.BudgetMs
+    model_file: options.ModelFile = None
     percentile: options.Percentile = 99
     server: Annotated[
         str,
@@ -47,6 +48,9 @@ class SearchOptions:
     ] = ""
     model_repository: options.ModelRepository = None
     model: options.Model = None
+    input: options.Inputs = None
+    variant: options.Variants = None
+    tolerance: options.Tolerance = None
     space: options.SpaceFile = None
     trials: options.Trials = 60
     timeout: options.Timeout = None
@@ -100,6 +104,10 @@ class PlanOptions(RunnerOptions, SearchOptions):
             budget=budget,
             repository=self.model_repository,
             model=self.model,
+            model_file=self.model_file,
+            inputs=options.inputs(self.input),
+            variants=tuple(dict.fromkeys(self.variant or ())),
+            tolerance=options.tolerance(self.tolerance),
             space_file=self.space,
             search_budget=SearchBudget(
                 trials=self.trials,

@@ -17,6 +17,7 @@ from tuner.errors import InputError
 
 if TYPE_CHECKING:
     from tuner.capacity import LatencyBudget
+    from tuner.load import TensorSpec
     from tuner.targets.request_form import RequestForm
 
 BudgetMs = Annotated[
@@ -37,6 +38,29 @@ Model = Annotated[str | None, typer.Option("--model", help="Model to tune, if th
 SpaceFile = Annotated[
     Path | None,
     typer.Option("--space", help="Search space file that extends or replaces the built-in one."),
+]
+ModelFile = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Model to tune on Triton: an ONNX file, or a TorchScript file with --input.",
+        show_default="a model of --model-repository",
+    ),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", help="Input of a TorchScript file, in its order: x:FP32:-1,128."),
+]
+Variants = Annotated[
+    list[str] | None,
+    typer.Option("--variant", help="Another form of the model, to choose from; several times."),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance",
+        help="How far outputs may be from the defaults', as a share of the largest value: 0.05.",
+        show_default="each number within 1 % or 0.001",
+    ),
 ]
 Trials = Annotated[int, typer.Option("--trials", help="Trials of the search at most.")]
 Timeout = Annotated[
@@ -173,6 +197,57 @@ def timeout_s(timeout: str | None, until: str | None, budget: "LatencyBudget") -
     if until:
         return seconds_until(until)
     return duration_s(timeout, "--timeout") if timeout else default_timeout_s(budget)
+
+
+def inputs(texts: Sequence[str] | None) -> "tuple[TensorSpec, ...]":
+    """The inputs that `--input` names; -1 is a dimension that may vary.
+
+    Raises:
+        InputError: One has not the form NAME:DATATYPE:SHAPE, or is named twice.
+    """
+    found = tuple(_input(text) for text in texts or ())
+    names = [each.name for each in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"`--input {name}:...` was given twice", hint="name each input once")
+    return found
+
+
+def _input(text: str) -> "TensorSpec":
+    from tuner.load import TensorSpec
+    from tuner.load.datatypes import NUMPY_TYPES
+
+    name, datatype, dimensions = ("", *text.rsplit(":", 2))[-3:]
+    try:
+        shape = tuple(int(each) for each in dimensions.split(","))
+    except ValueError:
+        shape = ()
+    if (
+        not name
+        or datatype not in NUMPY_TYPES
+        or not shape
+        or not all(d == -1 or d > 0 for d in shape)
+    ):
+        raise InputError(
+            f"`--input` must be NAME:DATATYPE:SHAPE, but got `{text}`",
+            hint="for example: `--input x:FP32:-1,128`, where -1 is the batch; datatypes: "
+            + ", ".join(NUMPY_TYPES),
+        )
+    return TensorSpec(name, datatype, shape)
+
+
+def tolerance(share: float | None) -> float | None:
+    """What `--tolerance` says.
+
+    Raises:
+        InputError: It is no share.
+    """
+    if share is not None and not 0 < share < 1:
+        raise InputError(
+            f"`--tolerance` must be more than 0 and less than 1, but got {share:g}",
+            hint="for example: `--tolerance 0.05` for 5 % of an output's largest value",
+        )
+    return share
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -13,7 +13,6 @@ from tuner.settings import (
     ConfigPath,
     EnvironmentVariables,
     LauncherArgument,
-    ModelVariant,
     ServerFlag,
     ServerProperty,
     TemplateVariable,
@@ -149,7 +148,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
             sets = {"template": name}
         case LauncherArgument(name):
             sets = {"launcher": name}
-        case ModelVariant():
+        case _:
             sets = {"variant": parameter.name}
     return {
         "name": parameter.name,

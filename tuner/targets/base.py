@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from runners import LaunchSpec, RunningServer
-from tuner.load import Endpoint, RequestSet, Tensor
+from tuner.load import Endpoint, RequestSet, Tensor, TensorSpec
 from tuner.serve_spec import ServeSpec
 from tuner.space import Configuration, SearchSpace
 from tuner.targets.request_form import RequestForm
@@ -92,17 +92,26 @@ class ModelSource:
 
     Attributes:
         folder: A folder of models.
+        file: A file that is the model.
+        inputs: The inputs of that file, where it does not tell them; -1 is what may vary.
+        contained: Whether the server runs in a container.
         name: Which of them.
         serve: How a server of one's own is started, from the space file.
         space_file: That file.
         server: A server that has the model already, and that somebody else runs.
+        variants: The names of other forms of the model, which are where it is; files, if it is
+            one.
     """
 
     folder: Path | None = None
+    file: Path | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    contained: bool = False
     name: str | None = None
     serve: ServeSpec | None = None
     space_file: Path | None = None
     server: RunningServer | None = None
+    variants: tuple[str, ...] = ()
 
 
 class ServedModel(Protocol):

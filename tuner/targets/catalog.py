@@ -14,6 +14,7 @@ from tuner.targets.torchserve import TorchServeTarget
 from tuner.targets.torchserve_model import TorchServeModel
 from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_model import TritonModel
+from tuner.targets.triton_models import open_model
 from tuner.wording import did_you_mean
 
 Model = TypeVar("Model", bound=ServedModel)
@@ -42,7 +43,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
     ServerKind[TritonModel](
         name=TritonTarget.server,
         configuration_file="config.pbtxt",
-        open_model=TritonModel.open,
+        open_model=open_model,
         check_form=lambda form: form.check_tensors("Triton"),
         target=TritonTarget.of,
         remote_ports={"http": 8000},

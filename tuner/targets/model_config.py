@@ -42,18 +42,27 @@ def read(path: Path) -> Message:
     return message
 
 
+def of(content: Mapping[str, object]) -> Message:
+    """The configuration with these fields, by the names of model_config.proto.
+
+    Raises:
+        json_format.ParseError: A field cannot hold its value.
+    """
+    message: Message = model_config_pb2.ModelConfig()
+    json_format.ParseDict(dict(content), message, ignore_unknown_fields=True)
+    return message
+
+
 def from_server(content: Mapping[str, object]) -> Message:
     """The configuration that a server answered with.
 
     Raises:
         ServerError: It is no model configuration.
     """
-    message: Message = model_config_pb2.ModelConfig()
     try:
-        json_format.ParseDict(dict(content), message, ignore_unknown_fields=True)
+        return of(content)
     except json_format.ParseError as error:
         raise ServerError(f"the server's model configuration is none: {error}") from None
-    return message
 
 
 def as_text(message: Message) -> str:

@@ -27,7 +27,7 @@ from tuner.expressions import Value
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.datatypes import NUMPY_TYPES
 from tuner.load.protocols import v2_http
-from tuner.settings import ConfigPath, EnvironmentVariables, ServerFlag, Setting
+from tuner.settings import ConfigPath, EnvironmentVariables, ModelVariant, ServerFlag, Setting
 from tuner.space import Configuration, Parameter, SearchSpace
 from tuner.targets import model_config, triton_install, triton_proofs
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
@@ -139,13 +139,15 @@ class TritonTarget:
     def can_reload(self, before: Configuration, after: Configuration) -> bool:
         changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
         parameters = [self._space[name] for name in changed]
-        return all(p.reload and isinstance(p.sets, ConfigPath) for p in parameters)
+        return all(p.reload and isinstance(p.sets, ConfigPath | ModelVariant) for p in parameters)
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         config = model_config.as_json(self._model.configured(self._space, configuration))
+        form = self._model.form(self._space, configuration).name
         with V2Client(server.url("http"), timeout_s=self._start_timeout_s) as client:
             try:
-                client.load(self.model, config)
+                self._unload_others(client, form)
+                client.load(form, config)
             except ServerTimeoutError as error:
                 reason, what = Reason.START_TIMEOUT, f"the model was not loaded: {error}"
                 raise TrialFailure(reason, what) from None
@@ -162,13 +164,18 @@ class TritonTarget:
 
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
         with V2Client(server.url("http")) as client:
-            effective = model_config.from_server(client.config(self.model))
+            served = self._served(client)
+            effective = model_config.from_server(client.config(served))
         log = server.log_tail(_PROOF_LINES)
 
         def verdict(sets: Setting, value: Value) -> Verdict:
             match sets:
                 case ConfigPath(path, omit) if value != omit:
-                    return self._verdict(path, value, effective, log)
+                    return _verdict(path, value, effective, log)
+                case ModelVariant() if served != value:
+                    return Verdict(Grade.REFUTED, f"the server has the model `{served}`")
+                case ModelVariant():
+                    return Verdict(Grade.CONFIRMED)
                 case EnvironmentVariables(names, omit) if value != omit:
                     return environment_verdict(server.pid, dict.fromkeys(names, value_text(value)))
                 case _:  # Triton fills what is left out as it sees fit
@@ -181,14 +188,15 @@ class TritonTarget:
             return self._infer(client, count)
 
     def _infer(self, client: V2Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
-        [inputs] = self._inputs(client, [_GOLDEN_SEED])
+        served = self._served(client)
+        [inputs] = self._inputs(client, served, [_GOLDEN_SEED])
         with ThreadPoolExecutor(count) as pool:
-            answers = [pool.submit(client.infer, self.model, inputs) for _ in range(count)]
+            answers = [pool.submit(client.infer, served, inputs) for _ in range(count)]
             return tuple(answer.result() for answer in answers)
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         with V2Client(server.url("http")) as client:
-            return client.statistics(self.model)
+            return client.statistics(self._served(client))
 
     def endpoint(self, server: RunningServer) -> Endpoint:
         return Endpoint(server.host, server.ports["http"])
@@ -196,10 +204,11 @@ class TritonTarget:
     def requests(self, server: RunningServer) -> RequestSet:
         endpoint = self.endpoint(server)
         with V2Client(server.url("http")) as client:
-            inputs = self._inputs(client, range(_DISTINCT_REQUESTS))
-            first = v2_http.prepare(endpoint, self.model, next(inputs))
+            served = self._served(client)
+            inputs = self._inputs(client, served, range(_DISTINCT_REQUESTS))
+            first = v2_http.prepare(endpoint, served, next(inputs))
             rest = max(0, _DISTINCT_BYTES // len(first) - 1)
-            payloads = (v2_http.prepare(endpoint, self.model, each) for each in inputs)
+            payloads = (v2_http.prepare(endpoint, served, each) for each in inputs)
             return RequestSet((first, *islice(payloads, rest)), inferences=self._form.batch)
 
     def concurrency(self, configuration: Configuration) -> int:
@@ -222,21 +231,43 @@ class TritonTarget:
         message = self._model.configured(self._space, configuration)
         return int(model_config.get(message, path) or 0)
 
-    def _inputs(self, client: V2Client, seeds: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
+    def _unload_others(self, client: V2Client, form: str) -> None:
+        """Two forms of a model at once would take twice the memory."""
+        if len(self._model.forms) > 1:
+            for other in set(client.ready_models()) & set(self._model.forms) - {form}:
+                client.unload(other)
+
+    def _served(self, client: V2Client) -> str:
+        """The form of the model that the server has."""
+        forms = self._model.forms
+        if len(forms) == 1:
+            return self.model
+        ready = [name for name in client.ready_models() if name in forms]
+        if len(ready) != 1:
+            raise ServerError(
+                f"one form of the model must be ready, but {len(ready)} are: {', '.join(ready)}"
+            )
+        return ready[0]
+
+    def _inputs(
+        self, client: V2Client, served: str, seeds: Iterable[int]
+    ) -> Iterator[tuple[Tensor, ...]]:
         # The server's word counts: it may have completed what config.pbtxt leaves out.
-        batched = bool(client.config(self.model).get("max_batch_size"))
-        specs = client.metadata(self.model).inputs
+        batched = bool(client.config(served).get("max_batch_size"))
+        specs = client.metadata(served).inputs
         return (self._form.inputs(specs, batched=batched, seed=seed) for seed in seeds)
 
-    def _verdict(self, path: str, value: Value, effective: Message, log: str) -> Verdict:
-        """Whether the model has the value at `path`, and its backend heeds it."""
-        found = model_config.get(effective, path)
-        if triton_proofs.is_backend_parameter(path):
-            if found == value_text(value):
-                return triton_proofs.verdict(path, value, model=self.model, log=log)
-        elif found == value or (value is False and not found):
-            return Verdict(Grade.CONFIRMED)
-        return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
+
+def _verdict(path: str, value: Value, effective: Message, log: str) -> Verdict:
+    """Whether the model has the value at `path`, and its backend heeds it."""
+    found = model_config.get(effective, path)
+    if triton_proofs.is_backend_parameter(path):
+        if found == value_text(value):
+            name = str(model_config.get(effective, "name"))
+            return triton_proofs.verdict(path, value, model=name, log=log)
+    elif found == value or (value is False and not found):
+        return Verdict(Grade.CONFIRMED)
+    return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
 
 
 def _reason_in(log: str) -> str:

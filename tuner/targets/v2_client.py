@@ -100,6 +100,11 @@ class V2Client:
         path = f"/v2/repository/models/{quote(model, safe='')}/load"
         self._check(self._ask("POST", path, content=content))
 
+    def unload(self, model: str) -> None:
+        """Let the server give `model` up; nothing happens if it does not have it."""
+        path = f"/v2/repository/models/{quote(model, safe='')}/unload"
+        self._check(self._ask("POST", path, content="{}"))
+
     def ready_models(self) -> tuple[str, ...]:
         """The names of the models of the repository that are ready."""
         path = "/v2/repository/index"

@@ -1,0 +1,168 @@
+"""A model of Triton that is made from one file: no repository is needed.
+
+In a container the backend of its kind serves it. The Triton of the wheel has no other backend than
+the one for Python; there a program of ours serves it, which heeds what that backend heeds.
+"""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from google.protobuf.message import Message
+
+from tuner import programs
+from tuner.errors import InputError, ModelError
+from tuner.load import TensorSpec
+from tuner.targets import model_config, model_files
+from tuner.targets.base import ModelSource
+from tuner.targets.model_files import FileKind, ModelFile
+from tuner.targets.triton_model import TritonModel
+
+# Large enough for the batches that are searched, until the search says otherwise.
+_LARGEST_BATCH = 16
+_NAMES = {FileKind.ONNX: "model.onnx", FileKind.TORCHSCRIPT: "model.pt"}
+_PROGRAMS = {FileKind.ONNX: "onnxruntime.py", FileKind.TORCHSCRIPT: "pytorch.py"}
+_SHARED = "whole_batches.py"
+
+
+def open_model(path: Path, source: ModelSource) -> "FileModel":
+    """The model in the file `path`, with its variants, which are files as well.
+
+    Raises:
+        InputError: One is not there, or cannot be read.
+    """
+    if source.folder is not None or source.name is not None:
+        raise InputError(
+            "`--model-repository` and `--model` mean nothing to a model file",
+            hint="give either a file, or a repository",
+        )
+    for each in source.variants:
+        model_files.kind_of(Path(each))
+    first = model_files.read(path, source.inputs)
+    inputs = source.inputs or first.inputs
+    files = [first, *(model_files.read(Path(each), inputs) for each in source.variants)]
+    if not source.contained:
+        files = _alike(files)
+    named = list(zip(_names([each.path for each in files]), files, strict=True))
+    others = [FileModel(*each, contained=source.contained) for each in named[1:]]
+    return FileModel(*named[0], contained=source.contained, others=others)
+
+
+class FileModel(TritonModel):
+    """One file, for a Triton in a container if `contained`."""
+
+    def __init__(
+        self,
+        name: str,
+        file: ModelFile,
+        *,
+        contained: bool = False,
+        others: Sequence["FileModel"] = (),
+    ) -> None:
+        self.file = file
+        self._contained = contained
+        super().__init__(name, _config(file.kind.value if contained else "python", file), others)
+
+    @property
+    def own_space(self) -> str:
+        return f"triton_{self.file.kind.value}"
+
+    @property
+    def own_fingerprint(self) -> str:
+        digest = hashlib.sha256(model_config.as_text(self.config).encode())
+        for path in _with_weights(self.file.path):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:10]
+
+    def stage_own(self, repository: Path) -> None:
+        folder = repository / self.name
+        version = folder / "1"
+        try:
+            version.mkdir(parents=True, exist_ok=True)
+            (folder / "config.pbtxt").write_text(model_config.as_text(self.config))
+            first, *weights = _with_weights(self.file.path)
+            shutil.copyfile(first, version / _NAMES[self.file.kind])
+            for path in weights:
+                shutil.copyfile(path, version / path.name)
+            if not self._contained:
+                program = programs.FOLDER / _PROGRAMS[self.file.kind]
+                shutil.copyfile(program, version / "model.py")
+                shutil.copyfile(programs.FOLDER / _SHARED, version / _SHARED)
+        except OSError as error:
+            raise ModelError(
+                f"{self.file.path}: cannot be copied to {folder}: {error}",
+                hint="make it readable; a folder with more room can be named in TMPDIR",
+            ) from None
+
+
+def _alike(files: Sequence[ModelFile]) -> list[ModelFile]:
+    """TorchScript names no outputs: they are called as in an ONNX form, if there is one.
+
+    Not in a container: Triton's PyTorch backend wants names of its own.
+    """
+    outputs = next((each.outputs for each in files if each.kind is FileKind.ONNX), ())
+    return [
+        replace(
+            each,
+            outputs=tuple(
+                replace(own, name=other.name)
+                for own, other in zip(each.outputs, outputs, strict=True)
+            ),
+        )
+        if each.kind is FileKind.TORCHSCRIPT and len(each.outputs) == len(outputs)
+        else each
+        for each in files
+    ]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A name for each, after its file; with the ending where two files differ in it only."""
+    names: list[str] = []
+    for path in paths:
+        name = re.sub(r"[^\w.-]", "_", path.stem)
+        if name in names:
+            name = re.sub(r"[^\w-]", "_", path.name)
+        if name in names:
+            raise InputError(
+                f"{path}: another form of the model has a file of that name",
+                hint="give each file another name",
+            )
+        names.append(name)
+    return names
+
+
+def _with_weights(path: Path) -> list[Path]:
+    """The file, and those that an ONNX file keeps its weights in: `model.onnx.data` or alike."""
+    return [path, *sorted(p for p in path.parent.glob(f"{path.name}?*") if p.is_file())]
+
+
+def _config(backend: str, file: ModelFile) -> Message:
+    """As Triton's model_configuration.md has it."""
+
+    def tensors(specs: Sequence[TensorSpec]) -> list[dict[str, object]]:
+        return [_tensor(spec, batched=file.batched) for spec in specs]
+
+    return model_config.of(
+        {
+            "backend": backend,
+            "max_batch_size": _LARGEST_BATCH if file.batched else 0,
+            "input": tensors(file.inputs),
+            "output": tensors(file.outputs),
+        }
+    )
+
+
+def _tensor(spec: TensorSpec, *, batched: bool) -> dict[str, object]:
+    shape = spec.shape[1:] if batched else spec.shape
+    kind = "STRING" if spec.datatype == "BYTES" else spec.datatype
+    described: dict[str, object] = {
+        "name": spec.name,
+        "data_type": f"TYPE_{kind}",
+        "dims": list(shape) or [1],
+    }
+    # Triton knows no tensor without a dimension; the model gets it without ("Reshape").
+    return described if shape else described | {"reshape": {"shape": []}}

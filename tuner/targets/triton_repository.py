@@ -1,0 +1,94 @@
+"""Models in a Triton model repository: found, read and copied, never written."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuner import demo
+from tuner.errors import ModelError
+from tuner.targets import model_config
+from tuner.targets.base import ModelSource
+from tuner.targets.triton_model import TritonModel
+
+
+def check_repository(repository: Path, model: str | None) -> str:
+    """The name of the model to tune: `model`, or the only one in `repository`.
+
+    Raises:
+        ModelError: There is no such repository or model, or there are several to choose from.
+    """
+    if not repository.is_dir():
+        raise ModelError(
+            f"{repository}: a model repository was expected, but there is no such folder",
+            hint="a model repository is a folder with one folder for each model",
+        )
+    models = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
+    if not models:
+        raise ModelError(
+            f"{repository}: no model with a config.pbtxt was found",
+            hint="expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/",
+        )
+    if model is None and len(models) > 1:
+        raise ModelError(
+            f"{repository}: holds several models: {', '.join(models)}",
+            hint="choose one with `--model NAME`",
+        )
+    if model is not None and model not in models:
+        raise ModelError(
+            f"{repository}: has no model `{model}` with a config.pbtxt",
+            hint="models here: " + ", ".join(models),
+        )
+    return model or models[0]
+
+
+def open_model(source: ModelSource) -> "RepositoryModel":
+    """The model to tune, with its variants; the bundled one without a repository.
+
+    Raises:
+        ModelError: There is none, or its configuration cannot be read.
+    """
+    repository = source.folder or demo.REPOSITORY
+    name = source.name or (None if source.folder else demo.MODEL)
+    name = check_repository(repository, name)
+    others = [
+        RepositoryModel(repository, check_repository(repository, each))
+        for each in source.variants
+        if each != name
+    ]
+    return RepositoryModel(repository, name, others)
+
+
+class RepositoryModel(TritonModel):
+    """A model in a repository, as the user left it; nothing here writes to it."""
+
+    def __init__(
+        self, repository: Path, model: str, others: Sequence["RepositoryModel"] = ()
+    ) -> None:
+        self.folder = repository / model
+        super().__init__(model, model_config.read(self.folder / "config.pbtxt"), others)
+        if not any(path.is_dir() and path.name.isdigit() for path in self.folder.iterdir()):
+            raise ModelError(
+                f"{self.folder}: the model has no version folder",
+                hint=f"put the model's files into {self.folder / '1'}",
+            )
+
+    @property
+    def own_fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(self.folder)).encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:10]
+
+    def stage_own(self, repository: Path) -> None:
+        staged = repository / self.name
+        try:
+            shutil.copytree(self.folder, staged, dirs_exist_ok=True)
+        except OSError as error:
+            raise ModelError(
+                f"{self.folder}: cannot be copied to {staged}: {error}",
+                hint="make it readable; a folder with more room can be named in TMPDIR",
+            ) from None
