@@ -1,5 +1,6 @@
 """How a study searched, in sentences."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -111,3 +112,43 @@ def test_batches_that_wait_are_told() -> None:
         "At a few requests per second trial 7 would be over p99 <= 50 ms: batches that do not "
         "fill wait for their delay."
     )
+
+
+def of_variant(number: int, name: str, difference: float, **facts: Any) -> TrialRecord:
+    configuration = Configuration.of({**studies.configuration(number), "variant": name})
+    trial = studies.trial(number, 90.0)
+    return replace(trial, configuration=configuration, difference=difference, **facts)
+
+
+def test_how_far_variants_are_from_the_defaults() -> None:
+    """The most that was seen of each, with the tolerance that was stated."""
+    trials = (
+        of_variant(0, "fp32", 0.0, purpose=Purpose.BASELINE),
+        of_variant(1, "int8", 0.021),
+        of_variant(2, "int8", 0.034),
+        of_variant(3, "half", math.nan),
+    )
+    said = (
+        "Variant int8: its outputs differ from the default's by 3.4 % of their largest value at "
+    )
+    [sentence] = about_search(study(*trials))
+    assert sentence == f"{said}most."
+    [sentence] = about_search(study(*trials, request={"tolerance": 0.05}))
+    assert sentence == f"{said}most, within the tolerance of 5.0 %."
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        (0.37, "its outputs differ from the default's by 37 % of their largest value"),
+        (math.inf, "its outputs cannot be compared with the default's"),
+    ],
+)
+def test_a_variant_that_was_refused(difference: float, words: str) -> None:
+    """Outputs beyond the tolerance refute a variant, however fast it is."""
+    refused = {"state": TrialState.FAILED, "reason": Reason.WRONG_OUTPUT}
+    trials = (
+        of_variant(0, "fp32", 0.0, purpose=Purpose.BASELINE),
+        of_variant(1, "int8", difference, **refused),
+    )
+    assert f"Variant int8: refused, {words}." in about_search(study(*trials))

@@ -77,7 +77,9 @@ def main():
     except ModuleNotFoundError as error:
         sys.exit(f"missing: {error.name}")
     except Exception as error:  # noqa: BLE001 - whatever the library says is the answer
-        sys.exit(" ".join(str(error).split())[:500] or type(error).__name__)
+        # PyTorch puts the cause last, after the places that it went through.
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        sys.exit(said[-1][:500])
     print(json.dumps(described))  # noqa: T201 - this is what the program is for
 
 

@@ -141,6 +141,7 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "message": trial.message,
         "configuration": dict(trial.configuration),
         "throughput": trial.throughput,
+        "output_difference": trial.difference,
         "log_error": trial.log_error,
         "unloaded_ms": trial.unloaded_s * 1e3,
         "saturation": trial.saturation,

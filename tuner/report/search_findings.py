@@ -1,13 +1,16 @@
 """How a study searched, in sentences: what it saved, why it ended, what crashed, the proof."""
 
+import math
 from collections.abc import Sequence
 
 from tuner import crash_regions, drift
+from tuner.errors import Reason
 from tuner.expressions import Value
 from tuner.records import StudyRecord, TrialRecord, TrialState
 from tuner.report import figures, formats
 from tuner.settings import ConfigPath
 from tuner.space import CategoricalParameter, SearchSpace
+from tuner.targets import variants
 
 _VERDICTS = {
     "within": "proved to be within",
@@ -24,6 +27,7 @@ def about_search(study: StudyRecord) -> tuple[str, ...]:
         _about_warm_start(study),
         _about_end(study),
         _about_racing(study),
+        *_about_variants(study),
         *drift.drift(study.trials).sentences,
         *_about_crashes(study),
         _about_low_loads(study),
@@ -71,6 +75,29 @@ def _about_racing(study: StudyRecord) -> str:
         f"{trials} of {len(study.searched)} stopped at the first proof that the best cannot be "
         f"beaten, which saved {formats.duration(spared_s)} or so."
     )
+
+
+def _about_variants(study: StudyRecord) -> tuple[str, ...]:
+    """How far the outputs of each form of the model are from those of the server's defaults."""
+    own = study.baseline.configuration.get(variants.PARAMETER) if study.baseline else None
+    trials: dict[Value, list[TrialRecord]] = {}
+    for trial in study.trials:
+        form = trial.configuration.get(variants.PARAMETER)
+        if form is not None and form != own and not math.isnan(trial.difference):
+            trials.setdefault(form, []).append(trial)
+    return tuple(f"Variant {form}: {_difference(found, study)}." for form, found in trials.items())
+
+
+def _difference(trials: Sequence[TrialRecord], study: StudyRecord) -> str:
+    most = max(trial.difference for trial in trials)
+    if math.isinf(most):
+        return "refused, its outputs cannot be compared with the default's"
+    share = f"{formats.per_cent(most)} of their largest value"
+    if any(trial.reason is Reason.WRONG_OUTPUT for trial in trials):
+        return f"refused, its outputs differ from the default's by {share}"
+    within = study.request.get("tolerance")
+    allowed = f", within the tolerance of {formats.per_cent(within)}" if within else ""
+    return f"its outputs differ from the default's by {share} at most{allowed}"
 
 
 def _about_crashes(study: StudyRecord) -> tuple[str, ...]:

@@ -84,6 +84,11 @@ class CommandModel:
                 "`--model-repository` means nothing to a server that a space file describes",
                 hint="leave it out; `serve` says which files are read",
             )
+        if source.file is not None or source.variants:
+            raise InputError(
+                "a model file and `--variant` mean nothing to a server of your own",
+                hint="make the model's file a parameter: `sets: {template: NAME}`",
+            )
         name = source.name or source.space_file.stem
         return cls(name, source.serve, source.space_file.parent)
 

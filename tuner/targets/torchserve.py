@@ -21,7 +21,13 @@ from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.protocols import torchserve
 from tuner.load.protocols.torchserve import TorchServeOptions
-from tuner.settings import ConfigPath, EnvironmentVariables, LauncherArgument, ServerProperty
+from tuner.settings import (
+    ConfigPath,
+    EnvironmentVariables,
+    LauncherArgument,
+    ModelVariant,
+    ServerProperty,
+)
 from tuner.space import Configuration, SearchSpace
 from tuner.targets import (
     json_outputs,
@@ -125,7 +131,7 @@ class TorchServeTarget:
         if not isinstance(self._model, ServedTorchServeModel):
             return
         with TorchServeClient.of(server, timeout_s=self._start_timeout_s) as client:
-            self._bring_up(client, {**_DEFAULTS, **self._model.settings})
+            self._bring_up(client, self._model, {**_DEFAULTS, **self._model.settings})
             if self._model.settings.get(WORKERS):
                 self._await_workers(client, server)
             client.scale(self.model, self._model.settings[WORKERS], self._model.most_workers)
@@ -164,12 +170,13 @@ class TorchServeTarget:
         if changed and self._properties(after).get(LAUNCHER) == "true":
             return False  # workers that stay would keep the cores of the new ones
         parameters = [self._space[name] for name in changed]
-        return all(p.reload and isinstance(p.sets, ConfigPath) for p in parameters)
+        return all(p.reload and isinstance(p.sets, ConfigPath | ModelVariant) for p in parameters)
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         with TorchServeClient.of(server, timeout_s=self._start_timeout_s) as client:
             try:
-                self._bring_up(client, self._settings(configuration))
+                form = self._model.form(self._space, configuration)
+                self._bring_up(client, form, self._settings(configuration))
                 self._await_workers(client, server)
             except ServerTimeoutError as error:
                 reason, what = Reason.START_TIMEOUT, f"the model was not registered: {error}"
@@ -228,18 +235,19 @@ class TorchServeTarget:
     def export(self, configuration: Configuration) -> str:
         settings = self._settings(configuration)
         settings["maxWorkers"] = settings[WORKERS]
-        model = {"defaultVersion": True, "marName": self._model.archive.name, **settings}
+        form = self._model.form(self._space, configuration)
+        model = {"defaultVersion": True, "marName": form.archive.name, **settings}
         properties = {
             **self._properties(configuration),
-            "load_models": self._model.archive.name,
-            "models": json.dumps({self.model: {self._model.version: model}}),
+            "load_models": f"{self.model}={form.archive.name}",
+            "models": json.dumps({self.model: {form.version: model}}),
         }
         start = [f"{n}={v}" for n, v in self._environment(configuration).items()]
         start += ["torchserve", "--start", "--ncs", "--ts-config", "config.properties"]
         start += ["--model-store", "FOLDER"]
         lines = [f"# {' '.join(start)}"]
-        if self._model.overrules:
-            own = ", ".join(self._model.settings)
+        if form.overrules:
+            own = ", ".join(form.settings)
             lines.append(
                 f"# The archive's own model-config.yaml sets {own}, which wins: take it out"
             )
@@ -293,11 +301,14 @@ class TorchServeTarget:
         path = None if self._installation.contained else system_libraries.path_of(name)
         return str(path or name)
 
-    def _bring_up(self, client: TorchServeClient, wanted: Mapping[str, int]) -> None:
-        """Register the model, or scale its workers where nothing else changes."""
+    def _bring_up(
+        self, client: TorchServeClient, form: TorchServeModel, wanted: Mapping[str, int]
+    ) -> None:
+        """Register a form of the model, or scale its workers where nothing else changes."""
         described = client.describe(self.model)
-        if described is not None and all(
-            described.settings.get(name) == wanted[name] for name in _DEFAULTS
+        if described is not None and (
+            described.archive == form.url
+            and all(described.settings.get(name) == wanted[name] for name in _DEFAULTS)
         ):
             client.scale(self.model, wanted[WORKERS], wanted[WORKERS])
             return
@@ -305,7 +316,7 @@ class TorchServeTarget:
             client.unregister(self.model)
         parameters = {_API_NAMES[name]: value for name, value in wanted.items()}
         parameters |= self._model.registration
-        client.register(self._model.url, {"model_name": self.model, **parameters})
+        client.register(form.url, {"model_name": self.model, **parameters})
 
     def _await_workers(self, client: TorchServeClient, server: RunningServer) -> None:
         deadline = time.monotonic() + self._start_timeout_s

@@ -4,6 +4,7 @@ import itertools
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -12,10 +13,11 @@ from tuner.settings import (
     ConfigPath,
     EnvironmentVariables,
     LauncherArgument,
+    ModelVariant,
     ServerProperty,
     Setting,
 )
-from tuner.targets import torchserve_launcher
+from tuner.targets import torchserve_launcher, variants
 from tuner.targets.base import Grade, Verdict
 from tuner.targets.process_proofs import environment_verdict, family, value_text
 from tuner.targets.torchserve_client import Description
@@ -48,8 +50,8 @@ class Evidence:
 
     def verdict(self, sets: Setting, value: Value) -> Verdict:
         match sets:
-            case ConfigPath(path):
-                return self._setting(path, value)
+            case ConfigPath() | ModelVariant():
+                return self._of_model(sets, value)
             case EnvironmentVariables(names, omit) if value != omit:
                 return environment_verdict(self.pid, dict.fromkeys(names, value_text(value)))
             case ServerProperty(name, omit) if value != omit:
@@ -58,6 +60,11 @@ class Evidence:
                 return torchserve_launcher.argument_verdict(name, value, self.log_tail)
             case _:
                 return Verdict(Grade.ACCEPTED)
+
+    def _of_model(self, sets: ConfigPath | ModelVariant, value: Value) -> Verdict:
+        if isinstance(sets, ConfigPath):
+            return self._setting(sets.path, value)
+        return variants.verdict(value, Path(self.described.archive).stem)
 
     def _setting(self, path: str, value: Value) -> Verdict:
         for name in (path, "maxWorkers") if path == WORKERS else (path,):

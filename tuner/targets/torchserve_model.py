@@ -19,10 +19,10 @@ from typing import Any, Self
 import yaml
 
 from runners import RunningServer
-from tuner.errors import ModelError, SpaceError
+from tuner.errors import InputError, ModelError, SpaceError
 from tuner.settings import ConfigPath, EnvironmentVariables, LauncherArgument, ServerProperty
-from tuner.space import SearchSpace
-from tuner.targets import system_libraries
+from tuner.space import Configuration, SearchSpace
+from tuner.targets import system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.torchserve_client import Description, TorchServeClient
 from tuner.wording import did_you_mean
@@ -97,6 +97,8 @@ class TorchServeModel:
     """One model archive."""
 
     space = "torchserve"
+    # Other archives with forms of the same model, by their names.
+    others: Mapping[str, "TorchServeModel"] = MappingProxyType({})
     # What a registration takes over beside what is searched; the requests that may wait.
     registration: Mapping[str, int] = MappingProxyType({})
     queue: int | None = None
@@ -131,23 +133,39 @@ class TorchServeModel:
         Raises:
             ModelError: There is none, or it is no model archive.
         """
+        if source.file is not None:
+            raise InputError(
+                f"{source.file}: TorchServe serves model archives, and no bare model file",
+                hint="`torch-model-archiver` makes one; then: `--model-repository STORE`",
+            )
         if source.server is not None:
-            return ServedTorchServeModel.of(source.server, source.name)
+            return _served(source, source.server)
         if source.folder is None:
             raise ModelError(
                 "TorchServe has no bundled model",
                 hint="name the folder of your model archives: `--model-repository STORE`",
             )
-        return cls(find_archive(source.folder, source.name))
+        model = cls(find_archive(source.folder, source.name))
+        others = (cls(find_archive(source.folder, name)) for name in source.variants)
+        model.others = {other.name: other for other in others if other.name != model.name}
+        return model
 
     @property
     def fingerprint(self) -> str:
-        """Ten hexadecimal digits that change when the archive does."""
+        """Ten hexadecimal digits that change when an archive does."""
+        forms = (self, *self.others.values())
+        return variants.fingerprint(form.own_fingerprint for form in forms)
+
+    @property
+    def own_fingerprint(self) -> str:
+        """That of its own archive."""
         with self.archive.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:10]
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with the archive's own settings as defaults, for the libraries that are here.
+
+        It has a parameter more if there are variants.
 
         Raises:
             SpaceError: A parameter sets what TorchServe would silently ignore.
@@ -161,14 +179,23 @@ class TorchServeModel:
                     space = space.with_default(parameter.name, self.settings[path])
                 case _:
                     pass
-        return space
+        return variants.added(space, self.name, tuple(self.others))
+
+    def form(self, space: SearchSpace, configuration: Configuration) -> "TorchServeModel":
+        """The form of the model that `configuration` serves."""
+        return self.others.get(variants.chosen(space, configuration, self.name), self)
 
     def stage(self, store: Path) -> None:
-        """Copy the archive into `store`, without what would overrule the management API.
+        """Copy the archives into `store`, without what would overrule the management API.
 
         Raises:
-            ModelError: It cannot be read, or there is no room for it.
+            ModelError: One cannot be read, or there is no room for it.
         """
+        for form in (self, *self.others.values()):
+            form.stage_own(store)
+
+    def stage_own(self, store: Path) -> None:
+        """Copy its own archive, as `stage` does."""
         try:
             store.mkdir(parents=True, exist_ok=True)
             if self.overrules:
@@ -234,13 +261,22 @@ class ServedTorchServeModel(TorchServeModel):
         return cls(model, described)
 
     @property
-    def fingerprint(self) -> str:
+    def own_fingerprint(self) -> str:
         """Ten hexadecimal digits of what it is called: its files are not seen."""
         said = f"{self.archive}\0{self.version}"
         return hashlib.sha256(said.encode()).hexdigest()[:10]
 
-    def stage(self, store: Path) -> None:
+    def stage_own(self, store: Path) -> None:
         """Nothing is copied: the server has the model."""
+
+
+def _served(source: ModelSource, server: RunningServer) -> ServedTorchServeModel:
+    if source.variants:
+        raise InputError(
+            "`--variant` means nothing to a server that somebody else runs",
+            hint="leave it out; `--model NAME` says which of its models is tuned",
+        )
+    return ServedTorchServeModel.of(server, source.name)
 
 
 _TIMEOUTS = {"responseTimeout": "response_timeout", "startupTimeout": "startup_timeout"}

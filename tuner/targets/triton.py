@@ -29,7 +29,7 @@ from tuner.load.datatypes import NUMPY_TYPES
 from tuner.load.protocols import v2_http
 from tuner.settings import ConfigPath, EnvironmentVariables, ModelVariant, ServerFlag, Setting
 from tuner.space import Configuration, Parameter, SearchSpace
-from tuner.targets import model_config, triton_install, triton_proofs
+from tuner.targets import model_config, triton_install, triton_proofs, variants
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
 from tuner.targets.process_proofs import environment_verdict, value_text
 from tuner.targets.request_form import RequestForm
@@ -172,10 +172,8 @@ class TritonTarget:
             match sets:
                 case ConfigPath(path, omit) if value != omit:
                     return _verdict(path, value, effective, log)
-                case ModelVariant() if served != value:
-                    return Verdict(Grade.REFUTED, f"the server has the model `{served}`")
                 case ModelVariant():
-                    return Verdict(Grade.CONFIRMED)
+                    return variants.verdict(value, served)
                 case EnvironmentVariables(names, omit) if value != omit:
                     return environment_verdict(server.pid, dict.fromkeys(names, value_text(value)))
                 case _:  # Triton fills what is left out as it sees fit

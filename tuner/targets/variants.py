@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tuner.errors import SpaceError
+from tuner.expressions import Value
 from tuner.settings import ModelVariant
 from tuner.space import CategoricalParameter, Configuration, SearchSpace
+from tuner.targets.base import Grade, Verdict
 
 PARAMETER = "variant"
 
@@ -44,6 +46,13 @@ def chosen(space: SearchSpace, configuration: Configuration, otherwise: str) -> 
         if isinstance(space[name].sets, ModelVariant):
             return str(value)
     return otherwise
+
+
+def verdict(asked: Value, served: str) -> Verdict:
+    """Whether the server has the form that was asked for."""
+    if served == asked:
+        return Verdict(Grade.CONFIRMED)
+    return Verdict(Grade.REFUTED, f"the server has the form `{served}`")
 
 
 def fingerprint(forms: Iterable[str]) -> str:
