@@ -194,7 +194,11 @@ def _given_space(job: Job) -> "spec.SpaceSpec | None":
     """
     if job.space_file is None:
         return None
-    found = spec.load_space(job.space_file)
+    # A built-in space by its name, where no file is called so.
+    path = job.space_file
+    if not path.exists():
+        path = spec.built_in().get(str(path), path)
+    found = spec.load_space(path)
     if found.server not in SERVERS:
         raise SpaceError(
             f"{job.space_file}: is for the server `{found.server}`, but only "

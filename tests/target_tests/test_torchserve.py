@@ -10,6 +10,7 @@ import pytest
 
 from tests.servers import torchserve as torchserve_server
 from tests.target_tests.torchserve_targets import (
+    BASED,
     HANDLER,
     Served,
     archive,
@@ -160,6 +161,23 @@ class TestVerify:
         assert verdict == Verdict(
             Grade.REFUTED, "the log says that torch.backends.xeon.run_cpu is not available"
         )
+
+    def test_an_extension_that_is_not_there(self, tmp_path: Path) -> None:
+        """Where Intel's extension is not installed, TorchServe goes on without it: refuted."""
+        mar = archive(tmp_path / "archives", handler=BASED)
+        optimised = served(tmp_path, mar, space_name="torchserve_ipex")
+        configuration = optimised.configuration(ipex=True)
+        with optimised.deployment() as deployment:
+            deployment.apply(configuration)
+            verdicts = optimised.target.verify(deployment.server, configuration)
+            plain = optimised.configuration()
+            deployment.apply(plain)
+            without = optimised.target.verify(deployment.server, plain)
+        assert verdicts["ipex"] == Verdict(
+            Grade.REFUTED,
+            "the log says `IPEX is enabled but intel-extension-for-pytorch is not installed`",
+        )
+        assert without["ipex"] == Verdict(Grade.ACCEPTED)
 
     def test_an_allocator_that_did_not_load(self, mar: Path, tmp_path: Path) -> None:
         """A library that the linker left out is refuted, though the variable was set."""

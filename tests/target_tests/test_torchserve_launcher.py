@@ -4,7 +4,7 @@ import pytest
 
 from tuner.expressions import Value
 from tuner.targets.base import Grade, Verdict
-from tuner.targets.torchserve_launcher import Launcher, argument_verdict, arguments, verdict
+from tuner.targets.torchserve_launcher import MODULES, argument_verdict, arguments, verdict
 
 # Lines of TorchServe 0.12 with PyTorch 2.13.
 NOT_RUN = (
@@ -49,24 +49,16 @@ class TestArguments:
         ("--core-list", "0,2-3"),
     )
 
-    def test_of_pytorch(self) -> None:
+    def test_arguments(self) -> None:
         """What is true is the bare argument, what is false is left out, 0 is a value."""
         assert arguments(self.VALUES) == (
             "--use-logical-core --ncores-per-instance 2 --node-id 0 --rank 1 --multi-instance "
             "--core-list 0,2-3"
         )
 
-    def test_of_intel(self) -> None:
-        """The launcher before has underscores, and some arguments of another name."""
-        assert arguments(self.VALUES, Launcher.IPEX) == (
-            "--use_logical_core --ncore_per_instance 2 --node_id 0 --instance_idx 1 "
-            "--multi_instance --core_list 0,2-3"
-        )
-
-    @pytest.mark.parametrize("launcher", Launcher)
-    def test_none(self, launcher: Launcher) -> None:
+    def test_none(self) -> None:
         """Without arguments, or with none but false ones, there is nothing to be said."""
-        assert arguments((), launcher) == arguments([("--rank", False)], launcher) == ""
+        assert arguments(()) == arguments([("--rank", False)]) == ""
 
 
 class TestVerdict:
@@ -75,10 +67,10 @@ class TestVerdict:
         """Lines of a launcher that ran prove nothing of the workers that there are now."""
         assert verdict(log) == Verdict(Grade.ACCEPTED)
 
-    @pytest.mark.parametrize("launcher", [Launcher.RUN_CPU, "intel_extension_for_pytorch"])
+    @pytest.mark.parametrize("launcher", sorted(MODULES))
     def test_not_available(self, launcher: str) -> None:
         """TorchServe goes on without a launcher that cannot run; its warning refutes it."""
-        log = NOT_RUN.replace(Launcher.RUN_CPU, launcher)
+        log = NOT_RUN.replace("torch.backends.xeon.run_cpu", launcher)
         expected = Verdict(Grade.REFUTED, f"the log says that {launcher} is not available")
         assert verdict(log) == verdict(TASKSET + log) == expected
 
@@ -112,6 +104,16 @@ class TestArgumentVerdict:
                 *("--ncores-per-instance", 2, TASKSET),
                 Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
                 id="other-threads",
+            ),
+            pytest.param(
+                *("--ncore_per_instance", 2, TASKSET),
+                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
+                id="other-threads-of-intel",
+            ),
+            pytest.param(
+                *("--disable_numactl", True, NUMACTL),
+                Verdict(Grade.REFUTED, "the log shows that numactl was used"),
+                id="numactl-though-disabled-of-intel",
             ),
             pytest.param(
                 "--ncores-per-instance",

@@ -17,6 +17,8 @@ from tuner.targets.torchserve_install import TorchServeInstallation
 from tuner.targets.torchserve_model import TorchServeModel
 
 HANDLER = Path(__file__).parents[1] / "models" / "totals" / "handler.py"
+# One that TorchServe's own base handler serves, as most do.
+BASED = Path(__file__).parents[1] / "models" / "based" / "handler.py"
 FORM = RequestForm(bodies=(b"[1, 2]", b"[3]"), content_type="application/json")
 
 
@@ -56,10 +58,11 @@ def served(
     staged: bool = True,
     libraries: tuple[str, ...] = (),
     start_timeout_s: float = 60.0,
+    space_name: str = "torchserve",
 ) -> Served:
     """`libraries` can be preloaded whether they are there or not; unstaged, the copy is exact."""
     model = TorchServeModel(mar)
-    space = spec.load_space(spec.built_in()["torchserve"]).resolve(hardware.detect().bounds)
+    space = spec.load_space(spec.built_in()[space_name]).resolve(hardware.detect().bounds)
     space = model.adapt(space, contained=bool(libraries))
     if libraries:
         space = space.with_choices("allocator", ["default", *libraries])

@@ -37,7 +37,7 @@ ModelRepository = Annotated[
 Model = Annotated[str | None, typer.Option("--model", help="Model to tune, if there are several.")]
 SpaceFile = Annotated[
     Path | None,
-    typer.Option("--space", help="Search space file that extends or replaces the built-in one."),
+    typer.Option("--space", help="Search space: a file, or a built-in one by its name."),
 ]
 ModelFile = Annotated[
     Path | None,

@@ -278,7 +278,7 @@ class TorchServeTarget:
                     pass
         if properties.get(LAUNCHER) == "true":
             # It would preload an allocator of its own choice; that is a parameter of its own.
-            arguments.append(("--use-default-allocator", True))
+            arguments.append((torchserve_launcher.DEFAULT_ALLOCATOR, True))
             properties[_ARGUMENTS] = torchserve_launcher.arguments(arguments)
         return properties
 

@@ -21,7 +21,7 @@ from tuner.targets import torchserve_launcher, variants
 from tuner.targets.base import Grade, Verdict
 from tuner.targets.process_proofs import environment_verdict, family, value_text
 from tuner.targets.torchserve_client import Description
-from tuner.targets.torchserve_launcher import Launcher
+from tuner.targets.torchserve_launcher import MODULES
 from tuner.targets.torchserve_model import WORKERS
 
 LAUNCHER = "cpu_launcher_enable"
@@ -36,6 +36,9 @@ _TOLD = {
     "number_of_netty_threads": "Netty threads",
     "prefer_direct_buffer": "Prefer direct buffer",
 }
+_IPEX = "ipex_enable"
+# What a handler says of it (torch_handler/base_handler.py).
+_NO_IPEX = "IPEX is enabled but intel-extension-for-pytorch is not installed"
 _WORKER_PROGRAM = "model_service_worker.py"
 
 
@@ -77,6 +80,8 @@ class Evidence:
         """What TorchServe says of it when it starts; it does not tell of all properties."""
         if name == LAUNCHER and value is True:
             return self._launched()
+        if name == _IPEX and value is True and _NO_IPEX in self.log_tail:
+            return Verdict(Grade.REFUTED, f"the log says `{_NO_IPEX}`")
         told = _TOLD.get(name)
         line = rf"{re.escape(told)}: (.*)$" if told else "(?!)"
         said = re.search(line, self.log_head, re.MULTILINE)
@@ -92,13 +97,13 @@ class Evidence:
         processes = _command_lines(self.pid)
         if said.grade is Grade.REFUTED or not processes:
             return said
-        if not any(Launcher.RUN_CPU in words for _, words in processes):
+        if not any(MODULES & set(words) for _, words in processes):
             return Verdict(Grade.REFUTED, "no worker runs under the launcher")
         bound = [
             _processors(process)
             for process, words in processes
             # The launcher has the worker's program among its arguments, and is not bound itself.
-            if _WORKER_PROGRAM in words and Launcher.RUN_CPU not in words
+            if _WORKER_PROGRAM in words and not MODULES & set(words)
         ]
         for one, other in itertools.combinations(bound, 2):
             if shared := sorted(one & other):
