@@ -68,23 +68,14 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of the server
 
 @dataclass(frozen=True)
 class Model:
-    """What saved_model.pb says.
-
-    Attributes:
-        scale: The factor.
-        seconds: How long an execution takes, however many rows it has.
-        sizes: The shape, -1 for what is open; batches are made of the first one.
-        error: Why it cannot be loaded; the server ends then, unless a `state` is given.
-        state: What is told of it instead of AVAILABLE.
-        fault: What each prediction is refused with.
-    """
+    """What saved_model.pb says."""
 
     scale: float = 2.0
-    seconds: float = 0.001
-    sizes: tuple[int, ...] = (-1, 4)
-    error: str = ""
+    seconds: float = 0.001  # of an execution, however many rows it has
+    sizes: tuple[int, ...] = (-1, 4)  # batches are made where the first one is open
+    error: str = ""  # why it cannot be loaded; the server ends then, unless a state is given
     state: str = "AVAILABLE"
-    fault: str = ""
+    fault: str = ""  # what each prediction is refused with
 
     def run(self, rows: list[Any]) -> list[Any]:
         time.sleep(self.seconds)
@@ -136,9 +127,7 @@ def _histogram(name: str, count: float, total: float) -> list[str]:
 
 
 @dataclass
-class Task:
-    """A request in the queue."""
-
+class Task:  # a request in the queue
     rows: list[Any]
     since: float
     done: threading.Event = field(default_factory=threading.Event)
@@ -221,9 +210,7 @@ class Batcher:
 
 
 @dataclass(frozen=True)
-class Server:
-    """What a request needs."""
-
+class Server:  # what a request needs
     flags: Mapping[str, Any]
     model: Model
     version: str

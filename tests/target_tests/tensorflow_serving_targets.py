@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runners import ProcessRunner
 from tests.servers.tensorflow_program import save_model, write_program
@@ -45,7 +46,7 @@ def served(
     form: RequestForm | None = None,
     libraries: tuple[str, ...] = (),
     start_timeout_s: float = 30.0,
-    **said: object,
+    **said: Any,
 ) -> Served:
     """A model of which the program is told `said`; `libraries` can be preloaded, there or not."""
     model = TensorFlowServingModel(save_model(folder / "models", **said))

@@ -168,7 +168,7 @@ class TestAdapt:
         """It is refused before a server is started with it."""
         refusal = self.refusal(tmp_path, ServerProperty("max_batch_sizes"))
         assert refusal.message == (
-            "parameters.x.sets.property: TensorFlow Serving has no batching parameter "
+            "parameters.n.sets.property: TensorFlow Serving has no batching parameter "
             "`max_batch_sizes`"
         )
         assert refusal.hint == "did you mean `max_batch_size`?"
@@ -177,7 +177,7 @@ class TestAdapt:
         """What the tuner says itself nobody else may say."""
         refusal = self.refusal(tmp_path, ServerFlag("--model_name"))
         assert refusal.message == (
-            "parameters.x.sets.flag: `--model_name` is what the tuner itself starts the server "
+            "parameters.n.sets.flag: `--model_name` is what the tuner itself starts the server "
             "with"
         )
         assert refusal.hint == "leave the parameter out"
@@ -188,7 +188,7 @@ class TestAdapt:
     def test_places_that_it_has_not(self, tmp_path: Path, sets: Setting) -> None:
         """Other places mean nothing to it."""
         assert self.refusal(tmp_path, sets).message == (
-            "parameters.x.sets: TensorFlow Serving is set by `property` (a batching parameter), "
+            "parameters.n.sets: TensorFlow Serving is set by `property` (a batching parameter), "
             "`flag` and `environment`"
         )
 

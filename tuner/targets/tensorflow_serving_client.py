@@ -26,7 +26,7 @@ AVAILABLE, ENDED = "AVAILABLE", "END"
 
 _SERVING = ":tensorflow:serving:"
 _SESSION = f"{_SERVING}batching_session:"
-_SIGNATURE_HINT = "the model must have the signature `serving_default`; `saved_model_cli show`"
+_SIGNATURE_HINT = "the model must have this signature; `saved_model_cli show` lists what it has"
 
 
 @dataclass(frozen=True)
