@@ -5,9 +5,8 @@ server.cc (flags, what ends it and with which words), api_rest.md (model status,
 predict), batching/README.md, TensorFlow's shared_batch_scheduler.h (when a batch is full, ready or
 refused) and util/prometheus_exporter.cc. It needs nothing but Python's own library.
 
-Its models have a text of their own as saved_model.pb: JSON with some of the keys of `Model`.
-Unlike the original, it listens where LISTEN says, on 127.0.0.1 without it, and its gRPC port
-takes connections only.
+Its models have a text of their own as saved_model.pb: JSON with some of the keys of `Model`. It
+listens where LISTEN says, on 127.0.0.1 without it, and its gRPC port takes connections only.
 """
 
 import json
@@ -44,7 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "tensorflow_inter_op_parallelism": 0,
     "xla_cpu_compilation_enabled": False,
 }
-# session_bundle_config.proto; the first four are messages with a `value`.
+# session_bundle_config.proto: these are messages with a `value`.
 BATCHING: dict[str, Any] = {
     "max_batch_size": 1000,
     "batch_timeout_micros": 0,
@@ -120,7 +119,6 @@ def _histogram(name: str, count: float, total: float) -> list[str]:
     full = f":tensorflow:serving:batching_session:{name}"
     return [
         f"# TYPE {full} histogram",
-        f'{full}_bucket{{le="+Inf"}} {count}',
         f"{full}_sum{{}} {total}",
         f"{full}_count{{}} {count}",
     ]
@@ -293,13 +291,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Listener(ThreadingHTTPServer):
-    daemon_threads = True
     request_queue_size = 128
 
 
 def say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - its log
 
 
 def parsed_flags(arguments: Sequence[str]) -> dict[str, Any]:

@@ -305,7 +305,7 @@ class TestFailures:
         """What is still loading after the start timeout is given up."""
         failure = self.failure(served(tmp_path, state="LOADING", start_timeout_s=2))
         assert failure.reason is Reason.START_TIMEOUT
-        assert str(failure) == "the model is LOADING after 2 s, not AVAILABLE"
+        assert str(failure) == "the model must become AVAILABLE, but it is LOADING"
 
     def test_a_model_that_answers_with_an_error(self, tmp_path: Path) -> None:
         """A model that is AVAILABLE is not enough: one inference must be answered."""

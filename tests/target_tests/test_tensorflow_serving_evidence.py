@@ -17,7 +17,7 @@ from tuner.targets.tensorflow_serving_client import TensorFlowServingClient
 from tuner.targets.tensorflow_serving_evidence import (
     Batches,
     Evidence,
-    Trials,
+    Tryout,
     batches_seen,
 )
 from tuner.targets.tensorflow_serving_signature import Signature
@@ -31,7 +31,7 @@ PARAMETERS = {"max_batch_size": 4, "batch_timeout_micros": 1000}
 @contextmanager
 def answering(
     refused: str = "", page: Callable[[int], str] = lambda asked: ""
-) -> Iterator[Trials]:
+) -> Iterator[Tryout]:
     """A server that answers one row, refuses more with `refused`, and has these metrics."""
     asked = 0
 
@@ -47,7 +47,7 @@ def answering(
             says(b'{"outputs": [2.0]}')(handler)
 
     with misbehaving(answer) as url, TensorFlowServingClient(url) as client:
-        yield Trials(client, "m", SIGNATURE, RequestForm(), seed=0)
+        yield Tryout(client, "m", SIGNATURE, RequestForm(), seed=0)
 
 
 def counted(asked: int) -> str:
@@ -60,8 +60,8 @@ class TestBatchesSeen:
     def test_counters_of_the_queue_alone(self) -> None:
         """Without a count of batches, that of the queue shows that they are made."""
         said = "Task size 5 is larger than maximum batch size 4"
-        with answering(said, counted) as trials:
-            seen = batches_seen(trials, PARAMETERS, asked=1)
+        with answering(said, counted) as tryout:
+            seen = batches_seen(tryout, PARAMETERS, asked=1)
         assert seen.are_made
         assert seen.verdicts["max_batch_size"] == CONFIRMED
         assert seen.verdicts["batch_timeout_micros"] == CONFIRMED
@@ -69,29 +69,29 @@ class TestBatchesSeen:
     def test_a_refusal_without_any_counters(self) -> None:
         """Where nothing is counted, a request that is too large for a batch shows as much."""
         said = "Task size 5 is larger than maximum input batch size 4"
-        with answering(said) as trials:
-            seen = batches_seen(trials, PARAMETERS, asked=1)
+        with answering(said) as tryout:
+            seen = batches_seen(tryout, PARAMETERS, asked=1)
         assert seen.are_made
         assert seen.verdicts == {"max_batch_size": CONFIRMED, "batch_timeout_micros": ACCEPTED}
 
     def test_a_refusal_in_other_words(self) -> None:
         """A refusal that does not tell the largest batch proves nothing."""
-        with answering("Too much", counted) as trials:
-            seen = batches_seen(trials, {"max_batch_size": 4}, asked=1)
+        with answering("Too much", counted) as tryout:
+            seen = batches_seen(tryout, {"max_batch_size": 4}, asked=1)
         assert seen.verdicts == {"max_batch_size": ACCEPTED}
 
     def test_padding_that_is_not_counted(self) -> None:
         """A version that does not count padding cannot prove it."""
-        with answering("", counted) as trials:
+        with answering("", counted) as tryout:
             seen = batches_seen(
-                trials, {"max_batch_size": 8, "allowed_batch_sizes": "powers_of_two"}, asked=1
+                tryout, {"max_batch_size": 8, "allowed_batch_sizes": "powers_of_two"}, asked=1
             )
         assert seen.verdicts["allowed_batch_sizes"] == ACCEPTED
 
     def test_nothing_seen(self) -> None:
         """A server that answers everything and counts nothing makes no batches."""
-        with answering() as trials:
-            assert not batches_seen(trials, PARAMETERS, asked=1).are_made
+        with answering() as tryout:
+            assert not batches_seen(tryout, PARAMETERS, asked=1).are_made
 
 
 class TestEvidence:

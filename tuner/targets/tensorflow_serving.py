@@ -37,7 +37,7 @@ from tuner.targets.tensorflow_serving_client import (
     ModelState,
     TensorFlowServingClient,
 )
-from tuner.targets.tensorflow_serving_evidence import Evidence, Trials, batches_seen
+from tuner.targets.tensorflow_serving_evidence import Evidence, Tryout, batches_seen
 from tuner.targets.tensorflow_serving_model import (
     MAX_BATCH,
     SERVER_MAX_BATCH,
@@ -165,10 +165,10 @@ class TensorFlowServingTarget:
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
         with _client(server) as client:
             signature = client.signature(self.model)
-            trials = Trials(client, self.model, signature, self._form, _GOLDEN_SEED)
+            tryout = Tryout(client, self.model, signature, self._form, _GOLDEN_SEED)
             parameters = batching_parameters(self._space, configuration)
             batching = makes_batches(self._space, configuration)
-            seen = batches_seen(trials, parameters if batching else {}, asked=self._form.batch)
+            seen = batches_seen(tryout, parameters if batching else {}, asked=self._form.batch)
         evidence = Evidence(seen, server.log_head(_PROOF_LINES), server.pid, batching)
         return {
             name: evidence.verdict(self._space[name].sets, value)
@@ -270,7 +270,7 @@ class TensorFlowServingTarget:
                 state = found.state if found else "not known to it"
                 raise TrialFailure(
                     Reason.START_TIMEOUT,
-                    f"the model is {state} after {self._start_timeout_s:g} s, not {AVAILABLE}",
+                    f"the model must become {AVAILABLE}, but it is {state}",
                 )
             time.sleep(_POLL_S)
 
