@@ -101,4 +101,4 @@ def test_a_tensorflow_serving_in_a_container_is_tuned(docker_image: str, tmp_pat
     assert finished.json["winner"]["throughput"] > 0
     assert finished.json["environment"]["image"] == image.name
     check_trials(finished)
-    assert docker.containers() == []
+    assert docker.containers(f"tuner.study={STUDY}") == []
