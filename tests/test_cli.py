@@ -206,7 +206,7 @@ def test_a_configuration_that_cannot_be_read(tuner: Tuner, folder: Path) -> None
         ("extends: triton\nsurprise: 1\n", "surprise: there is no such key"),
         (
             f"server: torchserv\nparameters:\n  n: {SWITCH}\n",
-            "is for the server `torchserv`, but only `triton`, `torchserve`, `command` can be",
+            "is for the server `torchserv`, but only `triton`, `torchserve`, `tensorflow_serving`",
         ),
     ],
 )

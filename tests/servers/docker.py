@@ -21,6 +21,7 @@ from pathlib import Path
 from runners.docker_engine import Engine
 from runners.errors import EngineUnreachable
 from tests.runner_tests.waiting import wait_until
+from tests.servers import tensorflow_program
 from tuner.targets import torchserve_install, triton_install
 
 IMAGE = "tuner-tests:latest"
@@ -105,6 +106,16 @@ def with_torchserve() -> Iterator[ServerImage]:
         _programs() as folder,
         _with_program("torchserve", [str(found.executable)], found.environment, folder) as image,
     ):
+        yield image
+
+
+@contextmanager
+def with_tensorflow_serving() -> Iterator[ServerImage]:
+    """An image whose `tensorflow_model_server` is the program of tensorflow_program.py."""
+    name, command = tensorflow_program.PROGRAM, tensorflow_program.COMMAND
+    # Ports are published to the container's own address.
+    environment = {"LISTEN": "0.0.0.0"}  # noqa: S104
+    with _programs() as folder, _with_program(name, command, environment, folder) as image:
         yield image
 
 

@@ -9,6 +9,7 @@ from tuner.errors import InputError, ModelError
 from tuner.targets.base import ModelSource
 from tuner.targets.catalog import SERVERS, server_kind
 from tuner.targets.request_form import RequestForm
+from tuner.targets.tensorflow_serving import TensorFlowServingTarget
 from tuner.targets.torchserve import TorchServeTarget
 from tuner.targets.triton import TritonTarget
 
@@ -19,7 +20,8 @@ def test_every_server_has_a_space() -> None:
     """Each kind that is known has a space of its name; others are called after a backend too."""
     assert SERVERS.keys() - {"command"} <= spec.built_in().keys()
     for name, path in spec.built_in().items():
-        assert spec.load_space(path).server == name.partition("_")[0]
+        server = spec.load_space(path).server
+        assert name == server or name.startswith(f"{server}_")
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -36,8 +38,8 @@ def test_a_server_by_its_name(name: str) -> None:
     [
         ("torchserv", "did you mean `torchserve`?"),
         ("Triton", "did you mean `triton`?"),
-        ("vllm", "known: `triton`, `torchserve`, `command`"),
-        ("", "known: `triton`, `torchserve`, `command`"),
+        ("vllm", "known: `triton`, `torchserve`, `tensorflow_serving`, `command`"),
+        ("", "known: `triton`, `torchserve`, `tensorflow_serving`, `command`"),
     ],
 )
 def test_a_name_that_is_none(name: str, hint: str) -> None:
@@ -53,6 +55,7 @@ def test_a_name_that_is_none(name: str, hint: str) -> None:
     [
         ("triton", TENSORS, BODIES, "but Triton takes tensors"),
         ("torchserve", BODIES, TENSORS, "TorchServe takes requests of any form"),
+        ("tensorflow_serving", TENSORS, BODIES, "but TensorFlow Serving takes tensors"),
     ],
 )
 def test_requests_that_it_can_be_sent(
@@ -69,6 +72,7 @@ def test_requests_that_it_can_be_sent(
     [
         ("triton", "{folder}: no model with a config.pbtxt was found"),
         ("torchserve", "{folder}: no model archive (.mar) was found"),
+        ("tensorflow_serving", "{folder}: no SavedModel was found"),
     ],
 )
 def test_models_are_its_own(tmp_path: Path, name: str, message: str) -> None:
@@ -78,9 +82,9 @@ def test_models_are_its_own(tmp_path: Path, name: str, message: str) -> None:
     assert caught.value.message == message.format(folder=tmp_path)
 
 
-@pytest.mark.parametrize("target", [TritonTarget, TorchServeTarget])
+@pytest.mark.parametrize("target", [TritonTarget, TorchServeTarget, TensorFlowServingTarget])
 def test_a_target_is_of_the_server_it_says(
-    target: type[TritonTarget] | type[TorchServeTarget],
+    target: type[TritonTarget] | type[TorchServeTarget] | type[TensorFlowServingTarget],
 ) -> None:
     """The target of a kind has the kind's name, which studies are kept under."""
     assert server_kind(target.server).target == target.of

@@ -93,7 +93,7 @@ class TestRequestForm:
             RequestForm(batch=4).inputs(self.SPECS, batched=False, seed=1)
         assert str(caught.value) == ("`--batch 4` was given, but the model has no batch dimension")
         assert caught.value.hint == (
-            "leave `--batch` out, or set `max_batch_size` in the model's config.pbtxt"
+            "leave `--batch` out, or give the model one (Triton: `max_batch_size` in config.pbtxt)"
         )
 
 

@@ -43,7 +43,8 @@ class SearchOptions:
     server: Annotated[
         str,
         typer.Option(
-            help="triton, torchserve, or command.", show_default="that of --space, or triton"
+            help="triton, torchserve, tensorflow_serving, or command.",
+            show_default="that of --space, or triton",
         ),
     ] = ""
     model_repository: options.ModelRepository = None

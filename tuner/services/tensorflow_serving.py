@@ -1,13 +1,7 @@
-"""A TensorFlow Serving that already runs, over REST or gRPC.
+"""A TensorFlow Serving that already runs, over REST or gRPC."""
 
-Sources: "RESTful API" of its manual (model metadata); the field numbers of
-tensorflow_serving/apis/get_model_metadata.proto and tensorflow/core/protobuf/meta_graph.proto.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
 
 import grpc as grpcio
 import httpx
@@ -18,15 +12,15 @@ from tuner.load.checks import OutputsCheck
 from tuner.load.input_data import batches
 from tuner.load.inputs import InputOptions, read_input_data
 from tuner.load.protocols import protobuf, tensorflow_serving
-from tuner.load.protocols.protobuf import Message
 from tuner.load.protocols.tensorflow_serving import RestReader, TensorFlowOptions
 from tuner.load.tls import tls_context
 from tuner.services.base import PlainService
-from tuner.targets import grpc_channel
+from tuner.targets import grpc_channel, tensorflow_serving_signature
+from tuner.targets.tensorflow_serving_signature import DEFAULT_SIGNATURE, Signature, understood
 
 _GET_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 _TIMEOUT_S = 10.0
-_DEFAULT_SIGNATURE = "serving_default"
+_SIGNATURE_HINT = "check `--signature-name`; `saved_model_cli show` lists a model's signatures"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +31,6 @@ class TensorFlowForm:
     data: InputOptions = field(default_factory=InputOptions)
     batch: int = 1
     options: TensorFlowOptions = field(default_factory=TensorFlowOptions)
-
-
-class Signature(NamedTuple):
-    """Inputs and outputs; their shapes include the batch dimension, if there is one."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
 
 
 def tensorflow_service(
@@ -57,7 +44,7 @@ def tensorflow_service(
     """
     ask = _grpc_signature if grpc else _rest_signature
     signature = ask(endpoint, model, form.options)
-    batched = all(spec.shape[:1] == (-1,) for spec in signature.inputs)
+    batched = signature.batched
     inputs, outputs = map(_unbatched, signature) if batched else signature
     data = read_input_data(form.sources, inputs, outputs, form.data)
     steps = [
@@ -104,21 +91,9 @@ def _rest_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) 
             f"{url} answered {response.status_code}: {' '.join(response.text[:200].split())}",
             hint="check the model's name; the server's log says which it has",
         )
-    with _understood(url):
-        signatures = response.json()["metadata"]["signature_def"]["signature_def"]
-        signature = signatures[options.signature or _DEFAULT_SIGNATURE]
-        return Signature(_rest_specs(signature["inputs"]), _rest_specs(signature["outputs"]))
-
-
-def _rest_specs(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(
-            name,
-            tensorflow_serving.datatype_named(tensor["dtype"]),
-            tuple(int(each["size"]) for each in tensor["tensor_shape"]["dim"]),
-        )
-        for name, tensor in sorted(tensors.items())
-    )
+    with understood(url, _SIGNATURE_HINT):
+        name = options.signature or DEFAULT_SIGNATURE
+        return tensorflow_serving_signature.of_rest(response.json(), name)
 
 
 def _grpc_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) -> Signature:
@@ -134,28 +109,9 @@ def _grpc_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) 
         raise _no_answer(source, f"{error.code().name}: {error.details()}") from None
     finally:
         channel.close()
-    with _understood(source):
-        # A map of Any: the value of the Any is a SignatureDefMap, a map of SignatureDef.
-        signatures = Message(Message(Message(answer).entries(2)["signature_def"]).content(2))
-        signature = Message(signatures.entries(1)[options.signature or _DEFAULT_SIGNATURE])
-        return Signature(_grpc_specs(signature.entries(1)), _grpc_specs(signature.entries(2)))
-
-
-def _grpc_specs(tensors: Mapping[str, memoryview]) -> tuple[TensorSpec, ...]:
-    """TensorInfos: dtype is field 2, the shape field 3."""
-    infos = {name: Message(content) for name, content in sorted(tensors.items())}
-    return tuple(
-        TensorSpec(
-            name,
-            tensorflow_serving.datatype_numbered(info.integer(2)),
-            tuple(_signed(each.integer(1)) for each in info.message(3).messages(2)),
-        )
-        for name, info in infos.items()
-    )
-
-
-def _signed(number: int) -> int:
-    return number - 2**64 if number >= 2**63 else number
+    with understood(source, _SIGNATURE_HINT):
+        name = options.signature or DEFAULT_SIGNATURE
+        return tensorflow_serving_signature.of_grpc(answer, name)
 
 
 def _no_answer(source: str, reason: str) -> ServerError:
@@ -163,20 +119,3 @@ def _no_answer(source: str, reason: str) -> ServerError:
         f"no answer from {source}: {reason}",
         hint="check that TensorFlow Serving listens there, and the model's name",
     )
-
-
-@contextmanager
-def _understood(source: str) -> Iterator[None]:
-    """What goes wrong while the answer of `source` is read is the server's fault."""
-    try:
-        yield
-    except KeyError as error:
-        raise ServerError(
-            f"{source} tells nothing of {error}",
-            hint="check `--signature-name`; `saved_model_cli show` lists a model's signatures",
-        ) from None
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ServerError(
-            f"the answer of {source} is no model metadata: {error}",
-            hint="check that TensorFlow Serving listens there",
-        ) from None

@@ -10,6 +10,8 @@ from tuner.targets.base import ModelSource, ServedModel, StagedTarget, TargetSet
 from tuner.targets.command import CommandTarget
 from tuner.targets.command_model import CommandModel
 from tuner.targets.request_form import RequestForm
+from tuner.targets.tensorflow_serving import TensorFlowServingTarget
+from tuner.targets.tensorflow_serving_model import TensorFlowServingModel
 from tuner.targets.torchserve import TorchServeTarget
 from tuner.targets.torchserve_model import TorchServeModel
 from tuner.targets.triton import TritonTarget
@@ -55,6 +57,13 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         check_form=lambda form: form.check_bodies("TorchServe"),
         target=TorchServeTarget.of,
         remote_ports={"inference": 8080, "management": 8081, "metrics": 8082},
+    ),
+    ServerKind[TensorFlowServingModel](
+        name=TensorFlowServingTarget.server,
+        configuration_file="batching_parameters.txt",
+        open_model=TensorFlowServingModel.open,
+        check_form=lambda form: form.check_tensors("TensorFlow Serving"),
+        target=TensorFlowServingTarget.of,
     ),
     ServerKind[CommandModel](
         name=CommandTarget.server,

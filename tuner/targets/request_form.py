@@ -94,7 +94,8 @@ class RequestForm:
         if self.batch > 1 and not batched:
             raise InputError(
                 f"`--batch {self.batch}` was given, but the model has no batch dimension",
-                hint="leave `--batch` out, or set `max_batch_size` in the model's config.pbtxt",
+                hint="leave `--batch` out, or give the model one (Triton: `max_batch_size` in "
+                "config.pbtxt)",
             )
         sized = [
             TensorSpec(s.name, s.datatype, (self.batch, *s.shape[1:]) if batched else s.shape)

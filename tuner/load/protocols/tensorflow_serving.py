@@ -103,12 +103,22 @@ def prepare_rest(
             hint="choose gRPC, or leave them out",
         )
     path = model_path(model, options.version) + ":predict"
+    headers = generic_http.with_defaults(options.headers, {"Content-Type": "application/json"})
+    body = rest_body(inputs, options)
+    return generic_http.prepare(endpoint, path, headers=headers, body=body)
+
+
+def rest_body(inputs: Sequence[Tensor], options: TensorFlowOptions = _DEFAULT) -> bytes:
+    """The JSON of a request.
+
+    Raises:
+        InputError: The inputs cannot be sent in JSON, or not by row.
+    """
     columns = {each.name: _json_values(each) for each in inputs}
     signature = {"signature_name": options.signature} if options.signature else {}
     tensors = {"instances": _rows(inputs, columns)} if options.by_row else {"inputs": columns}
-    body = json.dumps({**signature, **tensors}, separators=(",", ":"), default=_json_bytes)
-    headers = generic_http.with_defaults(options.headers, {"Content-Type": "application/json"})
-    return generic_http.prepare(endpoint, path, headers=headers, body=body.encode())
+    content = json.dumps({**signature, **tensors}, separators=(",", ":"), default=_json_bytes)
+    return content.encode()
 
 
 def prepare_grpc(

@@ -1,0 +1,65 @@
+"""TensorFlow Serving as a target, with a model of tests/servers/tensorflow_program.py."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runners import ProcessRunner
+from tests.servers.tensorflow_program import save_model, write_program
+from tuner import hardware, spec
+from tuner.deployment import Deployment
+from tuner.expressions import Value
+from tuner.space import Configuration, SearchSpace
+from tuner.targets.request_form import RequestForm
+from tuner.targets.tensorflow_serving import TensorFlowServingTarget
+from tuner.targets.tensorflow_serving_model import TensorFlowServingModel
+
+
+@dataclass(frozen=True)
+class Served:
+    """A target with its space and its folder."""
+
+    target: TensorFlowServingTarget
+    space: SearchSpace
+    folder: Path
+
+    def configuration(self, **values: Value) -> Configuration:
+        return self.space.activate(values)
+
+    def batching(self, **values: Value) -> Configuration:
+        """With batches of 8, where nothing else is said."""
+        return self.configuration(enable_batching=True, **{"max_batch_size": 8, **values})
+
+    def deployment(self) -> Deployment:
+        return Deployment(self.target, ProcessRunner(log_directory=self.folder / "logs"))
+
+
+def built_in_space() -> SearchSpace:
+    """The shipped space on this machine."""
+    return spec.load_space(spec.built_in()["tensorflow_serving"]).resolve(hardware.detect().bounds)
+
+
+def served(
+    folder: Path,
+    *,
+    program: Path | None = None,
+    form: RequestForm | None = None,
+    libraries: tuple[str, ...] = (),
+    start_timeout_s: float = 30.0,
+    **said: Any,
+) -> Served:
+    """A model of which the program is told `said`; `libraries` can be preloaded, there or not."""
+    model = TensorFlowServingModel(save_model(folder / "models", **said))
+    space = model.adapt(built_in_space(), contained=bool(libraries))
+    if libraries:
+        space = space.with_choices("allocator", ["default", *libraries])
+    target = TensorFlowServingTarget(
+        model,
+        space,
+        program=str(program or write_program(folder / "programs")),
+        workspace=folder / "work",
+        form=form or RequestForm(),
+        start_timeout_s=start_timeout_s,
+    )
+    target.stage()
+    return Served(target, space, folder)

@@ -1,0 +1,209 @@
+"""A SavedModel of TensorFlow Serving, as its user left it: read, staged, never written.
+
+Sources: TensorFlow Serving's serving_config.md, "Model Server Configuration" (the layout: the
+server takes the version with the largest number); the fields of `BatchingParameters` in
+servables/tensorflow/session_bundle_config.proto; the flags of model_servers/main.cc.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tuner.errors import ModelError, SpaceError
+from tuner.expressions import Value
+from tuner.space import (
+    Configuration,
+    EnvironmentVariables,
+    SearchSpace,
+    ServerFlag,
+    ServerProperty,
+)
+from tuner.targets import system_libraries
+from tuner.targets.base import ModelSource
+from tuner.targets.process_proofs import value_text
+from tuner.wording import did_you_mean
+
+BATCHING = "--enable_batching"
+"""The flag without which TensorFlow Serving makes no batches."""
+
+MAX_BATCH, TIMEOUT, SIZES = "max_batch_size", "batch_timeout_micros", "allowed_batch_sizes"
+POWERS_OF_TWO = "powers_of_two"
+"""A value of `allowed_batch_sizes`: batches are padded to 1, 2, 4 ... `max_batch_size`."""
+
+SERVER_MAX_BATCH = 1000
+"""What TensorFlow Serving takes where nobody says (shared_batch_scheduler.h)."""
+
+_WRAPPED = (MAX_BATCH, TIMEOUT, "max_enqueued_batches", "num_batch_threads")
+_PARAMETERS = frozenset({*_WRAPPED, SIZES, "pad_variable_length_inputs"})
+# What the tuner says itself, or what would take the model or the batches elsewhere.
+_OWN_FLAGS = frozenset(
+    {
+        "--batching_parameters_file",
+        "--enable_per_model_batching_parameters",
+        "--file_system_poll_wait_seconds",
+        "--grpc_socket_path",
+        "--max_num_load_retries",
+        "--model_base_path",
+        "--model_config_file",
+        "--model_name",
+        "--monitoring_config_file",
+        "--platform_config_file",
+        "--port",
+        "--rest_api_port",
+        "--ssl_config_file",
+    }
+)
+_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
+_LAYOUT = "FOLDER/MODEL/VERSION/saved_model.pb, where VERSION is a number"
+
+
+def find_model(folder: Path, model: str | None) -> Path:
+    """The folder of the model to tune: that of `model`, or the only one in `folder`.
+
+    Raises:
+        ModelError: There is no such folder or model, or there are several to choose from.
+    """
+    if not folder.is_dir():
+        raise ModelError(
+            f"{folder}: a folder of models was expected, but there is no such folder",
+            hint=f"expected: {_LAYOUT}",
+        )
+    models = {each.name: each for each in sorted(folder.iterdir()) if _versions(each)}
+    if not models:
+        raise ModelError(f"{folder}: no SavedModel was found", hint=f"expected: {_LAYOUT}")
+    if model is None and len(models) > 1:
+        raise ModelError(
+            f"{folder}: holds several models: {', '.join(models)}",
+            hint="choose one with `--model NAME`",
+        )
+    if model is not None and model not in models:
+        raise ModelError(
+            f"{folder}: has no SavedModel `{model}`", hint="models here: " + ", ".join(models)
+        )
+    return models[model or next(iter(models))]
+
+
+class TensorFlowServingModel:
+    """The newest version of one model, which is the one that is served."""
+
+    space = "tensorflow_serving"
+
+    def __init__(self, folder: Path) -> None:
+        self.name = folder.name
+        self.version = max(_versions(folder), key=lambda each: int(each.name))
+
+    @classmethod
+    def open(cls, source: ModelSource) -> "TensorFlowServingModel":
+        """The model to tune.
+
+        Raises:
+            ModelError: There is none, or there are several.
+        """
+        if source.folder is None:
+            raise ModelError(
+                "TensorFlow Serving has no bundled model",
+                hint="name the folder of your models: `--model-repository FOLDER`",
+            )
+        return cls(find_model(source.folder, source.name))
+
+    @property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when a file of the version changes."""
+        digest = hashlib.sha256()
+        for path in sorted(self.version.rglob("*")):
+            if path.is_file():
+                digest.update(str(path.relative_to(self.version.parent)).encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:10]
+
+    def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
+        """`space` with those libraries only that are here.
+
+        Raises:
+            SpaceError: A parameter sets what the server does not have.
+        """
+        for parameter in space.parameters:
+            where = f"parameters.{parameter.name}.sets"
+            match parameter.sets:
+                case ServerProperty(name) if name not in _PARAMETERS:
+                    raise SpaceError(
+                        f"{where}.property: TensorFlow Serving has no batching parameter `{name}`",
+                        hint=did_you_mean(name, _PARAMETERS),
+                    )
+                case ServerFlag(name) if name in _OWN_FLAGS:
+                    raise SpaceError(
+                        f"{where}.flag: `{name}` is what the tuner itself starts the server with",
+                        hint="leave the parameter out",
+                    )
+                case ServerProperty() | ServerFlag() | EnvironmentVariables():
+                    pass
+                case _:
+                    raise SpaceError(
+                        f"{where}: TensorFlow Serving is set by `property` (a batching "
+                        "parameter), `flag` and `environment`"
+                    )
+        return space if contained else system_libraries.usable(space)
+
+    def stage(self, folder: Path) -> None:
+        """Copy the version into `folder`, under the model's name.
+
+        Raises:
+            ModelError: It cannot be read, or there is no room for it.
+        """
+        staged = folder / self.name / self.version.name
+        try:
+            shutil.copytree(self.version, staged, dirs_exist_ok=True)
+        except OSError as error:
+            raise ModelError(
+                f"{self.version}: cannot be copied to {staged}: {error}",
+                hint="make it readable; a folder with more room can be named in TMPDIR",
+            ) from None
+
+
+def makes_batches(space: SearchSpace, configuration: Configuration) -> bool:
+    """Whether `configuration` lets the server batch at all."""
+    return any(
+        space[name].sets == ServerFlag(BATCHING) and value is True
+        for name, value in configuration.items()
+    )
+
+
+def batching_parameters(space: SearchSpace, configuration: Configuration) -> Mapping[str, Value]:
+    """What `configuration` says of batching, by the names of the batching parameters."""
+    found = {}
+    for name, value in configuration.items():
+        match space[name].sets:
+            case ServerProperty(key, omit) if value != omit:
+                found[key] = value
+            case _:
+                pass
+    return found
+
+
+def batching_text(parameters: Mapping[str, Value]) -> str:
+    """A `BatchingParameters` in protobuf's text format; integers are wrapped in messages."""
+    lines = []
+    for name, value in parameters.items():
+        if name == SIZES:
+            most = int(parameters.get(MAX_BATCH, SERVER_MAX_BATCH))
+            lines += [f"{SIZES}: {size}" for size in allowed_sizes(most)]
+        elif name in _WRAPPED:
+            lines.append(f"{name} {{ value: {value_text(value)} }}")
+        else:
+            lines.append(f"{name}: {value_text(value)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def allowed_sizes(most: int) -> list[int]:
+    """Powers of two below `most`, and `most`, which the server wants to be the last."""
+    return [*(2**n for n in range(most.bit_length()) if 2**n < most), most]
+
+
+def _versions(folder: Path) -> list[Path]:
+    """The folders of a model that hold a version: their names are numbers."""
+    if not folder.is_dir():
+        return []
+    numbered = (each for each in folder.iterdir() if each.name.isdecimal())
+    return [each for each in numbered if any((each / name).is_file() for name in _GRAPHS)]
