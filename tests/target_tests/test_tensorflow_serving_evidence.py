@@ -10,7 +10,7 @@ import pytest
 
 from tests.target_tests.answering import misbehaving, says
 from tuner.load import TensorSpec
-from tuner.space import EnvironmentVariables, ServerFlag, ServerProperty
+from tuner.settings import EnvironmentVariables, ServerFlag, ServerProperty
 from tuner.targets.base import Grade, Verdict
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving_client import TensorFlowServingClient

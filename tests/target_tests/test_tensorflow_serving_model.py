@@ -9,16 +9,16 @@ from tests.servers.tensorflow_program import save_model
 from tests.spaces import integer
 from tests.target_tests.tensorflow_serving_targets import built_in_space
 from tuner.errors import ModelError, SpaceError
-from tuner.space import (
+from tuner.settings import (
     ConfigPath,
     EnvironmentVariables,
     LauncherArgument,
-    SearchSpace,
     ServerFlag,
     ServerProperty,
     Setting,
     TemplateVariable,
 )
+from tuner.space import SearchSpace
 from tuner.targets.base import ModelSource
 from tuner.targets.system_libraries import PRELOAD
 from tuner.targets.tensorflow_serving_model import (

@@ -31,9 +31,8 @@ class TritonPythonModel(WholeBatches):
                 self.tell(words, on=parameters[name] == "true")
         self.inference_mode = parameters.get("INFERENCE_MODE", "true") == "true"
         self.tell("Inference Mode", on=self.inference_mode)
-        optimized = parameters.get("DISABLE_OPTIMIZED_EXECUTION") != "true"
-        torch._C._set_graph_executor_optimize(optimized)
-        self.tell("Optimized execution", on=optimized)
+        self.optimized = parameters.get("DISABLE_OPTIMIZED_EXECUTION") != "true"
+        self.tell("Optimized execution", on=self.optimized)
         if count := parameters.get("INTRA_OP_THREAD_COUNT"):
             torch.set_num_threads(int(count))
             self.say(f"Intra op thread count is set to {torch.get_num_threads()}")
@@ -45,6 +44,7 @@ class TritonPythonModel(WholeBatches):
         self.say(f"{words} is {'enabled' if on else 'disabled'}")
 
     def infer(self, arrays):
+        torch._C._set_graph_executor_optimize(self.optimized)  # of this thread
         with torch.inference_mode(self.inference_mode), torch.no_grad():
             tensors = [self.tensor(each) for each in arrays]
             answer = self.module(*tensors)

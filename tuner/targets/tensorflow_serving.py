@@ -25,7 +25,9 @@ from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.protocols import tensorflow_serving
 from tuner.load.tensor_values import to_array
-from tuner.space import Configuration, EnvironmentVariables, SearchSpace, ServerFlag
+from tuner.settings import EnvironmentVariables, ServerFlag
+from tuner.space import Configuration, SearchSpace
+from tuner.targets import variants
 from tuner.targets.base import ServerStatistics, TargetSetup, Verdict
 from tuner.targets.process_proofs import value_text
 from tuner.targets.request_form import RequestForm
@@ -40,6 +42,7 @@ from tuner.targets.tensorflow_serving_client import (
 from tuner.targets.tensorflow_serving_evidence import Evidence, Tryout, batches_seen
 from tuner.targets.tensorflow_serving_model import (
     MAX_BATCH,
+    MODEL_PATH,
     SERVER_MAX_BATCH,
     TensorFlowServingModel,
     batching_parameters,
@@ -169,7 +172,8 @@ class TensorFlowServingTarget:
             parameters = batching_parameters(self._space, configuration)
             batching = makes_batches(self._space, configuration)
             seen = batches_seen(tryout, parameters if batching else {}, asked=self._form.batch)
-        evidence = Evidence(seen, server.log_head(_PROOF_LINES), server.pid, batching)
+        log = server.log_head(_PROOF_LINES)
+        evidence = Evidence(seen, log, server.pid, batching, models=str(self._models))
         return {
             name: evidence.verdict(self._space[name].sets, value)
             for name, value in configuration.items()
@@ -224,7 +228,8 @@ class TensorFlowServingTarget:
 
     def _flags(self, configuration: Configuration, *, models: str, files: str) -> list[str]:
         """What the command line says of the model and of `configuration`."""
-        flags = [f"--model_name={self.model}", f"--model_base_path={models}/{self.model}"]
+        form = variants.chosen(self._space, configuration, self.model)
+        flags = [f"--model_name={self.model}", f"{MODEL_PATH}={models}/{form}"]
         for name, value in configuration.items():
             match self._space[name].sets:
                 case ServerFlag(flag):

@@ -20,7 +20,7 @@ import psutil
 
 from tuner.errors import ServerError
 from tuner.expressions import Value
-from tuner.space import EnvironmentVariables, ServerFlag, ServerProperty, Setting
+from tuner.settings import EnvironmentVariables, ModelVariant, ServerFlag, ServerProperty, Setting
 from tuner.targets.base import Grade, Verdict
 from tuner.targets.process_proofs import environment_verdict, family, value_text
 from tuner.targets.request_form import RequestForm
@@ -28,6 +28,7 @@ from tuner.targets.tensorflow_serving_client import BatchingCounters, TensorFlow
 from tuner.targets.tensorflow_serving_model import (
     BATCHING,
     MAX_BATCH,
+    MODEL_PATH,
     SERVER_MAX_BATCH,
     SIZES,
     TIMEOUT,
@@ -158,17 +159,23 @@ def _padded(tryout: Tryout, most: int) -> Verdict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What can be known of a running server, which was started with `batching` or without."""
+    """What can be known of a running server, which was started with `batching` or without.
+
+    `models` is the folder that it has its models from.
+    """
 
     batches: Batches
     log_head: str
     pid: int
     batching: bool
+    models: str = ""
 
     def verdict(self, sets: Setting, value: Value) -> Verdict:
         match sets:
             case ServerFlag(name):
                 return self._flag(name, value)
+            case ModelVariant():
+                return self._flag(MODEL_PATH, f"{self.models}/{value}")
             case ServerProperty(name, omit) if value != omit:
                 return self._property(name)
             case EnvironmentVariables(names, omit) if value != omit:

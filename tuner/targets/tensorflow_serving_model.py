@@ -7,25 +7,23 @@ servables/tensorflow/session_bundle_config.proto; the flags of model_servers/mai
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tuner.errors import ModelError, SpaceError
+from tuner.errors import InputError, ModelError, SpaceError
 from tuner.expressions import Value
-from tuner.space import (
-    Configuration,
-    EnvironmentVariables,
-    SearchSpace,
-    ServerFlag,
-    ServerProperty,
-)
-from tuner.targets import system_libraries
+from tuner.settings import EnvironmentVariables, ServerFlag, ServerProperty
+from tuner.space import Configuration, SearchSpace
+from tuner.targets import system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.process_proofs import value_text
 from tuner.wording import did_you_mean
 
 BATCHING = "--enable_batching"
 """The flag without which TensorFlow Serving makes no batches."""
+
+MODEL_PATH = "--model_base_path"
+"""The flag that names the folder of the model."""
 
 MAX_BATCH, TIMEOUT, SIZES = "max_batch_size", "batch_timeout_micros", "allowed_batch_sizes"
 POWERS_OF_TWO = "powers_of_two"
@@ -44,7 +42,7 @@ _OWN_FLAGS = frozenset(
         "--file_system_poll_wait_seconds",
         "--grpc_socket_path",
         "--max_num_load_retries",
-        "--model_base_path",
+        MODEL_PATH,
         "--model_config_file",
         "--model_name",
         "--monitoring_config_file",
@@ -89,8 +87,9 @@ class TensorFlowServingModel:
 
     space = "tensorflow_serving"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, others: Sequence["TensorFlowServingModel"] = ()) -> None:
         self.name = folder.name
+        self.others = {other.name: other for other in others}
         self.version = max(_versions(folder), key=lambda each: int(each.name))
 
     @classmethod
@@ -100,16 +99,29 @@ class TensorFlowServingModel:
         Raises:
             ModelError: There is none, or there are several.
         """
+        if source.file is not None:
+            raise InputError(
+                f"{source.file}: TensorFlow Serving serves SavedModels, and no bare model file",
+                hint=f"expected: {_LAYOUT}; then: `--model-repository FOLDER`",
+            )
         if source.folder is None:
             raise ModelError(
                 "TensorFlow Serving has no bundled model",
                 hint="name the folder of your models: `--model-repository FOLDER`",
             )
-        return cls(find_model(source.folder, source.name))
+        folder = find_model(source.folder, source.name)
+        others = (cls(find_model(source.folder, each)) for each in source.variants)
+        return cls(folder, [other for other in others if other.name != folder.name])
 
     @property
     def fingerprint(self) -> str:
-        """Ten hexadecimal digits that change when a file of the version changes."""
+        """Ten hexadecimal digits that change when a file of a version changes."""
+        forms = (self, *self.others.values())
+        return variants.fingerprint(form.own_fingerprint for form in forms)
+
+    @property
+    def own_fingerprint(self) -> str:
+        """That of its own version."""
         digest = hashlib.sha256()
         for path in sorted(self.version.rglob("*")):
             if path.is_file():
@@ -119,7 +131,7 @@ class TensorFlowServingModel:
         return digest.hexdigest()[:10]
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
-        """`space` with those libraries only that are here.
+        """`space` with those libraries only that are here, and what chooses among variants.
 
         Raises:
             SpaceError: A parameter sets what the server does not have.
@@ -144,14 +156,20 @@ class TensorFlowServingModel:
                         f"{where}: TensorFlow Serving is set by `property` (a batching "
                         "parameter), `flag` and `environment`"
                     )
-        return space if contained else system_libraries.usable(space)
+        space = space if contained else system_libraries.usable(space)
+        return variants.added(space, self.name, tuple(self.others))
 
     def stage(self, folder: Path) -> None:
-        """Copy the version into `folder`, under the model's name.
+        """Copy the version, and those of the variants, into `folder` under the models' names.
 
         Raises:
-            ModelError: It cannot be read, or there is no room for it.
+            ModelError: One cannot be read, or there is no room for it.
         """
+        for form in (self, *self.others.values()):
+            form.stage_own(folder)
+
+    def stage_own(self, folder: Path) -> None:
+        """Copy its own version, as `stage` does."""
         staged = folder / self.name / self.version.name
         try:
             shutil.copytree(self.version, staged, dirs_exist_ok=True)
