@@ -20,7 +20,7 @@ BoolArray = NDArray[np.bool_]
 
 # Of singular values, and of what should be a projection.
 _ROUNDING, _PROJECTION_ROUNDING = 1e-9, 1e-7
-_PRECISION = 1e-8
+_PRECISION = 1e-7
 _MOST_STEPS = 2000
 # Below this many standard deviations the tail is its asymptote; erfc would underflow soon.
 _DEEPEST = -30.0
@@ -150,10 +150,12 @@ def _completed(
     above (Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, 13.10).
     """
     gaps = (observations.values - expected) / deviations
-    pulls = np.where(observations.bounded, _hazard(gaps), 0.0)
-    values = np.where(observations.bounded, expected - deviations * pulls, observations.values)
-    squares = np.where(observations.bounded, 1 - gaps * pulls, gaps**2)
-    told = np.where(observations.bounded, np.clip(pulls * (pulls + gaps), 0.0, 1.0), 1.0)
+    bounded = observations.bounded
+    values, squares, told = observations.values.copy(), gaps**2, np.ones(len(gaps))
+    pulls = _hazard(gaps[bounded])
+    values[bounded] = expected[bounded] - deviations[bounded] * pulls
+    squares[bounded] = 1 - gaps[bounded] * pulls
+    told[bounded] = np.clip(pulls * (pulls + gaps[bounded]), 0.0, 1.0)
     return values, squares, told
 
 

@@ -91,7 +91,7 @@ def _template() -> jinja2.Template:
     environment.filters["margin"] = _with_margin
     environment.filters["short"] = _short
     environment.filters["fact"] = lambda found, name: formats.fact(name, found)
-    environment.globals["HELPED"] = Judgement.HELPED
+    environment.globals |= {"HELPED": Judgement.HELPED, "HURT": Judgement.HURT}
     environment.globals["FAILED"] = TrialState.FAILED
     source = files("tuner.report").joinpath("template.html").read_text(encoding="utf-8")
     return environment.from_string(source)
