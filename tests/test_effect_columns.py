@@ -21,7 +21,9 @@ def tried(name: str, values: Sequence[Value], *, repeats: int = 4) -> list[Confi
 
 
 def values_of(name: str, values: Sequence[Value], reference: Value, **keys: int) -> list[Value]:
-    return [column.value for column in columns(tried(name, values, **keys), {name: reference})]
+    configurations = tried(name, values, **keys)
+    found = columns(configurations, {name: reference}, len(configurations))
+    return [column.value for column in found]
 
 
 def test_each_value_but_the_reference_has_a_column() -> None:
@@ -39,7 +41,7 @@ def test_a_parameter_that_never_changed_has_none() -> None:
 def test_many_numbers_are_a_line() -> None:
     """More than four are a slope for each doubling, which is 0 at the reference."""
     configurations = tried("n", [1, 2, 4, 8, 16], repeats=1)
-    found = columns(configurations, {"n": 2})
+    found = columns(configurations, {"n": 2}, 5)
 
     assert [column.value for column in found] == [DOUBLED]
     assert matrix(found, configurations)[:, 1].tolist() == [-1, 0, 1, 2, 3]
@@ -55,7 +57,7 @@ def test_numbers_are_a_line_where_configurations_are_few() -> None:
 def test_zero_stays_beside_the_line() -> None:
     """Zero has no logarithm: all others are compared with it, at the middle of the line."""
     configurations = tried("delay", [0, 100, 200, 400, 800], repeats=1)
-    found = columns(configurations, {"delay": 0})
+    found = columns(configurations, {"delay": 0}, 5)
 
     assert [column.value for column in found] == [ABOVE_ZERO, DOUBLED]
     assert matrix(found, configurations)[:, 1:] == pytest.approx(
@@ -75,7 +77,7 @@ def test_a_line_that_saves_nothing_is_not_drawn() -> None:
 
 def test_what_is_not_there_is_nothing() -> None:
     """A configuration without the parameter is a row of zeros, but for the intercept."""
-    found = columns(tried("n", [1, 2]), {"n": 1})
+    found = columns(tried("n", [1, 2]), {"n": 1}, 8)
 
     row = matrix(found, [Configuration.of({"other": "same"})])
     assert row.tolist() == [[1, 0]]

@@ -42,22 +42,23 @@ class Column:
 
 
 def columns(
-    configurations: Sequence[Configuration], references: Mapping[str, Value]
+    configurations: Sequence[Configuration], references: Mapping[str, Value], measured: int
 ) -> tuple[Column, ...]:
     """The columns of all parameters that had several values, in the order of the parameters.
 
     Each value has a column of its own, but for its parameter's reference. Numbers have instead a
     line over their logarithm where more than four were tried, or where there would not be two
-    configurations for each column; zero, which has no logarithm, keeps its own.
+    measured configurations for each column; zero, which has no logarithm, keeps its own.
 
     Args:
         configurations: The different ones that were tried.
         references: Of each parameter, by name, what its values are compared with.
+        measured: How many of the configurations have a measured capacity.
     """
     tried = {name: _tried(name, configurations, references[name]) for name in references}
     by_value = {name: len(values) <= _MOST_LEVELS for name, values in tried.items()}
     found = _all(tried, references, by_value)
-    if len(configurations) >= _CONFIGURATIONS_FOR_EACH * (len(found) + 1):
+    if measured >= _CONFIGURATIONS_FOR_EACH * (len(found) + 1):
         return found
     return _all(tried, references, dict.fromkeys(tried, False))
 

@@ -103,7 +103,8 @@ def effects(study: StudyRecord, together: Configuration | None = None) -> Effect
     known = {configuration: each for configuration, each in outcomes.items() if each}
     if not known:
         return Effects(without=len(tried))
-    found = columns(list(tried), _references(study, outcomes))
+    measured = sum(not each.bounded for each in known.values())
+    found = columns(list(tried), _references(study, outcomes), measured)
     fit, baseline = _Fit(found, known), study.baseline
     estimates = [fit.estimate(number) for number in range(len(found))]
     p_values = iter(holm([each.p_value for each in estimates if each]))
@@ -112,8 +113,8 @@ def effects(study: StudyRecord, together: Configuration | None = None) -> Effect
         effects=tuple(
             _effect(fit, number, ratio, outcomes) for number, ratio in enumerate(ratios)
         ),
-        measured=len(fit.measured),
-        bounded=len(known) - len(fit.measured),
+        measured=measured,
+        bounded=len(known) - measured,
         without=len(tried) - len(known),
         needed=fit.regression.rank + 1,
         spread=fit.regression.spread,
