@@ -75,6 +75,12 @@ def test_a_line_that_saves_nothing_is_not_drawn() -> None:
     assert values_of("delay", [0, 100, 800], 0, repeats=1) == [100, 800]
 
 
+def test_numbers_below_zero_are_no_line() -> None:
+    """Where fewer than two values have a logarithm, each value has its own column."""
+    assert values_of("level", [-2, -1, 0], 0, repeats=1) == [-2, -1]
+    assert values_of("level", [-1, 0, 5], -1, repeats=1) == [0, 5]
+
+
 def test_what_is_not_there_is_nothing() -> None:
     """A configuration without the parameter is a row of zeros, but for the intercept."""
     found = columns(tried("n", [1, 2]), {"n": 1}, 8)

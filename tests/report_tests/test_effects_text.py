@@ -127,6 +127,21 @@ def test_all_effects_stand_under_their_parameters() -> None:
     assert "8 (1.64x)" in lines[at + 1]
 
 
+def test_a_line_over_many_numbers() -> None:
+    """A slope stands beside no single value: its name and its row say `each doubling`."""
+    trials = [
+        trial(n, 100 * 1.3 ** (n % 6) * (1 + 0.01 * (n % 4)), {"size": 2 ** (n % 6), "on": n > 5})
+        for n in range(12)
+    ]
+    study = studies.study(trials)
+
+    assert title(effects_text.of(study, standings(study))) == (
+        "What mattered for the capacity: size (each doubling) 1.30x"
+    )
+    assert row(section(study), "size")[:2] == ["each doubling", "-"]
+    assert "size" in [line.strip() for line in everything(study).splitlines()]
+
+
 def test_why_an_effect_is_not_known_is_said() -> None:
     """Below a value that is not known stands the reason."""
     values = [{"a": on, "b": on, "c": c} for on in (False, True) for c in (1, 2, 3)]
