@@ -142,6 +142,14 @@ def test_a_line_over_many_numbers() -> None:
     assert "size" in [line.strip() for line in everything(study).splitlines()]
 
 
+def test_an_interval_that_says_nothing() -> None:
+    """Where the ends of an interval are more than 100 times apart, they are not shown."""
+    lines = everything(factorial(scatter=5.0)).splitlines()
+
+    assert all("(too vague)" in line for line in lines if "no proven effect" in line)
+    assert max(map(len, lines)) <= 80
+
+
 def test_why_an_effect_is_not_known_is_said() -> None:
     """Below a value that is not known stands the reason."""
     values = [{"a": on, "b": on, "c": c} for on in (False, True) for c in (1, 2, 3)]

@@ -9,7 +9,7 @@ import pandas as pd
 from tuner.effect_columns import ABOVE_ZERO, DOUBLED
 from tuner.effects import Effect, Effects, Judgement, effects
 from tuner.errors import InputError
-from tuner.finals import Standings
+from tuner.finals import Ratio, Standings
 from tuner.records import StudyRecord
 from tuner.report import formats
 
@@ -18,6 +18,8 @@ LEGEND = (
     "Intervals are of one effect alone; verdicts are corrected for the number of effects. Pairs "
     "of measured configurations differ in nothing else, and show what is in brackets."
 )
+# An interval whose ends are so many times apart is no number for a person.
+_VAGUE = 100.0
 _NAMED = 3  # so many effects are in a title
 
 
@@ -132,7 +134,8 @@ def reference(effect: Effect) -> str:
 
 
 def gain(effect: Effect) -> str:
-    return formats.gain(effect.ratio) if effect.ratio else formats.NOTHING
+    """The ratio with its interval, as far as that says anything."""
+    return _told(effect.ratio) if effect.ratio else formats.NOTHING
 
 
 def pairs(effect: Effect) -> str:
@@ -186,6 +189,11 @@ def _entry(effect: Effect) -> dict[str, Any]:
     }
 
 
+def _told(ratio: Ratio) -> str:
+    vague = ratio.high > _VAGUE * ratio.low
+    return f"{formats.times(ratio.estimate)} (too vague)" if vague else formats.gain(ratio)
+
+
 def _decided(found: Effects) -> list[Effect]:
     return sorted(found.of(*_DECIDED), key=lambda each: -abs(math.log(_ratio(each))))
 
@@ -203,7 +211,7 @@ def _about_together(standings: Standings, found: Effects) -> str:
     return (
         f"Together, what the best configuration changes gives "
         f"{formats.times(standings.gain.estimate)}; multiplied, the single effects would be "
-        f"{formats.gain(ratio)}."
+        f"{_told(ratio)}."
     )
 
 
