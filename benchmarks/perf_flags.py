@@ -13,13 +13,12 @@ import json
 import tempfile
 from pathlib import Path
 
-from tuner.effects import Effect, effects
-
 from benchmarks.landscapes.measure import Silent
 from benchmarks.options import seconds
 from benchmarks.tables import machine, table
 from tuner import finals, job
 from tuner.capacity import LatencyBudget
+from tuner.effects import Effect, effects
 from tuner.load import TensorSpec
 from tuner.records import StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text

@@ -1,4 +1,4 @@
-"""The commands that read the database: `report`, `pareto`, `best` and `studies`."""
+"""The commands that read the database: `report`, `pareto`, `best`, `effects` and `studies`."""
 
 import csv
 import io
@@ -25,6 +25,7 @@ READERS = (
     ("report",),
     ("pareto",),
     ("best",),
+    ("effects",),
     ("studies", "list"),
     ("studies", "show"),
     ("studies", "export", "--format", "csv"),

@@ -10,7 +10,7 @@ import typer
 
 import tuner
 from runners import RunnerError
-from tuner.commands import clean, measure, optimize, repository, results, spaces
+from tuner.commands import clean, effects, measure, optimize, repository, results, spaces
 from tuner.commands.console import print_error, report
 from tuner.commands.measure_options import MeasureOptions
 from tuner.commands.optimize_options import OptimizeOptions, PlanOptions
@@ -32,6 +32,7 @@ app.command()(results.report)
 app.command("pareto")(results.show_pareto)
 app.command()(results.best)
 app.command()(repository.repository)
+app.command()(effects.effects)
 app.command()(clean.clean)
 app.add_typer(results.studies, name="studies")
 app.add_typer(spaces.app, name="spaces")

@@ -83,6 +83,16 @@ def test_best_prints_the_same_file_again(optimized: Finished, folder: Path) -> N
 
 
 @pytest.mark.usefixtures("optimized")
+def test_so_short_a_study_does_not_tell_which_parameters_mattered(folder: Path) -> None:
+    """Two configurations beside the defaults cannot tell them apart; more trials are asked for."""
+    effects = tuner("effects", STUDY, folder=folder)
+
+    assert (effects.status, effects.out) == (2, "")
+    assert f"error: study `{STUDY}` measured the capacity of " in effects.err
+    assert f"again with `--study {STUDY}` and more `--trials`" in effects.err
+
+
+@pytest.mark.usefixtures("optimized")
 def test_pareto_trades_throughput_for_latency(folder: Path) -> None:
     """Along the front, more throughput costs latency."""
     front = tuner("pareto", STUDY, "--json", folder=folder).json["load_points"]

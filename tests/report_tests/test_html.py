@@ -1,10 +1,12 @@
 """The one-file report: complete, escaped, and without any request to the network."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from tests.report_tests import studies
+from tests.test_effects import factorial
 from tuner.errors import Reason
 from tuner.finals import standings
 from tuner.records import StudyRecord
@@ -142,6 +144,29 @@ def test_says_how_and_where(night: Page) -> None:
 def test_shows_what_to_deploy(night: Page) -> None:
     """The winner's own file is on the page."""
     assert f"# {studies.BEST}" in night.text
+
+
+def test_says_which_parameters_mattered() -> None:
+    """The decided effects are the title, and every value has its row, with the reason of a gap."""
+    page = page_of(factorial())
+
+    assert "What mattered for the capacity: a=true 1.64x, b=true 0.69x" in page.text
+    rows = [row for row in page.rows if len(row) == 7]
+    assert [row[4] for row in rows[1:]] == ["helped", "hurt", *["no proven effect"] * 2]
+    assert rows[1][:4] == ["a", "true", "false", "1.64x (1.56 to 1.73)"]
+    assert rows[1][5:] == ["8 (1.64x)", "8/8"]
+    assert "Together, what the best configuration changes gives" in page.text
+
+
+def test_effects_that_are_not_known() -> None:
+    """A study that is too short has the rows all the same, and says why they are empty."""
+    whole = factorial()
+    page = page_of(replace(whole, trials=whole.trials[:3]))
+
+    assert "No parameter is proved to have mattered" in page.text
+    rows = [row for row in page.rows if len(row) == 7]
+    assert rows[1][3:5] == ["-", "not known: too few configurations were measured"]
+    assert "mattered" not in page_of(studies.study([studies.baseline()])).text
 
 
 def test_escapes_everything() -> None:

@@ -136,6 +136,7 @@ def _print_result(
     from tuner.report import terminal
 
     print_blocks([terminal.result_table(study, result)])
+    print_blocks(terminal.effects_tables(study, result))
     print_blocks([terminal.pareto_table(pareto.trade_off(study))])
     for path in written:
         print_text(f"{path.name}: {path}")

@@ -213,6 +213,7 @@ def _print_study(study: "StudyRecord", result: "Standings") -> None:
     from tuner.report import terminal
 
     print_blocks([terminal.result_table(study, result)])
+    print_blocks(terminal.effects_tables(study, result))
     print_blocks([terminal.trials_table(study), terminal.time_table(study)])
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from tuner.errors import InputError, TunerError
 from tuner.finals import Ratio, Standing, Standings, standings
 from tuner.records import StudyRecord, TrialRecord
+from tuner.report import effects_text
 
 
 def summary(study: StudyRecord) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def document(study: StudyRecord, result: Standings) -> dict[str, Any]:
         "fastest": standing(result.fastest, study) if result.fastest else None,
         "recommended_for": result.advantage.cost.value if result.advantage else None,
         "gain": _ratio(result.gain) if result.gain else None,
+        "effects": effects_text.document(effects_text.of(study, result), result)["effects"],
         "tied": [dict(each.configuration) for each in result.tied],
         "hardware": dict(study.hardware),
         "environment": dict(study.environment),

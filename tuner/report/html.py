@@ -4,10 +4,19 @@ from importlib.resources import files
 
 import jinja2
 
+from tuner.effects import Judgement
 from tuner.finals import Standing, Standings
 from tuner.pareto import load_points
 from tuner.records import StudyRecord, TrialState
-from tuner.report import answer_text, charts, figures, findings, formats, search_findings
+from tuner.report import (
+    answer_text,
+    charts,
+    effects_text,
+    figures,
+    findings,
+    formats,
+    search_findings,
+)
 from tuner.space import Configuration
 
 _PERCENTILES = (50, 95, 99)
@@ -23,12 +32,17 @@ _FILTERS = {
     "ended": findings.ended,
     "grounds": findings.grounds,
     "total_s": figures.total_s,
+    "effect_reference": effects_text.reference,
+    "effect_gain": effects_text.gain,
+    "effect_pairs": effects_text.pairs,
+    "effect_tried": effects_text.tried,
 }
 
 
 def render(study: StudyRecord, standings: Standings) -> str:
     """The report as one page; nothing on it is loaded from anywhere else."""
     winner = standings.winner
+    effects = effects_text.of(study, standings)
     has_points = not load_points(study).empty
     return _template().render(
         study=study,
@@ -42,6 +56,9 @@ def render(study: StudyRecord, standings: Standings) -> str:
         percentiles=sorted({*_PERCENTILES, study.budget.percentile}),
         about=_about(study, standings),
         export=winner.trial.export if winner else "",
+        effects=effects.effects,
+        about_effects=effects_text.title(effects),
+        effects_remarks=effects_text.remarks(standings, effects),
         steps=figures.time_by_step(study),
         measuring=figures.measuring_facts(study),
         plotly=charts.script() if has_points else "",
@@ -74,6 +91,7 @@ def _template() -> jinja2.Template:
     environment.filters["margin"] = _with_margin
     environment.filters["short"] = _short
     environment.filters["fact"] = lambda found, name: formats.fact(name, found)
+    environment.globals |= {"HELPED": Judgement.HELPED, "HURT": Judgement.HURT}
     environment.globals["FAILED"] = TrialState.FAILED
     source = files("tuner.report").joinpath("template.html").read_text(encoding="utf-8")
     return environment.from_string(source)

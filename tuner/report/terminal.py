@@ -1,5 +1,6 @@
 """Tables for the terminal, and the progress of a study while it runs."""
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -18,13 +19,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.capacity import LatencyBudget
+from tuner.effects import Effects
 from tuner.finals import Standing, Standings
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report import figures, findings, formats, search_findings
+from tuner.report import effects_text, figures, findings, formats, search_findings
 from tuner.space import Configuration
 
 _PERCENTILES = (50, 95, 99)
 _TRIAL_LINE = "{:>5}  {:<8}  {:<29}  {:>8}  {:>8}  {:>11}"
+_EFFECT_LINE = "  {:<13}  {:<22}  {:<16}  {:<11}  {:>8}"
 _REFRESH_PER_S = 2  # a clock needs no more, and the server under test wants the processor
 _PHASES = {
     "apply": "start or reload the server",
@@ -70,6 +73,37 @@ def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     for row in _result_rows(study, standings, list(sides.values())):
         table.add_row(*map(Text, row))
     return Group(*sentences, table, *remarks)
+
+
+def effects_tables(study: StudyRecord, standings: Standings) -> list[RenderableType]:
+    """Which parameters mattered: the decided effects, the others in a sentence; none, nothing."""
+    found = effects_text.of(study, standings)
+    if not found.effects:
+        return []
+    title = Text(effects_text.title(found), style="bold")
+    lines = map(Text, effects_text.remarks_on_decided(study, standings, found))
+    rows = effects_text.decided_rows(found)
+    if not rows:
+        return [Group(title, *lines)]
+    table = _table()
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row.values()))
+    return [Group(title, table, *lines)]
+
+
+def all_effects(found: Effects) -> RenderableType:
+    """Every effect, under the name of its parameter."""
+    columns = ("", "ratio (95 % interval)", "verdict", "pairs", "measured")
+    lines: list[RenderableType] = [Text(_EFFECT_LINE.format(*columns), style="bold")]
+    for title, of_parameter in itertools.groupby(found.effects, effects_text.parameter):
+        lines.append(Text(title))
+        for each in of_parameter:
+            lines.append(Text(_EFFECT_LINE.format(*effects_text.cells(each))))
+            if each.why:
+                lines.append(Padding(Text(each.why, style="dim"), (0, 0, 0, 4)))
+    return Group(*lines)
 
 
 def pareto_table(frame: pd.DataFrame) -> RenderableType:
