@@ -46,6 +46,17 @@ def test_a_proven_gain() -> None:
     assert remarks(study) == ""
 
 
+def test_a_proven_gain_of_a_server_of_somebody_else() -> None:
+    """It was not started for the finals: what confirmed the gain are reloads, and called so."""
+    study = measured_again({BEST: (396.0, 398.0, 400.0), DEFAULTS: (149.0, 150.0, 151.0)})
+    study = replace(study, trials=tuple(replace(t, applied="reload") for t in study.trials))
+
+    assert headline(study).endswith("2.65x what the server's defaults carry, proved on reloads")
+    winner = standings(study).winner
+    assert winner is not None
+    assert findings.grounds(winner) == "measured again on 3 reloads"
+
+
 def test_a_gain_of_too_few_rounds() -> None:
     """Two rounds are not called a proof, and a remark says what is missing."""
     study = measured_again({BEST: (396.0, 398.0), DEFAULTS: (149.0, 150.0)})

@@ -66,15 +66,22 @@ def test_no_time_saved_is_not_told() -> None:
         ("undecided", "not proved to be within (nor over)"),
     ],
 )
-def test_what_was_proved_of_the_claimed_load(proof: str, words: str) -> None:
-    """The verdict, the load, and how long it was looked at."""
+@pytest.mark.parametrize(("applied", "start"), [("restart", "fresh start"), ("reload", "reload")])
+def test_what_was_proved_of_the_claimed_load(
+    proof: str, words: str, applied: str, start: str
+) -> None:
+    """The verdict, the load, and how long it was looked at; a remote server only reloads."""
     point = replace(studies.point(300.0, 0.04, phase="proof"), duration_s=5.0)
     trial = replace(
-        studies.trial(3, 300.0), purpose=Purpose.PROOF, proof=proof, points=(point, point)
+        studies.trial(3, 300.0),
+        purpose=Purpose.PROOF,
+        proof=proof,
+        points=(point, point),
+        applied=applied,
     )
     [sentence] = about_search(study(trial))
     assert sentence == (
-        f"On one more fresh start, 300 inferences/s of the best configuration were {words} "
+        f"On one more {start}, 300 inferences/s of the best configuration were {words} "
         "p99 <= 50 ms, after 10 s of that load."
     )
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from tuner.deployment import Applied
 from tuner.finals import MOST_GIVEN_UP, Advantage, Cost, Ratio, Standing, Standings, nearest
 from tuner.pareto import load_points
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
@@ -27,7 +28,7 @@ def headline(study: StudyRecord, standings: Standings) -> str:
         beats = "beats" if is_fastest else "is proved to beat"
         return f"Keep the server's defaults: nothing that was tried {beats} their {carries}"
     which = "best" if is_fastest else "recommended"
-    return f"The {which} configuration carries {carries}{_over_defaults(standings.gain)}"
+    return f"The {which} configuration carries {carries}{_over_defaults(winner, standings.gain)}"
 
 
 def keeps_defaults(standings: Standings) -> bool:
@@ -52,7 +53,12 @@ def grounds(standing: Standing) -> str:
     count = standing.confirmations
     if count == 0:
         return "from the search alone"
-    return f"measured again on {count} fresh start{'s' if count > 1 else ''}"
+    return f"measured again on {count} {start(standing.trial)}{'s' if count > 1 else ''}"
+
+
+def start(trial: TrialRecord) -> str:
+    """What a final is called; a server of somebody else is not started, but reloads the model."""
+    return "reload" if trial.applied == Applied.RELOAD.value else "fresh start"
 
 
 def ended(trial: TrialRecord) -> str:
@@ -177,12 +183,12 @@ def _about_defaults(study: StudyRecord, standings: Standings) -> str:
     return ""
 
 
-def _over_defaults(gain: Ratio | None) -> str:
+def _over_defaults(winner: Standing, gain: Ratio | None) -> str:
     if gain is None:
         return ""
     if not gain.decided:
         return ", no proven gain over the server's defaults"
-    proof = ", proved on fresh starts" if gain.proved else ""
+    proof = f", proved on {start(winner.trial)}s" if gain.proved else ""
     return f": {formats.times(gain.estimate)} what the server's defaults carry{proof}"
 
 

@@ -7,7 +7,7 @@ from tuner import crash_regions, drift
 from tuner.errors import Reason
 from tuner.expressions import Value
 from tuner.records import StudyRecord, TrialRecord, TrialState
-from tuner.report import figures, formats
+from tuner.report import figures, findings, formats
 from tuner.settings import ConfigPath
 from tuner.space import CategoricalParameter, SearchSpace
 from tuner.targets import variants
@@ -50,8 +50,8 @@ def _about_proof(study: StudyRecord) -> str:
     load = f"{formats.rate(trial.throughput)} inferences/s"
     measured_s = sum(point.duration_s for point in trial.points if point.phase == "proof")
     return (
-        f"On one more fresh start, {load} of the best configuration were {_VERDICTS[trial.proof]} "
-        f"{study.budget}, after {formats.duration(measured_s)} of that load."
+        f"On one more {findings.start(trial)}, {load} of the best configuration were "
+        f"{_VERDICTS[trial.proof]} {study.budget}, after {formats.duration(measured_s)} of that load."
     )
 
 
