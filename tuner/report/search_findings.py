@@ -51,7 +51,8 @@ def _about_proof(study: StudyRecord) -> str:
     measured_s = sum(point.duration_s for point in trial.points if point.phase == "proof")
     return (
         f"On one more {findings.start(trial)}, {load} of the best configuration were "
-        f"{_VERDICTS[trial.proof]} {study.budget}, after {formats.duration(measured_s)} of that load."
+        f"{_VERDICTS[trial.proof]} {study.budget}, after {formats.duration(measured_s)} of that "
+        "load."
     )
 
 
