@@ -131,7 +131,10 @@ def _machine(job: Job) -> Hardware:
     limits = (place.cpu_quota, place.memory) if isinstance(place, ContainerSettings) else (0.0, "")
     memory_bytes = placement.size_bytes(limits[1])
     return hardware.detect().limited(
-        cpus=job.server_cpus, cores=limits[0], memory_bytes=memory_bytes
+        cpus=job.server_cpus,
+        cores=limits[0],
+        memory_bytes=memory_bytes,
+        gpus=placement.gpu_limit(place),
     )
 
 
@@ -184,7 +187,7 @@ def _given_space(job: Job) -> "spec.SpaceSpec | None":
     """
     if job.space_file is None:
         return None
-    found = spec.load_space(job.space_file)
+    found = spec.load_space(spec.built_in().get(str(job.space_file), job.space_file))
     if found.server not in SERVERS:
         raise SpaceError(
             f"{job.space_file}: is for the server `{found.server}`, but only "

@@ -17,10 +17,7 @@ COUNT_LIMIT = 100_000
 
 @dataclass(frozen=True)
 class ConfigPath:
-    """A field of the server's model configuration, such as `instance_group[0].count`.
-
-    The field is left out where the value is `omit`.
-    """
+    """A field of the model's configuration, such as `max_batch_size`; left out at `omit`."""
 
     path: str
     omit: Value | None = None
@@ -36,9 +33,10 @@ class EnvironmentVariables:
 
 @dataclass(frozen=True)
 class ServerFlag:
-    """A command-line flag of the server, such as `--http-thread-count`."""
+    """A command-line flag of the server, such as `--rate-limit`; left out at `omit`."""
 
     name: str
+    omit: Value | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,9 @@ ModelRepository = Annotated[
 Model = Annotated[str | None, typer.Option("--model", help="Model to tune, if there are several.")]
 SpaceFile = Annotated[
     Path | None,
-    typer.Option("--space", help="Search space file that extends or replaces the built-in one."),
+    typer.Option(
+        "--space", help="A built-in search space, or a file that extends or replaces it."
+    ),
 ]
 Trials = Annotated[int, typer.Option("--trials", help="Trials of the search at most.")]
 Timeout = Annotated[
