@@ -36,7 +36,7 @@ from tuner.space import (
     ServerFlag,
     Setting,
 )
-from tuner.targets import model_config, triton_install, triton_proofs
+from tuner.targets import model_config, triton_flags, triton_install, triton_proofs
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
 from tuner.targets.process_proofs import environment_verdict, value_text
 from tuner.targets.request_form import RequestForm
@@ -116,7 +116,7 @@ class TritonTarget:
             match self._space[name].sets:
                 case EnvironmentVariables(names, omit) if value != omit:
                     environment |= dict.fromkeys(names, value_text(value))
-                case ServerFlag(flag):
+                case ServerFlag(flag, omit) if value != omit:
                     flags.append(f"{flag}={value_text(value)}")
                 case _:
                     pass
@@ -178,6 +178,8 @@ class TritonTarget:
                     return self._verdict(path, value, effective, log)
                 case EnvironmentVariables(names, omit) if value != omit:
                     return environment_verdict(server.pid, dict.fromkeys(names, value_text(value)))
+                case ServerFlag(flag, omit) if value != omit:
+                    return triton_flags.verdict(flag, value, log=server.log_head())
                 case _:  # Triton fills what is left out as it sees fit
                     return Verdict(Grade.ACCEPTED)
 
@@ -241,7 +243,7 @@ class TritonTarget:
         if triton_proofs.is_backend_parameter(path):
             if found == value_text(value):
                 return triton_proofs.verdict(path, value, model=self.model, log=log)
-        elif found == value or (value is False and not found):
+        elif found in (value, value_text(value)) or (value is False and not found):
             return Verdict(Grade.CONFIRMED)
         return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
 
@@ -258,7 +260,7 @@ def _outside(parameter: Parameter, value: Value) -> str:
         case EnvironmentVariables(names, omit) if value != omit:
             settings = " ".join(f"{name}={value_text(value)}" for name in names)
             return f"# {parameter.name}: start the server with {settings}"
-        case ServerFlag(flag):
+        case ServerFlag(flag, omit) if value != omit:
             return f"# {parameter.name}: start the server with {flag}={value_text(value)}"
         case _:
             return ""

@@ -20,13 +20,17 @@ from tuner.space import (
     ServerProperty,
     TemplateVariable,
 )
-from tuner.targets import model_config, system_libraries
+from tuner.targets import model_config, system_libraries, triton_flags, triton_warm_up
 from tuner.targets.base import ModelSource
 from tuner.targets.v2_client import V2Client
 
-_SPACES = {name: f"triton_{name}" for name in ("pytorch", "onnxruntime", "openvino")}
+_SPACES = {name: f"triton_{name}" for name in ("pytorch", "onnxruntime", "openvino", "tensorrt")}
 # How a configuration without `backend` names it (Triton model_configuration.md).
-_BACKENDS = {"pytorch_libtorch": "pytorch", "onnxruntime_onnx": "onnxruntime"}
+_BACKENDS = {
+    "pytorch_libtorch": "pytorch",
+    "onnxruntime_onnx": "onnxruntime",
+    "tensorrt_plan": "tensorrt",
+}
 
 
 def check_repository(repository: Path, model: str | None) -> str:
@@ -134,7 +138,7 @@ class TritonModel:
                     hint="its settings are `config`, `environment` and `flag`",
                 )
         if not contained:
-            space = system_libraries.usable(space)
+            space = triton_flags.usable(system_libraries.usable(space))
         cannot = self._impossible()
         space = space.without(
             {p.name for p in space.parameters if _path(p).partition(".")[0] in cannot}
@@ -149,12 +153,13 @@ class TritonModel:
 
     def _impossible(self) -> set[str]:
         """Fields that this model cannot have."""
+        no_warm_up = set() if triton_warm_up.is_possible(self.config) else {triton_warm_up.PATH}
         if not model_config.get(self.config, "max_batch_size"):
-            return {"max_batch_size", "dynamic_batching"}
+            return {"max_batch_size", "dynamic_batching", *no_warm_up}
         others = ("sequence_batching", "ensemble_scheduling")
         if any(model_config.get(self.config, each) for each in others):
-            return {"dynamic_batching"}  # a model has one scheduler
-        return set()
+            return {"dynamic_batching", *no_warm_up}  # a model has one scheduler
+        return no_warm_up
 
     def configured(self, space: SearchSpace, configuration: Configuration) -> Message:
         """The model's configuration under `configuration`."""
