@@ -26,6 +26,7 @@ from runners.errors import (
     StartTimeout,
 )
 from runners.interrupts import interrupts_deferred
+from runners.log_ends import COMPLAINT_LINES, complaint
 from runners.ports import LOCAL_HOST, choose_free_ports
 
 OWNER_LABEL = "tuner.owner"
@@ -305,4 +306,5 @@ def _ended(server: ContainerServer, command: str) -> CommandNotFound | StartFail
     code, log = server.exit_code() or 0, server.log_tail()
     if code == _INIT_COULD_NOT_EXECUTE and (said := _TINI_FAILED.search(log)):
         return CommandNotFound(command=command, reason=f"{said[1]} (in the container)")
-    return StartFailed(command=command, exit_code=code, log_tail=log)
+    said_of_options = complaint(server.log_tail(COMPLAINT_LINES))
+    return StartFailed(command=command, exit_code=code, complaint=said_of_options, log_tail=log)

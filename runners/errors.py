@@ -44,12 +44,20 @@ class LaunchRefused(RunnerError):
 
 
 class StartFailed(RunnerError):
+    """`complaint` is what it said of its command line, if that was the reason."""
+
     def __init__(
-        self, *, command: str, exit_code: int, log_tail: str = "", log_location: str = ""
+        self,
+        *,
+        command: str,
+        exit_code: int,
+        complaint: str = "",
+        log_tail: str = "",
+        log_location: str = "",
     ) -> None:
         super().__init__(
             f"the server must listen and stay, but `{command}` {describe_exit(exit_code)}"
-            " before it listened",
+            f" before it listened{f': {complaint}' if complaint else ''}",
             hint=_read_the_log(log_location),
         )
         self.exit_code = exit_code

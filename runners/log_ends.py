@@ -2,10 +2,18 @@
 
 import itertools
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
 _BLOCK_BYTES = 8192
+# As getopt(3) and most others write it; Python's argparse says `unrecognized arguments`.
+_COMPLAINT = re.compile(
+    r"^.*\b(?:unrecognized|unknown|invalid) (?:option|argument).*$", re.MULTILINE | re.IGNORECASE
+)
+COMPLAINT_LINES = 1000
+"""A program that does not know a flag goes on to list those that it knows."""
+
 _MOST_BYTES = 1 << 20  # a log without line ends must not fill the memory
 
 
@@ -17,6 +25,12 @@ def read_log_head(path: Path, *, lines: int) -> str:
     except FileNotFoundError:
         return ""
     return b"".join(head).decode(errors="replace").rstrip("\n")
+
+
+def complaint(log: str) -> str:
+    """What a program said of an option that it does not know; empty if it said nothing."""
+    said = _COMPLAINT.search(log)
+    return said[0].strip() if said else ""
 
 
 def shorten(path: Path) -> None:

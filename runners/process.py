@@ -12,6 +12,7 @@ from time import perf_counter
 from runners.base import LaunchSpec
 from runners.errors import PortTaken, StartFailed, StartTimeout
 from runners.interrupts import interrupts_deferred
+from runners.log_ends import COMPLAINT_LINES, complaint
 from runners.ports import LOCAL_HOST, choose_free_ports, is_held
 from runners.process_server import ProcessServer
 
@@ -102,6 +103,7 @@ def _start_failed(server: ProcessServer, launch_spec: LaunchSpec) -> StartFailed
     return StartFailed(
         command=launch_spec.command[0],
         exit_code=server.exit_code() or 0,
+        complaint=complaint(server.log_tail(COMPLAINT_LINES)),
         log_tail=server.log_tail(),
         log_location=str(server.log_path),
     )

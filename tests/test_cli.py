@@ -223,6 +223,15 @@ def test_space_files_that_cannot_be_used(
     assert message in planned.err
 
 
+def test_a_built_in_space_by_its_name(tuner: Tuner) -> None:
+    """A space that no model gets by itself is chosen by its name."""
+    plan = tuner("plan", "--budget-ms", "50", "--space", "triton_cache", "--json")
+
+    assert plan.status == 0, plan.err
+    names = {parameter["name"] for parameter in plan.json["space"]["parameters"]}
+    assert {"cache", "response_cache", "dynamic_batching"} <= names
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -134,6 +134,7 @@ EXAMPLE = Hardware(
     numa_nodes=2,
     threads_per_core=2,
     numactl=True,
+    gpus=2,
     processor="Made Up 9000",
     kernel="6.1",
     hostname="rack-1",
@@ -148,6 +149,7 @@ def test_bounds() -> None:
         "numa_nodes": 2,
         "threads_per_core": 2,
         "numactl": 1,
+        "gpus": 2,
     }
 
 
@@ -160,6 +162,7 @@ def test_limited() -> None:
     assert EXAMPLE.limited(cpus={0, 1, 2}, cores=8.0).cores == 3
     assert EXAMPLE.limited(memory_bytes=2 * GIB).bounds["memory_gib"] == 2
     assert EXAMPLE.limited(memory_bytes=64 * GIB).bounds["memory_gib"] == 16
+    assert [EXAMPLE.limited(gpus=n).gpus for n in (0, 1, 8)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +184,32 @@ def test_numactl(
         program.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine.detect().numactl is there
+
+
+@pytest.mark.parametrize(
+    ("there", "visible", "gpus"),
+    [
+        (0, None, 0),
+        (2, None, 2),
+        (2, "", 0),
+        (2, "-1", 0),
+        (2, "1", 1),
+        (4, "0, 2,3", 3),
+        (4, "GPU-8932f937,-1,2", 1),
+        (1, "0,1", 1),
+        (0, "0", 0),
+    ],
+)
+def test_gpus(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, there: int, visible: str | None, gpus: int
+) -> None:
+    """Those of NVIDIA's driver are counted, but not what CUDA_VISIBLE_DEVICES hides."""
+    for number in range(there):
+        machine.write(f"proc/driver/nvidia/gpus/0000:0{number}:00.0/information", "Model: GPU")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.detect().gpus == gpus
 
 
 def test_record() -> None:

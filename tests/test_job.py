@@ -139,6 +139,6 @@ def test_a_built_in_space_by_its_name(tmp_path: Path, monkeypatch: pytest.Monkey
     asked = Job(budget=LatencyBudget(99, 0.05), space_file=Path("triton_pytorch"))
     assert "inference_mode" in prepare(asked).study.parameters
 
-    own = "{type: int, low: 1, high: 2, default: 1, sets: {flag: --n}}"
+    own = "{type: int, low: 1, high: 2, default: 1, sets: {environment: N}}"
     (tmp_path / "triton_pytorch").write_text(f"server: triton\nparameters: {{n: {own}}}\n")
     assert list(prepare(asked).study.parameters) == ["n"]

@@ -12,7 +12,7 @@ from tuner.commands.optimize_options import PlanOptions
 from tuner.commands.runner_options import RunnerChoice, RunnerOptions
 from tuner.errors import InputError
 from tuner.job import Job, prepare
-from tuner.placement import RemoteAddress, size_bytes
+from tuner.placement import Place, RemoteAddress, gpu_limit, size_bytes
 
 
 def docker(**options: Any) -> RunnerOptions:
@@ -199,6 +199,20 @@ def test_servers_that_cannot_be_tuned_from_afar(
     with pytest.raises(InputError) as caught:
         prepare(wanted)
     assert caught.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("place", "limit"),
+    [
+        (None, None),
+        (ContainerSettings(image="a", gpus="all"), None),
+        (ContainerSettings(image="a", gpus="0,2"), 2),
+        (ContainerSettings(image="a"), 0),
+    ],
+)
+def test_gpus_of_a_server(place: Place, limit: int | None) -> None:
+    """A container has those GPUs only that it is given; anywhere else nothing takes them away."""
+    assert gpu_limit(place) == limit
 
 
 @pytest.mark.parametrize("text", ["0", "4096", "1b", "64k", "512m", "4g", "4G", "0.5g"])

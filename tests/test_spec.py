@@ -26,7 +26,7 @@ README = spec.folder() / "README.md"
 
 
 def facts(cores: int = 4) -> dict[str, int]:
-    return {"cores": cores, "memory_gib": 16, "numa_nodes": 1}
+    return {"cores": cores, "memory_gib": 16, "numa_nodes": 1, "gpus": 0}
 
 
 def all_facts(cores: int = 4) -> dict[str, int]:
@@ -153,7 +153,7 @@ class TestGoodFiles:
         assert error.message.endswith(
             "parameters.threads.default: must be in the domain (1 to 16), but got 64"
         )
-        assert error.hint == "on this machine cores=64, memory_gib=16, numa_nodes=1"
+        assert error.hint == "on this machine cores=64, memory_gib=16, numa_nodes=1, gpus=0"
 
     def test_hints_that_do_not_fit_this_machine(self, caplog: pytest.LogCaptureFixture) -> None:
         """They take the nearest value; they are left out if they break a rule then, or equal."""
@@ -182,6 +182,37 @@ class TestGoodFiles:
             assert load_space(path).resolve(facts()).parameters
 
 
+class TestFacts:
+    TEXT = """
+server: triton
+parameters:
+  kind:
+    {type: categorical, choices: [any, gpu], default: any, when: gpus > 0, sets: {flag: --kind}}
+  graphs: {type: boolean, default: false, when: kind == 'gpu', sets: {flag: --graphs}}
+  threads: {type: int, low: 1, high: 4, default: 1, sets: {flag: --threads}}
+  off: {type: boolean, default: false, when: false, sets: {flag: --off}}
+rules:
+  - rule: kind == 'any' or threads == 1
+hints:
+  - {kind: gpu, graphs: true, threads: 1}
+  - {threads: 2}
+"""
+
+    def test_what_the_machine_rules_out(self, file: Path) -> None:
+        """A parameter whose condition the facts alone refuse is gone, and what needs it too."""
+        file.write_text(self.TEXT)
+        searched = load_space(file).resolve(facts())
+        assert [p.name for p in searched.parameters] == ["threads"]
+        assert [dict(hint) for hint in searched.hints] == [{"threads": 1}, {"threads": 2}]
+        assert searched.size == 4
+
+    def test_what_it_allows(self, file: Path) -> None:
+        """Where the condition holds, everything is there but what is never there."""
+        file.write_text(self.TEXT)
+        searched = load_space(file).resolve({**facts(), "gpus": 1})
+        assert {p.name for p in searched.parameters} == {"kind", "graphs", "threads"}
+
+
 class TestExtends:
     def test_changes_adds_and_takes_out(self) -> None:
         """Named keys change, new parameters come last, null takes out."""
@@ -189,7 +220,7 @@ class TestExtends:
         searched = good("extends")
         gone = {"preferred_batch_size", "threads"}
         assert {p.name for p in searched.parameters} == (
-            {p.name for p in base.parameters} - gone | {"http_threads"}
+            {p.name for p in base.parameters} - gone | {"front_end_threads"}
         )
         changed, inherited = searched["instance_count"], base["instance_count"]
         assert (changed.domain, inherited.domain) == ("1 to 4", "1 to 8, doubling")
@@ -199,8 +230,9 @@ class TestExtends:
     def test_rules_and_hints(self) -> None:
         """Those of the file come first; inherited ones about what is gone are gone."""
         searched = good("extends")
-        assert [r.expression.text for r in searched.rules] == ["instance_count <= http_threads"]
-        assert dict(searched.hints[0]) == {"http_threads": 4}
+        [rule] = searched.rules
+        assert rule.expression.text == "instance_count <= front_end_threads"
+        assert dict(searched.hints[0]) == {"front_end_threads": 4}
         assert {"instance_count": 4} in [dict(hint) for hint in searched.hints]
         assert all("threads" not in hint for hint in searched.hints)
 
@@ -215,6 +247,15 @@ class TestExtends:
         """A key of the wrong type is not mixed with what is inherited."""
         file.write_text(f"extends: triton\n{key}: 4\n")
         assert refusal(file).message.startswith(f"{file}: {key}: a ")
+
+    def test_of_a_space_that_extends_another(self, file: Path) -> None:
+        """What a built-in space has from another one is inherited as well."""
+        file.write_text("extends: triton_pytorch\nparameters:\n  jit_executor: null\n")
+        base = load_space(spec.built_in()["triton_pytorch"])
+        changed = load_space(file)
+        assert changed.server == "triton"
+        assert base.parameters.keys() - changed.parameters.keys() == {"jit_executor"}
+        assert "instance_count" in changed.parameters
 
     def test_nothing_inherited(self, file: Path) -> None:
         """A built-in space as it is."""

@@ -6,6 +6,7 @@ import platform
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,8 @@ _SYS = Path("/sys")
 class Hardware:
     """Cores are those this process may use, within a cgroup's quota; memory is in bytes.
 
-    `numactl` says whether that program is installed.
+    `numactl` says whether that program is installed; `gpus` counts NVIDIA's, those that
+    CUDA_VISIBLE_DEVICES hides left out.
     """
 
     cores: int
@@ -26,6 +28,7 @@ class Hardware:
     numa_nodes: int
     threads_per_core: int
     numactl: bool
+    gpus: int
     processor: str
     kernel: str
     hostname: str
@@ -45,14 +48,20 @@ class Hardware:
             "numa_nodes": self.numa_nodes,
             "threads_per_core": self.threads_per_core,
             "numactl": int(self.numactl),
+            "gpus": self.gpus,
         }
 
     def limited(
-        self, *, cpus: Collection[int] = (), cores: float = 0.0, memory_bytes: int = 0
+        self,
+        *,
+        cpus: Collection[int] = (),
+        cores: float = 0.0,
+        memory_bytes: int = 0,
+        gpus: int | None = None,
     ) -> "Hardware":
         """What a server has that may use only these processors, or so much time and memory.
 
-        Empty and 0 are no limit.
+        Empty and 0 are no limit, and so is None for the number of GPUs.
         """
         limits = [
             self.cores,
@@ -60,7 +69,8 @@ class Hardware:
             *([int(cores) or 1] if cores else []),
         ]
         memory = min(self.memory_bytes, memory_bytes or self.memory_bytes)
-        return replace(self, cores=min(limits), memory_bytes=memory)
+        left = self.gpus if gpus is None else min(self.gpus, gpus)
+        return replace(self, cores=min(limits), memory_bytes=memory, gpus=left)
 
     def as_record(self) -> dict[str, str | int]:
         return {**asdict(self), "fingerprint": self.fingerprint}
@@ -75,6 +85,7 @@ def detect(*, proc: Path = _PROC, sys: Path = _SYS) -> Hardware:
         numa_nodes=max(1, len(nodes)),
         threads_per_core=_threads_per_core(sys),
         numactl=shutil.which("numactl") is not None,
+        gpus=_gpus(proc),
         processor=_processor(proc),
         kernel=platform.release(),
         hostname=platform.node(),
@@ -126,6 +137,17 @@ def _threads_per_core(sys: Path) -> int:
     siblings = _text(sys / "devices/system/cpu/cpu0/topology/thread_siblings_list")
     ranges = [part.partition("-") for part in siblings.split(",") if part]
     return sum(int(end or first) - int(first) + 1 for first, _, end in ranges) or 1
+
+
+def _gpus(proc: Path) -> int:
+    """Those of NVIDIA's driver, and of them those that CUDA shows (CUDA C programming guide)."""
+    there = len(list((proc / "driver/nvidia/gpus").glob("*")))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return there
+    ids = [name.strip() for name in visible.split(",")]
+    # What stands behind an id that is none is hidden as well.
+    return min(there, len(list(takewhile(lambda name: name not in ("", "-1"), ids))))
 
 
 def _processor(proc: Path) -> str:

@@ -137,7 +137,10 @@ def _machine(job: Job) -> Hardware:
     limits = (place.cpu_quota, place.memory) if isinstance(place, ContainerSettings) else (0.0, "")
     memory_bytes = placement.size_bytes(limits[1])
     return hardware.detect().limited(
-        cpus=job.server_cpus, cores=limits[0], memory_bytes=memory_bytes
+        cpus=job.server_cpus,
+        cores=limits[0],
+        memory_bytes=memory_bytes,
+        gpus=placement.gpu_limit(place),
     )
 
 

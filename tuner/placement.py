@@ -34,6 +34,15 @@ Place = ContainerSettings | RemoteAddress | None
 """None is this machine, as processes."""
 
 
+def gpu_limit(place: Place) -> int | None:
+    """How many GPUs a server there may use; None is all that there are."""
+    match place:
+        case ContainerSettings(gpus=names) if names != "all":
+            return len(names.split(",")) if names else 0
+        case _:
+            return None
+
+
 @contextmanager
 def runner(place: Place, kind: ServerKind[Any], logs: Path) -> Iterator[Runner]:
     """The runner of the study's servers, which is gone afterwards.

@@ -89,7 +89,17 @@ def resolved(spec: "SpaceSpec", constants: Mapping[str, int]) -> SearchSpace:
             logger.info("hints[%d] is left out on this machine: it breaks `%s`", n, text)
         else:
             hints.append(hint)
-    return replace(space, hints=tuple(dict.fromkeys(hints)))
+    return _possible(replace(space, hints=tuple(dict.fromkeys(hints))))
+
+
+def _possible(space: SearchSpace) -> SearchSpace:
+    """Without the parameters that this machine's facts alone keep out of every configuration."""
+    gone = {
+        p.name
+        for p in space.parameters
+        if p.when and p.when.names <= space.constants.keys() and not space.is_active(p, {})
+    }
+    return space.without(gone)
 
 
 def _check_expressions(space: SearchSpace) -> None:
@@ -159,7 +169,7 @@ def _setting(where: str, sets: "SetsSpec") -> Setting:
             f"{where}: exactly one of {', '.join(f'`{name}`' for name in _PLACES)} is needed, "
             f"but got {' and '.join(f'`{name}`' for name in given) or 'none'}"
         )
-    if sets.omit is not None and (sets.flag or sets.template):
+    if sets.omit is not None and sets.template:
         raise SpaceError(f"{where}.omit: does not go with `{given[0]}`")
     return _placed(f"{where}.{given[0]}", given[0], sets)
 
@@ -171,7 +181,7 @@ def _placed(where: str, place: str, sets: "SetsSpec") -> Setting:
             names = (_matching(where, name, *_VARIABLE) for name in sets.environment or ())
             setting = EnvironmentVariables(tuple(names), sets.omit)
         case "flag":
-            setting = ServerFlag(_matching(where, sets.flag, *_ARGUMENT))
+            setting = ServerFlag(_matching(where, sets.flag, *_ARGUMENT), sets.omit)
         case "property":
             setting = ServerProperty(_matching(where, sets.property, *_VARIABLE), sets.omit)
         case "launcher":

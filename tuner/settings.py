@@ -26,9 +26,10 @@ class EnvironmentVariables:
 
 @dataclass(frozen=True)
 class ServerFlag:
-    """A command-line flag of the server, such as `--http-thread-count`."""
+    """A command-line flag of the server, such as `--rate-limit`; left out at `omit`."""
 
     name: str
+    omit: Value | None = None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def read(path: Path) -> Mapping:
                 f"extends: a built-in space was expected, but got {shown(name)}",
                 hint=did_you_mean(str(name), files),
             )
-        return _overlaid(_mapping(files[name]), content, name)
+        return _overlaid(read(files[name]), content, name)
 
 
 def _mapping(path: Path) -> Mapping:

@@ -3,14 +3,24 @@
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from runners import ContainerSettings, DockerRunner
 from tests.end_to_end.command import OPTIMIZE, TUNER, Finished, begin, tuner, wait_until
 from tests.servers import docker
 from tests.servers.docker import PrivateEngine, ServerImage
+from tests.spaces import integer
+from tuner.deployment import Deployment
+from tuner.errors import Reason, TrialFailure
+from tuner.settings import ServerFlag
+from tuner.space import SearchSpace
 from tuner.storage import Storage
+from tuner.targets.base import ModelSource, TargetSetup
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import TritonTarget
 
 STUDY = "contained"
 SHORT = ("--study", STUDY, "--finalists", "1", "--confirmations", "1")
@@ -65,6 +75,26 @@ def test_no_container_is_left(optimized: Finished) -> None:
     """A study that has ended leaves no container."""
     assert optimized.status == 0
     assert docker.containers() == []
+
+
+def test_a_flag_that_the_image_s_server_does_not_have(image: ServerImage, tmp_path: Path) -> None:
+    """Its `--help` cannot be asked beforehand: the trial fails with what it says of the flag."""
+    flag = replace(integer("grpc_threads"), sets=ServerFlag("--grpc-infer-thread-count"))
+    model = open_model(ModelSource())
+    space = model.adapt(SearchSpace("triton", (flag,)), contained=True)
+    setup = TargetSetup(workspace=tmp_path, form=RequestForm(), contained=True)
+    target = TritonTarget.of(model, space, setup)
+    target.stage()
+    settings = ContainerSettings(image=image.name, mounts=image.mounts)
+    with (
+        DockerRunner(settings) as runner,
+        Deployment(target, runner) as deployment,
+        pytest.raises(TrialFailure) as caught,
+    ):
+        deployment.apply(space.defaults)
+
+    assert caught.value.reason is Reason.START_FAILED
+    assert str(caught.value).endswith("unrecognized option '--grpc-infer-thread-count=1'")
 
 
 def begun(image: ServerImage, folder: Path) -> subprocess.Popen[str]:

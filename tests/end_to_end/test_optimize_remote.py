@@ -27,7 +27,14 @@ def triton(tmp_path: Path) -> Iterator[RunningServer]:
     """A Triton with the bundled model, loaded with settings of its owner's own."""
     kind = server_kind("triton")
     model = kind.open_model(ModelSource())
-    facts = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
+    facts = {
+        "cores": 2,
+        "memory_gib": 8,
+        "numa_nodes": 1,
+        "threads_per_core": 1,
+        "numactl": 0,
+        "gpus": 0,
+    }
     space = model.adapt(spec.load_space(spec.built_in()["triton"]).resolve(facts), contained=False)
     setup = TargetSetup(workspace=tmp_path, form=RequestForm())
     target = kind.target(model, space, setup)

@@ -118,6 +118,17 @@ class RunnerContract:
         assert caught.value.exit_code == 3
         assert caught.value.log_tail == "no model"
 
+    def test_an_option_that_it_does_not_know(self, runner: Runner) -> None:
+        """What it said of it stands in the error, however much it goes on to say."""
+        usage = "".join(f"  --option-{number}\n" for number in range(400))
+        complaint = "server: unrecognized option '--no-such=1'"
+        with (
+            pytest.raises(StartFailed) as caught,
+            runner.start(launch_spec(say=f"{complaint}\nUsage:\n{usage}", exit_code=1)),
+        ):
+            pytest.fail("entered")
+        assert str(caught.value).endswith(f"exited with code 1 before it listened: {complaint}")
+
     def test_never_listens(self, runner: Runner, tmp_path: Path) -> None:
         """A server that hangs is given up after its time, stopped, and its log is shown."""
         spec = launch_spec(

@@ -33,6 +33,14 @@ MESSAGES = [
         "check the working directory, the processors and the limits of this machine",
     ),
     (
+        StartFailed(command="tritonserver", exit_code=1, complaint="unknown option --x"),
+        (
+            "the server must listen and stay, but `tritonserver` exited with code 1"
+            " before it listened: unknown option --x"
+        ),
+        "read its log",
+    ),
+    (
         StartFailed(command="tritonserver", exit_code=1, log_location="logs/a.log"),
         (
             "the server must listen and stay, but `tritonserver` exited with code 1"

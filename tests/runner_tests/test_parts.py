@@ -12,7 +12,7 @@ import pytest
 
 import runners
 from runners.interrupts import interrupts_deferred
-from runners.log_ends import read_log_tail, shorten
+from runners.log_ends import complaint, read_log_tail, shorten
 from runners.ports import accepts_connections, choose_free_ports, is_held, is_listener_among
 
 
@@ -113,6 +113,21 @@ def test_log_tail_without_line_ends(tmp_path: Path) -> None:
     """A log that is one endless line is cut."""
     (tmp_path / "log").write_bytes(b"x" * (3 << 20))
     assert len(read_log_tail(tmp_path / "log", lines=1)) == 1 << 20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/opt/tritonserver: unrecognized option '--x=1'",
+        "ls: unknown option -- x",
+        "server.py: error: unrecognized arguments: --x",
+        "tar: invalid option -- 'x'",
+    ],
+)
+def test_complaint(line: str) -> None:
+    """The line about an option that a program does not know is found among the others."""
+    assert complaint(f"starting\n  {line}\nUsage: server [options]\n") == line
+    assert complaint("starting\nno model\n") == ""
 
 
 def test_exports_are_sorted() -> None:

@@ -40,7 +40,7 @@ BATCHING: dict[str, Value] = {
     "max_batch_size": 4,
     "max_queue_delay_microseconds": 500,
 }
-_CONSTANTS = {"cores": 2, "memory_gb": 8, "numa_nodes": 1}
+_CONSTANTS = {"cores": 2, "memory_gb": 8, "numa_nodes": 1, "gpus": 0}
 
 
 def built_in_space() -> SearchSpace:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tuner import spec
 from tuner.deployment import Applied, Deployment
 from tuner.errors import InputError, ModelError, Reason, SpaceError, TrialFailure
 from tuner.expressions import Value
+from tuner.settings import ServerFlag
 from tuner.space import SearchSpace
 from tuner.targets.base import Grade, ModelSource, TargetSetup, Verdict
 from tuner.targets.catalog import server_kind
@@ -91,6 +93,18 @@ class TestLaunch:
         assert launch.ports == ("http",)
         assert launch.working_directory == tmp_path
         assert launch.reads == (tmp_path,)
+
+    def test_a_flag_that_is_left_out(self, tmp_path: Path) -> None:
+        """At `omit`, the server gets no flag at all."""
+        served = Served(tmp_path)
+        omit = replace(served.space["level"], sets=ServerFlag("--level", omit=1))
+        others = (p for p in served.space.parameters if p.name != "level")
+        space = replace(served.space, parameters=(*others, omit))
+        target = CommandTarget(served.model, space, start_timeout_s=5.0)
+        without, with_flag = (
+            target.launch_spec(space.activate({"level": level})).command for level in (1, 2)
+        )
+        assert with_flag == (*without, "--level=2")
 
     def test_further_ports(self, tmp_path: Path) -> None:
         """Every port that is named gets a number."""
@@ -277,7 +291,14 @@ class TestRefusals:
         model, space = opened(tmp_path)
         parameter = space["threads"]
         other = spec.load_space(spec.built_in()["triton"]).resolve(
-            {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
+            {
+                "cores": 2,
+                "memory_gib": 8,
+                "numa_nodes": 1,
+                "threads_per_core": 1,
+                "numactl": 0,
+                "gpus": 0,
+            }
         )
         assert parameter.sets != other["instance_count"].sets
         with pytest.raises(SpaceError, match=r"parameters\.instance_count\.sets: a server"):

@@ -213,6 +213,11 @@ class TestChanged:
                 "`parameters` is a map: `parameters[KEY].FIELD` is one of its values",
             ),
             (
+                "optimization.execution_accelerators.cpu_execution_accelerator[0].parameters[a].b",
+                "4",
+                "`parameters` is a map: `parameters[KEY]` is one of its values",
+            ),
+            (
                 "instance_group[x].count",
                 1,
                 "`instance_group` is a list, so `[x]` must be a number",
@@ -254,6 +259,19 @@ class TestMaps:
         assert f'key: "KEY"\n  value {{\n    string_value: "{text}"' in model_config.as_text(
             changed
         )
+
+    @pytest.mark.parametrize(("value", "text"), [("FP16", "FP16"), (True, "true"), (4, "4")])
+    def test_an_entry_that_is_a_text_itself(self, value: Value, text: str) -> None:
+        """Parameters of accelerators are texts without a message around them."""
+        name = "optimization.execution_accelerators.gpu_execution_accelerator[0].name"
+        path = name.replace("name", "parameters[precision_mode]")
+        changed = model_config.changed(BASE, {name: "tensorrt", path: value})
+        assert model_config.get(changed, path) == text
+        assert f'key: "precision_mode"\n        value: "{text}"' in model_config.as_text(changed)
+
+        left = model_config.changed(changed, {path: None})
+        assert model_config.get(left, path) is None
+        assert model_config.changed(left, {path: None}) == left
 
     def test_an_entry_is_taken_out(self) -> None:
         """None takes the entry out, and others stay; what is not there cannot be taken out."""

@@ -53,7 +53,10 @@ def test_wheel(wheel: Path, tmp_path: Path) -> None:
 
     backends = tmp_path / "work" / "backends"
     assert installation.executable == wheel / "bin" / "tritonserver"
-    assert installation.flags == (f"--backend-directory={backends}",)
+    assert installation.flags == (
+        f"--backend-directory={backends}",
+        f"--cache-directory={wheel / 'caches'}",
+    )
     linked = {path.name: path.resolve() for path in (backends / "python").iterdir()}
     assert linked == {
         "libtriton_python.so": wheel / "backends" / "python" / "libtriton_python.so",
@@ -88,6 +91,26 @@ def test_neither(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "Triton is not installed: neither `tritonserver` on PATH nor the wheel was found"
     )
     assert caught.value.hint == "pip install 'serving-tuner[triton]'"
+
+
+def test_options(wheel: Path) -> None:
+    """They are those that `tritonserver --help` prints, which ends it with an error."""
+    program = wheel / "bin" / "tritonserver"
+    program.write_text(
+        "#!/bin/sh\n"
+        "printf 'Usage\\n  --help\\n\\t\\tsee --other\\n  --http-port <integer>\\n' >&2\n"
+        "exit 1\n"
+    )
+    program.chmod(0o755)
+    assert triton_install.options() == {"--help", "--http-port"}
+
+
+def test_options_of_what_does_not_start(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that cannot be asked, or that is not there, names none."""
+    (wheel / "bin" / "tritonserver").chmod(0o644)
+    assert triton_install.options() == frozenset()
+    monkeypatch.setattr(sys, "path", [])
+    assert triton_install.options() == frozenset()
 
 
 def test_no_stub(wheel: Path, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ class TestAdapt:
 
     def test_what_sets_no_field(self, tmp_path: Path) -> None:
         """Flags and environment variables stay as they are."""
-        space = SearchSpace("triton", (integer("http_threads", default=4),))
+        space = SearchSpace("triton", (integer("http-thread-count", default=4),))
         assert adapted(tmp_path, "max_batch_size: 8", space) == space
 
     def test_domain_that_is_stretched(self, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.target_tests.moody import MODELS
 from tuner import spec
 from tuner.deployment import Applied, Deployment
 from tuner.expressions import Value
+from tuner.settings import ConfigPath
 from tuner.space import Configuration, SearchSpace
 from tuner.targets import triton_install, triton_proofs
 from tuner.targets.base import Grade, Verdict
@@ -19,7 +20,14 @@ from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_repository import RepositoryModel
 
-FACTS = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
+FACTS = {
+    "cores": 2,
+    "memory_gib": 8,
+    "numa_nodes": 1,
+    "threads_per_core": 1,
+    "numactl": 0,
+    "gpus": 0,
+}
 CONFIRMED = Verdict(Grade.CONFIRMED)
 # As the backend of 23.10 and 24.08 write them.
 LOG = """
@@ -64,6 +72,19 @@ class TestRecordedLogs:
         """What the backend says of its own model is what counts; silence is a refusal."""
         verdict = triton_proofs.verdict(path(name), value, model="m", log=LOG)
         assert verdict == (CONFIRMED if found is None else Verdict(Grade.REFUTED, found))
+
+    def test_nvfuser(self) -> None:
+        """A backend until 23.11 tells of it; one from 23.12 on ignores it, and says nothing."""
+        old = "I1127 libtorch.cc:476] NvFuser is enabled for model instance 'm'\n"
+        new = "".join(line for line in LOG.splitlines(keepends=True) if "NvFuser" not in line)
+        written = spec.load_space(spec.built_in()["triton_pytorch_nvfuser"]).resolve(FACTS)
+        nvfuser = written["nvfuser"].sets
+
+        assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
+        assert triton_proofs.verdict(nvfuser.path, "true", model="m", log=old) == CONFIRMED
+        assert triton_proofs.verdict(nvfuser.path, "true", model="m", log=new) == Verdict(
+            Grade.REFUTED, "the log says nothing of `NvFuser`: the backend ignores it"
+        )
 
     def test_the_last_load_counts(self) -> None:
         """After a reload, the log's last word is true."""
@@ -162,7 +183,9 @@ class TestRealModel:
         ('platform: "pytorch_libtorch"', "triton_pytorch"),
         ('platform: "onnxruntime_onnx"', "triton_onnxruntime"),
         ('backend: "openvino"', "triton_openvino"),
-        ('platform: "tensorrt_plan"', "triton"),
+        ('platform: "tensorrt_plan"', "triton_tensorrt"),
+        ('backend: "tensorrt"', "triton_tensorrt"),
+        ('backend: "tensorflow"', "triton"),
     ],
 )
 def test_the_space_of_a_backend(tmp_path: Path, config: str, space: str) -> None:

@@ -37,7 +37,9 @@ ModelRepository = Annotated[
 Model = Annotated[str | None, typer.Option("--model", help="Model to tune, if there are several.")]
 SpaceFile = Annotated[
     Path | None,
-    typer.Option("--space", help="Search space: a file, or a built-in one by its name."),
+    typer.Option(
+        "--space", help="A built-in search space, or a file that extends or replaces it."
+    ),
 ]
 ModelFile = Annotated[
     Path | None,

@@ -64,7 +64,7 @@ class CommandTarget:
             match self._space[name].sets:
                 case EnvironmentVariables(names, omit) if value != omit:
                     environment |= dict.fromkeys(names, value_text(value))
-                case ServerFlag(flag):
+                case ServerFlag(flag, omit) if value != omit:
                     flags.append(f"{flag}={value_text(value)}")
                 case _:
                     pass

@@ -15,6 +15,7 @@ from tritonclient.grpc import model_config_pb2
 
 from tuner.errors import ModelError, ServerError, SpaceError
 from tuner.expressions import Value
+from tuner.targets import triton_warm_up
 from tuner.wording import did_you_mean
 
 _STEP = re.compile(r"(?P<name>[a-z_]+)(\[(?P<at>\w+)\])?", re.ASCII)
@@ -79,6 +80,7 @@ def changed(base: Message, values: Mapping[str, Value | None]) -> Message:
     """A copy of `base` with `values` by path.
 
     None takes a field out, and so does False, unless the field is a text: there it is `false`.
+    True brings in `model_warmup` as a whole, see triton_warm_up.
 
     Raises:
         SpaceError: A path does not exist in the message, or the value does not fit the field.
@@ -86,6 +88,9 @@ def changed(base: Message, values: Mapping[str, Value | None]) -> Message:
     message: Message = model_config_pb2.ModelConfig()
     message.CopyFrom(base)
     for path, value in values.items():
+        if path == triton_warm_up.PATH:
+            triton_warm_up.put(message, on=bool(value))
+            continue
         try:
             _put(message, _steps(path), value)
         except (TypeError, ValueError) as error:
@@ -144,12 +149,12 @@ def _steps(path: str) -> _Steps:
 
 
 def _put(message: Any, steps: _Steps, value: Value | None) -> None:
-    (name, at), rest = steps[0], steps[1:]
+    (name, _), rest = steps[0], steps[1:]
     field = _field(message, name)
     if not rest and field.type == FieldDescriptor.TYPE_STRING and isinstance(value, bool | int):
         value = str(value).lower()
     if _is_map(field):
-        _put_entry(getattr(message, name), name, at, rest, value)
+        _put_entry(getattr(message, name), field, steps, value)
     elif not rest and _is_absent(value):
         message.ClearField(name)
     elif rest and field.type != FieldDescriptor.TYPE_MESSAGE:
@@ -162,15 +167,19 @@ def _put(message: Any, steps: _Steps, value: Value | None) -> None:
         setattr(message, name, value)
 
 
-def _put_entry(entries: Any, name: str, key: str, rest: _Steps, value: Value | None) -> None:
-    """Of a map from texts to messages, as `parameters` is."""
-    if not key or not rest:
-        raise ValueError(f"`{name}` is a map: `{name}[KEY].FIELD` is one of its values")
+def _put_entry(entries: Any, field: Any, steps: _Steps, value: Value | None) -> None:
+    """Of a map from texts to messages, as a model's `parameters` is, or to texts."""
+    (name, key), rest = steps[0], steps[1:]
+    of_messages = field.message_type.fields_by_name["value"].message_type is not None
+    if not key or bool(rest) is not of_messages:
+        form = f"{name}[KEY].FIELD" if of_messages else f"{name}[KEY]"
+        raise ValueError(f"`{name}` is a map: `{form}` is one of its values")
     if value is None:
-        if key in entries:
-            del entries[key]
-    else:
+        entries.pop(key, None)
+    elif rest:
         _put(entries[key], rest, value)
+    else:
+        entries[key] = str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _put_message(message: Any, steps: _Steps, value: Value | None) -> None:

@@ -232,7 +232,7 @@ class TensorFlowServingTarget:
         flags = [f"--model_name={self.model}", f"{MODEL_PATH}={models}/{form}"]
         for name, value in configuration.items():
             match self._space[name].sets:
-                case ServerFlag(flag):
+                case ServerFlag(flag, omit) if value != omit:
                     flags.append(f"{flag}={value_text(value)}")
                 case _:
                     pass

@@ -172,7 +172,7 @@ class Evidence:
 
     def verdict(self, sets: Setting, value: Value) -> Verdict:
         match sets:
-            case ServerFlag(name):
+            case ServerFlag(name, omit) if value != omit:
                 return self._flag(name, value)
             case ModelVariant():
                 return self._flag(MODEL_PATH, f"{self.models}/{value}")

@@ -29,7 +29,7 @@ from tuner.load.datatypes import NUMPY_TYPES
 from tuner.load.protocols import v2_http
 from tuner.settings import ConfigPath, EnvironmentVariables, ModelVariant, ServerFlag, Setting
 from tuner.space import Configuration, Parameter, SearchSpace
-from tuner.targets import model_config, triton_install, triton_proofs, variants
+from tuner.targets import model_config, triton_flags, triton_install, triton_proofs, variants
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
 from tuner.targets.process_proofs import environment_verdict, value_text
 from tuner.targets.request_form import RequestForm
@@ -109,7 +109,7 @@ class TritonTarget:
             match self._space[name].sets:
                 case EnvironmentVariables(names, omit) if value != omit:
                     environment |= dict.fromkeys(names, value_text(value))
-                case ServerFlag(flag):
+                case ServerFlag(flag, omit) if value != omit:
                     flags.append(f"{flag}={value_text(value)}")
                 case _:
                     pass
@@ -176,6 +176,8 @@ class TritonTarget:
                     return variants.verdict(value, served)
                 case EnvironmentVariables(names, omit) if value != omit:
                     return environment_verdict(server.pid, dict.fromkeys(names, value_text(value)))
+                case ServerFlag(flag, omit) if value != omit:
+                    return triton_flags.verdict(flag, value, log=server.log_head())
                 case _:  # Triton fills what is left out as it sees fit
                     return Verdict(Grade.ACCEPTED)
 
@@ -263,7 +265,7 @@ def _verdict(path: str, value: Value, effective: Message, log: str) -> Verdict:
         if found == value_text(value):
             name = str(model_config.get(effective, "name"))
             return triton_proofs.verdict(path, value, model=name, log=log)
-    elif found == value or (value is False and not found):
+    elif found in (value, value_text(value)) or (value is False and not found):
         return Verdict(Grade.CONFIRMED)
     return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
 
@@ -280,7 +282,7 @@ def _outside(parameter: Parameter, value: Value) -> str:
         case EnvironmentVariables(names, omit) if value != omit:
             settings = " ".join(f"{name}={value_text(value)}" for name in names)
             return f"# {parameter.name}: start the server with {settings}"
-        case ServerFlag(flag):
+        case ServerFlag(flag, omit) if value != omit:
             return f"# {parameter.name}: start the server with {flag}={value_text(value)}"
         case _:
             return ""

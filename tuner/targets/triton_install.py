@@ -8,15 +8,20 @@ first `python3` on PATH belongs to.
 
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tuner.errors import ServerMissingError
 
+_HELP_TIMEOUT_S = 20.0
+_FLAG = re.compile(r"^\s*(--[\w-]+)", re.MULTILINE)
 _LIBRARY_FOLDERS = (
     sysconfig.get_config_var("LIBDIR"),
     "/usr/lib/x86_64-linux-gnu",
@@ -41,17 +46,56 @@ def find(workspace: Path) -> TritonInstallation:
     """
     if on_path := shutil.which("tritonserver"):
         return TritonInstallation(Path(on_path))
-    package = importlib.util.find_spec("pytriton")
-    if package is None or not package.submodule_search_locations:
+    package = _package()
+    if package is None:
         raise ServerMissingError(
             "Triton is not installed: neither `tritonserver` on PATH nor the wheel was found",
             hint="pip install 'serving-tuner[triton]'",
         )
-    return _from_wheel(Path(package.submodule_search_locations[0]), workspace)
+    return _from_wheel(package, workspace)
+
+
+def options() -> frozenset[str]:
+    """The flags of the installed Triton, such as `--http-thread-count`; none if it cannot tell."""
+    if on_path := shutil.which("tritonserver"):
+        return _options(Path(on_path), os.environ.get("LD_LIBRARY_PATH", ""))
+    package = _package()
+    if package is None:
+        return frozenset()
+    return _options(package / "tritonserver/bin/tritonserver", str(_libraries(package)))
+
+
+@cache
+def _options(executable: Path, libraries: str) -> frozenset[str]:
+    """From `--help`, which it answers on stderr."""
+    try:
+        shown = subprocess.run(
+            [executable, "--help"],
+            env={**os.environ, "LD_LIBRARY_PATH": libraries},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_HELP_TIMEOUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return frozenset()
+    return frozenset(_FLAG.findall(shown.stdout + shown.stderr))
+
+
+def _package() -> Path | None:
+    """The wheel's package; None if it is not installed."""
+    found = importlib.util.find_spec("pytriton")
+    places = found.submodule_search_locations if found else None
+    return Path(places[0]) if places else None
+
+
+def _libraries(package: Path) -> Path:
+    return package.parent / "nvidia_pytriton.libs"
 
 
 def _from_wheel(package: Path, workspace: Path) -> TritonInstallation:
-    site_packages, server = package.parent, package / "tritonserver"
+    server = package / "tritonserver"
     backends = workspace / "backends"
     python_backend = backends / "python"
     python_backend.mkdir(parents=True, exist_ok=True)
@@ -65,10 +109,10 @@ def _from_wheel(package: Path, workspace: Path) -> TritonInstallation:
         link = python_backend / source.name
         if not link.exists():
             link.symlink_to(source)
-    libraries = [site_packages / "nvidia_pytriton.libs", _libpython().parent]
+    libraries = [_libraries(package), _libpython().parent]
     return TritonInstallation(
         executable=server / "bin" / "tritonserver",
-        flags=(f"--backend-directory={backends}",),
+        flags=(f"--backend-directory={backends}", f"--cache-directory={server / 'caches'}"),
         environment={
             "LD_LIBRARY_PATH": os.pathsep.join(str(each) for each in libraries),
             # The model's own imports must come from here: a numpy that the wheel was not made for

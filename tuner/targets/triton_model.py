@@ -10,11 +10,15 @@ from tuner.errors import SpaceError
 from tuner.expressions import Value
 from tuner.settings import ConfigPath, LauncherArgument, ServerProperty, TemplateVariable
 from tuner.space import Configuration, Parameter, SearchSpace
-from tuner.targets import model_config, system_libraries, variants
+from tuner.targets import model_config, system_libraries, triton_flags, triton_warm_up, variants
 
-_SPACES = {name: f"triton_{name}" for name in ("pytorch", "onnxruntime", "openvino")}
+_SPACES = {name: f"triton_{name}" for name in ("pytorch", "onnxruntime", "openvino", "tensorrt")}
 # How a configuration without `backend` names it (Triton model_configuration.md).
-_BACKENDS = {"pytorch_libtorch": "pytorch", "onnxruntime_onnx": "onnxruntime"}
+_BACKENDS = {
+    "pytorch_libtorch": "pytorch",
+    "onnxruntime_onnx": "onnxruntime",
+    "tensorrt_plan": "tensorrt",
+}
 
 
 class TritonModel(ABC):
@@ -86,7 +90,7 @@ class TritonModel(ABC):
                     hint="its settings are `config`, `environment` and `flag`",
                 )
         if not contained:
-            space = system_libraries.usable(space)
+            space = triton_flags.usable(system_libraries.usable(space))
         cannot = self._impossible()
         space = space.without(
             {p.name for p in space.parameters if _path(p).partition(".")[0] in cannot}
@@ -101,12 +105,13 @@ class TritonModel(ABC):
 
     def _impossible(self) -> set[str]:
         """Fields that this model cannot have."""
+        no_warm_up = set() if triton_warm_up.is_possible(self.config) else {triton_warm_up.PATH}
         if not model_config.get(self.config, "max_batch_size"):
-            return {"max_batch_size", "dynamic_batching"}
+            return {"max_batch_size", "dynamic_batching", *no_warm_up}
         others = ("sequence_batching", "ensemble_scheduling")
         if any(model_config.get(self.config, each) for each in others):
-            return {"dynamic_batching"}  # a model has one scheduler
-        return set()
+            return {"dynamic_batching", *no_warm_up}  # a model has one scheduler
+        return no_warm_up
 
     def form(self, space: SearchSpace, configuration: Configuration) -> "TritonModel":
         """The form of the model that `configuration` serves."""
