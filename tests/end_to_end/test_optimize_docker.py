@@ -21,6 +21,7 @@ from tuner.storage import Storage
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import TritonTarget
+from tuner.targets.triton_models import open_model
 
 STUDY = "contained"
 SHORT = ("--study", STUDY, "--finalists", "1", "--confirmations", "1")

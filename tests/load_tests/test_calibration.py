@@ -1,5 +1,8 @@
 """What the load engine can do here, found against a server that does nothing."""
 
+import pytest
+
+from tuner.errors import LoadError
 from tuner.load.calibration import Calibration, calibrate
 
 
@@ -20,3 +23,11 @@ def test_processes_are_counted_by_half_of_what_each_can_do() -> None:
     """At half of its rate an engine is on time."""
     calibration = Calibration(rate=10_000.0, send_lag_p99_s=1e-4)
     assert [calibration.workers(rate) for rate in (1.0, 5000.0, 5001.0, 20_000.0)] == [1, 1, 2, 4]
+
+
+def test_a_machine_that_answers_nothing() -> None:
+    """Where even a server that does nothing gives no answer, the machine is too busy."""
+    with pytest.raises(LoadError) as caught:
+        calibrate(duration_s=1e-6)
+    assert str(caught.value) == "a server that does nothing gave no answer in 3 times 1e-06 s"
+    assert caught.value.hint == ("this machine is too busy to measure: end what else runs on it")

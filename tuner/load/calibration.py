@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tuner.errors import LoadError
 from tuner.load.client import LoadEngine
+from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop
 from tuner.load.protocols import http1
 from tuner.load.requests import RequestSet
@@ -16,6 +18,7 @@ from tuner.load.requests import RequestSet
 _CONCURRENCY = 8
 _BACKLOG = 512
 _TRIAL_SHARE = 4
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,16 @@ def calibrate(
     `payload_bytes` is the size of the body of each request: large ones take longer to send.
 
     Raises:
-        LoadError: The engine cannot send at all.
+        LoadError: The engine cannot send at all, or this machine does nothing for seconds.
     """
     request = http1.request_bytes("/", host="null", headers={}, body=bytes(payload_bytes))
     with null_server(len(request)) as endpoint, LoadEngine(cpus=cpus) as engine:
         engine.prepare(RequestSet((request,)))
-        closed = engine.measure(_run(endpoint, ClosedLoop(_CONCURRENCY), duration_s))
+        closed = _answered(engine, _run(endpoint, ClosedLoop(_CONCURRENCY), duration_s))
         trial = OpenLoop(closed.throughput / _TRIAL_SHARE)
-        cpu_s = engine.measure(_run(endpoint, trial, duration_s)).engine_cpu_per_request_s
+        cpu_s = _answered(engine, _run(endpoint, trial, duration_s)).engine_cpu_per_request_s
         rate = min(closed.throughput, 1 / cpu_s)
-        half = engine.measure(_run(endpoint, OpenLoop(rate / 2), duration_s))
+        half = _answered(engine, _run(endpoint, OpenLoop(rate / 2), duration_s))
     return Calibration(rate, half.send_lag_p99_s)
 
 
@@ -75,6 +78,18 @@ def null_server(request_bytes: int = 0) -> Iterator[Endpoint]:
         )
     with process:  # leaving it closes its standard input, which ends it
         yield endpoint
+
+
+def _answered(engine: LoadEngine, run: LoadRun) -> Measurement:
+    """A measurement with answers; a machine that others take may give none for a second."""
+    for _ in range(_TRIES):
+        measurement = engine.measure(run)
+        if measurement.throughput > 0:
+            return measurement
+    raise LoadError(
+        f"a server that does nothing gave no answer in {_TRIES} times {run.duration_s:g} s",
+        hint="this machine is too busy to measure: end what else runs on it",
+    )
 
 
 def _run(endpoint: Endpoint, profile: ClosedLoop | OpenLoop, duration_s: float) -> LoadRun:

@@ -19,9 +19,9 @@ from runners.base import PLACEHOLDER
 from tuner.errors import Reason, ServerError, ServerTimeoutError, SpaceError, TrialFailure
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.protocols import generic_http
-from tuner.settings import EnvironmentVariables, ServerFlag
+from tuner.settings import EnvironmentVariables
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import json_outputs
+from tuner.targets import json_outputs, launch_settings
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
 from tuner.targets.command_model import PORT, CommandModel
 from tuner.targets.process_proofs import environment_verdict, value_text
@@ -59,18 +59,12 @@ class CommandTarget:
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         filled = self._model.filled(self._space, configuration)
-        environment, flags = dict(filled.environment), []
-        for name, value in configuration.items():
-            match self._space[name].sets:
-                case EnvironmentVariables(names, omit) if value != omit:
-                    environment |= dict.fromkeys(names, value_text(value))
-                case ServerFlag(flag, omit) if value != omit:
-                    flags.append(f"{flag}={value_text(value)}")
-                case _:
-                    pass
         return LaunchSpec(
-            command=(*filled.command, *flags),
-            environment=environment,
+            command=(*filled.command, *launch_settings.flags(self._space, configuration)),
+            environment={
+                **filled.environment,
+                **launch_settings.environment(self._space, configuration),
+            },
             ports=filled.ports,
             files=filled.files,
             reads=(self._model.directory, *self._model.reads),

@@ -25,13 +25,11 @@ from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.protocols import tensorflow_serving
 from tuner.load.tensor_values import to_array
-from tuner.settings import EnvironmentVariables, ServerFlag
+from tuner.settings import ServerFlag
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import variants
+from tuner.targets import launch_settings, variants
 from tuner.targets.base import ServerStatistics, TargetSetup, Verdict
-from tuner.targets.process_proofs import value_text
 from tuner.targets.request_form import RequestForm
-from tuner.targets.system_libraries import PRELOAD
 from tuner.targets.tensorflow_serving_client import (
     AVAILABLE,
     ENDED,
@@ -142,7 +140,7 @@ class TensorFlowServingTarget:
                 "--max_num_load_retries=0",
                 "--file_system_poll_wait_seconds=0",
             ),
-            environment=self._environment(configuration),
+            environment=launch_settings.environment(self._space, configuration),
             ports=("rest", "grpc"),
             files=files,
             reads=(self._models,),
@@ -217,7 +215,7 @@ class TensorFlowServingTarget:
 
     def export(self, configuration: Configuration) -> str:
         """The batching parameters file, with the command that starts the server as a comment."""
-        environment = self._environment(configuration).items()
+        environment = launch_settings.environment(self._space, configuration).items()
         words = [f"{name}={value}" for name, value in environment]
         words += [PROGRAM, "--port=8500", "--rest_api_port=8501"]
         words += self._flags(configuration, models="FOLDER", files="")
@@ -230,31 +228,13 @@ class TensorFlowServingTarget:
         """What the command line says of the model and of `configuration`."""
         form = variants.chosen(self._space, configuration, self.model)
         flags = [f"--model_name={self.model}", f"{MODEL_PATH}={models}/{form}"]
-        for name, value in configuration.items():
-            match self._space[name].sets:
-                case ServerFlag(flag, omit) if value != omit:
-                    flags.append(f"{flag}={value_text(value)}")
-                case _:
-                    pass
+        flags += launch_settings.flags(self._space, configuration)
         if makes_batches(self._space, configuration):
             flags.append(f"--batching_parameters_file={files}{_BATCHING_FILE}")
         return flags
 
     def _batching_text(self, configuration: Configuration) -> str:
         return batching_text(batching_parameters(self._space, configuration))
-
-    def _environment(self, configuration: Configuration) -> dict[str, str]:
-        environment: dict[str, str] = {}
-        for name, value in configuration.items():
-            match self._space[name].sets:
-                case EnvironmentVariables(names, omit) if value != omit:
-                    text = value_text(value)
-                    if PRELOAD in names and PRELOAD in environment:
-                        text = f"{environment[PRELOAD]}:{text}"
-                    environment |= dict.fromkeys(names, text)
-                case _:
-                    pass
-        return environment
 
     def _rest_threads(self, configuration: Configuration) -> int:
         for name, value in configuration.items():

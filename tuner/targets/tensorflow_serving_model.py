@@ -14,7 +14,7 @@ from tuner.errors import InputError, ModelError, SpaceError
 from tuner.expressions import Value
 from tuner.settings import EnvironmentVariables, ServerFlag, ServerProperty
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import system_libraries, variants
+from tuner.targets import model_choice, system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.process_proofs import value_text
 from tuner.wording import did_you_mean
@@ -70,16 +70,7 @@ def find_model(folder: Path, model: str | None) -> Path:
     models = {each.name: each for each in sorted(folder.iterdir()) if _versions(each)}
     if not models:
         raise ModelError(f"{folder}: no SavedModel was found", hint=f"expected: {_LAYOUT}")
-    if model is None and len(models) > 1:
-        raise ModelError(
-            f"{folder}: holds several models: {', '.join(models)}",
-            hint="choose one with `--model NAME`",
-        )
-    if model is not None and model not in models:
-        raise ModelError(
-            f"{folder}: has no SavedModel `{model}`", hint="models here: " + ", ".join(models)
-        )
-    return models[model or next(iter(models))]
+    return model_choice.chosen(models, model, where=folder, kind="SavedModel `{}`")
 
 
 class TensorFlowServingModel:

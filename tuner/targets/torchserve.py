@@ -23,7 +23,6 @@ from tuner.load.protocols import torchserve
 from tuner.load.protocols.torchserve import TorchServeOptions
 from tuner.settings import (
     ConfigPath,
-    EnvironmentVariables,
     LauncherArgument,
     ModelVariant,
     ServerProperty,
@@ -31,6 +30,7 @@ from tuner.settings import (
 from tuner.space import Configuration, SearchSpace
 from tuner.targets import (
     json_outputs,
+    launch_settings,
     system_libraries,
     torchserve_install,
     torchserve_launcher,
@@ -38,7 +38,6 @@ from tuner.targets import (
 from tuner.targets.base import ServerStatistics, TargetSetup, Verdict
 from tuner.targets.process_proofs import value_text
 from tuner.targets.request_form import RequestForm
-from tuner.targets.system_libraries import PRELOAD
 from tuner.targets.torchserve_client import TorchServeClient
 from tuner.targets.torchserve_evidence import LAUNCHER, Evidence
 from tuner.targets.torchserve_install import TorchServeInstallation
@@ -283,18 +282,7 @@ class TorchServeTarget:
         return properties
 
     def _environment(self, configuration: Configuration) -> dict[str, str]:
-        environment: dict[str, str] = {}
-        for name, value in configuration.items():
-            match self._space[name].sets:
-                case EnvironmentVariables(names, omit) if value != omit:
-                    text = value_text(value)
-                    if PRELOAD in names:
-                        before = environment.get(PRELOAD)
-                        text = ":".join(filter(None, [before, self._library(text)]))
-                    environment |= dict.fromkeys(names, text)
-                case _:
-                    pass
-        return environment
+        return launch_settings.environment(self._space, configuration, library=self._library)
 
     def _library(self, name: str) -> str:
         """With its path: the launcher takes what is no file out of LD_PRELOAD (run_cpu.py)."""

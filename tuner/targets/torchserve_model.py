@@ -22,7 +22,7 @@ from runners import RunningServer
 from tuner.errors import InputError, ModelError, SpaceError
 from tuner.settings import ConfigPath, EnvironmentVariables, LauncherArgument, ServerProperty
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import system_libraries, variants
+from tuner.targets import model_choice, system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.torchserve_client import Description, TorchServeClient
 from tuner.wording import did_you_mean
@@ -81,16 +81,7 @@ def find_archive(store: Path, model: str | None) -> Path:
             f"{store}: no model archive (.mar) was found",
             hint="`torch-model-archiver` makes one",
         )
-    if model is None and len(archives) > 1:
-        raise ModelError(
-            f"{store}: holds several models: {', '.join(archives)}",
-            hint="choose one with `--model NAME`",
-        )
-    if model is not None and model not in archives:
-        raise ModelError(
-            f"{store}: has no archive `{model}.mar`", hint="models here: " + ", ".join(archives)
-        )
-    return archives[model or next(iter(archives))]
+    return model_choice.chosen(archives, model, where=store, kind="archive `{}.mar`")
 
 
 class TorchServeModel:

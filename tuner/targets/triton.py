@@ -29,7 +29,14 @@ from tuner.load.datatypes import NUMPY_TYPES
 from tuner.load.protocols import v2_http
 from tuner.settings import ConfigPath, EnvironmentVariables, ModelVariant, ServerFlag, Setting
 from tuner.space import Configuration, Parameter, SearchSpace
-from tuner.targets import model_config, triton_flags, triton_install, triton_proofs, variants
+from tuner.targets import (
+    launch_settings,
+    model_config,
+    triton_flags,
+    triton_install,
+    triton_proofs,
+    variants,
+)
 from tuner.targets.base import Grade, ServerStatistics, TargetSetup, Verdict
 from tuner.targets.process_proofs import environment_verdict, value_text
 from tuner.targets.request_form import RequestForm
@@ -104,15 +111,6 @@ class TritonTarget:
             client.load(self.model, model_config.as_json(self._model.config))
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
-        environment, flags = dict(self._installation.environment), []
-        for name, value in configuration.items():
-            match self._space[name].sets:
-                case EnvironmentVariables(names, omit) if value != omit:
-                    environment |= dict.fromkeys(names, value_text(value))
-                case ServerFlag(flag, omit) if value != omit:
-                    flags.append(f"{flag}={value_text(value)}")
-                case _:
-                    pass
         return LaunchSpec(
             command=(
                 str(self._installation.executable),
@@ -125,9 +123,12 @@ class TritonTarget:
                 "--allow-metrics=false",
                 # Several Tritons on one machine must not share these (python_backend README).
                 f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
-                *flags,
+                *launch_settings.flags(self._space, configuration),
             ),
-            environment=environment,
+            environment={
+                **self._installation.environment,
+                **launch_settings.environment(self._space, configuration),
+            },
             ports=("http",),
             reads=(self._repository,),
             start_timeout_s=self._start_timeout_s,

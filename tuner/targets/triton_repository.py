@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tuner import demo
 from tuner.errors import ModelError
-from tuner.targets import model_config
+from tuner.targets import model_choice, model_config
 from tuner.targets.base import ModelSource
 from tuner.targets.triton_model import TritonModel
 
@@ -29,17 +29,12 @@ def check_repository(repository: Path, model: str | None) -> str:
             f"{repository}: no model with a config.pbtxt was found",
             hint="expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/",
         )
-    if model is None and len(models) > 1:
-        raise ModelError(
-            f"{repository}: holds several models: {', '.join(models)}",
-            hint="choose one with `--model NAME`",
-        )
-    if model is not None and model not in models:
-        raise ModelError(
-            f"{repository}: has no model `{model}` with a config.pbtxt",
-            hint="models here: " + ", ".join(models),
-        )
-    return model or models[0]
+    return model_choice.chosen(
+        {name: name for name in models},
+        model,
+        where=repository,
+        kind="model `{}` with a config.pbtxt",
+    )
 
 
 def open_model(source: ModelSource) -> "RepositoryModel":
