@@ -1,0 +1,96 @@
+"""What every target must do, as tests that a subclass runs with its own `subject` fixture."""
+
+from dataclasses import dataclass
+
+from runners.base import PLACEHOLDER
+from tuner.deployment import Applied, Deployment
+from tuner.load import ClosedLoop, LoadEngine
+from tuner.load.profile import LoadRun
+from tuner.space import Configuration, SearchSpace
+from tuner.targets.base import Grade, Target
+
+_IN_FLIGHT, _REQUESTS = 2, 20
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A target that was staged, and a server of it; `defaults` and `other` are configurations.
+
+    `counts` says whether the server tells how many requests it had.
+    """
+
+    target: Target
+    space: SearchSpace
+    deployment: Deployment
+    defaults: Configuration
+    other: Configuration
+    counts: bool = True
+
+
+class TargetContract:
+    """A subclass gives the `subject` fixture, one for the class; its name begins with `Test`."""
+
+    def test_a_launch_is_said_and_not_done(self, subject: Subject) -> None:
+        """Asked twice, it is the same; every port that it has is one that the server is told."""
+        for configuration in (subject.defaults, subject.other):
+            launch = subject.target.launch_spec(configuration)
+            assert launch == subject.target.launch_spec(configuration)
+            texts = (*launch.command, *launch.environment.values(), *launch.files.values())
+            named = {match[1] for text in texts for match in PLACEHOLDER.finditer(text)}
+            assert named >= set(launch.ports) != set()
+
+    def test_it_answers_once_applied(self, subject: Subject) -> None:
+        """The fixed input gets the same outputs, however often and at once it is sent."""
+        subject.deployment.apply(subject.defaults)
+        answers = subject.target.infer(subject.deployment.server, count=3)
+        assert len(answers) == 3
+        assert answers[0] == answers[1] == answers[2] != ()
+
+    def test_every_parameter_has_a_verdict(self, subject: Subject) -> None:
+        """None of what was applied is refuted."""
+        for configuration in (subject.other, subject.defaults):
+            subject.deployment.apply(configuration)
+            verdicts = subject.target.verify(subject.deployment.server, configuration)
+            assert verdicts.keys() == configuration.keys()
+            assert {v.grade for v in verdicts.values()} <= {Grade.CONFIRMED, Grade.ACCEPTED}
+
+    def test_what_it_has_already_is_no_restart(self, subject: Subject) -> None:
+        """A server with a configuration takes the same one as it is."""
+        subject.deployment.apply(subject.other)
+        assert subject.target.can_reload(subject.other, subject.other)
+        assert subject.deployment.apply(subject.other) is Applied.RELOAD
+
+    def test_it_answers_the_load_engine(self, subject: Subject) -> None:
+        """The prepared requests are answered without an error, and the server counts them."""
+        subject.deployment.apply(subject.defaults)
+        server, target = subject.deployment.server, subject.target
+        requests = target.requests(server)
+        before = target.statistics(server)
+        run = LoadRun(
+            endpoint=target.endpoint(server),
+            profile=ClosedLoop(_IN_FLIGHT),
+            duration_s=30.0,
+            max_requests=_REQUESTS,
+        )
+        with LoadEngine() as engine:
+            engine.prepare(requests)
+            measured = engine.measure(run)
+        found = target.statistics(server) - before
+        assert measured.errors == {}
+        assert measured.requests >= _REQUESTS
+        if subject.counts:
+            assert found.requests >= _REQUESTS
+            assert found.failures == 0
+
+    def test_the_load_that_it_takes(self, subject: Subject) -> None:
+        """At least two requests in flight, and a batch of at least one."""
+        for configuration in (subject.defaults, subject.other):
+            assert subject.target.concurrency(configuration) >= 2
+            assert subject.target.largest_batch(configuration) >= 1
+
+    def test_each_configuration_has_a_file_of_its_own(self, subject: Subject) -> None:
+        """What deploys one is a text that ends with a line, and no other one's."""
+        own, other = map(subject.target.export, (subject.defaults, subject.other))
+        assert own != other
+        assert own.endswith("\n")
+        assert own == subject.target.export(subject.defaults)
