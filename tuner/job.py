@@ -145,8 +145,13 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
     """Where the model is.
 
     Raises:
-        InputError: Such a server cannot be changed while it runs.
+        InputError: An option says nothing of that.
     """
+    if job.inputs and job.model_file is None:
+        raise InputError(
+            "`--input` means nothing without a model file",
+            hint="leave it out; what requests carry is said by `--shape` and `--input-data`",
+        )
     place = job.place
     if isinstance(place, RemoteAddress):
         given = {"--model-repository": job.repository, "--server-cpus": job.server_cpus}

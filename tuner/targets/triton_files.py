@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from glob import escape
 from pathlib import Path
 
 from google.protobuf.message import Message
@@ -39,11 +40,15 @@ def open_model(path: Path, source: ModelSource) -> "FileModel":
             "`--model-repository` and `--model` mean nothing to a model file",
             hint="give either a file, or a repository",
         )
-    for each in source.variants:
-        model_files.kind_of(Path(each))
+    variants = [Path(each) for each in source.variants if Path(each) != path]
+    kinds = [model_files.kind_of(each) for each in (path, *variants)]
+    if source.inputs and FileKind.TORCHSCRIPT not in kinds:
+        raise InputError(
+            "`--input` means nothing to ONNX files, which tell their inputs", hint="leave it out"
+        )
     first = model_files.read(path, source.inputs)
     inputs = source.inputs or first.inputs
-    files = [first, *(model_files.read(Path(each), inputs) for each in source.variants)]
+    files = [first, *(model_files.read(each, inputs) for each in variants)]
     if not source.contained:
         files = _alike(files)
     named = list(zip(_names([each.path for each in files]), files, strict=True))
@@ -137,7 +142,9 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _with_weights(path: Path) -> list[Path]:
     """The file, and those that an ONNX file keeps its weights in: `model.onnx.data` or alike."""
-    return [path, *sorted(p for p in path.parent.glob(f"{path.name}?*") if p.is_file())]
+    if path.suffix != ".onnx":
+        return [path]
+    return [path, *sorted(p for p in path.parent.glob(f"{escape(path.name)}?*") if p.is_file())]
 
 
 def _config(backend: str, file: ModelFile) -> Message:
@@ -164,5 +171,5 @@ def _tensor(spec: TensorSpec, *, batched: bool) -> dict[str, object]:
         "data_type": f"TYPE_{kind}",
         "dims": list(shape) or [1],
     }
-    # Triton knows no tensor without a dimension; the model gets it without ("Reshape").
-    return described if shape else described | {"reshape": {"shape": []}}
+    # Triton knows no tensor without a dimension; in a batch the model gets it without ("Reshape").
+    return described | {"reshape": {"shape": []}} if batched and not shape else described
