@@ -11,6 +11,7 @@ from tuner import job
 from tuner.capacity import LatencyBudget, Loop
 from tuner.errors import InputError
 from tuner.job import Job, PreparedJob, prepare
+from tuner.load import TensorSpec
 from tuner.load.calibration import Calibration
 from tuner.objectives import Objective
 from tuner.samplers import Sampler
@@ -52,6 +53,22 @@ def test_what_was_asked_for_is_kept_with_the_study(tmp_path: Path) -> None:
     assert study.objectives == (Objective.THROUGHPUT, Objective.MEMORY)
     assert (study.arrivals, study.sampler) == (Loop.CLOSED, "random")
     assert study.warm_start == ("yesterday",)
+
+
+def test_a_tolerance_is_part_of_what_was_asked_for() -> None:
+    """With another one a study is another study; without one nothing is said of it."""
+    assert prepare(Job(budget=BUDGET, tolerance=0.05)).study.request["tolerance"] == 0.05
+    assert "tolerance" not in prepare(Job(budget=BUDGET)).study.request
+
+
+def test_inputs_without_a_model_file() -> None:
+    """An option that would be ignored is refused."""
+    with pytest.raises(InputError) as caught:
+        prepare(Job(budget=BUDGET, inputs=(TensorSpec("x", "FP32", (-1, 4)),)))
+    assert caught.value.message == "`--input` means nothing without a model file"
+    assert caught.value.hint == (
+        "leave it out; what requests carry is said by `--shape` and `--input-data`"
+    )
 
 
 def test_a_closed_loop_has_no_rate_to_compare_latencies_at() -> None:

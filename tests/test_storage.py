@@ -73,6 +73,7 @@ def everything() -> StudyRecord:
         unloaded_s=math.nan,
         saturation=101.5,
         reference_s=math.inf,
+        difference=math.inf,
         usage=Usage(cpu_s=1e-9, memory_bytes=4096.0, energy_j=0.3),
         round=2,
         proof="undecided",
@@ -171,6 +172,17 @@ def test_a_whole_night_comes_back(path: Path) -> None:
 
     assert [t.number for t in read.trials] == list(range(len(night.trials)))
     assert comparable(read) == comparable(night)
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.0123, 1e-300, math.inf, math.nan])
+def test_how_far_outputs_are(path: Path, difference: float) -> None:
+    """A share of the largest value, infinity, and NaN where a trial did not get so far."""
+    trial = replace(studies.baseline(), difference=difference)
+
+    with Storage(str(stored(path, studies.study([trial])))) as storage:
+        [read] = storage.study(None).trials
+
+    assert repr(read.difference) == repr(difference)
 
 
 def test_trials_are_read_in_their_order(path: Path) -> None:

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from tests.spaces import choice, integer, space
-from tests.target_tests.triton_targets import FACTS, Served, served
+from tests.target_tests.triton_targets import FACTS, Served, served, write_form
 from tuner import spec
 from tuner.deployment import Applied, Deployment
 from tuner.errors import ModelError, ServerError, SpaceError, TrialFailure
@@ -24,40 +24,6 @@ from tuner.targets.triton_repository import RepositoryModel
 from tuner.targets.v2_client import V2Client
 
 CONFIRMED = Verdict(Grade.CONFIRMED)
-_CONFIG = """
-{backend}
-max_batch_size: 8
-input {{ name: "x" data_type: TYPE_FP32 dims: 4 }}
-output {{ name: "y" data_type: TYPE_FP32 dims: 4 }}
-instance_group {{ kind: KIND_CPU count: {instances} }}
-"""
-_CODE = """
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def execute(self, requests):
-        return [self.answer(request) for request in requests]
-
-    def answer(self, request):
-        x = pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
-        return pb_utils.InferenceResponse([pb_utils.Tensor("y", np.float32({factor}) * x)])
-"""
-
-
-def write_form(
-    repository: Path,
-    name: str,
-    factor: float = 2.0,
-    *,
-    backend: str = 'backend: "python"',
-    instances: int = 1,
-) -> None:
-    folder = repository / name
-    (folder / "1").mkdir(parents=True)
-    (folder / "config.pbtxt").write_text(_CONFIG.format(backend=backend, instances=instances))
-    (folder / "1" / "model.py").write_text(_CODE.replace("{factor}", str(factor)))
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,27 @@ _LONGEST_S = 120.0
 _KINDS = {"f4": "FP32", "f8": "FP64", "f2": "FP16", "i8": "INT64", "b1": "BOOL"}
 _DTYPES = {name: kind for kind, name in _KINDS.items()}
 
+_CONFIG = """
+{backend}
+max_batch_size: 8
+input {{ name: "x" data_type: TYPE_FP32 dims: 4 }}
+output {{ name: "y" data_type: TYPE_FP32 dims: 4 }}
+instance_group {{ kind: KIND_CPU count: {instances} }}
+"""
+_CODE = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        x = pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
+        return pb_utils.InferenceResponse([pb_utils.Tensor("y", np.float32({factor}) * x)])
+"""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -83,3 +104,18 @@ def infer(server: RunningServer, model: str, **arrays: NDArray[Any]) -> Mapping[
         each.name: np.frombuffer(each.data, _DTYPES[each.datatype]).reshape(each.shape)
         for each in outputs
     }
+
+
+def write_form(
+    repository: Path,
+    name: str,
+    factor: float = 2.0,
+    *,
+    backend: str = 'backend: "python"',
+    instances: int = 1,
+) -> None:
+    """A model of the Python backend that gives `factor` times its input."""
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text(_CONFIG.format(backend=backend, instances=instances))
+    (folder / "1" / "model.py").write_text(_CODE.replace("{factor}", str(factor)))
