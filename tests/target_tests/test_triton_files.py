@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.target_tests import model_files as files
-from tuner import programs
+from tests.target_tests.triton_targets import FACTS
+from tuner import programs, spec
 from tuner.errors import InputError, ModelError
 from tuner.load import TensorSpec
 from tuner.targets import model_config, triton_files
@@ -181,12 +182,27 @@ class TestForms:
         assert opened(torch, inputs=(X,), **keys).space == "triton_pytorch"
         assert opened(onnx, torch, **keys).space == "triton"
 
+    @pytest.mark.parametrize(
+        ("name", "only_in_a_container"),
+        [("mlp.onnx", {"cpu_accelerator"}), ("mlp.pt", {"weight_sharing", "cache_cleaning"})],
+    )
+    def test_what_only_triton_s_own_backends_can(
+        self, made: Path, name: str, only_in_a_container: set[str]
+    ) -> None:
+        """What would have no effect is not searched; the rest is the same in both."""
+        inputs = (X,) if name == "mlp.pt" else ()
+        names = []
+        for contained in (False, True):
+            model = opened(made / name, inputs=inputs, contained=contained)
+            whole = spec.load_space(spec.built_in()[model.space]).resolve(FACTS)
+            names.append({p.name for p in model.adapt(whole, contained=contained).parameters})
+        assert names[1] - names[0] == only_in_a_container
+        assert names[0] < names[1]
+
     def test_fingerprint(self, tmp_path: Path) -> None:
         """It changes with the file, with its weights, with a variant, and with nothing else."""
-        found = []
-        for seed in (0, 0, 1):
-            path = files.mlp(tmp_path / "mlp.onnx", seed=seed)
-            found.append(opened(path).fingerprint)
+        path = tmp_path / "mlp.onnx"
+        found = [opened(files.mlp(path, seed=seed)).fingerprint for seed in (0, 0, 1)]
         weights = tmp_path / "mlp.onnx.data"
         for content in (b"one", b"two"):
             weights.write_bytes(content)

@@ -19,7 +19,7 @@ from tuner.targets import triton_files
 from tuner.targets.base import Grade, ModelSource, Verdict
 from tuner.targets.triton_files import FileModel
 
-CONFIRMED, ACCEPTED = Verdict(Grade.CONFIRMED), Verdict(Grade.ACCEPTED)
+CONFIRMED = Verdict(Grade.CONFIRMED)
 X = TensorSpec("x", "FP32", (-1, files.FEATURES))
 LIBRARIES = {".onnx": files.computed_by_onnxruntime, ".pt": files.computed_by_torch}
 BATCHING: dict[str, Value] = {
@@ -307,12 +307,3 @@ class TestPytorchParameters:
         verdicts = torch.target.verify(server, configuration)
         wanted = {**values, **threads}
         assert {name: verdicts[name] for name in wanted} == dict.fromkeys(wanted, CONFIRMED)
-
-    def test_what_it_does_not_do(self, torch: Served, torch_deployment: Deployment) -> None:
-        """Weights are never shared between its processes: the silence of the log refutes it."""
-        configuration = torch.configuration(instance_count=2, weight_sharing=True)
-        torch_deployment.apply(configuration)
-        verdict = torch.target.verify(torch_deployment.server, configuration)["weight_sharing"]
-        assert verdict == Verdict(
-            Grade.REFUTED, "the log says nothing of `Weight sharing`: the backend ignores it"
-        )

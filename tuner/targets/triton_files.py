@@ -27,6 +27,12 @@ _LARGEST_BATCH = 16
 _NAMES = {FileKind.ONNX: "model.onnx", FileKind.TORCHSCRIPT: "model.pt"}
 _PROGRAMS = {FileKind.ONNX: "onnxruntime.py", FileKind.TORCHSCRIPT: "pytorch.py"}
 _SHARED = "whole_batches.py"
+# What Triton's own backends can, and our programs cannot.
+_NOT_HEEDED = {
+    "optimization.execution_accelerators",
+    "parameters[ENABLE_CACHE_CLEANING]",
+    "parameters[ENABLE_WEIGHT_SHARING]",
+}
 
 
 def open_model(path: Path, source: ModelSource) -> "FileModel":
@@ -82,6 +88,9 @@ class FileModel(TritonModel):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:10]
+
+    def _impossible(self) -> set[str]:
+        return super()._impossible() | (set() if self._contained else _NOT_HEEDED)
 
     def stage_own(self, repository: Path) -> None:
         folder = repository / self.name

@@ -87,10 +87,8 @@ class TritonModel(ABC):
                 )
         if not contained:
             space = system_libraries.usable(space)
-        cannot = self._impossible()
-        space = space.without(
-            {p.name for p in space.parameters if _path(p).partition(".")[0] in cannot}
-        )
+        cannot = tuple(self._impossible())
+        space = space.without({p.name for p in space.parameters if _path(p).startswith(cannot)})
         paths = {_path(p): p.default for p in space.parameters if _path(p)}
         model_config.changed(self.config, dict(sorted(paths.items())))  # or else a SpaceError
         for parameter in space.parameters:
@@ -100,7 +98,7 @@ class TritonModel(ABC):
         return variants.added(space, self.name, self.forms[1:])
 
     def _impossible(self) -> set[str]:
-        """Fields that this model cannot have."""
+        """How the fields begin that this model cannot have."""
         if not model_config.get(self.config, "max_batch_size"):
             return {"max_batch_size", "dynamic_batching"}
         others = ("sequence_batching", "ensemble_scheduling")
