@@ -174,17 +174,6 @@ def test_a_whole_night_comes_back(path: Path) -> None:
     assert comparable(read) == comparable(night)
 
 
-@pytest.mark.parametrize("difference", [0.0, 0.0123, 1e-300, math.inf, math.nan])
-def test_how_far_outputs_are(path: Path, difference: float) -> None:
-    """A share of the largest value, infinity, and NaN where a trial did not get so far."""
-    trial = replace(studies.baseline(), difference=difference)
-
-    with Storage(str(stored(path, studies.study([trial])))) as storage:
-        [read] = storage.study(None).trials
-
-    assert repr(read.difference) == repr(difference)
-
-
 def test_trials_are_read_in_their_order(path: Path) -> None:
     """The number of a trial decides, not when it was written."""
     study = studies.study([studies.trial(2, 100.0), studies.baseline(), studies.trial(1, 200.0)])

@@ -1,5 +1,6 @@
 """Forms of a model whose outputs differ: what is within the tolerance counts, and nothing else."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.simulated_bench import Watcher, simulated_bench
 from tests.simulated_engine import SimulatedEngine
 from tests.simulated_server import Batching, Simulation
 from tests.target_tests.triton_targets import Served, served, write_form
+from tests.test_storage import stored
 from tuner import finals
 from tuner.capacity import LatencyBudget
 from tuner.errors import Reason
@@ -157,3 +159,14 @@ class TestStudy:
         winner = finals.standings(study(tmp_path / "studies.db", None)).winner
         assert winner is not None
         assert winner.configuration["variant"] == "exact"
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.0123, 1e-300, math.inf, math.nan])
+def test_how_far_outputs_are_is_stored(tmp_path: Path, difference: float) -> None:
+    """A share of the largest value, infinity, and NaN where a trial did not get so far."""
+    record = studies.study([replace(studies.baseline(), difference=difference)])
+
+    with Storage(str(stored(tmp_path / "studies.db", record))) as storage:
+        [read] = storage.study(None).trials
+
+    assert repr(read.difference) == repr(difference)

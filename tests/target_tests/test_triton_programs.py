@@ -15,6 +15,7 @@ from tests.target_tests.triton_targets import Served, infer, served
 from tuner.deployment import Applied, Deployment
 from tuner.expressions import Value
 from tuner.load import TensorSpec
+from tuner.outputs import check_outputs, distance
 from tuner.targets import triton_files
 from tuner.targets.base import Grade, ModelSource, Verdict
 from tuner.targets.triton_files import FileModel
@@ -216,6 +217,23 @@ class TestOddModels:
         [expected] = files.computed_by_onnxruntime(path, x)
         answer = infer(onnx_deployment.server, "large", x=x)["y"]
         np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_forms_of_both_kinds(folder: Path) -> None:
+    """An ONNX file and a TorchScript file of the same weights are the same to whoever asks."""
+    paths = files.mlp(folder / "both.onnx"), files.torchscript(folder / "both.pt")
+    source = ModelSource(variants=(str(paths[1]),))
+    both = served(folder, triton_files.open_model(paths[0], source))
+    with both.deployment() as deployment:
+        deployment.apply(both.configuration())
+        [golden] = both.target.infer(deployment.server)
+        configuration = both.configuration(variant="both_pt")
+        assert deployment.apply(configuration) is Applied.RELOAD
+        verdicts = both.target.verify(deployment.server, configuration)
+        [other] = both.target.infer(deployment.server)
+    assert verdicts["variant"] == CONFIRMED
+    check_outputs(golden, other)
+    assert 0 <= distance(golden, other) < 1e-4
 
 
 def said(server: RunningServer, words: str) -> bool:
