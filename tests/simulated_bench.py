@@ -1,5 +1,6 @@
 """A bench on which studies run in virtual time: a simulated server for each configuration."""
 
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from tuner.trial_load import TrialLoad
 
 Server = Callable[[Configuration], Simulation | None]
 """The simulation of a configuration; None where the server cannot start with it."""
+Answer = Callable[[Configuration], float]
+"""What a configuration answers every request with."""
 
 
 @dataclass
@@ -65,9 +68,10 @@ class _Target:
     server, model = "triton", "simulated"
     warm_up_requests = 0
 
-    def __init__(self, space: SearchSpace, server: Server) -> None:
-        self._space, self._server = space, server
+    def __init__(self, space: SearchSpace, server: Server, answer: Answer) -> None:
+        self._space, self._server, self._answer = space, server, answer
         self.simulation: Simulation | None = None
+        self._number = 0.0
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         return LaunchSpec(command=(str(configuration) or "defaults",))
@@ -81,6 +85,7 @@ class _Target:
         self.simulation = self._server(configuration)
         if self.simulation is None:
             raise TrialFailure(Reason.INVALID_CONFIGURATION, "it does not fit")
+        self._number = self._answer(configuration)
 
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
         del server
@@ -88,7 +93,7 @@ class _Target:
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
         del server
-        return ((Tensor("y", "INT64", (1,), bytes(8)),),) * count
+        return ((Tensor("y", "FP32", (1,), struct.pack("<f", self._number)),),) * count
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         del server
@@ -161,10 +166,14 @@ class Watcher:
 
 @contextmanager
 def simulated_bench(
-    space: SearchSpace, server: Server, budget: LatencyBudget, lags_s: Sequence[float] = ()
+    space: SearchSpace,
+    server: Server,
+    budget: LatencyBudget,
+    lags_s: Sequence[float] = (),
+    answer: Answer = lambda _: 1.0,
 ) -> Iterator[tuple[Bench, Watcher]]:
     """The bench and the observer that sees what is done on it."""
-    target, watcher = _Target(space, server), Watcher()
+    target, watcher = _Target(space, server, answer), Watcher()
     with Deployment(target, _Runner()) as deployment:
         load = TrialLoad(_Engine(target, lags_s), budget, most_workers=1)
         yield Bench(target, deployment, load, watcher), watcher

@@ -335,6 +335,21 @@ class TestMeasureCommand:
             *("--arrivals", "closed", "--warm-start", "one", "--db", "my studies.db"),
         ]
 
+    def test_of_a_model_file_and_its_forms(self) -> None:
+        """All forms are those of the study, and so is what is tolerated of their outputs."""
+        asked_for = {
+            "model_file": "'my mlp.pt'",
+            "inputs": "x:FP32:-1,32",
+            "variants": "int8.onnx 'half one.pt'",
+        }
+        other = study(model="my_mlp", environment=asked_for, request={"tolerance": 0.05})
+
+        assert self.words(other) == [
+            *("tuner", "optimize", "--budget-ms", "20", "my mlp.pt", "--input", "x:FP32:-1,32"),
+            *("--variant", "int8.onnx", "--variant", "half one.pt", "--tolerance", "0.05"),
+            *("--warm-start", "one"),
+        ]
+
     def test_is_understood(self, tuner: Tuner) -> None:
         """`optimize` has all these options."""
         other = study(request={"batch": 4, "data": "zero"}, arrivals=Loop.CLOSED)

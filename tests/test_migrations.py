@@ -233,9 +233,27 @@ def test_the_first_version_is_brought_up_to_date(path: Path) -> None:
     assert (before, revision(path)) == ("0001", "0003")
 
 
+def test_the_second_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """What was measured before outputs were compared by distance has no distance."""
+    path = tmp_path / "studies.db"
+    migrate(path, "0002")
+    connection = sqlite3.connect(path)
+    insert(connection, "tuner_studies", STUDY)
+    insert(connection, "tuner_trials", BASELINE | {"reference_s": 0.02, "proof": "within"})
+    connection.commit()
+    connection.close()
+
+    with Storage(str(path)) as storage:
+        [trial] = storage.study("encoder").trials
+
+    assert math.isnan(trial.difference)
+    assert (trial.reference_s, trial.proof, revision(path)) == (0.02, "within", "0003")
+
+
 def test_a_study_of_the_first_version_goes_on(path: Path) -> None:
     """A study that was begun with the first version takes another trial, with all that is new."""
     another = replace(expected().trials[0], number=2, round=3, reference_s=0.02, proof="within")
+    another = replace(another, difference=0.0123)
 
     with Storage(str(path), create=True) as storage:
         storage.save_trial("encoder", another)

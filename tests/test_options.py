@@ -9,6 +9,8 @@ import pytest
 from tuner.capacity import LatencyBudget
 from tuner.commands import options
 from tuner.errors import InputError
+from tuner.load import TensorSpec
+from tuner.load.datatypes import NUMPY_TYPES
 from tuner.targets.request_form import RequestForm
 
 TOO_LONG = "9" * 400
@@ -187,3 +189,60 @@ def test_how_long_a_study_takes() -> None:
     assert options.timeout_s(None, None, slow) > 300.0
     now = datetime.now().astimezone()
     assert options.timeout_s("90s", f"{now:%H:%M}", quick) > 86_400 - 120
+
+
+def test_inputs_of_a_model_file() -> None:
+    """Each has a name, which may contain colons, a type and a shape; -1 may vary."""
+    assert options.inputs(None) == ()
+    assert options.inputs(["x:FP32:-1,128", "ns:ids:INT64:1"]) == (
+        TensorSpec("x", "FP32", (-1, 128)),
+        TensorSpec("ns:ids", "INT64", (1,)),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "x", "x:FP32", "FP32:-1", ":FP32:-1", "x:fp32:-1", "x:float:-1", "x:BYTES:-1"),
+        *("x:FP32:", "x:FP32:a", "x:FP32:0", "x:FP32:-2", "x:FP32:1,,2", "x:FP32:1.5"),
+    ],
+)
+def test_an_input_that_is_none(text: str) -> None:
+    """What has not the form is refused with an example, and the types that there are."""
+    with pytest.raises(InputError) as caught:
+        options.inputs([text])
+
+    assert caught.value.message == f"`--input` must be NAME:DATATYPE:SHAPE, but got `{text}`"
+    assert caught.value.hint == (
+        "for example: `--input x:FP32:-1,128`, where -1 is the batch; datatypes: "
+        + ", ".join(NUMPY_TYPES)
+    )
+
+
+def test_an_input_twice() -> None:
+    """Two inputs of one name would be one too few."""
+    with pytest.raises(InputError) as caught:
+        options.inputs(["x:FP32:-1", "y:FP32:-1", "x:INT64:-1"])
+
+    assert caught.value.message == "`--input x:...` was given twice"
+    assert caught.value.hint == "name each input once"
+
+
+def test_a_tolerance() -> None:
+    """A share of the largest value; none is the usual rule."""
+    assert options.tolerance(None) is None
+    assert options.tolerance(0.05) == 0.05
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.0, 5.0, math.inf, math.nan])
+def test_no_tolerance(share: float) -> None:
+    """Nothing, everything and per cents are no shares."""
+    with pytest.raises(InputError) as caught:
+        options.tolerance(share)
+
+    assert caught.value.message == (
+        f"`--tolerance` must be more than 0 and less than 1, but got {share:g}"
+    )
+    assert caught.value.hint == (
+        "for example: `--tolerance 0.05` for 5 % of an output's largest value"
+    )

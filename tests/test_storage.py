@@ -73,6 +73,7 @@ def everything() -> StudyRecord:
         unloaded_s=math.nan,
         saturation=101.5,
         reference_s=math.inf,
+        difference=math.inf,
         usage=Usage(cpu_s=1e-9, memory_bytes=4096.0, energy_j=0.3),
         round=2,
         proof="undecided",

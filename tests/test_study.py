@@ -71,6 +71,13 @@ def machine(fingerprint: str) -> dict[str, Any]:
             "request changed from {'batch': 1, 'zero': False} to {'batch': 4, 'zero': False}",
         ),
         (
+            {"request": {"batch": 1, "zero": False, "tolerance": 0.05}},
+            (
+                "request changed from {'batch': 1, 'zero': False} to "
+                "{'batch': 1, 'zero': False, 'tolerance': 0.05}"
+            ),
+        ),
+        (
             {"model_fingerprint": "0000000000"},
             "model's files changed from 3f9a0c11de to 0000000000",
         ),

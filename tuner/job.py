@@ -1,6 +1,7 @@
 """From what a person asked for to a study that runs: puts the parts together."""
 
 import platform
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -122,7 +123,7 @@ def prepare(job: Job) -> PreparedJob:
         parameters={p.name: f"{p.domain} (default {p.default})" for p in space.parameters},
         request=job.form.as_record() | {"seed": job.seed} | _tolerance(job),
         hardware=machine.as_record(),
-        environment=_environment(),
+        environment=_environment() | _forms(job),
         objectives=job.objectives,
         arrivals=job.arrivals,
         sampler=job.sampler.value,
@@ -148,8 +149,13 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
     """Where the model is.
 
     Raises:
-        InputError: Such a server cannot be changed while it runs.
+        InputError: An option says nothing of that.
     """
+    if job.inputs and job.model_file is None:
+        raise InputError(
+            "`--input` means nothing without a model file",
+            hint="leave it out; what requests carry is said by `--shape` and `--input-data`",
+        )
     place = job.place
     if isinstance(place, RemoteAddress):
         given = {"--model-repository": job.repository, "--server-cpus": job.server_cpus}
@@ -268,6 +274,17 @@ def run(
 def _tolerance(job: Job) -> dict[str, float]:
     """How far outputs may be, if that was said: part of what a study asks for."""
     return {} if job.tolerance is None else {"tolerance": job.tolerance}
+
+
+def _forms(job: Job) -> dict[str, str]:
+    """The model file and the forms of the model, in the words that asked for them."""
+    inputs = (f"{i.name}:{i.datatype}:{','.join(map(str, i.shape))}" for i in job.inputs)
+    found = {
+        "model_file": shlex.join([str(job.model_file)] if job.model_file else []),
+        "inputs": shlex.join(inputs),
+        "variants": shlex.join(job.variants),
+    }
+    return {name: words for name, words in found.items() if words}
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,13 @@ I1127 libtorch.cc:476] NvFuser is disabled for model instance 'm'
 I1127 libtorch.cc:501] "Intra op thread count is set to 2 for model instance 'm'"
 I1127 libtorch.cc:383] "Inference Mode is disabled for model instance 'other'"
 """
+# As the program for bare ONNX files writes them.
+ONNX_LOG = """
+I1127 model.py:1] "intra_op_thread_count is 2 for model instance 'm_0_0'"
+I1127 model.py:1] "intra_op_thread_count is 1 for model instance 'm_0_1'"
+I1127 model.py:1] "enable_mem_arena is 0 for model instance 'm_0_1'"
+I1127 model.py:1] "execution_mode is 1 for model instance 'other_0_0'"
+"""
 
 
 def path(name: str) -> str:
@@ -98,6 +105,26 @@ class TestRecordedLogs:
         for name in ("intra_op_thread_count", "NUM_STREAMS"):
             verdict = triton_proofs.verdict(path(name), 1, model="m", log=LOG)
             assert verdict == Verdict(Grade.ACCEPTED)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("intra_op_thread_count", 1, CONFIRMED),
+            (
+                "intra_op_thread_count",
+                2,
+                Verdict(Grade.REFUTED, "the log says `intra_op_thread_count is 1`"),
+            ),
+            ("enable_mem_arena", 0, CONFIRMED),
+            ("execution_mode", 1, Verdict(Grade.ACCEPTED)),
+        ],
+    )
+    def test_of_onnxruntime(self, name: str, value: Value, expected: Verdict) -> None:
+        """What serves a bare file tells of all; Triton's own backend of none."""
+        found = triton_proofs.verdict(path(name), value, model="m", log=ONNX_LOG)
+        assert found == expected
+        silent = triton_proofs.verdict(path(name), value, model="m", log=LOG)
+        assert silent == Verdict(Grade.ACCEPTED)
 
     def test_which_fields_are_the_backends(self) -> None:
         """Only `parameters` is read by nobody but the backend."""

@@ -11,6 +11,7 @@ from tuner.deployment import Deployment
 from tuner.expressions import Value
 from tuner.space import Configuration, SearchSpace
 from tuner.targets import torchserve_install
+from tuner.targets.base import ModelSource
 from tuner.targets.request_form import RequestForm
 from tuner.targets.torchserve import TorchServeTarget
 from tuner.targets.torchserve_install import TorchServeInstallation
@@ -22,16 +23,18 @@ BASED = Path(__file__).parents[1] / "models" / "based" / "handler.py"
 FORM = RequestForm(bodies=(b"[1, 2]", b"[3]"), content_type="application/json")
 
 
-def archive(folder: Path, *, handler: Path = HANDLER, settings: str = "") -> Path:
-    """A model archive `totals.mar` in `folder`, with a model-config.yaml if there are settings."""
+def archive(
+    folder: Path, *, handler: Path = HANDLER, settings: str = "", name: str = "totals"
+) -> Path:
+    """A model archive in `folder`, with a model-config.yaml if there are settings."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [str(Path(sys.executable).with_name("torch-model-archiver")), "--force"]
-    command += ["--model-name", "totals", "--version", "1.0", "--handler", str(handler)]
+    command += ["--model-name", name, "--version", "1.0", "--handler", str(handler)]
     if settings:
         (folder / "model-config.yaml").write_text(settings)
         command += ["--config-file", str(folder / "model-config.yaml")]
     subprocess.run([*command, "--export-path", str(folder)], check=True, capture_output=True)
-    return folder / "totals.mar"
+    return folder / f"{name}.mar"
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,12 @@ def served(
     installation: TorchServeInstallation | None = None,
     staged: bool = True,
     libraries: tuple[str, ...] = (),
+    variants: tuple[str, ...] = (),
     start_timeout_s: float = 60.0,
     space_name: str = "torchserve",
 ) -> Served:
     """`libraries` can be preloaded whether they are there or not; unstaged, the copy is exact."""
-    model = TorchServeModel(mar)
+    model = TorchServeModel.open(ModelSource(folder=mar.parent, name=mar.stem, variants=variants))
     space = spec.load_space(spec.built_in()[space_name]).resolve(hardware.detect().bounds)
     space = model.adapt(space, contained=bool(libraries))
     if libraries:

@@ -219,7 +219,7 @@ def _input(text: str) -> "TensorSpec":
     from tuner.load import TensorSpec
     from tuner.load.datatypes import NUMPY_TYPES
 
-    name, datatype, dimensions = ("", *text.rsplit(":", 2))[-3:]
+    name, datatype, dimensions = ("", "", *text.rsplit(":", 2))[-3:]
     try:
         shape = tuple(int(each) for each in dimensions.split(","))
     except ValueError:

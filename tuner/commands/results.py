@@ -299,7 +299,6 @@ def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:
 
 def _server_options(study: "StudyRecord") -> list[str]:
     """What makes the server of a new study that of `study`."""
-    from tuner import demo
     from tuner.job import DEFAULT_SERVER
     from tuner.targets.command import CommandTarget
 
@@ -312,9 +311,24 @@ def _server_options(study: "StudyRecord") -> list[str]:
     if place == "docker":
         words += ["--runner", "docker", "--image", str(study.environment["image"])]
     if place == "remote":
-        words += ["--runner", "remote", "--url", where, "--model", study.model]
-    elif study.server != CommandTarget.server and study.model != demo.MODEL:
+        return [*words, "--runner", "remote", "--url", where, "--model", study.model]
+    return words if study.server == CommandTarget.server else [*words, *_model_options(study)]
+
+
+def _model_options(study: "StudyRecord") -> list[str]:
+    """What makes the model of a new study that of `study`, in all its forms."""
+    from tuner import demo
+
+    file, variants, inputs = (
+        shlex.split(study.environment.get(name, ""))
+        for name in ("model_file", "variants", "inputs")
+    )
+    words = list(file)
+    if not file and study.model != demo.MODEL:
         words += ["--model-repository", "FOLDER", "--model", study.model]
+    for option, values in (("--input", inputs), ("--variant", variants)):
+        for value in values:
+            words += [option, value]
     return words
 
 
@@ -332,6 +346,8 @@ def _request_options(study: "StudyRecord") -> list[str]:
         words += ["--input-data", str(request["data"])]
     for name, shape in request.get("shapes", {}).items():
         words += ["--shape", f"{name}:{','.join(map(str, shape))}"]
+    if request.get("tolerance"):
+        words += ["--tolerance", f"{request['tolerance']:g}"]
     return words
 
 

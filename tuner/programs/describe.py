@@ -33,7 +33,7 @@ def describe_onnx(file):
 def _value(value):
     kind = value.type.removeprefix("tensor(").removesuffix(")")
     if kind not in _NAMES:
-        raise ValueError(f"`{value.name}` is of the type {value.type}, which Triton does not have")
+        raise ValueError(f"`{value.name}` is of the type {value.type}, which cannot be served")
     shape = [size if isinstance(size, int) else -1 for size in value.shape]
     return [value.name, _NAMES[kind], shape]
 
@@ -48,7 +48,7 @@ def describe_torchscript(file, inputs):
     for n, (one, other) in enumerate(zip(small, large, strict=True)):
         kind = str(one.dtype).removeprefix("torch.")
         if kind not in _NAMES:
-            raise ValueError(f"output {n} is of the type {kind}, which Triton does not have")
+            raise ValueError(f"output {n} is of the type {kind}, which cannot be served")
         shape = [a if a == b else -1 for a, b in zip(one.shape, other.shape, strict=True)]
         outputs.append([f"OUTPUT__{n}", _NAMES[kind], shape])
     return {"inputs": inputs, "outputs": outputs}

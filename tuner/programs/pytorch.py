@@ -33,6 +33,8 @@ class TritonPythonModel(WholeBatches):
         self.tell("Inference Mode", on=self.inference_mode)
         self.optimized = parameters.get("DISABLE_OPTIMIZED_EXECUTION") != "true"
         self.tell("Optimized execution", on=self.optimized)
+        torch.backends.cudnn.enabled = parameters.get("DISABLE_CUDNN") != "true"
+        self.tell("cuDNN", on=torch.backends.cudnn.enabled)
         if count := parameters.get("INTRA_OP_THREAD_COUNT"):
             torch.set_num_threads(int(count))
             self.say(f"Intra op thread count is set to {torch.get_num_threads()}")

@@ -246,7 +246,8 @@ class TritonTarget:
         ready = [name for name in client.ready_models() if name in forms]
         if len(ready) != 1:
             raise ServerError(
-                f"one form of the model must be ready, but {len(ready)} are: {', '.join(ready)}"
+                "one form of the model must be ready, but "
+                f"{len(ready)} are: {', '.join(ready) or 'none'}"
             )
         return ready[0]
 

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from glob import escape
 from pathlib import Path
 
 from google.protobuf.message import Message
@@ -26,6 +27,12 @@ _LARGEST_BATCH = 16
 _NAMES = {FileKind.ONNX: "model.onnx", FileKind.TORCHSCRIPT: "model.pt"}
 _PROGRAMS = {FileKind.ONNX: "onnxruntime.py", FileKind.TORCHSCRIPT: "pytorch.py"}
 _SHARED = "whole_batches.py"
+# What Triton's own backends can, and our programs cannot.
+_NOT_HEEDED = {
+    "optimization.execution_accelerators",
+    "parameters[ENABLE_CACHE_CLEANING]",
+    "parameters[ENABLE_WEIGHT_SHARING]",
+}
 
 
 def open_model(path: Path, source: ModelSource) -> "FileModel":
@@ -39,13 +46,16 @@ def open_model(path: Path, source: ModelSource) -> "FileModel":
             "`--model-repository` and `--model` mean nothing to a model file",
             hint="give either a file, or a repository",
         )
-    for each in source.variants:
-        model_files.kind_of(Path(each))
+    variants = [Path(each) for each in source.variants if Path(each) != path]
+    kinds = [model_files.kind_of(each) for each in (path, *variants)]
+    if source.inputs and FileKind.TORCHSCRIPT not in kinds:
+        raise InputError(
+            "`--input` means nothing to ONNX files, which tell their inputs", hint="leave it out"
+        )
     first = model_files.read(path, source.inputs)
     inputs = source.inputs or first.inputs
-    files = [first, *(model_files.read(Path(each), inputs) for each in source.variants)]
-    if not source.contained:
-        files = _alike(files)
+    files = [first, *(model_files.read(each, inputs) for each in variants)]
+    files = _alike(files)
     named = list(zip(_names([each.path for each in files]), files, strict=True))
     others = [FileModel(*each, contained=source.contained) for each in named[1:]]
     return FileModel(*named[0], contained=source.contained, others=others)
@@ -78,6 +88,9 @@ class FileModel(TritonModel):
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:10]
 
+    def _impossible(self) -> set[str]:
+        return super()._impossible() | (set() if self._contained else _NOT_HEEDED)
+
     def stage_own(self, repository: Path) -> None:
         folder = repository / self.name
         version = folder / "1"
@@ -102,7 +115,8 @@ class FileModel(TritonModel):
 def _alike(files: Sequence[ModelFile]) -> list[ModelFile]:
     """TorchScript names no outputs: they are called as in an ONNX form, if there is one.
 
-    Not in a container: Triton's PyTorch backend wants names of its own.
+    Triton's PyTorch backend takes outputs in their order where they have such names (its
+    src/model_instance_state.cc, GetNamingConvention).
     """
     outputs = next((each.outputs for each in files if each.kind is FileKind.ONNX), ())
     return [
@@ -137,7 +151,9 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _with_weights(path: Path) -> list[Path]:
     """The file, and those that an ONNX file keeps its weights in: `model.onnx.data` or alike."""
-    return [path, *sorted(p for p in path.parent.glob(f"{path.name}?*") if p.is_file())]
+    if path.suffix != ".onnx":
+        return [path]
+    return [path, *sorted(p for p in path.parent.glob(f"{escape(path.name)}?*") if p.is_file())]
 
 
 def _config(backend: str, file: ModelFile) -> Message:
@@ -164,5 +180,5 @@ def _tensor(spec: TensorSpec, *, batched: bool) -> dict[str, object]:
         "data_type": f"TYPE_{kind}",
         "dims": list(shape) or [1],
     }
-    # Triton knows no tensor without a dimension; the model gets it without ("Reshape").
-    return described if shape else described | {"reshape": {"shape": []}}
+    # Triton knows no tensor without a dimension; in a batch the model gets it without ("Reshape").
+    return described | {"reshape": {"shape": []}} if batched and not shape else described

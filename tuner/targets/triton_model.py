@@ -91,10 +91,8 @@ class TritonModel(ABC):
                 )
         if not contained:
             space = triton_flags.usable(system_libraries.usable(space))
-        cannot = self._impossible()
-        space = space.without(
-            {p.name for p in space.parameters if _path(p).partition(".")[0] in cannot}
-        )
+        cannot = tuple(self._impossible())
+        space = space.without({p.name for p in space.parameters if _path(p).startswith(cannot)})
         paths = {_path(p): p.default for p in space.parameters if _path(p)}
         model_config.changed(self.config, dict(sorted(paths.items())))  # or else a SpaceError
         for parameter in space.parameters:
@@ -104,7 +102,7 @@ class TritonModel(ABC):
         return variants.added(space, self.name, self.forms[1:])
 
     def _impossible(self) -> set[str]:
-        """Fields that this model cannot have."""
+        """How the fields begin that this model cannot have."""
         no_warm_up = set() if triton_warm_up.is_possible(self.config) else {triton_warm_up.PATH}
         if not model_config.get(self.config, "max_batch_size"):
             return {"max_batch_size", "dynamic_batching", *no_warm_up}

@@ -3,7 +3,8 @@
 A parameter of one backend on a model of another is silently ignored, and so is one that a newer
 version has dropped: the configuration that the server answers with proves nothing. The PyTorch
 backend tells of each parameter that it heeds, at the level INFO, when it loads a model
-(pytorch_backend, src/pt/model_state.cc and model_instance_state.cc).
+(pytorch_backend, src/pt/model_state.cc and model_instance_state.cc). The ONNX Runtime backend
+tells of none, but what serves a bare ONNX file in its stead does (tuner/programs/onnxruntime.py).
 """
 
 import re
@@ -30,6 +31,15 @@ _PYTORCH: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "INTER_OP_THREAD_COUNT": ("Inter op thread count", {}),
     "INTRA_OP_THREAD_COUNT": ("Intra op thread count", {}),
 }
+_ONNXRUNTIME = frozenset(
+    {
+        "enable_mem_arena",
+        "enable_mem_pattern",
+        "execution_mode",
+        "inter_op_thread_count",
+        "intra_op_thread_count",
+    }
+)
 
 
 def is_backend_parameter(path: str) -> bool:
@@ -43,12 +53,14 @@ def verdict(path: str, value: Value, *, model: str, log: str) -> Verdict:
     What a backend does not tell of, as most do, is accepted.
     """
     parameter = _PARAMETER.fullmatch(path)
-    told = _PYTORCH.get(parameter[1]) if parameter else None
-    if told is None:
+    name = parameter[1] if parameter else ""
+    if name not in _PYTORCH and name not in _ONNXRUNTIME:
         return Verdict(Grade.ACCEPTED)
-    words, names = told
+    words, names = _PYTORCH.get(name, (name, {}))
     line = rf"{words} is (?:set to )?(\w+) for model instance '{re.escape(model)}(?:_\d+)*'"
     said = re.findall(line, log, re.IGNORECASE)
+    if not said and name in _ONNXRUNTIME:
+        return Verdict(Grade.ACCEPTED)
     if not said:
         return Verdict(Grade.REFUTED, f"the log says nothing of `{words}`: the backend ignores it")
     expected = names.get(value_text(value), value_text(value))
