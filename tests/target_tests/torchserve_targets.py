@@ -24,12 +24,19 @@ FORM = RequestForm(bodies=(b"[1, 2]", b"[3]"), content_type="application/json")
 
 
 def archive(
-    folder: Path, *, handler: Path = HANDLER, settings: str = "", name: str = "totals"
+    folder: Path,
+    *,
+    handler: Path = HANDLER,
+    settings: str = "",
+    name: str = "totals",
+    serialized: Path | None = None,
 ) -> Path:
     """A model archive in `folder`, with a model-config.yaml if there are settings."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [str(Path(sys.executable).with_name("torch-model-archiver")), "--force"]
     command += ["--model-name", name, "--version", "1.0", "--handler", str(handler)]
+    if serialized:
+        command += ["--serialized-file", str(serialized)]
     if settings:
         (folder / "model-config.yaml").write_text(settings)
         command += ["--config-file", str(folder / "model-config.yaml")]
@@ -63,6 +70,7 @@ def served(
     variants: tuple[str, ...] = (),
     start_timeout_s: float = 60.0,
     space_name: str = "torchserve",
+    form: RequestForm = FORM,
 ) -> Served:
     """`libraries` can be preloaded whether they are there or not; unstaged, the copy is exact."""
     model = TorchServeModel.open(ModelSource(folder=mar.parent, name=mar.stem, variants=variants))
@@ -75,7 +83,7 @@ def served(
         space,
         installation=installation or torchserve_install.find(),
         workspace=folder,
-        form=FORM,
+        form=form,
         start_timeout_s=start_timeout_s,
     )
     if staged:

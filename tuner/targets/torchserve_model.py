@@ -20,7 +20,13 @@ import yaml
 
 from runners import RunningServer
 from tuner.errors import InputError, ModelError, SpaceError
-from tuner.settings import ConfigPath, EnvironmentVariables, LauncherArgument, ServerProperty
+from tuner.settings import (
+    ConfigPath,
+    EnvironmentVariables,
+    LauncherArgument,
+    ServerProperty,
+    Setting,
+)
 from tuner.space import Configuration, SearchSpace
 from tuner.targets import model_choice, system_libraries, variants
 from tuner.targets.base import ModelSource
@@ -93,6 +99,8 @@ class TorchServeModel:
     # What a registration takes over beside what is searched; the requests that may wait.
     registration: Mapping[str, int] = MappingProxyType({})
     queue: int | None = None
+    # Whether ONNX Runtime serves it, with as many threads as the handler says.
+    runs_onnx = False
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive
@@ -102,6 +110,7 @@ class TorchServeModel:
             described = manifest.get("model")
             described = described if isinstance(described, dict) else {}
             self.version = str(described.get("modelVersion", "1.0"))
+            self.runs_onnx = str(described.get("serializedFile", "")).endswith(".onnx")
             self._yaml = described.get(_YAML)
             said = _said(content, archive, self._yaml)
         self.settings = {
@@ -164,6 +173,8 @@ class TorchServeModel:
         _check_settings(space)
         if not contained:
             space = system_libraries.usable(space)
+        if any(form.runs_onnx for form in (self, *self.others.values())):
+            space = space.without({p.name for p in space.parameters if _sets_openmp(p.sets)})
         for parameter in space.parameters:
             match parameter.sets:
                 case ConfigPath(path) if path in self.settings:
@@ -272,6 +283,15 @@ def _served(source: ModelSource, server: RunningServer) -> ServedTorchServeModel
 
 _TIMEOUTS = {"responseTimeout": "response_timeout", "startupTimeout": "startup_timeout"}
 _OVERRULING = frozenset({*_MODEL_SETTINGS, "maxWorkers"})
+
+
+def _sets_openmp(sets: Setting) -> bool:
+    """Whether it is for the threads of OpenMP, which ONNX Runtime does not have.
+
+    TorchServe's base handler gives each session as many threads as there are processors, and
+    nothing changes that (torch_handler/base_handler.py).
+    """
+    return isinstance(sets, EnvironmentVariables) and "OMP_NUM_THREADS" in sets.names
 
 
 def _check_settings(space: SearchSpace) -> None:
