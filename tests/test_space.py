@@ -288,7 +288,7 @@ class TestChangedSpaces:
         [
             (integer(), 8, "1 to 8"),
             (integer(log=True, default=3), 16, "1, 2, 3, 4, 8, 16"),
-            (integer(high=2), "AUTO", "1, 2, auto"),
+            (integer(high=2), "AUTO", "1, 2, AUTO"),
             (real(), 0.75, "0.0 to 1.0"),
             (real(), 7, "0.0 to 7.0"),
             (real(low=0.5, log=True), 0.25, "0.25 to 1.0, logarithmic"),

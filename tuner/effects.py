@@ -79,7 +79,7 @@ class Effects:
     """The effects of a study, in the order of its parameters.
 
     `measured`, `bounded` and `without` count configurations; `needed` is how many must have been
-    measured before anything can be said. `spread` is the standard deviation of the logarithm of
+    measured to tell all effects apart. `spread` is the standard deviation of the logarithm of
     what the effects do not explain; NaN where nothing is known. `multiplied` is what the single
     effects of the configuration in question multiply to; None where one of them is not known.
     """
@@ -116,7 +116,7 @@ def effects(study: StudyRecord, together: Configuration | None = None) -> Effect
         measured=measured,
         bounded=len(known) - measured,
         without=len(tried) - len(known),
-        needed=fit.regression.rank + 1,
+        needed=len(found) + 2,
         spread=fit.regression.spread,
         multiplied=fit.multiplied(together, baseline.configuration)
         if together and baseline

@@ -203,11 +203,7 @@ def _given_space(job: Job) -> "spec.SpaceSpec | None":
     """
     if job.space_file is None:
         return None
-    # A built-in space by its name, where no file is called so.
-    path = job.space_file
-    if not path.exists():
-        path = spec.built_in().get(str(path), path)
-    found = spec.load_space(path)
+    found = spec.load_space(spec.built_in().get(str(job.space_file), job.space_file))
     if found.server not in SERVERS:
         raise SpaceError(
             f"{job.space_file}: is for the server `{found.server}`, but only "
@@ -252,6 +248,8 @@ def run(
         storage = stack.enter_context(Storage(job.database, create=True))
         first = _earlier_best(storage, prepared, say)
         study = open_study(storage, placement.recorded(prepared.study, job.place, runner))
+        if exposed := placement.exposure(job.place, prepared.kind):
+            say(exposed)
         target.stage()
         stack.enter_context(placement.restored(target, runner, say))
         load = TrialLoad(
@@ -279,10 +277,13 @@ def _tolerance(job: Job) -> dict[str, float]:
 def _forms(job: Job) -> dict[str, str]:
     """The model file and the forms of the model, in the words that asked for them."""
     inputs = (f"{i.name}:{i.datatype}:{','.join(map(str, i.shape))}" for i in job.inputs)
+    file = job.model_file
+    # Files with their whole paths: what is printed later is not always used in the same folder.
+    variants = (str(Path(each).absolute()) if file else each for each in job.variants)
     found = {
-        "model_file": shlex.join([str(job.model_file)] if job.model_file else []),
+        "model_file": shlex.join([str(file.absolute())] if file else []),
         "inputs": shlex.join(inputs),
-        "variants": shlex.join(job.variants),
+        "variants": shlex.join(variants),
     }
     return {name: words for name, words in found.items() if words}
 

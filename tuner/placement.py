@@ -112,6 +112,17 @@ def _restore(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -
     return ""
 
 
+def exposure(place: Place, kind: ServerKind[Any]) -> str:
+    """Who can reach the study's servers, in a sentence; nothing if only this machine can."""
+    published = isinstance(place, ContainerSettings) and place.network != "host"
+    if not kind.open_to_all or published:
+        return ""
+    return (
+        f"{kind.name} listens on all interfaces of this machine while the study runs; in a "
+        "container (`--runner docker`, without `--network host`) it does not"
+    )
+
+
 def size_bytes(text: str) -> int:
     """A size as Docker writes it, such as `4g`; 0 for none."""
     if not text:

@@ -119,7 +119,7 @@ class CategoricalParameter(_Parameter):
 
     @property
     def domain(self) -> str:
-        return ", ".join(str(choice).lower() for choice in self.choices)
+        return ", ".join(map(_spelled, self.choices))
 
 
 Parameter = IntParameter | FloatParameter | CategoricalParameter
@@ -149,7 +149,7 @@ class Configuration(Mapping[str, Value]):
         return len(self.assignments)
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={str(value).lower()}" for name, value in self.assignments)
+        return " ".join(f"{name}={_spelled(value)}" for name, value in self.assignments)
 
 
 @dataclass(frozen=True)
@@ -286,6 +286,11 @@ class SearchSpace:
         """What the conditions and rules refer to."""
         conditions = (p.when for p in self.parameters if p.when)
         return {n for e in (*conditions, *(r.expression for r in self.rules)) for n in e.names}
+
+
+def _spelled(value: Value) -> str:
+    """As YAML has it: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _holds(expression: Expression, values: Mapping[str, Value]) -> bool:

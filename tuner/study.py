@@ -18,6 +18,7 @@ from tuner.search import Proposal, Search
 from tuner.search_budget import BASELINE_STRETCH, SearchBudget, finals_plan, proof_s
 from tuner.space import Configuration, SearchSpace
 from tuner.storage import Storage
+from tuner.targets.variants import PARAMETER
 from tuner.trial import Bench, TrialPlan, run_trial
 
 # The search ends when so often in a row no configuration promised so much more (expected).
@@ -50,6 +51,10 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
         "objectives": (_words(stored.objectives), _words(study.objectives)),
         "arrivals": (stored.arrivals.value, study.arrivals.value),
         "request": (dict(stored.request), dict(study.request)),
+        "choice of variants": (
+            stored.parameters.get(PARAMETER),
+            study.parameters.get(PARAMETER),
+        ),
         "model's files": (stored.model_fingerprint, study.model_fingerprint),
         "search space": (stored.space_fingerprint, study.space_fingerprint),
         "place": (stored.environment.get("place"), study.environment.get("place")),

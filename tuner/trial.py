@@ -159,6 +159,9 @@ class _Trial:
             self.verdicts = bench.target.verify(server, configuration)
             _check_verdicts(self.verdicts)
             requests = bench.target.requests(server)
+        if bench.golden is not None:  # a wrong answer is not worth measuring
+            with self._step("validate"):
+                self._check_answers(1)
         if bench.load.is_unknown(requests):
             with self._step("self-check"):
                 bench.load.check_itself(requests)

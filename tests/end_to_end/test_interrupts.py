@@ -14,7 +14,11 @@ ARGUMENTS = (*OPTIMIZE, "--study", "night", "--trials", "2", "--timeout", "10m")
 
 
 def _server_runs(process: subprocess.Popen[str]) -> bool:
-    return any("tritonserver" in child.name() for child in descendants(process))
+    """Whether a server of the study does; it is asked for its flags before."""
+    return any(
+        "tritonserver" in child.name() and "--help" not in child.cmdline()
+        for child in descendants(process)
+    )
 
 
 def _stub_runs(process: subprocess.Popen[str]) -> bool:

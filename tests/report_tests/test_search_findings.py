@@ -159,3 +159,17 @@ def test_a_variant_that_was_refused(difference: float, words: str) -> None:
         of_variant(1, "int8", difference, **refused),
     )
     assert f"Variant int8: refused, {words}." in about_search(study(*trials))
+
+
+def test_a_variant_that_was_wrong_once() -> None:
+    """One configuration of it may be wrong and others right: then it was not refused."""
+    wrong = {"state": TrialState.FAILED, "reason": Reason.WRONG_OUTPUT}
+    trials = (
+        of_variant(0, "fp32", 0.0, purpose=Purpose.BASELINE),
+        of_variant(1, "half", 0.02),
+        of_variant(2, "half", 0.5, **wrong),
+    )
+    assert (
+        "Variant half: its outputs differ from the default's by 2.0 % of their largest value at "
+        "most; in 1 of 2 trials they were wrong."
+    ) in about_search(study(*trials))

@@ -16,7 +16,10 @@ from tuner.targets.model_files import FileKind, ModelFile, kind_of, read
 
 X = TensorSpec("x", "FP32", (-1, files.FEATURES))
 WHOLE = "check that the file is whole"
-SAVED = "check that `torch.jit.save` wrote it, and that `--input` fits its `forward`"
+SAVED = (
+    "check that `torch.jit.save` wrote it, and that `--input` fits its `forward`; where that "
+    "takes no dimension of any size, give it one: x:FP32:-1,3,224,224"
+)
 
 
 class TestOnnx:
@@ -195,8 +198,43 @@ class TestTorchScript:
         assert hint == SAVED
 
 
+class TestWeights:
+    def test_beside_the_file(self, tmp_path: Path) -> None:
+        """Whatever they are called: the ONNX file names them."""
+        path = files.mlp(tmp_path / "mlp.onnx", external="weights.bin")
+        assert read(path).weights == (Path("weights.bin"),)
+        assert read(files.mlp(tmp_path / "whole.onnx")).weights == ()
+
+    def test_elsewhere(self, tmp_path: Path) -> None:
+        """What is outside of the file's folder cannot be taken along."""
+        (tmp_path / "models").mkdir()
+        path = files.mlp(tmp_path / "models" / "mlp.onnx", external="weights.bin")
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"weights.bin", b"../weig.bin"))
+        (tmp_path / "models" / "weights.bin").rename(tmp_path / "weig.bin")
+        message, hint = refusal(path)
+        assert str(path) in message
+        assert hint in {"save it with its weights beside it", "check that the file is whole"}
+
+
+class TestIsolation:
+    def test_nothing_of_the_working_directory_is_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A file there that is called like a library is not the library."""
+        path = files.mlp(tmp_path / "mlp.onnx")
+        (tmp_path / "onnxruntime.py").write_text("raise SystemExit('run')\n")
+        monkeypatch.chdir(tmp_path)
+        assert read(path).kind is FileKind.ONNX
+
+
 class TestKindOf:
-    @pytest.mark.parametrize("name", ["model.onn", "model", "model.ONNX", "model.onnx.data"])
+    def test_capital_letters(self, tmp_path: Path) -> None:
+        """The ending may be written in any letters."""
+        (tmp_path / "MODEL.ONNX").touch()
+        assert kind_of(tmp_path / "MODEL.ONNX") is FileKind.ONNX
+
+    @pytest.mark.parametrize("name", ["model.onn", "model", "model.onnx.data"])
     def test_other_endings(self, tmp_path: Path, name: str) -> None:
         """The ending says what a file is; others are for repositories and stores."""
         with pytest.raises(InputError) as caught:

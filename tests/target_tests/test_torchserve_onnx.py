@@ -11,6 +11,7 @@ from tests.servers import torchserve as torchserve_server
 from tests.target_tests import model_files
 from tests.target_tests.torchserve_targets import Served, archive, served
 from tuner.deployment import Deployment
+from tuner.expressions import Value
 from tuner.load import Tensor
 from tuner.load.tensor_values import to_array
 from tuner.outputs import distance
@@ -76,10 +77,13 @@ def test_threads_that_onnx_runtime_does_not_heed_are_not_searched(
 ) -> None:
     """Its sessions have as many as there are processors, whatever OpenMP is told."""
 
-    def names(space: SearchSpace) -> set[str]:
-        return {parameter.name for parameter in space.parameters}
+    def has_threads(space: SearchSpace, **values: Value) -> bool:
+        return "threads" in space.activate(values)
 
-    alone = served(tmp_path / "alone", store / "script.mar", form=FORM)
-    with_onnx = served(tmp_path / "both", store / "script.mar", variants=("layers",), form=FORM)
-    for model in (layers, with_onnx):
-        assert names(alone.space) - names(model.space) == {"threads"}
+    onnx = served(tmp_path / "onnx", store / "layers.mar", form=FORM)
+    script = served(tmp_path / "script", store / "script.mar", form=FORM)
+    assert has_threads(script.space)
+    assert not has_threads(onnx.space)
+    assert has_threads(layers.space, variant="script")
+    assert not has_threads(layers.space, variant="layers")
+    assert not has_threads(layers.space, variant="script", cpu_launcher=True)

@@ -63,7 +63,7 @@ class TestRequests:
         target, server = triton.target, triton.server
         size = len(target.requests(server).payloads[0])
         for room, count in ((3 * size + 1, 3), (10, 1)):
-            monkeypatch.setattr("tuner.targets.triton._DISTINCT_BYTES", room)
+            monkeypatch.setattr("tuner.targets.made_up_requests._DISTINCT_BYTES", room)
             assert len(target.requests(server).payloads) == count
 
 

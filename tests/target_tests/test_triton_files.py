@@ -148,25 +148,58 @@ class TestForms:
         assert opened(made / "mlp.onnx", made / "mlp.onnx").forms == ("mlp",)
 
     def test_names_that_cannot_be_told_apart(self, tmp_path: Path) -> None:
-        """A third file of one name is refused."""
-        paths = [tmp_path / each / "mlp.onnx" for each in "abc"]
+        """Files of one name are told apart by their folders; if these are alike, they are not."""
+        paths = [tmp_path / each / "mlp.onnx" for each in ("a", "b", "c", "d/b")]
         for path in paths:
-            path.parent.mkdir()
+            path.parent.mkdir(parents=True)
             files.mlp(path)
-        assert opened(*paths[:2]).forms == ("mlp", "mlp_onnx")
+        assert opened(*paths[:3]).forms == ("mlp", "b_mlp", "c_mlp")
         assert refusal(lambda: opened(*paths)) == (
-            f"{paths[2]}: another form of the model has a file of that name",
+            f"{paths[3]}: another form of the model has a file of that name",
             "give each file another name",
         )
 
     def test_outputs_are_named_alike(self, made: Path) -> None:
-        """TorchScript names no outputs: beside an ONNX form they have its names, wheel only."""
+        """TorchScript names no outputs: beside an ONNX form they have its names."""
         for first, other in (("mlp.pt", "mlp.onnx"), ("mlp.onnx", "mlp.pt")):
-            for contained, name in ((False, "y"), (True, "OUTPUT__0")):
+            for contained in (False, True):
                 model = opened(made / first, made / other, inputs=(X,), contained=contained)
                 own = {form.file.path.name: form for form in forms_of(model)}
                 config = own["mlp.pt"].config
-                assert model_config.get(config, "output[0].name") == name
+                assert model_config.get(config, "output[0].name") == "y"
+
+    def test_forms_that_nobody_can_compare(self, tmp_path: Path, made: Path) -> None:
+        """Other names, types or dimensions are refused before anything is measured."""
+        other = files.onnx_model(
+            tmp_path / "other.onnx",
+            [("Identity", "x", "z")],
+            [("x", "FLOAT", ("batch", files.FEATURES))],
+            [("z", "FLOAT", ("batch", files.FEATURES))],
+        )
+        assert refusal(lambda: opened(made / "mlp.onnx", other)) == (
+            f"{other}: has the outputs z (FP32, 2-d); but {made / 'mlp.onnx'} has y (FP32, 2-d)",
+            "forms of one model take and give the same: convert it with these names and types",
+        )
+
+    def test_a_form_without_a_batch(self, tmp_path: Path, made: Path) -> None:
+        """One with a batch dimension, and one without, cannot take the same requests."""
+        single = files.mlp(tmp_path / "single.onnx", batch=1)
+        assert refusal(lambda: opened(made / "mlp.onnx", single)) == (
+            f"{single}: has no batch dimension, but another form of the model has one",
+            "convert all of them with a batch dimension of any size, or none",
+        )
+
+    def test_the_same_file_by_another_path(self, made: Path) -> None:
+        """A file is one form, however its path is written."""
+        again = made / ".." / made.name / "mlp.onnx"
+        assert opened(made / "mlp.onnx", again).forms == ("mlp",)
+
+    def test_what_is_handed_over_has_no_name(self, made: Path) -> None:
+        """It goes into any folder, whose name is then the model's."""
+        model = opened(made / "mlp.onnx")
+        space = model.adapt(spec.load_space(spec.built_in()[model.space]).resolve(FACTS))
+        assert model_config.get(model.configured(space, space.defaults), "name") == "mlp"
+        assert not model_config.get(model.deployed(space, space.defaults), "name")
 
     def test_inputs_of_the_first(self, made: Path) -> None:
         """A TorchScript variant takes what the ONNX file says, and needs no `--input`."""
@@ -184,7 +217,7 @@ class TestForms:
 
     @pytest.mark.parametrize(
         ("name", "only_in_a_container"),
-        [("mlp.onnx", {"cpu_accelerator"}), ("mlp.pt", {"weight_sharing", "cache_cleaning"})],
+        [("mlp.onnx", {"cpu_accelerator"}), ("mlp.pt", {"weight_sharing"})],
     )
     def test_what_only_triton_s_own_backends_can(
         self, made: Path, name: str, only_in_a_container: set[str]
@@ -203,10 +236,9 @@ class TestForms:
         """It changes with the file, with its weights, with a variant, and with nothing else."""
         path = tmp_path / "mlp.onnx"
         found = [opened(files.mlp(path, seed=seed)).fingerprint for seed in (0, 0, 1)]
-        weights = tmp_path / "mlp.onnx.data"
-        for content in (b"one", b"two"):
-            weights.write_bytes(content)
-            found.append(opened(path).fingerprint)
+        for seed in (2, 3):  # the file names its weights, and stays as it is
+            apart = files.mlp(tmp_path / "apart.onnx", seed=seed, external="weights.bin")
+            found.append(opened(apart).fingerprint)
         found.append(opened(path, files.mlp(tmp_path / "other.onnx")).fingerprint)
         assert found[0] == found[1]
         assert len(set(found)) == 5

@@ -11,8 +11,9 @@ from tests.target_tests.moody import BATCHING, MODELS, configuration, listing, t
 from tuner.errors import InputError, ModelError, Reason, TrialFailure
 from tuner.expressions import Value
 from tuner.load import Tensor, TensorSpec
+from tuner.targets.made_up_requests import check_answer
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import _check_numbers, _reason_in
+from tuner.targets.triton import _reason_in
 
 
 class TestLaunchSpec:
@@ -167,13 +168,13 @@ class TestNumbers:
             ("FP16", np.array([1.0, 2.0], np.float16).tobytes()),
             ("INT64", bytes(16)),
             ("BOOL", bytes(2)),
-            ("BF16", b"\xff\xff\xff\xff"),
+            ("BF16", b"\x80\x3f\x80\x7f"),
             ("BYTES", b"\1\0\0\0a\0\0\0\0"),
         ],
     )
     def test_good(self, datatype: str, data: bytes) -> None:
         """As many bytes as the shape says, whatever the type; texts have a length of their own."""
-        _check_numbers(Tensor("y", datatype, (1, 2), data))
+        check_answer([Tensor("y", datatype, (1, 2), data)])
 
     @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
     def test_nan(self, kind: type[np.floating[Any]]) -> None:
@@ -181,13 +182,18 @@ class TestNumbers:
         data = np.array([1.0, np.nan], kind)
         tensor = Tensor("y", f"FP{data.itemsize * 8}", (2,), data.tobytes())
         with pytest.raises(TrialFailure, match="output `y` contains NaN") as caught:
-            _check_numbers(tensor)
+            check_answer([tensor])
         assert caught.value.reason is Reason.WRONG_OUTPUT
+
+    def test_nan_of_half_a_float32(self) -> None:
+        """BF16 has NaN as well."""
+        with pytest.raises(TrialFailure, match="output `y` contains NaN"):
+            check_answer([Tensor("y", "BF16", (1,), b"\xc0\x7f")])
 
     def test_missing_bytes(self) -> None:
         """A tensor without its data is what a wrong numpy in the model makes: never an answer."""
         with pytest.raises(TrialFailure) as caught:
-            _check_numbers(Tensor("y", "FP32", (1, 4), b""))
+            check_answer([Tensor("y", "FP32", (1, 4), b"")])
         assert caught.value.reason is Reason.WRONG_OUTPUT
         assert str(caught.value) == (
             "output `y` of shape [1, 4] must have 16 bytes, but has 0; see whether the model runs "

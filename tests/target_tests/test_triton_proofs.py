@@ -52,6 +52,11 @@ def path(name: str) -> str:
     return f"parameters[{name}].string_value"
 
 
+def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> Verdict:
+    """The verdict on a parameter of the model `m`."""
+    return triton_proofs.verdict(path, value, model="m", backend=backend, log=log)
+
+
 class TestRecordedLogs:
     @pytest.mark.parametrize(
         ("name", "value", "found"),
@@ -77,7 +82,7 @@ class TestRecordedLogs:
     )
     def test_of_the_pytorch_backend(self, name: str, value: Value, found: str | None) -> None:
         """What the backend says of its own model is what counts; silence is a refusal."""
-        verdict = triton_proofs.verdict(path(name), value, model="m", log=LOG)
+        verdict = graded(path(name), value, LOG)
         assert verdict == (CONFIRMED if found is None else Verdict(Grade.REFUTED, found))
 
     def test_nvfuser(self) -> None:
@@ -88,23 +93,20 @@ class TestRecordedLogs:
         nvfuser = written["nvfuser"].sets
 
         assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
-        assert triton_proofs.verdict(nvfuser.path, "true", model="m", log=old) == CONFIRMED
-        assert triton_proofs.verdict(nvfuser.path, "true", model="m", log=new) == Verdict(
+        assert graded(nvfuser.path, "true", old) == CONFIRMED
+        assert graded(nvfuser.path, "true", new) == Verdict(
             Grade.REFUTED, "the log says nothing of `NvFuser`: the backend ignores it"
         )
 
     def test_the_last_load_counts(self) -> None:
         """After a reload, the log's last word is true."""
         log = LOG + LOG.replace("Inference Mode is enabled", "Inference Mode is disabled")
-        assert (
-            triton_proofs.verdict(path("INFERENCE_MODE"), False, model="m", log=log) == CONFIRMED
-        )
+        assert graded(path("INFERENCE_MODE"), False, log) == CONFIRMED
 
     def test_of_other_backends(self) -> None:
         """Backends that say nothing leave it at what the server has taken."""
         for name in ("intra_op_thread_count", "NUM_STREAMS"):
-            verdict = triton_proofs.verdict(path(name), 1, model="m", log=LOG)
-            assert verdict == Verdict(Grade.ACCEPTED)
+            assert graded(path(name), 1, LOG, backend="onnxruntime") == Verdict(Grade.ACCEPTED)
 
     @pytest.mark.parametrize(
         ("name", "value", "expected"),
@@ -120,11 +122,17 @@ class TestRecordedLogs:
         ],
     )
     def test_of_onnxruntime(self, name: str, value: Value, expected: Verdict) -> None:
-        """What serves a bare file tells of all; Triton's own backend of none."""
-        found = triton_proofs.verdict(path(name), value, model="m", log=ONNX_LOG)
-        assert found == expected
-        silent = triton_proofs.verdict(path(name), value, model="m", log=LOG)
-        assert silent == Verdict(Grade.ACCEPTED)
+        """Triton's own backend tells of none; what it does tell counts."""
+        assert graded(path(name), value, ONNX_LOG, backend="onnxruntime") == expected
+        assert graded(path(name), value, LOG, backend="onnxruntime") == Verdict(Grade.ACCEPTED)
+
+    def test_a_program_that_does_not_know_onnxruntimes_parameters(self) -> None:
+        """The one for ONNX files tells of all of them; another one ignores them."""
+        name = "intra_op_thread_count"
+        assert graded(path(name), 1, ONNX_LOG, backend="python") == CONFIRMED
+        assert graded(path(name), 1, LOG, backend="python") == Verdict(
+            Grade.REFUTED, f"the log says nothing of `{name}`: the backend ignores it"
+        )
 
     def test_which_fields_are_the_backends(self) -> None:
         """Only `parameters` is read by nobody but the backend."""
@@ -171,19 +179,21 @@ def no_torch() -> None:
 @pytest.mark.usefixtures("no_torch")
 class TestRealModel:
     def test_flags_are_heeded_and_told(self, tmp_path: Path) -> None:
-        """Every flag of the space is taken over by a reload, threads by a restart."""
+        """Flags of one model are taken over by a reload, those of the process by a restart."""
         scripted = Scripted(tmp_path, {})
-        flags: dict[str, Value] = {
-            "inference_mode": False,
-            "disable_optimized_execution": True,
+        own: dict[str, Value] = {"inference_mode": False, "disable_optimized_execution": True}
+        flags = {
+            **own,
             "jit_executor": False,
             "jit_profiling": False,
             "tensor_fuser": True,
         }
         with scripted.deployment() as deployment:
             deployment.apply(scripted.space.activate({"intra_op_threads": 1}))
-            configuration = scripted.space.activate({"intra_op_threads": 1, **flags})
+            configuration = scripted.space.activate({"intra_op_threads": 1, **own})
             assert deployment.apply(configuration) is Applied.RELOAD
+            configuration = scripted.space.activate({"intra_op_threads": 1, **flags})
+            assert deployment.apply(configuration) is Applied.RESTART
             verdicts = scripted.target.verify(deployment.server, configuration)
             assert {name: verdicts[name] for name in flags} == dict.fromkeys(flags, CONFIRMED)
             assert verdicts["intra_op_threads"] == CONFIRMED

@@ -256,7 +256,7 @@ class TestTriton:
         assert (message.name, message.instance_group[0].count) == ("rough", 2)
         exported = forms.target.export(forms.configuration())
         assert 'name: "exact"' in exported
-        assert "variant" not in exported
+        assert "# variant: of the model `exact`" in exported.splitlines()
 
 
 # As another client of the server loads the form.

@@ -22,7 +22,14 @@ from tuner.targets.triton import TritonTarget
 from tuner.targets.triton_model import TritonModel
 from tuner.targets.v2_client import V2Client
 
-FACTS = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
+FACTS = {
+    "cores": 2,
+    "memory_gib": 8,
+    "numa_nodes": 1,
+    "threads_per_core": 1,
+    "numactl": 0,
+    "gpus": 0,
+}
 _LONGEST_S = 120.0
 _KINDS = {"f4": "FP32", "f8": "FP64", "f2": "FP16", "i8": "INT64", "b1": "BOOL"}
 _DTYPES = {name: kind for kind, name in _KINDS.items()}

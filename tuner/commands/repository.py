@@ -1,12 +1,16 @@
 """`tuner repository`: write the model repository that a model file is tuned in."""
 
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tuner.commands import options
 from tuner.commands.console import print_json, print_text
+
+if TYPE_CHECKING:
+    from tuner.targets.triton_files import FileModel
 
 
 def repository(
@@ -22,7 +26,12 @@ def repository(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write the Triton model repository for a model file, to deploy a study's winner with."""
+    """Write the Triton model repository for a model file, to deploy a study's winner with.
+
+    Raises:
+        InputError: The file cannot be used.
+        ModelError: The folder is there already, or cannot be written.
+    """
     from tuner.errors import ModelError
     from tuner.targets import triton_files
     from tuner.targets.base import ModelSource
@@ -35,10 +44,26 @@ def repository(
             f"{folder}: is there already, and nothing is written over it",
             hint="choose another `--output FOLDER`",
         )
-    model.stage(output)
+    _write(model, output)
     written = [str(path) for path in sorted(folder.rglob("*")) if path.is_file()]
     if as_json:
         print_json({"model": model.name, "files": written})
         return
     for path in written:
         print_text(path)
+
+
+def _write(model: "FileModel", output: Path) -> None:
+    """All of it or nothing: an interrupt leaves no half of a repository."""
+    from tuner.errors import ModelError
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tuner-", dir=output) as unfinished:
+            model.stage(Path(unfinished))
+            Path(unfinished, model.name).rename(output / model.name)
+    except OSError as error:
+        raise ModelError(
+            f"{output}: cannot be written: {error.strerror}",
+            hint="choose another `--output FOLDER`",
+        ) from None

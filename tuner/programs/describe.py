@@ -18,7 +18,8 @@ _NAMES = {"float": "FP32", "float16": "FP16", "float32": "FP32", "float64": "FP6
 _NAMES |= {"double": "FP64", "bool": "BOOL", "string": "BYTES"}
 _NAMES |= {f"{k}int{bits}": f"{k.upper()}INT{bits}" for k in ("", "u") for bits in (8, 16, 32, 64)}
 _NUMPY = {"FP16": "float16", "FP32": "float32", "FP64": "float64", "BOOL": "bool"}
-_SIZES = (2, 3)
+# Of the first dimension, which is the batch, and of others: no model is made for a tiny image.
+_SIZES = ((2, 64), (3, 96))
 
 
 def describe_onnx(file):
@@ -43,7 +44,7 @@ def describe_torchscript(file, inputs):
 
     module = torch.jit.load(file, map_location="cpu").eval()
     with torch.inference_mode():
-        small, large = (_outputs(module, inputs, size) for size in _SIZES)
+        small, large = (_outputs(module, inputs, sizes) for sizes in _SIZES)
     outputs = []
     for n, (one, other) in enumerate(zip(small, large, strict=True)):
         kind = str(one.dtype).removeprefix("torch.")
@@ -54,12 +55,13 @@ def describe_torchscript(file, inputs):
     return {"inputs": inputs, "outputs": outputs}
 
 
-def _outputs(module, inputs, size):
+def _outputs(module, inputs, sizes):
     import torch
 
     arrays = [
         np.ones(
-            [size if each < 0 else each for each in shape], _NUMPY.get(datatype, datatype.lower())
+            [sizes[min(at, 1)] if each < 0 else each for at, each in enumerate(shape)],
+            _NUMPY.get(datatype, datatype.lower()),
         )
         for _, datatype, shape in inputs
     ]

@@ -90,15 +90,20 @@ def _about_variants(study: StudyRecord) -> tuple[str, ...]:
 
 
 def _difference(trials: Sequence[TrialRecord], study: StudyRecord) -> str:
-    most = max(trial.difference for trial in trials)
-    if math.isinf(most):
-        return "refused, its outputs cannot be compared with the default's"
-    share = f"{formats.per_cent(most)} of their largest value"
-    if any(trial.reason is Reason.WRONG_OUTPUT for trial in trials):
-        return f"refused, its outputs differ from the default's by {share}"
+    wrong = [trial for trial in trials if trial.reason is Reason.WRONG_OUTPUT]
+    right = [trial for trial in trials if trial.reason is not Reason.WRONG_OUTPUT]
+    most = max(trial.difference for trial in right or wrong)
+    how_far = (
+        f"differ from the default's by {formats.per_cent(most)} of their largest value"
+        if math.isfinite(most)
+        else "cannot be compared with the default's"
+    )
+    if not right:
+        return f"refused, its outputs {how_far}"
     within = study.request.get("tolerance")
     allowed = f", within the tolerance of {formats.per_cent(within)}" if within else ""
-    return f"its outputs differ from the default's by {share} at most{allowed}"
+    beyond = f"; in {len(wrong)} of {len(trials)} trials they were wrong" if wrong else ""
+    return f"its outputs {how_far} at most{allowed}{beyond}"
 
 
 def _about_crashes(study: StudyRecord) -> tuple[str, ...]:

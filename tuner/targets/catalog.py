@@ -30,7 +30,7 @@ class ServerKind(Generic[Model]):
     InputError where there is no such model, or several. `check_form` raises
     InputError for requests that the server cannot be sent. `remote_ports` are the names and the
     usual numbers of what a server of somebody else is reached by, the requests' first; it has none
-    if it cannot be changed while it runs.
+    if it cannot be changed while it runs. `open_to_all`: it listens on all interfaces.
     """
 
     name: str
@@ -39,6 +39,7 @@ class ServerKind(Generic[Model]):
     check_form: Callable[[RequestForm], None]
     target: Callable[[Model, SearchSpace, TargetSetup], StagedTarget]
     remote_ports: Mapping[str, int] = field(default_factory=dict)
+    open_to_all: bool = False
 
 
 _KINDS: tuple[ServerKind[Any], ...] = (
@@ -64,6 +65,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         open_model=TensorFlowServingModel.open,
         check_form=lambda form: form.check_tensors("TensorFlow Serving"),
         target=TensorFlowServingTarget.of,
+        open_to_all=True,
     ),
     ServerKind[CommandModel](
         name=CommandTarget.server,

@@ -16,7 +16,7 @@ from tuner.load.protocols import generic_http
 from tuner.serve_spec import ServeSpec
 from tuner.settings import EnvironmentVariables, ServerFlag, TemplateVariable
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import system_libraries
+from tuner.targets import staging, system_libraries
 from tuner.targets.base import ModelSource
 from tuner.targets.templates import fill
 from tuner.wording import at
@@ -95,16 +95,9 @@ class CommandModel:
     @property
     def fingerprint(self) -> str:
         """Ten hexadecimal digits that change when the description or a file of it does."""
-        digest = hashlib.sha256(self.serve.model_dump_json().encode())
-        for body in self.bodies:
-            digest.update(hashlib.sha256(body).digest())
-        for path in self.reads:
-            for file in sorted([path, *path.rglob("*")]):
-                if file.is_file() and "__pycache__" not in file.parts:
-                    digest.update(str(file.relative_to(path.parent)).encode())
-                    with file.open("rb") as content:
-                        digest.update(hashlib.file_digest(content, "sha256").digest())
-        return digest.hexdigest()[:10]
+        said = [self.serve.model_dump_json().encode(), *self.bodies]
+        beside = b"".join(hashlib.sha256(each).digest() for each in said)
+        return staging.digest(self.reads, beside=beside)
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with the libraries that are here; its templates were tried.

@@ -4,6 +4,7 @@ Another process reads it (tuner/programs/describe.py).
 """
 
 import json
+import mmap
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,8 +14,11 @@ from pathlib import Path
 
 from tuner.errors import InputError, ModelError
 from tuner.load import TensorSpec
+from tuner.load.protocols.protobuf import Message
 
 _LONGEST_S = 300.0
+# Fields of ModelProto, GraphProto, TensorProto and StringStringEntryProto (onnx.proto).
+_GRAPH, _INITIALIZER, _EXTERNAL_DATA, _KEY, _VALUE = 7, 5, 13, 1, 2
 
 
 class FileKind(StrEnum):
@@ -41,13 +45,15 @@ _ENDINGS = {".onnx": FileKind.ONNX, ".pt": FileKind.TORCHSCRIPT, ".pth": FileKin
 class ModelFile:
     """A file, and what it takes and gives; shapes have -1 for what may vary.
 
-    All shapes begin with a batch dimension if `batched`.
+    `weights` are further files that it keeps its weights in, relative to its folder. All shapes
+    begin with a batch dimension if `batched`.
     """
 
     path: Path
     kind: FileKind
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    weights: tuple[Path, ...] = ()
 
     @property
     def batched(self) -> bool:
@@ -60,14 +66,15 @@ def kind_of(path: Path) -> FileKind:
     Raises:
         InputError: It is not there, or its name says nothing.
     """
-    if path.suffix not in _ENDINGS:
+    kind = _ENDINGS.get(path.suffix.lower())
+    if kind is None:
         raise InputError(
             f"{path}: a model file ends with {', '.join(_ENDINGS)}",
             hint="for models in a repository or a store: `--model-repository FOLDER`",
         )
     if not path.is_file():
         raise InputError(f"{path}: there is no such file", hint="check the path")
-    return _ENDINGS[path.suffix]
+    return kind
 
 
 def read(path: Path, inputs: Sequence[TensorSpec] = ()) -> ModelFile:
@@ -83,7 +90,8 @@ def read(path: Path, inputs: Sequence[TensorSpec] = ()) -> ModelFile:
             f"{path}: a TorchScript module does not tell its inputs",
             hint="name each in its order: `--input NAME:DATATYPE:SHAPE`, such as x:FP32:-1,128",
         )
-    words = [sys.executable, "-m", "tuner.programs.describe", str(path)]
+    # Not from the working directory: a file there could be called like a library (-P).
+    words = [sys.executable, "-P", "-m", "tuner.programs.describe", str(path)]
     if kind is FileKind.TORCHSCRIPT:
         words.append(json.dumps([[i.name, i.datatype, i.shape] for i in inputs]))
     try:
@@ -98,7 +106,33 @@ def read(path: Path, inputs: Sequence[TensorSpec] = ()) -> ModelFile:
     if done.returncode:
         raise _unreadable(path, kind, done)
     said = json.loads(done.stdout.splitlines()[-1])
-    return ModelFile(path, kind, _specs(said["inputs"]), _specs(said["outputs"]))
+    weights = _weights(path) if kind is FileKind.ONNX else ()
+    return ModelFile(path, kind, _specs(said["inputs"]), _specs(said["outputs"]), weights)
+
+
+def _weights(path: Path) -> tuple[Path, ...]:
+    """The files that an ONNX model keeps its tensors in, relative to its folder.
+
+    Raises:
+        ModelError: One is outside of that folder.
+    """
+    with path.open("rb") as file:  # what is mapped stays for as long as something refers to it
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    tensors = (
+        tensor
+        for graph in Message(content).messages(_GRAPH)
+        for tensor in graph.messages(_INITIALIZER)
+    )
+    entries = (entry for tensor in tensors for entry in tensor.messages(_EXTERNAL_DATA))
+    named = (Path(entry.text(_VALUE)) for entry in entries if entry.text(_KEY) == "location")
+    found = tuple(dict.fromkeys(named))
+    for each in found:
+        if each.is_absolute() or ".." in each.parts:
+            raise ModelError(
+                f"{path}: keeps its weights in {each}, outside of its folder",
+                hint="save it with its weights beside it",
+            )
+    return found
 
 
 def _specs(said: Sequence[tuple[str, str, Sequence[int]]]) -> tuple[TensorSpec, ...]:
@@ -119,5 +153,6 @@ def _unreadable(
         f"{path}: {kind.library} cannot use it: {why}",
         hint="check that the file is whole"
         if kind is FileKind.ONNX
-        else "check that `torch.jit.save` wrote it, and that `--input` fits its `forward`",
+        else "check that `torch.jit.save` wrote it, and that `--input` fits its `forward`; where "
+        "that takes no dimension of any size, give it one: x:FP32:-1,3,224,224",
     )

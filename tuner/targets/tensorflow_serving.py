@@ -14,21 +14,18 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Self
-
-import numpy as np
 
 from runners import LaunchSpec, RunningServer
 from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
 from tuner.load import Endpoint, RequestSet, Tensor
 from tuner.load.protocols import tensorflow_serving
-from tuner.load.tensor_values import to_array
 from tuner.settings import ServerFlag
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import launch_settings, variants
+from tuner.targets import launch_settings, made_up_requests, variants
 from tuner.targets.base import ServerStatistics, TargetSetup, Verdict
+from tuner.targets.made_up_requests import GOLDEN_SEED
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving_client import (
     AVAILABLE,
@@ -54,13 +51,7 @@ PROGRAM = "tensorflow_model_server"
 _BATCHING_FILE, _MONITORING_FILE = "batching_parameters.txt", "monitoring.txt"
 _MONITORING = f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}\n'
 _REST_THREADS = "--rest_api_num_threads"
-# Distinct requests sent in turn, so that no cache and no branch predictor learns them by heart.
-_DISTINCT_REQUESTS = 64
-_DISTINCT_BYTES = 32 << 20
-# The seed of the input whose outputs all configurations must agree on.
-_GOLDEN_SEED = 7
 _PROOF_LINES = 1000
-_FLOATING = frozenset({"FP16", "BF16", "FP32", "FP64"})
 _POLL_S = 0.05
 
 
@@ -100,7 +91,7 @@ class TensorFlowServingTarget:
         self._space = space
         self._program = program
         self._models = workspace / "models"
-        self._form = form
+        self._request = form
         self._start_timeout_s = start_timeout_s
 
     @classmethod
@@ -160,16 +151,15 @@ class TensorFlowServingTarget:
             except ServerError as error:
                 what = f"the first inference failed: {error}"
                 raise TrialFailure(Reason.NOT_READY, what) from None
-        for each in outputs:
-            _check_numbers(each)
+        made_up_requests.check_answer(outputs)
 
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
         with _client(server) as client:
             signature = client.signature(self.model)
-            tryout = Tryout(client, self.model, signature, self._form, _GOLDEN_SEED)
+            tryout = Tryout(client, self.model, signature, self._request, GOLDEN_SEED)
             parameters = batching_parameters(self._space, configuration)
             batching = makes_batches(self._space, configuration)
-            seen = batches_seen(tryout, parameters if batching else {}, asked=self._form.batch)
+            seen = batches_seen(tryout, parameters if batching else {}, asked=self._request.batch)
         log = server.log_head(_PROOF_LINES)
         evidence = Evidence(seen, log, server.pid, batching, models=str(self._models))
         return {
@@ -183,17 +173,18 @@ class TensorFlowServingTarget:
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         with _client(server) as client:
-            return client.statistics(self.model, batch=self._form.batch)
+            return client.statistics(self.model, batch=self._request.batch)
 
     def requests(self, server: RunningServer) -> RequestSet:
         endpoint = self.endpoint(server)
         with _client(server) as client:
             signature = client.signature(self.model)
-        inputs = self._inputs(signature, range(_DISTINCT_REQUESTS))
-        first = tensorflow_serving.prepare_rest(endpoint, self.model, next(inputs))
-        rest = max(0, _DISTINCT_BYTES // len(first) - 1)
-        payloads = (tensorflow_serving.prepare_rest(endpoint, self.model, each) for each in inputs)
-        return RequestSet((first, *islice(payloads, rest)), inferences=self._form.batch)
+        made = self._inputs(signature, made_up_requests.SEEDS)
+        return made_up_requests.request_set(
+            lambda inputs: tensorflow_serving.prepare_rest(endpoint, self.model, inputs),
+            made,
+            self._request,
+        )
 
     def endpoint(self, server: RunningServer) -> Endpoint:
         return Endpoint(server.host, server.ports["rest"])
@@ -202,7 +193,7 @@ class TensorFlowServingTarget:
         # "the number of client threads equal to roughly twice the maximum batch size", of which
         # the server takes as many as it has threads (session_bundle_config.proto, main.cc).
         threads = self._rest_threads(configuration)
-        requests = math.ceil(2 * self.largest_batch(configuration) / self._form.batch)
+        requests = math.ceil(2 * self.largest_batch(configuration) / self._request.batch)
         cores = self._space.constants.get("cores", 1)
         return max(2, min(threads, max(requests, 2 * cores)))
 
@@ -211,7 +202,7 @@ class TensorFlowServingTarget:
             return 1
         most = batching_parameters(self._space, configuration).get(MAX_BATCH, SERVER_MAX_BATCH)
         # A thread waits for each request: a batch has no more requests than there are threads.
-        return min(int(most), self._rest_threads(configuration) * self._form.batch)
+        return min(int(most), self._rest_threads(configuration) * self._request.batch)
 
     def export(self, configuration: Configuration) -> str:
         """The batching parameters file, with the command that starts the server as a comment."""
@@ -238,8 +229,11 @@ class TensorFlowServingTarget:
 
     def _rest_threads(self, configuration: Configuration) -> int:
         for name, value in configuration.items():
-            if self._space[name].sets == ServerFlag(_REST_THREADS):
-                return int(value)
+            match self._space[name].sets:
+                case ServerFlag(flag, omit) if flag == _REST_THREADS and value != omit:
+                    return int(value)
+                case _:
+                    pass
         return 4 * self._space.constants.get("cores", 1)  # its own choice (main.cc)
 
     def _await_available(self, client: TensorFlowServingClient, server: RunningServer) -> None:
@@ -263,7 +257,7 @@ class TensorFlowServingTarget:
         self, client: TensorFlowServingClient, count: int
     ) -> tuple[tuple[Tensor, ...], ...]:
         signature = client.signature(self.model)
-        [inputs] = self._inputs(signature, [_GOLDEN_SEED])
+        [inputs] = self._inputs(signature, [GOLDEN_SEED])
         with ThreadPoolExecutor(count) as pool:
             asked = [
                 pool.submit(client.predict, self.model, inputs, signature.outputs)
@@ -272,8 +266,10 @@ class TensorFlowServingTarget:
             return tuple(each.result() for each in asked)
 
     def _inputs(self, signature: Signature, seeds: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
-        batched = signature.batched
-        return (self._form.inputs(signature.inputs, batched=batched, seed=n) for n in seeds)
+        with made_up_requests.fitting("this form of the model" if self._model.others else ""):
+            yield from made_up_requests.inputs(
+                signature.inputs, self._request, batched=signature.batched, seeds=seeds
+            )
 
     def _state(self, client: TensorFlowServingClient) -> ModelState | None:
         try:
@@ -284,11 +280,3 @@ class TensorFlowServingTarget:
 
 def _client(server: RunningServer, timeout_s: float = 10.0) -> TensorFlowServingClient:
     return TensorFlowServingClient(server.url("rest"), timeout_s=timeout_s)
-
-
-def _check_numbers(output: Tensor) -> None:
-    """No NaN."""
-    if output.datatype in _FLOATING and np.isnan(to_array(output)).any():
-        raise TrialFailure(
-            Reason.WRONG_OUTPUT, f"output `{output.name}` contains NaN for the fixed input"
-        )

@@ -5,7 +5,6 @@ server takes the version with the largest number); the fields of `BatchingParame
 servables/tensorflow/session_bundle_config.proto; the flags of model_servers/main.cc.
 """
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from tuner.errors import InputError, ModelError, SpaceError
 from tuner.expressions import Value
 from tuner.settings import EnvironmentVariables, ServerFlag, ServerProperty
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import model_choice, system_libraries, variants
+from tuner.targets import model_choice, staging, system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.process_proofs import value_text
 from tuner.wording import did_you_mean
@@ -113,13 +112,7 @@ class TensorFlowServingModel:
     @property
     def own_fingerprint(self) -> str:
         """That of its own version."""
-        digest = hashlib.sha256()
-        for path in sorted(self.version.rglob("*")):
-            if path.is_file():
-                digest.update(str(path.relative_to(self.version.parent)).encode())
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()[:10]
+        return staging.digest([self.version])
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with those libraries only that are here, and what chooses among variants.
@@ -148,7 +141,8 @@ class TensorFlowServingModel:
                         "parameter), `flag` and `environment`"
                     )
         space = space if contained else system_libraries.usable(space)
-        return variants.added(space, self.name, tuple(self.others))
+        proof = "accepted: the server was started with its folder"
+        return variants.added(space, self.name, tuple(self.others), proof=proof)
 
     def stage(self, folder: Path) -> None:
         """Copy the version, and those of the variants, into `folder` under the models' names.
@@ -162,21 +156,19 @@ class TensorFlowServingModel:
     def stage_own(self, folder: Path) -> None:
         """Copy its own version, as `stage` does."""
         staged = folder / self.name / self.version.name
-        try:
+        with staging.copying(self.version, staged):
             shutil.copytree(self.version, staged, dirs_exist_ok=True)
-        except OSError as error:
-            raise ModelError(
-                f"{self.version}: cannot be copied to {staged}: {error}",
-                hint="make it readable; a folder with more room can be named in TMPDIR",
-            ) from None
 
 
 def makes_batches(space: SearchSpace, configuration: Configuration) -> bool:
     """Whether `configuration` lets the server batch at all."""
-    return any(
-        space[name].sets == ServerFlag(BATCHING) and value is True
-        for name, value in configuration.items()
-    )
+    for name, value in configuration.items():
+        match space[name].sets:
+            case ServerFlag(flag) if flag == BATCHING:
+                return value is True
+            case _:
+                pass
+    return False
 
 
 def batching_parameters(space: SearchSpace, configuration: Configuration) -> Mapping[str, Value]:

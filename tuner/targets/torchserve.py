@@ -99,7 +99,7 @@ class TorchServeTarget:
         self._space = space
         self._installation = installation
         self._store = workspace / "store"
-        self._form = form
+        self._request = form
         self._start_timeout_s = start_timeout_s
         self._options = TorchServeOptions(
             content_type=form.content_type or TorchServeOptions.content_type
@@ -213,7 +213,7 @@ class TorchServeTarget:
         endpoint = self.endpoint(server)
         payloads = (
             torchserve.prepare_http(endpoint, self.model, body, self._options)
-            for body in self._form.bodies
+            for body in self._request.bodies
         )
         return RequestSet(tuple(payloads))
 
@@ -325,7 +325,7 @@ class TorchServeTarget:
             time.sleep(_POLL_S)
 
     def _infer(self, client: TorchServeClient, count: int) -> tuple[tuple[Tensor, ...], ...]:
-        golden, kind = self._form.bodies[0], self._options.content_type
+        golden, kind = self._request.bodies[0], self._options.content_type
         with ThreadPoolExecutor(count) as pool:
             asked = [pool.submit(client.predict, self.model, golden, kind) for _ in range(count)]
             return tuple(json_outputs.as_tensors(each.result()) for each in asked)

@@ -97,13 +97,13 @@ class Evidence:
         processes = _command_lines(self.pid)
         if said.grade is Grade.REFUTED or not processes:
             return said
-        if not any(MODULES & set(words) for _, words in processes):
+        if not any(MODULES & words for _, words in processes):
             return Verdict(Grade.REFUTED, "no worker runs under the launcher")
         bound = [
             _processors(process)
             for process, words in processes
             # The launcher has the worker's program among its arguments, and is not bound itself.
-            if _WORKER_PROGRAM in words and not MODULES & set(words)
+            if not MODULES & words and any(each.endswith(_WORKER_PROGRAM) for each in words)
         ]
         for one, other in itertools.combinations(bound, 2):
             if shared := sorted(one & other):
@@ -119,10 +119,10 @@ def _processors(process: psutil.Process) -> set[int]:
     return set()
 
 
-def _command_lines(pid: int) -> list[tuple[psutil.Process, str]]:
-    """The server's processes that can be looked into, with their command lines."""
+def _command_lines(pid: int) -> list[tuple[psutil.Process, frozenset[str]]]:
+    """The server's processes that can be looked into, with the words of their command lines."""
     found = []
     for process in family(pid):
         with suppress(psutil.Error):
-            found.append((process, " ".join(process.cmdline())))
+            found.append((process, frozenset(process.cmdline())))
     return found

@@ -12,6 +12,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -20,6 +21,7 @@ import yaml
 
 from runners import RunningServer
 from tuner.errors import InputError, ModelError, SpaceError
+from tuner.expressions import Expression
 from tuner.settings import (
     ConfigPath,
     EnvironmentVariables,
@@ -28,7 +30,7 @@ from tuner.settings import (
     Setting,
 )
 from tuner.space import Configuration, SearchSpace
-from tuner.targets import model_choice, system_libraries, variants
+from tuner.targets import model_choice, staging, system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.torchserve_client import Description, TorchServeClient
 from tuner.wording import did_you_mean
@@ -173,15 +175,29 @@ class TorchServeModel:
         _check_settings(space)
         if not contained:
             space = system_libraries.usable(space)
-        if any(form.runs_onnx for form in (self, *self.others.values())):
-            space = space.without({p.name for p in space.parameters if _sets_openmp(p.sets)})
         for parameter in space.parameters:
             match parameter.sets:
                 case ConfigPath(path) if path in self.settings:
                     space = space.with_default(parameter.name, self.settings[path])
                 case _:
                     pass
-        return variants.added(space, self.name, tuple(self.others))
+        space = variants.added(space, self.name, tuple(self.others))
+        return self._with_threads_of_openmp(space)
+
+    def _with_threads_of_openmp(self, space: SearchSpace) -> SearchSpace:
+        """`space` where threads are searched for those forms only that heed OpenMP."""
+        openmp = [p for p in space.parameters if _sets_openmp(p.sets)]
+        forms = (self, *self.others.values())
+        onnx = [form.name for form in forms if form.runs_onnx]
+        if len(onnx) == len(forms):
+            return space.without({p.name for p in openmp})
+        for parameter in openmp if onnx else ():
+            others = [f"{variants.PARAMETER} != '{name}'" for name in onnx]
+            conditions = [f"({parameter.when.text})", *others] if parameter.when else others
+            when = Expression.parse(" and ".join(conditions))
+            changed = (replace(p, when=when) if p is parameter else p for p in space.parameters)
+            space = replace(space, parameters=tuple(changed))
+        return space
 
     def form(self, space: SearchSpace, configuration: Configuration) -> "TorchServeModel":
         """The form of the model that `configuration` serves."""
@@ -198,17 +214,12 @@ class TorchServeModel:
 
     def stage_own(self, store: Path) -> None:
         """Copy its own archive, as `stage` does."""
-        try:
+        with staging.copying(self.archive, store, *_UNREADABLE):
             store.mkdir(parents=True, exist_ok=True)
             if self.overrules:
                 self._rewrite(store / self.archive.name)
             else:
                 shutil.copyfile(self.archive, store / self.archive.name)
-        except _UNREADABLE as error:
-            raise ModelError(
-                f"{self.archive}: cannot be copied to {store}: {error}",
-                hint="make it readable; a folder with more room can be named in TMPDIR",
-            ) from None
 
     def _rewrite(self, staged: Path) -> None:
         """The same archive; its model-config.yaml says nothing of what is searched."""

@@ -9,11 +9,9 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 from google.protobuf.message import Message
 
 from runners import LaunchSpec, RunningServer
@@ -25,12 +23,12 @@ from tuner.errors import (
 )
 from tuner.expressions import Value
 from tuner.load import Endpoint, RequestSet, Tensor
-from tuner.load.datatypes import NUMPY_TYPES
 from tuner.load.protocols import v2_http
 from tuner.settings import ConfigPath, EnvironmentVariables, ModelVariant, ServerFlag, Setting
 from tuner.space import Configuration, Parameter, SearchSpace
 from tuner.targets import (
     launch_settings,
+    made_up_requests,
     model_config,
     triton_flags,
     triton_install,
@@ -44,12 +42,7 @@ from tuner.targets.triton_install import TritonInstallation
 from tuner.targets.triton_model import TritonModel
 from tuner.targets.v2_client import V2Client
 
-# Distinct requests sent in turn, so that no cache and no branch predictor learns them by heart.
-_DISTINCT_REQUESTS = 64
-_DISTINCT_BYTES = 32 << 20
 _POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", re.MULTILINE)
-# The seed of the input whose outputs all configurations must agree on.
-_GOLDEN_SEED = 7
 # How much of the log may tell of the last load.
 _PROOF_LINES = 2000
 
@@ -76,7 +69,7 @@ class TritonTarget:
         self._installation = installation
         self._repository = workspace / "repository"
         self._shm_prefix = f"tuner-{workspace.name}-"
-        self._form = form
+        self._request = form
         self._start_timeout_s = start_timeout_s
 
     @classmethod
@@ -160,8 +153,7 @@ class TritonTarget:
             except ServerError as error:
                 what = f"the first inference failed: {error}"
                 raise TrialFailure(Reason.NOT_READY, what) from None
-        for each in outputs[0]:
-            _check_numbers(each)
+        made_up_requests.check_answer(outputs[0])
 
     def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
         with V2Client(server.url("http")) as client:
@@ -190,7 +182,7 @@ class TritonTarget:
 
     def _infer(self, client: V2Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
         served = self._served(client)
-        [inputs] = self._inputs(client, served, [_GOLDEN_SEED])
+        [inputs] = self._inputs(client, served, [made_up_requests.GOLDEN_SEED])
         with ThreadPoolExecutor(count) as pool:
             answers = [pool.submit(client.infer, served, inputs) for _ in range(count)]
             return tuple(answer.result() for answer in answers)
@@ -206,16 +198,15 @@ class TritonTarget:
         endpoint = self.endpoint(server)
         with V2Client(server.url("http")) as client:
             served = self._served(client)
-            inputs = self._inputs(client, served, range(_DISTINCT_REQUESTS))
-            first = v2_http.prepare(endpoint, served, next(inputs))
-            rest = max(0, _DISTINCT_BYTES // len(first) - 1)
-            payloads = (v2_http.prepare(endpoint, served, each) for each in inputs)
-            return RequestSet((first, *islice(payloads, rest)), inferences=self._form.batch)
+            made = self._inputs(client, served, made_up_requests.SEEDS)
+            return made_up_requests.request_set(
+                lambda inputs: v2_http.prepare(endpoint, served, inputs), made, self._request
+            )
 
     def concurrency(self, configuration: Configuration) -> int:
         # "2 x batch x instances": Triton performance_tuning.md; and its optimization.md.
         instances = self._effective(configuration, "instance_group[0].count") or 1
-        requests = self.largest_batch(configuration) / self._form.batch
+        requests = self.largest_batch(configuration) / self._request.batch
         return max(2, math.ceil(2 * instances * requests))
 
     def largest_batch(self, configuration: Configuration) -> int:
@@ -224,7 +215,7 @@ class TritonTarget:
         return self._effective(configuration, "max_batch_size")
 
     def export(self, configuration: Configuration) -> str:
-        message = self._model.configured(self._space, configuration)
+        message = self._model.deployed(self._space, configuration)
         outside = (_outside(self._space[n], value) for n, value in configuration.items())
         return "\n".join([*filter(None, outside), model_config.as_text(message)])
 
@@ -257,7 +248,8 @@ class TritonTarget:
         # The server's word counts: it may have completed what config.pbtxt leaves out.
         batched = bool(client.config(served).get("max_batch_size"))
         specs = client.metadata(served).inputs
-        return (self._form.inputs(specs, batched=batched, seed=seed) for seed in seeds)
+        with made_up_requests.fitting("" if served == self.model else f"the variant `{served}`"):
+            yield from made_up_requests.inputs(specs, self._request, batched=batched, seeds=seeds)
 
 
 def _verdict(path: str, value: Value, effective: Message, log: str) -> Verdict:
@@ -265,8 +257,8 @@ def _verdict(path: str, value: Value, effective: Message, log: str) -> Verdict:
     found = model_config.get(effective, path)
     if triton_proofs.is_backend_parameter(path):
         if found == value_text(value):
-            name = str(model_config.get(effective, "name"))
-            return triton_proofs.verdict(path, value, model=name, log=log)
+            name, backend = (str(model_config.get(effective, n)) for n in ("name", "backend"))
+            return triton_proofs.verdict(path, value, model=name, backend=backend, log=log)
     elif found in (value, value_text(value)) or (value is False and not found):
         return Verdict(Grade.CONFIRMED)
     return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
@@ -281,6 +273,8 @@ def _reason_in(log: str) -> str:
 def _outside(parameter: Parameter, value: Value) -> str:
     """What deploys a value that no model configuration holds, as a comment."""
     match parameter.sets:
+        case ModelVariant():
+            return f"# {parameter.name}: of the model `{value_text(value)}`"
         case EnvironmentVariables(names, omit) if value != omit:
             settings = " ".join(f"{name}={value_text(value)}" for name in names)
             return f"# {parameter.name}: start the server with {settings}"
@@ -288,22 +282,3 @@ def _outside(parameter: Parameter, value: Value) -> str:
             return f"# {parameter.name}: start the server with {flag}={value_text(value)}"
         case _:
             return ""
-
-
-def _check_numbers(output: Tensor) -> None:
-    """As many bytes as its shape says, and no NaN."""
-    if output.datatype not in NUMPY_TYPES:
-        return
-    kind = np.dtype(NUMPY_TYPES[output.datatype])
-    size = kind.itemsize * math.prod(output.shape)
-    if len(output.data) != size:
-        raise TrialFailure(
-            Reason.WRONG_OUTPUT,
-            f"output `{output.name}` of shape {list(output.shape)} must have {size} bytes, but "
-            f"has {len(output.data)}; see whether the model runs with the numpy that the server "
-            "was made for",
-        )
-    if kind.kind == "f" and np.isnan(np.frombuffer(output.data, dtype=kind)).any():
-        raise TrialFailure(
-            Reason.WRONG_OUTPUT, f"output `{output.name}` contains NaN for the fixed input"
-        )

@@ -4,12 +4,10 @@ In a container the backend of its kind serves it. The Triton of the wheel has no
 the one for Python; there a program of ours serves it, which heeds what that backend heeds.
 """
 
-import hashlib
 import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from glob import escape
 from pathlib import Path
 
 from google.protobuf.message import Message
@@ -17,7 +15,8 @@ from google.protobuf.message import Message
 from tuner import programs
 from tuner.errors import InputError, ModelError
 from tuner.load import TensorSpec
-from tuner.targets import model_config, model_files
+from tuner.space import Configuration, SearchSpace
+from tuner.targets import model_config, model_files, staging
 from tuner.targets.base import ModelSource
 from tuner.targets.model_files import FileKind, ModelFile
 from tuner.targets.triton_model import TritonModel
@@ -46,7 +45,8 @@ def open_model(path: Path, source: ModelSource) -> "FileModel":
             "`--model-repository` and `--model` mean nothing to a model file",
             hint="give either a file, or a repository",
         )
-    variants = [Path(each) for each in source.variants if Path(each) != path]
+    whole = {each.resolve(): each for each in (path, *map(Path, source.variants))}
+    variants = list(whole.values())[1:]
     kinds = [model_files.kind_of(each) for each in (path, *variants)]
     if source.inputs and FileKind.TORCHSCRIPT not in kinds:
         raise InputError(
@@ -56,6 +56,8 @@ def open_model(path: Path, source: ModelSource) -> "FileModel":
     inputs = source.inputs or first.inputs
     files = [first, *(model_files.read(each, inputs) for each in variants)]
     files = _alike(files)
+    for each in files[1:]:
+        _check_alike(files[0], each)
     named = list(zip(_names([each.path for each in files]), files, strict=True))
     others = [FileModel(*each, contained=source.contained) for each in named[1:]]
     return FileModel(*named[0], contained=source.contained, others=others)
@@ -82,34 +84,30 @@ class FileModel(TritonModel):
 
     @property
     def own_fingerprint(self) -> str:
-        digest = hashlib.sha256(model_config.as_text(self.config).encode())
-        for path in _with_weights(self.file.path):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()[:10]
+        files = [self.file.path, *(self.file.path.parent / each for each in self.file.weights)]
+        return staging.digest(files, beside=model_config.as_text(self.config).encode())
 
-    def _impossible(self) -> set[str]:
-        return super()._impossible() | (set() if self._contained else _NOT_HEEDED)
+    def deployed(self, space: SearchSpace, configuration: Configuration) -> Message:
+        """Without a name: it is that of the folder that it is put into."""
+        return model_config.changed(self.configured(space, configuration), {"name": None})
+
+    def impossible(self) -> set[str]:
+        return super().impossible() | (set() if self._contained else _NOT_HEEDED)
 
     def stage_own(self, repository: Path) -> None:
         folder = repository / self.name
         version = folder / "1"
-        try:
+        with staging.copying(self.file.path, folder):
             version.mkdir(parents=True, exist_ok=True)
             (folder / "config.pbtxt").write_text(model_config.as_text(self.config))
-            first, *weights = _with_weights(self.file.path)
-            shutil.copyfile(first, version / _NAMES[self.file.kind])
-            for path in weights:
-                shutil.copyfile(path, version / path.name)
+            shutil.copyfile(self.file.path, version / _NAMES[self.file.kind])
+            for weights in self.file.weights:
+                (version / weights).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.file.path.parent / weights, version / weights)
             if not self._contained:
                 program = programs.FOLDER / _PROGRAMS[self.file.kind]
                 shutil.copyfile(program, version / "model.py")
                 shutil.copyfile(programs.FOLDER / _SHARED, version / _SHARED)
-        except OSError as error:
-            raise ModelError(
-                f"{self.file.path}: cannot be copied to {folder}: {error}",
-                hint="make it readable; a folder with more room can be named in TMPDIR",
-            ) from None
 
 
 def _alike(files: Sequence[ModelFile]) -> list[ModelFile]:
@@ -133,27 +131,58 @@ def _alike(files: Sequence[ModelFile]) -> list[ModelFile]:
     ]
 
 
+def _check_alike(first: ModelFile, other: ModelFile) -> None:
+    """That both take and give the same, but for the sizes of dimensions.
+
+    Raises:
+        ModelError: They do not, so that no measurement could compare them.
+    """
+    for part, own, its in (
+        ("inputs", first.inputs, other.inputs),
+        ("outputs", first.outputs, other.outputs),
+    ):
+        if _told(own) != _told(its):
+            raise ModelError(
+                f"{other.path}: has the {part} {_told(its)}; but {first.path} has {_told(own)}",
+                hint="forms of one model take and give the same: convert it with these names and "
+                "types",
+            )
+    if first.batched != other.batched:
+        without = other if first.batched else first
+        raise ModelError(
+            f"{without.path}: has no batch dimension, but another form of the model has one",
+            hint="convert all of them with a batch dimension of any size, or none",
+        )
+
+
+def _told(specs: Sequence[TensorSpec]) -> str:
+    """Name, type and number of dimensions of each, by name."""
+    return ", ".join(sorted(f"{t.name} ({t.datatype}, {len(t.shape)}-d)" for t in specs))
+
+
 def _names(paths: Sequence[Path]) -> list[str]:
-    """A name for each, after its file; with the ending where two files differ in it only."""
+    """A name for each, after its file; where that is another one's, with its ending or folder.
+
+    Raises:
+        InputError: All of these are another one's.
+    """
     names: list[str] = []
     for path in paths:
-        name = re.sub(r"[^\w.-]", "_", path.stem)
-        if name in names:
-            name = re.sub(r"[^\w-]", "_", path.name)
-        if name in names:
+        stem, folder = path.stem, path.absolute().parent.name
+        known = [path.name for path in paths[: len(names)]]
+        further = f"{folder}_{stem}" if path.name in known else f"{stem}_{path.suffix[1:]}"
+        free = [each for each in map(_cleaned, (stem, further)) if each not in names]
+        if not free:
             raise InputError(
                 f"{path}: another form of the model has a file of that name",
                 hint="give each file another name",
             )
-        names.append(name)
+        names.append(free[0])
     return names
 
 
-def _with_weights(path: Path) -> list[Path]:
-    """The file, and those that an ONNX file keeps its weights in: `model.onnx.data` or alike."""
-    if path.suffix != ".onnx":
-        return [path]
-    return [path, *sorted(p for p in path.parent.glob(f"{escape(path.name)}?*") if p.is_file())]
+def _cleaned(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def _config(backend: str, file: ModelFile) -> Message:

@@ -9,8 +9,9 @@ from google.protobuf.message import Message
 from tuner.errors import SpaceError
 from tuner.expressions import Value
 from tuner.settings import ConfigPath, LauncherArgument, ServerProperty, TemplateVariable
-from tuner.space import Configuration, Parameter, SearchSpace
+from tuner.space import Configuration, IntParameter, Parameter, SearchSpace
 from tuner.targets import model_config, system_libraries, triton_flags, triton_warm_up, variants
+from tuner.targets.process_proofs import value_text
 
 _SPACES = {name: f"triton_{name}" for name in ("pytorch", "onnxruntime", "openvino", "tensorrt")}
 # How a configuration without `backend` names it (Triton model_configuration.md).
@@ -91,17 +92,17 @@ class TritonModel(ABC):
                 )
         if not contained:
             space = triton_flags.usable(system_libraries.usable(space))
-        cannot = tuple(self._impossible())
+        cannot = tuple({each for form in self._forms.values() for each in form.impossible()})
         space = space.without({p.name for p in space.parameters if _path(p).startswith(cannot)})
         paths = {_path(p): p.default for p in space.parameters if _path(p)}
         model_config.changed(self.config, dict(sorted(paths.items())))  # or else a SpaceError
         for parameter in space.parameters:
             value = model_config.get(self.config, _path(parameter)) if _path(parameter) else None
             if value:  # zero and false are how the message spells "not set"
-                space = space.with_default(parameter.name, value)
+                space = space.with_default(parameter.name, _as_meant(parameter, value))
         return variants.added(space, self.name, self.forms[1:])
 
-    def _impossible(self) -> set[str]:
+    def impossible(self) -> set[str]:
         """How the fields begin that this model cannot have."""
         no_warm_up = set() if triton_warm_up.is_possible(self.config) else {triton_warm_up.PATH}
         if not model_config.get(self.config, "max_batch_size"):
@@ -125,6 +126,20 @@ class TritonModel(ABC):
         form = self.form(space, configuration)
         message = model_config.changed(form.config, {"name": form.name})
         return model_config.changed(message, dict(sorted(values.items())))
+
+    def deployed(self, space: SearchSpace, configuration: Configuration) -> Message:
+        """The same as it is handed over, for the folder of the model."""
+        return self.configured(space, configuration)
+
+
+def _as_meant(parameter: Parameter, value: Value) -> Value:
+    """A value of the model's configuration, whose backend parameters are all texts."""
+    for choice in parameter.choices or ():
+        if value_text(choice) == str(value):
+            return choice
+    if isinstance(parameter, IntParameter) and isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value
 
 
 def _path(parameter: Parameter) -> str:

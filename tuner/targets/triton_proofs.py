@@ -47,10 +47,11 @@ def is_backend_parameter(path: str) -> bool:
     return _PARAMETER.fullmatch(path) is not None
 
 
-def verdict(path: str, value: Value, *, model: str, log: str) -> Verdict:
+def verdict(path: str, value: Value, *, model: str, backend: str, log: str) -> Verdict:
     """Whether the backend heeds the parameter at `path`, whose value the server has.
 
-    What a backend does not tell of, as most do, is accepted.
+    What a backend does not tell of, as most do, is accepted. ONNX Runtime's own is among them; a
+    program of the Python backend that serves such models tells.
     """
     parameter = _PARAMETER.fullmatch(path)
     name = parameter[1] if parameter else ""
@@ -59,7 +60,7 @@ def verdict(path: str, value: Value, *, model: str, log: str) -> Verdict:
     words, names = _PYTORCH.get(name, (name, {}))
     line = rf"{words} is (?:set to )?(\w+) for model instance '{re.escape(model)}(?:_\d+)*'"
     said = re.findall(line, log, re.IGNORECASE)
-    if not said and name in _ONNXRUNTIME:
+    if not said and name in _ONNXRUNTIME and backend == "onnxruntime":
         return Verdict(Grade.ACCEPTED)
     if not said:
         return Verdict(Grade.REFUTED, f"the log says nothing of `{words}`: the backend ignores it")

@@ -1,13 +1,12 @@
 """Models in a Triton model repository: found, read and copied, never written."""
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from tuner import demo
 from tuner.errors import ModelError
-from tuner.targets import model_choice, model_config
+from tuner.targets import model_choice, model_config, staging
 from tuner.targets.base import ModelSource
 from tuner.targets.triton_model import TritonModel
 
@@ -70,20 +69,9 @@ class RepositoryModel(TritonModel):
 
     @property
     def own_fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(str(path.relative_to(self.folder)).encode())
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()[:10]
+        return staging.digest([self.folder])
 
     def stage_own(self, repository: Path) -> None:
         staged = repository / self.name
-        try:
+        with staging.copying(self.folder, staged):
             shutil.copytree(self.folder, staged, dirs_exist_ok=True)
-        except OSError as error:
-            raise ModelError(
-                f"{self.folder}: cannot be copied to {staged}: {error}",
-                hint="make it readable; a folder with more room can be named in TMPDIR",
-            ) from None

@@ -13,8 +13,15 @@ from tuner.targets.base import Grade, Verdict
 PARAMETER = "variant"
 
 
-def added(space: SearchSpace, model: str, others: Sequence[str]) -> SearchSpace:
+CONFIRMED = "confirmed: the server says which one it has"
+
+
+def added(
+    space: SearchSpace, model: str, others: Sequence[str], *, proof: str = CONFIRMED
+) -> SearchSpace:
     """`space` with a parameter that chooses among `model` and `others`; each is tried early.
+
+    `proof` is how the server shows which one it has.
 
     Raises:
         SpaceError: The space has a parameter of that name.
@@ -34,7 +41,7 @@ def added(space: SearchSpace, model: str, others: Sequence[str]) -> SearchSpace:
         reload=True,
         description="Which form of the model is served",
         source="--variant",
-        proof="confirmed: the server says which one it has",
+        proof=proof,
     )
     hints = tuple({PARAMETER: name} for name in others)
     return replace(space, parameters=(parameter, *space.parameters), hints=(*hints, *space.hints))
