@@ -62,7 +62,9 @@ def studied(model: Path, timeout_s: float) -> StudyRecord:
             model_file=model,
             inputs=(TensorSpec("x", "FP32", (-1, _WIDTH)),),
             space_file=_SPACE,
-            search_budget=SearchBudget(trials=_CONFIGURATIONS, timeout_s=timeout_s),
+            search_budget=SearchBudget(
+                trials=_CONFIGURATIONS, timeout_s=timeout_s, finalists=1, confirmations=1
+            ),
             sampler=Sampler.EXHAUSTIVE,
             database=str(model.with_name("studies.db")),
         )
