@@ -117,6 +117,19 @@ def test_every_finalist_is_measured_once_a_round(run: Run) -> None:
     assert len(set.union(*seeds.values())) == 3
 
 
+def test_an_exhaustive_search_gives_nothing_up(run: Run) -> None:
+    """Who asks for everything wants to see what each parameter does: no trial ends early."""
+    asked = replace(studies.study(), trials=(), budget=BUDGET)
+    budget = SearchBudget(trials=28, timeout_s=36000.0)
+    usual = run(record=replace(asked, name="usual"), budget=budget).record
+    everything = replace(asked, name="everything", sampler="exhaustive")
+    whole = run(record=everything, budget=budget).record
+
+    assert len(usual.searched) == len(whole.searched) == 28
+    assert TrialState.PRUNED in {trial.state for trial in usual.searched}
+    assert TrialState.PRUNED not in {trial.state for trial in whole.searched}
+
+
 def test_no_round_begins_that_would_end_too_late(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
