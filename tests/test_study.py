@@ -63,6 +63,10 @@ def machine(fingerprint: str) -> dict[str, Any]:
         ({"server": "torchserve"}, "server changed from triton to torchserve"),
         ({"model": "resnet50"}, "model changed from encoder to resnet50"),
         (
+            {"parameters": {"variant": "a, b (default a)"}, "model_fingerprint": "0000000000"},
+            "choice of variants changed from None to a, b (default a)",
+        ),
+        (
             {"budget": LatencyBudget(95, 0.050)},
             "latency budget changed from p99 <= 50 ms to p95 <= 50 ms",
         ),

@@ -1,18 +1,23 @@
 """Several SavedModels of one model: one of them is served, under the model's name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runners import ProcessRunner
+from runners import ContainerSettings, ProcessRunner
 from tests.servers.tensorflow_program import MODEL, save_model, write_program
 from tests.target_tests.tensorflow_serving_targets import built_in_space
+from tuner import placement
 from tuner.deployment import Deployment
 from tuner.errors import InputError, ModelError
+from tuner.placement import Place
+from tuner.settings import ServerFlag
 from tuner.targets.base import Grade, ModelSource, Verdict
+from tuner.targets.catalog import server_kind
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving import TensorFlowServingTarget
-from tuner.targets.tensorflow_serving_model import TensorFlowServingModel
+from tuner.targets.tensorflow_serving_model import TensorFlowServingModel, makes_batches
 
 
 @pytest.fixture
@@ -78,3 +83,35 @@ def test_a_bare_model_file_is_refused() -> None:
         "model.onnx: TensorFlow Serving serves SavedModels, and no bare model file"
     )
     assert caught.value.hint.startswith("expected: FOLDER/MODEL/VERSION/saved_model.pb")
+
+
+def test_batching_that_is_left_out_where_it_is_off(tmp_path: Path) -> None:
+    """A flag with a value that is left out is the same flag."""
+    model = TensorFlowServingModel(save_model(tmp_path, name=MODEL))
+    space = model.adapt(built_in_space(), contained=False)
+    omit = replace(space["enable_batching"], sets=ServerFlag("--enable_batching", omit=False))
+    parameters = tuple(omit if p.name == omit.name else p for p in space.parameters)
+    changed = replace(space, parameters=parameters)
+    on, off = (changed.activate({"enable_batching": value}) for value in (True, False))
+    assert makes_batches(changed, on)
+    assert not makes_batches(changed, off)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "told"),
+    [
+        (None, "tensorflow_serving", True),
+        (ContainerSettings(image="i", network="host"), "tensorflow_serving", True),
+        (ContainerSettings(image="i"), "tensorflow_serving", False),
+        (None, "triton", False),
+    ],
+)
+def test_who_can_reach_it(place: Place, kind: str, *, told: bool) -> None:
+    """A server that listens on all interfaces is told of, where it is not published by Docker."""
+    sentence = placement.exposure(place, server_kind(kind))
+    assert sentence == (
+        "tensorflow_serving listens on all interfaces of this machine while the study runs; in a "
+        "container (`--runner docker`, without `--network host`) it does not"
+        if told
+        else ""
+    )

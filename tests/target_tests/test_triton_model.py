@@ -7,7 +7,10 @@ import pytest
 
 from tests.spaces import integer
 from tests.target_tests.moody import MODELS, built_in_space
+from tests.target_tests.triton_targets import FACTS
+from tuner import spec
 from tuner.errors import ModelError, SpaceError
+from tuner.expressions import Value
 from tuner.settings import ConfigPath
 from tuner.space import CategoricalParameter, IntParameter, SearchSpace
 from tuner.targets import model_config
@@ -203,3 +206,29 @@ class TestConfigured:
         space = model.adapt(built_in_space())
         message = model.configured(space, space.activate({"dynamic_batching": False}))
         assert model_config.get(message, "dynamic_batching") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "default"),
+    [
+        ("inference_mode", "true", True),
+        ("inference_mode", "false", False),
+        ("intra_op_threads", "2", 2),
+        ("intra_op_threads", "5", 5),
+        ("jit_executor", "true", True),
+    ],
+)
+def test_parameters_of_a_backend_are_texts(
+    tmp_path: Path, name: str, text: str, default: Value
+) -> None:
+    """What the model says of one is the same value that the space has, and no second one."""
+    space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
+    before = space[name]
+    assert isinstance(before.sets, ConfigPath)
+    key = before.sets.path.partition("[")[2].partition("]")[0]
+    config = f'backend: "pytorch" parameters {{ key: "{key}" value {{ string_value: "{text}" }} }}'
+    found = adapted(tmp_path, config, space)[name]
+    assert found.default == default
+    assert type(found.default) is type(default)
+    known = set(before.choices or ())
+    assert set(found.choices or ()) == known | ({default} if default not in known else set())
