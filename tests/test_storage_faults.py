@@ -215,7 +215,7 @@ def test_a_newer_version(path: Path, *, create: bool) -> None:
     assert type(error) is StorageError
     assert error.message == (
         f"{path}: was written by a newer version of tuner "
-        "(revision 9999, this one knows up to 0002)"
+        "(revision 9999, this one knows up to 0003)"
     )
     assert error.hint == "upgrade: pip install --upgrade serving-tuner"
     assert path.read_bytes() == before
