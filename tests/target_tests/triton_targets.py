@@ -80,13 +80,18 @@ class Served:
 
 
 def served(
-    folder: Path, model: TritonModel, *, space: str = "", form: RequestForm | None = None
+    folder: Path,
+    model: TritonModel,
+    *,
+    space: str = "",
+    searched: SearchSpace | None = None,
+    form: RequestForm | None = None,
 ) -> Served:
-    """`space` is a built-in one; without it, that of the model."""
+    """`space` is a built-in one, `searched` any; without them, that of the model."""
     # Shared memory is named after this folder: no two runs of the tests may have the same.
     workspace = Path(tempfile.mkdtemp(prefix="served-", dir=folder))
     found = spec.load_space(spec.built_in()[space or model.space]).resolve(FACTS)
-    adapted = model.adapt(found)
+    adapted = model.adapt(searched or found)
     target = TritonTarget(
         model,
         adapted,
