@@ -310,7 +310,7 @@ class TestPytorchParameters:
         threads: dict[str, Value] = {"intra_op_threads": 1, "inter_op_threads": 2}
         torch_deployment.apply(torch.configuration(**threads))
         configuration = torch.configuration(**threads, **values)
-        assert torch_deployment.apply(configuration) is Applied.RELOAD
+        assert torch_deployment.apply(configuration) is Applied.RESTART
         server = torch_deployment.server
         for words in (
             "Inference Mode is disabled",
