@@ -151,9 +151,9 @@ def revision(path: Path) -> str:
     return str(found)
 
 
-def expected() -> StudyRecord:
-    """The same study in the words of the present version."""
-    point = PointRecord(
+def expected_point() -> PointRecord:
+    """The load point in the words of the present version."""
+    return PointRecord(
         phase="search",
         kind="open",
         load=150.0,
@@ -171,7 +171,11 @@ def expected() -> StudyRecord:
         stopped_early="",
         histogram=Histogram({-3: 1, 20: 374}, 3),
     )
-    baseline = TrialRecord(
+
+
+def expected_baseline() -> TrialRecord:
+    """The first trial in the words of the present version."""
+    return TrialRecord(
         number=0,
         purpose=Purpose.BASELINE,
         proposal=0,
@@ -185,13 +189,18 @@ def expected() -> StudyRecord:
         verdicts={"n": Verdict(Grade.CONFIRMED)},
         statistics=ServerStatistics(9, 3, 1, 0.1, 0.2, 0.3, 0.4, 8, {4: 1}),
         timings_s={"apply": 1.5, "total": 9.75},
-        points=(point,),
+        points=(expected_point(),),
         log_tail="ready",
         export='name: "encoder"\n',
         seed=7,
         started_at=datetime(2026, 3, 7, 22, 0, tzinfo=UTC),
         finished_at=datetime(2026, 3, 7, 22, 0, 9, 750000, tzinfo=UTC),
     )
+
+
+def expected() -> StudyRecord:
+    """The same study in the words of the present version."""
+    baseline = expected_baseline()
     final = replace(
         baseline,
         number=1,

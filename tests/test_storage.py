@@ -37,9 +37,9 @@ connection.execute("COMMIT")
 """
 
 
-def everything() -> StudyRecord:
-    """A study in which no field has its default value, and numbers are hard ones."""
-    point = PointRecord(
+def hard_point() -> PointRecord:
+    """A load point whose numbers are hard ones."""
+    return PointRecord(
         phase="search",
         kind="open",
         load=123.456,
@@ -60,7 +60,12 @@ def everything() -> StudyRecord:
         histogram=Histogram({-3: 1, 0: 2, 2178: 4}, 4),
         usage=Usage(cpu_s=0.1 + 0.2, memory_bytes=2.0**41 + 1, energy_j=math.nan),
     )
-    trial = TrialRecord(
+
+
+def hard_trial() -> TrialRecord:
+    """A trial in which no field has its default value."""
+    point = hard_point()
+    return TrialRecord(
         number=7,
         purpose=Purpose.FINAL,
         proposal=3,
@@ -91,6 +96,10 @@ def everything() -> StudyRecord:
         started_at=datetime(2026, 3, 7, 22, 0, 0, 123456, tzinfo=UTC),
         finished_at=datetime(2026, 3, 8, 0, 30, tzinfo=timezone(timedelta(hours=2))),
     )
+
+
+def everything() -> StudyRecord:
+    """A study in which no field has its default value, and numbers are hard ones."""
     return StudyRecord(
         name="a study; DROP TABLE tuner_studies",
         created_at=datetime(2026, 3, 7, 21, 59, 59, 999999, tzinfo=UTC),
@@ -108,7 +117,7 @@ def everything() -> StudyRecord:
         sampler="gp",
         warm_start=("last night", "“the one” before"),
         stopped="the time was used up",
-        trials=(trial,),
+        trials=(hard_trial(),),
     )
 
 

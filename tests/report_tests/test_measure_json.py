@@ -39,6 +39,45 @@ def full_point() -> SweepPoint:
     )
 
 
+SERVER: dict[str, Any] = {
+    "inferences": 100,
+    "executions": 100,
+    "queue_ms": pytest.approx(0.064),
+    "compute_input_ms": pytest.approx(0.206),
+    "compute_infer_ms": pytest.approx(11.781),
+    "compute_output_ms": pytest.approx(0.019),
+    "batches": {"1": 100},
+    "process": {
+        "pid": 7,
+        "name": "tritonserver",
+        "cpu_s": 2.5,
+        "cores": 0.5,
+        "resident_bytes": 2**30,
+        "processes": 3,
+    },
+    "gpus": {
+        "gpu_uuid_0": {
+            "utilization": 0.33,
+            "power_w": 55.3,
+            "memory_used_bytes": 10_000,
+            "memory_total_bytes": 50_000,
+        },
+        "gpu_uuid_1": {
+            "utilization": 0.5,
+            "power_w": 56.9,
+            "memory_used_bytes": 11_000,
+            "memory_total_bytes": 75_000,
+        },
+    },
+    "metrics": {
+        "scrapes": 5,
+        "counters": {'nv_inference_count{model="m"}': 348.0},
+        "totals": {},
+        "gauges": {"nv_cpu_utilization": {"mean": 0.25, "largest": 0.75}},
+    },
+}
+
+
 def test_everything() -> None:
     """All that is known of a load point is there, with its unit in its name."""
     content = read(measure_json.document(full_point(), 75, limit_s=0.025))
@@ -81,43 +120,7 @@ def test_everything() -> None:
         "bytes_received": 2000,
         "engine_priority": "real-time",
         "workers": 1,
-        "server": {
-            "inferences": 100,
-            "executions": 100,
-            "queue_ms": pytest.approx(0.064),
-            "compute_input_ms": pytest.approx(0.206),
-            "compute_infer_ms": pytest.approx(11.781),
-            "compute_output_ms": pytest.approx(0.019),
-            "batches": {"1": 100},
-            "process": {
-                "pid": 7,
-                "name": "tritonserver",
-                "cpu_s": 2.5,
-                "cores": 0.5,
-                "resident_bytes": 2**30,
-                "processes": 3,
-            },
-            "gpus": {
-                "gpu_uuid_0": {
-                    "utilization": 0.33,
-                    "power_w": 55.3,
-                    "memory_used_bytes": 10_000,
-                    "memory_total_bytes": 50_000,
-                },
-                "gpu_uuid_1": {
-                    "utilization": 0.5,
-                    "power_w": 56.9,
-                    "memory_used_bytes": 11_000,
-                    "memory_total_bytes": 75_000,
-                },
-            },
-            "metrics": {
-                "scrapes": 5,
-                "counters": {'nv_inference_count{model="m"}': 348.0},
-                "totals": {},
-                "gauges": {"nv_cpu_utilization": {"mean": 0.25, "largest": 0.75}},
-            },
-        },
+        "server": SERVER,
     }
 
 

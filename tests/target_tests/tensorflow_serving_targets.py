@@ -57,7 +57,7 @@ def served(
         model,
         space,
         program=str(program or write_program(folder / "programs")),
-        workspace=folder / "work",
+        workspace=folder / "workspace",
         form=form or RequestForm(),
         start_timeout_s=start_timeout_s,
     )

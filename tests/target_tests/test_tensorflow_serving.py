@@ -50,7 +50,7 @@ class TestLaunch:
             "--port={port:grpc}",
             "--rest_api_port={port:rest}",
             f"--model_name={MODEL}",
-            f"--model_base_path={plain.folder}/work/models/{MODEL}",
+            f"--model_base_path={plain.folder}/workspace/models/{MODEL}",
             "--enable_batching=false",
             "--tensorflow_intra_op_parallelism=0",
             "--xla_cpu_compilation_enabled=false",

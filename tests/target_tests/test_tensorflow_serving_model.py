@@ -103,8 +103,8 @@ class TestModel:
             save_model(tmp_path, version=version)
         model = TensorFlowServingModel.open(ModelSource(folder=tmp_path))
         assert (model.name, model.space) == ("double", "tensorflow_serving")
-        model.stage(tmp_path / "work")
-        assert [each.name for each in (tmp_path / "work" / "double").iterdir()] == ["10"]
+        model.stage(tmp_path / "workspace")
+        assert [each.name for each in (tmp_path / "workspace" / "double").iterdir()] == ["10"]
 
     def test_fingerprint(self, tmp_path: Path) -> None:
         """It changes with any file of the version, and with the version."""
@@ -121,11 +121,11 @@ class TestModel:
     def test_a_copy_that_cannot_be_made(self, tmp_path: Path) -> None:
         """What cannot be copied is named, and what helps."""
         model = TensorFlowServingModel(save_model(tmp_path))
-        (tmp_path / "work").touch()
+        (tmp_path / "workspace").touch()
         with pytest.raises(ModelError) as caught:
-            model.stage(tmp_path / "work")
+            model.stage(tmp_path / "workspace")
         assert caught.value.message.startswith(
-            f"{model.version}: cannot be copied to {tmp_path}/work/double/1: "
+            f"{model.version}: cannot be copied to {tmp_path}/workspace/double/1: "
         )
         assert caught.value.hint == (
             "make it readable; a folder with more room can be named in TMPDIR"

@@ -35,7 +35,7 @@ def test_each_form_is_served_under_the_models_name(models: Path, tmp_path: Path)
         model,
         space,
         program=str(write_program(tmp_path / "programs")),
-        workspace=tmp_path / "work",
+        workspace=tmp_path / "workspace",
         form=RequestForm(),
     )
     target.stage()
@@ -46,7 +46,7 @@ def test_each_form_is_served_under_the_models_name(models: Path, tmp_path: Path)
         wrong = target.verify(deployment.server, own)["variant"]
         answers = target.infer(deployment.server)
 
-    path = f"--model_base_path={tmp_path}/work/models/{MODEL}"
+    path = f"--model_base_path={tmp_path}/workspace/models/{MODEL}"
     assert right == Verdict(Grade.ACCEPTED)
     assert wrong == Verdict(Grade.REFUTED, f"no process of the server was started with {path}")
     assert len(answers) == 1

@@ -270,4 +270,4 @@ class TestRefusals:
 
 
 def forms_of(model: FileModel) -> list[FileModel]:
-    return [form for form in model._forms.values() if isinstance(form, FileModel)]
+    return list(model.whole)

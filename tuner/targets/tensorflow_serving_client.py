@@ -7,8 +7,7 @@ batching/batching_session.cc, as util/prometheus_exporter.cc spells them.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
@@ -18,6 +17,7 @@ from tuner.load.protocols import tensorflow_serving
 from tuner.load.protocols.tensorflow_serving import RestReader
 from tuner.targets import prometheus, tensorflow_serving_signature
 from tuner.targets.base import ServerStatistics
+from tuner.targets.http_session import HttpSession
 from tuner.targets.prometheus import MetricsPage
 from tuner.targets.tensorflow_serving_signature import Signature, understood
 
@@ -54,10 +54,8 @@ class BatchingCounters:
     padding: float | None
 
 
-class TensorFlowServingClient:
+class TensorFlowServingClient(HttpSession):
     """Talks to the server whose REST API is at `url`.
-
-    Proxy settings of the environment are not used: the servers under test are near.
 
     Raises:
         ServerError: Every method, when the server refuses.
@@ -65,18 +63,7 @@ class TensorFlowServingClient:
     """
 
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._http.close()
+        super().__init__(base_url=url, timeout_s=timeout_s)
 
     def state(self, model: str) -> ModelState | None:
         """None if the server does not know the model, or has begun with none of its versions."""

@@ -8,6 +8,7 @@ servables/tensorflow/session_bundle_config.proto; the flags of model_servers/mai
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from tuner.errors import InputError, ModelError, SpaceError
 from tuner.expressions import Value
@@ -16,6 +17,7 @@ from tuner.space import Configuration, SearchSpace
 from tuner.targets import model_choice, staging, system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.process_proofs import value_text
+from tuner.targets.variants import VariantModel
 from tuner.wording import did_you_mean
 
 BATCHING = "--enable_batching"
@@ -72,14 +74,14 @@ def find_model(folder: Path, model: str | None) -> Path:
     return model_choice.chosen(models, model, where=folder, kind="SavedModel `{}`")
 
 
-class TensorFlowServingModel:
+class TensorFlowServingModel(VariantModel):
     """The newest version of one model, which is the one that is served."""
 
     space = "tensorflow_serving"
 
-    def __init__(self, folder: Path, others: Sequence["TensorFlowServingModel"] = ()) -> None:
+    def __init__(self, folder: Path, others: Sequence[Self] = ()) -> None:
         self.name = folder.name
-        self.others = {other.name: other for other in others}
+        self.others = variants.by_name(self.name, others)
         self.version = max(_versions(folder), key=lambda each: int(each.name))
 
     @classmethod
@@ -101,17 +103,10 @@ class TensorFlowServingModel:
             )
         folder = find_model(source.folder, source.name)
         others = (cls(find_model(source.folder, each)) for each in source.variants)
-        return cls(folder, [other for other in others if other.name != folder.name])
-
-    @property
-    def fingerprint(self) -> str:
-        """Ten hexadecimal digits that change when a file of a version changes."""
-        forms = (self, *self.others.values())
-        return variants.fingerprint(form.own_fingerprint for form in forms)
+        return cls(folder, list(others))
 
     @property
     def own_fingerprint(self) -> str:
-        """That of its own version."""
         return staging.digest([self.version])
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
@@ -144,17 +139,8 @@ class TensorFlowServingModel:
         proof = "accepted: the server was started with its folder"
         return variants.added(space, self.name, tuple(self.others), proof=proof)
 
-    def stage(self, folder: Path) -> None:
-        """Copy the version, and those of the variants, into `folder` under the models' names.
-
-        Raises:
-            ModelError: One cannot be read, or there is no room for it.
-        """
-        for form in (self, *self.others.values()):
-            form.stage_own(folder)
-
     def stage_own(self, folder: Path) -> None:
-        """Copy its own version, as `stage` does."""
+        """Copy its version, under the name of its model."""
         staged = folder / self.name / self.version.name
         with staging.copying(self.version, staged):
             shutil.copytree(self.version, staged, dirs_exist_ok=True)

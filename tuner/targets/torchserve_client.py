@@ -7,7 +7,6 @@ called is taken from `RegisterModelRequest.java`: `max_batch_delay` is heeded, a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from runners import RunningServer
 from tuner.errors import ServerError, ServerTimeoutError
 from tuner.targets import prometheus
 from tuner.targets.base import ServerStatistics
+from tuner.targets.http_session import HttpSession
 
 _READY = "READY"
 
@@ -44,10 +44,8 @@ class Description:
         return sum(worker.ready for worker in self.workers)
 
 
-class TorchServeClient:
+class TorchServeClient(HttpSession):
     """Talks to the server whose APIs are at these URLs.
-
-    Proxy settings of the environment are not used: the servers under test are near.
 
     Raises:
         ServerError: Every method, when the server refuses.
@@ -58,7 +56,7 @@ class TorchServeClient:
         self, *, management: str, inference: str, metrics: str, timeout_s: float = 10.0
     ) -> None:
         self._management, self._inference, self._metrics = management, inference, metrics
-        self._http = httpx.Client(timeout=timeout_s, trust_env=False)
+        super().__init__(timeout_s=timeout_s)
 
     @classmethod
     def of(cls, server: RunningServer, *, timeout_s: float = 10.0) -> Self:
@@ -69,17 +67,6 @@ class TorchServeClient:
             metrics=server.url("metrics"),
             timeout_s=timeout_s,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._http.close()
 
     def describe(self, model: str) -> Description | None:
         """None if no such model is registered."""

@@ -29,10 +29,11 @@ from tuner.settings import (
     ServerProperty,
     Setting,
 )
-from tuner.space import Configuration, SearchSpace
+from tuner.space import SearchSpace
 from tuner.targets import model_choice, staging, system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.torchserve_client import Description, TorchServeClient
+from tuner.targets.variants import VariantModel
 from tuner.wording import did_you_mean
 
 WORKERS, BATCH, DELAY = "minWorkers", "batchSize", "maxBatchDelay"
@@ -92,12 +93,10 @@ def find_archive(store: Path, model: str | None) -> Path:
     return model_choice.chosen(archives, model, where=store, kind="archive `{}.mar`")
 
 
-class TorchServeModel:
+class TorchServeModel(VariantModel):
     """One model archive."""
 
     space = "torchserve"
-    # Other archives with forms of the same model, by their names.
-    others: Mapping[str, "TorchServeModel"] = MappingProxyType({})
     # What a registration takes over beside what is searched; the requests that may wait.
     registration: Mapping[str, int] = MappingProxyType({})
     queue: int | None = None
@@ -149,18 +148,11 @@ class TorchServeModel:
             )
         model = cls(find_archive(source.folder, source.name))
         others = (cls(find_archive(source.folder, name)) for name in source.variants)
-        model.others = {other.name: other for other in others if other.name != model.name}
+        model.others = variants.by_name(model.name, others)
         return model
 
     @property
-    def fingerprint(self) -> str:
-        """Ten hexadecimal digits that change when an archive does."""
-        forms = (self, *self.others.values())
-        return variants.fingerprint(form.own_fingerprint for form in forms)
-
-    @property
     def own_fingerprint(self) -> str:
-        """That of its own archive."""
         with self.archive.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:10]
 
@@ -187,9 +179,8 @@ class TorchServeModel:
     def _with_threads_of_openmp(self, space: SearchSpace) -> SearchSpace:
         """`space` where threads are searched for those forms only that heed OpenMP."""
         openmp = [p for p in space.parameters if _sets_openmp(p.sets)]
-        forms = (self, *self.others.values())
-        onnx = [form.name for form in forms if form.runs_onnx]
-        if len(onnx) == len(forms):
+        onnx = [form.name for form in self.whole if form.runs_onnx]
+        if len(onnx) == len(self.whole):
             return space.without({p.name for p in openmp})
         for parameter in openmp if onnx else ():
             others = [f"{variants.PARAMETER} != '{name}'" for name in onnx]
@@ -199,21 +190,8 @@ class TorchServeModel:
             space = replace(space, parameters=tuple(changed))
         return space
 
-    def form(self, space: SearchSpace, configuration: Configuration) -> "TorchServeModel":
-        """The form of the model that `configuration` serves."""
-        return self.others.get(variants.chosen(space, configuration, self.name), self)
-
-    def stage(self, store: Path) -> None:
-        """Copy the archives into `store`, without what would overrule the management API.
-
-        Raises:
-            ModelError: One cannot be read, or there is no room for it.
-        """
-        for form in (self, *self.others.values()):
-            form.stage_own(store)
-
     def stage_own(self, store: Path) -> None:
-        """Copy its own archive, as `stage` does."""
+        """Copy its archive, without what would overrule the management API."""
         with staging.copying(self.archive, store, *_UNREADABLE):
             store.mkdir(parents=True, exist_ok=True)
             if self.overrules:

@@ -1,8 +1,7 @@
 """A model of Triton, with the forms that it is there in: what may vary, and how it is set."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Self
 
 from google.protobuf.message import Message
 
@@ -12,6 +11,7 @@ from tuner.settings import ConfigPath, LauncherArgument, ServerProperty, Templat
 from tuner.space import Configuration, IntParameter, Parameter, SearchSpace
 from tuner.targets import model_config, system_libraries, triton_flags, triton_warm_up, variants
 from tuner.targets.process_proofs import value_text
+from tuner.targets.variants import VariantModel
 
 _SPACES = {name: f"triton_{name}" for name in ("pytorch", "onnxruntime", "openvino", "tensorrt")}
 # How a configuration without `backend` names it (Triton model_configuration.md).
@@ -22,36 +22,13 @@ _BACKENDS = {
 }
 
 
-class TritonModel(ABC):
+class TritonModel(VariantModel):
     """A model as its user left it; `others` are further forms of it, of which one is served."""
 
-    def __init__(self, name: str, config: Message, others: Sequence["TritonModel"] = ()) -> None:
+    def __init__(self, name: str, config: Message, others: Sequence[Self] = ()) -> None:
         self.name = name
         self.config = config
-        self._forms = {form.name: form for form in (self, *others)}
-
-    @property
-    @abstractmethod
-    def own_fingerprint(self) -> str:
-        """Ten hexadecimal digits that change when this form of the model changes."""
-
-    @abstractmethod
-    def stage_own(self, repository: Path) -> None:
-        """Put this form of the model into `repository`.
-
-        Raises:
-            ModelError: A file of it cannot be read, or there is no room for it.
-        """
-
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """The names of all forms, its own first."""
-        return tuple(self._forms)
-
-    @property
-    def fingerprint(self) -> str:
-        """Ten hexadecimal digits that change when the model changes, in any of its forms."""
-        return variants.fingerprint(form.own_fingerprint for form in self._forms.values())
+        self.others = variants.by_name(name, others)
 
     @property
     def own_space(self) -> str:
@@ -60,19 +37,10 @@ class TritonModel(ABC):
         platform = str(model_config.get(self.config, "platform") or "")
         return _SPACES.get(backend or _BACKENDS.get(platform, ""), "triton")
 
-    def stage(self, repository: Path) -> None:
-        """Put all forms of the model into `repository`.
-
-        Raises:
-            ModelError: A file cannot be read, or there is no room for it.
-        """
-        for form in self._forms.values():
-            form.stage_own(repository)
-
     @property
     def space(self) -> str:
         """The built-in space of the backend of all its forms, or the one for all backends."""
-        found = {form.own_space for form in self._forms.values()}
+        found = {form.own_space for form in self.whole}
         return found.pop() if len(found) == 1 else "triton"
 
     def adapt(self, space: SearchSpace, *, contained: bool = False) -> SearchSpace:
@@ -92,7 +60,7 @@ class TritonModel(ABC):
                 )
         if not contained:
             space = triton_flags.usable(system_libraries.usable(space))
-        cannot = tuple({each for form in self._forms.values() for each in form.impossible()})
+        cannot = tuple({each for form in self.whole for each in form.impossible()})
         space = space.without({p.name for p in space.parameters if _path(p).startswith(cannot)})
         paths = {_path(p): p.default for p in space.parameters if _path(p)}
         model_config.changed(self.config, dict(sorted(paths.items())))  # or else a SpaceError
@@ -111,10 +79,6 @@ class TritonModel(ABC):
         if any(model_config.get(self.config, each) for each in others):
             return {"dynamic_batching", *no_warm_up}  # a model has one scheduler
         return no_warm_up
-
-    def form(self, space: SearchSpace, configuration: Configuration) -> "TritonModel":
-        """The form of the model that `configuration` serves."""
-        return self._forms[variants.chosen(space, configuration, self.name)]
 
     def configured(self, space: SearchSpace, configuration: Configuration) -> Message:
         """The configuration of the model's form under `configuration`."""

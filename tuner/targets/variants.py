@@ -1,8 +1,12 @@
 """Several forms of one model (another precision, another runtime), one of which is served."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self, TypeVar
 
 from tuner.errors import SpaceError
 from tuner.expressions import Value
@@ -11,6 +15,8 @@ from tuner.space import CategoricalParameter, Configuration, SearchSpace
 from tuner.targets.base import Grade, Verdict
 
 PARAMETER = "variant"
+
+Named = TypeVar("Named", bound="VariantModel")
 
 
 CONFIRMED = "confirmed: the server says which one it has"
@@ -60,6 +66,62 @@ def verdict(asked: Value, served: str) -> Verdict:
     if served == asked:
         return Verdict(Grade.CONFIRMED)
     return Verdict(Grade.REFUTED, f"the server has the form `{served}`")
+
+
+class VariantModel(ABC):
+    """A model that may be there in further forms, of which one is served.
+
+    `name` is that of the model and of its own form, `others` are the further ones by their names.
+    """
+
+    name: str
+    others: Mapping[str, Self] = MappingProxyType({})
+
+    @property
+    @abstractmethod
+    def own_fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when this form of the model changes."""
+
+    @abstractmethod
+    def stage_own(self, folder: Path) -> None:
+        """Put this form of the model into `folder`, where the server finds it.
+
+        Raises:
+            ModelError: A file of it cannot be read, or there is no room for it.
+        """
+
+    @property
+    def whole(self) -> tuple[Self, ...]:
+        """All forms, its own first."""
+        return (self, *self.others.values())
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The names of all forms, its own first."""
+        return tuple(form.name for form in self.whole)
+
+    @property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when the model changes, in any of its forms."""
+        return fingerprint(form.own_fingerprint for form in self.whole)
+
+    def stage(self, folder: Path) -> None:
+        """Put all forms of the model into `folder`.
+
+        Raises:
+            ModelError: A file cannot be read, or there is no room for it.
+        """
+        for form in self.whole:
+            form.stage_own(folder)
+
+    def form(self, space: SearchSpace, configuration: Configuration) -> Self:
+        """The form of the model that `configuration` serves."""
+        return self.others.get(chosen(space, configuration, self.name), self)
+
+
+def by_name(model: str, others: Iterable[Named]) -> dict[str, Named]:
+    """The further forms of `model` by their names; the model itself is none of them."""
+    return {other.name: other for other in others if other.name != model}
 
 
 def fingerprint(forms: Iterable[str]) -> str:

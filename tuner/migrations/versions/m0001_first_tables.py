@@ -23,6 +23,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_studies()
+    _create_trials()
+    _create_load_points()
+
+
+def _create_studies() -> None:
     op.create_table(
         "tuner_studies",
         Column("id", Integer, primary_key=True),
@@ -40,6 +46,9 @@ def upgrade() -> None:
         Column("environment", JSON, nullable=False),
         Column("golden", JSON),
     )
+
+
+def _create_trials() -> None:
     op.create_table(
         "tuner_trials",
         Column("id", Integer, primary_key=True),
@@ -68,6 +77,9 @@ def upgrade() -> None:
         Column("finished_at", DateTime(timezone=True), nullable=False),
         UniqueConstraint("study_id", "number"),
     )
+
+
+def _create_load_points() -> None:
     op.create_table(
         "tuner_load_points",
         Column("id", Integer, primary_key=True),
