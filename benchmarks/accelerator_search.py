@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tuner import demo, finals, job
-from tuner.capacity import LatencyBudget
+from tuner import demo
+from tuner.analysis import standings
+from tuner.goals import LatencyBudget, SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.search_budget import SearchBudget
-from tuner.space import Configuration
+from tuner.space.space import Configuration
+from tuner.study import job
 
 FIXED_S, EACH_S = 0.016, 0.001
 BUDGET = LatencyBudget(99, 0.1)
@@ -113,7 +114,7 @@ def main() -> None:
     print("| seed | trials | winner | on paper | of best | measured | of best |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for seed, study in rows:
-        winner = finals.standings(study).winner
+        winner = standings.standings(study).winner
         if winner is None:
             print(f"| {seed} | {len(study.searched)} | nothing feasible | | | | |")
             continue

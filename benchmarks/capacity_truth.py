@@ -30,11 +30,12 @@ from benchmarks.perf_analyzer_rule import Judgement, Rule
 from benchmarks.simulated_study import FAMILY, Recommendation, recommend
 from benchmarks.tables import machine, table
 from tests.simulated_server import SimulatedServer
-from tuner.capacity import Expected, find_capacity
-from tuner.load import OpenLoop
+from tuner.capacity.find import find_capacity
+from tuner.capacity.probes import Expected
+from tuner.capacity.proof import Verdict, certify
 from tuner.load.arrivals import schedule
-from tuner.search_budget import STRETCHES
-from tuner.verdicts import Verdict, certify
+from tuner.load.profile import OpenLoop
+from tuner.study.time_plan import STRETCHES
 
 _LOADS = (0.90, 0.95, 1.05, 1.10)  # times the capacity
 _JUST_OVER, _ALLOWED_FALSE = 1.05, 0.05

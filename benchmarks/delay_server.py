@@ -24,7 +24,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.load import Endpoint
+from tuner.load.profile import Endpoint
 from tuner.load.timer import Timer
 
 FloatArray = NDArray[np.float64]

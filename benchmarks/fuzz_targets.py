@@ -8,12 +8,13 @@ import asyncio
 import struct
 from collections.abc import Callable, Iterator, Mapping
 
-from tuner.load.grpc_connection import GrpcConnection
+from tuner.load.grpc import frames as http2
+from tuner.load.grpc.connection import GrpcConnection
+from tuner.load.http1 import ResponseError, ResponseParser
 from tuner.load.lane import Lane
-from tuner.load.protocols import http2, v2_grpc
-from tuner.load.protocols.http1 import ResponseError, ResponseParser
-from tuner.load.protocols.v2 import V2Options
 from tuner.load.requests import GrpcCall
+from tuner.protocols import v2_grpc
+from tuner.protocols.v2 import V2Options
 
 # How many requests a connection carries at a time, and how many one input may answer.
 _STREAMS, _MOST_REQUESTS = 3, 16

@@ -13,9 +13,11 @@ from tests.simulated_server import (
     lognormal,
     true_capacity,
 )
-from tuner.capacity import CapacityPlan, LatencyBudget
-from tuner.load import OpenLoop, percentile
+from tuner.capacity.probes import CapacityPlan
+from tuner.goals import LatencyBudget
 from tuner.load.arrivals import schedule
+from tuner.load.histogram import percentile
+from tuner.load.profile import OpenLoop
 
 _ASIDE = 0.02
 

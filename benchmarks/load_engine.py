@@ -23,10 +23,12 @@ from benchmarks.perf_analyzer import Load, PerfAnalyzer, Seen
 from benchmarks.processes import cpu_s, own_cpu_s
 from benchmarks.tables import machine, median, spread, table
 from benchmarks.trivial_triton import INPUT, MODEL, answered, trivial_triton
-from runners import RunningServer
-from tuner.load import ClosedLoop, Endpoint, LoadEngine, RequestSet, generate_inputs
-from tuner.load.profile import LoadRun
-from tuner.load.protocols import v2_grpc, v2_http
+from runners.base import RunningServer
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, Endpoint, LoadRun
+from tuner.load.requests import RequestSet
+from tuner.protocols import v2_grpc, v2_http
+from tuner.protocols.tensors.inputs import generate_inputs
 
 _SHORT_S = 0.06
 _DISTINCT_REQUESTS = 64

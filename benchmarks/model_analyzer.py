@@ -26,11 +26,11 @@ from benchmarks.options import count, program, seconds
 from benchmarks.perf_analyzer import PerfAnalyzer
 from benchmarks.recommendations import Carried, Recommendation, measure
 from benchmarks.tables import machine, median, table
-from runners import RunnerError
-from tuner import comparison
-from tuner.capacity import LatencyBudget
+from runners.errors import RunnerError
+from tuner.analysis import comparison
 from tuner.errors import TunerError
-from tuner.load import LoadEngine
+from tuner.goals import LatencyBudget
+from tuner.load.client import LoadEngine
 
 _MODELS = {
     "mlp": replace(LANDSCAPES["mlp"], budget=LatencyBudget(99, 0.005)),

@@ -17,11 +17,13 @@ import yaml
 from benchmarks.landscapes.base import Landscape
 from benchmarks.perf_analyzer import PerfAnalyzer
 from benchmarks.recommendations import Recommendation
-from runners import LaunchSpec, ProcessRunner, StartFailed
+from runners.base import LaunchSpec
+from runners.errors import StartFailed
 from runners.ports import choose_free_ports
+from runners.process import ProcessRunner
 from runners.process_server import ProcessServer
-from tuner.targets import triton_install
-from tuner.targets.triton_install import TritonInstallation
+from tuner.targets.triton import install as triton_install
+from tuner.targets.triton.install import TritonInstallation
 
 _PROGRESS_S = 60.0
 _STOP_GRACE_S = 30.0

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.perf_analyzer import PerfAnalyzer
-from tuner.capacity import LatencyBudget
+from tuner.goals import LatencyBudget
 
 _LARGEST = 1024
 _HOPELESS = 2.0  # times the limit

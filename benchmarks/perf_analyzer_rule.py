@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.stability import CONSECUTIVE, Stability, Window
+from tuner.sweep.stability import CONSECUTIVE, Stability, Window
 
 FloatArray = NDArray[np.float64]
 

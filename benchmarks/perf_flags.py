@@ -16,15 +16,15 @@ from pathlib import Path
 from benchmarks.landscapes.measure import Silent
 from benchmarks.options import seconds
 from benchmarks.tables import machine, table
-from tuner import finals, job
-from tuner.capacity import LatencyBudget
-from tuner.effects import Effect, effects
-from tuner.load import TensorSpec
+from tuner.analysis import standings
+from tuner.analysis.effects import Effect, effects
+from tuner.goals import LatencyBudget, SearchBudget
+from tuner.load.requests import TensorSpec
 from tuner.records import StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text
-from tuner.samplers import Sampler
-from tuner.search_budget import SearchBudget
-from tuner.space import Configuration
+from tuner.search.samplers import Sampler
+from tuner.space.space import Configuration
+from tuner.study import job
 
 _SPACE = Path(__file__).with_name("perf_flags.yaml")
 _CONFIGURATIONS = 32
@@ -106,7 +106,7 @@ def main() -> None:
         model = Path(folder) / "gated.pt"
         write_model(model)
         study = studied(model, options.timeout)
-    result = finals.standings(study)
+    result = standings.standings(study)
     found = effects(study, result.winner.configuration if result.winner else None)
     names = list(study.parameters)
     on = {name: name != "optimized_execution_disabled" for name in names}

@@ -21,18 +21,20 @@ from benchmarks.landscapes.base import Landscape
 from benchmarks.landscapes.measure import Silent
 from benchmarks.perf_analyzer import PerfAnalyzer
 from benchmarks.perf_analyzer_capacity import capacity
-from runners import LaunchSpec, ProcessRunner
-from tuner.deployment import Deployment
-from tuner.load import LoadEngine
+from runners.base import LaunchSpec
+from runners.process import ProcessRunner
+from tuner.load.client import LoadEngine
 from tuner.records import Purpose, TrialState
-from tuner.space import Configuration, SearchSpace
-from tuner.targets import model_config, triton_install
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.study.trial import Bench, TrialPlan, run_trial
+from tuner.study.trial_load import TrialLoad
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_install import TritonInstallation
-from tuner.targets.triton_repository import RepositoryModel
-from tuner.trial import Bench, TrialPlan, run_trial
-from tuner.trial_load import TrialLoad
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton import install as triton_install
+from tuner.targets.triton.install import TritonInstallation
+from tuner.targets.triton.repository import RepositoryModel
+from tuner.targets.triton.target import TritonTarget
 
 # What the tuner writes into config.pbtxt of settings that no model configuration holds.
 _SETTINGS = re.compile(r"^# \S+: start the server with (.+)$", re.MULTILINE)

@@ -23,11 +23,12 @@ from benchmarks.landscapes.base import LANDSCAPES, Landscape
 from benchmarks.landscapes.measure import Silent, open_bench
 from benchmarks.options import count, seconds
 from benchmarks.tables import machine, table
-from tuner import finals, job
+from tuner.analysis import standings
+from tuner.goals import SearchBudget
 from tuner.records import Purpose, TrialState
-from tuner.search_budget import SearchBudget
-from tuner.space import Configuration
-from tuner.trial import Bench, TrialPlan, run_trial
+from tuner.space.space import Configuration
+from tuner.study import job
+from tuner.study.trial import Bench, TrialPlan, run_trial
 
 _AS_GOOD = 0.95
 
@@ -65,7 +66,7 @@ def studied(landscape: Landscape, seed: int, timeout_s: float) -> Run:
         )
         began = time.perf_counter()
         study = job.run(prepared, Silent())
-    winner = finals.standings(study).winner
+    winner = standings.standings(study).winner
     if winner is None:
         raise SystemExit(f"seed {seed}: nothing was feasible")
     wall_s = time.perf_counter() - began

@@ -9,9 +9,9 @@ from benchmarks.replayed_quick import replayed_quick
 from benchmarks.replayed_trials import Moment, Proposer, replayed
 from tuner.errors import InputError
 from tuner.records import TrialRecord
-from tuner.samplers import Sampler, check_available
-from tuner.search import Proposal, Search
-from tuner.space import Configuration
+from tuner.search.samplers import Sampler, check_available
+from tuner.search.search import Proposal, Search
+from tuner.space.space import Configuration
 
 RANDOM, HINTS, QUICK = "random-order", "hints-then-random", "model-analyzer-quick"
 # `tpe` is what a study does by default; `tpe/5` makes five small steps between two proposals of

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.replayed_trials import Cost, Moment
-from tuner.estimators import FloatArray, Interval
+from tuner.capacity.intervals import FloatArray
+from tuner.records import Interval
 
 _WORST = 0.9
 _RESAMPLES = 4000

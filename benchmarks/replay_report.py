@@ -10,8 +10,7 @@ from benchmarks.replay_contestants import HINTS, RANDOM
 from benchmarks.replay_metrics import Comparison, Spread, Summary, comparison, summary
 from benchmarks.replayed_trials import Cost, exhaustive
 from benchmarks.tables import table as markdown_table
-from tuner.estimators import Interval
-from tuner.records import TrialState
+from tuner.records import Interval, TrialState
 
 # Of the best feasible capacity; the first one is what contestants are compared by.
 SHARES = (0.95, 0.99)

@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.landscapes.table import Point, Row, Table
 from benchmarks.quick_search import Grid, Result, Run, Variant, quick_search, recommended
 from benchmarks.replayed_trials import Cost, Moment, Noise
-from tuner.expressions import Value
-from tuner.space import Configuration, SearchSpace
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration, SearchSpace
 
 # perf_analyzer answers after three windows that agree, of 5 s each: this is the least it takes.
 MEASUREMENT_S = 15.0

@@ -14,10 +14,10 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.landscapes.table import Point, Row, Table
-from tuner.capacity import LatencyBudget, Phase
-from tuner.records import Purpose, TrialRecord, TrialState
-from tuner.search import Proposal
-from tuner.space import Configuration
+from tuner.goals import LatencyBudget
+from tuner.records import Phase, Purpose, TrialRecord, TrialState
+from tuner.search.search import Proposal
+from tuner.space.space import Configuration
 
 # Loads for each configuration of an exhaustive search: concurrency 1 to 1024, as Model Analyzer's.
 EXHAUSTIVE_LOADS = 11

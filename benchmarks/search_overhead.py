@@ -21,14 +21,14 @@ from pathlib import Path
 
 from benchmarks.options import count
 from benchmarks.tables import machine, table
-from tuner.capacity import LatencyBudget
 from tuner.errors import InputError, Reason
-from tuner.expressions import Expression
+from tuner.goals import LatencyBudget
 from tuner.records import Purpose, TrialRecord, TrialState
-from tuner.samplers import Sampler, check_available
-from tuner.search import Proposal, Search
-from tuner.settings import ServerFlag
-from tuner.space import CategoricalParameter, Configuration, IntParameter, Rule, SearchSpace
+from tuner.search.samplers import Sampler, check_available
+from tuner.search.search import Proposal, Search
+from tuner.space.expressions import Expression
+from tuner.space.settings import ServerFlag
+from tuner.space.space import CategoricalParameter, Configuration, IntParameter, Rule, SearchSpace
 
 _MILESTONES = (100, 300, 1000)
 _WINDOW = 50

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from benchmarks.options import count, seconds
 from benchmarks.tables import machine, spread, table
-from tuner.load import Arrivals, Endpoint, LoadEngine, OpenLoop, RequestSet
 from tuner.load.calibration import calibrate, null_server
-from tuner.load.profile import LoadRun
-from tuner.load.protocols.http1 import request_bytes
+from tuner.load.client import LoadEngine
+from tuner.load.http1 import request_bytes
+from tuner.load.profile import Arrivals, Endpoint, LoadRun, OpenLoop
+from tuner.load.requests import RequestSet
 
 _SHARES = (0.1, 0.25, 0.5)
 

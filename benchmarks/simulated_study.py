@@ -11,7 +11,10 @@ import numpy as np
 
 from benchmarks.known_capacities import Scenario
 from tests.simulated_server import Batching, SimulatedServer, fresh_start
-from tuner.capacity import Capacity, Expected, LatencyBudget, Outcome, find_capacity
+from tuner.capacity.find import find_capacity
+from tuner.capacity.probes import Capacity, Expected
+from tuner.goals import LatencyBudget
+from tuner.records import Outcome
 
 _BUDGET = LatencyBudget(99, 0.02)
 # Two instances share the machine: each takes so many times as long as one that has it for itself.

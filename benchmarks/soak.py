@@ -21,10 +21,12 @@ import psutil
 
 from benchmarks.options import count
 from benchmarks.tables import machine, table
-from tuner.load import ClosedLoop, LoadEngine, Measurement, RequestSet
 from tuner.load.calibration import null_server
-from tuner.load.profile import LoadRun
-from tuner.load.protocols.http1 import request_bytes
+from tuner.load.client import LoadEngine
+from tuner.load.http1 import request_bytes
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, LoadRun
+from tuner.load.requests import RequestSet
 
 _ALLOWED_BYTES = 10_000_000
 _EVERY_S = 0.5

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners import LaunchSpec, ProcessRunner
+from runners.base import LaunchSpec
 from runners.ports import choose_free_ports
-from tuner.load import Endpoint
+from runners.process import ProcessRunner
 from tuner.load.calibration import null_server
+from tuner.load.profile import Endpoint
 
 # One process that never closes a connection and writes nothing outside its folder.
 _NGINX = """

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runners import LaunchSpec, ProcessRunner, RunningServer
-from tuner.load import TensorSpec
-from tuner.targets import triton_install
-from tuner.targets.v2_client import V2Client
+from runners.base import LaunchSpec, RunningServer
+from runners.process import ProcessRunner
+from tuner.clients.v2_http import V2Client
+from tuner.load.requests import TensorSpec
+from tuner.targets.triton import install as triton_install
 
 MODEL = "echo"
 INPUT = TensorSpec("INPUT", "FP32", (16,))

@@ -23,17 +23,11 @@ import numpy as np
 from benchmarks.delay_server import Answers, Behaviour, FloatArray, Freeze, delay_server
 from benchmarks.options import count, seconds
 from benchmarks.tables import machine, table
-from tuner.load import (
-    Arrivals,
-    ClosedLoop,
-    LoadEngine,
-    LoadProfile,
-    Measurement,
-    OpenLoop,
-    RequestSet,
-    percentile,
-)
-from tuner.load.profile import LoadRun
+from tuner.load.client import LoadEngine
+from tuner.load.histogram import percentile
+from tuner.load.measurement import Measurement
+from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, LoadRun, OpenLoop
+from tuner.load.requests import RequestSet
 
 _REQUESTS = RequestSet((b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",))
 

@@ -21,8 +21,9 @@ from benchmarks.options import count, program
 from benchmarks.processes import own_cpu_s
 from benchmarks.static_server import static_server
 from benchmarks.tables import machine, median, spread, table
-from tuner.load import ClosedLoop, Endpoint, LoadEngine, RequestSet
-from tuner.load.profile import LoadRun
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, Endpoint, LoadRun
+from tuner.load.requests import RequestSet
 
 _SHORT_S = 0.06
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}

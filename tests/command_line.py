@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tuner.cli import main
+from tuner.cli.main import main
 
 
 @dataclass(frozen=True)

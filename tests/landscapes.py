@@ -10,10 +10,10 @@ from typing import Any
 from benchmarks.landscapes.base import Landscape
 from benchmarks.landscapes.table import Point, Row, Table
 from tests.spaces import choice, space, switch
-from tuner.capacity import LatencyBudget, Phase
 from tuner.errors import Reason
-from tuner.records import TrialState
-from tuner.space import Configuration
+from tuner.goals import LatencyBudget
+from tuner.records import Phase, TrialState
+from tuner.space.space import Configuration
 
 BUDGET = LatencyBudget(99, 0.010)
 SPACE = space(

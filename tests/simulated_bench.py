@@ -5,18 +5,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 
-from runners import LaunchSpec, RunningServer
+from runners.base import LaunchSpec, RunningServer
 from tests.simulated_server import SimulatedServer, Simulation
-from tuner.capacity import LatencyBudget, Phase
-from tuner.deployment import Deployment
 from tuner.errors import Reason, TrialFailure
-from tuner.load import Endpoint, LoadEngine, Measurement, OpenLoop, RequestSet, Tensor
-from tuner.load.profile import LoadRun
-from tuner.records import Purpose, TrialRecord
-from tuner.space import Configuration, SearchSpace
-from tuner.targets.base import Grade, ServerStatistics, Verdict
-from tuner.trial import Bench
-from tuner.trial_load import TrialLoad
+from tuner.goals import LatencyBudget
+from tuner.load.client import LoadEngine
+from tuner.load.measurement import Measurement
+from tuner.load.profile import Endpoint, LoadRun, OpenLoop
+from tuner.load.requests import RequestSet, Tensor
+from tuner.records import Grade, Phase, Purpose, ServerStatistics, TrialRecord, Verdict
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.study.trial import Bench
+from tuner.study.trial_load import TrialLoad
 
 Server = Callable[[Configuration], Simulation | None]
 """The simulation of a configuration; None where the server cannot start with it."""

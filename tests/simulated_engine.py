@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.simulated_server import Batching, SimulatedServer
-from tuner.capacity import Phase
-from tuner.load import LoadEngine, Measurement, OpenLoop, RequestSet
-from tuner.load.profile import LoadRun
+from tuner.load.client import LoadEngine
+from tuner.load.measurement import Measurement
+from tuner.load.profile import LoadRun, OpenLoop
+from tuner.load.requests import RequestSet
+from tuner.records import Phase
 
 
 class SimulatedEngine(LoadEngine):

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.run_records import run_record
-from tuner.capacity import LatencyBudget, Phase
-from tuner.load import ClosedLoop, Endpoint, LoadProfile, Measurement, OpenLoop, Overload
+from tuner.goals import LatencyBudget
 from tuner.load.arrivals import schedule
 from tuner.load.histogram import percentile
-from tuner.load.measurement import RunRecord
-from tuner.load.profile import LoadRun
+from tuner.load.measurement import Measurement, RunRecord
+from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, LoadRun, OpenLoop, Overload
 from tuner.load.recorder import PENDING, SUCCESS
+from tuner.records import Phase
 
 FloatArray = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], FloatArray]

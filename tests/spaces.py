@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from tuner.expressions import Expression, Value
-from tuner.settings import ServerFlag
-from tuner.space import (
+from tuner.space.expressions import Expression, Value
+from tuner.space.settings import ServerFlag
+from tuner.space.space import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,

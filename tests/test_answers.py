@@ -9,11 +9,10 @@ import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import point
-from tuner.answers import Answer, answer, budget_curve
-from tuner.capacity import LatencyBudget
+from tuner.analysis.answers import Answer, answer, budget_curve
+from tuner.analysis.interpolation import Kind
 from tuner.errors import InputError
-from tuner.interpolation import Kind
-from tuner.objectives import Objective
+from tuner.goals import LatencyBudget, Objective
 from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
 
 P99_20MS = LatencyBudget(99, 0.020)

@@ -17,13 +17,14 @@ from benchmarks.model_analyzer_runs import (
 )
 from benchmarks.perf_analyzer_capacity import Point, highest, read_point
 from benchmarks.recommendations import Carried, Recommendation, started_with
-from tuner import demo, hardware, spec
-from tuner.capacity import LatencyBudget
-from tuner.space import Configuration
+from tuner import demo, hardware
+from tuner.goals import LatencyBudget
+from tuner.space import spec
+from tuner.space.space import Configuration
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_install import TritonInstallation
-from tuner.targets.triton_repository import RepositoryModel
+from tuner.targets.triton.install import TritonInstallation
+from tuner.targets.triton.repository import RepositoryModel
+from tuner.targets.triton.target import TritonTarget
 
 # As Model Analyzer 1.58 writes it.
 RESULTS = """\

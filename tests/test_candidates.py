@@ -3,8 +3,8 @@
 import pytest
 
 from tests.spaces import integer, real, space, switch
-from tuner.candidates import POOL, Candidates
-from tuner.space import Configuration, SearchSpace
+from tuner.search.candidates import POOL, Candidates
+from tuner.space.space import Configuration, SearchSpace
 
 SMALL = space(integer("n", high=9), switch(), rules=("batching or n > 2",))
 LARGE = space(*(integer(name, high=30) for name in "abcd"))

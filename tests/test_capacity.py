@@ -17,18 +17,13 @@ from tests.simulated_server import (
     lognormal,
     true_capacity,
 )
-from tuner.capacity import (
-    Capacity,
-    CapacityPlan,
-    LatencyBudget,
-    Outcome,
-    Phase,
-    duration_s,
-    expected_s,
-    find_capacity,
-)
+from tuner.capacity.find import expected_s, find_capacity
+from tuner.capacity.open_search import duration_s
+from tuner.capacity.probes import Capacity, CapacityPlan
 from tuner.errors import Reason, TrialFailure
-from tuner.load import ClosedLoop, OpenLoop
+from tuner.goals import LatencyBudget
+from tuner.load.profile import ClosedLoop, OpenLoop
+from tuner.records import Outcome, Phase
 
 BATCHING = Batching(base_s=4e-3, each_s=0.5e-3, most=16, delay_s=2e-3)  # 1333/s at most
 

@@ -14,7 +14,7 @@ from tests.command_line import Tuner
 from tests.report_tests import studies
 from tests.test_storage import stored
 from tuner import demo
-from tuner.cli import app
+from tuner.cli.main import app
 
 WITHOUT_TRITON = "import sys; sys.modules['pytriton'] = None; from tuner.cli import main; main()"
 SWITCH = "{type: boolean, default: true, sets: {flag: --n}}"

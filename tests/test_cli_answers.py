@@ -17,9 +17,8 @@ from tests.report_tests import studies
 from tests.report_tests.studies import point
 from tests.test_storage import stored
 from tuner import demo
-from tuner.capacity import LatencyBudget, Loop
-from tuner.commands.results import measure_command
-from tuner.objectives import Objective
+from tuner.cli.results import measure_command
+from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
 
 BULK = 'name: "bulk"\n'

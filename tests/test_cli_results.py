@@ -14,8 +14,8 @@ import yaml
 from tests.command_line import Result, Tuner
 from tests.report_tests import studies
 from tests.test_storage import everything, stored
-from tuner import finals
-from tuner.commands import optimize
+from tuner.analysis import standings
+from tuner.cli import optimize
 from tuner.errors import NothingFeasibleError, Reason, TunerError
 from tuner.records import StudyRecord, TrialRecord
 
@@ -196,7 +196,7 @@ class TestBest:
         second = succeeded(tuner("best", NIGHT, "--format", "json")).json
         third = yaml.safe_load(succeeded(tuner("best", NIGHT, "--format", "yaml")).out)
 
-        winner = finals.standings(studies.night()).winner
+        winner = standings.standings(studies.night()).winner
         assert winner is not None
         assert first == second == third
         assert first["configuration"] == dict(winner.configuration)
@@ -309,7 +309,7 @@ def test_the_end_of_optimize(
     study = studies.night()
 
     optimize._print_result(
-        study, finals.standings(study), [Path("r/report.html")], "my studies.db"
+        study, standings.standings(study), [Path("r/report.html")], "my studies.db"
     )
 
     lines = capsys.readouterr().out.splitlines()
@@ -330,7 +330,7 @@ def test_the_end_of_optimize(
 )
 def test_what_to_type_next(study: StudyRecord, words: list[str]) -> None:
     """The next command can be copied as it is."""
-    text = optimize.next_command(study, finals.standings(study), "studies.db")
+    text = optimize.next_command(study, standings.standings(study), "studies.db")
 
     assert shlex.split(text) == words
 
@@ -339,11 +339,11 @@ def test_files_without_a_folder(folder: Path) -> None:
     """Files go into a folder that is made for them; a study that failed has a report as well."""
     study = studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])
 
-    written = optimize.write_files(study, finals.standings(study), folder / "a" / "b")
+    written = optimize.write_files(study, standings.standings(study), folder / "a" / "b")
 
     assert written == [folder / "a" / "b" / "report.html"]
     assert math.isfinite(written[0].stat().st_size)
     (folder / "file").touch()
     with pytest.raises(TunerError) as caught:
-        optimize.write_files(study, finals.standings(study), folder / "file")
+        optimize.write_files(study, standings.standings(study), folder / "file")
     assert caught.value.message == f"{folder / 'file'}: cannot be written: File exists"

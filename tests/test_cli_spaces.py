@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import Tuner
-from tuner import hardware, spec
+from tuner import hardware
+from tuner.space import spec
 
 
 @pytest.fixture

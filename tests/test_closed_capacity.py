@@ -13,16 +13,11 @@ from tests.simulated_server import (
     Simulation,
     exponential,
 )
-from tuner.capacity import (
-    Capacity,
-    CapacityPlan,
-    LatencyBudget,
-    Loop,
-    Outcome,
-    Phase,
-    find_capacity,
-)
-from tuner.load import ClosedLoop
+from tuner.capacity.find import find_capacity
+from tuner.capacity.probes import Capacity, CapacityPlan
+from tuner.goals import LatencyBudget, Loop
+from tuner.load.profile import ClosedLoop
+from tuner.records import Outcome, Phase
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from tuner.comparison import (
+from tuner.analysis.comparison import (
     Estimate,
     Start,
     adjusted_means,

@@ -8,11 +8,11 @@ import pytest
 
 from tests.report_tests import studies
 from tests.spaces import choice, integer, real, space, switch
-from tuner.crash_regions import Condition, CrashRegion, predicted_crash, regions
 from tuner.errors import Reason
-from tuner.expressions import Value
 from tuner.records import TrialRecord, TrialState
-from tuner.space import Configuration
+from tuner.search.crash_regions import Condition, CrashRegion, predicted_crash, regions
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration
 
 SERVER = space(
     integer("instance_count", high=4),

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from runners import LaunchSpec, ProcessRunner, RunningServer
+from runners.base import LaunchSpec, RunningServer
+from runners.process import ProcessRunner
 from tests.runner_tests.contract import answer_of, launch_spec
 from tests.runner_tests.waiting import is_gone, wait_until
-from tuner.deployment import Applied, Deployment
 from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
-from tuner.expressions import Value
-from tuner.load import Endpoint, RequestSet, Tensor
-from tuner.space import Configuration
-from tuner.targets.base import ServerStatistics, Verdict
+from tuner.load.profile import Endpoint
+from tuner.load.requests import RequestSet, Tensor
+from tuner.records import Applied, ServerStatistics, Verdict
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration
+from tuner.study.deployment import Deployment
 
 
 class ScriptTarget:

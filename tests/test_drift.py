@@ -11,7 +11,7 @@ import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import BEGAN, DEFAULTS
-from tuner.drift import drift
+from tuner.analysis.drift import drift
 from tuner.errors import Reason
 from tuner.records import Purpose, TrialRecord, TrialState
 

@@ -9,7 +9,7 @@ import pytest
 from tests.report_tests import studies
 from tests.report_tests.studies import BEGAN
 from tests.test_drift import corrected, night, repeat, searched
-from tuner.drift import drift, due
+from tuner.analysis.drift import drift, due
 from tuner.errors import Reason
 from tuner.records import Purpose, TrialRecord, TrialState
 

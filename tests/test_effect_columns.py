@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tuner.effect_columns import ABOVE_ZERO, DOUBLED, columns, matrix
-from tuner.expressions import Value
-from tuner.space import Configuration
+from tuner.analysis.effect_columns import ABOVE_ZERO, DOUBLED, columns, matrix
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration
 
 
 def tried(name: str, values: Sequence[Value], *, repeats: int = 4) -> list[Configuration]:

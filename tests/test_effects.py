@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from tests.report_tests import studies
-from tuner.comparison import holm, t_cdf, t_quantile
-from tuner.effect_columns import DOUBLED
-from tuner.effects import Effect, Effects, Judgement, effects
+from tuner.analysis.comparison import holm, t_cdf, t_quantile
+from tuner.analysis.effect_columns import DOUBLED
+from tuner.analysis.effects import Effect, Effects, Judgement, effects
 from tuner.errors import Reason
-from tuner.expressions import Value
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.space import Configuration
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration
 
 SWITCHES = ("a", "b", "c", "d")
 # What each switch really does, as a logarithm: two do nothing.

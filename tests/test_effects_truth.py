@@ -17,7 +17,7 @@ from tests.test_effects import (
     study,
     trial,
 )
-from tuner.effects import Judgement, effects
+from tuner.analysis.effects import Judgement, effects
 from tuner.records import StudyRecord, TrialRecord, TrialState
 
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from tests.run_records import run_record
 from tests.simulated_server import Instances, SimulatedServer, exponential
-from tuner.capacity import Phase
-from tuner.estimators import mser5, percentile_interval, throughput_interval
-from tuner.load import ClosedLoop, Endpoint, Measurement, OpenLoop
-from tuner.load.profile import LoadRun
+from tuner.capacity.intervals import mser5, percentile_interval, throughput_interval
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop
 from tuner.load.recorder import PENDING, SUCCESS
+from tuner.records import Phase
 
 FloatArray = NDArray[np.float64]
 

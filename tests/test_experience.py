@@ -9,11 +9,11 @@ import pytest
 from tests.report_tests import studies
 from tests.spaces import choice, integer, space
 from tuner.errors import Reason
-from tuner.experience import Experience
-from tuner.objectives import Objective
-from tuner.promise import Prospects
+from tuner.goals import Objective
 from tuner.records import TrialRecord, TrialState
-from tuner.space import Configuration
+from tuner.search.experience import Experience
+from tuner.search.promise import Prospects
+from tuner.space.space import Configuration
 
 SPACE = space(integer("n", high=40))
 BOTH = (Objective.THROUGHPUT, Objective.LATENCY)

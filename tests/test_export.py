@@ -12,10 +12,10 @@ import pytest
 
 from tests.report_tests import studies
 from tests.test_storage import everything
+from tuner.analysis.standings import standings
 from tuner.errors import InputError, Reason, TunerError
-from tuner.finals import standings
 from tuner.report import export
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 POINTS = sum(len(t.points) for t in studies.night().trials)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.errors import SpaceError
-from tuner.expressions import Expression, Value, is_name
+from tuner.space.expressions import Expression, Value, is_name
 
 NUMBERS = st.integers(-1000, 1000)
 VALUES: dict[str, Value] = {"cores": 4, "threads": 2, "batching": True, "mode": "fast"}

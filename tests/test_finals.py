@@ -8,8 +8,8 @@ import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import BEST, DEFAULTS, baseline, configuration, final, trial
+from tuner.analysis.standings import Standing, Standings, finalists, nearest, standings
 from tuner.errors import Reason
-from tuner.finals import Standing, Standings, finalists, nearest, standings
 from tuner.records import Purpose, TrialRecord, TrialState
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import BEST, DEFAULTS, baseline, configuration, final, trial
+from tuner.analysis.standings import Advantage, Cost, Standings, standings
 from tuner.errors import Reason
-from tuner.finals import Advantage, Cost, Standings, standings
 from tuner.records import Purpose, TrialRecord, TrialState, Usage
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 
 def finals(capacities: Mapping[Configuration, Sequence[float]]) -> list[TrialRecord]:

@@ -7,9 +7,9 @@ import numpy as np
 
 from tests.report_tests import studies
 from tests.report_tests.studies import DEFAULTS, configuration, final
-from tuner.finals import Standings, standings
+from tuner.analysis.standings import Standings, standings
 from tuner.records import Purpose, TrialRecord, TrialState
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 
 def finals(capacities: Mapping[Configuration, Sequence[float]]) -> list[TrialRecord]:

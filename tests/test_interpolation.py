@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report_tests import studies
-from tuner.interpolation import Estimate, Kind, capacity, latency
-from tuner.load_curves import LoadCurve, Reading
+from tuner.analysis.interpolation import Estimate, Kind, capacity, latency
+from tuner.analysis.load_curves import LoadCurve, Reading
 
 ENDLESS = math.inf
 

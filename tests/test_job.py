@@ -9,16 +9,15 @@ import pytest
 from tests.report_tests import studies
 from tests.target_tests import model_files as files
 from tests.test_storage import stored
-from tuner import job
-from tuner.capacity import LatencyBudget, Loop
 from tuner.errors import InputError
-from tuner.job import Job, PreparedJob, prepare
-from tuner.load import TensorSpec
+from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.calibration import Calibration
-from tuner.objectives import Objective
-from tuner.samplers import Sampler
-from tuner.space import Configuration
-from tuner.storage import Storage
+from tuner.load.requests import TensorSpec
+from tuner.search.samplers import Sampler
+from tuner.space.space import Configuration
+from tuner.store.storage import Storage
+from tuner.study import job
+from tuner.study.job import Job, PreparedJob, prepare
 
 BUDGET = LatencyBudget(99, 0.05)
 

@@ -7,9 +7,8 @@ import pytest
 
 from benchmarks.landscapes.table import read
 from tests.landscapes import BROKEN, ENTRIES, entry, written
-from tuner.capacity import Phase
 from tuner.errors import InputError, Reason
-from tuner.records import TrialState
+from tuner.records import Phase, TrialState
 
 
 def test_a_table_is_read(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import point
-from tuner.capacity import LatencyBudget, Loop
+from tuner.analysis.load_curves import Reading, load_curves, lowest_latency, reference_load
 from tuner.errors import Reason
-from tuner.load import Histogram
-from tuner.load_curves import Reading, load_curves, lowest_latency, reference_load
+from tuner.goals import LatencyBudget, Loop
+from tuner.load.histogram import Histogram
 from tuner.records import PointRecord, Purpose, StudyRecord, TrialState, Usage
 
 

@@ -6,18 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.servers.certificates import Certificates
-from tuner.commands.load_options import (
-    Address,
-    LoadOptions,
-    address,
-    read_intervals,
-    steps,
-    tls_settings,
-)
+from tuner.cli.address import Address, LoadOptions, address, read_intervals, steps, tls_settings
+from tuner.clients.v2_address import V2Protocol
 from tuner.errors import InputError
-from tuner.load import Arrivals, ClosedLoop, Endpoint, OpenLoop
-from tuner.load.profile import Ramp, Replay, TlsSettings
-from tuner.targets.v2_address import V2Protocol
+from tuner.load.profile import Arrivals, ClosedLoop, Endpoint, OpenLoop, Ramp, Replay, TlsSettings
 
 WANTED = "must be a number or START:END:STEP"
 HTTP, GRPC = V2Protocol.HTTP, V2Protocol.GRPC

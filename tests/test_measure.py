@@ -19,9 +19,9 @@ import pytest
 from tests.command_line import Tuner
 from tests.measuring import Measure
 from tests.v2_server import V2Server, serving
-from tuner.commands import measure as command
+from tuner.cli import measure as command
 from tuner.errors import ServerError
-from tuner.services.v2 import V2Service
+from tuner.sweep.v2 import V2Service
 
 
 @pytest.fixture

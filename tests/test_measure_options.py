@@ -12,22 +12,22 @@ import typer.main  # noqa: TID251
 
 from tests.command_line import Tuner
 from tests.measuring import Measure
-from tuner.cli import app
-from tuner.commands.measure_options import (
+from tuner.cli.main import app
+from tuner.cli.measure_options import (
     Compression,
     MeasureOptions,
     ServiceKind,
     SharedMemoryKind,
     TensorFormat,
 )
-from tuner.commands.measure_plan import collectors, first_workers, sweep_plan
-from tuner.commands.measure_services import service
-from tuner.commands.signature import taking
+from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
+from tuner.cli.measure_services import service
+from tuner.cli.signature import taking
+from tuner.clients.v2 import MemoryKind
 from tuner.errors import InputError
-from tuner.load import ClosedLoop, Endpoint
-from tuner.services.v2 import SequenceForm, V2Form, V2Service
-from tuner.sweep import SweepPlan
-from tuner.targets.v2_control import MemoryKind
+from tuner.load.profile import ClosedLoop, Endpoint
+from tuner.sweep.sweep import SweepPlan
+from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
 
 NOWHERE = "http://127.0.0.1:9"
 CORES = os.cpu_count() or 1

@@ -13,15 +13,22 @@ import sqlalchemy as sa  # noqa: TID251 - the tests of its door
 from alembic import command
 from alembic.config import Config
 
-from tuner import database
-from tuner.capacity import LatencyBudget
 from tuner.errors import Reason
-from tuner.load import Histogram
-from tuner.objectives import Objective
-from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.space import Configuration
-from tuner.storage import Storage
-from tuner.targets.base import Grade, ServerStatistics, Verdict
+from tuner.goals import LatencyBudget, Objective
+from tuner.load.histogram import Histogram
+from tuner.records import (
+    Grade,
+    PointRecord,
+    Purpose,
+    ServerStatistics,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+    Verdict,
+)
+from tuner.space.space import Configuration
+from tuner.store import database
+from tuner.store.storage import Storage
 
 STUDY = {
     "id": 1,

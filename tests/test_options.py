@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tuner.capacity import LatencyBudget
-from tuner.commands import options
+from tuner.cli import options
 from tuner.errors import InputError
-from tuner.load import TensorSpec
-from tuner.load.datatypes import NUMPY_TYPES
+from tuner.goals import LatencyBudget
+from tuner.load.requests import TensorSpec
+from tuner.protocols.tensors.datatypes import NUMPY_TYPES
 from tuner.targets.request_form import RequestForm
 
 TOO_LONG = "9" * 400

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tuner.errors import Reason, TrialFailure
-from tuner.load import Tensor
-from tuner.outputs import check_outputs, distance
+from tuner.load.requests import Tensor
+from tuner.study.outputs import check_outputs, distance
 
 _KINDS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64, "INT64": np.int64}
 

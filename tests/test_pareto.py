@@ -11,10 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report_tests import studies
-from tuner.capacity import LatencyBudget, Loop
-from tuner.errors import Reason
-from tuner.objectives import Objective
-from tuner.pareto import (
+from tuner.analysis.pareto import (
     dominates,
     front,
     hypervolume,
@@ -23,6 +20,8 @@ from tuner.pareto import (
     objectives_front,
     trade_off,
 )
+from tuner.errors import Reason
+from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.records import StudyRecord, TrialRecord, TrialState, Usage
 
 

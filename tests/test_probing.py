@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 from tests.simulated_server import Batching, FloatArray, Instances, SimulatedServer, Simulation
-from tuner.capacity import (
-    Capacity,
-    CapacityPlan,
-    LatencyBudget,
-    Loop,
-    Outcome,
-    Phase,
-    find_capacity,
-)
-from tuner.load import ClosedLoop, Measurement
+from tuner.capacity.find import find_capacity
+from tuner.capacity.probes import Capacity, CapacityPlan
+from tuner.goals import LatencyBudget, Loop
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop
+from tuner.records import Outcome, Phase
 
 PLAN = CapacityPlan(budget=LatencyBudget(95, 0.05), concurrency=8)
 BURST = (ClosedLoop(1), 0.1)

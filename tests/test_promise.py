@@ -11,9 +11,9 @@ import pytest
 from tests.report_tests import studies
 from tests.spaces import choice, integer, real, space, switch
 from tuner.errors import Reason
-from tuner.promise import Prospects, _improvement
 from tuner.records import TrialRecord, TrialState
-from tuner.space import Configuration
+from tuner.search.promise import Prospects, _improvement
+from tuner.space.space import Configuration
 
 SPACE = space(
     integer("instances", high=8),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tuner.queue_model import Observation, Root, root
+from tuner.capacity.queue_model import Observation, Root, root
 
 LIMIT_S, UNLOADED_S, MOST = 0.05, 0.01, 1000.0
 TRUE_ROOT = 800.0

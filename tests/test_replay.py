@@ -15,7 +15,7 @@ from benchmarks.replayed_quick import measured, replayed_quick
 from benchmarks.replayed_trials import Cost, Moment
 from tests.landscapes import BUDGET, ENTRIES, SPACE, failed, grid_table, row, table, written
 from tuner.errors import InputError
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 
 def test_when_a_search_got_there() -> None:

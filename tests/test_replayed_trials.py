@@ -12,7 +12,7 @@ from benchmarks.replayed_trials import Cost, Noise, beaten, exhaustive, replayed
 from tests.landscapes import BUDGET, SOME, SPACE, failed, row, table
 from tuner.errors import Reason
 from tuner.records import TrialRecord, TrialState
-from tuner.search import Proposal
+from tuner.search.search import Proposal
 
 
 class Listed:

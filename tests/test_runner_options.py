@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from runners import ContainerSettings
-from tuner.capacity import LatencyBudget
-from tuner.commands.optimize_options import PlanOptions
-from tuner.commands.runner_options import RunnerChoice, RunnerOptions
+from runners.docker import ContainerSettings
+from tuner.cli.optimize_options import PlanOptions
+from tuner.cli.runner_options import RunnerChoice, RunnerOptions
 from tuner.errors import InputError
-from tuner.job import Job, prepare
-from tuner.placement import Place, RemoteAddress, gpu_limit, size_bytes
+from tuner.goals import LatencyBudget
+from tuner.study.job import Job, prepare
+from tuner.study.placement import Place, RemoteAddress, gpu_limit, size_bytes
 
 
 def docker(**options: Any) -> RunnerOptions:

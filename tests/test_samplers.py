@@ -8,8 +8,8 @@ from optuna.trial import FixedTrial  # noqa: TID251 - what its door speaks
 
 from tests.spaces import choice, integer, real, space, switch
 from tuner.errors import InputError
-from tuner.samplers import Sampler, build, check_available, encoded, suggested
-from tuner.space import Configuration
+from tuner.search.samplers import Sampler, build, check_available, encoded, suggested
+from tuner.space.space import Configuration
 
 SPACE = space(
     switch("batching"),

@@ -17,8 +17,8 @@ from tests.report_tests import studies
 from tests.spaces import choice, integer, real, space, spaces, switch
 from tuner.errors import Reason
 from tuner.records import TrialRecord, TrialState
-from tuner.search import Proposal, Search
-from tuner.space import Configuration, SearchSpace
+from tuner.search.search import Proposal, Search
+from tuner.space.space import Configuration, SearchSpace
 
 SERVER = space(
     integer("instances", high=8, log=True, default=1),

@@ -9,10 +9,10 @@ import pytest
 
 from tests.spaces import integer, real, space
 from tests.test_search import crashed, optunas, record, run, search
-from tuner.objectives import Objective
+from tuner.goals import Objective
 from tuner.records import TrialRecord, TrialState, Usage
-from tuner.samplers import Sampler
-from tuner.space import Configuration
+from tuner.search.samplers import Sampler
+from tuner.space.space import Configuration
 
 BOTH = (Objective.THROUGHPUT, Objective.LATENCY)
 # More threads carry more, and answer later; `other` does no good.

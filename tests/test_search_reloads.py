@@ -8,10 +8,10 @@ import pytest
 from tests.spaces import choice, integer, real, space, switch
 from tests.test_search import record, search, throughput
 from tuner.errors import InputError
-from tuner.expressions import Value
-from tuner.samplers import Sampler
-from tuner.search import Search
-from tuner.space import Configuration, SearchSpace
+from tuner.search.samplers import Sampler
+from tuner.search.search import Search
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration, SearchSpace
 
 # `threads` and `allocator` take effect with a restart only.
 SERVER = space(

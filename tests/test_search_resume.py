@@ -9,7 +9,7 @@ from tests.spaces import integer, real, space, switch
 from tests.test_search import SERVER, crashed, optunas, record, run, search, server, throughput
 from tuner.errors import Reason
 from tuner.records import TrialRecord, TrialState
-from tuner.space import SearchSpace
+from tuner.space.space import SearchSpace
 
 COMPLETE, FAIL = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
 

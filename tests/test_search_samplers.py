@@ -15,8 +15,8 @@ from tests.spaces import choice, integer, real, space, switch
 from tests.test_search import SERVER, crashed, optunas, run, search, server, throughput
 from tuner.errors import InputError, Reason
 from tuner.records import TrialRecord, TrialState
-from tuner.samplers import Sampler
-from tuner.space import Configuration
+from tuner.search.samplers import Sampler
+from tuner.space.space import Configuration
 
 needs_scipy = pytest.mark.skipif(not find_spec("scipy"), reason="needs scipy: pip install '.[gp]'")
 SAMPLERS = [

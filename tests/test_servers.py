@@ -18,7 +18,8 @@ import numpy as np
 import psutil
 import pytest
 
-from runners import LaunchSpec, RunningServer, StartFailed
+from runners.base import LaunchSpec, RunningServer
+from runners.errors import StartFailed
 from tests.servers import certificates as certificate_files
 from tests.servers import tensorflow_serving as tensorflow
 from tests.servers import tls, torchserve, triton

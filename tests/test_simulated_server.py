@@ -18,10 +18,11 @@ from tests.simulated_server import (
     lognormal,
     true_capacity,
 )
-from tuner.capacity import LatencyBudget, Phase
-from tuner.load import ClosedLoop, OpenLoop, Overload
+from tuner.goals import LatencyBudget
 from tuner.load.arrivals import schedule
 from tuner.load.histogram import percentile
+from tuner.load.profile import ClosedLoop, OpenLoop, Overload
+from tuner.records import Phase
 
 
 def constant(service_s: float) -> Instances:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.spaces import choice, integer, real, space, spaces, switch
 from tuner.errors import SpaceError
-from tuner.expressions import Value
-from tuner.settings import ServerFlag
-from tuner.space import COUNT_LIMIT, Configuration, Parameter, SearchSpace, in_order
+from tuner.space.expressions import Value
+from tuner.space.settings import ServerFlag
+from tuner.space.space import COUNT_LIMIT, Configuration, Parameter, SearchSpace, in_order
 
 BATCHING = space(
     switch(),

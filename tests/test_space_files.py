@@ -8,9 +8,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuner import space_files, spec
 from tuner.errors import SpaceError
-from tuner.space import SearchSpace
+from tuner.space import files as space_files
+from tuner.space import spec
+from tuner.space.space import SearchSpace
 
 FACTS = {"cores": 4, "memory_gib": 16, "numa_nodes": 1}
 MINIMAL = Path(__file__).parent / "specs/good/minimal.yaml"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.command_line import Tuner
-from tuner import spec
+from tuner.space import spec
 
 README = spec.folder() / "README.md"
 SECTION = re.compile(

@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tuner import hardware, space_files, spec
+from tuner import hardware
 from tuner.errors import SpaceError
-from tuner.settings import (
+from tuner.space import files as space_files
+from tuner.space import spec
+from tuner.space.settings import (
     ConfigPath,
     EnvironmentVariables,
     LauncherArgument,
     ServerFlag,
     ServerProperty,
 )
-from tuner.space import FloatParameter, IntParameter, SearchSpace
-from tuner.spec import load_space
+from tuner.space.space import FloatParameter, IntParameter, SearchSpace
+from tuner.space.spec import load_space
 
 SPECS = Path(__file__).parent / "specs"
 README = spec.folder() / "README.md"

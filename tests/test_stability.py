@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tuner.stability import CONSECUTIVE, Stability, Window, until_stable
+from tuner.sweep.stability import CONSECUTIVE, Stability, Window, until_stable
 
 
 def stability_of(throughputs: Sequence[float], latencies_s: Sequence[float]) -> Stability:

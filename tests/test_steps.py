@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.spaces import choice, integer, real, space, spaces, switch
-from tuner.expressions import Value
-from tuner.space import Configuration, FloatParameter, Parameter, SearchSpace
-from tuner.steps import drawn, ordinals, share, steps
+from tuner.search.steps import drawn, ordinals, share, steps
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
 
 CONDITIONAL = space(
     switch("batching"),

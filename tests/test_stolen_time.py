@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.simulated_server import Batching, SimulatedServer
-from tuner.capacity import Phase
-from tuner.load import ClosedLoop, LoadProfile, Measurement, OpenLoop, Overload
-from tuner.stolen_time import Reading, StolenTime, stood_still, undisturbed, watched
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
+from tuner.records import Phase
+from tuner.watch.stolen_time import Reading, StolenTime, stood_still, undisturbed, watched
 
 LIMIT_S = 0.02
 

@@ -14,17 +14,26 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tests.report_tests import studies
-from tuner.capacity import LatencyBudget, Loop
 from tuner.errors import InputError, Reason, StorageError
-from tuner.load import Histogram, Tensor
-from tuner.objectives import Objective
-from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState, Usage
-from tuner.schema import metadata
-from tuner.search import Search
-from tuner.settings import ConfigPath
-from tuner.space import Configuration, IntParameter, SearchSpace
-from tuner.storage import Storage
-from tuner.targets.base import Grade, ServerStatistics, Verdict
+from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.load.histogram import Histogram
+from tuner.load.requests import Tensor
+from tuner.records import (
+    Grade,
+    PointRecord,
+    Purpose,
+    ServerStatistics,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+    Usage,
+    Verdict,
+)
+from tuner.search.search import Search
+from tuner.space.settings import ConfigPath
+from tuner.space.space import Configuration, IntParameter, SearchSpace
+from tuner.store.schema import metadata
+from tuner.store.storage import Storage
 
 WRITER = """
 import sqlite3, sys

@@ -8,7 +8,7 @@ import pytest
 
 from tests.test_storage import stored
 from tuner.load.calibration import Calibration
-from tuner.storage import Storage
+from tuner.store.storage import Storage
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 from tests.report_tests import studies
 from tests.test_storage import stored
 from tuner.errors import InputError, StorageError, TunerError
-from tuner.search import Search
-from tuner.settings import ConfigPath
-from tuner.space import IntParameter, SearchSpace
-from tuner.storage import Storage
+from tuner.search.search import Search
+from tuner.space.settings import ConfigPath
+from tuner.space.space import IntParameter, SearchSpace
+from tuner.store.storage import Storage
 
 LOCKER = """
 import sqlite3, sys

@@ -9,19 +9,13 @@ import pytest
 
 from tests.report_tests import studies
 from tests.test_storage import stored
-from tuner.capacity import LatencyBudget, expected_s
+from tuner.capacity.find import expected_s
 from tuner.errors import InputError, StudyChangedError
+from tuner.goals import LatencyBudget, SearchBudget
 from tuner.records import StudyRecord
-from tuner.search_budget import (
-    FinalsPlan,
-    SearchBudget,
-    default_timeout_s,
-    finals_plan,
-    planned_s,
-    proof_s,
-)
-from tuner.storage import Storage
-from tuner.study import open_study
+from tuner.store.storage import Storage
+from tuner.study.loop import open_study
+from tuner.study.time_plan import FinalsPlan, default_timeout_s, finals_plan, planned_s, proof_s
 
 SPACE_DIFFERS = "search space changed from 77aa01bc2d to 1111111111"
 BUDGET = LatencyBudget(99, 0.05)

@@ -10,16 +10,14 @@ from tests import spaces
 from tests.report_tests import studies
 from tests.simulated_bench import Server, Watcher, simulated_bench
 from tests.simulated_server import Batching, Simulation
-from tuner import drift, finals
-from tuner.capacity import LatencyBudget
+from tuner.analysis import drift, standings
 from tuner.errors import TunerError
-from tuner.objectives import Objective
+from tuner.goals import LatencyBudget, Objective, SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.search_budget import SearchBudget
-from tuner.space import Configuration, SearchSpace
-from tuner.storage import Storage
-from tuner.study import Study, StudyPlan, open_study
-from tuner.trial import Bench, TrialPlan, run_trial
+from tuner.space.space import Configuration, SearchSpace
+from tuner.store.storage import Storage
+from tuner.study.loop import Study, StudyPlan, open_study
+from tuner.study.trial import Bench, TrialPlan, run_trial
 
 BUDGET = LatencyBudget(95, 0.05)
 SPACE = spaces.space(
@@ -94,7 +92,7 @@ def test_a_study_finds_confirms_and_proves(run: Run) -> None:
     assert set(purposes[1:finals_began]) == {Purpose.SEARCH}
     assert set(purposes[finals_began:-1]) == {Purpose.FINAL}
     assert purposes[-1] is Purpose.PROOF
-    winner = finals.standings(ran.record).winner
+    winner = standings.standings(ran.record).winner
     assert winner is not None
     assert winner.configuration["max_batch_size"] in (16, BEST)
     assert winner.confirmations == 3
@@ -141,8 +139,8 @@ def test_no_round_begins_that_would_end_too_late(
         passed_s += 3600.0 if plan.purpose is Purpose.FINAL else 0.0
         return run_trial(bench, plan)
 
-    monkeypatch.setattr("tuner.study.run_trial", an_hour_later)
-    monkeypatch.setattr("tuner.study.time.monotonic", lambda: passed_s)
+    monkeypatch.setattr("tuner.study.loop.run_trial", an_hour_later)
+    monkeypatch.setattr("tuner.study.loop.time.monotonic", lambda: passed_s)
     record = run(budget=SearchBudget(trials=14, timeout_s=3600.0)).record
     assert {trial.round for trial in record.finals} == {0}
     assert record.proof is None
@@ -151,7 +149,7 @@ def test_no_round_begins_that_would_end_too_late(
 def test_the_proof_is_of_the_load_that_is_claimed(run: Run) -> None:
     """95 % of the winner's capacity, with a verdict."""
     record = run().record
-    winner = finals.standings(record).winner
+    winner = standings.standings(record).winner
     assert record.proof is not None
     assert winner is not None
     assert record.proof.configuration == winner.configuration
@@ -202,7 +200,7 @@ def test_failures_do_not_end_a_study(run: Run) -> None:
         return None if int(configuration["max_batch_size"]) > 8 else batching(configuration)
 
     record = run(server=cramped).record
-    winner = finals.standings(record).winner
+    winner = standings.standings(record).winner
     assert any(t.state is TrialState.FAILED for t in record.searched)
     assert winner is not None
     assert winner.configuration["max_batch_size"] == 8
@@ -229,7 +227,7 @@ def test_no_winner_no_finals(run: Run) -> None:
     record = run(server=lambda _: Batching(0.1, 0.0, 4)).record
     assert record.finals == ()
     assert record.proof is None
-    assert finals.standings(record).winner is None
+    assert standings.standings(record).winner is None
 
 
 def test_several_objectives_give_nothing_up(run: Run) -> None:

@@ -15,15 +15,16 @@ import pytest
 
 from tests.report_tests.sweep_points import measured
 from tuner.errors import InputError, ServerError
-from tuner.load import ClosedLoop, Endpoint, LoadEngine, Measurement, OpenLoop, Ramp, RequestSet
-from tuner.load.profile import LoadRun, Replay
-from tuner.load.requests import SequenceSet, SequenceStep
-from tuner.services.base import PlainService
-from tuner.sweep import Sweep, SweepPlan
-from tuner.sweep_point import SweepPoint
-from tuner.targets.base import ServerStatistics
-from tuner.targets.collectors import Collectors
-from tuner.targets.process_usage import ServerProcess
+from tuner.load.client import LoadEngine
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop, Ramp, Replay
+from tuner.load.requests import RequestSet, SequenceSet, SequenceStep
+from tuner.records import ServerStatistics
+from tuner.sweep.point import SweepPoint
+from tuner.sweep.service import PlainService
+from tuner.sweep.sweep import Sweep, SweepPlan
+from tuner.watch.collectors import Collectors
+from tuner.watch.process_usage import ServerProcess
 
 ENDPOINT = Endpoint("127.0.0.1", 9)
 STEP = SequenceStep({})

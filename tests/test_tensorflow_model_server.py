@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runners import LaunchSpec, RunningServer
+from runners.base import LaunchSpec, RunningServer
 from tests.servers.started import started
 from tests.servers.tensorflow_program import COMMAND, MODEL, save_model
 

@@ -11,23 +11,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runners import RunningServer
+from runners.base import RunningServer
 from tests.runner_tests.waiting import wait_until
 from tests.simulated_engine import SimulatedEngine
 from tests.target_tests.moody import Moody, moody
-from tuner.capacity import LatencyBudget
+from tuner.clients.v2_http import V2Client
 from tuner.errors import LoadError, Reason
-from tuner.load import LoadEngine, Measurement, Tensor
+from tuner.goals import LatencyBudget
 from tuner.load.calibration import Calibration
+from tuner.load.client import LoadEngine
+from tuner.load.measurement import Measurement
 from tuner.load.profile import LoadRun
-from tuner.records import Purpose, TrialRecord, TrialState
-from tuner.space import Configuration
-from tuner.targets import model_config
-from tuner.targets.base import Grade, Verdict
-from tuner.targets.triton import TritonTarget
-from tuner.targets.v2_client import V2Client
-from tuner.trial import Bench, TrialPlan, run_trial
-from tuner.trial_load import TrialLoad
+from tuner.load.requests import Tensor
+from tuner.records import Grade, Purpose, TrialRecord, TrialState, Verdict
+from tuner.space.space import Configuration
+from tuner.study.trial import Bench, TrialPlan, run_trial
+from tuner.study.trial_load import TrialLoad
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton.target import TritonTarget
 
 BUDGET = LatencyBudget(99, 0.05)
 # No configuration can beat this: a trial that gets so far ends after the saturation.

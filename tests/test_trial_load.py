@@ -12,12 +12,15 @@ import pytest
 
 from tests.simulated_engine import SimulatedEngine
 from tests.simulated_server import Batching, SimulatedServer
-from tuner.capacity import LatencyBudget, Phase
-from tuner.load import ClosedLoop, Endpoint, LoadProfile, Measurement, OpenLoop, RequestSet
+from tuner.goals import LatencyBudget
 from tuner.load.calibration import Calibration
-from tuner.stolen_time import Reading, StolenTime
-from tuner.targets.gpu_usage import Nvml
-from tuner.trial_load import TrialLoad
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop
+from tuner.load.requests import RequestSet
+from tuner.records import Phase
+from tuner.study.trial_load import TrialLoad
+from tuner.watch.gpu_usage import Nvml
+from tuner.watch.stolen_time import Reading, StolenTime
 
 BUDGET = LatencyBudget(99, 0.05)
 SERVER = Endpoint("127.0.0.1", 1)

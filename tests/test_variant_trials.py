@@ -14,19 +14,19 @@ from tests.simulated_engine import SimulatedEngine
 from tests.simulated_server import Batching, Simulation
 from tests.target_tests.triton_targets import Served, served, write_form
 from tests.test_storage import stored
-from tuner import finals
-from tuner.capacity import LatencyBudget
+from tuner.analysis import standings
 from tuner.errors import Reason
-from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.goals import LatencyBudget, SearchBudget
+from tuner.records import Grade, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report.search_findings import about_search
-from tuner.search_budget import SearchBudget
-from tuner.space import Configuration
-from tuner.storage import Storage
-from tuner.study import Study, StudyPlan, open_study
-from tuner.targets import triton_repository, variants
-from tuner.targets.base import Grade, ModelSource
-from tuner.trial import Bench, TrialPlan, run_trial
-from tuner.trial_load import TrialLoad
+from tuner.space.space import Configuration
+from tuner.store.storage import Storage
+from tuner.study.loop import Study, StudyPlan, open_study
+from tuner.study.trial import Bench, TrialPlan, run_trial
+from tuner.study.trial_load import TrialLoad
+from tuner.targets import variants
+from tuner.targets.base import ModelSource
+from tuner.targets.triton import repository as triton_repository
 
 BUDGET = LatencyBudget(99, 0.05)
 TOLERANCE = 0.05
@@ -141,7 +141,7 @@ class TestStudy:
         assert {(t.state, t.reason, t.throughput) for t in wrong} == {
             (TrialState.FAILED, Reason.WRONG_OUTPUT, 0.0)
         }
-        winner = finals.standings(ran).winner
+        winner = standings.standings(ran).winner
         assert winner is not None
         assert winner.configuration["variant"] == "rough"
         said = about_search(ran)
@@ -156,7 +156,7 @@ class TestStudy:
 
     def test_without_a_tolerance_nothing_changes(self, tmp_path: Path) -> None:
         """A form that is further away than rounding is refused as ever."""
-        winner = finals.standings(study(tmp_path / "studies.db", None)).winner
+        winner = standings.standings(study(tmp_path / "studies.db", None)).winner
         assert winner is not None
         assert winner.configuration["variant"] == "exact"
 

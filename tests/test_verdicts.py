@@ -3,9 +3,10 @@
 import pytest
 
 from tests.simulated_server import Batching, SimulatedServer, true_capacity
-from tuner.load import OpenLoop
-from tuner.probing import LatencyBudget, Phase
-from tuner.verdicts import Verdict, certify, certifying_s
+from tuner.capacity.proof import Verdict, certify, certifying_s
+from tuner.goals import LatencyBudget
+from tuner.load.profile import OpenLoop
+from tuner.records import Phase
 
 BUDGET = LatencyBudget(95, 0.03)
 SERVER = Batching(base_s=4e-3, each_s=0.5e-3, most=16, delay_s=2e-3)

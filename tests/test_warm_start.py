@@ -9,11 +9,11 @@ import pytest
 from tests.report_tests import studies
 from tests.report_tests.studies import BEGAN, baseline, configuration, final, trial
 from tests.spaces import choice, integer, real, space, switch
-from tuner.capacity import LatencyBudget
 from tuner.errors import Reason
+from tuner.goals import LatencyBudget
 from tuner.records import Purpose, StudyRecord, TrialState
-from tuner.space import Configuration, SearchSpace
-from tuner.warm_start import WarmStart, configurations, offer, ranked, similar
+from tuner.search.warm_start import WarmStart, configurations, offer, ranked, similar
+from tuner.space.space import Configuration, SearchSpace
 
 PRESENT = studies.study(name="present", created_at=BEGAN + timedelta(days=9))
 HARDWARE = dict(PRESENT.hardware)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner import workspaces
+from tuner.study import workspaces
 
 
 @pytest.fixture(autouse=True)

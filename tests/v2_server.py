@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tuner.load import Endpoint
-from tuner.load.protocols import v2_http
+from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
+from tuner.protocols import v2_http
 
 MODELS: dict[str, dict[str, Any]] = {
     # `shape` is without the batch dimension; `batch` 0 is a model that has none.

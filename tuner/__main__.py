@@ -1,5 +1,5 @@
 """`python -m tuner`; the command `tuner` is the documented way in."""
 
-from tuner.cli import main
+from tuner.cli.main import main
 
 main()

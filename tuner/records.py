@@ -5,21 +5,109 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from tuner.capacity import LatencyBudget, Loop, Phase
 from tuner.errors import Reason
-from tuner.estimators import Interval
-from tuner.load import ClosedLoop, Histogram, LoadProfile, Measurement
-from tuner.objectives import Objective
-from tuner.space import Configuration
-from tuner.targets.base import ServerStatistics, Verdict
+from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.load.histogram import Histogram
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, LoadProfile
+from tuner.space.space import Configuration
 
 LATENCY_PERCENTILES = (50, 90, 95, 99)
 # Failures that say nothing of the configuration: nobody must learn from them.
 NOT_ITS_FAULT = (Reason.CLIENT_OVERLOADED, Reason.INTERRUPTED)
-# Load points that show what a configuration carries.
-_LOADED = (Phase.SEARCH, Phase.PROOF)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % confidence interval around an estimate."""
+
+    low: float
+    estimate: float
+    high: float
+
+
+class Phase(StrEnum):
+    """What a load point was measured for."""
+
+    WARM_UP = "warm-up"
+    UNLOADED = "unloaded"
+    SATURATION = "saturation"
+    SEARCH = "search"
+    REFERENCE = "reference"
+    PROOF = "proof"
+
+
+class Outcome(StrEnum):
+    """What is known of a configuration once it was measured."""
+
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    PRUNED = "pruned"
+
+
+class Applied(StrEnum):
+    """How a configuration was made effective."""
+
+    RESTART = "restart"
+    RELOAD = "reload"
+
+
+class Grade(StrEnum):
+    """What is known of one parameter after the server was asked."""
+
+    CONFIRMED = "confirmed"  # the server itself says so
+    ACCEPTED = "accepted"  # it was set, and nothing could prove its effect
+    REFUTED = "refuted"  # the server says otherwise
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The grade of one parameter and, where it was refuted, what was found instead."""
+
+    grade: Grade
+    found: str = ""
+
+
+@dataclass(frozen=True)
+class ServerStatistics:
+    """A server's own counters since it started; durations are seconds summed over requests."""
+
+    inferences: int = 0
+    executions: int = 0
+    failures: int = 0
+    queue_s: float = 0.0
+    compute_input_s: float = 0.0
+    compute_infer_s: float = 0.0
+    compute_output_s: float = 0.0
+    requests: int = 0
+    batches: Mapping[int, int] = field(default_factory=dict)
+
+    def __sub__(self, earlier: Self) -> "ServerStatistics":
+        """What happened between two readings."""
+        batches = {
+            size: count - earlier.batches.get(size, 0) for size, count in self.batches.items()
+        }
+        return ServerStatistics(
+            inferences=self.inferences - earlier.inferences,
+            executions=self.executions - earlier.executions,
+            failures=self.failures - earlier.failures,
+            queue_s=self.queue_s - earlier.queue_s,
+            compute_input_s=self.compute_input_s - earlier.compute_input_s,
+            compute_infer_s=self.compute_infer_s - earlier.compute_infer_s,
+            compute_output_s=self.compute_output_s - earlier.compute_output_s,
+            requests=self.requests - earlier.requests,
+            batches={size: count for size, count in batches.items() if count},
+        )
+
+    @property
+    def mean_batch(self) -> float:
+        """Inferences per execution: above 1, the server did batch."""
+        return self.inferences / self.executions if self.executions else 0.0
+
+    def per_request_s(self, total_s: float) -> float:
+        return total_s / self.requests if self.requests else 0.0
 
 
 class Purpose(StrEnum):
@@ -45,6 +133,10 @@ class TrialState(StrEnum):
     INFEASIBLE = "infeasible"
     PRUNED = "pruned"
     FAILED = "failed"
+
+
+# Load points that show what a configuration carries.
+_LOADED = (Phase.SEARCH, Phase.PROOF)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner import demo
-from tuner.capacity import LatencyBudget
+from tuner.goals import LatencyBudget
 
 FOLDER = Path(__file__).parent
 

@@ -20,18 +20,18 @@ from typing import Any
 
 from benchmarks.landscapes.base import LANDSCAPES, Landscape
 from benchmarks.tables import machine
-from runners import ProcessRunner
-from tuner import job
-from tuner.capacity import Phase
-from tuner.deployment import Deployment
+from runners.process import ProcessRunner
 from tuner.errors import TunerError
-from tuner.load import ClosedLoop, LoadEngine, LoadProfile, Measurement
-from tuner.load.profile import LoadRun
-from tuner.records import NOT_ITS_FAULT, PointRecord, Purpose, TrialRecord, TrialState
-from tuner.space import Configuration, SearchSpace
+from tuner.load.client import LoadEngine
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
+from tuner.records import NOT_ITS_FAULT, Phase, PointRecord, Purpose, TrialRecord, TrialState
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study import job
+from tuner.study.deployment import Deployment
+from tuner.study.trial import Bench, TrialPlan, run_trial
+from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import TargetSetup
-from tuner.trial import Bench, TrialPlan, run_trial
-from tuner.trial_load import TrialLoad
 
 _BASELINE_EVERY = 12
 _BEST, _REPEATS = 4, 2

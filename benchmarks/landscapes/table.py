@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.landscapes.base import Landscape
-from tuner import spec
-from tuner.capacity import LatencyBudget, Phase
 from tuner.errors import InputError, Reason
-from tuner.records import TrialState
-from tuner.space import Configuration, SearchSpace
+from tuner.goals import LatencyBudget
+from tuner.records import Phase, TrialState
+from tuner.space import spec
+from tuner.space.space import Configuration, SearchSpace
 
 # Load points that count. Bursts of a warm-up are none.
 _SEARCHED = (Phase.UNLOADED, Phase.SATURATION, Phase.SEARCH)

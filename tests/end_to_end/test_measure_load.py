@@ -10,7 +10,7 @@ import pytest
 
 from tests.measuring import LASTING, Measure
 from tests.servers.triton import TritonServer
-from tuner.load import Measurement
+from tuner.load.measurement import Measurement
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from tests.measuring import LASTING, Measure
 from tests.servers.triton import TritonServer
 from tuner import __version__
-from tuner.load import Measurement
+from tuner.load.measurement import Measurement
 
 # perf_analyzer's manual, "Visualizing Latency vs. Throughput".
 COLUMNS = (

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from runners import ContainerSettings, DockerRunner
+from runners.docker import ContainerSettings, DockerRunner
 from tests.end_to_end.command import OPTIMIZE, TUNER, Finished, begin, tuner, wait_until
 from tests.servers import docker
 from tests.servers.docker import PrivateEngine, ServerImage
 from tests.spaces import integer
-from tuner.deployment import Deployment
 from tuner.errors import Reason, TrialFailure
-from tuner.settings import ServerFlag
-from tuner.space import SearchSpace
-from tuner.storage import Storage
+from tuner.space.settings import ServerFlag
+from tuner.space.space import SearchSpace
+from tuner.store.storage import Storage
+from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_models import open_model
+from tuner.targets.triton.models import open_model
+from tuner.targets.triton.target import TritonTarget
 
 STUDY = "contained"
 SHORT = ("--study", STUDY, "--finalists", "1", "--confirmations", "1")

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runners import LaunchSpec, RunningServer
+from runners.base import LaunchSpec, RunningServer
 from tests.end_to_end.command import OPTIMIZE, Finished, tuner
 from tests.servers.started import started
 from tests.target_tests import model_files as files
 from tests.target_tests.triton_targets import infer
-from tuner.targets import triton_install
-from tuner.targets.v2_client import V2Client
+from tuner.clients.v2_http import V2Client
+from tuner.targets.triton import install as triton_install
 
 pytestmark = pytest.mark.slow
 

@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
-from runners import ProcessRunner, RunningServer
+from runners.base import RunningServer
+from runners.process import ProcessRunner
 from tests.end_to_end.command import begin, tuner, wait_until
 from tests.servers import torchserve as torchserve_server
 from tests.target_tests.torchserve_targets import archive, served
-from tuner import demo, spec
-from tuner.space import Configuration
+from tuner import demo
+from tuner.clients.torchserve import TorchServeClient
+from tuner.clients.v2_http import V2Client
+from tuner.space import spec
+from tuner.space.space import Configuration
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
 from tuner.targets.request_form import RequestForm
-from tuner.targets.torchserve_client import TorchServeClient
-from tuner.targets.v2_client import V2Client
 
 SHORT = ("--trials", "2", "--timeout", "40s", "--finalists", "1", "--confirmations", "1")
 

@@ -8,8 +8,8 @@ from tests.end_to_end.command import Finished, tuner
 from tests.servers import docker, tensorflow_program
 from tests.servers.tensorflow_program import save_model, write_program
 from tests.target_tests.tensorflow_serving_targets import served
-from tuner.space import Configuration
-from tuner.targets.base import Grade
+from tuner.records import Grade
+from tuner.space.space import Configuration
 
 STUDY = "saved"
 SPACE = """

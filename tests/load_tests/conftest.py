@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.load_tests.runs import REQUESTS
-from tuner.load import LoadEngine
+from tuner.load.client import LoadEngine
 
 
 @pytest.fixture(scope="session")

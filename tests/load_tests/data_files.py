@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from tuner.load import TensorSpec
-from tuner.load.input_data import InputData, Stream
-from tuner.load.inputs import InputOptions, read_input_data
+from tuner.load.requests import TensorSpec
+from tuner.protocols.tensors.input_data import InputData, Stream
+from tuner.protocols.tensors.inputs import InputOptions, read_input_data
 
 
 def one(datatype: str, *shape: int) -> list[TensorSpec]:

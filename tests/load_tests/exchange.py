@@ -2,8 +2,8 @@
 
 import socket
 
-from tuner.load import Endpoint
-from tuner.load.protocols.http1 import ResponseParser
+from tuner.load.http1 import ResponseParser
+from tuner.load.profile import Endpoint
 
 
 def exchange(endpoint: Endpoint, request: bytes) -> tuple[int, bytes, bytes]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, ParamSpec
 
-from tuner.load.grpc_connection import GrpcConnection
+from tuner.load.grpc.connection import GrpcConnection
 from tuner.load.lane import Lane
 from tuner.load.requests import GrpcCall, ResponseCheck
 

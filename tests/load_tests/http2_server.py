@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import hpack
 
-from tuner.load.protocols.grpc_http2 import prefix
-from tuner.load.protocols.http2 import (
+from tuner.load.grpc.calls import prefix
+from tuner.load.grpc.frames import (
     ACK,
     DATA,
     END_HEADERS,

@@ -4,7 +4,8 @@ import signal
 import sys
 
 from tests.load_tests.runs import REQUESTS, load_run
-from tuner.load import ClosedLoop, Endpoint, LoadEngine
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, Endpoint
 
 
 def main(port: int, duration_s: float) -> None:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tuner.load import ClosedLoop, Endpoint, LoadProfile, Overload, RequestSet
-from tuner.load.profile import LoadRun
-from tuner.load.protocols.http1 import request_bytes
+from tuner.load.http1 import request_bytes
+from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, LoadRun, Overload
+from tuner.load.requests import RequestSet
 
 # No run of these tests may take longer by this; slow machines are not what is tested.
 GRACE_S = 5.0

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.errors import InputError
-from tuner.load import Tensor, TensorSpec
-from tuner.load.checks import JsonPathCheck, OutputsCheck, ResponseReader
-from tuner.load.protocols import tensorflow_serving, torchserve, v2_grpc, v2_http
-from tuner.load.protocols.tensorflow_serving import RestReader
+from tuner.load.requests import Tensor, TensorSpec
+from tuner.protocols import tensorflow_serving, torchserve, v2_grpc, v2_http
+from tuner.protocols.checks import JsonPathCheck, OutputsCheck, ResponseReader
+from tuner.protocols.tensorflow_serving import RestReader
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 NAN = float("nan")

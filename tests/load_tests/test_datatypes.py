@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.errors import InputError
-from tuner.load.datatypes import (
+from tuner.protocols.tensors.datatypes import (
     element_bytes,
     pack_array,
     pack_strings,

@@ -6,8 +6,9 @@ from time import monotonic
 from tests.load_tests.runs import REQUESTS, load_run
 from tests.load_tests.server import answer, serving
 from tests.runner_tests.waiting import wait_until
-from tuner.load import ClosedLoop, Measurement
 from tuner.load.closed_loop import ClosedLoopDriver
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop
 
 
 def test_connections_lost_before_the_start_are_replaced() -> None:

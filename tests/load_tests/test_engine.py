@@ -17,8 +17,10 @@ from tests.load_tests.runs import REQUESTS, ends_within, load_run
 from tests.load_tests.server import Server, answer_after, never_answer, serving
 from tests.runner_tests.waiting import is_gone, wait_until, wait_until_gone
 from tuner.errors import LoadError
-from tuner.load import ClosedLoop, LoadEngine, LoadProfile, OpenLoop, client
+from tuner.load import client
 from tuner.load import engine as engine_module
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,8 @@ from tests.load_tests.server import (
     reset,
     serving,
 )
-from tuner.load import Arrivals, ClosedLoop, Endpoint, LoadEngine, LoadProfile, OpenLoop
+from tuner.load.client import LoadEngine
+from tuner.load.profile import Arrivals, ClosedLoop, Endpoint, LoadProfile, OpenLoop
 
 CLOSED = ClosedLoop(2)
 OPEN = OpenLoop(100)

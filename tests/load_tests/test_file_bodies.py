@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import InputError
-from tuner.load.input_files import file_bodies
+from tuner.protocols.tensors.input_files import file_bodies
 
 DATA = Path(__file__).parent / "data"
 

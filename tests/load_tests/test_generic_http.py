@@ -11,8 +11,8 @@ import pytest
 
 from tests.load_tests.exchange import exchange
 from tuner.errors import InputError
-from tuner.load import Endpoint
-from tuner.load.protocols import content, generic_http
+from tuner.load.profile import Endpoint
+from tuner.protocols import content, generic_http
 
 ENDPOINT = Endpoint("127.0.0.1", 8000)
 Seen = tuple[str, str, dict[str, str], bytes]

@@ -8,14 +8,7 @@ from tests.load_tests.http2_server import (
     response,
     serving_http2,
 )
-from tuner.load.protocols.http2 import (
-    GOAWAY,
-    LAST_STREAM,
-    PING,
-    frame,
-    goaway,
-    settings,
-)
+from tuner.load.grpc.frames import GOAWAY, LAST_STREAM, PING, frame, goaway, settings
 
 SETTINGS_ONLY = settings({})
 

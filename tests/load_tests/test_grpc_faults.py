@@ -19,7 +19,7 @@ from tests.load_tests.http2_server import (
     serving_http2,
     trailers,
 )
-from tuner.load.protocols.http2 import (
+from tuner.load.grpc.frames import (
     ACCEPTED_FRAME_SIZE,
     ACK,
     CONTINUATION,

@@ -4,8 +4,8 @@ import pytest
 
 from tests.load_tests.grpc_owner import CALL, FakeTransport, Owner, hand_fed, in_event_loop
 from tests.load_tests.http2_server import OK_HEAD, data, head, message, trailers
-from tuner.load.grpc_connection import GrpcConnection
-from tuner.load.protocols.http2 import (
+from tuner.load.grpc.connection import GrpcConnection
+from tuner.load.grpc.frames import (
     ACCEPTED_FRAME_SIZE,
     CANCEL,
     goaway,

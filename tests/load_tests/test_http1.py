@@ -4,12 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.load.protocols.http1 import (
-    MAX_HEAD_BYTES,
-    ResponseError,
-    ResponseParser,
-    request_bytes,
-)
+from tuner.load.http1 import MAX_HEAD_BYTES, ResponseError, ResponseParser, request_bytes
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

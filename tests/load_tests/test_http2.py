@@ -19,14 +19,8 @@ from tests.load_tests.http2_server import (
     trailers,
 )
 from tuner.errors import InputError
-from tuner.load.protocols.grpc_http2 import (
-    MessageError,
-    MessageReader,
-    Verdict,
-    Verdicts,
-    request_block,
-)
-from tuner.load.protocols.http2 import (
+from tuner.load.grpc.calls import MessageError, MessageReader, Verdict, Verdicts, request_block
+from tuner.load.grpc.frames import (
     ACCEPTED_FRAME_SIZE,
     CLIENT_PREFACE,
     CONTINUATION,

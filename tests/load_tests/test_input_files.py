@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.load_tests.data_files import both, one, read, tensors
 from tuner.errors import InputError
-from tuner.load import TensorSpec
-from tuner.load.input_files import read_folder
-from tuner.load.tensor_json import Side
+from tuner.load.requests import TensorSpec
+from tuner.protocols.tensors.input_files import read_folder
+from tuner.protocols.tensors.json_tensors import Side
 
 DATA = Path(__file__).parent / "data"
 ONES, TWOS = (np.full(16, value, np.int32).tobytes() for value in (1, 2))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tuner.errors import InputError
-from tuner.load import TensorSpec, generate_inputs
-from tuner.load.input_data import InputData
-from tuner.load.inputs import InputOptions, read_input_data
+from tuner.load.requests import TensorSpec
+from tuner.protocols.tensors.input_data import InputData
+from tuner.protocols.tensors.inputs import InputOptions, generate_inputs, read_input_data
 
 TYPES = {
     "BOOL": np.bool_,

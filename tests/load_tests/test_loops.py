@@ -18,18 +18,10 @@ from tests.load_tests.server import (
     serving,
     stall,
 )
-from tuner.load import (
-    Arrivals,
-    ClosedLoop,
-    LoadEngine,
-    LoadProfile,
-    OpenLoop,
-    Overload,
-    Ramp,
-    Replay,
-    RequestSet,
-)
 from tuner.load.arrivals import schedule
+from tuner.load.client import LoadEngine
+from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, OpenLoop, Overload, Ramp, Replay
+from tuner.load.requests import RequestSet
 
 
 @pytest.mark.parametrize("concurrency", [1, 7])

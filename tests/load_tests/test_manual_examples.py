@@ -11,7 +11,7 @@ import pytest
 
 from tests.load_tests.data_files import both, one, read, tensors
 from tuner.errors import InputError
-from tuner.load.input_files import file_bodies
+from tuner.protocols.tensors.input_files import file_bodies
 
 DATA = Path(__file__).parent / "data"
 ONES, TWOS, ZEROS = (np.full(16, value, np.int32).tobytes() for value in (1, 2, 0))

@@ -10,17 +10,9 @@ from hypothesis import strategies as st
 
 from tests.load_tests.runs import load_run
 from tests.run_records import run_record
-from tuner.load import (
-    ClosedLoop,
-    Endpoint,
-    Histogram,
-    LoadProfile,
-    Measurement,
-    OpenLoop,
-    Ramp,
-)
-from tuner.load.histogram import percentile
-from tuner.load.measurement import RunRecord
+from tuner.load.histogram import Histogram, percentile
+from tuner.load.measurement import Measurement, RunRecord
+from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop, Ramp
 from tuner.load.recorder import PENDING, SUCCESS
 
 BIN = 2 ** (1 / 128)

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.load import Arrivals, ClosedLoop, Endpoint, OpenLoop, Ramp, Replay
 from tuner.load.arrivals import blocks, part_of, schedule
-from tuner.load.profile import Share
+from tuner.load.profile import Arrivals, ClosedLoop, Endpoint, OpenLoop, Ramp, Replay, Share
 
 
 @pytest.mark.parametrize("concurrency", [0, -1])

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.load_tests.descriptors import message_classes
-from tuner.load.protocols import protobuf
-from tuner.load.protocols.protobuf import Message
+from tuner.protocols import protobuf
+from tuner.protocols.protobuf import Message
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 Probe = message_classes(

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tuner.load import RequestSet
-from tuner.load.requests import SequenceSet, SequenceStep
+from tuner.load.requests import RequestSet, SequenceSet, SequenceStep
 
 
 def test_a_request_set_is_not_empty() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from tests.load_tests.runs import load_run, request
 from tests.load_tests.server import Exchange, answer_after, serving
-from tuner.load import ClosedLoop, LoadEngine, LoadProfile, OpenLoop
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop
 from tuner.load.requests import RequestSet, SequenceSet, SequenceStep
 
 LETTERS = "abcd"

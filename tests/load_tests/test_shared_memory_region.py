@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.errors import LoadError
-from tuner.load.shared_memory import (
+from tuner.clients.memory_region import (
     MemorySlice,
     SharedMemoryRegion,
     existing_regions,
@@ -17,6 +16,7 @@ from tuner.load.shared_memory import (
     new_name,
     unlink,
 )
+from tuner.errors import LoadError
 
 FOLDER = Path("/dev/shm")  # noqa: S108 - where they are
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuner.load.requests import Tensor
-from tuner.load.tensor_values import NUMBER_TYPES, from_values, to_array
+from tuner.protocols.tensors.values import NUMBER_TYPES, from_values, to_array
 
 
 @pytest.mark.parametrize("datatype", NUMBER_TYPES)

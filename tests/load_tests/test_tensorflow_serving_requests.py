@@ -11,12 +11,13 @@ import pytest
 
 from tests.load_tests.descriptors import message_classes
 from tuner.errors import InputError
-from tuner.load import Endpoint, Tensor, TensorSpec, generate_inputs
-from tuner.load.checks import OutputsCheck
-from tuner.load.protocols import tensorflow_serving
-from tuner.load.protocols.tensorflow_serving import RestReader, TensorFlowOptions
-from tuner.load.requests import GrpcCall
-from tuner.load.tensor_values import NUMBER_TYPES
+from tuner.load.profile import Endpoint
+from tuner.load.requests import GrpcCall, Tensor, TensorSpec
+from tuner.protocols import tensorflow_serving
+from tuner.protocols.checks import OutputsCheck
+from tuner.protocols.tensorflow_serving import RestReader, TensorFlowOptions
+from tuner.protocols.tensors.inputs import generate_inputs
+from tuner.protocols.tensors.values import NUMBER_TYPES
 
 ENDPOINT = Endpoint("127.0.0.1", 8501)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"

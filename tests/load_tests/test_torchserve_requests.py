@@ -3,11 +3,11 @@
 import pytest
 
 from tests.load_tests.descriptors import message_classes
-from tuner.load import Endpoint
-from tuner.load.checks import OutputsCheck
-from tuner.load.protocols import torchserve
-from tuner.load.protocols.torchserve import TorchServeOptions
+from tuner.load.profile import Endpoint
 from tuner.load.requests import GrpcCall, Tensor
+from tuner.protocols import torchserve
+from tuner.protocols.checks import OutputsCheck
+from tuner.protocols.torchserve import TorchServeOptions
 
 ENDPOINT = Endpoint("127.0.0.1", 8080)
 # frontend/server/src/main/resources/proto/inference.proto

@@ -5,15 +5,10 @@ import pytest
 
 from benchmarks.delay_server import Answers, Behaviour, Freeze, delay_server
 from tests.load_tests.runs import load_run
-from tuner.load import (
-    Arrivals,
-    ClosedLoop,
-    LoadEngine,
-    LoadProfile,
-    Measurement,
-    OpenLoop,
-    percentile,
-)
+from tuner.load.client import LoadEngine
+from tuner.load.histogram import percentile
+from tuner.load.measurement import Measurement
+from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, OpenLoop
 
 # The clocks agree far better; what a busy machine adds to a latency may be more.
 CLOCKS_S, MACHINE_S = 0.005, 0.1

@@ -16,10 +16,10 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 
 from tests.load_tests.triton_fixture import TYPES, TritonServer, shared_region, triton_server
 from tuner.errors import InputError
-from tuner.load import Tensor, TensorSpec, generate_inputs
-from tuner.load.protocols import v2_grpc
-from tuner.load.protocols.v2 import SharedTensor, V2Options
-from tuner.load.requests import GrpcCall
+from tuner.load.requests import GrpcCall, Tensor, TensorSpec
+from tuner.protocols import v2_grpc
+from tuner.protocols.tensors.inputs import generate_inputs
+from tuner.protocols.v2 import SharedTensor, V2Options
 
 __all__ = ["triton_server"]
 

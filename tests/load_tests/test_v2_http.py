@@ -13,10 +13,12 @@ import pytest
 from tests.load_tests.exchange import exchange
 from tests.load_tests.triton_fixture import TYPES, TritonServer, shared_region, triton_server
 from tuner.errors import InputError
-from tuner.load import Endpoint, Tensor, TensorSpec, generate_inputs
-from tuner.load.checks import OutputsCheck
-from tuner.load.protocols import v2_http
-from tuner.load.protocols.v2 import SharedTensor, V2Options
+from tuner.load.profile import Endpoint
+from tuner.load.requests import Tensor, TensorSpec
+from tuner.protocols import v2_http
+from tuner.protocols.checks import OutputsCheck
+from tuner.protocols.tensors.inputs import generate_inputs
+from tuner.protocols.v2 import SharedTensor, V2Options
 
 __all__ = ["triton_server"]
 

@@ -5,7 +5,8 @@ import pytest
 
 from tests.load_tests.runs import REQUESTS, load_run
 from tests.load_tests.server import answer, answer_after, closed_port, never_answer, serving
-from tuner.load import Arrivals, ClosedLoop, LoadEngine, OpenLoop
+from tuner.load.client import LoadEngine
+from tuner.load.profile import Arrivals, ClosedLoop, OpenLoop
 
 
 def test_an_open_loop_keeps_its_schedule() -> None:

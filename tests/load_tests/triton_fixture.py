@@ -11,11 +11,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from runners import LaunchSpec, ProcessRunner
+from runners.base import LaunchSpec
+from runners.process import ProcessRunner
 from tests.load_tests.exchange import exchange
-from tuner.load import Endpoint
-from tuner.load.protocols import generic_http
-from tuner.targets import triton_install
+from tuner.load.profile import Endpoint
+from tuner.protocols import generic_http
+from tuner.targets.triton import install as triton_install
 
 TYPES = {
     "BOOL": "BOOL",

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from tuner.capacity import LatencyBudget
 from tuner.errors import Reason
-from tuner.load import Histogram
+from tuner.goals import LatencyBudget
+from tuner.load.histogram import Histogram
 from tuner.records import (
     LATENCY_PERCENTILES,
+    Grade,
     PointRecord,
     Purpose,
+    ServerStatistics,
     StudyRecord,
     TrialRecord,
     TrialState,
+    Verdict,
 )
-from tuner.space import Configuration
-from tuner.targets.base import Grade, ServerStatistics, Verdict
+from tuner.space.space import Configuration
 
 BUDGET = LatencyBudget(99, 0.050)
 BEGAN = datetime(2026, 3, 7, 22, 0, tzinfo=UTC)

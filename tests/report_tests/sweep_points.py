@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tuner.load import ClosedLoop, Histogram, LoadProfile, Measurement
-from tuner.stability import Stability
-from tuner.sweep_point import SweepPoint
-from tuner.targets.base import ServerStatistics
-from tuner.targets.gpu_usage import GpuUsage
-from tuner.targets.metrics import Gauge, ServerMetrics
-from tuner.targets.process_usage import ProcessUsage
+from tuner.load.histogram import Histogram
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, LoadProfile
+from tuner.records import ServerStatistics
+from tuner.sweep.point import SweepPoint
+from tuner.sweep.stability import Stability
+from tuner.watch.gpu_usage import GpuUsage
+from tuner.watch.metrics import Gauge, ServerMetrics
+from tuner.watch.process_usage import ProcessUsage
 
 GPUS = {
     "gpu_uuid_0": GpuUsage(0.33, 55.3, 10_000, 50_000),

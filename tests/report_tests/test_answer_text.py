@@ -7,10 +7,9 @@ import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import point
-from tuner.answers import Answer, answer
-from tuner.capacity import LatencyBudget, Loop
+from tuner.analysis.answers import Answer, answer
 from tuner.errors import Reason
-from tuner.objectives import Objective
+from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
 from tuner.report import answer_text
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import point
-from tuner.capacity import LatencyBudget, Loop
-from tuner.finals import standings
+from tuner.analysis.standings import standings
+from tuner.goals import LatencyBudget, Loop
 from tuner.records import StudyRecord
 from tuner.report import charts
 

@@ -8,8 +8,8 @@ import pytest
 from tests.report_tests import studies
 from tests.report_tests.test_terminal import row, shown
 from tests.test_effects import factorial, trial
+from tuner.analysis.standings import standings
 from tuner.errors import InputError
-from tuner.finals import standings
 from tuner.records import StudyRecord, TrialState
 from tuner.report import effects_text, terminal
 from tuner.report.effects_text import remarks_on_decided, title

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.report_tests import studies
-from tuner.finals import Ratio, standings
+from tuner.analysis.standings import Ratio, standings
 from tuner.records import TrialState
 from tuner.report import charts, figures, formats
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 
 class TestFigures:

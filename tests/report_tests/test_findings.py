@@ -7,11 +7,11 @@ import pytest
 
 from tests.report_tests import studies
 from tests.report_tests.studies import BEST, DEFAULTS, configuration
+from tuner.analysis.standings import standings
 from tuner.errors import Reason
-from tuner.finals import standings
 from tuner.records import StudyRecord, TrialState, Usage
 from tuner.report import findings
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 
 def headline(study: StudyRecord) -> str:

@@ -7,11 +7,11 @@ import pytest
 
 from tests.report_tests import studies
 from tests.test_effects import factorial
+from tuner.analysis.standings import standings
 from tuner.errors import Reason
-from tuner.finals import standings
 from tuner.records import StudyRecord
 from tuner.report import html
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 _LOADS = {"src", "href", "srcset", "action", "poster", "data", "background"}
 _EVIL = "<script>alert(1)</script>"

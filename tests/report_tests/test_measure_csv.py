@@ -8,11 +8,10 @@ import pandas as pd
 import pytest
 
 from tests.report_tests.sweep_points import GPUS, measured, metrics, point, statistics
-from tuner.load import ClosedLoop, LoadProfile, OpenLoop
-from tuner.load.profile import Ramp, Replay
-from tuner.report import measure_csv
-from tuner.sweep_point import SweepPoint
-from tuner.targets.gpu_usage import GpuUsage
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Ramp, Replay
+from tuner.report import sweep_csv
+from tuner.sweep.point import SweepPoint
+from tuner.watch.gpu_usage import GpuUsage
 
 # The manual's own header and first line.
 HEADER = (
@@ -38,12 +37,12 @@ def closed(concurrency: int, throughput: float) -> SweepPoint:
 
 
 def frame(*points: SweepPoint, percentile: float = 99, verbose: bool = False) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(measure_csv.text(points, percentile, verbose=verbose)))
+    return pd.read_csv(io.StringIO(sweep_csv.text(points, percentile, verbose=verbose)))
 
 
 def test_the_manual_to_the_byte() -> None:
     """Header and line are those of the manual, byte for byte."""
-    assert measure_csv.text([manual_point()], 99) == f"{HEADER}\n{LINE}\n"
+    assert sweep_csv.text([manual_point()], 99) == f"{HEADER}\n{LINE}\n"
 
 
 def test_in_the_order_of_throughput() -> None:
@@ -78,7 +77,7 @@ def test_pandas_reads_it() -> None:
 )
 def test_open_loops(profile: LoadProfile, rate: str) -> None:
     """The first column of open loops is the rate: of a ramp or a replay, the mean."""
-    header, line, end = measure_csv.text([point(measured([0.01], profile))], 99).split("\n")
+    header, line, end = sweep_csv.text([point(measured([0.01], profile))], 99).split("\n")
 
     assert header == HEADER.replace("Concurrency", "Request Rate")
     assert line.startswith(f"{rate},69.2,")
@@ -95,7 +94,7 @@ def test_open_loops(profile: LoadProfile, rate: str) -> None:
 )
 def test_the_stabilising_percentile(percentile: float, columns: str) -> None:
     """It has a column of its own where it is none of the usual ones."""
-    header = measure_csv.text([manual_point()], percentile).split("\n")[0]
+    header = sweep_csv.text([manual_point()], percentile).split("\n")[0]
 
     assert header.endswith(f"Client Recv,{columns}")
 
@@ -130,7 +129,7 @@ class TestVerbose:
     def test_columns(self) -> None:
         """The mean and the client's share follow, then the GPUs as the manual shows them."""
         known = replace(manual_point(), metrics=metrics())
-        header, line, _ = measure_csv.text([known], 99, verbose=True).split("\n")
+        header, line, _ = sweep_csv.text([known], 99, verbose=True).split("\n")
 
         assert header == HEADER + VERBOSE + GPU
         assert line == (

@@ -10,12 +10,11 @@ import pytest
 
 from tests.report_tests.sweep_points import PROCESS, measured, metrics, point, statistics
 from tuner import __version__
-from tuner.load import Arrivals, ClosedLoop, LoadProfile, OpenLoop
-from tuner.load.profile import Ramp, Replay
-from tuner.report import measure_json
+from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, OpenLoop, Ramp, Replay
+from tuner.report import sweep_json
 from tuner.report.json_text import json_text
-from tuner.stability import Stability, Window
-from tuner.sweep_point import SweepPoint
+from tuner.sweep.point import SweepPoint
+from tuner.sweep.stability import Stability, Window
 
 STARTED = datetime(2026, 3, 7, 22, 0, tzinfo=UTC)
 
@@ -80,7 +79,7 @@ SERVER: dict[str, Any] = {
 
 def test_everything() -> None:
     """All that is known of a load point is there, with its unit in its name."""
-    content = read(measure_json.document(full_point(), 75, limit_s=0.025))
+    content = read(sweep_json.document(full_point(), 75, limit_s=0.025))
 
     engine_cpu_us = content.pop("engine_cpu_us_per_request")
     assert engine_cpu_us == pytest.approx(125_000)
@@ -127,7 +126,7 @@ def test_everything() -> None:
 def test_what_is_not_known() -> None:
     """Null stands for what was not asked for or not told; goodput is only there with a limit."""
     measurement = replace(measured([math.inf]), client_send_s=math.nan, client_receive_s=math.nan)
-    content = read(measure_json.document(point(measurement), 99))
+    content = read(sweep_json.document(point(measurement), 99))
 
     assert {name for name, value in content.items() if value is None} == {
         "avg_ms",
@@ -155,7 +154,7 @@ def test_doubts() -> None:
     measurement = measured([0.01], OpenLoop(100), send_lag_p99_s=0.5, stopped_early="overloaded")
     unstable = Stability((Window(1, 1), Window(2, 1), Window(3, 1)))
     doubtful = point(measurement, stability=unstable)
-    content = read(measure_json.document(doubtful, 99))
+    content = read(sweep_json.document(doubtful, 99))
 
     assert content["client_overloaded"] == "requests left 500.0 ms late (p99)"
     assert content["stopped_early"] == "overloaded"
@@ -189,7 +188,7 @@ def test_doubts() -> None:
 )
 def test_loads(profile: LoadProfile, load: dict[str, object]) -> None:
     """Each kind of load says what it was, before anything else."""
-    content = read(measure_json.document(point(measured([0.01], profile)), 99))
+    content = read(sweep_json.document(point(measured([0.01], profile)), 99))
 
     assert list(content.items())[: len(load)] == list(load.items())
 
@@ -197,7 +196,7 @@ def test_loads(profile: LoadProfile, load: dict[str, object]) -> None:
 def test_export() -> None:
     """The export says whence it is, and has every point with its histogram and its requests."""
     content = read(
-        measure_json.export(
+        sweep_json.export(
             [full_point(), point(measured([0.01] * 3, ClosedLoop(2)))],
             99,
             endpoint="http://127.0.0.1:8000",
@@ -232,7 +231,7 @@ def test_export() -> None:
 def test_a_sample_of_the_requests() -> None:
     """Where only a sample was kept, its stride is told; the times are those of clocks."""
     measurement = replace(measured([0.0123456789]), sample_stride=4)
-    [exported] = measure_json.export(
+    [exported] = sweep_json.export(
         [point(measurement)], 99, endpoint="e", model="m", started_at=STARTED
     )["points"]
 

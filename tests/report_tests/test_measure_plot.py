@@ -9,10 +9,10 @@ from typing import Any
 
 from tests.report_tests.sweep_points import measured, point, statistics
 from tests.report_tests.test_html import Page
-from tuner.load import ClosedLoop, OpenLoop
-from tuner.report import measure_plot
-from tuner.stability import Stability, Window
-from tuner.sweep_point import SweepPoint
+from tuner.load.profile import ClosedLoop, OpenLoop
+from tuner.report import sweep_plot
+from tuner.sweep.point import SweepPoint
+from tuner.sweep.stability import Stability, Window
 
 _LOADS = {"src", "href", "srcset", "action", "poster", "data", "background"}
 _EVIL = "<script>alert(1)</script>"
@@ -30,7 +30,7 @@ def closed(concurrency: int, throughput: float, latency_s: float = 0.01) -> Swee
 
 
 def rendered(points: Sequence[SweepPoint], percentile: float = 99, *, model: str = "m") -> str:
-    return measure_plot.render(
+    return sweep_plot.render(
         points,
         percentile,
         endpoint="http://127.0.0.1:8000",

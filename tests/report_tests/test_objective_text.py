@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.report_tests import studies
-from tuner.objectives import Objective
-from tuner.pareto import objectives_front
+from tuner.analysis.pareto import objectives_front
+from tuner.goals import Objective
 from tuner.records import StudyRecord, TrialRecord, TrialState, Usage
 from tuner.report.objective_text import about_hypervolume, amount, front_rows
 

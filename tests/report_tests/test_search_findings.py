@@ -10,7 +10,7 @@ from tests.report_tests import studies
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report.search_findings import about_search, saved_s
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 
 def study(*trials: TrialRecord, **facts: Any) -> StudyRecord:

@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console, RenderableType  # noqa: TID251 - to see what it shows
 
 from tests.report_tests import studies
+from tuner.analysis.pareto import trade_off
+from tuner.analysis.standings import standings
 from tuner.errors import Reason
-from tuner.finals import standings
-from tuner.pareto import trade_off
 from tuner.records import Purpose, StudyRecord
 from tuner.report import terminal
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 
 def plain_console(*, width: int = 80, is_terminal: bool = False) -> Console:

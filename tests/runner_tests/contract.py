@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from runners import CommandNotFound, LaunchSpec, Runner, RunningServer, StartFailed, StartTimeout
+from runners.base import LaunchSpec, Runner, RunningServer
+from runners.errors import CommandNotFound, StartFailed, StartTimeout
 from runners.ports import accepts_connections
 from tests.runner_tests.waiting import is_gone, wait_until, wait_until_gone
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runners import LaunchSpec
+from runners.base import LaunchSpec
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": ()}, "`command` must name a program, but got ()"),

@@ -10,19 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runners import (
-    ContainerSettings,
-    DockerRunner,
-    EngineUnreachable,
-    ImageMissing,
-    LaunchRefused,
-    LaunchSpec,
-    PortTaken,
-    RunningServer,
-    StartFailed,
-)
-from runners.docker import OWNER_LABEL, clean, own_name
+from runners.base import LaunchSpec, RunningServer
+from runners.docker import OWNER_LABEL, ContainerSettings, DockerRunner, clean, own_name
 from runners.docker_engine import Engine
+from runners.errors import EngineUnreachable, ImageMissing, LaunchRefused, PortTaken, StartFailed
 from runners.ports import choose_free_ports
 from tests.runner_tests.contract import RunnerContract, answer_of, launch_spec
 from tests.runner_tests.waiting import is_gone, wait_until

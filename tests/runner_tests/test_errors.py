@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from runners import (
+from runners.errors import (
     CommandNotFound,
     LaunchRefused,
     PortTaken,
@@ -12,8 +12,8 @@ from runners import (
     StartFailed,
     StartTimeout,
     StopFailed,
+    describe_exit,
 )
-from runners.errors import describe_exit
 
 MESSAGES = [
     (

@@ -10,7 +10,6 @@ from types import FrameType
 
 import pytest
 
-import runners
 from runners.interrupts import interrupts_deferred
 from runners.log_ends import complaint, read_log_tail, shorten
 from runners.ports import accepts_connections, choose_free_ports, is_held, is_listener_among
@@ -128,12 +127,6 @@ def test_complaint(line: str) -> None:
     """The line about an option that a program does not know is found among the others."""
     assert complaint(f"starting\n  {line}\nUsage: server [options]\n") == line
     assert complaint("starting\nno model\n") == ""
-
-
-def test_exports_are_sorted() -> None:
-    """The public names are sorted and exist."""
-    assert runners.__all__ == sorted(runners.__all__)
-    assert set(runners.__all__) <= vars(runners).keys()
 
 
 def test_a_large_log_is_shortened(tmp_path: Path) -> None:

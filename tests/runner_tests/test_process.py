@@ -16,15 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runners import (
-    CommandNotFound,
-    LaunchRefused,
-    LaunchSpec,
-    PortTaken,
-    ProcessRunner,
-    StopFailed,
-)
+from runners.base import LaunchSpec
+from runners.errors import CommandNotFound, LaunchRefused, PortTaken, StopFailed
 from runners.ports import choose_free_ports
+from runners.process import ProcessRunner
 from tests.runner_tests.contract import (
     RunnerContract,
     answer_of,

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runners import LaunchSpec, ProcessRunner
+from runners.base import LaunchSpec
+from runners.process import ProcessRunner
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from runners.docker_engine import Engine
 from runners.errors import EngineUnreachable
 from tests.runner_tests.waiting import wait_until
 from tests.servers import tensorflow_program
-from tuner.targets import torchserve_install, triton_install
+from tuner.targets.torchserve import install as torchserve_install
+from tuner.targets.triton import install as triton_install
 
 IMAGE = "tuner-tests:latest"
 ROOT = Path(__file__).parents[2]

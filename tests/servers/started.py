@@ -7,8 +7,10 @@ from time import perf_counter, sleep
 
 import httpx
 
-from runners import LaunchSpec, PortTaken, ProcessRunner, RunningServer, StartFailed, StartTimeout
+from runners.base import LaunchSpec, RunningServer
+from runners.errors import PortTaken, StartFailed, StartTimeout
 from runners.ports import choose_free_ports
+from runners.process import ProcessRunner
 
 READY_TIMEOUT_S = 60.0
 _POLL_S = 0.05

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from runners import LaunchSpec, RunningServer
+from runners.base import LaunchSpec, RunningServer
 from tests.servers.started import started
 
 PROGRAM = "tensorflow_model_server"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from runners import LaunchSpec, RunningServer
+from runners.base import LaunchSpec, RunningServer
 from runners.ports import choose_free_ports
 from tests.servers.certificates import Certificates
 from tests.servers.started import started

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from runners import LaunchSpec, RunningServer
+from runners.base import LaunchSpec, RunningServer
 from runners.ports import choose_free_ports
 from tests.servers.messages import message_classes
 from tests.servers.started import started

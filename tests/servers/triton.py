@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 import psutil
 
-from runners import LaunchSpec, RunningServer
+from runners.base import LaunchSpec, RunningServer
 from tests.servers.certificates import Certificates
 from tests.servers.started import started
 from tuner.errors import ServerMissingError
-from tuner.targets import triton_install
+from tuner.targets.triton import install as triton_install
 
 MODELS = ("echo", "add_sub", "strings", "variable", "accumulate", "repeat", "slow")
 _FOLDER = Path(__file__).parents[1] / "models"

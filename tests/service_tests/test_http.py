@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import InputError
-from tuner.load import Endpoint
-from tuner.load.checks import JsonPathCheck
-from tuner.services.http import HttpForm, http_service, read_bodies
+from tuner.load.profile import Endpoint
+from tuner.protocols.checks import JsonPathCheck
+from tuner.sweep.http import HttpForm, http_service, read_bodies
 
 ENDPOINT = Endpoint("127.0.0.1", 9)
 

@@ -24,12 +24,13 @@ from tests.servers.tensorflow_serving import (
     TensorFlowServing,
 )
 from tuner.errors import InputError, ServerError
-from tuner.load import Endpoint, TensorSpec
-from tuner.load.checks import OutputsCheck
-from tuner.load.inputs import InputOptions
-from tuner.load.protocols.tensorflow_serving import RestReader, TensorFlowOptions
-from tuner.services.base import PlainService
-from tuner.services.tensorflow_serving import TensorFlowForm, tensorflow_service
+from tuner.load.profile import Endpoint
+from tuner.load.requests import TensorSpec
+from tuner.protocols.checks import OutputsCheck
+from tuner.protocols.tensorflow_serving import RestReader, TensorFlowOptions
+from tuner.protocols.tensors.inputs import InputOptions
+from tuner.sweep.service import PlainService
+from tuner.sweep.tensorflow_serving import TensorFlowForm, tensorflow_service
 
 NO_ANSWER_HINT = "check that TensorFlow Serving listens there, and the model's name"
 

@@ -4,9 +4,9 @@ import pytest
 
 from tests.servers.torchserve import METHOD, PredictionsRequest
 from tuner.errors import InputError
-from tuner.load import Endpoint
-from tuner.load.protocols.torchserve import TorchServeOptions
-from tuner.services.torchserve import torchserve_service
+from tuner.load.profile import Endpoint
+from tuner.protocols.torchserve import TorchServeOptions
+from tuner.sweep.torchserve import torchserve_service
 
 ENDPOINT = Endpoint("127.0.0.1", 9)
 BODIES = (b"one", b"two")

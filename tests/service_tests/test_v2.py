@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.servers.triton import TritonServer
+from tuner.clients.v2_address import V2Address, V2Protocol
 from tuner.errors import InputError, ServerError
-from tuner.load import Endpoint
-from tuner.load.inputs import InputOptions
-from tuner.load.protocols import v2_grpc, v2_http
-from tuner.load.protocols.v2 import V2Options
-from tuner.services.v2 import SequenceForm, V2Form, V2Service
-from tuner.targets.v2_address import V2Address, V2Protocol
+from tuner.load.profile import Endpoint
+from tuner.protocols import v2_grpc, v2_http
+from tuner.protocols.tensors.inputs import InputOptions
+from tuner.protocols.v2 import V2Options
+from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
 
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [4]}
 

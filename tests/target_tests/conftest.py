@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from runners import RunningServer
+from runners.base import RunningServer
 from tests.target_tests.moody import Moody, moody
-from tuner.deployment import Applied, Deployment
-from tuner.expressions import Value
-from tuner.space import Configuration
-from tuner.targets.triton import TritonTarget
+from tuner.records import Applied
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration
+from tuner.study.deployment import Deployment
+from tuner.targets.triton.target import TritonTarget
 
 
 @dataclass

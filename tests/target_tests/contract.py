@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from runners.base import PLACEHOLDER
-from tuner.deployment import Applied, Deployment
-from tuner.load import ClosedLoop, LoadEngine
-from tuner.load.profile import LoadRun
-from tuner.space import Configuration, SearchSpace
-from tuner.targets.base import Grade, Target
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, LoadRun
+from tuner.records import Applied, Grade
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.targets.base import Target
 
 _IN_FLIGHT, _REQUESTS = 2, 20
 

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import psutil
 
-from runners import LaunchSpec, ProcessRunner, RunningServer
+from runners.base import LaunchSpec, RunningServer
+from runners.process import ProcessRunner
 from tests.spaces import choice, integer
-from tuner import spec
-from tuner.deployment import Deployment
-from tuner.expressions import Value
-from tuner.settings import EnvironmentVariables, ServerFlag
-from tuner.space import Configuration, SearchSpace
-from tuner.targets import triton_install
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.settings import EnvironmentVariables, ServerFlag
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_install import TritonInstallation
-from tuner.targets.triton_repository import RepositoryModel
+from tuner.targets.triton import install as triton_install
+from tuner.targets.triton.install import TritonInstallation
+from tuner.targets.triton.repository import RepositoryModel
+from tuner.targets.triton.target import TritonTarget
 
 MODELS = Path(__file__).parents[1] / "models"
 MOODS = (

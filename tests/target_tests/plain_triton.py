@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runners import LaunchSpec, ProcessRunner, RunningServer
-from tuner.targets import triton_install
+from runners.base import LaunchSpec, RunningServer
+from runners.process import ProcessRunner
+from tuner.targets.triton import install as triton_install
 
 # Twice the numbers, and the strings as they are.
 _DOUBLE_CONFIG = """

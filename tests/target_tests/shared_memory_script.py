@@ -4,9 +4,10 @@ import json
 import sys
 from typing import Any
 
-from tuner.load import Endpoint, Tensor
-from tuner.targets.shared_memory import SharedMemory
-from tuner.targets.v2_address import V2Address, V2Protocol
+from tuner.clients.shared_memory import SharedMemory
+from tuner.clients.v2_address import V2Address, V2Protocol
+from tuner.load.profile import Endpoint
+from tuner.load.requests import Tensor
 
 
 def main() -> None:

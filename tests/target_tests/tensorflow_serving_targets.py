@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runners import ProcessRunner
+from runners.process import ProcessRunner
 from tests.servers.tensorflow_program import save_model, write_program
-from tuner import hardware, spec
-from tuner.deployment import Deployment
-from tuner.expressions import Value
-from tuner.space import Configuration, SearchSpace
+from tuner import hardware
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving import TensorFlowServingTarget
-from tuner.targets.tensorflow_serving_model import TensorFlowServingModel
+from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
+from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tuner import spec
 from tuner.errors import InputError, ModelError
+from tuner.space import spec
 from tuner.targets.base import ModelSource
 from tuner.targets.catalog import SERVERS, server_kind
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving import TensorFlowServingTarget
-from tuner.targets.torchserve import TorchServeTarget
-from tuner.targets.triton import TritonTarget
+from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
+from tuner.targets.torchserve.target import TorchServeTarget
+from tuner.targets.triton.target import TritonTarget
 
 TENSORS, BODIES = RequestForm(batch=2), RequestForm(bodies=(b"[1]",))
 

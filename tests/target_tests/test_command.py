@@ -12,20 +12,21 @@ from typing import Any
 import httpx
 import pytest
 
-from runners import ProcessRunner
 from runners.ports import choose_free_ports
+from runners.process import ProcessRunner
 from tests.runner_tests.contract import SCRIPT
 from tests.runner_tests.waiting import wait_until
-from tuner import spec
-from tuner.deployment import Applied, Deployment
 from tuner.errors import InputError, ModelError, Reason, SpaceError, TrialFailure
-from tuner.expressions import Value
-from tuner.settings import ServerFlag
-from tuner.space import SearchSpace
-from tuner.targets.base import Grade, ModelSource, TargetSetup, Verdict
+from tuner.records import Applied, Grade, Verdict
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.settings import ServerFlag
+from tuner.space.space import SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
-from tuner.targets.command import CommandTarget
-from tuner.targets.command_model import CommandModel
+from tuner.targets.command.model import CommandModel
+from tuner.targets.command.target import CommandTarget
 from tuner.targets.request_form import RequestForm
 
 FACTS = {"cores": 2}

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from runners import ProcessRunner
+from runners.process import ProcessRunner
 from tests.servers import torchserve as torchserve_server
 from tests.target_tests import tensorflow_serving_targets, torchserve_targets
 from tests.target_tests.contract import Subject, TargetContract
 from tests.target_tests.moody import moody
 from tests.target_tests.test_command import opened
-from tuner.deployment import Deployment
-from tuner.targets.command import CommandTarget
+from tuner.study.deployment import Deployment
+from tuner.targets.command.target import CommandTarget
 
 
 class TestTriton(TargetContract):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tuner.targets import gpu_usage
-from tuner.targets.gpu_usage import GpuUsage, put_together
+from tuner.watch import gpu_usage
+from tuner.watch.gpu_usage import GpuUsage, put_together
 
 # A module in the place of nvidia-ml-py, for machines without a GPU; the second of its two GPUs
 # does not tell its power.

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.errors import TrialFailure
-from tuner.load import Tensor
-from tuner.load.datatypes import pack_strings
-from tuner.outputs import check_outputs
+from tuner.load.requests import Tensor
+from tuner.protocols.tensors.datatypes import pack_strings
+from tuner.study.outputs import check_outputs
 from tuner.targets.json_outputs import as_tensors
 
 NUMBERS = st.integers() | st.floats(allow_nan=False)

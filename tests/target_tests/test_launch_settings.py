@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from tests.spaces import choice
-from tuner.settings import EnvironmentVariables, ServerFlag, ServerProperty, Setting
-from tuner.space import Configuration, SearchSpace
+from tuner.space.settings import EnvironmentVariables, ServerFlag, ServerProperty, Setting
+from tuner.space.space import Configuration, SearchSpace
 from tuner.targets import launch_settings
 
 SETTINGS: dict[str, Setting] = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from tuner.errors import InputError, Reason, TrialFailure
-from tuner.load import Tensor, TensorSpec
+from tuner.load.requests import Tensor, TensorSpec
 from tuner.targets import made_up_requests
 from tuner.targets.request_form import RequestForm
 

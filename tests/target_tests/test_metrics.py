@@ -14,13 +14,13 @@ import pytest
 from tests.runner_tests.waiting import DEADLINE_S, wait_until
 from tests.servers.triton import serving
 from tests.target_tests import metrics_pages
+from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError
-from tuner.load import Tensor
-from tuner.targets.gpu_usage import GpuUsage
-from tuner.targets.metrics import Gauge, MetricsScraper, ServerMetrics
-from tuner.targets.prometheus import MetricsPage, parse
-from tuner.targets.sampling import Samples
-from tuner.targets.v2_client import V2Client
+from tuner.load.requests import Tensor
+from tuner.protocols.prometheus import MetricsPage, parse
+from tuner.watch.gpu_usage import GpuUsage
+from tuner.watch.metrics import Gauge, MetricsScraper, ServerMetrics
+from tuner.watch.sampling import Samples
 
 _SUCCESS = 'nv_inference_request_success{model="m",version="1"}'
 _QUEUE = "nv_inference_queue_summary_us"

@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
 from tuner.errors import ModelError, ServerError, SpaceError
-from tuner.expressions import Value
-from tuner.targets import model_config
+from tuner.space.expressions import Value
+from tuner.targets.triton import config as model_config
 
 TEXT = """
 name: "resnet"

@@ -10,9 +10,9 @@ import pytest
 import tuner as package
 from tests.target_tests import model_files as files
 from tuner.errors import InputError, ModelError
-from tuner.load import TensorSpec
-from tuner.targets import model_files
-from tuner.targets.model_files import FileKind, ModelFile, kind_of, read
+from tuner.load.requests import TensorSpec
+from tuner.targets.triton import model_files
+from tuner.targets.triton.model_files import FileKind, ModelFile, kind_of, read
 
 X = TensorSpec("x", "FP32", (-1, files.FEATURES))
 WHOLE = "check that the file is whole"

@@ -8,11 +8,10 @@ import numpy as np
 
 from tests.spaces import choice, space
 from tests.target_tests.triton_targets import served, write_form
-from tuner.deployment import Applied
-from tuner.load.tensor_values import to_array
-from tuner.settings import ConfigPath
-from tuner.targets.base import Grade, Verdict
-from tuner.targets.triton_repository import RepositoryModel
+from tuner.protocols.tensors.values import to_array
+from tuner.records import Applied, Grade, Verdict
+from tuner.space.settings import ConfigPath
+from tuner.targets.triton.repository import RepositoryModel
 
 
 def test_each_version_is_a_reload_away(tmp_path: Path) -> None:

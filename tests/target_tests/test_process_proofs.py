@@ -11,14 +11,9 @@ import psutil
 import pytest
 
 from tests.runner_tests.waiting import wait_until
-from tuner.expressions import Value
-from tuner.targets.base import Grade, Verdict
-from tuner.targets.process_proofs import (
-    environment_verdict,
-    family,
-    preload_verdict,
-    value_text,
-)
+from tuner.records import Grade, Verdict
+from tuner.space.expressions import Value
+from tuner.targets.process_proofs import environment_verdict, family, preload_verdict, value_text
 
 # On every machine, and nothing that `cat` and `sh` need.
 LIBRARY, MISSING = "libm.so.6", "libno-such.so.9"

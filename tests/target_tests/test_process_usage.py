@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from tests.runner_tests.waiting import wait_until
-from tuner.targets.process_usage import ProcessReading, ProcessUsage, ServerProcess
-from tuner.targets.sampling import Samples
+from tuner.watch.process_usage import ProcessReading, ProcessUsage, ServerProcess
+from tuner.watch.sampling import Samples
 
 _NEVER_S = 1000.0
 _MEGABYTE = 2**20

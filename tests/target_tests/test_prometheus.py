@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.target_tests import metrics_pages
-from tuner.targets.prometheus import Kind, Series, parse
+from tuner.protocols.prometheus import Kind, Series, parse
 
 LABEL_VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"))
 

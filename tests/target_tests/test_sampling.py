@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from tests.runner_tests.waiting import DEADLINE_S
-from tuner.targets.sampling import Samples, sampled
+from tuner.watch.sampling import Samples, sampled
 
 _NEVER_S = 1000.0
 

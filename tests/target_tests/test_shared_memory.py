@@ -17,15 +17,16 @@ import numpy as np
 import psutil
 import pytest
 
-from runners import RunningServer
+from runners.base import RunningServer
 from tests.runner_tests.waiting import wait_until, wait_until_gone
 from tests.target_tests.answering import misbehaving, says
+from tuner.clients.memory_region import MemorySlice, existing_regions, new_name
+from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, RequestSlices, SharedMemory
+from tuner.clients.v2 import MemoryKind
+from tuner.clients.v2_address import V2Address, V2Protocol
 from tuner.errors import InputError, ServerError
-from tuner.load import Endpoint, Tensor
-from tuner.load.shared_memory import MemorySlice, existing_regions, new_name
-from tuner.targets.shared_memory import OUTPUT_BYTE_SIZE, RequestSlices, SharedMemory
-from tuner.targets.v2_address import V2Address, V2Protocol
-from tuner.targets.v2_control import MemoryKind
+from tuner.load.profile import Endpoint
+from tuner.load.requests import Tensor
 
 pytest_plugins = ["tests.target_tests.plain_triton"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.runner_tests.waiting import wait_until
-from tuner.targets.shared_memory_keeper import Keeper
+from tuner.clients.keeper import Keeper
 
-PROGRAM = [sys.executable, "-m", "tuner.targets.shared_memory_keeper"]
+PROGRAM = [sys.executable, "-m", "tuner.clients.keeper"]
 
 
 @pytest.fixture

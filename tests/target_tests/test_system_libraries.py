@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.spaces import choice, integer, rule, space, switch
-from tuner.expressions import Value
-from tuner.settings import EnvironmentVariables
-from tuner.space import CategoricalParameter, Configuration, Parameter, SearchSpace
+from tuner.space.expressions import Value
+from tuner.space.settings import EnvironmentVariables
+from tuner.space.space import CategoricalParameter, Configuration, Parameter, SearchSpace
 from tuner.targets import system_libraries
 from tuner.targets.system_libraries import PRELOAD, path_of, usable
 

@@ -11,14 +11,15 @@ import pytest
 from tests.servers import tensorflow_program
 from tests.servers.tensorflow_program import MODEL, write_program
 from tests.target_tests.tensorflow_serving_targets import Served, served
-from tuner.deployment import Applied, Deployment
 from tuner.errors import InputError, Reason, ServerMissingError, TrialFailure
-from tuner.load.tensor_values import to_array
-from tuner.space import Configuration
-from tuner.targets.base import Grade, TargetSetup, Verdict
+from tuner.protocols.tensors.values import to_array
+from tuner.records import Applied, Grade, Verdict
+from tuner.space.space import Configuration
+from tuner.study.deployment import Deployment
+from tuner.targets.base import TargetSetup
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving import TensorFlowServingTarget
-from tuner.targets.tensorflow_serving_model import TensorFlowServingModel
+from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
+from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 
 CONFIRMED, ACCEPTED = Verdict(Grade.CONFIRMED), Verdict(Grade.ACCEPTED)
 

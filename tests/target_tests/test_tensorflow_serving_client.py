@@ -8,13 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.target_tests.answering import closes, misbehaving, says
+from tuner.clients.tensorflow_serving import BatchingCounters, ModelState, TensorFlowServingClient
 from tuner.errors import ServerError, ServerTimeoutError
-from tuner.load import Tensor, TensorSpec
-from tuner.targets.tensorflow_serving_client import (
-    BatchingCounters,
-    ModelState,
-    TensorFlowServingClient,
-)
+from tuner.load.requests import Tensor, TensorSpec
 
 X = Tensor("x", "FP32", (1,), b"\0\0\x80?")
 Y = (TensorSpec("y", "FP32", (-1,)),)

@@ -9,18 +9,13 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from tests.target_tests.answering import misbehaving, says
-from tuner.load import TensorSpec
-from tuner.settings import EnvironmentVariables, ServerFlag, ServerProperty
-from tuner.targets.base import Grade, Verdict
+from tuner.clients.tensorflow_serving import TensorFlowServingClient
+from tuner.clients.tensorflow_signature import Signature
+from tuner.load.requests import TensorSpec
+from tuner.records import Grade, Verdict
+from tuner.space.settings import EnvironmentVariables, ServerFlag, ServerProperty
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving_client import TensorFlowServingClient
-from tuner.targets.tensorflow_serving_evidence import (
-    Batches,
-    Evidence,
-    Tryout,
-    batches_seen,
-)
-from tuner.targets.tensorflow_serving_signature import Signature
+from tuner.targets.tensorflow_serving.evidence import Batches, Evidence, Tryout, batches_seen
 
 CONFIRMED, ACCEPTED = Verdict(Grade.CONFIRMED), Verdict(Grade.ACCEPTED)
 SIGNATURE = Signature((TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),))

@@ -9,7 +9,7 @@ from tests.servers.tensorflow_program import save_model
 from tests.spaces import integer
 from tests.target_tests.tensorflow_serving_targets import built_in_space
 from tuner.errors import ModelError, SpaceError
-from tuner.settings import (
+from tuner.space.settings import (
     ConfigPath,
     EnvironmentVariables,
     LauncherArgument,
@@ -18,10 +18,10 @@ from tuner.settings import (
     Setting,
     TemplateVariable,
 )
-from tuner.space import SearchSpace
+from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource
 from tuner.targets.system_libraries import PRELOAD
-from tuner.targets.tensorflow_serving_model import (
+from tuner.targets.tensorflow_serving.model import (
     TensorFlowServingModel,
     allowed_sizes,
     batching_parameters,

@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from runners import ContainerSettings, ProcessRunner
+from runners.docker import ContainerSettings
+from runners.process import ProcessRunner
 from tests.servers.tensorflow_program import MODEL, save_model, write_program
 from tests.target_tests.tensorflow_serving_targets import built_in_space
-from tuner import placement
-from tuner.deployment import Deployment
 from tuner.errors import InputError, ModelError
-from tuner.placement import Place
-from tuner.settings import ServerFlag
-from tuner.targets.base import Grade, ModelSource, Verdict
+from tuner.records import Grade, Verdict
+from tuner.space.settings import ServerFlag
+from tuner.study import placement
+from tuner.study.deployment import Deployment
+from tuner.study.placement import Place
+from tuner.targets.base import ModelSource
 from tuner.targets.catalog import server_kind
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving import TensorFlowServingTarget
-from tuner.targets.tensorflow_serving_model import TensorFlowServingModel, makes_batches
+from tuner.targets.tensorflow_serving.model import TensorFlowServingModel, makes_batches
+from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from tests.target_tests.torchserve_targets import (
     served,
     with_first_on_path,
 )
-from tuner.deployment import Applied, Deployment
 from tuner.errors import Reason, TrialFailure
-from tuner.space import Configuration
-from tuner.targets.base import Grade, Verdict
+from tuner.records import Applied, Grade, Verdict
+from tuner.space.space import Configuration
+from tuner.study.deployment import Deployment
 
 CONFIRMED, ACCEPTED = Verdict(Grade.CONFIRMED), Verdict(Grade.ACCEPTED)
 

@@ -18,7 +18,7 @@ from tests.target_tests.torchserve_archives import (
     write_archive,
 )
 from tuner.errors import ModelError
-from tuner.targets.torchserve_model import TorchServeModel
+from tuner.targets.torchserve.model import TorchServeModel
 
 
 class TestHostileArchives:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tuner.expressions import Value
-from tuner.targets.base import Grade, Verdict
-from tuner.targets.torchserve_launcher import MODULES, argument_verdict, arguments, verdict
+from tuner.records import Grade, Verdict
+from tuner.space.expressions import Value
+from tuner.targets.torchserve.launcher import MODULES, argument_verdict, arguments, verdict
 
 # Lines of TorchServe 0.12 with PyTorch 2.13.
 NOT_RUN = (

@@ -19,20 +19,20 @@ from tests.target_tests.torchserve_archives import (
     refusal,
     write_archive,
 )
-from tuner import spec
 from tuner.errors import ModelError, SpaceError
 from tuner.hardware import detect
-from tuner.settings import (
+from tuner.space import spec
+from tuner.space.settings import (
     ConfigPath,
     EnvironmentVariables,
     LauncherArgument,
     ServerProperty,
     Setting,
 )
-from tuner.space import SearchSpace
+from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource
 from tuner.targets.system_libraries import PRELOAD
-from tuner.targets.torchserve_model import TorchServeModel, find_archive
+from tuner.targets.torchserve.model import TorchServeModel, find_archive
 
 HANDLER = Path(__file__).parents[1] / "models" / "totals" / "handler.py"
 

@@ -10,13 +10,13 @@ import pytest
 from tests.servers import torchserve as torchserve_server
 from tests.target_tests import model_files
 from tests.target_tests.torchserve_targets import Served, archive, served
-from tuner.deployment import Deployment
-from tuner.expressions import Value
-from tuner.load import Tensor
-from tuner.load.tensor_values import to_array
-from tuner.outputs import distance
-from tuner.space import SearchSpace
-from tuner.targets.base import Grade
+from tuner.load.requests import Tensor
+from tuner.protocols.tensors.values import to_array
+from tuner.records import Grade
+from tuner.space.expressions import Value
+from tuner.space.space import SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.study.outputs import distance
 from tuner.targets.request_form import RequestForm
 
 HANDLER = Path(__file__).parents[1] / "models" / "layers" / "handler.py"

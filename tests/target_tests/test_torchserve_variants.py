@@ -9,12 +9,13 @@ import pytest
 from tests.servers import torchserve as torchserve_server
 from tests.target_tests.torchserve_archives import OWN, write_archive
 from tests.target_tests.torchserve_targets import HANDLER, Served, archive, served
-from tuner.deployment import Applied, Deployment
+from tuner.clients.torchserve import TorchServeClient
 from tuner.errors import ModelError
-from tuner.load import Tensor
-from tuner.targets.base import Grade, ModelSource, Verdict
-from tuner.targets.torchserve_client import TorchServeClient
-from tuner.targets.torchserve_model import TorchServeModel
+from tuner.load.requests import Tensor
+from tuner.records import Applied, Grade, Verdict
+from tuner.study.deployment import Deployment
+from tuner.targets.base import ModelSource
+from tuner.targets.torchserve.model import TorchServeModel
 
 CONFIRMED = Verdict(Grade.CONFIRMED)
 

@@ -17,15 +17,15 @@ from tests.target_tests.moody import (
     moody,
     target_in,
 )
-from tuner.deployment import Applied
+from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, Reason, TrialFailure
-from tuner.load import ClosedLoop, LoadEngine, TensorSpec
-from tuner.load.profile import LoadRun
-from tuner.targets import model_config
-from tuner.targets.base import Grade, Verdict
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, LoadRun
+from tuner.load.requests import TensorSpec
+from tuner.records import Applied, Grade, Verdict
 from tuner.targets.process_proofs import environment_verdict
 from tuner.targets.request_form import RequestForm
-from tuner.targets.v2_client import V2Client
+from tuner.targets.triton import config as model_config
 
 ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
 

@@ -9,12 +9,14 @@ import pytest
 
 from tests.target_tests import model_files as files
 from tests.target_tests.triton_targets import FACTS
-from tuner import programs, spec
 from tuner.errors import InputError, ModelError
-from tuner.load import TensorSpec
-from tuner.targets import model_config, triton_files
+from tuner.load.requests import TensorSpec
+from tuner.space import spec
 from tuner.targets.base import ModelSource
-from tuner.targets.triton_files import FileModel
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton import one_file as triton_files
+from tuner.targets.triton import programs
+from tuner.targets.triton.one_file import FileModel
 
 X = TensorSpec("x", "FP32", (-1, files.FEATURES))
 

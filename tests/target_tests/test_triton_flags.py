@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from tests.spaces import choice, integer, space
-from tuner.expressions import Value
-from tuner.settings import ServerFlag
-from tuner.space import Configuration, SearchSpace
-from tuner.targets import triton_flags, triton_install
-from tuner.targets.base import Grade, Verdict
+from tuner.records import Grade, Verdict
+from tuner.space.expressions import Value
+from tuner.space.settings import ServerFlag
+from tuner.space.space import Configuration, SearchSpace
+from tuner.targets.triton import flags as triton_flags
+from tuner.targets.triton import install as triton_install
 
 ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
 NO_PINNED = "Unable to allocate pinned system memory"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import ServerMissingError
-from tuner.targets import triton_install
+from tuner.targets.triton import install as triton_install
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 STUB = "triton_python_backend_stub"

@@ -8,13 +8,13 @@ import pytest
 from tests.spaces import integer
 from tests.target_tests.moody import MODELS, built_in_space
 from tests.target_tests.triton_targets import FACTS
-from tuner import spec
 from tuner.errors import ModelError, SpaceError
-from tuner.expressions import Value
-from tuner.settings import ConfigPath
-from tuner.space import CategoricalParameter, IntParameter, SearchSpace
-from tuner.targets import model_config
-from tuner.targets.triton_repository import RepositoryModel, check_repository
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.settings import ConfigPath
+from tuner.space.space import CategoricalParameter, IntParameter, SearchSpace
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton.repository import RepositoryModel, check_repository
 
 BATCHING = {
     "dynamic_batching",

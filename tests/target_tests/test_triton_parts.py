@@ -9,11 +9,11 @@ import pytest
 
 from tests.target_tests.moody import BATCHING, MODELS, configuration, listing, target_in
 from tuner.errors import InputError, ModelError, Reason, TrialFailure
-from tuner.expressions import Value
-from tuner.load import Tensor, TensorSpec
+from tuner.load.requests import Tensor, TensorSpec
+from tuner.space.expressions import Value
 from tuner.targets.made_up_requests import check_answer
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import _reason_in
+from tuner.targets.triton.target import _reason_in
 
 
 class TestLaunchSpec:

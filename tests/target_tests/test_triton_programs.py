@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runners import RunningServer
+from runners.base import RunningServer
 from tests.target_tests import model_files as files
 from tests.target_tests.triton_targets import Served, infer, served
-from tuner.deployment import Applied, Deployment
-from tuner.expressions import Value
-from tuner.load import TensorSpec
-from tuner.outputs import check_outputs, distance
-from tuner.targets import triton_files
-from tuner.targets.base import Grade, ModelSource, Verdict
-from tuner.targets.triton_files import FileModel
+from tuner.load.requests import TensorSpec
+from tuner.records import Applied, Grade, Verdict
+from tuner.space.expressions import Value
+from tuner.study.deployment import Deployment
+from tuner.study.outputs import check_outputs, distance
+from tuner.targets.base import ModelSource
+from tuner.targets.triton import one_file as triton_files
+from tuner.targets.triton.one_file import FileModel
 
 CONFIRMED = Verdict(Grade.CONFIRMED)
 X = TensorSpec("x", "FP32", (-1, files.FEATURES))

@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from runners import LaunchSpec, ProcessRunner
+from runners.base import LaunchSpec
+from runners.process import ProcessRunner
 from tests.target_tests.moody import MODELS
-from tuner import spec
-from tuner.deployment import Applied, Deployment
-from tuner.expressions import Value
-from tuner.settings import ConfigPath
-from tuner.space import Configuration, SearchSpace
-from tuner.targets import triton_install, triton_proofs
-from tuner.targets.base import Grade, Verdict
+from tuner.records import Applied, Grade, Verdict
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.settings import ConfigPath
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_repository import RepositoryModel
+from tuner.targets.triton import install as triton_install
+from tuner.targets.triton import proofs as triton_proofs
+from tuner.targets.triton.repository import RepositoryModel
+from tuner.targets.triton.target import TritonTarget
 
 FACTS = {
     "cores": 2,

@@ -8,22 +8,31 @@ import pytest
 
 from tests.simulated_engine import SimulatedEngine
 from tests.target_tests.moody import MODELS, HastyRunner
-from tuner import hardware, spec
-from tuner.capacity import LatencyBudget
-from tuner.deployment import Applied, Deployment
+from tuner import hardware
 from tuner.errors import Reason, TrialFailure
-from tuner.expressions import Value
-from tuner.records import Purpose, TrialRecord, TrialState
-from tuner.settings import ConfigPath
-from tuner.space import Configuration, SearchSpace
-from tuner.targets import model_config, triton_install
-from tuner.targets.base import Grade, ServerStatistics, Verdict
+from tuner.goals import LatencyBudget
+from tuner.records import (
+    Applied,
+    Grade,
+    Purpose,
+    ServerStatistics,
+    TrialRecord,
+    TrialState,
+    Verdict,
+)
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.settings import ConfigPath
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.study.trial import Bench, TrialPlan, run_trial
+from tuner.study.trial_load import TrialLoad
 from tuner.targets.process_proofs import value_text
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_repository import RepositoryModel
-from tuner.trial import Bench, TrialPlan, run_trial
-from tuner.trial_load import TrialLoad
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton import install as triton_install
+from tuner.targets.triton.repository import RepositoryModel
+from tuner.targets.triton.target import TritonTarget
 
 FACTS = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
 ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)

@@ -8,9 +8,10 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
 from tests.target_tests.test_triton_model import write_model
-from tuner import spec
-from tuner.targets import model_config, triton_warm_up
-from tuner.targets.triton_repository import RepositoryModel
+from tuner.space import spec
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton import warm_up as triton_warm_up
+from tuner.targets.triton.repository import RepositoryModel
 
 INPUT = 'input { name: "x" data_type: TYPE_FP32 dims: [ 3, 4 ] }'
 GPU = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "gpus": 1}

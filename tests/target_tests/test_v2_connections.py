@@ -23,11 +23,10 @@ from tests.target_tests.answering import (
     says,
     serving,
 )
+from tuner.clients.v2_address import V2Address, V2Protocol
+from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, ServerError
-from tuner.load import Endpoint
-from tuner.load.profile import TlsSettings
-from tuner.targets.v2_address import V2Address, V2Protocol
-from tuner.targets.v2_client import V2Client
+from tuner.load.profile import Endpoint, TlsSettings
 
 TLS_HINT = (
     "check that the server speaks TLS there, and that the CA file holds what its certificate "

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.target_tests.answering import Answer, answering_grpc, misbehaving, says
+from tuner.clients.v2 import ModelTraits, NotOffered, model_traits
+from tuner.clients.v2_grpc import V2GrpcClient
+from tuner.clients.v2_http import V2Client
 from tuner.errors import ServerError
-from tuner.load import Endpoint
-from tuner.targets.v2_client import V2Client
-from tuner.targets.v2_control import ModelTraits, NotOffered, model_traits
-from tuner.targets.v2_grpc_client import V2GrpcClient
+from tuner.load.profile import Endpoint
 
 
 class TestTraits:

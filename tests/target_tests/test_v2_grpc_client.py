@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 
-from runners import RunningServer
+from runners.base import RunningServer
 from tests.runner_tests.waiting import DEADLINE_S
 from tests.target_tests.answering import answering_grpc, misbehaving, says
+from tuner.clients.v2 import MemoryKind, ModelTraits, NotOffered, model_traits
+from tuner.clients.v2_grpc import V2GrpcClient
+from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, ServerError, ServerTimeoutError
-from tuner.load import Endpoint, Tensor, TensorSpec
-from tuner.targets import model_config
-from tuner.targets.base import ServerStatistics
-from tuner.targets.v2_client import V2Client
-from tuner.targets.v2_control import MemoryKind, ModelTraits, NotOffered, model_traits
-from tuner.targets.v2_grpc_client import V2GrpcClient
+from tuner.load.profile import Endpoint
+from tuner.load.requests import Tensor, TensorSpec
+from tuner.records import ServerStatistics
+from tuner.targets.triton import config as model_config
 
 pytest_plugins = ["tests.target_tests.plain_triton"]
 

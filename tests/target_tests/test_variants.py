@@ -11,17 +11,19 @@ from tritonclient.grpc import model_config_pb2
 
 from tests.spaces import choice, integer, space
 from tests.target_tests.triton_targets import FACTS, Served, served, write_form
-from tuner import spec
-from tuner.deployment import Applied, Deployment
+from tuner.clients.v2_http import V2Client
 from tuner.errors import ModelError, ServerError, SpaceError, TrialFailure
-from tuner.load import ClosedLoop, LoadEngine
-from tuner.load.profile import LoadRun
-from tuner.settings import ModelVariant
-from tuner.space import Configuration, SearchSpace
-from tuner.targets import triton_repository, variants
-from tuner.targets.base import Grade, ModelSource, Verdict
-from tuner.targets.triton_repository import RepositoryModel
-from tuner.targets.v2_client import V2Client
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, LoadRun
+from tuner.records import Applied, Grade, Verdict
+from tuner.space import spec
+from tuner.space.settings import ModelVariant
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.targets import variants
+from tuner.targets.base import ModelSource
+from tuner.targets.triton import repository as triton_repository
+from tuner.targets.triton.repository import RepositoryModel
 
 CONFIRMED = Verdict(Grade.CONFIRMED)
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tuner.errors import ModelError
-from tuner.targets.torchserve_model import TorchServeModel
+from tuner.targets.torchserve.model import TorchServeModel
 
 MANIFEST, YAML = "MAR-INF/MANIFEST.json", "model-config.yaml"
 MADE_BY = "`torch-model-archiver` makes one"

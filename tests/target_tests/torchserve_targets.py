@@ -5,17 +5,18 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runners import ProcessRunner
-from tuner import hardware, spec
-from tuner.deployment import Deployment
-from tuner.expressions import Value
-from tuner.space import Configuration, SearchSpace
-from tuner.targets import torchserve_install
+from runners.process import ProcessRunner
+from tuner import hardware
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource
 from tuner.targets.request_form import RequestForm
-from tuner.targets.torchserve import TorchServeTarget
-from tuner.targets.torchserve_install import TorchServeInstallation
-from tuner.targets.torchserve_model import TorchServeModel
+from tuner.targets.torchserve import install as torchserve_install
+from tuner.targets.torchserve.install import TorchServeInstallation
+from tuner.targets.torchserve.model import TorchServeModel
+from tuner.targets.torchserve.target import TorchServeTarget
 
 HANDLER = Path(__file__).parents[1] / "models" / "totals" / "handler.py"
 # One that TorchServe's own base handler serves, as most do.

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runners import RunningServer
+from runners.base import RunningServer
 from tests.target_tests.moody import HastyRunner
-from tuner import spec
-from tuner.deployment import Deployment
-from tuner.expressions import Value
-from tuner.load import Tensor
-from tuner.space import Configuration, SearchSpace
-from tuner.targets import model_config, triton_install
+from tuner.clients.v2_http import V2Client
+from tuner.load.requests import Tensor
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_model import TritonModel
-from tuner.targets.v2_client import V2Client
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton import install as triton_install
+from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.target import TritonTarget
 
 FACTS = {
     "cores": 2,

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tuner.errors import LoadError
+from tuner.load import http1
 from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop
-from tuner.load.protocols import http1
 from tuner.load.requests import RequestSet
 
 _CONCURRENCY = 8

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from tuner.errors import LoadError
+from tuner.load.grpc.calls import request_block
 from tuner.load.measurement import Measurement, RunRecord
 from tuner.load.profile import ClosedLoop, LoadRun, Share
-from tuner.load.protocols.grpc_http2 import request_block
 from tuner.load.requests import RequestSet
 
 # What a process may need beyond the run itself before its silence means that it is stuck.

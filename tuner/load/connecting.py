@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from tuner.load.grpc_connection import GrpcConnection
+from tuner.load.grpc.connection import GrpcConnection
 from tuner.load.http_connection import HttpConnection
 from tuner.load.lane import Connection, LaneOwner
 from tuner.load.profile import Endpoint, LoadRun

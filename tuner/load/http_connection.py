@@ -4,8 +4,8 @@ import asyncio
 from time import monotonic
 from typing import cast
 
+from tuner.load.http1 import ResponseError, ResponseParser
 from tuner.load.lane import Lane, LaneOwner
-from tuner.load.protocols.http1 import ResponseError, ResponseParser
 from tuner.load.requests import RequestSet
 
 

@@ -23,6 +23,9 @@ class ClosedLoop:
         if self.concurrency < 1:
             raise ValueError(f"`concurrency >= 1` must hold, but got {self.concurrency}")
 
+    def __str__(self) -> str:
+        return f"concurrency {self.concurrency}"
+
 
 @dataclass(frozen=True)
 class OpenLoop:
@@ -40,6 +43,9 @@ class OpenLoop:
         if not self.rate > 0:
             raise ValueError(f"`rate > 0` must hold, but got {self.rate}")
 
+    def __str__(self) -> str:
+        return f"{self.rate:g} requests/s ({self.arrivals.value})"
+
 
 @dataclass(frozen=True)
 class Ramp:
@@ -53,6 +59,10 @@ class Ramp:
     def __post_init__(self) -> None:
         if not self.rates or not min(self.rates) > 0 or not self.step_s > 0:
             raise ValueError(f"rates and step must be above 0, but got {self}")
+
+    def __str__(self) -> str:
+        first, last = self.rates[0], self.rates[-1]
+        return f"ramp from {first:g} to {last:g} requests/s, {self.step_s:g} s each"
 
     @property
     def rate(self) -> float:
@@ -69,6 +79,9 @@ class Replay:
     def __post_init__(self) -> None:
         if not self.intervals_s or min(self.intervals_s) < 0 or not sum(self.intervals_s) > 0:
             raise ValueError("a replay needs intervals of 0 s or more that are not all 0")
+
+    def __str__(self) -> str:
+        return f"replay of {len(self.intervals_s)} intervals"
 
     @property
     def rate(self) -> float:

@@ -1,1 +1,1 @@
-"""What a person sees of a study: tables for the terminal, one HTML file to keep."""
+"""What a person reads: records in, text out."""

@@ -4,11 +4,11 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from tuner.answers import Answer, budget_curve
+from tuner.analysis.answers import Answer, budget_curve
+from tuner.analysis.interpolation import Estimate, Kind
+from tuner.analysis.load_curves import Reading, lowest_latency
 from tuner.errors import NothingFeasibleError
-from tuner.interpolation import Estimate, Kind
-from tuner.load_curves import Reading, lowest_latency
-from tuner.objectives import Objective
+from tuner.goals import Objective
 from tuner.records import StudyRecord
 from tuner.report import formats
 from tuner.report.objective_text import amount

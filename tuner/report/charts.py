@@ -15,13 +15,13 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from tuner.answers import budget_curve
-from tuner.finals import Standing, Standings
-from tuner.interpolation import Kind
-from tuner.pareto import load_points, loaded_points, trade_off
+from tuner.analysis.answers import budget_curve
+from tuner.analysis.interpolation import Kind
+from tuner.analysis.pareto import load_points, loaded_points, trade_off
+from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
 from tuner.report import findings, formats
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 _BEST, _DEFAULTS, _FRONT, _LIMIT, _POINTS = "#2f81d7", "#d9822b", "#2a9d8f", "#d1495b", "#8b949e"
 _OTHERS = ("#8e6bbf", "#5c9e4a")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from tuner.effect_columns import ABOVE_ZERO, DOUBLED
-from tuner.effects import Effect, Effects, Judgement, effects
+from tuner.analysis.effect_columns import ABOVE_ZERO, DOUBLED
+from tuner.analysis.effects import Effect, Effects, Judgement, effects
+from tuner.analysis.standings import Ratio, Standings
 from tuner.errors import InputError
-from tuner.finals import Ratio, Standings
 from tuner.records import StudyRecord
 from tuner.report import formats
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from tuner.analysis.standings import Ratio, Standing, Standings, standings
 from tuner.errors import InputError, TunerError
-from tuner.finals import Ratio, Standing, Standings, standings
 from tuner.records import StudyRecord, TrialRecord
 from tuner.report import effects_text
 

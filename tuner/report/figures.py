@@ -5,11 +5,9 @@ from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 
-from tuner.capacity import Phase
-from tuner.deployment import Applied
-from tuner.finals import Standing
-from tuner.pareto import loaded_points
-from tuner.records import StudyRecord, TrialRecord, TrialState
+from tuner.analysis.pareto import loaded_points
+from tuner.analysis.standings import Standing
+from tuner.records import Applied, Phase, StudyRecord, TrialRecord, TrialState
 
 _Z = 1.96
 _APPLY = {Applied.RESTART.value: "start the server", Applied.RELOAD.value: "reload the model"}

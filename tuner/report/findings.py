@@ -3,12 +3,18 @@
 import math
 from collections.abc import Sequence
 
-from tuner.deployment import Applied
-from tuner.finals import MOST_GIVEN_UP, Advantage, Cost, Ratio, Standing, Standings, nearest
-from tuner.pareto import load_points
-from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.analysis.pareto import load_points
+from tuner.analysis.standings import (
+    MOST_GIVEN_UP,
+    Advantage,
+    Cost,
+    Ratio,
+    Standing,
+    Standings,
+    nearest,
+)
+from tuner.records import Applied, Grade, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import figures, formats
-from tuner.targets.base import Grade
 
 _WORDS_FOR_STATES = {
     TrialState.FEASIBLE: "within the latency budget",

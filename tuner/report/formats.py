@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 
-from tuner.expressions import Value
-from tuner.finals import Ratio
-from tuner.space import Configuration
+from tuner.analysis.standings import Ratio
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration
 
 NOTHING = "-"
 DEFAULTS = "server's defaults"

@@ -4,9 +4,9 @@ from importlib.resources import files
 
 import jinja2
 
-from tuner.effects import Judgement
-from tuner.finals import Standing, Standings
-from tuner.pareto import load_points
+from tuner.analysis.effects import Judgement
+from tuner.analysis.pareto import load_points
+from tuner.analysis.standings import Standing, Standings
 from tuner.records import StudyRecord, TrialState
 from tuner.report import (
     answer_text,
@@ -17,7 +17,7 @@ from tuner.report import (
     formats,
     search_findings,
 )
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 _PERCENTILES = (50, 95, 99)
 _FILTERS = {

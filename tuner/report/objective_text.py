@@ -4,8 +4,8 @@ import math
 
 import pandas as pd
 
-from tuner.objectives import Objective
-from tuner.pareto import hypervolume_over_baseline
+from tuner.analysis.pareto import hypervolume_over_baseline
+from tuner.goals import Objective
 from tuner.records import StudyRecord
 from tuner.report import formats
 

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from tuner import crash_regions, drift
+from tuner.analysis import drift
 from tuner.errors import Reason
-from tuner.expressions import Value
 from tuner.records import StudyRecord, TrialRecord, TrialState
 from tuner.report import figures, findings, formats
-from tuner.settings import ConfigPath
-from tuner.space import CategoricalParameter, SearchSpace
+from tuner.search import crash_regions
+from tuner.space.expressions import Value
+from tuner.space.settings import ConfigPath
+from tuner.space.space import CategoricalParameter, SearchSpace
 from tuner.targets import variants
 
 _VERDICTS = {

@@ -8,12 +8,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tuner.load import ClosedLoop, LoadProfile, Measurement, OpenLoop, Ramp
+from tuner.load.measurement import Measurement
+from tuner.records import ServerStatistics
 from tuner.report import formats
-from tuner.settings import ConfigPath, EnvironmentVariables, ModelVariant
-from tuner.space import Parameter, SearchSpace
-from tuner.sweep_point import SweepPoint
-from tuner.targets.base import ServerStatistics
+from tuner.space.settings import ConfigPath, EnvironmentVariables, ModelVariant
+from tuner.space.space import Parameter, SearchSpace
+from tuner.sweep.point import SweepPoint
 
 
 def space_tables(space: SearchSpace) -> list[RenderableType]:
@@ -58,19 +58,6 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
     ]
 
 
-def load_text(profile: LoadProfile) -> str:
-    """A load in words."""
-    match profile:
-        case ClosedLoop(concurrency):
-            return f"concurrency {concurrency}"
-        case OpenLoop(rate, arrivals):
-            return f"{rate:g} requests/s ({arrivals.value})"
-        case Ramp(rates, step_s):
-            return f"ramp from {rates[0]:g} to {rates[-1]:g} requests/s, {step_s:g} s each"
-        case replay:
-            return f"replay of {len(replay.intervals_s)} intervals"
-
-
 def sweep_tables(
     points: Sequence[SweepPoint], percentile: float, *, limit_s: float | None = None
 ) -> list[RenderableType]:
@@ -87,9 +74,7 @@ def sweep_tables(
         client.add_row(*_client_cells(point.measurement, shown, limit_s))
     told = [point for point in points if point.statistics or point.process]
     remarks = [
-        Text(f"{load_text(point.measurement.profile)}: {doubt}")
-        for point in points
-        for doubt in point.doubts
+        Text(f"{point.measurement.profile}: {doubt}") for point in points for doubt in point.doubts
     ]
     return [client, *([_server_table(told)] if told else []), *remarks]
 
@@ -103,7 +88,7 @@ def _client_cells(
     figures += map(_ms, (measurement.mean_s, *map(measurement.percentile, shown)))
     if measurement.client_overloaded:
         figures = ["client_overloaded", *[formats.NOTHING] * (len(figures) - 1)]
-    yield load_text(measurement.profile)
+    yield str(measurement.profile)
     yield from figures
     yield Text(_errors(measurement))
 
@@ -123,7 +108,7 @@ def _server_table(points: Sequence[SweepPoint]) -> Table:
         figures.append(f"{statistics.mean_batch:.2f}")
         if point.statistics is None:
             figures = [formats.NOTHING] * len(figures)
-        load = load_text(point.measurement.profile)
+        load = str(point.measurement.profile)
         table.add_row(load, *figures, *_process_cells(point))
     return table
 

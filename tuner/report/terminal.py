@@ -18,12 +18,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.capacity import LatencyBudget
-from tuner.effects import Effects
-from tuner.finals import Standing, Standings
+from tuner.analysis.effects import Effects
+from tuner.analysis.standings import Standing, Standings
+from tuner.goals import LatencyBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text, figures, findings, formats, search_findings
-from tuner.space import Configuration
+from tuner.space.space import Configuration
 
 _PERCENTILES = (50, 95, 99)
 _TRIAL_LINE = "{:>5}  {:<8}  {:<29}  {:>8}  {:>8}  {:>11}"

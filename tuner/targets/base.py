@@ -1,72 +1,17 @@
 """What a target is: the server under test, as the rest of the tuner sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
-from runners import LaunchSpec, RunningServer
-from tuner.load import Endpoint, RequestSet, Tensor, TensorSpec
-from tuner.serve_spec import ServeSpec
-from tuner.space import Configuration, SearchSpace
+from runners.base import LaunchSpec, RunningServer
+from tuner.load.profile import Endpoint
+from tuner.load.requests import RequestSet, Tensor, TensorSpec
+from tuner.records import ServerStatistics, Verdict
+from tuner.space.serve import ServeSpec
+from tuner.space.space import Configuration, SearchSpace
 from tuner.targets.request_form import RequestForm
-
-
-class Grade(StrEnum):
-    """What is known of one parameter after the server was asked."""
-
-    CONFIRMED = "confirmed"  # the server itself says so
-    ACCEPTED = "accepted"  # it was set, and nothing could prove its effect
-    REFUTED = "refuted"  # the server says otherwise
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The grade of one parameter and, where it was refuted, what was found instead."""
-
-    grade: Grade
-    found: str = ""
-
-
-@dataclass(frozen=True)
-class ServerStatistics:
-    """A server's own counters since it started; durations are seconds summed over requests."""
-
-    inferences: int = 0
-    executions: int = 0
-    failures: int = 0
-    queue_s: float = 0.0
-    compute_input_s: float = 0.0
-    compute_infer_s: float = 0.0
-    compute_output_s: float = 0.0
-    requests: int = 0
-    batches: Mapping[int, int] = field(default_factory=dict)
-
-    def __sub__(self, earlier: Self) -> "ServerStatistics":
-        """What happened between two readings."""
-        batches = {
-            size: count - earlier.batches.get(size, 0) for size, count in self.batches.items()
-        }
-        return ServerStatistics(
-            inferences=self.inferences - earlier.inferences,
-            executions=self.executions - earlier.executions,
-            failures=self.failures - earlier.failures,
-            queue_s=self.queue_s - earlier.queue_s,
-            compute_input_s=self.compute_input_s - earlier.compute_input_s,
-            compute_infer_s=self.compute_infer_s - earlier.compute_infer_s,
-            compute_output_s=self.compute_output_s - earlier.compute_output_s,
-            requests=self.requests - earlier.requests,
-            batches={size: count for size, count in batches.items() if count},
-        )
-
-    @property
-    def mean_batch(self) -> float:
-        """Inferences per execution: above 1, the server did batch."""
-        return self.inferences / self.executions if self.executions else 0.0
-
-    def per_request_s(self, total_s: float) -> float:
-        return total_s / self.requests if self.requests else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,20 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from tuner.errors import InputError
-from tuner.space import SearchSpace
+from tuner.errors import InputError, did_you_mean
+from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource, ServedModel, StagedTarget, TargetSetup
-from tuner.targets.command import CommandTarget
-from tuner.targets.command_model import CommandModel
+from tuner.targets.command.model import CommandModel
+from tuner.targets.command.target import CommandTarget
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving import TensorFlowServingTarget
-from tuner.targets.tensorflow_serving_model import TensorFlowServingModel
-from tuner.targets.torchserve import TorchServeTarget
-from tuner.targets.torchserve_model import TorchServeModel
-from tuner.targets.triton import TritonTarget
-from tuner.targets.triton_model import TritonModel
-from tuner.targets.triton_models import open_model
-from tuner.wording import did_you_mean
+from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
+from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
+from tuner.targets.torchserve.model import TorchServeModel
+from tuner.targets.torchserve.target import TorchServeTarget
+from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.models import open_model
+from tuner.targets.triton.target import TritonTarget
 
 Model = TypeVar("Model", bound=ServedModel)
 

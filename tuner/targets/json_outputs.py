@@ -4,8 +4,8 @@ import json
 import struct
 import sys
 
-from tuner.load import Tensor
-from tuner.load.datatypes import pack_strings
+from tuner.load.requests import Tensor
+from tuner.protocols.tensors.datatypes import pack_strings
 
 _WHOLE = "answer"
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from tuner.settings import EnvironmentVariables, ServerFlag
-from tuner.space import Configuration, SearchSpace
+from tuner.space.settings import EnvironmentVariables, ServerFlag
+from tuner.space.space import Configuration, SearchSpace
 from tuner.targets.process_proofs import value_text
 from tuner.targets.system_libraries import PRELOAD
 

@@ -8,9 +8,9 @@ from itertools import islice
 import numpy as np
 
 from tuner.errors import InputError, Reason, TrialFailure
-from tuner.load import RequestSet, Tensor, TensorSpec
-from tuner.load.datatypes import NUMPY_TYPES, element_bytes, is_floating
-from tuner.load.tensor_values import to_array
+from tuner.load.requests import RequestSet, Tensor, TensorSpec
+from tuner.protocols.tensors.datatypes import NUMPY_TYPES, element_bytes, is_floating
+from tuner.protocols.tensors.values import to_array
 from tuner.targets.request_form import RequestForm
 
 GOLDEN_SEED = 7

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from tuner.expressions import Value
-from tuner.targets.base import Grade, Verdict
+from tuner.records import Grade, Verdict
+from tuner.space.expressions import Value
 from tuner.targets.system_libraries import PRELOAD
 
 # The init process of a container; statically linked, it has no libraries.

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tuner.errors import InputError
-from tuner.load import Tensor, TensorSpec, generate_inputs
-from tuner.load.datatypes import pack_strings
+from tuner.load.requests import Tensor, TensorSpec
+from tuner.protocols.tensors.datatypes import pack_strings
+from tuner.protocols.tensors.inputs import generate_inputs
 
 
 @dataclass(frozen=True, kw_only=True)

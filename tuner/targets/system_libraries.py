@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from tuner.settings import EnvironmentVariables
-from tuner.space import SearchSpace
+from tuner.space.settings import EnvironmentVariables
+from tuner.space.space import SearchSpace
 
 PRELOAD = "LD_PRELOAD"
 """The variable with libraries that go before all others (ld.so(8))."""

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Self, TypeVar
 
 from tuner.errors import SpaceError
-from tuner.expressions import Value
-from tuner.settings import ModelVariant
-from tuner.space import CategoricalParameter, Configuration, SearchSpace
-from tuner.targets.base import Grade, Verdict
+from tuner.records import Grade, Verdict
+from tuner.space.expressions import Value
+from tuner.space.settings import ModelVariant
+from tuner.space.space import CategoricalParameter, Configuration, SearchSpace
 
 PARAMETER = "variant"
 

@@ -1,0 +1,1 @@
+"""What recorded trials say; all of it is pure."""

@@ -1,0 +1,208 @@
+"""What the load points of a study say of another latency budget or another objective."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import pandas as pd
+
+from tuner.analysis.interpolation import Estimate, Kind, bracket, capacity, latency, start_error
+from tuner.analysis.load_curves import LoadCurve, Reading, load_curves, reference_load
+from tuner.errors import InputError
+from tuner.goals import LatencyBudget, Objective
+from tuner.records import StudyRecord, TrialRecord, Usage
+
+_Z = 1.96
+_CURVE_TYPES = {
+    "limit_ms": "float64",
+    "throughput": "float64",
+    "kind": "str",
+    "trial": "Int64",
+    "configuration": "str",
+    "baseline": "float64",
+    "baseline_kind": "str",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The configurations that meet `budget` (`ranked`, the best first), and those that do not.
+
+    `least_throughput` is what each of the ranked ones carries; for the objective latency it is the
+    load at which they are compared. `unmeasured` counts the configurations of which nothing is
+    known: most of them were dropped before a load point that says something of the objective.
+    """
+
+    budget: LatencyBudget
+    objective: Objective
+    least_throughput: float
+    ranked: tuple[Estimate, ...]
+    infeasible: tuple[Estimate, ...]
+    unmeasured: int
+
+    @property
+    def best(self) -> Estimate | None:
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def tied(self) -> tuple[Estimate, ...]:
+        """Those that may be as good as the best: the difference is within the uncertainty."""
+        undecided = [each.trial.number for each in self.undecided]
+        return tuple(
+            each
+            for each in self.ranked[1:]
+            if _within_error(each, self.ranked[0], self.objective)
+            and each.trial.number not in undecided
+        )
+
+    @property
+    def undecided(self) -> tuple[Estimate, ...]:
+        """Those that may be better than the best: they were not measured near enough to it."""
+        best = self.best
+        match self.objective:
+            case Objective.THROUGHPUT if best:
+                over = [each for each in self.infeasible if each.high > best.throughput]
+                return (*(e for e in self.ranked[1:] if e.kind is Kind.AT_LEAST), *over)
+            case Objective.LATENCY:
+                return tuple(each for each in self.ranked[1:] if each.kind is Kind.AT_MOST)
+            case _:
+                return ()
+
+
+def answer(
+    study: StudyRecord,
+    budget: LatencyBudget,
+    objective: Objective = Objective.THROUGHPUT,
+    *,
+    least_throughput: float | None = None,
+) -> Answer:
+    """The configurations that did not fail, ranked by `objective` within `budget`.
+
+    Args:
+        study: With its load points; all of them count, whatever the trial was for.
+        budget: Any percentile and any limit.
+        objective: What to rank by.
+        least_throughput: What a configuration must carry, in inferences per second; no matter for
+            the objective throughput. By default what the baseline carries within `budget`, for the
+            objective latency the load at which the study measured it.
+
+    Raises:
+        InputError: Nothing was measured that says anything of `objective`.
+    """
+    measured = load_curves(study, budget.percentile)
+    curves = [each for each in measured if each]
+    match objective:
+        case Objective.THROUGHPUT:
+            least = 0.0
+            estimates = [capacity(each, budget.limit_s) for each in curves]
+        case Objective.LATENCY:
+            least = least_throughput or _reference_load(study)
+            estimates = [latency(each, least) for each in curves]
+        case _:
+            estimates = [_usage(each, budget.limit_s, objective) for each in curves]
+            baseline = _of_baseline(study, estimates)
+            least = least_throughput or (baseline.throughput if baseline else 0.0)
+    known = [each for each in estimates if not math.isnan(each.value)]
+    if not known and objective is not Objective.THROUGHPUT:
+        raise _nothing_measured(study, objective)
+    best_first = sorted(known, key=lambda each: _rank(each, objective))
+    return Answer(
+        budget=budget,
+        objective=objective,
+        least_throughput=least,
+        ranked=tuple(e for e in best_first if _meets(e, budget, objective, least)),
+        infeasible=tuple(e for e in best_first if not _meets(e, budget, objective, least)),
+        unmeasured=len(measured) - len(known),
+    )
+
+
+def budget_curve(study: StudyRecord, limits_ms: Sequence[float]) -> pd.DataFrame:
+    """For each latency limit the highest capacity of all configurations, and the baseline's.
+
+    `throughput` is 0 and `trial` missing where no load point is within the limit, `kind` says how
+    the capacity is known; so do `baseline` and `baseline_kind` for the baseline.
+    """
+    curves = [each for each in load_curves(study, study.budget.percentile) if each]
+    rows = [_curve_row(study, curves, limit_ms) for limit_ms in limits_ms]
+    return pd.DataFrame(rows, columns=list(_CURVE_TYPES)).astype(_CURVE_TYPES)
+
+
+def _reference_load(study: StudyRecord) -> float:
+    load = reference_load(study)
+    if not load:
+        raise InputError(
+            f"study `{study.name}` has no throughput at which it compares latencies: its baseline "
+            "carries nothing within the budget",
+            hint="`--min-throughput N` names one, in inferences per second",
+        )
+    return load
+
+
+def _usage(curves: Sequence[LoadCurve], limit_s: float, objective: Objective) -> Estimate:
+    """What a configuration takes of the machine within the limit, in the median of its starts."""
+    within = [(curve.trial, bracket(curve, limit_s)[0]) for curve in curves]
+    values = [_used(trial, lower, objective) for trial, lower in within]
+    known = [value for value in values if math.isfinite(value)]
+    return replace(
+        capacity(curves, limit_s),
+        value=median(known) if known else math.nan,
+        log_error=start_error(curves),
+    )
+
+
+def _used(trial: TrialRecord, reading: Reading | None, objective: Objective) -> float:
+    """At `reading`; where nothing was measured there, at the trial's own best load point."""
+    there = replace(trial, usage=reading.usage if reading else Usage()).value(objective)
+    return there if math.isfinite(there) else trial.value(objective)
+
+
+def _of_baseline(study: StudyRecord, estimates: Sequence[Estimate]) -> Estimate | None:
+    """None where the baseline failed, or has no load curve."""
+    baseline = study.baseline
+    own = (e for e in estimates if baseline and e.trial.configuration == baseline.configuration)
+    return next(own, None)
+
+
+def _rank(estimate: Estimate, objective: Objective) -> tuple[float, int]:
+    value = -estimate.value if objective.maximize else estimate.value
+    return value, estimate.trial.number
+
+
+def _meets(estimate: Estimate, budget: LatencyBudget, objective: Objective, least: float) -> bool:
+    if objective is Objective.LATENCY:
+        return estimate.value <= budget.limit_s
+    return estimate.kind is not Kind.NONE and estimate.throughput >= least
+
+
+def _within_error(other: Estimate, best: Estimate, objective: Objective) -> bool:
+    margin = math.exp(_Z * math.hypot(other.log_error, best.log_error))
+    if objective.maximize:
+        return other.value * margin >= best.value
+    return other.value <= best.value * margin
+
+
+def _curve_row(
+    study: StudyRecord, curves: Sequence[Sequence[LoadCurve]], limit_ms: float
+) -> dict[str, object]:
+    estimates = [capacity(each, limit_ms / 1e3) for each in curves]
+    carrying = [each for each in estimates if each.kind is not Kind.NONE]
+    best = max(carrying, key=lambda each: each.throughput, default=None)
+    baseline = _of_baseline(study, carrying)
+    return {
+        "limit_ms": limit_ms,
+        "throughput": best.throughput if best else 0.0,
+        "kind": best.kind.value if best else Kind.NONE.value,
+        "trial": best.trial.number if best else pd.NA,
+        "configuration": str(best.trial.configuration) if best else "",
+        "baseline": baseline.throughput if baseline else 0.0,
+        "baseline_kind": baseline.kind.value if baseline else Kind.NONE.value,
+    }
+
+
+def _nothing_measured(study: StudyRecord, objective: Objective) -> InputError:
+    return InputError(
+        f"study `{study.name}` has no load point that says anything of the objective "
+        f"`{objective.value}`",
+        hint=f"`tuner optimize --objective {objective.value}` measures it",
+    )

@@ -1,0 +1,279 @@
+"""Which parameters mattered: the effect of each of their values on the capacity (pure).
+
+An effect is a ratio of capacities: what a value gives in place of the default, all else equal, in
+the average of the configurations that were tried. The logarithms of the capacities are fitted
+with a sum of effects (see `tuner.regression`); how parameters work together is not modelled, and
+makes the intervals wider.
+
+What counts, configuration by configuration: the mean of all its measurements within the latency
+budget, finals and repeats among them; where there is none, the lowest bound of a trial that was
+stopped because beaten. Measurements count whatever led to them: who is measured again depends on
+what was measured, which is in the fit (Rubin, Biometrika 63, 1976). A configuration that is over
+the budget at any load, or failed, has no capacity; it is counted, and that is all.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from statistics import fmean, median
+
+import numpy as np
+
+from tuner.analysis import drift
+from tuner.analysis.comparison import Difference, Estimate, holm
+from tuner.analysis.effect_columns import DOUBLED, Column, columns, matrix
+from tuner.analysis.regression import FloatArray, Observations, Regression
+from tuner.analysis.standings import Ratio
+from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration
+
+# Of a measurement that states no error, and the least that is believed of one that does.
+_USUAL_LOG_ERROR, _LEAST_LOG_ERROR = 0.05, 1e-4
+
+
+class Judgement(StrEnum):
+    """What is known of an effect, with Holm's correction over all effects of the study."""
+
+    HELPED = "helped"
+    HURT = "hurt"
+    UNDECIDED = "no proven effect"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What `value` of `parameter` does to the capacity, compared with `reference`.
+
+    `value` is `each doubling` for a line over many numbers, `above 0` for all of them against 0.
+    `reference` is the default, where the study knows it. `ratio` has the 95 % interval of this
+    effect alone and the p-value corrected for all of them; None where it is not known, for the
+    reason `why`. `measured`, `bounded` (stopped because beaten) and `without` (no capacity) count
+    configurations with the value. `pairs` of measured configurations differ in nothing else;
+    `direct` is the ratio that they alone show, NaN without any.
+    """
+
+    parameter: str
+    value: Value
+    reference: Value
+    ratio: Ratio | None
+    why: str = ""
+    measured: int = 0
+    bounded: int = 0
+    without: int = 0
+    pairs: int = 0
+    direct: float = math.nan
+
+    @property
+    def judgement(self) -> Judgement:
+        if self.ratio is None:
+            return Judgement.UNKNOWN
+        if not self.ratio.decided:
+            return Judgement.UNDECIDED
+        return Judgement.HELPED if self.ratio.estimate > 1 else Judgement.HURT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effects:
+    """The effects of a study, in the order of its parameters.
+
+    `measured`, `bounded` and `without` count configurations; `needed` is how many must have been
+    measured to tell all effects apart. `spread` is the standard deviation of the logarithm of
+    what the effects do not explain; NaN where nothing is known. `multiplied` is what the single
+    effects of the configuration in question multiply to; None where one of them is not known.
+    """
+
+    effects: tuple[Effect, ...] = ()
+    measured: int = 0
+    bounded: int = 0
+    without: int = 0
+    needed: int = 0
+    spread: float = math.nan
+    multiplied: Ratio | None = None
+
+    def of(self, *judgements: Judgement) -> tuple[Effect, ...]:
+        return tuple(each for each in self.effects if each.judgement in judgements)
+
+
+def effects(study: StudyRecord, together: Configuration | None = None) -> Effects:
+    """The effect of each value that was tried; `together` is what `multiplied` is about."""
+    tried = _by_configuration(study)
+    outcomes = {configuration: _outcome(trials) for configuration, trials in tried.items()}
+    known = {configuration: each for configuration, each in outcomes.items() if each}
+    if not known:
+        return Effects(without=len(tried))
+    measured = sum(not each.bounded for each in known.values())
+    found = columns(list(tried), _references(study, outcomes), measured)
+    fit, baseline = _Fit(found, known), study.baseline
+    estimates = [fit.estimate(number) for number in range(len(found))]
+    p_values = iter(holm([each.p_value for each in estimates if each]))
+    ratios = [_ratio(each, next(p_values)) if each else None for each in estimates]
+    return Effects(
+        effects=tuple(
+            _effect(fit, number, ratio, outcomes) for number, ratio in enumerate(ratios)
+        ),
+        measured=measured,
+        bounded=len(known) - measured,
+        without=len(tried) - len(known),
+        needed=len(found) + 2,
+        spread=fit.regression.spread,
+        multiplied=fit.multiplied(together, baseline.configuration)
+        if together and baseline
+        else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """The logarithm of a capacity, or of the bound that it is below, with its standard error."""
+
+    log: float
+    log_error: float
+    bounded: bool = False
+
+
+class _Fit:
+    """The regression over the configurations whose capacity, or a bound of it, is known."""
+
+    def __init__(self, found: Sequence[Column], known: Mapping[Configuration, _Outcome]) -> None:
+        self.columns = found
+        self._all = tuple(known)
+        self._design = matrix(found, self._all)
+        outcomes = list(known.values())
+        self._bounded = np.array([each.bounded for each in outcomes])
+        errors = [each.log_error for each in outcomes if not each.bounded]
+        usual = median(errors) if errors else _USUAL_LOG_ERROR
+        self._logs = np.array([each.log for each in outcomes])
+        variances = [(usual if o.bounded else o.log_error) ** 2 for o in outcomes]
+        self.measured = [
+            c for c, bounded in zip(self._all, self._bounded.tolist(), strict=True) if not bounded
+        ]
+        self.regression = Regression(
+            Observations(self._design, self._logs, np.array(variances), self._bounded)
+        )
+
+    def estimate(self, number: int) -> Estimate | None:
+        return self.regression.estimate(self._unit(number))
+
+    def multiplied(self, own: Configuration, default: Configuration) -> Ratio | None:
+        """What the effects of `own` multiply to, over the server's defaults."""
+        rows = matrix(self.columns, [own, default])
+        estimate = self.regression.estimate(rows[0] - rows[1])
+        return _ratio(estimate, estimate.p_value) if estimate else None
+
+    def why_unknown(self, number: int) -> str:
+        column = self.columns[number]
+        if not any(column.applies(each) for each in self.measured):
+            return "no configuration with it has a measured capacity"
+        compared = (each.get(column.parameter) == column.reference for each in self.measured)
+        if column.value != DOUBLED and not any(compared):
+            return f"none with {column.reference} has a measured capacity"
+        if not self.regression.estimable(self._unit(number)):
+            mixed = [n - 1 for n in self.regression.mixed_with(number + 1) if n]
+            others = dict.fromkeys(self.columns[n].parameter for n in mixed)
+            others.pop(column.parameter, None)
+            return f"not separable from {', '.join(others) or 'its other values'}"
+        return "too few configurations were measured"
+
+    def direct(self, number: int) -> list[float]:
+        """Of each pair that differs in this column alone, the logarithm of its ratio."""
+        rows, logs = self._design[~self._bounded], self._logs[~self._bounded]
+        others = np.delete(rows, number + 1, axis=1)
+        own = rows[:, number + 1]
+        same = (others[:, None, :] == others[None, :, :]).all(axis=2)
+        ones, twos = np.nonzero(same & (own[:, None] > own[None, :]))
+        ratios = (logs[ones] - logs[twos]) / (own[ones] - own[twos])
+        return [float(each) for each in ratios]
+
+    def _unit(self, number: int) -> FloatArray:
+        unit = np.zeros(len(self.columns) + 1)
+        unit[number + 1] = 1.0
+        return unit
+
+
+def _effect(
+    fit: _Fit,
+    number: int,
+    ratio: Ratio | None,
+    outcomes: Mapping[Configuration, _Outcome | None],
+) -> Effect:
+    column = fit.columns[number]
+    shown = [each for configuration, each in outcomes.items() if column.applies(configuration)]
+    pairs = fit.direct(number)
+    return Effect(
+        parameter=column.parameter,
+        value=column.value,
+        reference=column.reference,
+        ratio=ratio,
+        why="" if ratio else fit.why_unknown(number),
+        measured=sum(each is not None and not each.bounded for each in shown),
+        bounded=sum(each is not None and each.bounded for each in shown),
+        without=sum(each is None for each in shown),
+        pairs=len(pairs),
+        direct=math.exp(fmean(pairs)) if pairs else math.nan,
+    )
+
+
+def _by_configuration(study: StudyRecord) -> dict[Configuration, list[TrialRecord]]:
+    """All trials that measured a capacity or tried to, as if the machine had kept its speed."""
+    found = drift.drift(study.trials)
+    factors = found.factors(study.trials)
+    tried: dict[Configuration, list[TrialRecord]] = {}
+    for trial in found.corrected(study.trials):
+        if trial.purpose is Purpose.PROOF or trial.reason in NOT_ITS_FAULT:
+            continue
+        if trial.purpose is Purpose.FINAL:  # compared with the search, not only among themselves
+            usual = replace(trial, throughput=trial.throughput / factors[trial.number])
+        else:
+            usual = trial
+        tried.setdefault(trial.configuration, []).append(usual)
+    return tried
+
+
+def _outcome(trials: Sequence[TrialRecord]) -> _Outcome | None:
+    """None where there is no capacity."""
+    measured = [t for t in trials if t.state is TrialState.FEASIBLE and t.throughput > 0]
+    if measured:
+        errors = [_log_error(each) for each in measured]
+        return _Outcome(
+            fmean(math.log(each.throughput) for each in measured),
+            max(math.hypot(*errors) / len(errors), _LEAST_LOG_ERROR),
+        )
+    bounds = [t.throughput for t in trials if t.state is TrialState.PRUNED and t.throughput > 0]
+    if bounds:
+        return _Outcome(math.log(min(bounds)), math.nan, bounded=True)
+    return None
+
+
+def _log_error(trial: TrialRecord) -> float:
+    return trial.log_error if math.isfinite(trial.log_error) else _USUAL_LOG_ERROR
+
+
+def _references(
+    study: StudyRecord, outcomes: Mapping[Configuration, _Outcome | None]
+) -> dict[str, Value]:
+    """Of each parameter that was tried, what its values are compared with.
+
+    That is the default: what the baseline has. Where the baseline has not got the parameter, the
+    study's own words name it; if that was not measured, it is the value that was most often.
+    """
+    baseline = study.baseline.configuration if study.baseline else Configuration(())
+    measured = [each for each, outcome in outcomes.items() if outcome and not outcome.bounded]
+    names = dict.fromkeys([*study.parameters, *(n for each in outcomes for n in each)])
+    found = {}
+    for name in names:
+        values = [each[name] for each in measured if name in each]
+        values = values or [each[name] for each in outcomes if name in each]
+        if values:
+            often = max(dict.fromkeys(values), key=values.count)
+            words = study.parameters.get(name, "").rpartition("(default ")[2].removesuffix(")")
+            named = next((each for each in values if str(each) == words), often)
+            found[name] = baseline.get(name, named)
+    return found
+
+
+def _ratio(estimate: Estimate, p_value: float) -> Ratio:
+    return Ratio.of(
+        Difference(estimate.value, estimate.scatter, estimate.degrees, estimate.floor), p_value
+    )

@@ -1,0 +1,179 @@
+"""The trade-offs of a study: load points, the Pareto fronts through them, their hypervolume."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from tuner.goals import LatencyBudget, Loop
+from tuner.records import (
+    LATENCY_PERCENTILES,
+    Phase,
+    PointRecord,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
+
+_TYPES = {
+    "trial": "int64",
+    "purpose": "str",
+    "configuration": "str",
+    "load": "float64",
+    "throughput": "float64",
+    **{f"p{q}_ms": "float64" for q in LATENCY_PERCENTILES},
+    "latency_ms": "float64",
+    "errors": "int64",
+    "within": "bool",
+    "stopped_early": "bool",
+}
+
+
+def loaded_points(study: StudyRecord, trial: TrialRecord) -> tuple[PointRecord, ...]:
+    """The points of a trial's load curve: all of its open loops.
+
+    Where the study loads in a closed loop they are those of the search over the concurrency. The
+    other closed loops (warm-up, unloaded, saturation) are there to prepare the search.
+    """
+    if study.arrivals is Loop.CLOSED:
+        return tuple(p for p in trial.points if p.kind == "closed" and p.phase == Phase.SEARCH)
+    return tuple(p for p in trial.points if p.kind == "open")
+
+
+def load_points(study: StudyRecord) -> pd.DataFrame:
+    """One row per point of the load curve of every trial that did not fail.
+
+    `load` is in requests per second, or the concurrency of a closed loop; `throughput` is in
+    inferences per second, `latency_ms` is at the budget's percentile and `within` says whether
+    that meets the limit. A failed trial is left out with whatever was measured of it: a fast wrong
+    server never wins.
+    """
+    rows = [
+        _row(trial, point, study.budget)
+        for trial in study.trials
+        if trial.state is not TrialState.FAILED
+        for point in loaded_points(study, trial)
+    ]
+    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+
+
+def dominates(a: ArrayLike, b: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.bool_]:
+    """Whether `a` is nowhere worse than `b` and somewhere better.
+
+    `maximize` says of each objective, along the last axis, whether more is better; the other axes
+    are broadcast.
+    """
+    signs = np.where(maximize, 1.0, -1.0)
+    left, right = np.asarray(a) * signs, np.asarray(b) * signs
+    return np.asarray((left >= right).all(axis=-1) & (left > right).any(axis=-1))
+
+
+def front(
+    frame: pd.DataFrame, *, maximize: Sequence[str], minimize: Sequence[str]
+) -> pd.DataFrame:
+    """The rows that no other row dominates, ascending by the first objective.
+
+    Of rows that are equal in all objectives the first one is kept; rows in which an objective is
+    infinite or missing are left out.
+    """
+    objectives = [*maximize, *minimize]
+    finite = frame[np.isfinite(frame[objectives].to_numpy(dtype=np.float64)).all(axis=1)]
+    unique = finite.drop_duplicates(subset=objectives)
+    values = unique[objectives].to_numpy(dtype=np.float64)
+    directions = [True] * len(maximize) + [False] * len(minimize)
+    beaten = np.array([dominates(values, row, directions).any() for row in values], dtype=bool)
+    kept: pd.DataFrame = unique[~beaten].sort_values(objectives[0])
+    return kept.reset_index(drop=True)
+
+
+def trade_off(study: StudyRecord) -> pd.DataFrame:
+    """The study's Pareto front: the load points with more throughput or less latency than others.
+
+    Points that were stopped early are left out: behind a queue that grows without end, a latency
+    says only how long one looked.
+    """
+    points = load_points(study)
+    steady = points[~points["stopped_early"]]
+    return front(steady, maximize=["throughput"], minimize=["latency_ms"])
+
+
+def objectives_front(study: StudyRecord) -> pd.DataFrame:
+    """The feasible trials of the search that no other beats in all of the study's objectives.
+
+    Besides `trial` and `configuration` there is a column for each objective, by its name and in
+    its unit (see Objective). A trial that lacks a finite value of one is left out.
+    """
+    names = [objective.value for objective in study.objectives]
+    rows = [
+        {"trial": trial.number, "configuration": str(trial.configuration)}
+        | {objective.value: trial.value(objective) for objective in study.objectives}
+        for trial in study.searched
+        if trial.state is TrialState.FEASIBLE
+    ]
+    types = {"trial": "int64", "configuration": "str", **dict.fromkeys(names, "float64")}
+    return front(
+        pd.DataFrame(rows, columns=list(types)).astype(types),
+        maximize=[each.value for each in study.objectives if each.maximize],
+        minimize=[each.value for each in study.objectives if not each.maximize],
+    )
+
+
+def hypervolume(values: ArrayLike, reference: Sequence[float], maximize: Sequence[bool]) -> float:
+    """The volume of what is better than `reference` and not better than some of the `values`.
+
+    Exact, by slicing along the last objective (While, Hingston, Barone and Huband, IEEE
+    Transactions on Evolutionary Computation 10, 2006) down to two objectives, of which one sweep
+    is enough. Values that are not better than the reference in every objective add nothing.
+
+    Args:
+        values: One row for each trial, one column for each of the two or more objectives.
+        reference: The corner of the volume, one number for each objective.
+        maximize: Of each objective, whether more is better.
+    """
+    signs = np.where(maximize, 1.0, -1.0)
+    rows = np.asarray(values, dtype=np.float64).reshape(-1, len(signs))
+    gains = (rows - np.asarray(reference)) * signs
+    return _volume(gains[(gains > 0).all(axis=1)])
+
+
+def hypervolume_over_baseline(study: StudyRecord) -> float:
+    """The hypervolume of `objectives_front` with the baseline as the reference point.
+
+    Each objective in units of the baseline's own value, so that it has none itself. NaN where the
+    baseline lacks a value of some objective.
+    """
+    if study.baseline is None or study.baseline.state is not TrialState.FEASIBLE:
+        return math.nan
+    reference = np.array([study.baseline.value(each) for each in study.objectives])
+    if not (np.isfinite(reference) & (reference > 0)).all():
+        return math.nan
+    values = objectives_front(study)[[each.value for each in study.objectives]].to_numpy()
+    ones = [1.0] * len(reference)
+    return hypervolume(values / reference, ones, [each.maximize for each in study.objectives])
+
+
+def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> dict[str, object]:
+    return {
+        "trial": trial.number,
+        "purpose": trial.purpose.value,
+        "configuration": str(trial.configuration),
+        "load": point.load,
+        "throughput": point.throughput,
+        **{f"p{q}_ms": 1e3 * point.percentile(q) for q in LATENCY_PERCENTILES},
+        "latency_ms": 1e3 * point.latency_s,
+        "errors": sum(point.errors.values()),
+        "within": point.latency_s <= budget.limit_s,
+        "stopped_early": bool(point.stopped_early),
+    }
+
+
+def _volume(gains: NDArray[np.float64]) -> float:
+    """Of boxes from the origin to each row."""
+    ordered = gains[np.argsort(-gains[:, -1])]
+    thicknesses = -np.diff(ordered[:, -1], append=0.0)
+    if gains.shape[1] == 2:
+        return float(thicknesses @ np.maximum.accumulate(ordered[:, 0]))
+    slices = (_volume(ordered[: number + 1, :-1]) for number in range(len(ordered)))
+    return math.fsum(thick * area for thick, area in zip(thicknesses, slices, strict=True))

@@ -1,0 +1,382 @@
+"""Who won: the finalists of a search, and what their fresh starts prove (pure)."""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from statistics import stdev
+from typing import Self
+
+from tuner.analysis import comparison
+from tuner.analysis.comparison import LEVEL, Difference, Start, Z
+from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.space.space import Configuration
+
+# The baseline's repeats look for drift, a proof is of a load: neither counts as a start.
+_COUNTED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.FINAL)
+# So many starts tell how much they scatter; a proof takes so many rounds that had both.
+_ENOUGH = 3
+# Fresh starts of one configuration differ more than the requests within one start tell. Where
+# there are too few to see by how much: on two shared cores it was about 5 % (standard deviation).
+_START_LOG_ERROR = 0.05
+# What a tie leaves open may be a real difference: for something cheaper or simpler, no more than
+# this share of the throughput that was measured is given up (and never so much that the baseline
+# measured more); to keep the baseline, no more than the other.
+MOST_GIVEN_UP = 0.02
+_MOST_GIVEN_UP_TO_KEEP = 0.10
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two throughputs with its 95 % interval.
+
+    `p_value` is how often chance alone would take it as far from 1; among finalists it is
+    corrected for the number of comparisons. `proved` also takes three rounds of finals.
+    """
+
+    low: float
+    estimate: float
+    high: float
+    p_value: float = 1.0
+    proved: bool = False
+
+    @classmethod
+    def of(cls, difference: Difference, p_value: float) -> Self:
+        low, estimate, high = (
+            math.exp(difference.value + side * difference.margin) for side in (-1, 0, 1)
+        )
+        proved = p_value <= LEVEL and difference.rounds >= _ENOUGH
+        return cls(low, estimate, high, p_value, proved)
+
+    @property
+    def decided(self) -> bool:
+        """Whether it is farther from 1 than its uncertainty; that alone is no proof."""
+        return self.p_value <= LEVEL
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of one configuration.
+
+    `throughput` is its capacity in inferences per second: the geometric mean over `confirmations`
+    fresh starts, or the search's own figure where there is none. `log_error` is the standard error
+    of its logarithm, widened for few starts so that 1.96 of it are the 95 % interval all the same.
+    `trial` is the one whose load points show its latencies: the median start.
+    """
+
+    configuration: Configuration
+    throughput: float
+    log_error: float
+    confirmations: int
+    trial: TrialRecord
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95 % interval of the throughput."""
+        return self.throughput * math.exp(-Z * self.log_error)
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95 % interval of the throughput; 0 where that is 0."""
+        return self.throughput * math.exp(Z * self.log_error) if self.throughput else 0.0
+
+    def over(self, other: "Standing") -> Ratio:
+        """This throughput over the other's; both must carry something."""
+        difference = self.minus(other)
+        return Ratio.of(difference, difference.p_value)
+
+    def minus(self, other: "Standing") -> Difference:
+        """The logarithm of `over`, as if the two had been measured apart."""
+        return Difference(
+            math.log(self.throughput / other.throughput),
+            math.hypot(self.log_error, other.log_error),
+        )
+
+
+class Cost(StrEnum):
+    """What a configuration takes, the most important first.
+
+    memory      the most resident memory that the server's processes had, bytes
+    cpu         processor time of the server for each inference, seconds
+    instances   copies of the model
+    changes     parameters that differ from the baseline's
+    """
+
+    MEMORY = "memory"
+    CPU = "cpu"
+    INSTANCES = "instances"
+    CHANGES = "changes"
+
+    @property
+    def tolerance(self) -> float:
+        """The share by which two may differ and still count as the same."""
+        return 0.1 if self in (Cost.MEMORY, Cost.CPU) else 0.0
+
+
+@dataclass(frozen=True)
+class Advantage:
+    """Why another than the fastest is recommended: of `cost` it takes `own`, not `fastest`."""
+
+    cost: Cost
+    own: float
+    fastest: float
+
+
+@dataclass(frozen=True)
+class Standings:
+    """The result of a study: `ranked` are its feasible finalists, the highest throughput first.
+
+    Without finals (a study that was cut short) it is the search's own ranking. `baseline` is None
+    until it was measured; its throughput is 0 where it meets the budget under no load. `leads` are
+    the ratios of the first in `ranked` over each of the others. `recommended` is the one to
+    deploy; `advantage` says why it is not the fastest, unless it is or is the baseline. `gain` is
+    its ratio over the baseline; None without either, or if the baseline is infeasible.
+    """
+
+    baseline: Standing | None = None
+    ranked: tuple[Standing, ...] = ()
+    leads: tuple[Ratio, ...] = ()
+    recommended: Standing | None = None
+    advantage: Advantage | None = None
+    gain: Ratio | None = None
+
+    @property
+    def winner(self) -> Standing | None:
+        return self.recommended
+
+    @property
+    def fastest(self) -> Standing | None:
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def tied(self) -> tuple[Standing, ...]:
+        """The others of which no one knows who is best: the fastest does not surely beat them."""
+        candidates = _undecided(self.ranked, self.leads)
+        return tuple(s for s in candidates if s is not self.recommended)
+
+
+def within_reach(study: StudyRecord) -> tuple[Configuration, ...]:
+    """What the search has not shown to carry less than its best, the best first."""
+    ranked = _ranked(_by_configuration(study.searched, {}))
+    return tuple(s.configuration for s in ranked if s.high >= ranked[0].low)
+
+
+def finalists(study: StudyRecord, count: int) -> tuple[Configuration, ...]:
+    """The baseline, and the `count` best configurations of the search or all within reach."""
+    chosen = list(within_reach(study)[:count])
+    first = study.baseline
+    if chosen and first is not None and first.state is not TrialState.FAILED:
+        chosen.append(first.configuration)
+    return tuple(dict.fromkeys(chosen))
+
+
+def standings(study: StudyRecord, factors: Mapping[int, float] | None = None) -> Standings:
+    """What the finals confirm, or the search's own ranking where they confirm nothing.
+
+    Where the finals leave a tie, the simplest or cheapest of the tied is recommended: the
+    baseline, if it measured within 10 % of the fastest; else, of those that measured within 2 %
+    of it, the one with the lowest costs (`Cost`), then the fastest.
+
+    Args:
+        study: Its trials of the search and of the finals count.
+        factors: By trial number, how much faster than usual the machine was: throughputs are
+            divided by it.
+    """
+    tried = _by_configuration(study.trials, factors or {})
+    carrying = _ranked(tried)
+    confirmed = _confirmed(carrying, tried) if _began(study) else ()
+    ranked = confirmed or carrying
+    baseline = _baseline(study, ranked, tried)
+    if not ranked:
+        return Standings(baseline)
+    ratios = _compared(confirmed, tried) if confirmed else {}
+
+    def over(one: Standing, other: Standing) -> Ratio:
+        return ratios.get((one.configuration, other.configuration)) or one.over(other)
+
+    leads = tuple(over(ranked[0], other) for other in ranked[1:])
+    # Without fresh starts a tie is no reason to give up what the search measured.
+    candidates = _undecided(ranked, leads) if confirmed else ranked[:1]
+    recommended, advantage = _recommended(candidates, baseline)
+    gain = over(recommended, baseline) if baseline and baseline.throughput > 0 else None
+    return Standings(baseline, ranked, leads, recommended, advantage, gain)
+
+
+def nearest(study: StudyRecord) -> TrialRecord | None:
+    """Where nothing is feasible: the trial whose unloaded latency comes closest to the budget."""
+    measured = [t for t in study.searched if math.isfinite(t.unloaded_s)]
+    return min(measured, key=lambda t: t.unloaded_s, default=None)
+
+
+def _began(study: StudyRecord) -> bool:
+    """Whether the finals had the best of the search: those who came before it prove nothing."""
+    best = finalists(study, 1)[:1]
+    return any(t.configuration in best for t in study.finals)
+
+
+def _by_configuration(
+    trials: Iterable[TrialRecord], factors: Mapping[int, float]
+) -> dict[Configuration, list[TrialRecord]]:
+    tried: dict[Configuration, list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.purpose in _COUNTED:
+            factor = factors.get(trial.number)
+            usual = replace(trial, throughput=trial.throughput / factor) if factor else trial
+            tried.setdefault(trial.configuration, []).append(usual)
+    return tried
+
+
+def _ranked(tried: Mapping[Configuration, Sequence[TrialRecord]]) -> tuple[Standing, ...]:
+    """Those that carry something within the budget, the highest throughput first."""
+    known = [_standing(configuration, trials) for configuration, trials in tried.items()]
+    return _sorted([s for s in known if s.throughput > 0])
+
+
+def _sorted(carrying: Sequence[Standing]) -> tuple[Standing, ...]:
+    return tuple(sorted(carrying, key=lambda s: (-s.throughput, s.trial.number)))
+
+
+def _confirmed(
+    carrying: Sequence[Standing], tried: Mapping[Configuration, Sequence[TrialRecord]]
+) -> tuple[Standing, ...]:
+    """Those with fresh starts; where some missed a round, what they carry in the average one."""
+    again = [s for s in carrying if s.confirmations]
+    means = comparison.adjusted_means(_starts(again, tried)) if again else {}
+    return _sorted(
+        [replace(s, throughput=math.exp(means[n])) if means else s for n, s in enumerate(again)]
+    )
+
+
+def _baseline(
+    study: StudyRecord,
+    ranked: Sequence[Standing],
+    tried: Mapping[Configuration, Sequence[TrialRecord]],
+) -> Standing | None:
+    if study.baseline is None:
+        return None
+    configuration = study.baseline.configuration
+    among = (s for s in ranked if s.configuration == configuration)
+    return next(among, None) or _standing(configuration, tried[configuration])
+
+
+def _standing(configuration: Configuration, trials: Sequence[TrialRecord]) -> Standing:
+    rests_on = sorted(_telling(trials), key=lambda t: t.throughput)
+    confirmations = sum(t.purpose is Purpose.FINAL for t in rests_on)
+    trial = rests_on[len(rests_on) // 2]
+    if any(t.state is not TrialState.FEASIBLE for t in rests_on):
+        return Standing(configuration, 0.0, math.inf, confirmations, trial)
+    logs = [math.log(t.throughput) for t in rests_on]
+    errors = [t.log_error for t in rests_on]
+    if confirmations >= _ENOUGH:
+        estimate = comparison.mean(logs, errors)
+    else:
+        scatter = max(_START_LOG_ERROR, stdev(logs) if len(logs) > 1 else 0.0)
+        whole = [math.hypot(error, scatter) for error in errors]
+        estimate = comparison.weighted_mean(logs, whole)
+    return Standing(
+        configuration, math.exp(estimate.value), estimate.margin / Z, confirmations, trial
+    )
+
+
+def _telling(trials: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
+    """What the standing of their configuration rests on: the finals, else those of the search."""
+    # What the tuner itself spoiled says nothing of the configuration.
+    own = [t for t in trials if t.reason not in NOT_ITS_FAULT] or trials
+    finals = [t for t in own if t.purpose is Purpose.FINAL]
+    # Of a repeat that was pruned only a bound is known.
+    return finals or [t for t in own if t.state is not TrialState.PRUNED] or own
+
+
+def _compared(
+    confirmed: Sequence[Standing], tried: Mapping[Configuration, Sequence[TrialRecord]]
+) -> dict[tuple[Configuration, Configuration], Ratio]:
+    """Each finalist over each of those behind it.
+
+    The p-values are Holm's over all pairs, not only over those with the fastest: which one that is
+    the same measurements have decided, and the best of several equals looks better than it is.
+    """
+    pairs = list(itertools.combinations(range(len(confirmed)), 2))
+    by_rounds = {
+        pair: difference
+        for pair, difference in comparison.differences(_starts(confirmed, tried)).items()
+        if difference.rounds >= _ENOUGH
+    }
+    found = [by_rounds.get((a, b)) or confirmed[a].minus(confirmed[b]) for a, b in pairs]
+    p_values = comparison.holm([difference.p_value for difference in found])
+    ratios = {}
+    for (a, b), difference, p_value in zip(pairs, found, p_values, strict=True):
+        pair = confirmed[a].configuration, confirmed[b].configuration
+        ratios[pair] = Ratio.of(difference, p_value)
+    return ratios
+
+
+def _starts(
+    confirmed: Sequence[Standing], tried: Mapping[Configuration, Sequence[TrialRecord]]
+) -> list[Start]:
+    return [
+        Start(number, trial.round, math.log(trial.throughput), trial.log_error)
+        for number, standing in enumerate(confirmed)
+        for trial in _telling(tried[standing.configuration])
+    ]
+
+
+def _undecided(ranked: tuple[Standing, ...], leads: Sequence[Ratio]) -> tuple[Standing, ...]:
+    """The fastest, and those that it does not surely beat."""
+    behind = zip(ranked[1:], leads, strict=True)
+    return ranked[:1] + tuple(s for s, lead in behind if not lead.decided)
+
+
+def _recommended(
+    candidates: Sequence[Standing], baseline: Standing | None
+) -> tuple[Standing, Advantage | None]:
+    """One of `candidates`, of which the first is the fastest, and why it is not that one."""
+    default = baseline.configuration if baseline else None
+    fastest = candidates[0]
+    enough = (1 - _MOST_GIVEN_UP_TO_KEEP) * fastest.throughput
+    for each in candidates:
+        if each.configuration == default and each.throughput >= enough:
+            return each, None
+    floor = baseline.throughput if baseline else 0.0
+    least = max((1 - MOST_GIVEN_UP) * fastest.throughput, floor)
+    near = [fastest, *(each for each in candidates[1:] if each.throughput >= least)]
+    cheapest, decisive = _cheapest(near, default)
+    if decisive is None:
+        return fastest, None
+    own, instead = (_takes(each, decisive, default) for each in (cheapest, fastest))
+    return cheapest, Advantage(decisive, own, instead)
+
+
+def _cheapest(
+    candidates: Sequence[Standing], default: Configuration | None
+) -> tuple[Standing, Cost | None]:
+    """Each cost leaves those that take the least of it; also by which one the first one falls."""
+    left, decisive = candidates, None
+    for cost in Cost:
+        takes = [_takes(each, cost, default) for each in left]
+        if not all(map(math.isfinite, takes)):
+            continue
+        most = (1 + cost.tolerance) * min(takes)
+        if decisive is None and takes[0] > most:
+            decisive = cost
+        left = [each for each, taken in zip(left, takes, strict=True) if taken <= most]
+    return left[0], decisive
+
+
+def _takes(standing: Standing, cost: Cost, default: Configuration | None) -> float:
+    """NaN where it is not known."""
+    own = standing.configuration
+    match cost:
+        case Cost.MEMORY:
+            return standing.trial.usage.memory_bytes
+        case Cost.CPU:
+            return standing.trial.usage.cpu_s
+        case Cost.INSTANCES:
+            count = own.get("instance_count")
+            return count if isinstance(count, int) else math.nan
+        case Cost.CHANGES:
+            return math.nan if default is None else _changes(own, default)
+
+
+def _changes(own: Configuration, default: Configuration) -> int:
+    return sum(own.get(name) != default.get(name) for name in own.keys() | default.keys())

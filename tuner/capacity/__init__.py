@@ -1,0 +1,1 @@
+"""The highest load within the latency budget, found with any `measure` function."""

@@ -1,0 +1,81 @@
+"""The highest throughput of a closed loop within the latency budget: a search over concurrency.
+
+For comparison with tools that load in no other way. A closed loop waits for the server before it
+sends again, so its tail latencies are lower than what the same throughput means for users who do
+not wait (Schroeder et al., NSDI 2006).
+"""
+
+import math
+
+from tuner.capacity.intervals import throughput_interval
+from tuner.capacity.open_search import duration_s, sure_beat
+from tuner.capacity.probes import Capacity, LoadPoint, Probes
+from tuner.load.profile import ClosedLoop
+from tuner.records import Outcome, Phase
+
+_MOST = 4096
+_RISE = 1.02  # a doubling that brings less has saturated the server
+_CLOSE = 1.1  # the search is content once the bracket is this narrow, or has no number inside
+_Z = 1.96
+
+
+def find(probes: Probes) -> Capacity:
+    """From the concurrency that should saturate the server up or down to the limit, then between.
+
+    Coming from above, a small load that is over the limit (a batch that waits for its delay) hides
+    no larger one that is within it.
+
+    Raises:
+        TrialFailure: Too many requests failed for the measurement to mean anything.
+    """
+    plan = probes.plan
+    points: dict[int, LoadPoint] = {}
+    concurrency: int | None = plan.concurrency
+    while concurrency is not None and len(points) < plan.points + _planned_steps(plan.concurrency):
+        point = _measured(probes, concurrency)
+        points[concurrency] = point
+        probes.saturation = max(probes.saturation, point.rate)
+        highest = throughput_interval(point.measurement).high
+        if not point.within(plan.budget) and highest < sure_beat(plan):
+            return probes.result(Outcome.PRUNED, point.measurement.throughput)
+        concurrency = _next(probes, points)
+    within = [p for p in points.values() if p.within(plan.budget)]
+    if not within:
+        return probes.result(Outcome.INFEASIBLE)
+    best = max(within, key=lambda p: p.measurement.throughput)
+    interval = throughput_interval(best.measurement)
+    error = math.log(interval.high / interval.estimate) / _Z
+    return probes.result(
+        Outcome.FEASIBLE, interval.estimate, log_error=max(error, 0.01), best=best
+    )
+
+
+def _measured(probes: Probes, concurrency: int) -> LoadPoint:
+    known = probes.of(Phase.SEARCH)
+    rate = known[-1].rate if known else 1000.0
+    length_s = probes.plan.stretch * duration_s(probes.plan.budget, max(rate, 1.0))
+    return probes.add(Phase.SEARCH, ClosedLoop(concurrency), duration_s=length_s)
+
+
+def _planned_steps(concurrency: int) -> int:
+    """The halvings that lead from the first concurrency to 1."""
+    return math.ceil(math.log2(concurrency)) + 1
+
+
+def _next(probes: Probes, points: dict[int, LoadPoint]) -> int | None:
+    """The concurrency to try next; None once the answer is known."""
+    budget = probes.plan.budget
+    low = max((c for c, p in points.items() if p.within(budget)), default=0)
+    high = min((c for c in points if c > low), default=0)
+    if not high:
+        return _doubled(points, low)
+    if not low:
+        return high // 2 or None
+    middle = round(math.sqrt(low * high))
+    return middle if low < middle < high and high > _CLOSE * low else None
+
+
+def _doubled(points: dict[int, LoadPoint], low: int) -> int | None:
+    lower = [p.rate for c, p in points.items() if c < low]
+    risen = not lower or points[low].rate > _RISE * max(lower)
+    return 2 * low if risen and 2 * low <= _MOST else None

@@ -1,0 +1,228 @@
+"""The load points of one configuration: what they are for, how one is taken, what is kept.
+
+Shared by the searches for a capacity in an open loop (open_capacity) and in a closed one
+(closed_capacity); both begin with the same warm-up.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from tuner.capacity.intervals import percentile_interval, warm_up_share
+from tuner.errors import Reason, TrialFailure
+from tuner.goals import LatencyBudget, Loop
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
+from tuner.records import Interval, Outcome, Phase
+
+_WARM_UP_BURST_S = 0.1
+_FIRST_UNLOADED_S = 0.5
+_WARM_UP_LIMIT_S = 10.0
+_FAILED_SHARE = 0.5
+_RUN_IN_S, _RUN_IN_LIMIT_S = 1.0, 20.0
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """One measurement and what it was for; `interval` is that of the budget's percentile."""
+
+    phase: Phase
+    measurement: Measurement
+    interval: Interval
+
+    def within(self, budget: LatencyBudget) -> bool:
+        return self.interval.estimate <= budget.limit_s
+
+    @property
+    def rate(self) -> float:
+        """Offered requests per second of an open loop, answered ones of a closed loop."""
+        profile = self.measurement.profile
+        if isinstance(profile, OpenLoop):
+            return profile.rate
+        return self.measurement.throughput / self.measurement.inferences_per_request
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The answer: `throughput` in inferences per second, 0 where no load meets the budget.
+
+    `log_error` is the standard error of the throughput's logarithm. For a pruned configuration the
+    throughput is the bound that proved it beaten. `best` is the highest load that met the budget.
+    """
+
+    outcome: Outcome
+    throughput: float
+    log_error: float
+    points: tuple[LoadPoint, ...]
+    best: LoadPoint | None
+    unloaded_s: float
+    saturation: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an earlier measurement of the same configuration found, in inferences per second."""
+
+    throughput: float
+    saturation: float
+
+
+class Measure(Protocol):
+    """Puts a load on the server under test."""
+
+    def __call__(
+        self,
+        phase: Phase,
+        profile: LoadProfile,
+        *,
+        duration_s: float,
+        overload: Overload | None = None,
+    ) -> Measurement:
+        """Measure for `duration_s`; raises TrialFailure if that says nothing of the server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityPlan:
+    """What the search must know beforehand.
+
+    `concurrency` should saturate the server; `largest_batch` is what it makes by itself;
+    `beat` is the throughput of the best configuration so far, and `beat_log_error` the standard
+    error of its logarithm: what has no chance to be better is of no interest. `points` are the
+    measurements that are planned under load, `stretch` how many times as long as usual each is.
+    `expected` saves the saturation probe, where the configuration was measured before.
+    `warm_up_requests` are sent before anything counts: a server that compiles itself while it runs
+    is as fast as it will be only then.
+    """
+
+    budget: LatencyBudget
+    concurrency: int
+    largest_batch: int = 1
+    seed: int = 0
+    beat: float = 0.0
+    beat_log_error: float = 0.0
+    points: int = 3
+    stretch: float = 1.0
+    arrivals: Loop = Loop.OPEN
+    expected: Expected | None = None
+    warm_up_requests: int = 0
+
+
+@dataclass
+class Probes:
+    """The points of one configuration, in the order in which they were measured.
+
+    `unloaded_s` is the percentile with one request at a time. `floor_s` is less where a burst of
+    the warm-up had less: where a batch waits for others, one request alone is slower.
+    """
+
+    measure: Measure
+    plan: CapacityPlan
+    points: list[LoadPoint] = field(default_factory=list)
+    unloaded_s: float = math.nan
+    floor_s: float = math.inf
+    saturation: float = 0.0  # requests per second
+    inferences: int = 1
+
+    def warm_up(self) -> bool:
+        """Bursts of every batch size, then one request at a time until the latency is steady.
+
+        First of all full load, where the server compiles itself while it runs: cold bursts would
+        make it look slower than any load makes it.
+
+        Returns whether any load can meet the budget: one of them was not proved over it.
+        """
+        self._run_in()
+        concurrency = 1
+        while concurrency <= self.plan.largest_batch:
+            self.add(Phase.WARM_UP, ClosedLoop(concurrency), duration_s=_WARM_UP_BURST_S)
+            concurrency *= 2
+        unloaded = self._unloaded()
+        bursts = [p.interval for p in self.of(Phase.WARM_UP)[1:] if p.interval.low > 0]
+        floor = min([unloaded.interval, *bursts], key=lambda each: each.estimate)
+        self.unloaded_s, self.floor_s = unloaded.interval.estimate, floor.estimate
+        self.inferences = unloaded.measurement.inferences_per_request
+        return floor.low <= self.plan.budget.limit_s
+
+    def add(
+        self,
+        phase: Phase,
+        profile: LoadProfile,
+        *,
+        duration_s: float,
+        overload: Overload | None = None,
+    ) -> LoadPoint:
+        """Measure one more point.
+
+        Raises:
+            TrialFailure: Too many requests failed for it to mean anything.
+        """
+        measurement = self.measure(phase, profile, duration_s=duration_s, overload=overload)
+        if measurement.failed > _FAILED_SHARE * measurement.requests:
+            kind = max(measurement.errors, key=lambda each: measurement.errors[each])
+            reason = Reason.UNRESPONSIVE if kind == "timeout" else Reason.LOAD_FAILED
+            raise TrialFailure(
+                reason,
+                f"{measurement.failed} of {measurement.requests} requests failed, most of them "
+                f"as {kind}",
+            )
+        interval = percentile_interval(measurement, self.plan.budget.percentile)
+        point = LoadPoint(phase, measurement, interval)
+        self.points.append(point)
+        return point
+
+    def of(self, phase: Phase) -> list[LoadPoint]:
+        return [point for point in self.points if point.phase is phase]
+
+    def per_inference(self, rate: float) -> float:
+        return rate * self.inferences
+
+    def result(
+        self,
+        outcome: Outcome,
+        throughput: float = 0.0,
+        *,
+        log_error: float = math.inf,
+        best: LoadPoint | None = None,
+    ) -> Capacity:
+        return Capacity(
+            outcome=outcome,
+            throughput=throughput,
+            log_error=log_error,
+            points=tuple(self.points),
+            best=best,
+            unloaded_s=self.unloaded_s,
+            saturation=self.per_inference(self.saturation),
+        )
+
+    def _run_in(self) -> None:
+        """Full load, until enough requests were answered or it takes too long."""
+        answered, spent_s = 0, 0.0
+        while answered < self.plan.warm_up_requests and spent_s < _RUN_IN_LIMIT_S:
+            profile = ClosedLoop(self.plan.concurrency)
+            seen = self.add(Phase.WARM_UP, profile, duration_s=_RUN_IN_S).measurement
+            answered += seen.requests - seen.failed - seen.unanswered
+            spent_s += _RUN_IN_S
+
+    def _unloaded(self) -> LoadPoint:
+        length_s, spent_s = _FIRST_UNLOADED_S, 0.0
+        while True:
+            point = self.add(Phase.UNLOADED, ClosedLoop(1), duration_s=length_s)
+            spent_s += length_s
+            cold = warm_up_share(point.measurement.latencies_s)
+            if cold <= 1 / 2 or spent_s >= _WARM_UP_LIMIT_S:
+                break
+            length_s = min(2 * length_s, _WARM_UP_LIMIT_S - spent_s)
+        return self._without_start(point, cold) if 0 < cold <= 1 / 2 else point
+
+    def _without_start(self, point: LoadPoint, share: float) -> LoadPoint:
+        """The point without the warm-up in it: that would be read as the server's latency."""
+        measurement = point.measurement
+        first = round(share * len(measurement.due_s))
+        steady = replace(
+            measurement,
+            due_s=measurement.due_s[first:],
+            latencies_s=measurement.latencies_s[first:],
+            lags_s=measurement.lags_s[first:],
+        )
+        interval = percentile_interval(steady, self.plan.budget.percentile)
+        return replace(point, interval=interval)

@@ -1,0 +1,1 @@
+"""The command line: what a person types. Only this room prints, and only it knows typer."""

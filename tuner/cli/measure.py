@@ -1,0 +1,69 @@
+"""`tuner measure`: the load engine alone, against a server that already runs."""
+
+import os
+from contextlib import AbstractContextManager, ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tuner.cli.console import err, note, print_blocks, print_json
+from tuner.cli.measure_options import MeasureOptions
+from tuner.cli.options import cpus
+
+if TYPE_CHECKING:
+    from tuner.sweep.point import SweepPoint
+    from tuner.sweep.sweep import SweepPlan
+
+
+def measure(options: MeasureOptions) -> None:
+    """Measure throughput and latency of a model on a server that already runs."""
+    from tuner.cli.measure_plan import sweep_plan
+    from tuner.cli.measure_results import check_files, write_files
+
+    # gRPC's core would write lines of its own about what an error says anyway.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    started_at = datetime.now(UTC)
+    plan = sweep_plan(options)
+    check_files(options)
+    points: list[SweepPoint] = []
+    try:
+        _sweep(options, plan, points)
+    finally:
+        # Also what was measured before an interrupt, or before the server broke down.
+        if points:
+            _print(options, plan, points)
+            write_files(options, plan, points, started_at)
+
+
+def _sweep(options: MeasureOptions, plan: "SweepPlan", points: "list[SweepPoint]") -> None:
+    """Measure, and add each point to `points` as soon as it is known."""
+    from tuner.cli.measure_plan import collectors, first_workers
+    from tuner.cli.measure_services import service
+    from tuner.load.client import LoadEngine
+    from tuner.sweep.sweep import Sweep
+
+    engine_cpus = cpus(options.engine_cpus, "--engine-cpus")
+    with ExitStack() as stack:
+        with err.status("asking the server for its model"):
+            measured = stack.enter_context(service(options))
+        watching = stack.enter_context(collectors(options, measured.endpoint))
+        workers = first_workers(options)
+        engine = stack.enter_context(LoadEngine(cpus=engine_cpus, workers=workers))
+        engine.prepare(measured.requests)
+        points.extend(Sweep(measured, engine, plan, watching, _announce).points())
+        if watching.metrics is not None and watching.metrics.warning:
+            note(f"warning: {watching.metrics.warning}")
+
+
+def _print(options: MeasureOptions, plan: "SweepPlan", points: "list[SweepPoint]") -> None:
+    from tuner.report import sweep_json, tables
+
+    if options.as_json:
+        print_json(
+            [sweep_json.document(each, plan.judged, limit_s=plan.limit_s) for each in points]
+        )
+    else:
+        print_blocks(tables.sweep_tables(points, plan.judged, limit_s=plan.limit_s))
+
+
+def _announce(what: str, length_s: float) -> AbstractContextManager[object]:
+    return err.status(f"measuring {what} for {length_s:g} s")

@@ -1,0 +1,254 @@
+"""Which service `tuner measure` measures, and with which requests: options made into values."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from math import inf
+from pathlib import Path
+
+from tuner.cli.address import Address, address, tls_settings
+from tuner.cli.measure_options import (
+    Compression,
+    MeasureOptions,
+    ServiceKind,
+    SharedMemoryKind,
+    TensorFormat,
+)
+from tuner.cli.options import shapes
+from tuner.clients.v2 import MemoryKind
+from tuner.clients.v2_address import V2Address
+from tuner.errors import InputError
+from tuner.protocols.tensorflow_serving import TensorFlowOptions
+from tuner.protocols.tensors.input_files import file_bodies
+from tuner.protocols.tensors.inputs import InputOptions
+from tuner.protocols.torchserve import TorchServeOptions
+from tuner.protocols.v2 import RequestParameter, V2Options
+from tuner.sweep.http import HttpForm, http_service, read_bodies
+from tuner.sweep.service import Service
+from tuner.sweep.tensorflow_serving import TensorFlowForm, tensorflow_service
+from tuner.sweep.torchserve import torchserve_service
+from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
+
+# So that no cache and no branch predictor of the server learns them by heart.
+_DISTINCT_REQUESTS = 64
+# What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
+_HEADER = re.compile(r"([0-9A-Za-z_.-]+):([ -~]*)")
+# The options that do not mean something to every kind of service.
+_OF_TENSORS = {"model_version", "batch", "shape", "input_data", "string_length", "string_data"}
+_OF_KIND = {
+    ServiceKind.TRITON: _OF_TENSORS
+    | {
+        "streaming",
+        "input_tensor_format",
+        "output_tensor_format",
+        "compression",
+        "request_parameter",
+        "shared_memory",
+        "output_shared_memory_size",
+        "num_of_sequences",
+        "sequence_length",
+        "sequence_length_variation",
+        "sequence_id_range",
+    },
+    ServiceKind.TORCHSERVE: {"model_version", "input_data", "body", "content_type"},
+    ServiceKind.TFSERVING: _OF_TENSORS | {"signature_name"},
+    ServiceKind.HTTP: {"method", "path", "body", "content_type", "json_path"},
+}
+
+
+def service(options: MeasureOptions) -> Service:
+    """The service that the options name.
+
+    Raises:
+        InputError: An option cannot be used, or does not fit the kind of service.
+        ServerError: The server does not tell what is needed for its requests.
+    """
+    where = server_address(options)
+    _check_meaningful(options)
+    if options.service_kind is not ServiceKind.HTTP and not options.model:
+        raise InputError("a model is needed", hint="name it with `--model`")
+    match options.service_kind:
+        case ServiceKind.TRITON:
+            headers = _headers(options.header)
+            v2_address = V2Address(where.endpoint, where.protocol, headers)
+            return V2Service(v2_address, options.model, _v2_form(options))
+        case ServiceKind.TORCHSERVE:
+            return _torchserve(where, options)
+        case ServiceKind.TFSERVING:
+            return tensorflow_service(
+                where.endpoint, options.model, _tensorflow_form(options), grpc=where.grpc
+            )
+        case ServiceKind.HTTP:
+            return http_service(where.endpoint, _http_form(where, options))
+
+
+def server_address(options: MeasureOptions) -> Address:
+    """Where the server is.
+
+    Raises:
+        InputError: URL or TLS options cannot be used.
+    """
+    tls = tls_settings(
+        ca_file=options.ca_file,
+        certificate=options.client_certificate,
+        key=options.client_key,
+        verify=not options.no_verify,
+        name=options.server_name,
+    )
+    return address(
+        options.url, protocol=options.protocol, tls=tls, unix_socket=options.unix_socket
+    )
+
+
+def _check_meaningful(options: MeasureOptions) -> None:
+    """An option that changed nothing would be believed to have changed something."""
+    kind, given = options.service_kind, vars(options)
+    of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
+    for each in fields(options):
+        if each.name in of_others and given[each.name] != each.default:
+            raise InputError(
+                f"`--{each.name.replace('_', '-')}` means nothing to `--service-kind {kind}`",
+                hint="leave one of them out",
+            )
+
+
+def _v2_form(options: MeasureOptions) -> V2Form:
+    kind = options.shared_memory
+    return V2Form(
+        sources=tuple(options.input_data or ()),
+        data=_input_options(options),
+        batch=options.batch,
+        options=V2Options(
+            version=options.model_version,
+            headers=_headers(options.header),
+            parameters=_parameters(options.request_parameter),
+            json_inputs=options.input_tensor_format is TensorFormat.JSON,
+            json_outputs=options.output_tensor_format is TensorFormat.JSON,
+            compression="" if options.compression is Compression.NONE else options.compression,
+            streaming=options.streaming,
+        ),
+        sequences=_sequence_form(options),
+        shared_memory=None if kind is SharedMemoryKind.NONE else MemoryKind(kind),
+        output_byte_size=options.output_shared_memory_size,
+    )
+
+
+def _input_options(options: MeasureOptions) -> InputOptions:
+    return InputOptions(
+        shapes=shapes(options.shape),
+        string_length=options.string_length,
+        string_data=options.string_data,
+        seed=options.seed,
+        samples=_DISTINCT_REQUESTS * options.batch,
+    )
+
+
+def _sequence_form(options: MeasureOptions) -> SequenceForm:
+    first, _, end = options.sequence_id_range.partition(":")
+    if not first.isdecimal() or not (end or "1").isdecimal():
+        raise InputError(
+            f"`--sequence-id-range` must be START or START:END, but got "
+            f"`{options.sequence_id_range}`",
+            hint="for example: `--sequence-id-range 1:1000`",
+        )
+    if end and int(end) <= int(first):
+        raise InputError(
+            f"`--sequence-id-range {options.sequence_id_range}` has no id in it",
+            hint="END is the first id that is not used",
+        )
+    return SequenceForm(
+        count=options.num_of_sequences,
+        length=options.sequence_length,
+        variation=options.sequence_length_variation / 100,
+        first_id=int(first),
+        ids=int(end) - int(first) if end else SequenceForm.ids,
+    )
+
+
+def _torchserve(where: Address, options: MeasureOptions) -> Service:
+    form = TorchServeOptions(
+        version=options.model_version,
+        headers=_headers(options.header),
+        content_type=options.content_type or TorchServeOptions.content_type,
+    )
+    bodies = _bodies(options)
+    return torchserve_service(where.endpoint, options.model, bodies, form, grpc=where.grpc)
+
+
+def _bodies(options: MeasureOptions) -> tuple[bytes, ...]:
+    """Files named by `--body`, or by perf_analyzer's JSON form for TorchServe."""
+    named = [body for path in options.input_data or () for body in file_bodies(Path(path))]
+    bodies = (*read_bodies(options.body or ()), *named)
+    if not bodies:
+        raise InputError(
+            "TorchServe takes any body, so one is needed",
+            hint="give `--body FILE`, or `--input-data FILE.json` with `TORCHSERVE_INPUT`",
+        )
+    return bodies
+
+
+def _tensorflow_form(options: MeasureOptions) -> TensorFlowForm:
+    return TensorFlowForm(
+        sources=tuple(options.input_data or ()),
+        data=_input_options(options),
+        batch=options.batch,
+        options=TensorFlowOptions(
+            version=options.model_version,
+            headers=_headers(options.header),
+            signature=options.signature_name,
+        ),
+    )
+
+
+def _http_form(where: Address, options: MeasureOptions) -> HttpForm:
+    if where.grpc:
+        raise InputError(
+            "`--service-kind http` is spoken over HTTP", hint="give an http:// or https:// URL"
+        )
+    bodies = read_bodies(options.body or ())
+    return HttpForm(
+        method=options.method or ("POST" if bodies else "GET"),
+        path=options.path,
+        headers=_headers(options.header),
+        bodies=bodies or (b"",),
+        content_type=options.content_type,
+        json_path=options.json_path,
+    )
+
+
+def _headers(texts: Sequence[str] | None) -> dict[str, str]:
+    headers = {}
+    for text in texts or ():
+        match = _HEADER.fullmatch(text.strip())
+        if not match:
+            raise InputError(
+                f"`--header` must be 'Name: value' in printable ASCII, but got `{text}`",
+                hint="for example: `--header 'Authorization: Bearer TOKEN'`",
+            )
+        headers[match[1]] = match[2].strip()
+    return headers
+
+
+def _parameters(texts: Sequence[str] | None) -> dict[str, RequestParameter]:
+    return dict(_parameter(text) for text in texts or ())
+
+
+def _parameter(text: str) -> tuple[str, RequestParameter]:
+    name, _, rest = text.partition(":")
+    value, _, kind = rest.rpartition(":")
+    try:
+        match name and kind.lower():
+            case "string":
+                return name, value
+            case "int":
+                return name, int(value)
+            case "float" if abs(float(value)) < inf:
+                return name, float(value)
+            case "bool" if value.lower() in ("true", "false"):
+                return name, value.lower() == "true"
+    except ValueError:
+        pass  # said below
+    raise InputError(
+        f"`--request-parameter` must be NAME:VALUE:TYPE, but got `{text}`",
+        hint="the types are bool (true, false), int, float and string",
+    )

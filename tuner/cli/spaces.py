@@ -1,0 +1,236 @@
+"""`tuner spaces`: what may vary, built in or in a file of one's own."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuner.cli.console import print_blocks, print_json, print_text
+from tuner.cli.options import AsJson
+from tuner.errors import SpaceError
+from tuner.space.settings import (
+    ConfigPath,
+    EnvironmentVariables,
+    LauncherArgument,
+    ServerFlag,
+    ServerProperty,
+    TemplateVariable,
+)
+from tuner.space.space import Parameter, SearchSpace
+
+if TYPE_CHECKING:
+    from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
+
+app = typer.Typer(no_args_is_help=True, help="Search spaces: what may vary on a server.")
+
+NameOrFile = Annotated[str, typer.Argument(help="Name of a built-in space, or a file.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME", help="Built-in spaces; all by default.")
+]
+
+_TITLES = (
+    "parameter",
+    "where it is set",
+    "default",
+    "range",
+    "reload or restart",
+    "when",
+    "how it is proved",
+    "source",
+)
+
+
+@app.command("list")
+def list_spaces(*, as_json: AsJson = False) -> None:
+    """List the built-in spaces."""
+    from tuner.report import tables
+    from tuner.space import spec
+
+    rows = [
+        {"name": name, "file": str(path), "description": spec.load_space(path).description}
+        for name, path in spec.built_in().items()
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_blocks([tables.rows_table(rows)])
+
+
+@app.command()
+def show(space: NameOrFile, *, as_json: AsJson = False) -> None:
+    """Show a space with its bounds on this machine."""
+    from tuner.report import tables
+
+    resolved = resolve(space)
+    if as_json:
+        print_json(document(resolved))
+    else:
+        print_blocks(tables.space_tables(resolved))
+
+
+@app.command()
+def check(file: NameOrFile, *, as_json: AsJson = False) -> None:
+    """Check a space file; exit status 2 if it cannot be used."""
+    resolved = resolve(file)
+    if as_json:
+        print_json(document(resolved))
+    else:
+        print_text(
+            f"{file}: {len(resolved.parameters)} parameters, {len(resolved.rules)} rules, "
+            f"{size(resolved)} valid configurations on this machine"
+        )
+
+
+@app.command()
+def table(names: Names = None, *, as_json: AsJson = False) -> None:
+    """Print the built-in spaces in Markdown, with their bounds as they are written."""
+    from tuner.space import spec
+
+    files = spec.built_in()
+    for name in names or ():
+        if name not in files:
+            raise SpaceError(
+                f"`{name}` is not a built-in space", hint="built in: " + ", ".join(files)
+            )
+    spaces = [_written(name, spec.load_space(files[name])) for name in names or files]
+    if as_json:
+        print_json(spaces)
+    else:
+        print_text("\n\n".join(map(_section, spaces)))
+
+
+def resolve(name_or_file: str) -> SearchSpace:
+    """The space on this machine."""
+    from tuner import hardware
+    from tuner.space import spec
+
+    built_in = spec.built_in()
+    path = built_in.get(name_or_file, Path(name_or_file))
+    if name_or_file not in built_in and not path.exists():
+        raise SpaceError(
+            f"`{name_or_file}` is neither a built-in space nor a file",
+            hint="built in: " + ", ".join(built_in),
+        )
+    return spec.load_space(path).resolve(hardware.detect().bounds)
+
+
+def size(space: SearchSpace) -> str:
+    """The number of valid configurations, in words where it is not finite."""
+    if space.size is not None:
+        return f"{space.size:,}"
+    if any(p.choices is None for p in space.parameters):
+        return "uncountably many"
+    return f"up to {space.combinations:,}"
+
+
+def document(space: SearchSpace) -> dict[str, Any]:
+    """The space as JSON content."""
+    return {
+        "server": space.server,
+        "size": space.size,
+        "parameters": [_parameter(p) for p in space.parameters],
+        "rules": [{"rule": r.expression.text, "because": r.because} for r in space.rules],
+        "hints": [dict(hint) for hint in space.hints],
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    match parameter.sets:
+        case ConfigPath(path):
+            sets = {"config": path}
+        case EnvironmentVariables(names):
+            sets = {"environment": ", ".join(names)}
+        case ServerFlag(name):
+            sets = {"flag": name}
+        case ServerProperty(name):
+            sets = {"property": name}
+        case TemplateVariable(name):
+            sets = {"template": name}
+        case LauncherArgument(name):
+            sets = {"launcher": name}
+        case _:
+            sets = {"variant": parameter.name}
+    return {
+        "name": parameter.name,
+        "domain": parameter.domain,
+        "choices": parameter.choices,
+        "default": parameter.default,
+        "when": parameter.when.text if parameter.when else None,
+        "reload": parameter.reload,
+        "sets": sets,
+        "description": parameter.description,
+        "source": parameter.source,
+        "proof": parameter.proof,
+    }
+
+
+def _written(name: str, written: "SpaceSpec") -> dict[str, Any]:
+    """A space as its file has it, on no machine: expressions are texts."""
+    return {
+        "name": name,
+        "description": written.description,
+        "parameters": [_row(n, each) for n, each in written.parameters.items()],
+    }
+
+
+def _row(name: str, written: "ParameterSpec") -> dict[str, Any]:
+    return {
+        "name": name,
+        "sets": _places(written.sets),
+        "default": written.default,
+        "range": _range(written),
+        "reload": written.reload,
+        "when": written.when,
+        "proof": written.proof,
+        "source": written.source,
+    }
+
+
+def _places(sets: "SetsSpec") -> dict[str, Any]:
+    given = sets.model_dump(exclude_none=True)
+    if sets.environment:
+        given["environment"] = ", ".join(sets.environment)
+    return given
+
+
+def _range(written: "ParameterSpec") -> str:
+    from tuner.report import formats
+
+    match written.type:
+        case "boolean":
+            return "false, true"
+        case "categorical":
+            return ", ".join(map(formats.value, written.choices or ()))
+        case kind:
+            doubling = ", doubling" if kind == "int" else ", logarithmic"
+            step = "" if written.step is None else f", step {written.step}"
+            return f"{written.low} to {written.high}{doubling if written.log else step}"
+
+
+def _section(space: Mapping[str, Any]) -> str:
+    """A heading and a table in Markdown."""
+    lines = [_TITLES, ["---"] * len(_TITLES), *map(_cells, space["parameters"])]
+    rows = ("| " + " | ".join(map(_escaped, cells)) + " |" for cells in lines)
+    return "\n".join([f"### {space['name']}", "", space["description"], "", *rows])
+
+
+def _cells(row: Mapping[str, Any]) -> Iterable[str]:
+    from tuner.report import formats
+
+    places = dict(row["sets"])
+    omit = places.pop("omit", None)
+    where = ", ".join(f"{place} `{name}`" for place, name in places.items())
+    yield row["name"]
+    yield where if omit is None else f"{where}, left out at `{formats.value(omit)}`"
+    yield f"`{formats.value(row['default'])}`"
+    yield f"`{row['range']}`"
+    yield "reload" if row["reload"] else "restart"
+    yield "always" if row["when"] is None else f"`{row['when']}`"
+    yield row["proof"]
+    yield row["source"]
+
+
+def _escaped(text: str) -> str:
+    """Fit for a cell: in one line, its bars told from those between the cells."""
+    return " ".join(text.split()).replace("|", "\\|")

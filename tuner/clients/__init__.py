@@ -1,0 +1,1 @@
+"""Talks to the control plane of a server."""

@@ -1,0 +1,225 @@
+"""Hands the tensors of requests to a server on the same machine in shared memory.
+
+Triton's protocol/extension_shared_memory.md: a region is registered once by its name, and each
+request then names, for each tensor, the region and the place in it. Whatever happens to the tuner,
+the server forgets the regions and their memory is given back.
+"""
+
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Protocol, Self
+
+from tuner.clients.keeper import Keeper
+from tuner.clients.memory_region import (
+    Layout,
+    MemorySlice,
+    SharedMemoryRegion,
+    existing_regions,
+    is_abandoned,
+    lay_out,
+    new_name,
+    unlink,
+)
+from tuner.clients.v2 import MemoryKind, NotOffered, V2Control
+from tuner.clients.v2_address import V2Address
+from tuner.errors import InputError, ServerError, ServerTimeoutError, TunerError
+from tuner.load.profile import Endpoint
+from tuner.load.requests import Tensor
+
+# perf_analyzer's `--output-shared-memory-size`.
+OUTPUT_BYTE_SIZE = 102_400
+
+_IN_USE_S, _ASK_EVERY_S = 1.0, 0.02
+
+
+@dataclass(frozen=True)
+class RequestSlices:
+    """Where the tensors of one request lie, by the names of inputs and outputs."""
+
+    inputs: Mapping[str, MemorySlice]
+    outputs: Mapping[str, MemorySlice]
+
+
+class SharedMemory:
+    """Shared memory of a server within a `with` block, with the inputs in it.
+
+    `requests` says for each of `inputs`, in their order, where its tensors lie and where its
+    outputs go; `outputs` gives the bytes that each output may take. A request that is in flight
+    several times at once writes its outputs over each other.
+
+    The block leaves nothing behind, neither on the server nor on the machine, also when it ends
+    with an error or this process is killed: a keeper sees to that. What dead tuners left
+    nevertheless is removed at the start.
+
+    Raises:
+        InputError: The server is on another machine or does not offer such memory, or CUDA or a
+            GPU is missing.
+        LoadError: The machine has too little shared memory.
+        ServerError: The server refuses the memory, or does not answer.
+    """
+
+    def __init__(
+        self,
+        address: V2Address,
+        inputs: Sequence[Sequence[Tensor]],
+        outputs: Mapping[str, int],
+        *,
+        kind: MemoryKind = MemoryKind.SYSTEM,
+        device: int = 0,
+    ) -> None:
+        self._address = address
+        self._inputs = inputs
+        self._kind = kind
+        self._device = device
+        sizes = [{tensor.name: len(tensor.data) for tensor in each} for each in inputs]
+        input_layout = lay_out(new_name("input"), sizes)
+        output_layout = lay_out(new_name("output"), [outputs] * len(inputs))
+        self._layouts = input_layout, output_layout
+        self._names = input_layout.region, output_layout.region
+        self.requests = tuple(map(RequestSlices, input_layout.requests, output_layout.requests))
+
+    def __enter__(self) -> Self:
+        _check_nearness(self._address.endpoint, self._kind)
+        with ExitStack() as stack:
+            control = stack.enter_context(self._address.control())
+            _sweep(control, self._kind)
+            clean_up = partial(_clean_up, self._address, self._kind, self._names)
+            keeper = stack.enter_context(Keeper(clean_up))
+            regions = [stack.enter_context(self._region(layout)) for layout in self._layouts]
+            stack.callback(self._forget, control, keeper)
+            regions[0].write(_content(self._layouts[0], self._inputs))
+            for region in regions:
+                _share(region, control)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _region(self, layout: Layout) -> "_Region":
+        if self._kind is MemoryKind.SYSTEM:
+            return _SystemRegion(layout.region, layout.byte_size)
+        from tuner.clients.cuda_memory import CudaRegion
+
+        return CudaRegion(layout.region, layout.byte_size, device=self._device)
+
+    def _forget(self, control: V2Control, keeper: Keeper) -> None:
+        """Undo what the server was told; where that fails, the keeper will try once more."""
+        with suppress(ServerError):
+            for name in self._names:
+                control.forget_memory(self._kind, name)
+            keeper.dismiss()
+
+
+class _Region(Protocol):
+    """Memory within a `with` block; `write` begins where the region begins."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def write(self, content: bytes) -> None: ...
+
+    def share(self, control: V2Control) -> None: ...
+
+
+class _SystemRegion(SharedMemoryRegion):
+    def share(self, control: V2Control) -> None:
+        control.share_system_memory(self.name, key=self.key, byte_size=self.byte_size)
+
+
+def _check_nearness(endpoint: Endpoint, kind: MemoryKind) -> None:
+    if endpoint.unix_socket is None and not _is_this_machine(endpoint.host):
+        raise InputError(
+            f"`--shared-memory {kind}` needs a server on this machine, but `{endpoint.host}` "
+            "is another one",
+            hint="run the tuner beside the server, or leave `--shared-memory` out",
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    """Only an address of this machine can be listened on."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[
+            0
+        ]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.bind(address)
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(control: V2Control, kind: MemoryKind) -> None:
+    """Remove what tuners left that are gone."""
+    try:
+        shared = control.shared_memory(kind)
+    except NotOffered as error:
+        raise InputError(
+            f"`--shared-memory {kind}` needs a server that offers it: {error}",
+            hint="Triton does; leave `--shared-memory` out for other servers",
+        ) from None
+    for name in filter(is_abandoned, {*shared, *existing_regions()}):
+        unlink(name)
+        if name in shared:
+            control.forget_memory(kind, name)
+
+
+def _share(region: _Region, control: V2Control) -> None:
+    try:
+        region.share(control)
+    except ServerError as error:
+        error.hint = error.hint or (
+            "the server must see this machine's shared memory: the same user, and in a container "
+            "`--ipc=host`"
+        )
+        raise
+
+
+def _clean_up(address: V2Address, kind: MemoryKind, names: Sequence[str]) -> None:
+    """What the keeper does, whether or not the server still lives."""
+    for name in names:  # first of all: nothing can be shared from now on
+        unlink(name)
+    with suppress(TunerError), address.control() as control:
+        for name in names:
+            _forget_when_unused(control, kind, name)
+
+
+def _forget_when_unused(control: V2Control, kind: MemoryKind, name: str) -> None:
+    """A server still uses a region for a moment after its last answer (Triton refuses then)."""
+    give_up_s = monotonic() + _IN_USE_S
+    while True:
+        try:
+            control.forget_memory(kind, name)
+        except ServerTimeoutError:
+            raise
+        except ServerError:
+            if monotonic() > give_up_s:
+                raise
+            sleep(_ASK_EVERY_S)
+        else:
+            return
+
+
+def _content(layout: Layout, requests: Sequence[Sequence[Tensor]]) -> bytes:
+    content = bytearray(layout.byte_size)
+    for slices, tensors in zip(layout.requests, requests, strict=True):
+        for tensor in tensors:
+            at = slices[tensor.name]
+            content[at.offset : at.offset + at.byte_size] = tensor.data
+    return bytes(content)

@@ -1,0 +1,183 @@
+"""The control plane of a TorchServe: its management and metrics APIs, and one prediction.
+
+Sources: TorchServe's management_api.md, metrics_api.md and inference_api.md. What a parameter is
+called is taken from `RegisterModelRequest.java`: `max_batch_delay` is heeded, and the
+`batch_delay` of TorchServe's own benchmark is silently ignored.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from runners.base import RunningServer
+from tuner.clients.session import HttpSession
+from tuner.errors import ServerError, ServerTimeoutError
+from tuner.protocols import prometheus
+from tuner.records import ServerStatistics
+
+_READY = "READY"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker process of a model, as TorchServe sees it."""
+
+    ready: bool
+    status: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """A registered model: what TorchServe took over, and its workers."""
+
+    settings: Mapping[str, int]
+    workers: tuple[Worker, ...]
+    archive: str = ""
+    version: str = "1.0"
+    queue: int = 0
+
+    @property
+    def ready_workers(self) -> int:
+        return sum(worker.ready for worker in self.workers)
+
+
+class TorchServeClient(HttpSession):
+    """Talks to the server whose APIs are at these URLs.
+
+    Raises:
+        ServerError: Every method, when the server refuses.
+        ServerTimeoutError: Or when it does not answer in time.
+    """
+
+    def __init__(
+        self, *, management: str, inference: str, metrics: str, timeout_s: float = 10.0
+    ) -> None:
+        self._management, self._inference, self._metrics = management, inference, metrics
+        super().__init__(timeout_s=timeout_s)
+
+    @classmethod
+    def of(cls, server: RunningServer, *, timeout_s: float = 10.0) -> Self:
+        """For a server whose ports have these names."""
+        return cls(
+            management=server.url("management"),
+            inference=server.url("inference"),
+            metrics=server.url("metrics"),
+            timeout_s=timeout_s,
+        )
+
+    def describe(self, model: str) -> Description | None:
+        """None if no such model is registered."""
+        response = self._send("GET", self._models(model))
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        try:
+            [described, *_] = _understood(response).json()
+            workers = tuple(
+                Worker(each["status"] == _READY, str(each["status"]))
+                for each in described["workers"]
+            )
+            settings = {
+                name: int(value)
+                for name, value in described.items()
+                if isinstance(value, int) and not isinstance(value, bool)
+            }
+        except (ValueError, KeyError, TypeError) as error:
+            raise ServerError(
+                f"TorchServe describes its model in an unknown form: {error!r}"
+            ) from None
+        archive, version = described.get("modelUrl", ""), described.get("modelVersion", "1.0")
+        status = described.get("jobQueueStatus", {})
+        queue = sum(int(status.get(name, 0)) for name in ("remainingCapacity", "pendingRequests"))
+        return Description(settings, workers, str(archive), str(version), queue)
+
+    def models(self) -> tuple[str, ...]:
+        """The names of all that are registered."""
+        response = _understood(self._send("GET", f"{self._management}/models", {"limit": 1000}))
+        try:
+            return tuple(str(each["modelName"]) for each in response.json()["models"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ServerError(
+                f"TorchServe lists its models in an unknown form: {error!r}"
+            ) from None
+
+    def register(self, archive: str, parameters: Mapping[str, int | str]) -> None:
+        """Register the archive of the model store; its workers start afterwards."""
+        query: dict[str, int | str] = {"url": archive, "synchronous": "false", **parameters}
+        _understood(self._send("POST", f"{self._management}/models", query))
+
+    def scale(self, model: str, least: int, most: int) -> None:
+        """Have so many workers; those that are new start afterwards."""
+        query: dict[str, int | str] = {"min_worker": least, "max_worker": most}
+        query["synchronous"] = "false"
+        _understood(self._send("PUT", self._models(model), query))
+
+    def unregister(self, model: str) -> None:
+        _understood(self._send("DELETE", self._models(model)))
+
+    def predict(self, model: str, body: bytes, content_type: str) -> bytes:
+        """The prediction's body."""
+        url = f"{self._inference}/predictions/{quote(model, safe='')}"
+        headers = {"Content-Type": content_type}
+        return _understood(self._send("POST", url, content=body, headers=headers)).content
+
+    def statistics(self, model: str) -> ServerStatistics:
+        """Its counters; TorchServe counts no batches."""
+        response = _understood(self._send("GET", f"{self._metrics}/metrics"))
+        page = prometheus.parse(response.text)
+        total = {
+            name: sum(
+                value
+                for series, value in page.values.items()
+                if series.name == name and series.label("model_name") == model
+            )
+            for name in (_REQUESTS, _QUEUE_US)
+        }
+        count = round(total[_REQUESTS])
+        return ServerStatistics(inferences=count, requests=count, queue_s=total[_QUEUE_US] / 1e6)
+
+    def _models(self, model: str) -> str:
+        return f"{self._management}/models/{quote(model, safe='')}"
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, int | str] | None = None,
+        **content: Any,
+    ) -> httpx.Response:
+        try:
+            return self._http.request(method, url, params=query, **content)
+        except httpx.TimeoutException as error:
+            raise ServerTimeoutError(
+                f"TorchServe did not answer {method} {url} in time", hint="look into its log"
+            ) from error
+        except httpx.HTTPError as error:
+            raise ServerError(
+                f"TorchServe did not answer {method} {url}: {error}", hint="look into its log"
+            ) from error
+
+
+_REQUESTS = "ts_inference_requests_total"
+_QUEUE_US = "ts_queue_latency_microseconds"
+
+
+def _understood(response: httpx.Response) -> httpx.Response:
+    """`response`, if it says that all is well.
+
+    Raises:
+        ServerError: It says that something is not, and what.
+    """
+    if response.is_success:
+        return response
+    try:
+        said = response.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        said = response.text.strip()[:200] or response.reason_phrase
+    request = response.request
+    raise ServerError(
+        f"TorchServe answered {response.status_code} to {request.method} {request.url.path}: "
+        f"{said}"
+    )

@@ -1,1 +1,0 @@
-"""The commands of `tuner`, one module for each group; only these and cli.py print."""

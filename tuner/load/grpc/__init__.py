@@ -1,0 +1,1 @@
+"""Unary and streaming gRPC from prepared bytes."""

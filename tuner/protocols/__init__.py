@@ -1,0 +1,1 @@
+"""Bytes of requests and of responses; no input or output."""

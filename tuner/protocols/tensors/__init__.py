@@ -1,0 +1,1 @@
+"""Values of tensors: from files, from options, made up."""

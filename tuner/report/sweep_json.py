@@ -1,0 +1,174 @@
+"""Load points as JSON: one for `tuner measure --json`, or all with their requests, to keep."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from math import nan
+from typing import Any
+
+import numpy as np
+
+from tuner import __version__
+from tuner.load.histogram import Histogram
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Ramp
+from tuner.records import ServerStatistics
+from tuner.sweep.point import SweepPoint
+
+_PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+_DECIMALS = 7  # of a second: beyond is no clock's
+
+
+def document(
+    point: SweepPoint, percentile: float, *, limit_s: float | None = None
+) -> dict[str, Any]:
+    """One load point as plain data: latencies in milliseconds, null for what is not known.
+
+    A point that the client itself spoiled has no latencies: they would not be the server's. A
+    `server` without statistics has null in their place. With a latency limit in seconds there is
+    the goodput: inferences per second that were answered within it.
+    """
+    measurement = point.measurement
+    return {
+        **_load(measurement.profile, point.rate),
+        "throughput": measurement.throughput,
+        "requests": measurement.requests,
+        "duration_s": measurement.duration_s,
+        **_latencies(measurement, percentile),
+        **_goodput(measurement, limit_s),
+        "errors": dict(measurement.errors),
+        "unanswered": measurement.unanswered,
+        "stopped_early": measurement.stopped_early or None,
+        "client_overloaded": measurement.client_overloaded or None,
+        "stability": _stability(point),
+        "send_lag_p99_ms": measurement.send_lag_p99_s * 1e3,
+        "client_send_ms": measurement.client_send_s * 1e3,
+        "client_receive_ms": measurement.client_receive_s * 1e3,
+        "bytes_sent": measurement.bytes_sent,
+        "bytes_received": measurement.bytes_received,
+        "engine_cpu_us_per_request": measurement.engine_cpu_per_request_s * 1e6,
+        "engine_priority": measurement.priority,
+        "workers": measurement.workers,
+        "server": {
+            **_statistics(point.statistics),
+            "process": asdict(point.process) if point.process else None,
+            "gpus": {uuid: asdict(usage) for uuid, usage in point.gpus.items()},
+            "metrics": _metrics(point),
+        },
+    }
+
+
+def export(
+    points: Sequence[SweepPoint],
+    percentile: float,
+    *,
+    endpoint: str,
+    model: str,
+    started_at: datetime,
+    limit_s: float | None = None,
+) -> dict[str, Any]:
+    """All load points with the histogram of their latencies and their single requests."""
+    return {
+        "tool": "serving-tuner",
+        "version": __version__,
+        "endpoint": endpoint,
+        "model": model,
+        "started_at": started_at.isoformat(timespec="seconds"),
+        "points": [
+            {
+                **document(point, percentile, limit_s=limit_s),
+                **_requests(point.measurement),
+            }
+            for point in points
+        ],
+    }
+
+
+def _load(profile: LoadProfile, rate: float | None) -> dict[str, Any]:
+    match profile:
+        case ClosedLoop(concurrency):
+            return {"concurrency": concurrency}
+        case OpenLoop():
+            return {"rate": rate, "arrivals": profile.arrivals.value, "seed": profile.seed}
+        case Ramp(rates, step_s):
+            steps = {"rates": list(rates), "step_s": step_s}
+            arrivals = {"arrivals": profile.arrivals.value, "seed": profile.seed}
+            return {"rate": rate, **steps, **arrivals}
+        case replay:
+            return {"rate": rate, "arrivals": "replay", "intervals": len(replay.intervals_s)}
+
+
+def _latencies(measurement: Measurement, percentile: float) -> dict[str, float]:
+    shown = sorted({*_PERCENTILES, percentile})
+    latencies = {
+        "avg_ms": measurement.mean_s * 1e3,
+        "std_ms": measurement.std_s * 1e3,
+        **{f"p{q:g}_ms": measurement.percentile(q) * 1e3 for q in shown},
+    }
+    return dict.fromkeys(latencies, nan) if measurement.client_overloaded else latencies
+
+
+def _goodput(measurement: Measurement, limit_s: float | None) -> dict[str, float]:
+    if limit_s is None:
+        return {}
+    known = not measurement.client_overloaded
+    return {"limit_ms": limit_s * 1e3, "goodput": measurement.goodput(limit_s) if known else nan}
+
+
+def _stability(point: SweepPoint) -> dict[str, Any] | None:
+    stability = point.stability
+    if stability is None:
+        return None
+    known = not point.measurement.client_overloaded
+    windows = [
+        {"throughput": each.throughput, "latency_ms": each.latency_s * 1e3 if known else nan}
+        for each in stability.windows
+    ]
+    return {"stable": stability.stable, "tolerance": stability.tolerance, "windows": windows}
+
+
+def _statistics(statistics: ServerStatistics | None) -> dict[str, Any]:
+    known = statistics or ServerStatistics()
+    content = {
+        "inferences": known.inferences,
+        "executions": known.executions,
+        "queue_ms": known.per_request_s(known.queue_s) * 1e3,
+        "compute_input_ms": known.per_request_s(known.compute_input_s) * 1e3,
+        "compute_infer_ms": known.per_request_s(known.compute_infer_s) * 1e3,
+        "compute_output_ms": known.per_request_s(known.compute_output_s) * 1e3,
+        "batches": dict(known.batches),
+    }
+    return content if statistics else dict.fromkeys(content)
+
+
+def _metrics(point: SweepPoint) -> dict[str, Any] | None:
+    if point.metrics is None:
+        return None
+    content = asdict(point.metrics)
+    del content["gpus"]  # they stand beside
+    return content
+
+
+def _requests(measurement: Measurement) -> dict[str, Any]:
+    if measurement.client_overloaded:
+        return {"histogram": None, "samples": None}
+    return {"histogram": _histogram(measurement.histogram), "samples": _samples(measurement)}
+
+
+def _histogram(histogram: Histogram) -> dict[str, Any]:
+    """How many latencies were up to each bound, and above the one before; in seconds."""
+    bins = sorted(histogram.counts)
+    return {
+        "upper_s": [Histogram({each: 1}, 0).percentile(100) for each in bins],
+        "counts": [histogram.counts[each] for each in bins],
+        "failures": histogram.failures,
+    }
+
+
+def _samples(measurement: Measurement) -> dict[str, Any]:
+    """Every `stride`-th request: when it was due since the start, and its latency."""
+    return {
+        "stride": measurement.sample_stride,
+        "due_s": np.round(measurement.due_s, _DECIMALS).tolist(),
+        "latency_s": np.round(measurement.latencies_s, _DECIMALS).tolist(),
+    }

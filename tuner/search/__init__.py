@@ -1,0 +1,1 @@
+"""Which configuration is tried next; the only door to Optuna."""

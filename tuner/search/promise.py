@@ -1,0 +1,183 @@
+"""What an untried configuration promises: its expected improvement on the best (pure).
+
+A Gaussian process of throughput (Rasmussen and Williams 2006, algorithm 2.1) with a Matern 5/2
+kernel and a lengthscale for each parameter, which coordinate ascent of the marginal likelihood
+chooses from a few; the expected improvement is that of Jones, Schonlau and Welch (1998).
+"""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
+from tuner.search.steps import ordinals, share
+from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
+
+# Lengthscales, in domains of a parameter; under the last one it hardly matters. Noise, in
+# variances of what was measured.
+_LENGTHS = (0.25, 0.5, 1.0, 2.0, 10.0)
+_NOISES = (1e-3, 1e-2, 1e-1)
+_SWEEPS = 2
+# The lengthscales are chosen on so many trials at most, and the prediction rests on so many.
+_FITTED, _KNOWN = 60, 200
+# What was not tried may differ by as much as what was, and by this share of the best at least.
+_LEAST_SPREAD = 0.1
+# What failed, or is infeasible, counts as the worst that was measured, or as this share of the
+# best if that is less: as nothing at all, it would hide a best one right beside it.
+_USELESS = 0.5
+
+_Floats = NDArray[np.float64]
+_Item = TypeVar("_Item")
+
+
+class Prospects:
+    """What a study may still try: `candidates`."""
+
+    def __init__(self, space: SearchSpace, candidates: Sequence[Configuration]) -> None:
+        self._space = space
+        self._candidates = tuple(candidates)
+        self._features = _features(space, self._candidates)
+
+    def expected(
+        self,
+        trials: Sequence[TrialRecord],
+        tried: Collection[Configuration],
+        more: Sequence[Configuration] = (),
+    ) -> dict[Configuration, float]:
+        """What each candidate, and each one of `more`, promises, but for those that were `tried`.
+
+        The expected improvement on the best of `trials`, as a fraction of its capacity; nothing
+        for anybody as long as none is feasible. A pruned trial counts with its bound.
+        """
+        telling = [t for t in trials if t.reason not in NOT_ITS_FAULT]
+        best = max((t.throughput for t in telling if t.state is TrialState.FEASIBLE), default=0.0)
+        fresh = np.array([c not in tried for c in self._candidates], dtype=np.bool_)
+        left = [c for c, each in zip(self._candidates, fresh, strict=True) if each]
+        left += (others := [c for c in more if c not in tried])
+        if not best or not left:
+            return {}
+        known = sorted(zip(_values(telling, best), telling, strict=True), key=lambda k: k[0])
+        known = _evenly(known, _KNOWN)
+        process = _Process(
+            _features(self._space, [t.configuration for _, t in known]),
+            np.array([value for value, _ in known]),
+        )
+        features = np.vstack([self._features[fresh], _features(self._space, others)])
+        gains = _improvement(*process.predict(features))
+        return dict(zip(left, map(float, gains), strict=True))
+
+
+def _values(trials: Sequence[TrialRecord], best: float) -> list[float]:
+    """How far each is from the best, as a share of it: 0 and below, but for noise."""
+    useful = [t.state in (TrialState.FEASIBLE, TrialState.PRUNED) for t in trials]
+    measured = [t.throughput for t, each in zip(trials, useful, strict=True) if each]
+    useless = min(_USELESS * best, *measured)
+    return [
+        (t.throughput if each else useless) / best - 1
+        for t, each in zip(trials, useful, strict=True)
+    ]
+
+
+class _Process:
+    """A Gaussian process through `values` at `features` (one row each), fitted to them."""
+
+    def __init__(self, features: _Floats, values: _Floats) -> None:
+        self._features = features
+        self._mean = values.mean()
+        self._scale = max(float(values.std()), _LEAST_SPREAD)
+        standard = (values - self._mean) / self._scale
+        few = _evenly(range(len(values)), _FITTED)
+        self._lengths, self._noise = _fitted(features[few], standard[few])
+        covariance = self.kernel(features, features) + self._noise * np.eye(len(values))
+        self._precision = np.linalg.inv(covariance)
+        self._weights = self._precision @ standard
+
+    def kernel(self, left: _Floats, right: _Floats) -> _Floats:
+        """How much alike each row of `left` is to each one of `right`, from 0 to 1."""
+        a, b = left / self._lengths, right / self._lengths
+        squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
+        return _matern(squares)
+
+    def predict(self, features: _Floats) -> tuple[_Floats, _Floats]:
+        """The mean and the standard deviation of what would be measured there without noise."""
+        cross = self.kernel(features, self._features)
+        variance = 1 - np.einsum("ij,ij->i", cross @ self._precision, cross)
+        deviation = self._scale * np.sqrt(np.maximum(variance, 1e-9))
+        return self._mean + self._scale * (cross @ self._weights), deviation
+
+
+def _fitted(features: _Floats, values: _Floats) -> tuple[_Floats, float]:
+    """The lengthscales and the noise under which `values` are most likely."""
+    squares = (features[:, None, :] - features[None, :, :]) ** 2
+    columns = features.shape[1]
+    chosen = [_LENGTHS.index(1.0)] * columns + [1]
+    choices = [_LENGTHS] * columns + [_NOISES]
+
+    def likelihood(which: Sequence[int]) -> float:
+        lengths = np.array([_LENGTHS[each] for each in which[:-1]])
+        covariance = _matern(squares @ lengths**-2.0)
+        covariance[np.diag_indices_from(covariance)] += _NOISES[which[-1]]
+        factor = np.linalg.cholesky(covariance)
+        solved = np.linalg.solve(factor, values)
+        # As long as little is known, a parameter matters as much as another: a weak prior.
+        prior = (np.log(lengths) ** 2).sum()
+        return float(-0.5 * (solved @ solved + prior) - np.log(np.diag(factor)).sum())
+
+    best = likelihood(chosen)
+    for _ in range(_SWEEPS):
+        for at, options in enumerate(choices):
+            for option in range(len(options)):
+                tried = [*chosen[:at], option, *chosen[at + 1 :]]
+                if (found := likelihood(tried)) > best:
+                    best, chosen = found, tried
+    return np.array([_LENGTHS[each] for each in chosen[:-1]]), _NOISES[chosen[-1]]
+
+
+def _matern(squares: _Floats) -> _Floats:
+    """The Matern 5/2 kernel of squared distances."""
+    scaled = np.sqrt(5 * np.maximum(squares, 0.0))
+    return np.asarray((1 + scaled + scaled**2 / 3) * np.exp(-scaled))
+
+
+def _improvement(mean: _Floats, deviation: _Floats) -> _Floats:
+    """E[max(0, x)] of a normal x."""
+    z = mean / deviation
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return np.asarray(mean * _normal(z) + deviation * density)
+
+
+def _normal(z: _Floats) -> _Floats:
+    """The distribution function of the standard normal."""
+    return np.array([0.5 * math.erfc(-each / math.sqrt(2)) for each in z])
+
+
+def _features(space: SearchSpace, configurations: Sequence[Configuration]) -> _Floats:
+    """One row for each configuration: its parameters from 0 to 1, a column for each name."""
+    rows = [
+        [each for p in space.parameters for each in _columns(p, configuration)]
+        for configuration in configurations
+    ]
+    width = sum(1 for p in space.parameters for _ in _columns(p, space.defaults))
+    return np.array(rows, dtype=np.float64).reshape(len(rows), width)
+
+
+def _columns(parameter: Parameter, configuration: Configuration) -> Iterator[float]:
+    """What is not there is as the lowest, or the first, value."""
+    value = configuration.get(parameter.name)
+    ordered = ordinals(parameter)
+    if ordered is not None:
+        yield 0.0 if value is None else ordered.index(value) / max(1, len(ordered) - 1)
+    elif isinstance(parameter, FloatParameter):
+        yield 0.0 if value is None else share(parameter, float(value))
+    else:
+        yield from (float(value == choice) for choice in (parameter.choices or ())[1:])
+
+
+def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
+    """At most `most` of them, evenly spread, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[at] for at in np.linspace(0, len(items) - 1, most).round().astype(int)]

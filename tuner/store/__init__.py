@@ -1,0 +1,1 @@
+"""The database; the only door to SQLAlchemy and Alembic."""

@@ -1,0 +1,1 @@
+"""One study, from the request to the proof."""

@@ -1,0 +1,186 @@
+"""The server under test across trials: the cheapest honest way to the next configuration."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from signal import SIGKILL
+from types import TracebackType
+from typing import Self
+
+from runners.base import Runner, RunningServer
+from runners.errors import (
+    CommandNotFound,
+    EngineUnreachable,
+    PortTaken,
+    RunnerError,
+    StartFailed,
+    StartTimeout,
+    describe_exit,
+)
+from tuner.errors import Reason, ServerError, ServerMissingError, SpaceError, TrialFailure
+from tuner.records import Applied
+from tuner.space.space import Configuration
+from tuner.targets.base import Target
+
+STUDY_LABEL, TRIAL_LABEL = "tuner.study", "tuner.trial"
+# Triton is known to leak over many reloads (triton-inference-server/server issues 4528, 4966).
+_RELOADS_PER_START = 20
+# How long a server that is ending may take until its end is known.
+_DYING_S, _DYING_POLL_S = 0.5, 0.01
+
+
+@dataclass(frozen=True)
+class _Current:
+    server: RunningServer
+    configuration: Configuration
+    reloads: int
+
+
+class Deployment:
+    """At most one server at a time, started by `runner`; it is gone when the `with` block ends."""
+
+    def __init__(
+        self,
+        target: Target,
+        runner: Runner,
+        *,
+        cpus: frozenset[int] | None = None,
+        study: str = "",
+    ) -> None:
+        self._target = target
+        self._runner = runner
+        self._cpus = cpus
+        self._study = study
+        self._stack = ExitStack()
+        self._current: _Current | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def server(self) -> RunningServer:
+        if self._current is None:
+            raise ServerError("no server is running", hint="`apply` a configuration first")
+        return self._current.server
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """What the server runs with now; None without a server."""
+        return self._current.configuration if self._current else None
+
+    def apply(
+        self, configuration: Configuration, *, fresh: bool = False, trial: int = 0
+    ) -> Applied:
+        """Make `configuration` effective: by a reload if that suffices, else by a restart.
+
+        A server that is started is marked with the study and the number of the `trial`.
+
+        Raises:
+            TrialFailure: The server cannot run with it. The server is gone then.
+            ServerMissingError: There is no such program, or no Docker engine any more.
+        """
+        current = self._current
+        can_reload = (
+            current is not None
+            and not fresh
+            and current.server.is_alive()
+            and current.reloads < _RELOADS_PER_START
+            and self._target.can_reload(current.configuration, configuration)
+        )
+        try:
+            if can_reload and current is not None:
+                self._target.apply(current.server, configuration)
+                self._current = _Current(current.server, configuration, current.reloads + 1)
+                return Applied.RELOAD
+            self._restart(configuration, trial)
+        except TrialFailure as failure:
+            blamed = self.blame(failure)
+            self.stop()
+            raise blamed from None
+        except BaseException:
+            self.stop()
+            raise
+        return Applied.RELOAD if self._current_is_elsewhere else Applied.RESTART
+
+    def stop(self) -> None:
+        """End the server, if there is one; the next trial begins with a start."""
+        self._current = None
+        self._stack.close()
+
+    def blame(self, failure: TrialFailure) -> TrialFailure:
+        """`failure` once the server was asked, with its last words: its death is the real reason.
+
+        Asked before the server is stopped: what it says then would bury what it said before.
+        """
+        if self._current is None:
+            return failure
+        server = self._current.server
+        code = _exit_code(server)
+        if code is None and not server.is_alive():
+            lost = "the server is gone, and nobody knows how it ended"
+            return TrialFailure(Reason.INTERRUPTED, f"{lost}; seen as: {failure}")
+        if code is None:
+            last_words = failure.log_tail or server.log_tail()
+            return TrialFailure(failure.reason, str(failure), log_tail=last_words)
+        cause = describe_exit(code) + (", most likely for its memory" if code == -SIGKILL else "")
+        return TrialFailure(
+            _reason_of_exit(code, Reason.CRASHED),
+            f"the server {cause}; seen as: {failure}",
+            log_tail=server.log_tail(),
+        )
+
+    @property
+    def _current_is_elsewhere(self) -> bool:
+        """Whether the server is somebody else's, who alone can restart it."""
+        return self._current is not None and not self._current.server.pid
+
+    def _restart(self, configuration: Configuration, trial: int) -> None:
+        self.stop()
+        labels = {STUDY_LABEL: self._study, TRIAL_LABEL: str(trial)}
+        try:
+            spec = self._target.launch_spec(configuration)
+        except (SpaceError, ValueError) as error:  # what a person's templates make of it
+            raise TrialFailure(Reason.INVALID_CONFIGURATION, str(error)) from None
+        launch_spec = replace(spec, cpus=self._cpus, labels=labels)
+        try:
+            server = self._stack.enter_context(self._runner.start(launch_spec))
+        except (CommandNotFound, EngineUnreachable) as error:
+            raise ServerMissingError(str(error), hint=error.hint) from None
+        except RunnerError as error:
+            raise _start_failure(error) from None
+        self._current = _Current(server, configuration, 0)
+        self._target.apply(server, configuration)
+
+
+def _exit_code(server: RunningServer) -> int | None:
+    """None if the server runs. One that is dying closes its connections before it is gone."""
+    deadline = time.monotonic() + _DYING_S
+    while server.is_alive() and time.monotonic() < deadline:
+        time.sleep(_DYING_POLL_S)
+    return server.exit_code()
+
+
+def _reason_of_exit(code: int, otherwise: Reason) -> Reason:
+    """The kernel ends what takes too much memory with SIGKILL; hardly anything else does."""
+    return Reason.OUT_OF_MEMORY if code == -SIGKILL else otherwise
+
+
+def _start_failure(error: RunnerError) -> TrialFailure:
+    match error:
+        case StartTimeout():
+            return TrialFailure(Reason.START_TIMEOUT, str(error), log_tail=error.log_tail)
+        case StartFailed():
+            reason = _reason_of_exit(error.exit_code, Reason.START_FAILED)
+            return TrialFailure(reason, str(error), log_tail=error.log_tail)
+        case PortTaken():
+            return TrialFailure(Reason.START_FAILED, str(error), log_tail=error.log_tail)
+        case _:
+            return TrialFailure(Reason.START_FAILED, str(error))

@@ -1,0 +1,353 @@
+"""From what a person asked for to a study that runs: puts the parts together."""
+
+import platform
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from runners.docker import ContainerSettings
+from tuner import hardware
+from tuner.analysis import answers
+from tuner.errors import InputError, SpaceError, TunerError, did_you_mean
+from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
+from tuner.hardware import Hardware
+from tuner.load.calibration import Calibration, calibrate
+from tuner.load.client import LoadEngine
+from tuner.load.requests import TensorSpec
+from tuner.records import StudyRecord
+from tuner.search import warm_start
+from tuner.search.samplers import Sampler, check_available
+from tuner.space import spec
+from tuner.space.serve import ServeSpec
+from tuner.space.space import Configuration, SearchSpace
+from tuner.store.storage import Storage
+from tuner.study import placement, workspaces
+from tuner.study.deployment import Deployment
+from tuner.study.loop import Study, StudyPlan, open_study
+from tuner.study.placement import Place, RemoteAddress
+from tuner.study.trial import Bench, Observer
+from tuner.study.trial_load import TrialLoad
+from tuner.targets.base import ModelSource, ServedModel, TargetSetup
+from tuner.targets.catalog import SERVERS, ServerKind, server_kind
+from tuner.targets.command.target import CommandTarget
+from tuner.targets.request_form import RequestForm
+from tuner.watch import gpu_usage
+
+DEFAULT_SERVER = "triton"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a person asked for.
+
+    Empty `study` is a new study with a name of its own; empty `server` is that of the space file,
+    or Triton. `place` is where the servers run, this machine where it is None. `inputs` are those
+    of the `model_file`, `variants` are other forms of the model, whose outputs may be `tolerance`
+    from the model's (`outputs.check_outputs`).
+    """
+
+    budget: LatencyBudget
+    repository: Path | None = None
+    model_file: Path | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    variants: tuple[str, ...] = ()
+    tolerance: float | None = None
+    model: str | None = None
+    space_file: Path | None = None
+    search_budget: SearchBudget = field(default_factory=SearchBudget)
+    objectives: tuple[Objective, ...] = (Objective.THROUGHPUT,)
+    arrivals: Loop = Loop.OPEN
+    sampler: Sampler = Sampler.TPE
+    warm_start: tuple[str, ...] = ()
+    form: RequestForm = field(default_factory=RequestForm)
+    database: str = "studies.db"
+    study: str = ""
+    seed: int = 0
+    engine_cpus: frozenset[int] = frozenset()
+    server_cpus: frozenset[int] = frozenset()
+    start_timeout_s: float = 120.0
+    server: str = ""
+    place: Place = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the server has other programs and libraries than this machine."""
+        return self.place is not None
+
+
+@dataclass(frozen=True)
+class PreparedJob:
+    """A job after everything was read and checked; nothing has been started or written."""
+
+    job: Job
+    kind: ServerKind[Any]
+    model: ServedModel
+    space: SearchSpace
+    study: StudyRecord
+
+
+def prepare(job: Job) -> PreparedJob:
+    """Read the model, the space and the machine.
+
+    Raises:
+        InputError: Something about them cannot be used.
+    """
+    check_available(job.sampler)
+    if job.arrivals is Loop.CLOSED and Objective.LATENCY in job.objectives:
+        raise InputError(
+            "`--objective latency` compares latencies at one rate, which a closed loop has not",
+            hint="leave out `--arrivals closed`",
+        )
+    given = _given_space(job)
+    kind = server_kind(given.server if given else job.server or DEFAULT_SERVER)
+    kind.check_form(job.form)
+    job = _with_image(job, given.serve if given else None)
+    machine = _machine(job)
+    model = kind.open_model(_source(job, kind, given.serve if given else None))
+    space_spec = given or spec.load_space(spec.built_in()[model.space])
+    space = model.adapt(space_spec.resolve(machine.bounds), contained=job.is_elsewhere)
+    if isinstance(job.place, RemoteAddress):
+        space = placement.reloadable(space)
+    now = datetime.now(UTC)
+    study = StudyRecord(
+        name=job.study or f"{model.name}-{now:%Y%m%d-%H%M%S}",
+        created_at=now,
+        server=kind.name,
+        model=model.name,
+        model_fingerprint=model.fingerprint,
+        space_fingerprint=space.fingerprint,
+        budget=job.budget,
+        parameters={p.name: f"{p.domain} (default {p.default})" for p in space.parameters},
+        request=job.form.as_record() | {"seed": job.seed} | _tolerance(job),
+        hardware=machine.as_record(),
+        environment=_environment() | _forms(job),
+        objectives=job.objectives,
+        arrivals=job.arrivals,
+        sampler=job.sampler.value,
+        warm_start=job.warm_start,
+    )
+    return PreparedJob(job, kind, model, space, study)
+
+
+def _machine(job: Job) -> Hardware:
+    """What the server may use of this machine."""
+    place = job.place
+    limits = (place.cpu_quota, place.memory) if isinstance(place, ContainerSettings) else (0.0, "")
+    memory_bytes = placement.size_bytes(limits[1])
+    return hardware.detect().limited(
+        cpus=job.server_cpus,
+        cores=limits[0],
+        memory_bytes=memory_bytes,
+        gpus=placement.gpu_limit(place),
+    )
+
+
+def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSource:
+    """Where the model is.
+
+    Raises:
+        InputError: An option says nothing of that.
+    """
+    if job.inputs and job.model_file is None:
+        raise InputError(
+            "`--input` means nothing without a model file",
+            hint="leave it out; what requests carry is said by `--shape` and `--input-data`",
+        )
+    place = job.place
+    if isinstance(place, RemoteAddress):
+        given = {"--model-repository": job.repository, "--server-cpus": job.server_cpus}
+        for option, value in given.items():
+            if value:
+                raise InputError(
+                    f"`{option}` means nothing to a server that somebody else runs",
+                    hint="leave it out",
+                )
+    return ModelSource(
+        folder=job.repository,
+        file=job.model_file,
+        inputs=job.inputs,
+        contained=job.is_elsewhere,
+        name=job.model,
+        variants=job.variants,
+        serve=serve,
+        space_file=job.space_file,
+        server=placement.remote(place, kind).server if isinstance(place, RemoteAddress) else None,
+    )
+
+
+def _with_image(job: Job, serve: ServeSpec | None) -> Job:
+    """The job with the image that the space file names, where no other was given.
+
+    Raises:
+        InputError: There is none at all.
+    """
+    if not isinstance(job.place, ContainerSettings) or job.place.image:
+        return job
+    image = serve.image if serve else ""
+    if not image:
+        raise InputError(
+            "`--runner docker` needs an image",
+            hint="name one that holds the server: `--image NAME`",
+        )
+    return replace(job, place=replace(job.place, image=image))
+
+
+def _given_space(job: Job) -> "spec.SpaceSpec | None":
+    """The space file that was given; None if the model's own is to be taken.
+
+    Raises:
+        InputError: It cannot be used, or is for another server than the one that was named.
+    """
+    if job.space_file is None:
+        return None
+    found = spec.load_space(spec.built_in().get(str(job.space_file), job.space_file))
+    if found.server not in SERVERS:
+        raise SpaceError(
+            f"{job.space_file}: is for the server `{found.server}`, but only "
+            f"{', '.join(f'`{name}`' for name in SERVERS)} can be tuned",
+            hint=did_you_mean(found.server, SERVERS),
+        )
+    if found.serve and found.server != CommandTarget.server:
+        raise SpaceError(
+            f"{job.space_file}: serve: goes with `server: command` only, but got "
+            f"`server: {found.server}`",
+            hint="that server is known: leave the section out",
+        )
+    if job.server and found.server != job.server:
+        raise InputError(
+            f"{job.space_file}: is for the server `{found.server}`, but "
+            f"`--server {job.server}` was given",
+            hint="leave `--server` out, or choose another space",
+        )
+    return found
+
+
+def run(
+    prepared: PreparedJob, observer: Observer, say: Callable[[str], None] = lambda _: None
+) -> StudyRecord:
+    """Run the study to its end; the server, the engine and the workspace are gone afterwards.
+
+    `say` is told in a sentence what an earlier study is begun with.
+    """
+    job, space = prepared.job, prepared.space
+    with ExitStack() as stack:
+        workspace = stack.enter_context(workspaces.opened())
+        setup = TargetSetup(
+            workspace=workspace,
+            form=job.form,
+            start_timeout_s=job.start_timeout_s,
+            contained=job.is_elsewhere,
+        )
+        target = prepared.kind.target(prepared.model, space, setup)
+        runner = stack.enter_context(
+            placement.runner(job.place, prepared.kind, workspace / "logs")
+        )
+        storage = stack.enter_context(Storage(job.database, create=True))
+        first = _earlier_best(storage, prepared, say)
+        study = open_study(storage, placement.recorded(prepared.study, job.place, runner))
+        if exposed := placement.exposure(job.place, prepared.kind):
+            say(exposed)
+        target.stage()
+        stack.enter_context(placement.restored(target, runner, say))
+        load = TrialLoad(
+            stack.enter_context(LoadEngine(cpus=job.engine_cpus)),
+            job.budget,
+            self_check=_SelfCheck(storage, prepared),
+            gpus=stack.enter_context(gpu_usage.opened()),
+        )
+        deployment = stack.enter_context(
+            Deployment(target, runner, cpus=job.server_cpus or None, study=study.name)
+        )
+        return Study(
+            study,
+            bench=Bench(target, deployment, load, observer, job.arrivals, tolerance=job.tolerance),
+            storage=storage,
+            plan=StudyPlan(space=space, budget=job.search_budget, seed=job.seed, first=first),
+        ).run()
+
+
+def _tolerance(job: Job) -> dict[str, float]:
+    """How far outputs may be, if that was said: part of what a study asks for."""
+    return {} if job.tolerance is None else {"tolerance": job.tolerance}
+
+
+def _forms(job: Job) -> dict[str, str]:
+    """The model file and the forms of the model, in the words that asked for them."""
+    inputs = (f"{i.name}:{i.datatype}:{','.join(map(str, i.shape))}" for i in job.inputs)
+    file = job.model_file
+    # Files with their whole paths: what is printed later is not always used in the same folder.
+    variants = (str(Path(each).absolute()) if file else each for each in job.variants)
+    found = {
+        "model_file": shlex.join([str(file.absolute())] if file else []),
+        "inputs": shlex.join(inputs),
+        "variants": shlex.join(variants),
+    }
+    return {name: words for name, words in found.items() if words}
+
+
+@dataclass(frozen=True)
+class _SelfCheck:
+    """What the load engine can do on this machine: measured once, then known to the database."""
+
+    storage: Storage
+    prepared: PreparedJob
+
+    def __call__(self, payload_bytes: int) -> Calibration:
+        host = str(self.prepared.study.hardware["fingerprint"])
+        known = self.storage.calibration(host, payload_bytes)
+        if known is None:
+            cpus = self.prepared.job.engine_cpus
+            known = calibrate(payload_bytes=payload_bytes, cpus=cpus)
+            self.storage.save_calibration(host, payload_bytes, known)
+        return known
+
+
+def earlier_study(prepared: PreparedJob) -> str:
+    """A sentence that offers to begin with an earlier study of this model; empty without one."""
+    if prepared.job.warm_start:
+        return ""
+    try:
+        with Storage(prepared.job.database) as storage:
+            studies = storage.studies()
+    except TunerError:  # no database yet; what else is wrong with it, the study will say
+        return ""
+    if any(study.name == prepared.study.name for study in studies):
+        return ""
+    return warm_start.offer(prepared.study, studies)
+
+
+def _earlier_best(
+    storage: Storage, prepared: PreparedJob, say: Callable[[str], None]
+) -> tuple[Configuration, ...]:
+    """The best configurations of the studies to begin with, for the present space.
+
+    Raises:
+        InputError: There is no such study.
+    """
+    found: dict[Configuration, None] = {}
+    for name in prepared.job.warm_start:
+        earlier = storage.study(name)
+        ranked: Sequence[Configuration] = warm_start.ranked(earlier)
+        if earlier.budget != prepared.job.budget:
+            known = answers.answer(earlier, prepared.job.budget).ranked
+            ranked = [estimate.trial.configuration for estimate in known]
+        begin = warm_start.configurations(ranked, prepared.space)
+        say(begin.sentence(name))
+        found |= dict.fromkeys(begin.configurations)
+    return tuple(found)
+
+
+def _environment() -> dict[str, str]:
+    packages = ("serving-tuner", "optuna", "nvidia-pytriton", "torchserve", "torch", "numpy")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

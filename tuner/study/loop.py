@@ -1,0 +1,312 @@
+"""The loop: ask, run the trial, store it, tell; then the finals and the proof; when to stop."""
+
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from tuner.analysis import drift
+from tuner.analysis.standings import finalists, standings, within_reach
+from tuner.capacity.probes import Expected
+from tuner.errors import StudyChangedError, TunerError
+from tuner.goals import Loop, Objective, SearchBudget
+from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.search.samplers import Sampler
+from tuner.search.search import Proposal, Search
+from tuner.space.space import Configuration, SearchSpace
+from tuner.store.storage import Storage
+from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, proof_s
+from tuner.study.trial import Bench, TrialPlan, run_trial
+from tuner.targets.variants import PARAMETER
+
+# The search ends when so often in a row no configuration promised so much more (expected).
+WORTHWHILE = 0.01
+_PATIENCE = 3
+# A trial that this machine spoiled is run again, so often at most.
+_RETRIES = 2
+# The load at which the latency is compared, as a share of what the baseline carries.
+REFERENCE_SHARE = 0.8
+# What is claimed of the capacity, to be proved; at the capacity itself half of all proofs fail.
+CLAIMED_SHARE = 0.95
+_SEARCHED = (Purpose.BASELINE, Purpose.SEARCH)
+_FINAL_SEEDS, _PROOF_SEED = 1000, 900_000
+
+
+def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
+    """Create `study`, or continue the one of that name.
+
+    Raises:
+        StudyChangedError: The stored study has another model, space, request or latency budget.
+    """
+    if not storage.has_study(study.name):
+        storage.create_study(study)
+        return study
+    stored = storage.study(study.name)
+    facts = {
+        "server": (stored.server, study.server),
+        "model": (stored.model, study.model),
+        "latency budget": (str(stored.budget), str(study.budget)),
+        "objectives": (_words(stored.objectives), _words(study.objectives)),
+        "arrivals": (stored.arrivals.value, study.arrivals.value),
+        "request": (dict(stored.request), dict(study.request)),
+        "choice of variants": (
+            stored.parameters.get(PARAMETER),
+            study.parameters.get(PARAMETER),
+        ),
+        "model's files": (stored.model_fingerprint, study.model_fingerprint),
+        "search space": (stored.space_fingerprint, study.space_fingerprint),
+        "place": (stored.environment.get("place"), study.environment.get("place")),
+        "image": (stored.environment.get("image_digest"), study.environment.get("image_digest")),
+        "machine": (stored.hardware.get("fingerprint"), study.hardware.get("fingerprint")),
+    }
+    for name, (before, now) in facts.items():
+        if before != now:
+            raise StudyChangedError(
+                f"study `{study.name}` cannot be continued: its {name} changed from {before} to "
+                f"{now}{_changed_parameters(stored, study) if name == 'search space' else ''}",
+                hint="choose another `--study NAME`, or go back to what it began with",
+            )
+    return stored
+
+
+def _words(objectives: Sequence[Objective]) -> str:
+    return " and ".join(objectives)
+
+
+def _changed_parameters(stored: StudyRecord, study: StudyRecord) -> str:
+    names = stored.parameters.keys() | study.parameters.keys()
+    changed = sorted(n for n in names if stored.parameters.get(n) != study.parameters.get(n))
+    return f" (changed: {', '.join(changed)})" if changed else " (its rules changed)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """What a study is to do; `first` are configurations to try right after the baseline."""
+
+    space: SearchSpace
+    budget: SearchBudget
+    seed: int = 0
+    first: Sequence[Configuration] = ()
+
+
+class Study:
+    """A study while it runs."""
+
+    def __init__(
+        self, study: StudyRecord, *, bench: Bench, storage: Storage, plan: StudyPlan
+    ) -> None:
+        self._record = study
+        self._name = study.name
+        self._bench = bench
+        self._storage = storage
+        self._space = plan.space
+        self._budget = plan.budget
+        self._seed = plan.seed
+        self._first = plan.first
+        self._trials = list(study.trials)
+        self._deadline = time.monotonic() + plan.budget.timeout_s
+
+    def run(self) -> StudyRecord:
+        """Search and confirm until the search budget is spent; the study as it is stored then.
+
+        Raises:
+            TunerError: The baseline failed, so there is nothing to compare with.
+        """
+        self._bench.golden = self._storage.golden(self._name)
+        search = Search(
+            self._space,
+            self._bench.budget,
+            storage_url=self._storage.url,
+            study_name=self._name,
+            seed=self._seed + len(self._trials),
+            sampler=Sampler(self._record.sampler),
+            objectives=self._record.objectives,
+        )
+        search.resume({t.proposal: t for t in self._trials if t.proposal is not None})
+        self._enqueue(search)
+        self._storage.save_stopped(self._name, self._explore(search))
+        self._confirm()
+        self._prove()
+        return self._storage.study(self._name)
+
+    @property
+    def _searched(self) -> list[TrialRecord]:
+        return [t for t in self._trials if t.purpose in _SEARCHED]
+
+    def _enqueue(self, search: Search) -> None:
+        """The baseline, the best of earlier studies, then rules of thumb; or simply everything."""
+        for configuration in (self._space.defaults, *self._first):
+            search.enqueue(configuration)
+        for hint in self._space.hints:
+            search.enqueue(self._space.activate(hint))
+        if self._fits:
+            search.exhaust()
+
+    @property
+    def _fits(self) -> bool:
+        """Whether all configurations can be tried."""
+        return self._space.size is not None and self._space.size <= self._budget.trials
+
+    def _explore(self, search: Search) -> str:
+        """Ask, run and tell until there is a reason to stop, which is returned in words."""
+        hopeless = 0
+        while True:
+            if why := self._limit_reached():
+                return why
+            if drift.due(self._trials, datetime.now(UTC)):
+                self._run(self._plan(self._space.defaults, Purpose.DRIFT))
+            for number in drift.drift(self._trials).repeat[:1]:
+                self._run(self._plan(self._trials[number].configuration, Purpose.SEARCH))
+            promising = self._fits or search.promise() >= WORTHWHILE
+            hopeless = 0 if promising else hopeless + 1
+            if hopeless >= _PATIENCE:
+                return f"no configuration left promised a gain of {WORTHWHILE:.0%}"
+            proposal = search.ask(self._bench.deployment.configuration, self._can_reload)
+            if proposal is None:
+                return "every configuration was tried"
+            self._try(search, proposal)
+
+    def _try(self, search: Search, proposal: Proposal) -> None:
+        purpose = Purpose.SEARCH if self._searched else Purpose.BASELINE
+        plan = replace(self._plan(proposal.configuration, purpose), proposal=proposal.number)
+        speed = drift.drift(self._trials)
+        if best := self._best(speed):
+            beat = best.throughput * speed.factor(datetime.now(UTC))
+            plan = replace(plan, beat=beat, beat_log_error=best.log_error)
+        record = self._run(plan)
+        factor = speed.factor(record.finished_at)
+        search.tell(proposal.number, replace(record, throughput=record.throughput / factor))
+
+    def _plan(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
+        return TrialPlan(
+            number=len(self._trials),
+            purpose=purpose,
+            configuration=configuration,
+            seed=self._seed,
+            reference=self._reference(),
+            stretch=BASELINE_STRETCH if purpose is Purpose.BASELINE else 1.0,
+        )
+
+    def _can_reload(self, before: Configuration, after: Configuration) -> bool:
+        return self._bench.target.can_reload(before, after)
+
+    def _run(self, plan: TrialPlan) -> TrialRecord:
+        record = run_trial(self._bench, plan)
+        for _ in range(_RETRIES):
+            if record.reason not in NOT_ITS_FAULT or time.monotonic() >= self._deadline:
+                break
+            record = run_trial(self._bench, plan)
+        if plan.purpose is Purpose.BASELINE:
+            self._check_baseline(record)
+        self._storage.save_trial(self._name, record)
+        self._trials.append(record)
+        self._bench.observer.trial_ends(record)
+        return record
+
+    def _check_baseline(self, baseline: TrialRecord) -> None:
+        """Keep the outputs to compare with; a failed baseline is not stored, but tried again."""
+        if baseline.state is TrialState.FAILED:
+            raise TunerError(
+                f"the server's own defaults failed ({baseline.reason}): {baseline.message}"
+                + (f"\nIts last words:\n{baseline.log_tail}" if baseline.log_tail else ""),
+                hint=(
+                    "this machine is too busy to measure: end what else runs on it"
+                    if baseline.reason in NOT_ITS_FAULT
+                    else "make the model work on this server first; then tune it"
+                ),
+            )
+        if self._bench.golden is not None:
+            self._storage.save_golden(self._name, self._bench.golden)
+
+    def _best(self, speed: drift.Drift) -> TrialRecord | None:
+        """The best so far at the first speed of the machine: others must have a chance to beat it.
+
+        With several objectives nothing is given up: less throughput may come with less latency.
+        Nor is it where everything is to be measured, to see what each parameter does.
+        """
+        everything = self._record.sampler == Sampler.EXHAUSTIVE
+        if everything or self._record.objectives != (Objective.THROUGHPUT,):
+            return None
+        feasible = [
+            trial
+            for trial in speed.corrected(self._trials)
+            if trial.state is TrialState.FEASIBLE and trial.purpose in _SEARCHED
+        ]
+        return max(feasible, key=lambda trial: trial.throughput, default=None)
+
+    def _reference(self) -> float:
+        """Where the latency is measured, if it is an objective: a share of the baseline's load."""
+        if Objective.LATENCY not in self._record.objectives:
+            return 0.0
+        feasible = [t.throughput for t in self._searched if t.state is TrialState.FEASIBLE]
+        return REFERENCE_SHARE * feasible[0] if feasible else REFERENCE_SHARE
+
+    def _limit_reached(self) -> str:
+        """Which limit of the search budget allows no further trial; empty if none."""
+        if len(self._searched) >= self._budget.trials:
+            return f"all {self._budget.trials} trials were run"
+        if not self._searched:
+            return ""
+        spent = [t.timings_s["total"] for t in self._trials]
+        reserve_s = finals_plan(self._trials, self._bench.budget, self._budget).duration_s
+        if time.monotonic() + statistics.mean(spent) + reserve_s >= self._deadline:
+            return "the time was used up"
+        return ""
+
+    def _confirm(self) -> None:
+        """Measure the finalists again, on fresh starts: each once a round, in random order."""
+        study = self._storage.study(self._name)
+        corrected = drift.drift(study.trials).corrected(study.trials)
+        study = replace(study, trials=corrected)
+        reach = len(within_reach(study))
+        plan = finals_plan(self._trials, self._bench.budget, self._budget, within_reach=reach)
+        chosen = finalists(study, plan.finalists)
+        first = 1 + max((t.round for t in study.finals), default=-1)
+        order = random.Random(self._seed + first)  # noqa: S311 - an order, not a secret
+        for number in range(first, first + plan.rounds):
+            if self._no_time_for_a_round():
+                break
+            for configuration in order.sample(chosen, len(chosen)):
+                self._run(
+                    TrialPlan(
+                        number=len(self._trials),
+                        purpose=Purpose.FINAL,
+                        configuration=configuration,
+                        # New arrivals: a winner must not owe its place to those of the search.
+                        seed=self._seed + _FINAL_SEEDS * (1 + number),
+                        fresh=True,
+                        expected=self._expected(configuration),
+                        stretch=plan.stretch_of(baseline=configuration == self._space.defaults),
+                        round=number,
+                    )
+                )
+
+    def _no_time_for_a_round(self) -> bool:
+        """Whether another round would end too late, if it takes as long as the last one did."""
+        finals = [t for t in self._trials if t.purpose is Purpose.FINAL]
+        last = [t.timings_s["total"] for t in finals if t.round == finals[-1].round]
+        return bool(last) and time.monotonic() + sum(last) > self._deadline
+
+    def _expected(self, configuration: Configuration) -> Expected | None:
+        """What the search found of it: a final needs no saturation probe."""
+        known = [t for t in self._searched if t.configuration == configuration]
+        feasible = [t for t in known if t.state is TrialState.FEASIBLE]
+        if not feasible:
+            return None
+        return Expected(feasible[0].throughput, feasible[0].saturation)
+
+    def _prove(self) -> None:
+        """A fresh start of the recommended configuration under the load that is claimed for it."""
+        study = self._storage.study(self._name)
+        winner = standings(study).winner
+        if winner is None or not winner.confirmations or study.proof is not None:
+            return
+        if study.arrivals is Loop.CLOSED:  # what it claims holds for users who wait
+            return
+        if time.monotonic() + proof_s(self._trials, study.budget) < self._deadline:
+            plan = self._plan(winner.configuration, Purpose.PROOF)
+            seed = plan.seed + _PROOF_SEED
+            claim = CLAIMED_SHARE * winner.throughput
+            self._run(replace(plan, seed=seed, fresh=True, claim=claim, reference=0.0))

@@ -1,0 +1,161 @@
+"""Where the servers of a job run: on this machine, in containers, or at somebody else's."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from runners.base import Runner
+from runners.docker import ContainerSettings, DockerRunner
+from runners.interrupts import interrupts_deferred
+from runners.process import ProcessRunner
+from runners.remote import RemoteRunner
+from tuner.errors import InputError, ServerError, TunerError
+from tuner.records import StudyRecord
+from tuner.space.space import SearchSpace
+from tuner.targets.base import StagedTarget
+from tuner.targets.catalog import ServerKind
+
+
+@dataclass(frozen=True)
+class RemoteAddress:
+    """Where a server of somebody else takes requests; `ports` are further ones, by name."""
+
+    host: str
+    port: int
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+
+Place = ContainerSettings | RemoteAddress | None
+"""None is this machine, as processes."""
+
+
+def gpu_limit(place: Place) -> int | None:
+    """How many GPUs a server there may use; None is all that there are."""
+    match place:
+        case ContainerSettings(gpus=names) if names != "all":
+            return len(names.split(",")) if names else 0
+        case _:
+            return None
+
+
+@contextmanager
+def runner(place: Place, kind: ServerKind[Any], logs: Path) -> Iterator[Runner]:
+    """The runner of the study's servers, which is gone afterwards.
+
+    Raises:
+        RunnerError: The Docker engine or the image is not there.
+    """
+    match place:
+        case None:
+            yield ProcessRunner(log_directory=logs)
+        case ContainerSettings():
+            with DockerRunner(place) as containers:
+                yield containers
+        case RemoteAddress():
+            yield remote(place, kind)
+
+
+def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
+    """The runner of a server that somebody else runs.
+
+    Raises:
+        InputError: Servers of this kind cannot be changed while they run.
+    """
+    if not kind.remote_ports:
+        raise InputError(
+            f"a server of the kind `{kind.name}` cannot be changed while it runs",
+            hint="leave out `--runner remote`: the tuner starts it itself",
+        )
+    if unknown := address.ports.keys() - kind.remote_ports.keys():
+        raise InputError(
+            f"`--port {min(unknown)}=...` means nothing to {kind.name}",
+            hint="it has " + ", ".join(f"`{name}`" for name in kind.remote_ports),
+        )
+    own = {next(iter(kind.remote_ports)): address.port}
+    return RemoteRunner(address.host, {**kind.remote_ports, **own, **address.ports})
+
+
+@contextmanager
+def restored(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
+    """Afterwards, a server of somebody else has what it had before, even after Ctrl-C.
+
+    Raises:
+        ServerError: It does not take it back; the block itself went well.
+    """
+    try:
+        yield
+    except BaseException:
+        if error := _restore(target, runner, say):
+            say(f"error: {error}")
+        raise
+    if error := _restore(target, runner, say):
+        raise ServerError(
+            error, hint="the baseline of the study has those settings: `tuner studies show`"
+        )
+
+
+def _restore(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -> str:
+    """Put it back; why that failed, or nothing."""
+    if not isinstance(runner, RemoteRunner):
+        return ""
+    with interrupts_deferred():
+        try:
+            target.restore(runner.server)
+        except TunerError as error:
+            return f"the server's own settings could not be put back: {error}"
+    say("the server has its own settings again")
+    return ""
+
+
+def exposure(place: Place, kind: ServerKind[Any]) -> str:
+    """Who can reach the study's servers, in a sentence; nothing if only this machine can."""
+    published = isinstance(place, ContainerSettings) and place.network != "host"
+    if not kind.open_to_all or published:
+        return ""
+    return (
+        f"{kind.name} listens on all interfaces of this machine while the study runs; in a "
+        "container (`--runner docker`, without `--network host`) it does not"
+    )
+
+
+def size_bytes(text: str) -> int:
+    """A size as Docker writes it, such as `4g`; 0 for none."""
+    if not text:
+        return 0
+    number = text.rstrip("bkmgBKMG")
+    unit = text[len(number) :].lower() or "b"
+    return int(float(number) * 1024 ** "bkmg".index(unit))
+
+
+def reloadable(space: SearchSpace) -> SearchSpace:
+    """What a server that runs can change.
+
+    Raises:
+        InputError: That is nothing.
+    """
+    fixed = {p.name for p in space.parameters if not p.reload}
+    left = space.without(fixed)
+    if not left.parameters:
+        raise InputError(
+            "no parameter of the space can be changed while the server runs",
+            hint="leave out `--runner remote`: the tuner starts the server itself",
+        )
+    return left
+
+
+def recorded(study: StudyRecord, place: Place, runner: Runner) -> StudyRecord:
+    """The study with where its servers run, and what image they have."""
+    facts: dict[str, str] = {}
+    match place:
+        case ContainerSettings():
+            unlike = replace(place, image="", pull=False)
+            facts = {"place": f"docker {unlike}"}
+        case RemoteAddress(host, port):
+            facts = {"place": f"remote http://{host}:{port}"}
+        case None:
+            pass
+    if isinstance(runner, DockerRunner):
+        facts |= {"image": runner.image.name, "image_digest": runner.image.digest}
+    return replace(study, environment={**study.environment, **facts})

@@ -1,0 +1,123 @@
+"""How much a study may cost, and how its time is divided among search and finals (pure)."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tuner.capacity.find import expected_s
+from tuner.capacity.proof import certifying_s
+from tuner.goals import LatencyBudget, SearchBudget
+from tuner.records import Purpose, TrialRecord, TrialState
+
+# What a start takes, until the study's own trials say better.
+_FIRST_GUESS_START_S = 3.0
+# Unless somebody says otherwise, a study takes so long, or as long as so many trials if that is
+# more: time for the rules of thumb, and finals that can prove a winner.
+_DEFAULT_TIMEOUT_S, _DEFAULT_TRIALS = 120.0, 10
+_FINALS_SHARE = 0.5
+# Steps of a trial that a final does not have, and its load points, which it has at other lengths.
+_NOT_AROUND = ("self-check", "saturation", "search")
+# Load points of the finals are so many times as long as the search's, where there is time: short
+# ones flatter every configuration by some per cent (benchmarks/README.md).
+STRETCHES = (3.0, 2.0, 1.0, 0.6)
+# The baseline has to be known well enough to be beaten; and if it carries less than this share of
+# the best, even shorter points show by how much.
+BASELINE_STRETCH = 0.6
+_FAR_BEHIND, _FAR_BEHIND_STRETCH = 0.5, 0.4
+
+
+def default_timeout_s(budget: LatencyBudget) -> float:
+    """The time that a study has if nobody says how much."""
+    return max(_DEFAULT_TIMEOUT_S, _DEFAULT_TRIALS * (expected_s(budget) + _FIRST_GUESS_START_S))
+
+
+@dataclass(frozen=True)
+class FinalsPlan:
+    """How many finalists are measured in how many rounds, and how long that takes.
+
+    `stretch` is how many times as long as in the search each load point lasts, `baseline_stretch`
+    the same for the baseline.
+    """
+
+    finalists: int = 0
+    rounds: int = 0
+    stretch: float = 1.0
+    baseline_stretch: float = 1.0
+    duration_s: float = 0.0
+
+    def stretch_of(self, *, baseline: bool) -> float:
+        return self.baseline_stretch if baseline else self.stretch
+
+
+def finals_plan(
+    trials: Sequence[TrialRecord],
+    budget: LatencyBudget,
+    search_budget: SearchBudget,
+    *,
+    within_reach: int | None = None,
+) -> FinalsPlan:
+    """The finals that fit into half of all the time: rather fewer finalists than rounds.
+
+    A final is a fresh start and a measurement of which nothing is pruned. Where there is no time
+    for both, a search without finals finds more than finals without a search. Of the finalists,
+    no more than those `within_reach` of the best are planned, where that is known.
+    """
+    limit_s = _FINALS_SHARE * search_budget.timeout_s
+    most = search_budget.finalists if within_reach is None else within_reach
+    wanted = search_budget.confirmations
+    for rounds in dict.fromkeys((wanted, min(wanted, 1))):
+        for count in range(min(most, search_budget.finalists), 0, -1):
+            for stretch in STRETCHES:
+                plan = _finals(trials, budget, count, rounds, stretch)
+                if plan.duration_s <= limit_s:
+                    return plan
+    return FinalsPlan()
+
+
+def _finals(
+    trials: Sequence[TrialRecord],
+    budget: LatencyBudget,
+    finalists: int,
+    rounds: int,
+    stretch: float,
+) -> FinalsPlan:
+    feasible = [t for t in trials if t.state is TrialState.FEASIBLE]
+    best = max((t.throughput for t in feasible), default=0.0)
+    baseline = [t for t in feasible if t.purpose is Purpose.BASELINE]
+    others = [t for t in feasible if t.purpose is Purpose.SEARCH] or baseline
+    far_behind = any(t.throughput < _FAR_BEHIND * best for t in baseline)
+    baseline_stretch = min(stretch, _FAR_BEHIND_STRETCH) if far_behind else stretch
+    around_s = max(map(_around_s, feasible), default=_FIRST_GUESS_START_S)
+    each_s = around_s + stretch * _search_s(others, budget)
+    baseline_s = around_s + baseline_stretch * _search_s(baseline, budget)
+    total_s = rounds * (finalists * each_s + baseline_s)
+    return FinalsPlan(finalists, rounds, stretch, baseline_stretch, total_s)
+
+
+def _around_s(trial: TrialRecord) -> float:
+    """What its final takes beside the load points."""
+    spent = trial.timings_s
+    return spent["total"] - sum(spent.get(each, 0.0) for each in _NOT_AROUND)
+
+
+def _search_s(trials: Iterable[TrialRecord], budget: LatencyBudget) -> float:
+    """What the load points of one took on average, at their usual length."""
+    lengths = [
+        t.timings_s.get("search", 0.0)
+        / (BASELINE_STRETCH if t.purpose is Purpose.BASELINE else 1.0)
+        for t in trials
+    ]
+    return statistics.mean(lengths or [expected_s(budget)])
+
+
+def proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float:
+    """How long the proof of a claimed load takes at most, the start of the server included."""
+    start_s = max((t.timings_s.get("apply", 0.0) for t in trials), default=_FIRST_GUESS_START_S)
+    return start_s + expected_s(budget, points=1) + certifying_s(budget)
+
+
+def planned_s(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> float:
+    """Roughly how long a study takes at most."""
+    trials = search_budget.trials if size is None else min(search_budget.trials, size)
+    each_s = expected_s(budget) + _FIRST_GUESS_START_S
+    return min(search_budget.timeout_s, (trials + search_budget.finals) * each_s)

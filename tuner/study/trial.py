@@ -1,0 +1,330 @@
+"""One trial, in order: apply, ready, verify, warm up, measure, validate, record.
+
+Whatever goes wrong with the server or the configuration ends in a TrialRecord with a reason; only
+what ends the study (a missing program, a broken load engine, an interrupt) leaves as an exception.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from tuner.capacity.find import find_capacity, prove
+from tuner.capacity.intervals import percentile_interval
+from tuner.capacity.open_search import duration_s
+from tuner.capacity.probes import Capacity, CapacityPlan, Expected
+from tuner.errors import Reason, ServerError, TrialFailure
+from tuner.goals import LatencyBudget, Loop
+from tuner.load.measurement import Measurement
+from tuner.load.profile import LoadProfile, OpenLoop, Overload
+from tuner.load.requests import Tensor
+from tuner.records import (
+    Applied,
+    Grade,
+    Phase,
+    PointRecord,
+    Purpose,
+    ServerStatistics,
+    TrialRecord,
+    TrialState,
+    Usage,
+    Verdict,
+    load_of,
+)
+from tuner.space.space import Configuration
+from tuner.study.deployment import Deployment
+from tuner.study.outputs import check_outputs, distance
+from tuner.study.trial_load import TrialLoad
+from tuner.targets.base import Target
+
+# At the end so many requests are sent at once, if the server makes batches that large.
+_ANSWERS_AT_ONCE = 8
+# The server's use of its machine is read at the ends of these phases; that takes time itself.
+_WATCHED = (Phase.SEARCH, Phase.REFERENCE, Phase.PROOF)
+
+
+class Observer(Protocol):
+    """Is told how a study goes on, while it does; `trial_ends` once the trial is stored."""
+
+    def trial_begins(
+        self, number: int, purpose: Purpose, configuration: Configuration
+    ) -> None: ...
+
+    def phase_begins(self, phase: str) -> None: ...
+
+    def trial_ends(self, record: TrialRecord) -> None: ...
+
+
+@dataclass
+class Bench:
+    """What all trials of a study share.
+
+    `golden` are the baseline's outputs, once known; `tolerance` is how far others may be from
+    them, as `outputs.check_outputs` has it.
+    """
+
+    target: Target
+    deployment: Deployment
+    load: TrialLoad
+    observer: Observer
+    arrivals: Loop = Loop.OPEN
+    golden: tuple[Tensor, ...] | None = None
+    tolerance: float | None = None
+
+    @property
+    def budget(self) -> LatencyBudget:
+        return self.load.budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """Which trial to run: `beat` is the best throughput so far, `beat_log_error` how sure it is.
+
+    `reference` is a throughput at which the latency is measured as well, 0 for none; below 1 it
+    is a share of the capacity that is found. `stretch` makes load points longer. `expected` is
+    what an earlier trial of the configuration found. `round` is that of the finals. `claim` is a
+    throughput that is to be proved, instead of searching for the capacity.
+    """
+
+    number: int
+    purpose: Purpose
+    configuration: Configuration
+    proposal: int | None = None
+    seed: int = 0
+    beat: float = 0.0
+    beat_log_error: float = 0.0
+    stretch: float = 1.0
+    fresh: bool = False
+    reference: float = 0.0
+    expected: Expected | None = None
+    round: int = 0
+    claim: float = 0.0
+
+
+def run_trial(bench: Bench, plan: TrialPlan) -> TrialRecord:
+    """Run the trial and say how it ended."""
+    bench.observer.trial_begins(plan.number, plan.purpose, plan.configuration)
+    return _Trial(bench, plan).run()
+
+
+@dataclass
+class _Trial:
+    """The trial in progress: what is known so far is what a failure will report."""
+
+    bench: Bench
+    plan: TrialPlan
+    timings_s: dict[str, float] = field(default_factory=dict)
+    applied: str = ""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    statistics: ServerStatistics = field(default_factory=ServerStatistics)
+    points: list[PointRecord] = field(default_factory=list)
+    reference_s: float = math.nan
+    difference: float = math.nan
+    proof: str = ""
+    step: str = ""
+
+    def run(self) -> TrialRecord:
+        started_at, began = datetime.now(UTC), time.perf_counter()
+        try:
+            capacity = self._steps()
+            outcome = self._measured(capacity)
+        except (TrialFailure, ServerError) as error:
+            outcome = self._failed(error)
+        self.timings_s["total"] = time.perf_counter() - began
+        return TrialRecord(
+            number=self.plan.number,
+            purpose=self.plan.purpose,
+            proposal=self.plan.proposal,
+            configuration=self.plan.configuration,
+            applied=self.applied,
+            verdicts=self.verdicts,
+            statistics=self.statistics,
+            difference=self.difference,
+            timings_s=self.timings_s,
+            points=tuple(self.points),
+            export=self.bench.target.export(self.plan.configuration),
+            seed=self.plan.seed,
+            round=self.plan.round,
+            proof=self.proof,
+            started_at=started_at,
+            finished_at=datetime.now(UTC),
+            **outcome,  # type: ignore[arg-type]  # fields of TrialRecord, built just below
+        )
+
+    def _steps(self) -> Capacity:
+        bench, configuration = self.bench, self.plan.configuration
+        with self._step("apply"):
+            applied = bench.deployment.apply(
+                configuration, fresh=self.plan.fresh, trial=self.plan.number
+            )
+            self.applied = applied.value
+        server = bench.deployment.server
+        with self._step("verify"):
+            self.verdicts = bench.target.verify(server, configuration)
+            _check_verdicts(self.verdicts)
+            requests = bench.target.requests(server)
+        if bench.golden is not None:  # a wrong answer is not worth measuring
+            with self._step("validate"):
+                self._check_answers(1)
+        if bench.load.is_unknown(requests):
+            with self._step("self-check"):
+                bench.load.check_itself(requests)
+        with self._step("verify"):
+            bench.load.engine.prepare(requests)
+            before = bench.target.statistics(server)
+        capacity = self._capacity()
+        self.reference_s = self._at_reference(capacity)
+        with self._step("validate"):
+            self.statistics = bench.target.statistics(server) - before
+            self._check_answers(bench.target.largest_batch(configuration))
+        return capacity
+
+    def _capacity(self) -> Capacity:
+        """The highest load within the budget, or whether the load that is claimed is."""
+        bench, plan = self.bench, self.plan
+        capacity_plan = CapacityPlan(
+            budget=bench.budget,
+            concurrency=bench.target.concurrency(plan.configuration),
+            largest_batch=bench.target.largest_batch(plan.configuration),
+            seed=plan.seed,
+            beat=plan.beat,
+            beat_log_error=plan.beat_log_error,
+            arrivals=bench.arrivals,
+            stretch=plan.stretch,
+            expected=plan.expected,
+            warm_up_requests=bench.target.warm_up_requests
+            if self.applied == Applied.RESTART.value
+            else 0,
+        )
+        if not plan.claim:
+            return find_capacity(self._measure, capacity_plan)
+        capacity, verdict = prove(self._measure, capacity_plan, plan.claim)
+        self.proof = verdict.value
+        return capacity
+
+    def _at_reference(self, capacity: Capacity) -> float:
+        """The budget's percentile at the reference load; infinite beyond the capacity."""
+        wanted = self.plan.reference
+        throughput = wanted if wanted >= 1 else wanted * capacity.throughput
+        if not throughput or capacity.best is None:
+            return math.inf if wanted else math.nan
+        if throughput > capacity.throughput:
+            return math.inf
+        rate = throughput / capacity.best.measurement.inferences_per_request
+        profile = OpenLoop(rate, seed=self.plan.seed)
+        length_s = duration_s(self.bench.budget, rate)
+        measurement = self._measure(Phase.REFERENCE, profile, duration_s=length_s)
+        return measurement.percentile(self.bench.budget.percentile)
+
+    def _check_answers(self, largest_batch: int) -> None:
+        """Ask several times at once: a batch must give what each request alone would get."""
+        bench, count = self.bench, min(largest_batch, _ANSWERS_AT_ONCE)
+        server = bench.deployment.server
+        golden = bench.golden or bench.target.infer(server)[0]
+        answers = bench.target.infer(server, count=count)
+        self.difference = max(distance(golden, outputs) for outputs in answers)
+        for outputs in answers:
+            try:
+                check_outputs(golden, outputs, tolerance=bench.tolerance)
+            except TrialFailure as failure:
+                what = f"of {count} equal requests at once: {failure}" if count > 1 else failure
+                raise TrialFailure(failure.reason, str(what)) from None
+        bench.golden = golden
+
+    def _measure(
+        self,
+        phase: Phase,
+        profile: LoadProfile,
+        *,
+        duration_s: float,
+        overload: Overload | None = None,
+    ) -> Measurement:
+        """One load point of this trial, kept whatever comes of it."""
+        bench = self.bench
+        server = bench.deployment.server
+        with self._step(phase.value):
+            measurement, usage = bench.load.measure(
+                bench.target.endpoint(server),
+                profile,
+                duration_s=duration_s,
+                overload=overload,
+                pid=server.pid or None if phase in _WATCHED else None,
+            )
+        interval = percentile_interval(measurement, bench.budget.percentile)
+        self.points.append(
+            PointRecord.of(phase, measurement, bench.budget, interval=interval, usage=usage)
+        )
+        if complaint := bench.load.complaint(measurement):
+            raise TrialFailure(Reason.CLIENT_OVERLOADED, complaint)
+        if not server.is_alive():
+            raise TrialFailure(Reason.CRASHED, "it was gone after the load")
+        return measurement
+
+    def _measured(self, capacity: Capacity) -> dict[str, object]:
+        return {
+            "state": TrialState(capacity.outcome.value),
+            "throughput": capacity.throughput,
+            "log_error": capacity.log_error,
+            "unloaded_s": capacity.unloaded_s,
+            "saturation": capacity.saturation,
+            "reference_s": self.reference_s,
+            "usage": self._usage(capacity),
+        }
+
+    def _usage(self, capacity: Capacity) -> Usage:
+        """For each inference, at the best load point."""
+        if capacity.best is None:
+            return Usage()
+        profile = capacity.best.measurement.profile
+        searched = [p for p in self.points if p.phase == Phase.SEARCH]
+        best = next(p for p in searched if p.load == load_of(profile))
+        return best.usage.per(best.throughput * best.duration_s)
+
+    def _failed(self, error: TrialFailure | ServerError) -> dict[str, object]:
+        deployment = self.bench.deployment
+        failure = (
+            error
+            if isinstance(error, TrialFailure)
+            else TrialFailure(Reason.UNRESPONSIVE, str(error))
+        )
+        if failure.reason is Reason.LOAD_FAILED:
+            failure = TrialFailure(failure.reason, f"{failure}{self._words()}")
+        failure = deployment.blame(failure)
+        # A server that failed once is not trusted with another configuration.
+        deployment.stop()
+        return {
+            "state": TrialState.FAILED,
+            "reason": failure.reason,
+            "message": f"{self.step}: {failure}",
+            "log_tail": failure.log_tail,
+        }
+
+    def _words(self) -> str:
+        """What the server says to one more request: the load engine keeps no error texts."""
+        try:
+            self.bench.target.infer(self.bench.deployment.server)
+        except ServerError as error:
+            return f"; one more request: {error}"
+        return "; one more request was answered"
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        self.step = name
+        self.bench.observer.phase_begins(name)
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent_s = time.perf_counter() - began
+            self.timings_s[name] = self.timings_s.get(name, 0.0) + spent_s
+
+
+def _check_verdicts(verdicts: Mapping[str, Verdict]) -> None:
+    for name, verdict in verdicts.items():
+        if verdict.grade is Grade.REFUTED:
+            raise TrialFailure(
+                Reason.REFUTED, f"parameter `{name}` did not take effect: {verdict.found}"
+            )

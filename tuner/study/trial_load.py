@@ -1,0 +1,197 @@
+"""The load of a trial: enough engine processes, and what the server takes while it is under it."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
+
+from tuner.goals import LatencyBudget
+from tuner.load.calibration import Calibration
+from tuner.load.client import LoadEngine
+from tuner.load.measurement import Measurement
+from tuner.load.profile import Endpoint, LoadProfile, LoadRun, OpenLoop, Overload
+from tuner.load.requests import RequestSet
+from tuner.records import Usage
+from tuner.watch.gpu_usage import GpuUsage, Nvml, put_together
+from tuner.watch.process_usage import ProcessReading, ServerProcess
+from tuner.watch.sampling import Samples
+from tuner.watch.stolen_time import StolenTime, stood_still, undisturbed, watched
+
+# The load engine's share of one core above which its own latency shows in the measurement.
+_BUSY_ENGINE = 0.75
+# How late the sends of an open loop may be (p99), in seconds and as a share of the latency limit.
+# A point that is later is measured again; so many times later, and it says nothing. What lies
+# between makes a server look slower than it is, never faster: latencies count from the due time.
+_LATE_S, _LATE_SHARE, _HOPELESS = 0.5e-3, 0.05, 4.0
+_USAGE_INTERVAL_S = 1.0
+# So many runs of a load point, until this share of one was undisturbed; one with less than the
+# other share is taken as it is. Bursts are not worth it.
+_MOST_RUNS, _ENOUGH, _TOO_LITTLE = 2, 0.5, 0.2
+_SHORTEST_S = 1.0
+
+SelfCheck = Callable[[int], Calibration]
+"""What the load engine can do on this machine with requests of so many bytes."""
+
+
+@dataclass
+class TrialLoad:
+    """The load engine as trials use it: it checks itself, and grows where one process is too slow.
+
+    `self_check` is asked once for each size of request. `gpus` are watched where there are any;
+    `stolen_time` watches what the machine's host takes.
+    """
+
+    engine: LoadEngine
+    budget: LatencyBudget
+    self_check: SelfCheck | None = None
+    gpus: Nvml | None = None
+    most_workers: int = field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2))
+    calibration: Calibration | None = None
+    stolen_time: Callable[[], AbstractContextManager[StolenTime]] = watched
+    _checked_bytes: int = -1
+
+    def is_unknown(self, requests: RequestSet) -> bool:
+        """Whether nothing is known yet of what the engine can do with requests of this size."""
+        return self.self_check is not None and _size(requests) != self._checked_bytes
+
+    def check_itself(self, requests: RequestSet) -> None:
+        """Find out what the engine can do with requests of this size."""
+        if self.self_check is not None:
+            self._checked_bytes = _size(requests)
+            self.calibration = self.self_check(self._checked_bytes)
+
+    def measure(
+        self,
+        endpoint: Endpoint,
+        profile: LoadProfile,
+        *,
+        duration_s: float,
+        overload: Overload | None,
+        pid: int | None = None,
+    ) -> tuple[Measurement, Usage]:
+        """One load point; what the engine spoiled is repeated once, with one process more.
+
+        Without what the machine's host spoiled. The server `pid` is watched meanwhile, where one
+        is given.
+        """
+        self._grow(profile)
+        run = partial(self._measure, endpoint, profile, duration_s, overload, pid)
+        measurement, usage = self._undisturbed(run)
+        if self.complaint(measurement, patience=1.0):
+            if self.engine.workers < self.most_workers:
+                self.engine.add_worker()
+            measurement, usage = self._undisturbed(run)
+        return measurement, usage
+
+    def complaint(self, measurement: Measurement, *, patience: float = _HOPELESS) -> str:
+        """What the load engine did wrong, if its own slowness is in the measurement.
+
+        Sends may be so many times as late as they should be at most.
+        """
+        if measurement.stopped_early:
+            return ""
+        if not isinstance(measurement.profile, OpenLoop):
+            return measurement.client_overloaded
+        allowed_s = patience * self._late_s
+        if measurement.send_lag_p99_s > allowed_s:
+            return (
+                f"requests left {measurement.send_lag_p99_s * 1e3:.1f} ms late (p99), "
+                f"{allowed_s * 1e3:.1f} ms are tolerable"
+            )
+        share = measurement.engine_cpu_share
+        if share > _BUSY_ENGINE:
+            return f"the load engine used {share:.0%} of a core, {_BUSY_ENGINE:.0%} are tolerable"
+        return ""
+
+    @property
+    def _late_s(self) -> float:
+        return max(_LATE_S, _LATE_SHARE * self.budget.limit_s)
+
+    def _grow(self, profile: LoadProfile) -> None:
+        if self.calibration and isinstance(profile, OpenLoop):
+            needed = min(self.calibration.workers(profile.rate), self.most_workers)
+            while self.engine.workers < needed:
+                self.engine.add_worker()
+
+    def _undisturbed(
+        self, run: Callable[[], tuple[Measurement, Usage]]
+    ) -> tuple[Measurement, Usage]:
+        """Without stolen time: the first run that kept enough of its time, or the best one."""
+        runs: list[tuple[float, Measurement, Usage]] = []
+        for _ in range(_MOST_RUNS):
+            with self.stolen_time() as stolen:
+                measurement, usage = run()
+            if measurement.duration_s < _SHORTEST_S and not measurement.stopped_early:
+                return measurement, usage
+            limit_s = self.budget.limit_s
+            spans = stolen.spoiled(limit_s)
+            spans += stood_still(measurement, late_s=self._late_s, limit_s=limit_s)
+            rest, share = undisturbed(measurement, spans)
+            if share < _TOO_LITTLE:
+                rest = measurement
+            runs.append((share, rest, usage.per(measurement.duration_s / rest.duration_s)))
+            if share >= _ENOUGH:
+                break
+        _, rest, usage = max(runs, key=itemgetter(0))
+        return rest, usage
+
+    def _measure(
+        self,
+        endpoint: Endpoint,
+        profile: LoadProfile,
+        duration_s: float,
+        overload: Overload | None,
+        pid: int | None,
+    ) -> tuple[Measurement, Usage]:
+        limit_s = self.budget.limit_s
+        run = LoadRun(
+            endpoint=endpoint,
+            profile=profile,
+            duration_s=duration_s,
+            timeout_s=max(20 * limit_s, 2.0),
+            drain_s=2 * limit_s + 0.2,
+            overload=overload,
+        )
+        with self._watched(pid) as watched:
+            measurement = self.engine.measure(run)
+        return measurement, watched.usage(measurement.duration_s)
+
+    @contextmanager
+    def _watched(self, pid: int | None) -> Iterator["_Watched"]:
+        watched = _Watched(None if pid is None else ServerProcess.of(pid))
+        with ExitStack() as stack:
+            if watched.process:
+                window = watched.process.window(_USAGE_INTERVAL_S)
+                watched.processes = stack.enter_context(window)
+            if self.gpus and pid is not None:
+                watched.gpus = stack.enter_context(self.gpus.window(_USAGE_INTERVAL_S))
+            yield watched
+
+
+@dataclass
+class _Watched:
+    """What was seen of the server over one load point."""
+
+    process: ServerProcess | None
+    processes: Samples[ProcessReading] | None = None
+    gpus: Samples[dict[str, GpuUsage]] | None = None
+
+    def usage(self, duration_s: float) -> Usage:
+        cpu_s = memory_bytes = energy_j = math.nan
+        if self.process and self.processes and (used := self.process.usage([self.processes])):
+            cpu_s = math.nan if used.cpu_s is None else used.cpu_s
+            memory_bytes = used.resident_bytes
+        if self.gpus:
+            seen = put_together(self.gpus.within).values()
+            powers = [each.power_w for each in seen if each.power_w is not None]
+            energy_j = math.fsum(powers) * duration_s if powers else math.nan
+        return Usage(cpu_s, memory_bytes, energy_j)
+
+
+def _size(requests: RequestSet) -> int:
+    """Bytes, to the next power of two: what matters is how much there is to send."""
+    largest = max(map(len, requests.payloads), default=0)
+    return 1 << max(0, largest - 1).bit_length()

@@ -1,0 +1,1 @@
+"""`tuner measure`: load points on a server that already runs."""

@@ -1,0 +1,81 @@
+"""One load point of `tuner measure`: what the client, the server and its machine saw of it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop
+from tuner.records import ServerStatistics
+from tuner.sweep.stability import Stability
+from tuner.watch.gpu_usage import GpuUsage
+from tuner.watch.metrics import ServerMetrics
+from tuner.watch.process_usage import ProcessUsage
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint:
+    """A measurement, and what else is known of it; None is what was not asked for, or not told.
+
+    `statistics` are the server's counters over the load point, and `driver_gpus` are the GPUs as
+    the driver of this machine saw them. Where several windows were pooled, all of it is.
+    """
+
+    measurement: Measurement
+    statistics: ServerStatistics | None = None
+    metrics: ServerMetrics | None = None
+    process: ProcessUsage | None = None
+    driver_gpus: Mapping[str, GpuUsage] = field(default_factory=dict)
+    stability: Stability | None = None
+
+    @property
+    def gpus(self) -> Mapping[str, GpuUsage]:
+        """The GPUs as the server sees them, or else as the driver does; by UUID."""
+        return (self.metrics.gpus if self.metrics else {}) or self.driver_gpus
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per second that an open loop sent on average; None of a closed loop."""
+        profile = self.measurement.profile
+        return None if isinstance(profile, ClosedLoop) else profile.rate
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why this may say less of the server than it seems to, in words."""
+        doubts = []
+        if self.measurement.client_overloaded:
+            doubts.append(f"the client was overloaded: {self.measurement.client_overloaded}")
+        if self.measurement.stopped_early:
+            doubts.append(f"stopped early: {self.measurement.stopped_early}")
+        if self.stability and not self.stability.stable:
+            doubts.append(str(self.stability))
+        return doubts
+
+
+def latency_parts_s(point: SweepPoint) -> dict[str, float]:
+    """The mean latency of a request by its parts, in seconds, in the order of their time.
+
+    Names and meaning are perf_analyzer's (`report_writer.cc`): what neither side accounts for is
+    the network's, with the server's sending and receiving; a part that nobody knows is 0. The
+    server measures apart from the client, so the parts may add up to more than the mean.
+    """
+    measurement, statistics = point.measurement, point.statistics or ServerStatistics()
+    send_s, receive_s = known_s(measurement.client_send_s), known_s(measurement.client_receive_s)
+    server = {
+        "Server Queue": statistics.per_request_s(statistics.queue_s),
+        "Server Compute Input": statistics.per_request_s(statistics.compute_input_s),
+        "Server Compute Infer": statistics.per_request_s(statistics.compute_infer_s),
+        "Server Compute Output": statistics.per_request_s(statistics.compute_output_s),
+    }
+    told_s = send_s + math.fsum(server.values()) + receive_s
+    return {
+        "Client Send": send_s,
+        "Network+Server Send/Recv": max(0.0, known_s(measurement.mean_s) - told_s),
+        **server,
+        "Client Recv": receive_s,
+    }
+
+
+def known_s(duration_s: float) -> float:
+    """0 for what nobody knows."""
+    return duration_s if math.isfinite(duration_s) else 0.0

@@ -1,0 +1,1 @@
+"""Any server that a file describes."""

@@ -1,0 +1,1 @@
+"""TensorFlow Serving; experimental: no real one was at hand."""

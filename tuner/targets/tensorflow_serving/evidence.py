@@ -1,0 +1,223 @@
+"""What shows that a TensorFlow Serving has its settings: what it does, its log, its processes.
+
+The server tells nobody its settings, so it is tried out. With batching, a request of more rows
+than a batch may have is refused with that number, one request alone waits as long as a batch waits
+for others, and a batch of a size that is not allowed is padded. Without batching, nothing of this
+happens, and the counters of `batching_session` are not there at all.
+
+Sources: the scheduler of TensorFlow's core/kernels/batching_util/shared_batch_scheduler.h;
+batching/batching_session.cc; model_servers/main.cc, which names arguments that it does not know
+and goes on.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import psutil
+
+from tuner.clients.tensorflow_serving import BatchingCounters, TensorFlowServingClient
+from tuner.clients.tensorflow_signature import Signature
+from tuner.errors import ServerError
+from tuner.records import Grade, Verdict
+from tuner.space.expressions import Value
+from tuner.space.settings import (
+    EnvironmentVariables,
+    ModelVariant,
+    ServerFlag,
+    ServerProperty,
+    Setting,
+)
+from tuner.targets.process_proofs import environment_verdict, family, value_text
+from tuner.targets.request_form import RequestForm
+from tuner.targets.tensorflow_serving.model import (
+    BATCHING,
+    MAX_BATCH,
+    MODEL_PATH,
+    SERVER_MAX_BATCH,
+    SIZES,
+    TIMEOUT,
+    allowed_sizes,
+)
+
+ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
+
+_UNKNOWN = re.compile(r"unknown argument: (--[^\s=]+)")
+_TOO_LARGE = re.compile(r"larger than maximum (?:input )?batch size (\d+)")
+# Numbers of JSON that a proof may cost; a request of more rows than these is not sent.
+_MOST_NUMBERS = 4_000_000
+# The page of metrics rounds sums to six digits.
+_PATIENCE = 0.99
+
+
+@dataclass(frozen=True)
+class Tryout:
+    """Requests that show what the server does, besides their outputs.
+
+    Attributes:
+        client: Talks to the server.
+        model: The model's name.
+        signature: What it takes and gives.
+        form: What requests of the study carry.
+        seed: Of their inputs.
+    """
+
+    client: TensorFlowServingClient
+    model: str
+    signature: Signature
+    form: RequestForm
+    seed: int
+
+    def can_send(self, rows: int) -> bool:
+        """Whether a request can carry so many, and is not too large for a proof."""
+        numbers = sum(
+            math.prod(abs(size) for size in spec.shape[1:]) for spec in self.signature.inputs
+        )
+        return self.signature.batched and rows * numbers <= _MOST_NUMBERS
+
+    def send(self, rows: int) -> tuple[BatchingCounters, BatchingCounters]:
+        """The server's counters before and after one request alone.
+
+        Raises:
+            ServerError: It was refused.
+        """
+        form = replace(self.form, batch=rows) if self.signature.batched else self.form
+        inputs = form.inputs(self.signature.inputs, batched=self.signature.batched, seed=self.seed)
+        before = self.client.counters()
+        self.client.predict(self.model, inputs, self.signature.outputs)
+        return before, self.client.counters()
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What was seen of a server's batches.
+
+    Attributes:
+        are_made: Whether there are any.
+        verdicts: By batching parameter, as far as its effect was seen.
+    """
+
+    are_made: bool
+    verdicts: Mapping[str, Verdict]
+
+
+def batches_seen(tryout: Tryout, parameters: Mapping[str, Value], *, asked: int) -> Batches:
+    """Try out a server that was started with these batching `parameters`.
+
+    `asked` is the number of rows in a request of the study.
+    """
+    before, after = tryout.send(asked)
+    made = (after.batches or 0) > (before.batches or 0) or (after.queued or 0) > (
+        before.queued or 0
+    )
+    verdicts: dict[str, Verdict] = {}
+    most = int(parameters.get(MAX_BATCH, SERVER_MAX_BATCH))
+    if MAX_BATCH in parameters:
+        made, verdicts[MAX_BATCH] = _largest(tryout, most, made=made)
+    if TIMEOUT in parameters and made and asked < most:
+        verdicts[TIMEOUT] = _waited(before, after, int(parameters[TIMEOUT]))
+    if SIZES in parameters and made:
+        verdicts[SIZES] = _padded(tryout, most)
+    return Batches(made, verdicts)
+
+
+def _largest(tryout: Tryout, most: int, *, made: bool) -> tuple[bool, Verdict]:
+    """Whether batches are made, and whether they have `most` rows at most."""
+    rows = most + 1
+    if not tryout.can_send(rows):
+        return made, ACCEPTED
+    try:
+        tryout.send(rows)
+    except ServerError as error:
+        said = _TOO_LARGE.search(str(error))
+        if said is None:
+            return made, ACCEPTED
+        if int(said[1]) == most:
+            return True, CONFIRMED
+        return True, Verdict(Grade.REFUTED, f"the server has {MAX_BATCH} = {said[1]}")
+    return made, Verdict(Grade.REFUTED, f"the server took {rows} rows as one batch")
+
+
+def _waited(before: BatchingCounters, after: BatchingCounters, timeout_us: int) -> Verdict:
+    """Whether one request alone, which nothing else could complete, waited for its time."""
+    if after.queued_us is None or not timeout_us:
+        return ACCEPTED
+    waited_us = after.queued_us - (before.queued_us or 0.0)
+    if waited_us >= _PATIENCE * timeout_us:
+        return CONFIRMED
+    return Verdict(Grade.REFUTED, f"one request alone waited {waited_us:.0f} microseconds")
+
+
+def _padded(tryout: Tryout, most: int) -> Verdict:
+    """Whether a batch of a size that is not allowed gets rows besides its own."""
+    odd = next((n for n in range(3, most) if n not in allowed_sizes(most)), None)
+    if odd is None or not tryout.can_send(odd):
+        return ACCEPTED
+    before, after = tryout.send(odd)
+    if after.padding is None:
+        return ACCEPTED
+    if after.padding > (before.padding or 0.0):
+        return CONFIRMED
+    return Verdict(Grade.REFUTED, f"a batch of {odd} was not padded")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be known of a running server, which was started with `batching` or without.
+
+    `models` is the folder that it has its models from.
+    """
+
+    batches: Batches
+    log_head: str
+    pid: int
+    batching: bool
+    models: str = ""
+
+    def verdict(self, sets: Setting, value: Value) -> Verdict:
+        match sets:
+            case ServerFlag(name, omit) if value != omit:
+                return self._flag(name, value)
+            case ModelVariant():
+                return self._flag(MODEL_PATH, f"{self.models}/{value}")
+            case ServerProperty(name, omit) if value != omit:
+                return self._property(name)
+            case EnvironmentVariables(names, omit) if value != omit:
+                return environment_verdict(self.pid, dict.fromkeys(names, value_text(value)))
+            case _:
+                return ACCEPTED
+
+    def _flag(self, name: str, value: Value) -> Verdict:
+        if name in _UNKNOWN.findall(self.log_head):
+            return Verdict(Grade.REFUTED, f"the server's log says `unknown argument: {name}`")
+        given = f"{name}={value_text(value)}"
+        lines = command_lines(self.pid)
+        if lines and not any(given in words for words in lines):
+            return Verdict(Grade.REFUTED, f"no process of the server was started with {given}")
+        if name == BATCHING:
+            return self._batching(wanted=value is True)
+        return ACCEPTED
+
+    def _batching(self, *, wanted: bool) -> Verdict:
+        if self.batches.are_made is wanted:
+            return CONFIRMED
+        made = "makes batches" if self.batches.are_made else "makes no batches"
+        return Verdict(Grade.REFUTED, f"the server {made}")
+
+    def _property(self, name: str) -> Verdict:
+        if not self.batching:
+            return Verdict(Grade.REFUTED, f"it means nothing without {BATCHING}=true")
+        if not self.batches.are_made:
+            return Verdict(Grade.REFUTED, "the server makes no batches")
+        return self.batches.verdicts.get(name, ACCEPTED)
+
+
+def command_lines(pid: int) -> list[list[str]]:
+    """The words of the server's processes; none if they cannot be seen."""
+    found = []
+    for process in family(pid):
+        with suppress(psutil.Error):  # it ends, or belongs to somebody else
+            found.append(process.cmdline())
+    return found

@@ -1,0 +1,26 @@
+"""Where a model of Triton comes from: a repository, a file, or a server that has it already."""
+
+from tuner.errors import InputError
+from tuner.targets.base import ModelSource
+from tuner.targets.triton import one_file, repository
+from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.running import ServedTritonModel
+
+
+def open_model(source: ModelSource) -> TritonModel:
+    """The model to tune.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+        ServerError: The server that is to have it does not answer.
+    """
+    if source.server is None:
+        if source.file is not None:
+            return one_file.open_model(source.file, source)
+        return repository.open_model(source)
+    if source.variants or source.file:
+        raise InputError(
+            "a model file and `--variant` mean nothing to a server that somebody else runs",
+            hint="leave them out; `--model NAME` says which of its models is tuned",
+        )
+    return ServedTritonModel.of(source.server, source.name)

@@ -1,0 +1,70 @@
+"""What Triton's backends say in their log of the parameters that a model gives them.
+
+A parameter of one backend on a model of another is silently ignored, and so is one that a newer
+version has dropped: the configuration that the server answers with proves nothing. The PyTorch
+backend tells of each parameter that it heeds, at the level INFO, when it loads a model
+(pytorch_backend, src/pt/model_state.cc and model_instance_state.cc). The ONNX Runtime backend
+tells of none, but what serves a bare ONNX file in its stead does (tuner/programs/onnxruntime.py).
+"""
+
+import re
+from collections.abc import Mapping
+
+from tuner.records import Grade, Verdict
+from tuner.space.expressions import Value
+from tuner.targets.process_proofs import value_text
+
+_PARAMETER = re.compile(r"parameters\[(\w+)\]\.string_value")
+_ON_OFF = {"true": "enabled", "false": "disabled"}
+_OFF_ON = {"true": "disabled", "false": "enabled"}
+# The words before `is`, and how a value is called.
+_PYTORCH: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "DISABLE_CUDNN": ("cuDNN", _OFF_ON),
+    "DISABLE_OPTIMIZED_EXECUTION": ("Optimized execution", _OFF_ON),
+    "ENABLE_CACHE_CLEANING": ("Cache Cleaning", _ON_OFF),
+    "ENABLE_JIT_EXECUTOR": ("Jit executor", _ON_OFF),
+    "ENABLE_JIT_PROFILING": ("Jit profiling", _ON_OFF),
+    "ENABLE_NVFUSER": ("NvFuser", _ON_OFF),
+    "ENABLE_TENSOR_FUSER": ("Tensor fuser", _ON_OFF),
+    "ENABLE_WEIGHT_SHARING": ("Weight sharing", _ON_OFF),
+    "INFERENCE_MODE": ("Inference Mode", _ON_OFF),
+    "INTER_OP_THREAD_COUNT": ("Inter op thread count", {}),
+    "INTRA_OP_THREAD_COUNT": ("Intra op thread count", {}),
+}
+_ONNXRUNTIME = frozenset(
+    {
+        "enable_mem_arena",
+        "enable_mem_pattern",
+        "execution_mode",
+        "inter_op_thread_count",
+        "intra_op_thread_count",
+    }
+)
+
+
+def is_backend_parameter(path: str) -> bool:
+    """Whether the field of the model configuration is one that only the backend reads."""
+    return _PARAMETER.fullmatch(path) is not None
+
+
+def verdict(path: str, value: Value, *, model: str, backend: str, log: str) -> Verdict:
+    """Whether the backend heeds the parameter at `path`, whose value the server has.
+
+    What a backend does not tell of, as most do, is accepted. ONNX Runtime's own is among them; a
+    program of the Python backend that serves such models tells.
+    """
+    parameter = _PARAMETER.fullmatch(path)
+    name = parameter[1] if parameter else ""
+    if name not in _PYTORCH and name not in _ONNXRUNTIME:
+        return Verdict(Grade.ACCEPTED)
+    words, names = _PYTORCH.get(name, (name, {}))
+    line = rf"{words} is (?:set to )?(\w+) for model instance '{re.escape(model)}(?:_\d+)*'"
+    said = re.findall(line, log, re.IGNORECASE)
+    if not said and name in _ONNXRUNTIME and backend == "onnxruntime":
+        return Verdict(Grade.ACCEPTED)
+    if not said:
+        return Verdict(Grade.REFUTED, f"the log says nothing of `{words}`: the backend ignores it")
+    expected = names.get(value_text(value), value_text(value))
+    if said[-1] == expected:
+        return Verdict(Grade.CONFIRMED)
+    return Verdict(Grade.REFUTED, f"the log says `{words} is {said[-1]}`")

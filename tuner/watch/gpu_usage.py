@@ -1,0 +1,104 @@
+"""How busy the GPUs are: readings, how they are put together, and NVML as their source."""
+
+import importlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.watch.sampling import Samples, sampled
+
+
+@dataclass(frozen=True)
+class GpuUsage:
+    """One reading of a GPU, or several put together; None is what its source does not tell.
+
+    `utilization` is from 0 to 1.
+    """
+
+    utilization: float | None = None
+    power_w: float | None = None
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+
+
+def put_together(readings: Sequence[Mapping[str, GpuUsage]]) -> dict[str, GpuUsage]:
+    """For each GPU: mean utilization, mean power, largest used memory, first total memory.
+
+    Source: perf_analyzer's manual, "Server-side Prometheus metrics". The keys name the GPUs, by
+    UUID where it is known.
+    """
+    names = sorted({name for reading in readings for name in reading})
+    return {name: _one([each[name] for each in readings if name in each]) for name in names}
+
+
+def _one(readings: Sequence[GpuUsage]) -> GpuUsage:
+    utilization = [r.utilization for r in readings if r.utilization is not None]
+    power_w = [r.power_w for r in readings if r.power_w is not None]
+    used = [r.memory_used_bytes for r in readings if r.memory_used_bytes is not None]
+    total = [r.memory_total_bytes for r in readings if r.memory_total_bytes is not None]
+    return GpuUsage(
+        utilization=math.fsum(utilization) / len(utilization) if utilization else None,
+        power_w=math.fsum(power_w) / len(power_w) if power_w else None,
+        memory_used_bytes=max(used, default=None),
+        memory_total_bytes=total[0] if total else None,
+    )
+
+
+class Nvml:
+    """The GPUs of this machine as the driver sees them, whoever uses them; see `opened`."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+
+    def window(
+        self, interval_s: float = 1.0
+    ) -> AbstractContextManager[Samples[dict[str, GpuUsage]]]:
+        """Reads all GPUs within the block; their usage is `put_together(samples.within)`."""
+        return sampled(self._read, interval_s)
+
+    def _read(self) -> dict[str, GpuUsage] | None:
+        try:
+            count = self._library.nvmlDeviceGetCount()
+            handles = [self._library.nvmlDeviceGetHandleByIndex(n) for n in range(count)]
+            return {self._library.nvmlDeviceGetUUID(each): self._reading(each) for each in handles}
+        except self._library.NVMLError:
+            return None
+
+    def _reading(self, handle: Any) -> GpuUsage:
+        percent = self._asked(lambda: self._library.nvmlDeviceGetUtilizationRates(handle).gpu)
+        milliwatts = self._asked(lambda: self._library.nvmlDeviceGetPowerUsage(handle))
+        memory = self._asked(lambda: self._library.nvmlDeviceGetMemoryInfo(handle))
+        return GpuUsage(
+            utilization=None if percent is None else percent / 100,
+            power_w=None if milliwatts is None else milliwatts / 1e3,
+            memory_used_bytes=None if memory is None else memory.used,
+            memory_total_bytes=None if memory is None else memory.total,
+        )
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
+        """What NVML answers; None where the GPU does not support the question."""
+        try:
+            return ask()
+        except self._library.NVMLError:
+            return None
+
+
+@contextmanager
+def opened() -> Iterator[Nvml | None]:
+    """NVML within the block; None without the package `nvidia-ml-py` (extra `gpu`) or a driver."""
+    try:
+        library: Any = importlib.import_module("pynvml")
+    except ImportError:
+        yield None
+        return
+    try:
+        library.nvmlInit()
+    except library.NVMLError:
+        yield None
+        return
+    try:
+        yield Nvml(library)
+    finally:
+        library.nvmlShutdown()

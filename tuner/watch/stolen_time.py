@@ -1,0 +1,127 @@
+"""Time that a virtual machine's host took for others, and load points without it.
+
+The host runs other guests on the same processors. While it does, server and load engine stand
+still, and what queued up meanwhile is late: that says nothing of a configuration, but it can make
+any p99. The kernel counts it as steal time (proc_stat(5)), in hundredths of a second; for less
+than that, a load engine with real-time priority is the witness: nothing but a machine that stands
+still keeps it from sending in time (the idea of jHiccup, Tene 2012), unless it has too much to do
+itself, which its processor time tells.
+"""
+
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import psutil
+
+from tuner.load.measurement import REAL_TIME, Measurement
+from tuner.load.profile import OpenLoop
+from tuner.watch.sampling import Samples, sampled
+
+# Stolen time is looked at in windows of so many seconds. One is spoiled that lost this share of
+# its processor time, and more than one tick of the kernel's count.
+_WINDOW_S, _SPOILED_SHARE, _LEAST_STOLEN_S = 0.25, 0.025, 0.015
+# What waited during a spoiled window is gone after so many latency limits, or after one window.
+_RECOVERY_LIMITS = 4
+# A queue that grew for so long is gone after so many times as long, if nine tenths are in use.
+_RECOVERY_TIMES = 9
+_SHORTEST_PART_S = 0.05
+
+Span = tuple[float, float]
+"""From one moment of the monotonic clock to another, in seconds."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Processor seconds stolen since the machine started, of all its processors."""
+
+    at_s: float
+    stolen_s: float
+
+
+@dataclass
+class StolenTime:
+    """What was stolen while the block of `watched` lasted; nothing where nobody counts it."""
+
+    readings: Sequence[Reading] = ()
+    processors: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    def spoiled(self, limit_s: float) -> list[Span]:
+        """When latencies near `limit_s` were the host's doing."""
+        recovery_s = min(_RECOVERY_LIMITS * limit_s, _WINDOW_S)
+        return [
+            (before.at_s - limit_s, after.at_s + recovery_s)
+            for before, after in pairwise(self.readings)
+            if self._is_spoiled(before, after)
+        ]
+
+    def _is_spoiled(self, before: Reading, after: Reading) -> bool:
+        stolen_s = after.stolen_s - before.stolen_s
+        processor_s = self.processors * (after.at_s - before.at_s)
+        return stolen_s > _LEAST_STOLEN_S and stolen_s > _SPOILED_SHARE * processor_s
+
+
+@contextmanager
+def watched() -> Iterator[StolenTime]:
+    """Count what is stolen within the block; known once it has ended."""
+    stolen = StolenTime()
+    samples: Samples[Reading] = Samples()
+    try:
+        with sampled(_read, _WINDOW_S) as samples:
+            yield stolen
+    finally:
+        ends = (samples.begin, *samples.inside, samples.end)
+        stolen.readings = [each for each in ends if each is not None]
+
+
+def stood_still(measurement: Measurement, *, late_s: float, limit_s: float) -> list[Span]:
+    """When sends of an open loop were more than `late_s` late although nothing had precedence.
+
+    From `limit_s` (what was in flight) before each such send until what queued up is gone; in
+    seconds of the monotonic clock.
+    """
+    if measurement.priority != REAL_TIME or not isinstance(measurement.profile, OpenLoop):
+        return []
+    late = measurement.lags_s > late_s
+    due_s, lags_s = measurement.start_s + measurement.due_s[late], measurement.lags_s[late]
+    ends_s = due_s + (1 + _RECOVERY_TIMES) * lags_s
+    return list(zip((due_s - limit_s).tolist(), ends_s.tolist(), strict=True))
+
+
+def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measurement, float]:
+    """`measurement` without the spoiled `spans`, and the share of its time that is left.
+
+    Only an open loop can be cut, since users who wait for answers were late afterwards, too; and
+    only one without failures, whose kinds would be lost. Others come back whole, as do loads that
+    were stopped early, of which nothing is left.
+    """
+    whole_s = measurement.duration_s
+    kept = list(_between(spans, measurement.start_s, measurement.start_s + whole_s))
+    share = sum(b - a for a, b in kept) / whole_s
+    if math.isclose(share, 1.0):
+        return measurement, 1.0
+    if measurement.stopped_early or not kept:
+        return measurement, 0.0
+    if not isinstance(measurement.profile, OpenLoop) or measurement.failed:
+        return measurement, share
+    parts = [measurement.between(measurement.profile, a, b) for a, b in kept]
+    return Measurement.pooled(parts), share
+
+
+def _between(spans: Sequence[Span], first_s: float, last_s: float) -> Iterator[Span]:
+    """What lies between `spans`, in seconds from `first_s`; not what is too short to matter."""
+    since_s = first_s
+    for begin_s, end_s in [*sorted(spans), (last_s, last_s)]:
+        until_s = min(begin_s, last_s)
+        if until_s - since_s >= _SHORTEST_PART_S:
+            yield since_s - first_s, until_s - first_s
+        since_s = max(since_s, end_s)
+
+
+def _read() -> Reading | None:
+    stolen_s = getattr(psutil.cpu_times(), "steal", None)
+    return None if stolen_s is None else Reading(time.monotonic(), stolen_s)
