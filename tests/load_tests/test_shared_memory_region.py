@@ -108,7 +108,7 @@ class TestNames:
         command = [
             sys.executable,
             "-c",
-            "from tuner.load.shared_memory import new_name; print(new_name('input'))",
+            "from tuner.clients.memory_region import new_name; print(new_name('input'))",
         ]
         name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         assert is_abandoned(name)
