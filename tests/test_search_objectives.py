@@ -100,15 +100,21 @@ def distance(a: Configuration, b: Configuration) -> int:
     return sum(abs(int(a[name]) - int(b[name])) for name in a)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_finds_much_of_the_front(seed: int) -> None:
-    """On a space with a simple front, members of it are found again and again, far apart."""
-    trials = list(run(search(SPACE, seed=seed, objectives=BOTH), server, 80))
+def test_finds_much_of_the_front() -> None:
+    """On a space with a simple front, members of it are found again and again, far apart.
 
-    found = {int(t.configuration["threads"]) for t in trials if on_front(t)}
-    assert len(found) >= 10
-    assert min(found) <= 4
-    assert max(found) >= 18
+    Of the 30 members 20 to 25 were found in each of 8 seeds, from 1..5 to 29 or 30; a random
+    search finds 0 to 6. Only the sum over seeds is asserted: one path of a sampler is luck.
+    """
+    counts, widths = [], []
+    for seed in range(3):
+        trials = run(search(SPACE, seed=seed, objectives=BOTH), server, 80)
+        found = {int(t.configuration["threads"]) for t in trials if on_front(t)}
+        counts.append(len(found))
+        widths.append(max(found) - min(found))
+
+    assert sum(counts) >= 3 * 12
+    assert sum(widths) >= 3 * 15
 
 
 def test_several_objectives_promise_anything() -> None:

@@ -14,11 +14,19 @@ ARGUMENTS = (*OPTIMIZE, "--study", "night", "--trials", "2", "--timeout", "10m")
 
 
 def _server_runs(process: subprocess.Popen[str]) -> bool:
-    """Whether a server of the study does; it is asked for its flags before."""
-    return any(
-        "tritonserver" in child.name() and "--help" not in child.cmdline()
-        for child in descendants(process)
-    )
+    """Whether a server of the study does: one with a model repository.
+
+    Triton is asked for its flags before; that process has no arguments any more once it has ended.
+    """
+    words = (word for child in descendants(process) for word in _arguments(child))
+    return any(word.startswith("--model-repository") for word in words)
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline() if "tritonserver" in process.name() else []
+    except psutil.Error:  # it has just ended
+        return []
 
 
 def _stub_runs(process: subprocess.Popen[str]) -> bool:
