@@ -310,7 +310,7 @@ def test_a_reader_that_goes_away(folder: Path) -> None:
 def test_what_is_slow_to_import_is_imported_late(arguments: list[str]) -> None:
     """Help and the list of spaces need no search, no database, no tables and no charts."""
     code = (
-        f"import sys; sys.argv[1:] = {arguments!r}\nfrom tuner.cli.main import main\ntry: main()\n"
+        f"import sys; sys.argv[1:] = {arguments!r}\n{MAIN}\ntry: main()\n"
     )
     code += f"finally: sys.stderr.write(','.join(n for n in {LAZY!r} if n in sys.modules))"
 

@@ -1,6 +1,6 @@
 """A bare model file (ONNX, TorchScript): what its inputs and outputs are.
 
-Another process reads it (tuner/targets/triton/programs/describe.py).
+Another process reads it (programs/describe.py).
 """
 
 import json

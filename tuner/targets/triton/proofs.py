@@ -4,7 +4,8 @@ A parameter of one backend on a model of another is silently ignored, and so is 
 version has dropped: the configuration that the server answers with proves nothing. The PyTorch
 backend tells of each parameter that it heeds, at the level INFO, when it loads a model
 (pytorch_backend, src/pt/model_state.cc and model_instance_state.cc). The ONNX Runtime backend
-tells of none, but what serves a bare ONNX file in its stead does (tuner/targets/triton/programs/onnxruntime.py).
+tells of none, but what serves a bare ONNX file in its stead does
+(programs/onnxruntime.py).
 """
 
 import re
