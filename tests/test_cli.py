@@ -16,9 +16,8 @@ from tests.test_storage import stored
 from tuner import demo
 from tuner.cli.main import app
 
-WITHOUT_TRITON = (
-    "import sys; sys.modules['pytriton'] = None; from tuner.cli.main import main; main()"
-)
+MAIN = "from tuner.cli.main import main"
+WITHOUT_TRITON = f"import sys; sys.modules['pytriton'] = None; {MAIN}; main()"
 SWITCH = "{type: boolean, default: true, sets: {flag: --n}}"
 LAZY = ("optuna", "pandas", "plotly", "sqlalchemy", "tritonclient")
 
@@ -309,9 +308,7 @@ def test_a_reader_that_goes_away(folder: Path) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["spaces", "list"]])
 def test_what_is_slow_to_import_is_imported_late(arguments: list[str]) -> None:
     """Help and the list of spaces need no search, no database, no tables and no charts."""
-    code = (
-        f"import sys; sys.argv[1:] = {arguments!r}\n{MAIN}\ntry: main()\n"
-    )
+    code = f"import sys; sys.argv[1:] = {arguments!r}\n{MAIN}\ntry: main()\n"
     code += f"finally: sys.stderr.write(','.join(n for n in {LAZY!r} if n in sys.modules))"
 
     ended = command("-c", code)
