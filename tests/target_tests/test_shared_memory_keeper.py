@@ -74,7 +74,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from tuner.targets.shared_memory_keeper import Keeper
+from tuner.clients.keeper import Keeper
 
 with Keeper(partial(Path.touch, Path(sys.argv[1]))):
     if os.fork() == 0:
