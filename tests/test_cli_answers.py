@@ -17,7 +17,10 @@ from tests.report_tests import studies
 from tests.report_tests.studies import point
 from tests.test_storage import stored
 from tuner import demo
+from tuner.cli.asked import document
+from tuner.cli.optimize_options import ArrivalsChoice, PlanOptions
 from tuner.cli.results import measure_command
+from tuner.cli.runner_options import RunnerChoice
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
 
@@ -316,9 +319,26 @@ class TestMeasureCommand:
         ]
 
     def test_of_everything_else(self) -> None:
-        """The requests are those of the study, so that the answers can be compared."""
-        request = {"batch": 4, "data": "zero", "shapes": {"image": [3, 224, 224]}, "seed": 1}
-        other = study(model="resnet50", request=request, arrivals=Loop.CLOSED)
+        """What the study was asked for is asked for again, so that answers can be compared."""
+        asked = PlanOptions(
+            budget_ms=50,
+            percentile=95,
+            server="torchserve",
+            model_repository=Path("store"),
+            variant=["half one"],
+            trials=9,
+            arrivals=ArrivalsChoice.CLOSED,
+            batch=4,
+            shape=["image:3,224,224"],
+            runner=RunnerChoice.DOCKER,
+            image="serving:1",
+            pull=True,
+            memory="4g",
+            cpu_quota=1.5,
+            gpus="0,1",
+            mount=[Path("/data"), Path("/more data")],
+        )
+        other = study(options=document(asked))
 
         found = self.words(
             other,
@@ -328,30 +348,37 @@ class TestMeasureCommand:
         )
 
         assert found == [
-            *("tuner", "optimize", "--budget-ms", "2.5", "--percentile", "99.9"),
-            *("--model-repository", "FOLDER", "--model", "resnet50", "--objective", "memory"),
-            *("--batch", "4", "--input-data", "zero", "--shape", "image:3,224,224"),
-            *("--arrivals", "closed", "--warm-start", "one", "--db", "my studies.db"),
+            *("tuner", "optimize", "--budget-ms", "2.5"),
+            *("--percentile", "99.9", "--server", "torchserve"),
+            *("--model-repository", "store", "--variant", "half one", "--trials", "9"),
+            *("--objective", "memory", "--arrivals", "closed", "--batch", "4"),
+            *("--shape", "image:3,224,224", "--runner", "docker", "--image", "serving:1"),
+            *("--pull", "--memory", "4g", "--cpu-quota", "1.5", "--gpus", "0,1"),
+            *("--mount", "/data", "--mount", "/more data"),
+            *("--warm-start", "one", "--db", "my studies.db"),
         ]
 
-    def test_of_a_model_file_and_its_forms(self) -> None:
-        """All forms are those of the study, and so is what is tolerated of their outputs."""
-        asked_for = {
-            "model_file": "'my mlp.pt'",
-            "inputs": "x:FP32:-1,32",
-            "variants": "int8.onnx 'half one.pt'",
-        }
-        other = study(model="my_mlp", environment=asked_for, request={"tolerance": 0.05})
+    def test_of_a_model_file(self, folder: Path) -> None:
+        """A file has its whole path: the command is not always used in the same folder."""
+        (folder / "my mlp.pt").touch()
+        asked = PlanOptions(budget_ms=20, model_file=Path("my mlp.pt"), input=["x:FP32:-1,32"])
 
-        assert self.words(other) == [
-            *("tuner", "optimize", "--budget-ms", "20", "my mlp.pt", "--input", "x:FP32:-1,32"),
-            *("--variant", "int8.onnx", "--variant", "half one.pt", "--tolerance", "0.05"),
-            *("--warm-start", "one"),
+        assert self.words(study(options=document(asked))) == [
+            *("tuner", "optimize", "--budget-ms", "20", str(folder / "my mlp.pt")),
+            *("--input", "x:FP32:-1,32", "--warm-start", "one"),
+        ]
+
+    def test_of_a_study_of_before(self) -> None:
+        """Where options were not stored, what is known of the model is said."""
+        assert self.words(study(model="resnet50")) == [
+            *("tuner", "optimize", "--budget-ms", "20", "--server", "triton"),
+            *("--model-repository", "FOLDER", "--model", "resnet50", "--warm-start", "one"),
         ]
 
     def test_is_understood(self, tuner: Tuner) -> None:
         """`optimize` has all these options."""
-        other = study(request={"batch": 4, "data": "zero"}, arrivals=Loop.CLOSED)
+        asked = PlanOptions(budget_ms=5, batch=4, input_data="zero", shape=["x:3"], gpus="all")
+        other = study(options=document(asked))
         words = self.words(other, budget=LatencyBudget(99.9, 0.02), objective=Objective.MEMORY)
 
         result = tuner(*words[1:], "--help")

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from tests.report_tests import studies
+from tests.spaces import choice, space
 from tuner.analysis.comparison import holm, t_cdf, t_quantile
 from tuner.analysis.effect_columns import DOUBLED
 from tuner.analysis.effects import Effect, Effects, Judgement, effects
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.expressions import Value
-from tuner.space.space import Configuration
+from tuner.space.space import Configuration, Parameter
 
 SWITCHES = ("a", "b", "c", "d")
 # What each switch really does, as a logarithm: two do nothing.
@@ -35,8 +36,9 @@ def trial(number: int, capacity: float, values: Mapping[str, Value], **wishes: A
     return studies.trial(number, **(facts | wishes))
 
 
-def study(trials: Sequence[TrialRecord], **parameters: str) -> StudyRecord:
-    return studies.study(trials, parameters=parameters)
+def study(trials: Sequence[TrialRecord], *parameters: Parameter) -> StudyRecord:
+    names = {parameter.name: parameter.domain for parameter in parameters}
+    return studies.study(trials, parameters=names, space=space(*parameters))
 
 
 def grid() -> list[dict[str, Value]]:
@@ -256,7 +258,7 @@ class TestValues:
             )
             for number, v in enumerate(values)
         ]  # fmt: skip
-        found = effects(study(trials, size="4, 8, 16 (default 8)"))
+        found = effects(study(trials, choice(8, 4, 16, name="size")))
 
         assert shown(of(found, "on"))[1] == pytest.approx(2.0, rel=0.06)
         assert of(found, "on").pairs == 2
@@ -271,7 +273,7 @@ class TestValues:
         values += [{"on": True, "n": 1, "mode": "x", "extra": True}]
         trials = [trial(n, 100.0 + n, v) for n, v in enumerate(values)]
 
-        found = effects(study(trials, mode="w, x, y (default w)"))
+        found = effects(study(trials, choice("w", "x", "y")))
 
         assert of(found, "mode", "y").reference == "x"
 

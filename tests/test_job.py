@@ -1,13 +1,11 @@
 """From what a person asked for to a study: what is refused, offered, and begun with."""
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.report_tests import studies
-from tests.target_tests import model_files as files
 from tests.test_storage import stored
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Loop, Objective
@@ -60,18 +58,6 @@ def test_a_tolerance_is_part_of_what_was_asked_for() -> None:
     """With another one a study is another study; without one nothing is said of it."""
     assert prepare(Job(budget=BUDGET, tolerance=0.05)).study.request["tolerance"] == 0.05
     assert "tolerance" not in prepare(Job(budget=BUDGET)).study.request
-
-
-def test_the_forms_are_kept_in_the_words_that_asked_for_them(tmp_path: Path) -> None:
-    """A new study can be begun with the same files; nothing is kept where there are none."""
-    path = files.mlp(tmp_path / "my mlp.onnx")
-    other = files.mlp(tmp_path / "other.onnx")
-    study = prepare(Job(budget=BUDGET, model_file=path, variants=(str(other),))).study
-    assert shlex.split(study.environment["model_file"]) == [str(path)]
-    assert study.environment["variants"] == str(other)
-    assert not {"model_file", "inputs", "variants"} & set(
-        prepare(Job(budget=BUDGET)).study.environment
-    )
 
 
 def test_inputs_without_a_model_file() -> None:

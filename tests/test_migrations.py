@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,9 @@ import sqlalchemy as sa  # noqa: TID251 - the tests of its door
 from alembic import command
 from alembic.config import Config
 
-from tuner.errors import Reason
+from tests.spaces import integer, space
+from tuner.analysis.standings import standings
+from tuner.errors import Reason, StudyChangedError
 from tuner.goals import LatencyBudget, Objective
 from tuner.load.histogram import Histogram
 from tuner.records import (
@@ -26,10 +30,14 @@ from tuner.records import (
     TrialState,
     Verdict,
 )
+from tuner.space.document import fingerprint
 from tuner.space.space import Configuration
 from tuner.store import database
 from tuner.store.storage import Storage
+from tuner.study.loop import open_study
 
+BEFORE = Path(__file__).parent / "store_data" / "before_rooms.db"
+SPACE = space(integer())
 STUDY = {
     "id": 1,
     "name": "encoder",
@@ -120,9 +128,9 @@ POINT = {
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A database as the first version left it, with one study of two trials."""
+    """A database as the version before left it, with one study of two trials."""
     made = tmp_path / "studies.db"
-    migrate(made, "0001")
+    migrate(made, "0003")
     connection = sqlite3.connect(made)
     insert(connection, "tuner_studies", STUDY)
     insert(connection, "tuner_trials", BASELINE)
@@ -233,11 +241,12 @@ def expected() -> StudyRecord:
         request={"batch": 4},
         hardware={"cores": 2, "fingerprint": "ab12cd34ef"},
         environment={"python": "3.11.7"},
+        place={"runner": "process"},
         trials=(baseline, final),
     )
 
 
-def test_the_first_version_is_brought_up_to_date(path: Path) -> None:
+def test_the_version_before_is_brought_up_to_date(path: Path) -> None:
     """Opening it to read is enough: the study reads the same, what is new has its default."""
     before = revision(path)
 
@@ -246,28 +255,11 @@ def test_the_first_version_is_brought_up_to_date(path: Path) -> None:
 
     # NaN is not equal to itself, but its text is.
     assert repr(study) == repr(expected())
-    assert (before, revision(path)) == ("0001", "0003")
+    assert (before, revision(path)) == ("0003", "0004")
 
 
-def test_the_second_version_is_brought_up_to_date(tmp_path: Path) -> None:
-    """What was measured before outputs were compared by distance has no distance."""
-    path = tmp_path / "studies.db"
-    migrate(path, "0002")
-    connection = sqlite3.connect(path)
-    insert(connection, "tuner_studies", STUDY)
-    insert(connection, "tuner_trials", BASELINE | {"reference_s": 0.02, "proof": "within"})
-    connection.commit()
-    connection.close()
-
-    with Storage(str(path)) as storage:
-        [trial] = storage.study("encoder").trials
-
-    assert math.isnan(trial.difference)
-    assert (trial.reference_s, trial.proof, revision(path)) == (0.02, "within", "0003")
-
-
-def test_a_study_of_the_first_version_goes_on(path: Path) -> None:
-    """A study that was begun with the first version takes another trial, with all that is new."""
+def test_a_study_of_the_version_before_goes_on(path: Path) -> None:
+    """A study that was begun with the version before takes another trial, with all that is new."""
     another = replace(expected().trials[0], number=2, round=3, reference_s=0.02, proof="within")
     another = replace(another, difference=0.0123)
 
@@ -293,7 +285,7 @@ def test_a_database_that_is_up_to_date_stays_as_it_is(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_all_columns_of_the_first_version_are_kept(path: Path) -> None:
+def test_all_columns_of_the_version_before_are_kept(path: Path) -> None:
     """Bringing it up to date loses no row and changes no value that was there."""
     before = contents(path)
 
@@ -316,3 +308,57 @@ def contents(path: Path) -> dict[str, list[dict[str, Any]]]:
     }
     connection.close()
     return found
+
+
+class TestStudyOfBefore:
+    """A real study that was run before spaces and places were stored as values."""
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Iterator[Storage]:
+        made = tmp_path / "studies.db"
+        shutil.copyfile(BEFORE, made)
+        with Storage(str(made), create=True) as storage:
+            yield storage
+
+    def test_can_be_read(self, storage: Storage) -> None:
+        """It says all that it said."""
+        study = storage.study("before")
+
+        assert (study.model, study.space, study.place) == ("encoder", None, {"runner": "process"})
+        assert [trial.purpose.value for trial in study.trials] == ["baseline", "search"]
+        assert standings(study).winner is not None
+
+    def test_goes_on(self, storage: Storage) -> None:
+        """The same domains and defaults are the same space, which is stored from then on."""
+        before = storage.study("before")
+        asked = replace(before, space=SPACE, space_fingerprint=fingerprint(SPACE))
+
+        opened = open_study(storage, asked)
+
+        assert (opened.space, len(opened.trials)) == (SPACE, 2)
+        assert storage.study("before").space == SPACE
+
+    def test_with_another_space(self, storage: Storage) -> None:
+        """What changed is named, and the study stays as it was."""
+        before = storage.study("before")
+        other = dict(before.parameters) | {"threads": "1 to 64 (default 1)"}
+        asked = replace(before, space=SPACE, space_fingerprint="0", parameters=other)
+
+        with pytest.raises(StudyChangedError) as caught:
+            open_study(storage, asked)
+
+        assert caught.value.message.endswith("(changed: threads)")
+        assert storage.study("before").space is None
+
+    def test_in_another_place(self, storage: Storage) -> None:
+        """Where containers ran was not stored as a value: such a study is not continued."""
+        before = storage.study("before")
+        asked = replace(before, place={"runner": "docker", "memory": "4g"})
+
+        with pytest.raises(StudyChangedError) as caught:
+            open_study(storage, asked)
+
+        assert caught.value.message == (
+            "study `before` cannot be continued: its place changed from runner process to "
+            "runner docker, memory 4g"
+        )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.spaces import choice, integer, real, space, spaces, switch
 from tuner.errors import SpaceError
+from tuner.space.document import fingerprint, space_document, stored_space
 from tuner.space.expressions import Value
 from tuner.space.settings import ServerFlag
 from tuner.space.space import COUNT_LIMIT, Configuration, Parameter, SearchSpace, in_order
@@ -311,8 +312,8 @@ class TestFingerprint:
     def test_words_do_not_count(self) -> None:
         """A better description does not make another space."""
         described = dataclasses.replace(integer(), description="threads", source="a book")
-        assert space(described).fingerprint == space(integer()).fingerprint
-        assert len(space(integer()).fingerprint) == 10
+        assert fingerprint(space(described)) == fingerprint(space(integer()))
+        assert len(fingerprint(space(integer()))) == 10
 
     @pytest.mark.parametrize(
         "other",
@@ -333,14 +334,14 @@ class TestFingerprint:
     )
     def test_everything_that_is_searched_counts(self, other: SearchSpace) -> None:
         """Another bound, default, condition, rule, place or server is another space."""
-        assert other.fingerprint != space(integer()).fingerprint
+        assert fingerprint(other) != fingerprint(space(integer()))
 
     def test_values_that_look_alike_are_different(self) -> None:
         """The choices true and `true`, or 1 and `1`, are not the same."""
         alike = [
             space(choice(*c)) for c in ((True, 1.5), ("true", 1.5), ("true, 1.5",), ("True",))
         ]
-        assert len({each.fingerprint for each in alike}) == 4
+        assert len({fingerprint(each) for each in alike}) == 4
 
     @pytest.mark.parametrize(
         ("keys", "same"), [({}, True), ({"rules": ("n < 8 * cores",)}, False)]
@@ -350,7 +351,7 @@ class TestFingerprint:
     ) -> None:
         """The same rule means another thing on another machine."""
         one, other = (space(integer(), constants={"cores": n}, **keys) for n in (2, 4))
-        assert (one.fingerprint == other.fingerprint) is same
+        assert (fingerprint(one) == fingerprint(other)) is same
 
     @given(st.integers(-(10**15), 10**15), st.integers(1, 10**9))
     def test_changes_with_a_bound(self, low: int, more: int) -> None:
@@ -361,14 +362,36 @@ class TestFingerprint:
             (real(low=low / 8), real(low=(low + more) / 8)),
             (real(high=low / 8), real(high=(low + more) / 8)),
         ):
-            assert space(one).fingerprint != space(other).fingerprint
+            assert fingerprint(space(one)) != fingerprint(space(other))
+
+    def test_stays(self) -> None:
+        """Studies that are stored know their space by it: no version may change this one."""
+        pinned = space(
+            integer("n", high=8, when="batching"),
+            real("share"),
+            choice("a", "b", name="kind"),
+            switch("batching"),
+            rules=("n <= cores",),
+            constants={"cores": 4, "gpus": 0},
+        )
+
+        assert fingerprint(pinned) == "7eacf378fe"
+
+    @given(spaces())
+    def test_of_a_stored_space(self, searched: SearchSpace) -> None:
+        """A space comes back from JSON as it was."""
+        stored = stored_space(json.loads(json.dumps(space_document(searched))))
+
+        assert stored == searched
+        assert fingerprint(stored) == fingerprint(searched)
 
     def test_is_the_same_in_every_process(self) -> None:
         """A study can go on tomorrow: nothing depends on the order of a set."""
         script = (
-            "import json; from tests.spaces import space, switch; c = switch('c', 'b and a or d');"
+            "import json; from tests.spaces import space, switch;"
+            "from tuner.space.document import fingerprint; c = switch('c', 'b and a or d');"
             "s = space(c, switch('a'), switch('b'), switch('d'), rules=('a or b or c or not d',));"
-            "print(json.dumps([s.fingerprint, [p.name for p in s.parameters]]))"
+            "print(json.dumps([fingerprint(s), [p.name for p in s.parameters]]))"
         )
         seen = {
             subprocess.run(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tuner.errors import SpaceError
 from tuner.space import files as space_files
 from tuner.space import spec
+from tuner.space.document import fingerprint
 from tuner.space.space import SearchSpace
 
 FACTS = {"cores": 4, "memory_gib": 16, "numa_nodes": 1}
@@ -105,7 +106,7 @@ def check(path: Path, content: bytes) -> None:
         assert not found.violations(found.defaults)
         assert all(p.accepts(p.default) for p in found.parameters)
         assert all(found[name].accepts(v) for hint in found.hints for name, v in hint.items())
-        assert found.fingerprint
+        assert fingerprint(found)
 
 
 def test_missing_file(file: Path) -> None:

@@ -13,6 +13,7 @@ from tuner import hardware
 from tuner.errors import SpaceError
 from tuner.space import files as space_files
 from tuner.space import spec
+from tuner.space.document import fingerprint
 from tuner.space.settings import (
     ConfigPath,
     EnvironmentVariables,
@@ -116,9 +117,8 @@ class TestGoodFiles:
         instances = searched["instances"]
         wordless = replace(instances, description="", source="", proof="")
         others = tuple(p for p in searched.parameters if p != instances)
-        assert (
-            replace(searched, parameters=(wordless, *others)).fingerprint
-            == replace(searched, parameters=(instances, *others)).fingerprint
+        assert fingerprint(replace(searched, parameters=(wordless, *others))) == fingerprint(
+            replace(searched, parameters=(instances, *others))
         )
         assert searched.with_default("instances", 5)["instances"].proof == instances.proof
 

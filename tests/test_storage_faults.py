@@ -215,9 +215,29 @@ def test_a_newer_version(path: Path, *, create: bool) -> None:
     assert type(error) is StorageError
     assert error.message == (
         f"{path}: was written by a newer version of tuner "
-        "(revision 9999, this one knows up to 0003)"
+        "(revision 9999, this one knows up to 0004)"
     )
     assert error.hint == "upgrade: pip install --upgrade serving-tuner"
+    assert path.read_bytes() == before
+
+
+def test_a_version_before_the_first_release(path: Path) -> None:
+    """A database of the first weeks is refused, and not touched."""
+    stored(path, studies.study())
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE tuner_migrations SET version_num = '0002'")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+
+    error = refused(str(path), create=False)
+
+    assert type(error) is StorageError
+    assert error.message == (
+        f"{path}: was written before the first release (revision 0002), "
+        "and is read from revision 0003 on"
+    )
+    assert error.hint == "name another database with `--db`"
     assert path.read_bytes() == before
 
 

@@ -12,7 +12,7 @@ from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.histogram import Histogram
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile
-from tuner.space.space import Configuration
+from tuner.space.space import Configuration, SearchSpace
 
 LATENCY_PERCENTILES = (50, 90, 95, 99)
 # Failures that say nothing of the configuration: nobody must learn from them.
@@ -300,6 +300,9 @@ class TrialRecord:
 class StudyRecord:
     """One study: what was searched, on what, for which latency budget.
 
+    `parameters` says domain and default of each in words. `space` and `place` are None in studies
+    that a version before them began. `place` is where the servers run: `runner`, and what it was
+    given; `options` are those of the command, by the names of its fields.
     `arrivals` is `poisson` (open loop) or `closed`; `warm_start` names the studies whose best
     configurations were tried first; `stopped` says why the search ended, empty while it has not.
     """
@@ -315,6 +318,9 @@ class StudyRecord:
     request: Mapping[str, Any]
     hardware: Mapping[str, Any]
     environment: Mapping[str, str]
+    space: SearchSpace | None = None
+    place: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     objectives: tuple[Objective, ...] = (Objective.THROUGHPUT,)
     arrivals: Loop = Loop.OPEN
     sampler: str = "tpe"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.report_tests import studies
+from tests.spaces import choice, integer, space
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report.search_findings import about_search, saved_s
@@ -106,7 +107,9 @@ def test_where_everything_fails() -> None:
         for n, size in ((1, 2), (2, 4), (3, 8))
     ]
     bad = [crashed(4, 32), crashed(5, 32), crashed(6, 64)]
-    assert about_search(study(*good, *bad)) == (
+    searched = space(choice(2, 4, 8, 32, 64, name="max_batch_size"), integer("threads"))
+    found = replace(study(*good, *bad), space=searched)
+    assert about_search(found) == (
         "Nearly everything fails where max_batch_size >= 32: 3 of 3 failed (out_of_memory).",
     )
 

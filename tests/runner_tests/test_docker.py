@@ -249,7 +249,7 @@ class TestAbandoned:
         script = (
             "import sys; from pathlib import Path\n"
             "from tests.runner_tests import test_docker as t\n"
-            "from runners import DockerRunner\n"
+            "from runners.docker import DockerRunner\n"
             "with DockerRunner(t.settings(Path(sys.argv[1]))) as r, r.start(t.launch_spec()):\n"
             "    print('started', flush=True); sys.stdin.read()\n"
         )

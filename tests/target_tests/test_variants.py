@@ -17,6 +17,7 @@ from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.records import Applied, Grade, Verdict
 from tuner.space import spec
+from tuner.space.document import fingerprint
 from tuner.space.settings import ModelVariant
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
@@ -58,7 +59,7 @@ class TestAdded:
         assert found.parameters[1:] == before.parameters
         assert found.hints[:2] == ({"variant": "a"}, {"variant": "b"})
         assert found.defaults["variant"] == "m"
-        assert found.fingerprint != before.fingerprint
+        assert fingerprint(found) != fingerprint(before)
 
     def test_one_form_only(self) -> None:
         """Without others nothing is chosen."""

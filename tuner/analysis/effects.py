@@ -256,10 +256,11 @@ def _references(
     """Of each parameter that was tried, what its values are compared with.
 
     That is the default: what the baseline has. Where the baseline has not got the parameter, the
-    study's own words name it; if that was not measured, it is the value that was most often.
+    study's space names it; if that was not measured, it is the value that was most often.
     """
     baseline = study.baseline.configuration if study.baseline else Configuration(())
     measured = [each for each, outcome in outcomes.items() if outcome and not outcome.bounded]
+    defaults = {p.name: p.default for p in study.space.parameters} if study.space else {}
     names = dict.fromkeys([*study.parameters, *(n for each in outcomes for n in each)])
     found = {}
     for name in names:
@@ -267,9 +268,9 @@ def _references(
         values = values or [each[name] for each in outcomes if name in each]
         if values:
             often = max(dict.fromkeys(values), key=values.count)
-            words = study.parameters.get(name, "").rpartition("(default ")[2].removesuffix(")")
-            named = next((each for each in values if str(each) == words), often)
-            found[name] = baseline.get(name, named)
+            default = defaults.get(name)
+            usual = default if default in values else often
+            found[name] = baseline.get(name, usual)
     return found
 
 

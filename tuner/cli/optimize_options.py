@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli import options
+from tuner.cli import asked, options
 from tuner.cli.runner_options import RunnerOptions
 from tuner.goals import Objective
 
@@ -121,7 +121,15 @@ class PlanOptions(RunnerOptions, SearchOptions):
             form=self._form(),
             server=self.server,
             place=container or remote,
+            options=self._asked(),
         )
+
+    def _asked(self) -> dict[str, Any]:
+        variants = self.variant
+        if self.model_file and variants:
+            # Files with their whole paths: the words are not always used in the same folder.
+            variants = [str(Path(each).absolute()) for each in variants]
+        return asked.document(replace(self, variant=variants))
 
     def _form(self) -> "RequestForm":
         from tuner.sweep.http import read_bodies

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli import options
+from tuner.cli import asked, options
 from tuner.cli.console import note, print_blocks, print_json, print_text
 from tuner.cli.optimize import nothing_feasible, write_files
+from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.options import DATABASE, AsJson, Database, StudyArgument
 from tuner.errors import InputError
 from tuner.goals import Objective
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 studies = typer.Typer(no_args_is_help=True, help="Studies in the database.")
 # What `tuner optimize` takes where nothing is said.
-_USUAL_PERCENTILE, _USUAL_ARRIVALS = 99, "poisson"
+_USUAL_PERCENTILE = 99
 
 
 class BestFormat(StrEnum):
@@ -189,17 +190,26 @@ def measure_command(
     study: "StudyRecord", budget: "LatencyBudget", objective: Objective, database: str
 ) -> str:
     """The command that measures what the load points of `study` leave open."""
-    words = ["tuner", "optimize", "--budget-ms", f"{budget.limit_s * 1e3:g}"]
-    if budget.percentile != _USUAL_PERCENTILE:
-        words += ["--percentile", f"{budget.percentile:g}"]
-    words += _server_options(study)
-    if objective is not Objective.THROUGHPUT:
-        words += ["--objective", objective.value]
-    words += _request_options(study)
-    if study.arrivals.value != _USUAL_ARRIVALS:
-        words += ["--arrivals", study.arrivals.value]
+    changed = {"budget_ms": budget.limit_s * 1e3, "objective": [objective.value]}
+    changed["percentile"] = budget.percentile
+    usual = {"percentile": _USUAL_PERCENTILE, "objective": [Objective.THROUGHPUT.value]}
+    options = {
+        name: value
+        for name, value in ((dict(study.options) or _known_options(study)) | changed).items()
+        if usual.get(name) != value
+    }
+    words = ["tuner", "optimize", *asked.words(options, OptimizeOptions)]
     words += ["--warm-start", study.name]
     return shlex.join(words if database == DATABASE else [*words, "--db", database])
+
+
+def _known_options(study: "StudyRecord") -> dict[str, Any]:
+    """What a study says of its options that was begun before they were stored."""
+    from tuner import demo
+
+    if study.model == demo.MODEL:
+        return {}
+    return {"server": study.server, "model_repository": "FOLDER", "model": study.model}
 
 
 def _stored(database: str, study: str | None) -> "StudyRecord":
@@ -295,60 +305,6 @@ def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:
             print_json(content)
         case BestFormat.YAML:
             print_text(yaml.safe_dump(content, sort_keys=False))
-
-
-def _server_options(study: "StudyRecord") -> list[str]:
-    """What makes the server of a new study that of `study`."""
-    from tuner.study.job import DEFAULT_SERVER
-    from tuner.targets.command.target import CommandTarget
-
-    words: list[str] = []
-    if study.server == CommandTarget.server:
-        words += ["--space", "FILE"]
-    elif study.server != DEFAULT_SERVER:
-        words += ["--server", study.server]
-    place, _, where = str(study.environment.get("place", "")).partition(" ")
-    if place == "docker":
-        words += ["--runner", "docker", "--image", str(study.environment["image"])]
-    if place == "remote":
-        return [*words, "--runner", "remote", "--url", where, "--model", study.model]
-    return words if study.server == CommandTarget.server else [*words, *_model_options(study)]
-
-
-def _model_options(study: "StudyRecord") -> list[str]:
-    """What makes the model of a new study that of `study`, in all its forms."""
-    from tuner import demo
-
-    file, variants, inputs = (
-        shlex.split(study.environment.get(name, ""))
-        for name in ("model_file", "variants", "inputs")
-    )
-    words = list(file)
-    if not file and study.model != demo.MODEL:
-        words += ["--model-repository", "FOLDER", "--model", study.model]
-    for option, values in (("--input", inputs), ("--variant", variants)):
-        for value in values:
-            words += [option, value]
-    return words
-
-
-def _request_options(study: "StudyRecord") -> list[str]:
-    """What makes the requests of a new study those of `study`."""
-    request = study.request
-    words: list[str] = []
-    for number in range(request.get("bodies", 0)):
-        words += ["--body", f"FILE_{number + 1}"]
-    if request.get("content_type"):
-        words += ["--content-type", str(request["content_type"])]
-    if request.get("batch", 1) != 1:
-        words += ["--batch", str(request["batch"])]
-    if request.get("data", "random") != "random":
-        words += ["--input-data", str(request["data"])]
-    for name, shape in request.get("shapes", {}).items():
-        words += ["--shape", f"{name}:{','.join(map(str, shape))}"]
-    if request.get("tolerance"):
-        words += ["--tolerance", f"{request['tolerance']:g}"]
-    return words
 
 
 def _row(study: "StudyRecord") -> "StudyRow":

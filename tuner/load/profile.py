@@ -58,7 +58,7 @@ class Ramp:
 
     def __post_init__(self) -> None:
         if not self.rates or not min(self.rates) > 0 or not self.step_s > 0:
-            raise ValueError(f"rates and step must be above 0, but got {self}")
+            raise ValueError(f"rates and step must be above 0, but got {self!r}")
 
     def __str__(self) -> str:
         first, last = self.rates[0], self.rates[-1]

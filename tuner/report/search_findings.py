@@ -9,8 +9,6 @@ from tuner.records import StudyRecord, TrialRecord, TrialState
 from tuner.report import figures, findings, formats
 from tuner.search import crash_regions
 from tuner.space.expressions import Value
-from tuner.space.settings import ConfigPath
-from tuner.space.space import CategoricalParameter, SearchSpace
 from tuner.targets import variants
 
 _VERDICTS = {
@@ -108,7 +106,9 @@ def _difference(trials: Sequence[TrialRecord], study: StudyRecord) -> str:
 
 
 def _about_crashes(study: StudyRecord) -> tuple[str, ...]:
-    regions = crash_regions.regions(_observed_space(study.searched), study.searched)
+    if study.space is None:
+        return ()
+    regions = crash_regions.regions(study.space, study.searched)
     return tuple(f"Nearly everything fails where {region}." for region in regions)
 
 
@@ -125,26 +125,6 @@ def _about_low_loads(study: StudyRecord) -> str:
     return (
         f"At a few requests per second {_listed([f'trial {number}' for number in slow])} "
         f"would be over {study.budget}: batches that do not fill wait for their delay."
-    )
-
-
-def _observed_space(trials: Sequence[TrialRecord]) -> SearchSpace:
-    """What the trials show of the search space: the values that were tried."""
-    tried: dict[str, dict[Value, None]] = {}
-    for trial in trials:
-        for name, value in trial.configuration.items():
-            tried.setdefault(name, {})[value] = None
-    return SearchSpace(
-        "",
-        tuple(
-            CategoricalParameter(
-                name=name,
-                default=next(iter(values)),
-                sets=ConfigPath(name),
-                choices=tuple(sorted(values, key=lambda v: (isinstance(v, str), v))),
-            )
-            for name, values in tried.items()
-        ),
     )
 
 

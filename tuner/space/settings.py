@@ -1,6 +1,6 @@
 """Where the value of a parameter goes: one kind for each way that a server is told something."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tuner.space.expressions import Value
 
@@ -29,8 +29,7 @@ class ServerFlag:
     """A command-line flag of the server, such as `--rate-limit`; left out at `omit`."""
 
     name: str
-    # Not in the repr: that would change the fingerprints of studies from before there was one.
-    omit: Value | None = field(default=None, repr=False)
+    omit: Value | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What may vary: parameters with resolved bounds, the rules between them, one configuration."""
 
-import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -32,8 +31,7 @@ class _Parameter:
     when: Expression | None = None
     description: str = ""
     source: str = ""
-    # Not in the repr: that would change the fingerprints of all studies before it.
-    proof: str = field(default="", repr=False)
+    proof: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,22 +265,8 @@ class SearchSpace:
         """The number of assignments, conditions and rules not yet considered."""
         return math.prod(len(p.choices or ()) or 1 for p in self.parameters)
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Ten hexadecimal digits that change when what is searched does; words do not count."""
-        facts = (
-            self.server,
-            [
-                replace(p, reload=False, description="", source="", proof="")
-                for p in self.parameters
-            ],
-            [rule.expression for rule in self.rules],
-            sorted(item for item in self.constants.items() if item[0] in self._names),
-        )
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
-
     @property
-    def _names(self) -> Set[str]:
+    def names(self) -> Set[str]:
         """What the conditions and rules refer to."""
         conditions = (p.when for p in self.parameters if p.when)
         return {n for e in (*conditions, *(r.expression for r in self.rules)) for n in e.names}

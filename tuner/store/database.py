@@ -107,7 +107,13 @@ class Database:
             return
         if current is None and not self._create:
             raise InputError(f"{self._name}: holds no studies", hint=_CREATE_HINT)
-        known = {revision.revision for revision in script.walk_revisions()}
+        known = sorted(revision.revision for revision in script.walk_revisions())
+        if current is not None and current < known[0]:
+            raise StorageError(
+                f"{self._name}: was written before the first release (revision {current}), "
+                f"and is read from revision {known[0]} on",
+                hint="name another database with `--db`",
+            )
         if current is not None and current not in known:
             raise StorageError(
                 f"{self._name}: was written by a newer version of tuner "

@@ -33,7 +33,8 @@ from tuner.records import (
     Usage,
     Verdict,
 )
-from tuner.space.space import Configuration
+from tuner.space.document import fingerprint, space_document, stored_space
+from tuner.space.space import Configuration, SearchSpace
 from tuner.store.database import Database
 from tuner.store.schema import tuner_calibrations, tuner_load_points, tuner_studies, tuner_trials
 
@@ -94,6 +95,15 @@ class Storage:
                 tuner_studies.update()
                 .where(tuner_studies.c.name == study_name)
                 .values(stopped=why)
+            )
+
+    def save_space(self, study_name: str, space: SearchSpace) -> None:
+        """Keep the space of a study that a version began which did not store it."""
+        with self._transaction() as connection:
+            connection.execute(
+                tuner_studies.update()
+                .where(tuner_studies.c.name == study_name)
+                .values(space=space_document(space), space_fingerprint=fingerprint(space))
             )
 
     def save_golden(self, study_name: str, outputs: tuple[Tensor, ...]) -> None:
@@ -195,6 +205,9 @@ def _study_row(study: StudyRecord) -> dict[str, Any]:
         "request": dict(study.request),
         "hardware": dict(study.hardware),
         "environment": dict(study.environment),
+        "space": space_document(study.space) if study.space else None,
+        "place": dict(study.place) if study.place is not None else None,
+        "options": dict(study.options),
         "objectives": [objective.value for objective in study.objectives],
         "arrivals": study.arrivals.value,
         "sampler": study.sampler,
@@ -216,6 +229,9 @@ def _study(row: sa.RowMapping, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         request=row["request"],
         hardware=row["hardware"],
         environment=row["environment"],
+        space=stored_space(row["space"]) if row["space"] else None,
+        place=row["place"],
+        options=row["options"],
         objectives=tuple(Objective(each) for each in row["objectives"]),
         arrivals=Loop(row["arrivals"]),
         sampler=row["sampler"],

@@ -1,8 +1,7 @@
 """From what a person asked for to a study that runs: puts the parts together."""
 
 import platform
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from tuner.records import StudyRecord
 from tuner.search import warm_start
 from tuner.search.samplers import Sampler, check_available
 from tuner.space import spec
+from tuner.space.document import fingerprint
 from tuner.space.serve import ServeSpec
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
@@ -48,7 +48,7 @@ class Job:
     Empty `study` is a new study with a name of its own; empty `server` is that of the space file,
     or Triton. `place` is where the servers run, this machine where it is None. `inputs` are those
     of the `model_file`, `variants` are other forms of the model, whose outputs may be `tolerance`
-    from the model's (`outputs.check_outputs`).
+    from the model's (`outputs.check_outputs`). `options` are those of the command, to be stored.
     """
 
     budget: LatencyBudget
@@ -73,6 +73,7 @@ class Job:
     start_timeout_s: float = 120.0
     server: str = ""
     place: Place = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_elsewhere(self) -> bool:
@@ -120,12 +121,14 @@ def prepare(job: Job) -> PreparedJob:
         server=kind.name,
         model=model.name,
         model_fingerprint=model.fingerprint,
-        space_fingerprint=space.fingerprint,
+        space_fingerprint=fingerprint(space),
+        space=space,
         budget=job.budget,
         parameters={p.name: f"{p.domain} (default {p.default})" for p in space.parameters},
         request=job.form.as_record() | {"seed": job.seed} | _tolerance(job),
         hardware=machine.as_record(),
-        environment=_environment() | _forms(job),
+        environment=_environment(),
+        options=job.options,
         objectives=job.objectives,
         arrivals=job.arrivals,
         sampler=job.sampler.value,
@@ -274,20 +277,6 @@ def run(
 def _tolerance(job: Job) -> dict[str, float]:
     """How far outputs may be, if that was said: part of what a study asks for."""
     return {} if job.tolerance is None else {"tolerance": job.tolerance}
-
-
-def _forms(job: Job) -> dict[str, str]:
-    """The model file and the forms of the model, in the words that asked for them."""
-    inputs = (f"{i.name}:{i.datatype}:{','.join(map(str, i.shape))}" for i in job.inputs)
-    file = job.model_file
-    # Files with their whole paths: what is printed later is not always used in the same folder.
-    variants = (str(Path(each).absolute()) if file else each for each in job.variants)
-    found = {
-        "model_file": shlex.join([str(file.absolute())] if file else []),
-        "inputs": shlex.join(inputs),
-        "variants": shlex.join(variants),
-    }
-    return {name: words for name, words in found.items() if words}
 
 
 @dataclass(frozen=True)

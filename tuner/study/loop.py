@@ -43,7 +43,7 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
     if not storage.has_study(study.name):
         storage.create_study(study)
         return study
-    stored = storage.study(study.name)
+    stored = _with_values(storage.study(study.name), study, storage)
     facts = {
         "server": (stored.server, study.server),
         "model": (stored.model, study.model),
@@ -57,7 +57,7 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
         ),
         "model's files": (stored.model_fingerprint, study.model_fingerprint),
         "search space": (stored.space_fingerprint, study.space_fingerprint),
-        "place": (stored.environment.get("place"), study.environment.get("place")),
+        "place": (_place_words(stored), _place_words(study)),
         "image": (stored.environment.get("image_digest"), study.environment.get("image_digest")),
         "machine": (stored.hardware.get("fingerprint"), study.hardware.get("fingerprint")),
     }
@@ -69,6 +69,23 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
                 hint="choose another `--study NAME`, or go back to what it began with",
             )
     return stored
+
+
+def _with_values(stored: StudyRecord, study: StudyRecord, storage: Storage) -> StudyRecord:
+    """`stored` with its space as a value, if a version began it that kept words only.
+
+    Domains and defaults in words are all that is left to tell whether it is the space of `study`.
+    """
+    if stored.space is not None or study.space is None or stored.parameters != study.parameters:
+        return stored
+    storage.save_space(stored.name, study.space)
+    return replace(stored, space=study.space, space_fingerprint=study.space_fingerprint)
+
+
+def _place_words(study: StudyRecord) -> str:
+    if study.place is None:
+        return "what an older version did not store"
+    return ", ".join(f"{name} {value}" for name, value in study.place.items() if value)
 
 
 def _words(objectives: Sequence[Objective]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,15 +147,20 @@ def reloadable(space: SearchSpace) -> SearchSpace:
 
 def recorded(study: StudyRecord, place: Place, runner: Runner) -> StudyRecord:
     """The study with where its servers run, and what image they have."""
-    facts: dict[str, str] = {}
-    match place:
-        case ContainerSettings():
-            unlike = replace(place, image="", pull=False)
-            facts = {"place": f"docker {unlike}"}
-        case RemoteAddress(host, port):
-            facts = {"place": f"remote http://{host}:{port}"}
-        case None:
-            pass
+    image: dict[str, str] = {}
     if isinstance(runner, DockerRunner):
-        facts |= {"image": runner.image.name, "image_digest": runner.image.digest}
-    return replace(study, environment={**study.environment, **facts})
+        image = {"image": runner.image.name, "image_digest": runner.image.digest}
+    return replace(study, place=_document(place), environment={**study.environment, **image})
+
+
+def _document(place: Place) -> dict[str, Any]:
+    """`place` as JSON values; the image is known by its digest."""
+    if place is None:
+        return {"runner": "process"}
+    kind = "docker" if isinstance(place, ContainerSettings) else "remote"
+    facts = {name: _plain(value) for name, value in asdict(place).items()}
+    return {"runner": kind} | {n: v for n, v in facts.items() if n not in ("image", "pull")}
+
+
+def _plain(value: Any) -> Any:
+    return [str(each) for each in value] if isinstance(value, tuple) else value

@@ -1,6 +1,6 @@
-"""The first tables.
+"""The tables of the versions before the first release.
 
-Revision: 0001
+Revision: 0003
 """
 
 from alembic import op
@@ -16,16 +16,19 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-revision = "0001"
+revision = "0003"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+_USAGE = ("cpu_s", "memory_bytes", "energy_j")
 
 
 def upgrade() -> None:
     _create_studies()
     _create_trials()
     _create_load_points()
+    _create_calibrations()
 
 
 def _create_studies() -> None:
@@ -45,6 +48,11 @@ def _create_studies() -> None:
         Column("hardware", JSON, nullable=False),
         Column("environment", JSON, nullable=False),
         Column("golden", JSON),
+        Column("objectives", JSON, nullable=False, server_default='["throughput"]'),
+        Column("arrivals", String(20), nullable=False, server_default="poisson"),
+        Column("sampler", String(20), nullable=False, server_default="tpe"),
+        Column("warm_start", JSON, nullable=False, server_default="[]"),
+        Column("stopped", Text, nullable=False, server_default=""),
     )
 
 
@@ -66,6 +74,11 @@ def _create_trials() -> None:
         Column("log_error", Float),
         Column("unloaded_s", Float),
         Column("saturation", Float, nullable=False),
+        Column("reference_s", Float),
+        Column("difference", Float),
+        *(Column(name, Float) for name in _USAGE),
+        Column("round", Integer, nullable=False, server_default="0"),
+        Column("proof", String(20), nullable=False, server_default=""),
         Column("applied", String(20), nullable=False),
         Column("verdicts", JSON, nullable=False),
         Column("statistics", JSON, nullable=False),
@@ -95,6 +108,8 @@ def _create_load_points() -> None:
         Column("requests", Integer, nullable=False),
         Column("mean_s", Float),
         Column("latency_s", Float),
+        Column("latency_low_s", Float),
+        Column("latency_high_s", Float),
         Column("p50_s", Float),
         Column("p90_s", Float),
         Column("p95_s", Float),
@@ -106,5 +121,19 @@ def _create_load_points() -> None:
         Column("priority", String(20), nullable=False),
         Column("stopped_early", String(20), nullable=False),
         Column("histogram", JSON, nullable=False),
+        *(Column(name, Float) for name in _USAGE),
         UniqueConstraint("trial_id", "position"),
+    )
+
+
+def _create_calibrations() -> None:
+    op.create_table(
+        "tuner_calibrations",
+        Column("id", Integer, primary_key=True),
+        Column("host", String(20), nullable=False),
+        Column("payload_bytes", Integer, nullable=False),
+        Column("rate", Float, nullable=False),
+        Column("send_lag_p99_s", Float, nullable=False),
+        Column("measured_at", DateTime(timezone=True), nullable=False),
+        UniqueConstraint("host", "payload_bytes"),
     )

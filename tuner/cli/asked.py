@@ -1,0 +1,68 @@
+"""What `optimize` was asked for, as values: stored with a study, and made a command again."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from typer.models import ArgumentInfo, OptionInfo
+
+# Of one run of the command, not of the study.
+_OF_ONE_RUN = ("as_json", "db", "output", "study", "until", "warm_start")
+
+
+def document(options: Any) -> dict[str, Any]:
+    """The fields of the dataclass `options` that are not as usual, as JSON values."""
+    return {
+        field.name: _value(getattr(options, field.name))
+        for field in fields(options)
+        if field.name not in _OF_ONE_RUN and _is_unusual(field, getattr(options, field.name))
+    }
+
+
+def words(asked: Mapping[str, Any], options: type[Any]) -> list[str]:
+    """The words of the command that say `asked`, in the order of the fields of `options`."""
+    hints = get_type_hints(options, include_extras=True)
+    found: list[str] = []
+    for field in fields(options):
+        if field.name in asked:
+            found += _words(_name(field.name, hints[field.name]), asked[field.name])
+    return found
+
+
+def _is_unusual(field: Field[Any], value: Any) -> bool:
+    return field.default is MISSING or value != field.default
+
+
+def _value(value: Any) -> Any:
+    match value:
+        case Path():
+            # A built-in space has a name and no file.
+            return str(value.absolute() if value.exists() else value)
+        case list() | tuple():
+            return [_value(each) for each in value]
+        case _:
+            return value
+
+
+def _name(field: str, hint: Any) -> str:
+    """`--option`, or nothing for an argument."""
+    infos = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    for info in infos:
+        if isinstance(info, ArgumentInfo):
+            return ""
+        if isinstance(info, OptionInfo) and info.param_decls:
+            return max(info.param_decls, key=len)
+    return f"--{field.replace('_', '-')}"
+
+
+def _words(name: str, value: Any) -> list[str]:
+    match value:
+        case True:
+            return [name]
+        case list():
+            return [word for each in value for word in _words(name, each)]
+        case float():
+            return [name, f"{value:g}"]
+        case _:
+            return [name, str(value)] if name else [str(value)]
