@@ -18,11 +18,12 @@ COMMANDS = ROOT / "docs" / "commands.md"
 PAGES = [README, ROOT / "search_spaces" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in PAGES}
 # `plan` takes the options of `optimize`, whose section has them.
-SECTIONS = {("plan",): "tuner optimize"}
+SECTIONS: dict[tuple[str, ...], str] = {("plan",): "tuner optimize"}
 FENCE = re.compile(
-    r"^(?P<fragment><!-- fragment -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S
+    r"^(?P<fragment><!-- fragment -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
-INDENTED = re.compile(r"(?:^    \S.*\n)+", re.M)
+INDENTED = re.compile(r"(?:^    \S.*\n)+", re.MULTILINE)
 # A link to a file of the repository, without its anchor; others have a scheme.
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(#[^)\s]*)?\)")
 LARGEST_README = 9_216
@@ -53,7 +54,7 @@ def blocks(text: str) -> list[str]:
     """The code blocks of a page."""
     indented = INDENTED.findall(FENCE.sub("", text))
     return [match["code"] for match in FENCE.finditer(text)] + [
-        re.sub("^    ", "", block, flags=re.M) for block in indented
+        re.sub("^    ", "", block, flags=re.MULTILINE) for block in indented
     ]
 
 
@@ -78,7 +79,9 @@ SPACE_FILES = [
 
 def section(title: str) -> str:
     """What stands below a heading of the reference of commands; empty if it is not there."""
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", COMMANDS.read_text(), re.M | re.S)
+    found = re.search(
+        rf"^## {title}\n(.*?)(?=^## |\Z)", COMMANDS.read_text(), re.MULTILINE | re.DOTALL
+    )
     return found[1] if found else ""
 
 
@@ -114,7 +117,7 @@ class TestReference:
 
     def test_no_option_is_made_up(self) -> None:
         """The tables name no option that no command has."""
-        named = set(re.findall(r"^\| `(--?[\w-]+)`", COMMANDS.read_text(), re.M))
+        named = set(re.findall(r"^\| `(--?[\w-]+)`", COMMANDS.read_text(), re.MULTILINE))
 
         assert named - {name for _, names in OPTIONS for name in names} == set()
 
@@ -185,7 +188,7 @@ class TestPages:
 
 def anchors(text: str) -> set[str]:
     """The headings of a page, as links name them."""
-    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.M)
+    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
     return {
         re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in titles
     }
