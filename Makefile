@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUDGET_MS ?= 50
 
-.PHONY: optimize test check install develop clean
+.PHONY: optimize test check docs install develop clean
 
 optimize: $(VENV)/installed
 	$(BIN)/tuner optimize --budget-ms $(BUDGET_MS)
@@ -22,6 +22,9 @@ check: $(VENV)/developed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/docs-installed
+	$(BIN)/mkdocs build --quiet --strict
+
 install: $(VENV)/installed
 develop: $(VENV)/developed
 
@@ -36,5 +39,11 @@ $(VENV)/developed: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group dev --editable '.[triton,parquet,torchserve,gp,onnx,pytorch]'
 	touch $@
 
+$(VENV)/docs-installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*

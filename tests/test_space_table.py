@@ -1,13 +1,14 @@
-"""`tuner spaces table`: the built-in spaces in Markdown, and in the README as it prints them."""
+"""`tuner spaces table`: the built-in spaces in Markdown, and in docs/ as it prints them."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.command_line import Tuner
 from tuner.space import spec
 
-README = spec.folder() / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "space_parameters.md"
 SECTION = re.compile(
     r"^## The built-in spaces\n\n"
     r"<!-- made by `tuner spaces table`: begin -->\n\n"
@@ -37,9 +38,9 @@ class TestBuiltInSpaces:
         assert not parameter.proof.endswith(".")
         assert parameter.source
 
-    def test_the_readme_has_them_as_the_command_prints_them(self, tuner: Tuner) -> None:
-        """After a change of a space, the command's output goes into the README once more."""
-        found = SECTION.search(README.read_text())
+    def test_the_page_has_them_as_the_command_prints_them(self, tuner: Tuner) -> None:
+        """After a change of a space, the command's output goes into the page once more."""
+        found = SECTION.search(PAGE.read_text())
 
         assert found is not None
         assert found[1] == tuner("spaces", "table").out

@@ -25,7 +25,7 @@ from tuner.space.space import FloatParameter, IntParameter, SearchSpace
 from tuner.space.spec import load_space
 
 SPECS = Path(__file__).parent / "specs"
-README = spec.folder() / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "space_files.md"
 
 
 def facts(cores: int = 4) -> dict[str, int]:
@@ -328,12 +328,16 @@ def test_triton_on_three_cores() -> None:
     assert searched.hints[1]["instance_count"] == 2
 
 
-class TestReadme:
-    BLOCKS = re.findall(r"^```yaml\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+class TestPage:
+    BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
     def test_has_examples(self) -> None:
-        """A complete file, and one that extends another."""
-        assert [block.partition(":")[0] for block in self.BLOCKS] == ["server", "extends"]
+        """The tutorial's, a complete file, and one that extends another."""
+        assert [block.partition(":")[0] for block in self.BLOCKS] == [
+            "extends",
+            "server",
+            "extends",
+        ]
 
     @pytest.mark.parametrize("block", BLOCKS)
     @pytest.mark.parametrize("cores", [1, 3, 8])
@@ -347,7 +351,7 @@ class TestReadme:
     )
     def test_every_key_is_documented(self, key: str) -> None:
         """Each key of a parameter has a place in the table."""
-        assert f"`{key}`" in README.read_text()
+        assert f"`{key}`" in PAGE.read_text()
 
     @pytest.mark.parametrize(
         "key",
@@ -360,7 +364,7 @@ class TestReadme:
     )
     def test_every_key_of_a_file_is_documented(self, key: str) -> None:
         """So has each key of a file and of a rule, and each fact of the machine."""
-        assert f"`{key}`" in README.read_text()
+        assert f"`{key}`" in PAGE.read_text()
 
 
 def test_float_parameters_of_a_file(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The README's example of any other server, as it stands there."""
+"""The example of any other server in docs/, as it stands there."""
 
 import os
 import re
@@ -9,7 +9,7 @@ import pytest
 
 from tests.end_to_end.command import Finished, tuner
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "servers" / "any_server.md"
 STUDY = "example"
 
 
@@ -17,10 +17,7 @@ STUDY = "example"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the two files of the example."""
     folder = tmp_path_factory.mktemp("command")
-    _, _, section = README.read_text().partition("## Any other server")
-    blocks = dict(
-        re.findall(r"```(python|yaml)\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-    )
+    blocks = dict(re.findall(r"```(python|yaml)\n(.*?)```", PAGE.read_text(), re.DOTALL))
     (folder / "app.py").write_text(blocks["python"])
     (folder / "sklearn.yaml").write_text(blocks["yaml"])
     return folder
