@@ -29,7 +29,7 @@ from benchmarks.options import count
 from benchmarks.perf_analyzer_rule import Judgement, Rule
 from benchmarks.simulated_study import FAMILY, Recommendation, recommend
 from benchmarks.tables import machine, table
-from tests.simulated_server import SimulatedServer
+from tests.capacity.simulated_server import SimulatedServer
 from tuner.capacity.find import find_capacity
 from tuner.capacity.probes import Expected
 from tuner.capacity.proof import Verdict, certify

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.simulated_server import (
+from tests.capacity.simulated_server import (
     Batching,
     Instances,
     Simulation,

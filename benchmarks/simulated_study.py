@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from benchmarks.known_capacities import Scenario
-from tests.simulated_server import Batching, SimulatedServer, fresh_start
+from tests.capacity.simulated_server import Batching, SimulatedServer, fresh_start
 from tuner.capacity.find import find_capacity
 from tuner.capacity.probes import Capacity, Expected
 from tuner.goals import LatencyBudget

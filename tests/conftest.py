@@ -5,7 +5,12 @@ from collections.abc import Generator
 
 import pytest
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = [
+    "tests.load.fixtures",
+    "tests.measuring",
+    "tests.servers.fixtures",
+    "tests.targets.fixtures",
+]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.command_line import Result, Tuner
 
 # A load point ends with its last request here, unless a test wants it to last.
 SHORT = ("--duration", "5s", "--request-count", "64", "--warm-up", "0.05s", "--timeout", "5s")
 LASTING = ("--duration", "0.2s", "--request-count", "0")
-MANUAL = Path(__file__).parent / "load_tests" / "data"  # the examples of perf_analyzer's manual
+MANUAL = Path(__file__).parent / "protocols" / "data"  # the examples of perf_analyzer's manual
 
 Point = dict[str, Any]
 
@@ -52,3 +54,12 @@ def write_json(path: Path, content: object) -> str:
     """The path, with `content` in it."""
     path.write_text(json.dumps(content))
     return str(path)
+
+
+@pytest.fixture
+def measure(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Measure:
+    """The command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return Measure(Tuner(capsys))

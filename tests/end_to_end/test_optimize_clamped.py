@@ -3,7 +3,7 @@
 import pytest
 
 from tests.end_to_end.command import Finished, tuner
-from tests.target_tests.moody import MODELS
+from tests.targets.moody import MODELS
 
 SPACE = """
 server: triton

@@ -12,8 +12,8 @@ import pytest
 from runners.base import LaunchSpec, RunningServer
 from tests.end_to_end.command import OPTIMIZE, Finished, tuner
 from tests.servers.started import started
-from tests.target_tests import model_files as files
-from tests.target_tests.triton_targets import infer
+from tests.targets import model_files as files
+from tests.targets.triton.triton_targets import infer
 from tuner.clients.v2_http import V2Client
 from tuner.targets.triton import install as triton_install
 

@@ -11,7 +11,7 @@ from runners.base import RunningServer
 from runners.process import ProcessRunner
 from tests.end_to_end.command import begin, tuner, wait_until
 from tests.servers import torchserve as torchserve_server
-from tests.target_tests.torchserve_targets import archive, served
+from tests.targets.torchserve.torchserve_targets import archive, served
 from tuner import demo
 from tuner.clients.torchserve import TorchServeClient
 from tuner.clients.v2_http import V2Client

@@ -7,7 +7,7 @@ import pytest
 from tests.end_to_end.command import Finished, tuner
 from tests.servers import docker, tensorflow_program
 from tests.servers.tensorflow_program import save_model, write_program
-from tests.target_tests.tensorflow_serving_targets import served
+from tests.targets.tensorflow_serving.tensorflow_serving_targets import served
 from tuner.records import Grade
 from tuner.space.space import Configuration
 

@@ -7,7 +7,7 @@ import pytest
 from tests.end_to_end.command import Finished, tuner
 from tests.servers import docker
 from tests.servers import torchserve as torchserve_server
-from tests.target_tests.torchserve_targets import archive
+from tests.targets.torchserve.torchserve_targets import archive
 
 STUDY = "archive"
 

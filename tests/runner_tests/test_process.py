@@ -20,12 +20,7 @@ from runners.base import LaunchSpec
 from runners.errors import CommandNotFound, LaunchRefused, PortTaken, StopFailed
 from runners.ports import choose_free_ports
 from runners.process import ProcessRunner
-from tests.runner_tests.contract import (
-    RunnerContract,
-    answer_of,
-    launch_spec,
-    read_pids,
-)
+from tests.runner_tests.contract import RunnerContract, answer_of, launch_spec, read_pids
 from tests.runner_tests.waiting import DEADLINE_S, is_gone, wait_until, wait_until_gone
 
 ROOT = Path(__file__).parents[2]

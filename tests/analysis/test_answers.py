@@ -1,0 +1,337 @@
+"""Other latency budgets and objectives, answered from stored load points."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.report import studies
+from tests.report.studies import point
+from tuner.analysis.answers import Answer, answer, budget_curve
+from tuner.analysis.interpolation import Kind
+from tuner.errors import InputError
+from tuner.goals import LatencyBudget, Objective
+from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
+
+P99_20MS = LatencyBudget(99, 0.020)
+ROOT_2 = math.sqrt(2)
+
+
+def loads(*places: tuple[float, float], **wishes: Any) -> tuple[PointRecord, ...]:
+    """Load points of inferences per second and milliseconds."""
+    return tuple(point(load, latency_ms / 1e3, **wishes) for load, latency_ms in places)
+
+
+def trial(number: int, *places: tuple[float, float], **wishes: Any) -> TrialRecord:
+    return studies.trial(number, 100.0, points=loads(*places), **wishes)
+
+
+def baseline(*places: tuple[float, float], **wishes: Any) -> TrialRecord:
+    return studies.baseline(100.0, points=loads(*places), **wishes)
+
+
+def numbers(found: Answer) -> list[int]:
+    return [each.trial.number for each in found.ranked]
+
+
+def small() -> StudyRecord:
+    """The baseline carries 100 x root 2 within 20 ms, trial 1 twice that, trial 2 nothing."""
+    return studies.study(
+        [
+            baseline((100, 10), (200, 40)),
+            trial(1, (200, 10), (400, 40)),
+            trial(2, (120, 30)),
+            studies.infeasible(studies.trial(3), unloaded_s=0.061),
+        ]
+    )
+
+
+class TestThroughput:
+    def test_ranks_capacities(self) -> None:
+        """The highest capacity within the new limit is the best."""
+        found = answer(small(), P99_20MS)
+
+        assert numbers(found) == [1, 0]
+        assert [e.throughput for e in found.ranked] == pytest.approx([200 * ROOT_2, 100 * ROOT_2])
+        assert found.best is found.ranked[0]
+        assert (found.budget, found.objective) == (P99_20MS, Objective.THROUGHPUT)
+
+    def test_tells_what_meets_nothing(self) -> None:
+        """Without a load within the limit it is infeasible, and without any it is unmeasured."""
+        found = answer(small(), P99_20MS)
+
+        (over,) = found.infeasible
+        assert (over.trial.number, over.kind, over.high) == (2, Kind.NONE, 120)
+        assert found.unmeasured == 1
+
+    def test_another_percentile(self) -> None:
+        """The median of the fixture's latencies is 70 % of the 99th percentile."""
+        share = 0.4 + 0.6 * 50 / 99
+
+        found = answer(small(), LatencyBudget(50, 0.020 * share))
+
+        assert found.best is not None
+        assert found.best.throughput == pytest.approx(200 * ROOT_2)
+
+    def test_a_smaller_limit_may_have_another_winner(self) -> None:
+        """What carries most within 50 ms need not carry most within 10 ms."""
+        bulk, quick = trial(1, (100, 12), (900, 45), (1000, 60)), trial(2, (300, 4), (400, 70))
+        study = studies.study([bulk, quick])
+
+        assert numbers(answer(study, LatencyBudget(99, 0.050))) == [1, 2]
+        assert numbers(answer(study, LatencyBudget(99, 0.010))) == [2]
+
+    def test_a_rank_by_number_where_equal(self) -> None:
+        """The earlier trial goes first."""
+        study = studies.study([trial(n, (100, 10), (200, 40)) for n in (3, 1)])
+
+        assert numbers(answer(study, P99_20MS)) == [1, 3]
+
+    def test_of_an_empty_study(self) -> None:
+        """There is nothing to rank, and nothing best."""
+        found = answer(studies.study(), P99_20MS)
+
+        assert (found.ranked, found.infeasible, found.unmeasured) == ((), (), 0)
+        assert found.best is None
+        assert found.tied == ()
+
+
+class TestTies:
+    @pytest.mark.parametrize(("factor", "tied"), [(0.84, []), (0.92, [2])])
+    def test_within_the_uncertainty(self, factor: float, tied: list[int]) -> None:
+        """Two starts differ by 7 % (standard deviation), so that 14 % prove nothing."""
+        study = studies.study(
+            [
+                trial(1, (1000, 19), (1001, 21)),
+                trial(2, (1000 * factor, 19), (1001 * factor, 21)),
+            ]
+        )
+
+        assert [each.trial.number for each in answer(study, P99_20MS).tied] == tied
+
+    def test_what_was_not_measured_far_enough(self) -> None:
+        """A lower bound may be better than anything; it is undecided, not tied."""
+        found = answer(
+            studies.study([trial(1, (1000, 19), (1001, 21)), trial(2, (990, 5))]), P99_20MS
+        )
+
+        assert [each.trial.number for each in found.undecided] == [2]
+        assert found.tied == ()
+
+    @pytest.mark.parametrize(("lowest", "undecided"), [(900.0, []), (1100.0, [2])])
+    def test_what_was_measured_too_high(self, lowest: float, undecided: list[int]) -> None:
+        """Of what was over at every load only the lowest load is known not to be carried."""
+        study = studies.study([trial(1, (1000, 19), (1001, 21)), trial(2, (lowest, 30))])
+
+        found = answer(study, P99_20MS)
+
+        assert [each.trial.number for each in found.undecided] == undecided
+        assert found.tied == ()
+
+    def test_the_best_is_not_undecided(self) -> None:
+        """A lower bound that leads is the best, whatever it really carries."""
+        study = studies.study([trial(1, (1000, 5)), trial(2, (990, 19), (1001, 21))])
+
+        found = answer(study, P99_20MS)
+
+        assert found.undecided == ()
+        assert [each.trial.number for each in found.tied] == [2]
+
+
+class TestLatency:
+    def test_ranks_latencies_at_the_reference_load(self) -> None:
+        """The lowest latency at the load that the study compares at is the best."""
+        reference = loads((150, 9), phase="reference")
+        study = studies.study(
+            [
+                studies.baseline(points=loads((100, 10), (200, 40)) + reference),
+                trial(1, (100, 5), (225, 45)),
+                trial(2, (150, 8)),
+                trial(3, (150, 300)),
+                trial(4, (80, 2)),
+            ]
+        )
+
+        found = answer(study, study.budget, Objective.LATENCY)
+
+        assert found.least_throughput == 150
+        assert numbers(found) == [2, 0, 1]
+        assert [e.value for e in found.ranked] == pytest.approx([0.008, 0.009, 0.015])
+        assert [e.trial.number for e in found.infeasible] == [3]
+        assert found.unmeasured == 1
+
+    def test_at_another_load(self) -> None:
+        """The load may be chosen."""
+        found = answer(small(), P99_20MS, Objective.LATENCY, least_throughput=200.0)
+
+        assert numbers(found) == [1]
+        assert found.ranked[0].value == pytest.approx(0.010)
+
+    def test_at_no_load(self) -> None:
+        """A study whose baseline carries nothing has no load to compare at."""
+        slow = studies.infeasible(studies.baseline(), unloaded_s=0.06)
+        study = studies.study([slow, trial(1, (100, 10))])
+
+        with pytest.raises(InputError) as caught:
+            answer(study, P99_20MS, Objective.LATENCY)
+
+        assert caught.value.message == (
+            "study `encoder-p99-50ms` has no throughput at which it compares latencies: its "
+            "baseline carries nothing within the budget"
+        )
+        assert caught.value.hint == "`--min-throughput N` names one, in inferences per second"
+
+    def test_ties(self) -> None:
+        """Latencies that differ by some per cent are tied; bounds are undecided."""
+        study = studies.study(
+            [trial(n, (load, ms)) for n, load, ms in ((1, 100, 10), (2, 120, 10.5), (3, 100, 11))]
+        )
+
+        found = answer(study, study.budget, Objective.LATENCY, least_throughput=100.0)
+
+        assert [each.trial.number for each in found.tied] == [3]
+        assert [each.trial.number for each in found.undecided] == [2]
+
+
+def using(memory_mb: float, cpu_s: float = math.nan) -> Usage:
+    return Usage(cpu_s=cpu_s, memory_bytes=memory_mb * 1e6)
+
+
+class TestUsage:
+    def test_ranks_what_carries_as_much_as_the_baseline(self) -> None:
+        """What takes least but carries less than the server's defaults is no improvement."""
+        study = studies.study(
+            [
+                baseline((100, 10), (200, 40), usage=using(500)),
+                trial(1, (200, 10), (400, 40), usage=using(700)),
+                trial(2, (150, 10), (200, 40), usage=using(400)),
+                trial(3, (50, 10), (60, 40), usage=using(100)),
+                trial(4, (300, 10), (400, 40)),
+            ]
+        )
+
+        found = answer(study, P99_20MS, Objective.MEMORY)
+
+        assert found.least_throughput == pytest.approx(100 * ROOT_2)
+        assert numbers(found) == [2, 0, 1]
+        assert [e.value for e in found.ranked] == [400e6, 500e6, 700e6]
+        assert [e.trial.number for e in found.infeasible] == [3]
+        assert found.unmeasured == 1
+
+    def test_of_what_carries_enough(self) -> None:
+        """The throughput may be chosen."""
+        study = studies.study(
+            [
+                baseline((100, 10), (200, 40), usage=using(500)),
+                trial(1, (200, 10), (400, 40), usage=using(700)),
+                trial(2, (50, 10), (60, 40), usage=using(100)),
+            ]
+        )
+
+        def asked(least: float) -> list[int]:
+            return numbers(answer(study, P99_20MS, Objective.MEMORY, least_throughput=least))
+
+        assert asked(50.0) == [2, 0, 1]
+        assert asked(100.0) == [0, 1]
+        assert asked(500.0) == []
+
+    def test_of_a_baseline_that_carries_nothing(self) -> None:
+        """Then anything that carries something may be the best."""
+        study = studies.study([baseline((100, 30)), trial(1, (50, 10), usage=using(100))])
+
+        found = answer(study, P99_20MS, Objective.MEMORY)
+
+        assert (found.least_throughput, numbers(found)) == (0.0, [1])
+
+    def test_is_that_of_the_load_within_the_limit(self) -> None:
+        """At another load the processor time of an inference is another one."""
+        points = (
+            *loads((100, 10), usage=Usage(cpu_s=1.0)),
+            *loads((200, 40), usage=Usage(cpu_s=4.0)),
+        )
+        study = studies.study([studies.baseline(100.0, points=points, usage=using(1, cpu_s=9.0))])
+
+        def cpu_s(limit_s: float) -> float:
+            return answer(study, LatencyBudget(99, limit_s), Objective.CPU).ranked[0].value
+
+        assert cpu_s(0.020) == pytest.approx(1.0 / 250)
+        assert cpu_s(0.050) == pytest.approx(4.0 / 500)
+
+    def test_is_the_median_of_the_starts(self) -> None:
+        """One start that was measured while something else ran does not decide."""
+        starts = [trial(n, (100, 10), configuration=studies.BEST) for n in (1, 2, 3)]
+        study = studies.study(
+            [replace(t, usage=using(mb)) for t, mb in zip(starts, (300, 900, 310), strict=True)]
+        )
+
+        (only,) = answer(study, P99_20MS, Objective.MEMORY).ranked
+        assert (only.value, only.starts) == (310e6, 3)
+        assert only.log_error == pytest.approx(0.05 / math.sqrt(3))
+
+    def test_ties(self) -> None:
+        """A difference of some per cent is none; what carries too little ties with nobody."""
+        study = studies.study(
+            [
+                trial(1, (100, 10), usage=using(500)),
+                trial(2, (100, 10), usage=using(520)),
+                trial(3, (100, 10), usage=using(700)),
+                trial(4, (50, 10), usage=using(400)),
+            ]
+        )
+
+        found = answer(study, P99_20MS, Objective.MEMORY, least_throughput=100.0)
+
+        assert [each.trial.number for each in found.tied] == [2]
+        assert found.undecided == ()
+
+    @pytest.mark.parametrize("objective", [Objective.MEMORY, Objective.CPU, Objective.ENERGY])
+    def test_that_was_not_measured(self, objective: Objective) -> None:
+        """It is said what is missing, and what measures it."""
+        with pytest.raises(InputError) as caught:
+            answer(small(), P99_20MS, objective)
+
+        assert caught.value.message == (
+            "study `encoder-p99-50ms` has no load point that says anything of the objective "
+            f"`{objective.value}`"
+        )
+        assert caught.value.hint == f"`tuner optimize --objective {objective.value}` measures it"
+
+
+class TestBudgetCurve:
+    def test_has_the_best_of_each_limit(self) -> None:
+        """Each limit gets the highest capacity, its trial, how it is known, and the baseline's."""
+        curve = budget_curve(small(), [5.0, 10.0, 20.0, 50.0])
+
+        assert curve["limit_ms"].tolist() == [5.0, 10.0, 20.0, 50.0]
+        assert curve["throughput"].tolist() == pytest.approx([0.0, 200.0, 200 * ROOT_2, 400.0])
+        assert curve["kind"].tolist() == ["none", "measured", "interpolated", "at least"]
+        assert curve["trial"].tolist() == [pd.NA, 1, 1, 1]
+        assert curve["configuration"].tolist() == ["", *[str(studies.configuration(1))] * 3]
+        assert curve["baseline"].tolist() == pytest.approx([0.0, 100.0, 100 * ROOT_2, 200.0])
+        assert curve["baseline_kind"].tolist() == ["none", "measured", "interpolated", "at least"]
+
+    def test_changes_hands(self) -> None:
+        """Another limit may have another winner."""
+        study = studies.study([trial(1, (900, 45), (950, 60)), trial(2, (300, 4), (310, 70))])
+
+        assert budget_curve(study, [10.0, 50.0])["trial"].tolist() == [2, 1]
+
+    def test_agrees_with_the_answer(self) -> None:
+        """It is the same estimate, limit by limit."""
+        night = studies.night()
+        curve = budget_curve(night, [15.0, 30.0, 80.0])
+
+        for row in curve.to_dict("records"):
+            found = answer(night, LatencyBudget(99, row["limit_ms"] / 1e3)).best
+            assert found is not None
+            assert (row["throughput"], row["trial"]) == (found.throughput, found.trial.number)
+
+    def test_of_an_empty_study(self) -> None:
+        """Nothing is carried within any limit."""
+        curve = budget_curve(studies.study(), [50.0])
+
+        assert curve["throughput"].tolist() == [0.0]
+        assert curve["trial"].isna().all()
+        assert curve["baseline"].tolist() == [0.0]

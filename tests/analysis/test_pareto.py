@@ -1,0 +1,337 @@
+"""Load points, Pareto fronts, and how much they gain."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.report import studies
+from tuner.analysis.pareto import (
+    dominates,
+    front,
+    hypervolume,
+    hypervolume_over_baseline,
+    load_points,
+    objectives_front,
+    trade_off,
+)
+from tuner.errors import Reason
+from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.records import StudyRecord, TrialRecord, TrialState, Usage
+
+
+def points(*pairs: tuple[float, float]) -> pd.DataFrame:
+    return pd.DataFrame(pairs, columns=["throughput", "latency_ms"])
+
+
+def front_of(*pairs: tuple[float, float]) -> list[tuple[float, float]]:
+    kept = front(points(*pairs), maximize=["throughput"], minimize=["latency_ms"])
+    return list(zip(kept["throughput"], kept["latency_ms"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        pytest.param((200, 10), (100, 20), True, id="better in both"),
+        pytest.param((200, 20), (100, 20), True, id="better in one, equal in the other"),
+        pytest.param((100, 10), (100, 20), True, id="equal in one, better in the other"),
+        pytest.param((100, 20), (100, 20), False, id="equal in both"),
+        pytest.param((200, 30), (100, 20), False, id="better in one, worse in the other"),
+        pytest.param((100, 20), (200, 10), False, id="worse in both"),
+        pytest.param((100, 20), (100, math.inf), True, id="finite against infinite"),
+        pytest.param((100, math.inf), (100, math.inf), False, id="infinite against infinite"),
+    ],
+)
+def test_dominates(a: tuple[float, float], b: tuple[float, float], *, expected: bool) -> None:
+    """A point dominates another if it is nowhere worse and somewhere better."""
+    assert bool(dominates(a, b, [True, False])) is expected
+
+
+def test_dominates_broadcasts() -> None:
+    """Many points are compared with one at once."""
+    many = np.array([[200.0, 10.0], [50.0, 10.0]])
+
+    assert dominates(many, [100.0, 20.0], [True, False]).tolist() == [True, False]
+
+
+def test_front_keeps_what_nothing_beats() -> None:
+    """The front is ascending in throughput, and so in latency."""
+    found = front_of((300, 40), (100, 10), (90, 15), (200, 20), (250, 60))
+
+    assert found == [(100, 10), (200, 20), (300, 40)]
+
+
+def test_front_keeps_duplicates_once() -> None:
+    """Of equal points the first one stays."""
+    assert front_of((100, 10), (100, 10)) == [(100, 10)]
+
+
+def test_front_leaves_out_what_is_no_number() -> None:
+    """A point with an infinite or a missing objective is on no front."""
+    assert front_of((100, 10), (500, math.inf), (500, math.nan), (math.inf, 5)) == [(100, 10)]
+
+
+def test_front_of_nothing_is_empty() -> None:
+    """A front of no rows keeps the columns."""
+    empty = front(points(), maximize=["throughput"], minimize=["latency_ms"])
+
+    assert empty.empty
+    assert list(empty.columns) == ["throughput", "latency_ms"]
+
+
+def test_front_agrees_with_the_definition() -> None:
+    """A row is on the front exactly if no other row dominates it."""
+    random = np.random.default_rng(7)
+    values = random.integers(0, 12, size=(60, 3)).astype(float)
+    frame = pd.DataFrame(values, columns=["throughput", "goodput", "latency_ms"])
+    directions = [True, True, False]
+
+    kept = front(frame, maximize=["throughput", "goodput"], minimize=["latency_ms"])
+
+    expected = {
+        tuple(row)
+        for row in values
+        if not any(bool(dominates(other, row, directions)) for other in values)
+    }
+    assert {tuple(row) for row in kept.to_numpy()} == expected
+    assert len(kept) == len(expected)
+
+
+def test_load_points_of_a_trial() -> None:
+    """There is a row for each open-loop load point, in units for people."""
+    slow = studies.point(120.0, 0.060, errors={"timeout": 2, "http_503": 1})
+    fast = studies.point(80.0, 0.020, throughput=160.0)
+    warm = studies.point(1, 0.01, kind="closed", phase="unloaded")
+    study = studies.study([studies.baseline(points=(warm, fast, slow))])
+
+    frame = load_points(study)
+
+    assert frame["load"].tolist() == [80.0, 120.0]
+    assert frame["throughput"].tolist() == [160.0, 120.0]
+    assert frame["latency_ms"].tolist() == pytest.approx([20.0, 60.0])
+    assert frame["p99_ms"].tolist() == frame["latency_ms"].tolist()
+    assert frame["within"].tolist() == [True, False]
+    assert frame["errors"].tolist() == [0, 3]
+    assert set(frame["purpose"]) == {"baseline"}
+    assert set(frame["configuration"]) == {str(studies.DEFAULTS)}
+
+
+def test_load_points_follow_the_budget_percentile() -> None:
+    """The latency is the exact one that the budget limits, whatever its percentile."""
+    point = studies.point(80.0, 0.100, latency_s=0.0987)
+    study = studies.study(
+        [studies.baseline(points=(point,))], budget=LatencyBudget(98, limit_s=0.2)
+    )
+
+    assert load_points(study)["latency_ms"].tolist() == [98.7]
+
+
+def test_load_points_leave_out_failed_trials() -> None:
+    """A fast wrong server never wins."""
+    wrong = replace(studies.trial(1, 900.0), state=TrialState.FAILED, reason=Reason.WRONG_OUTPUT)
+    study = studies.study([studies.baseline(), wrong])
+
+    assert set(load_points(study)["trial"]) == {0}
+
+
+def test_load_points_of_an_empty_study() -> None:
+    """Without trials there are no rows, but all columns with their types."""
+    frame = load_points(studies.study())
+
+    assert frame.empty
+    assert frame["within"].dtype == bool
+    assert "p95_ms" in frame.columns
+
+
+def test_trade_off_leaves_out_what_was_stopped_early() -> None:
+    """Behind an endless queue a latency says only how long one looked."""
+    steady = studies.point(100.0, 0.020)
+    lost = studies.point(300.0, 0.045, stopped_early="overload")
+    study = studies.study([studies.baseline(points=(steady, lost))])
+
+    assert trade_off(study)["throughput"].tolist() == [100.0]
+
+
+def test_trade_off_of_an_empty_study() -> None:
+    """An empty study has an empty front."""
+    assert trade_off(studies.study()).empty
+
+
+def test_load_points_of_closed_loops() -> None:
+    """Where the study loads in a closed loop, the search over the concurrency counts."""
+    unloaded = studies.point(1, 0.004, kind="closed", phase="unloaded")
+    searched = studies.point(16, 0.040, kind="closed", throughput=500.0)
+    reference = studies.point(80.0, 0.006, phase="reference")
+    study = studies.study(
+        [studies.baseline(points=(unloaded, searched, reference))], arrivals=Loop.CLOSED
+    )
+
+    frame = load_points(study)
+
+    assert frame["load"].tolist() == [16.0]
+    assert trade_off(study)["throughput"].tolist() == [500.0]
+
+
+def measured(number: int, throughput: float, memory_bytes: float) -> TrialRecord:
+    return studies.trial(number, throughput, usage=Usage(memory_bytes=memory_bytes))
+
+
+def of_memory(*trials: TrialRecord, **wishes: object) -> StudyRecord:
+    baseline = studies.baseline(100.0, usage=Usage(memory_bytes=8e8))
+    objectives = (Objective.THROUGHPUT, Objective.MEMORY)
+    return studies.study([baseline, *trials], **({"objectives": objectives} | wishes))
+
+
+class TestObjectivesFront:
+    def test_keeps_what_no_trial_beats_in_all_objectives(self) -> None:
+        """More throughput or less memory than any other, in their units."""
+        study = of_memory(
+            measured(1, 300.0, 9e8), measured(2, 200.0, 4e8), measured(3, 150.0, 5e8)
+        )
+
+        found = objectives_front(study)
+
+        assert found.columns.tolist() == ["trial", "configuration", "throughput", "memory"]
+        assert found["trial"].tolist() == [2, 1]
+        assert found["throughput"].tolist() == [200.0, 300.0]
+        assert found["memory"].tolist() == [4e8, 9e8]
+        assert found["configuration"].tolist()[0] == str(studies.configuration(2))
+
+    def test_leaves_out_what_is_not_feasible(self) -> None:
+        """Pruned and infeasible trials, and those that failed, are on no front."""
+        study = of_memory(
+            replace(measured(1, 900.0, 1e8), state=TrialState.PRUNED),
+            replace(measured(2, 900.0, 1e8), state=TrialState.INFEASIBLE),
+            replace(measured(3, 900.0, 1e8), state=TrialState.FAILED, reason=Reason.CRASHED),
+        )
+
+        assert objectives_front(study)["trial"].tolist() == [0]
+
+    def test_leaves_out_what_was_not_measured(self) -> None:
+        """A trial without a value of every objective cannot be compared."""
+        study = of_memory(measured(1, 900.0, math.nan), measured(2, 50.0, math.inf))
+
+        assert objectives_front(study)["trial"].tolist() == [0]
+
+    def test_leaves_out_finals(self) -> None:
+        """What was measured again is the same configuration: the search's trials count."""
+        final = replace(studies.final(1, studies.BEST, 500.0), usage=Usage(memory_bytes=1e8))
+
+        assert objectives_front(of_memory(final))["trial"].tolist() == [0]
+
+    def test_of_objectives_that_are_all_to_be_small(self) -> None:
+        """Throughput need not be among them."""
+        trials = [
+            studies.trial(n, 100.0, reference_s=s, usage=Usage(cpu_s=cpu_s))
+            for n, s, cpu_s in ((1, 0.010, 0.004), (2, 0.020, 0.002), (3, 0.030, 0.003))
+        ]
+
+        found = objectives_front(
+            studies.study(trials, objectives=(Objective.LATENCY, Objective.CPU))
+        )
+
+        assert found["trial"].tolist() == [1, 2]
+        assert found["latency"].tolist() == [0.010, 0.020]
+
+    def test_of_an_empty_study(self) -> None:
+        """There is an empty front with its columns."""
+        found = objectives_front(studies.study())
+
+        assert found.empty
+        assert found.columns.tolist() == ["trial", "configuration", "throughput"]
+
+
+def by_inclusion_and_exclusion(values: list[tuple[float, ...]]) -> float:
+    """The volume of the union of boxes from the origin, by counting every intersection."""
+    return math.fsum(
+        (-1) ** (count + 1) * math.prod(map(min, zip(*chosen, strict=True)))
+        for count in range(1, len(values) + 1)
+        for chosen in itertools.combinations(values, count)
+    )
+
+
+class TestHypervolume:
+    def test_of_one_point(self) -> None:
+        """It is the area of a rectangle."""
+        assert hypervolume([[3.0, 2.0]], [1.0, 0.0], [True, True]) == 4.0
+
+    def test_of_a_staircase(self) -> None:
+        """Three steps: 1x3 + 1x2 + 1x1; what lies below them adds nothing."""
+        steps = [[1.0, 3.0], [3.0, 1.0], [2.0, 2.0], [1.0, 1.0]]
+
+        assert hypervolume(steps, [0.0, 0.0], [True, True]) == 6.0
+
+    def test_of_what_is_to_be_small(self) -> None:
+        """For throughput and latency the reference is a low throughput at a high latency."""
+        values = [[200.0, 30.0], [300.0, 40.0]]
+
+        assert hypervolume(values, [100.0, 50.0], [True, False]) == 100 * 20 + 100 * 10
+
+    def test_in_three_dimensions(self) -> None:
+        """Two bars that share a cube: 3 + 3 - 1."""
+        assert hypervolume([[3, 1, 1], [1, 1, 3]], [0, 0, 0], [True] * 3) == 5.0
+        assert hypervolume([[3, 1, 1], [1, 3, 1], [1, 1, 3]], [0, 0, 0], [True] * 3) == 7.0
+
+    def test_what_is_not_better_than_the_reference_adds_nothing(self) -> None:
+        """Not even where it is far better in the other objective."""
+        assert hypervolume([[9.0, 0.0], [-1.0, 9.0]], [0.0, 0.0], [True, True]) == 0.0
+
+    def test_what_is_not_known_adds_nothing(self) -> None:
+        """NaN is not better than anything."""
+        assert hypervolume([[math.nan, 5.0], [2.0, 2.0]], [0.0, 0.0], [True, True]) == 4.0
+
+    @pytest.mark.parametrize("objectives", [2, 3])
+    def test_of_nothing(self, objectives: int) -> None:
+        """Without points there is no volume."""
+        assert hypervolume([], [0.0] * objectives, [True] * objectives) == 0.0
+
+    @pytest.mark.parametrize("objectives", [2, 3, 4])
+    @given(data=st.data())
+    def test_agrees_with_inclusion_and_exclusion(
+        self, objectives: int, data: st.DataObject
+    ) -> None:
+        """The volume of a union of boxes can be counted without any slicing."""
+        number = st.integers(1, 6).map(float)
+        values = data.draw(st.lists(st.tuples(*[number] * objectives), max_size=6))
+
+        found = hypervolume(values, [0.0] * objectives, [True] * objectives)
+
+        assert found == pytest.approx(by_inclusion_and_exclusion(values))
+
+
+class TestHypervolumeOverBaseline:
+    def test_is_in_units_of_the_baseline(self) -> None:
+        """Twice more throughput at half the memory is a box of 2 by 1/2."""
+        assert hypervolume_over_baseline(of_memory(measured(1, 300.0, 4e8))) == pytest.approx(1.0)
+
+    def test_of_nothing_that_is_better_in_all_objectives(self) -> None:
+        """What gives up one objective for another adds nothing."""
+        assert hypervolume_over_baseline(of_memory(measured(1, 900.0, 9e8))) == 0.0
+
+    @pytest.mark.parametrize(
+        "baseline",
+        [
+            pytest.param(studies.baseline(100.0), id="without a value"),
+            pytest.param(
+                studies.infeasible(
+                    studies.baseline(usage=Usage(memory_bytes=8e8)), unloaded_s=0.06
+                ),
+                id="infeasible",
+            ),
+            pytest.param(
+                studies.baseline(0.0, usage=Usage(memory_bytes=8e8)), id="that carries nothing"
+            ),
+        ],
+    )
+    def test_of_a_baseline(self, baseline: TrialRecord) -> None:
+        """Without a reference point it is not known."""
+        study = of_memory(measured(1, 300.0, 4e8))
+        others = replace(study, trials=(baseline, *study.trials[1:]))
+
+        assert math.isnan(hypervolume_over_baseline(others))
+        assert math.isnan(hypervolume_over_baseline(replace(study, trials=study.trials[1:])))

@@ -1,0 +1,131 @@
+"""The load that a server gets before anything counts, on simulated servers."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from tests.capacity.simulated_server import (
+    Batching,
+    FloatArray,
+    Instances,
+    SimulatedServer,
+    Simulation,
+)
+from tuner.capacity.find import find_capacity
+from tuner.capacity.probes import Capacity, CapacityPlan
+from tuner.goals import LatencyBudget, Loop
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop
+from tuner.records import Outcome, Phase
+
+PLAN = CapacityPlan(budget=LatencyBudget(95, 0.05), concurrency=8)
+BURST = (ClosedLoop(1), 0.1)
+RUN_IN = (ClosedLoop(8), 1.0)
+
+
+@dataclass(frozen=True)
+class Constant(Instances):
+    """Workers that take the same time for each request."""
+
+    @classmethod
+    def of(cls, workers: int, service_s: float) -> "Constant":
+        return cls(workers, lambda _, count: np.full(count, service_s))
+
+
+FAST = Constant.of(4, 0.01)  # 400 requests a second
+
+
+def warm_up(
+    simulation: Simulation, plan: CapacityPlan, *, failing_share: float = 0.0
+) -> tuple[Capacity, list[tuple[object, float]]]:
+    """The answer, and the load points of the warm-up with their length."""
+    server = SimulatedServer(simulation, failing_share=failing_share)
+    capacity = find_capacity(server, plan)
+    phases = [phase for phase, *_ in server.measured]
+    first = phases.index(Phase.UNLOADED)
+    assert Phase.WARM_UP not in phases[first:]
+    return capacity, [(profile, length_s) for _, profile, length_s in server.measured[:first]]
+
+
+def answered(measurement: Measurement) -> int:
+    return measurement.requests - measurement.failed - measurement.unanswered
+
+
+@pytest.mark.parametrize("arrivals", Loop)
+@pytest.mark.parametrize(("wanted", "points"), [(1, 1), (390, 1), (410, 2), (2000, 5), (2100, 6)])
+def test_enough_requests_are_answered_before_anything_counts(
+    arrivals: Loop, wanted: int, points: int
+) -> None:
+    """Full load for a second at a time, until so many were answered, and no longer."""
+    plan = replace(PLAN, warm_up_requests=wanted, arrivals=arrivals)
+    capacity, measured = warm_up(FAST, plan)
+
+    assert measured == [*[RUN_IN] * points, BURST]
+    run_in = [p.measurement for p in capacity.points if p.phase is Phase.WARM_UP][:-1]
+    assert wanted <= sum(map(answered, run_in))
+    assert sum(map(answered, run_in[:-1])) < wanted
+
+
+def test_a_server_that_needs_no_warm_up_gets_none() -> None:
+    """With 0 requests there are the bursts of every batch size, and nothing else."""
+    simulation = Batching(base_s=2e-3, each_s=0.25e-3, most=4)
+    _, measured = warm_up(simulation, replace(PLAN, largest_batch=4))
+
+    assert measured == [(ClosedLoop(size), 0.1) for size in (1, 2, 4)]
+
+
+def test_a_slow_server_is_not_warmed_up_for_ever() -> None:
+    """After 20 seconds the measurement begins, however few were answered."""
+    slow = Constant.of(1, 0.02)  # 50 requests a second
+    capacity, measured = warm_up(slow, replace(PLAN, warm_up_requests=10_000))
+
+    assert measured == [*[RUN_IN] * 20, BURST]
+    assert capacity.outcome is Outcome.FEASIBLE
+
+
+def test_bursts_of_batches_are_warm() -> None:
+    """Full load comes before the bursts: cold ones would make the server look too slow."""
+    simulation = Batching(base_s=2e-3, each_s=0.25e-3, most=4)
+    _, measured = warm_up(simulation, replace(PLAN, largest_batch=4, warm_up_requests=1))
+
+    assert measured == [RUN_IN, *[(ClosedLoop(size), 0.1) for size in (1, 2, 4)]]
+
+
+def test_what_fails_is_not_answered() -> None:
+    """Requests that failed do not count as warm-up: three in ten take more points for the rest."""
+    plan = replace(PLAN, warm_up_requests=2000)
+    capacity, measured = warm_up(FAST, plan, failing_share=0.3)
+
+    assert len(measured) > 1 + 5
+    run_in = [p.measurement for p in capacity.points if p.phase is Phase.WARM_UP][:-1]
+    assert sum(map(answered, run_in)) >= 2000
+
+
+class Compiling(Simulation):
+    """Takes 20 ms for each request at first, and 2 ms once it has answered `cold` requests."""
+
+    def __init__(self, cold: int) -> None:
+        self._cold = cold
+
+    def open_loop(self, arrivals: FloatArray, random: np.random.Generator) -> FloatArray:
+        return Constant.of(1, 2e-3).open_loop(arrivals, random)
+
+    def closed_loop(
+        self, concurrency: int, duration_s: float, random: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        speed_s = 0.02 if self._cold > 0 else 2e-3
+        arrivals, departures = Constant.of(1, speed_s).closed_loop(concurrency, duration_s, random)
+        self._cold -= len(arrivals)
+        return arrivals, departures
+
+
+@pytest.mark.parametrize(
+    ("warm_up_requests", "outcome"), [(0, Outcome.INFEASIBLE), (600, Outcome.FEASIBLE)]
+)
+def test_a_server_is_judged_as_it_will_be(warm_up_requests: int, outcome: Outcome) -> None:
+    """A server that compiles itself would be too slow alone, were it not warmed up before."""
+    plan = replace(PLAN, budget=LatencyBudget(95, 0.01), warm_up_requests=warm_up_requests)
+    capacity, _ = warm_up(Compiling(cold=500), plan)
+
+    assert capacity.outcome is outcome

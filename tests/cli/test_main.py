@@ -1,0 +1,356 @@
+"""The command line: what it refuses, in which words and with which status; help and plans."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main  # noqa: TID251 - asks typer which commands there are
+
+import tuner as package
+from tests.command_line import Tuner
+from tests.report import studies
+from tests.store.test_storage import stored
+from tuner import demo
+from tuner.cli.main import app
+
+MAIN = "from tuner.cli.main import main"
+WITHOUT_TRITON = f"import sys; sys.modules['pytriton'] = None; {MAIN}; main()"
+SWITCH = "{type: boolean, default: true, sets: {flag: --n}}"
+LAZY = ("optuna", "pandas", "plotly", "sqlalchemy", "tritonclient")
+
+
+@pytest.fixture
+def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
+    return Tuner(capsys)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in: most of these commands must leave nothing there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **({} if path is None else {"PATH": path})}
+    return subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=60,
+    )
+
+
+BAD = {
+    "`--budget-ms` must be above 0 and below 3600000, but got 0\n"
+    "hint: for example: `--budget-ms 50`": ["--budget-ms", "0"],
+    "`--budget-ms` must be above 0 and below 3600000, but got nan\n"
+    "hint: for example: `--budget-ms 50`": ["--budget-ms", "nan"],
+    "`--budget-ms` must be above 0 and below 3600000, but got inf\n"
+    "hint: for example: `--budget-ms 50`": ["--budget-ms", "inf"],
+    "`--percentile` must be from 1 to 99.99, but got 100\nhint: for example: `--percentile 99`": [
+        "--percentile",
+        "100",
+    ],
+    "`--timeout` must be a duration above 0 and up to 1000h, but got `soon`\n"
+    "hint: for example: 90s, 3m, 2h": ["--timeout", "soon"],
+    "`--until` must be a clock time, but got `25:00`\nhint: for example: 07:00": [
+        "--until",
+        "25:00",
+    ],
+    "`trials >= 1` must hold, but got 0": ["--trials", "0"],
+    "`finalists >= 1` must hold, but got 0": ["--finalists", "0"],
+    "`confirmations >= 0` must hold, but got -1": ["--confirmations", "-1"],
+    "`--batch` must be at least 1, but got 0": ["--batch", "0"],
+    "`--input-data` must be `random` or `zero`, but got `ones`": ["--input-data", "ones"],
+    "`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `3,224`\n"
+    "hint: for example: `--shape image:3,224,224`": ["--shape", "3,224"],
+    f"{demo.REPOSITORY}: has no model `resnet50` with a config.pbtxt\n"
+    "hint: models here: accelerator, encoder": ["--model", "resnet50"],
+    "missing: a model repository was expected, but there is no such folder\n"
+    "hint: a model repository is a folder with one folder for each model": [
+        "--model-repository",
+        "missing",
+    ],
+    "missing.yaml: cannot be read: No such file or directory\n"
+    "hint: `tuner spaces list` shows the built-in spaces": ["--space", "missing.yaml"],
+}
+BAD_FOR_OPTIMIZE = {
+    "`--engine-cpus` must be a list of CPUs, but got `all`\nhint: for example: 0,2-3": [
+        "--engine-cpus",
+        "all",
+    ],
+    "`--server-cpus` must be a list of CPUs, but got `3-1`\nhint: for example: 0,2-3": [
+        "--server-cpus",
+        "3-1",
+    ],
+    "`--start-timeout` must be a duration above 0 and up to 1000h, but got `0s`\n"
+    "hint: for example: 90s, 3m, 2h": ["--start-timeout", "0s"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        *(("plan", options, message) for message, options in BAD.items()),
+        *(("optimize", options, message) for message, options in BAD.items()),
+        *(("optimize", options, message) for message, options in BAD_FOR_OPTIMIZE.items()),
+    ],
+)
+def test_bad_options(
+    tuner: Tuner, folder: Path, name: str, options: list[str], message: str
+) -> None:
+    """An option that cannot be used is named, with status 2, and nothing is started or written."""
+    budget = [] if "--budget-ms" in options else ["--budget-ms", "50"]
+
+    result = tuner(name, *budget, *options)
+
+    assert (result.status, result.out) == (2, "")
+    assert result.err == f"error: {message}\n"
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage", "message"),
+    [
+        (["optimize"], "optimize", "Missing option '--budget-ms'."),
+        (
+            ["optimize", "--budget-ms", "50", "--seed", "-1"],
+            "optimize",
+            "Invalid value for '--seed': Input should be greater than or equal to 0",
+        ),
+        (
+            ["plan", "--budget-ms", "fast"],
+            "plan",
+            "Invalid value for '--budget-ms': Input should be a valid number",
+        ),
+        (["plan", "--budget", "50"], "plan", "No such option: --budget"),
+        (["measure", "--model", "m"], "measure", "Missing argument 'url'."),
+        (["studies", "export"], "studies export", "Missing option '--format'."),
+        (["best", "--format", "xml"], "best", "Invalid value for '--format'"),
+        (["spaces", "show"], "spaces show", "Missing argument 'space'."),
+        (["optimise"], "", "No such command 'optimise'."),
+    ],
+)
+def test_misused_commands(tuner: Tuner, arguments: list[str], usage: str, message: str) -> None:
+    """A missing or unknown option or command is named, under the command's name, status 2."""
+    result = tuner(*arguments)
+
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"Usage: tuner {usage}".rstrip())
+    assert f"\nError: {message}" in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        (
+            {},
+            [],
+            """models: no model with a config.pbtxt was found
+hint: expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/""",
+        ),
+        (
+            {"a/config.pbtxt": "", "b/config.pbtxt": ""},
+            [],
+            "models: holds several models: a, b\nhint: choose one with `--model NAME`",
+        ),
+        (
+            {"a/config.pbtxt": "", "b/config.pbtxt": ""},
+            ["--model", "c"],
+            "models: has no model `c` with a config.pbtxt\nhint: models here: a, b",
+        ),
+        (
+            {"a/config.pbtxt": 'backend: "python"'},
+            [],
+            """models/a: the model has no version folder
+hint: put the model's files into models/a/1""",
+        ),
+    ],
+)
+def test_repositories_that_cannot_be_used(
+    tuner: Tuner, folder: Path, files: dict[str, str], options: list[str], message: str
+) -> None:
+    """A repository without a model to tune says what was expected of it."""
+    (folder / "models").mkdir()
+    for name, content in files.items():
+        (folder / "models" / name).parent.mkdir()
+        (folder / "models" / name).write_text(content)
+
+    result = tuner("optimize", "--budget-ms", "50", "--model-repository", "models", *options)
+
+    assert (result.status, result.out) == (2, "")
+    assert result.err == f"error: {message}\n"
+
+
+def test_a_configuration_that_cannot_be_read(tuner: Tuner, folder: Path) -> None:
+    """A config.pbtxt with a fault names the file; the status is 2."""
+    (folder / "models/a/1").mkdir(parents=True)
+    (folder / "models/a/config.pbtxt").write_text("max_batch_size: many\n")
+
+    result = tuner("plan", "--budget-ms", "50", "--model-repository", "models")
+
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("error: models/a/config.pbtxt: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("parameters: [", ""),
+        ("extends: triton\nsurprise: 1\n", "surprise: there is no such key"),
+        (
+            f"server: torchserv\nparameters:\n  n: {SWITCH}\n",
+            "is for the server `torchserv`, but only `triton`, `torchserve`, `tensorflow_serving`",
+        ),
+    ],
+)
+def test_space_files_that_cannot_be_used(
+    tuner: Tuner, folder: Path, content: str, message: str
+) -> None:
+    """A fault in a space file names the file and the place; nothing is started."""
+    (folder / "space.yaml").write_text(content)
+
+    planned = tuner("plan", "--budget-ms", "50", "--space", "space.yaml")
+
+    assert (planned.status, planned.out) == (2, "")
+    assert planned.err.startswith("error: space.yaml: ")
+    assert message in planned.err
+
+
+def test_a_built_in_space_by_its_name(tuner: Tuner) -> None:
+    """A space that no model gets by itself is chosen by its name."""
+    plan = tuner("plan", "--budget-ms", "50", "--space", "triton_cache", "--json")
+
+    assert plan.status == 0, plan.err
+    names = {parameter["name"] for parameter in plan.json["space"]["parameters"]}
+    assert {"cache", "response_cache", "dynamic_batching"} <= names
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--db", "://"], "`://` is not a database URL"),
+        (["--db", "."], ".: cannot be opened"),
+        (["--db", "no/where.db"], "no/where.db: cannot be opened"),
+        (["--db", "text.db"], "text.db: is not an SQLite database"),
+    ],
+)
+def test_database_faults_come_before_any_start(
+    tuner: Tuner, folder: Path, options: list[str], message: str
+) -> None:
+    """A database that cannot be used ends `optimize` before a server was started."""
+    (folder / "text.db").write_text("text\n" * 1000)
+
+    result = tuner("optimize", "--budget-ms", "50", *options)
+
+    assert result.status == (2 if "URL" in message else 1)
+    assert result.out == ""
+    assert f"\nerror: {message}\nhint: " in result.err
+    assert (folder / "text.db").read_text() == "text\n" * 1000
+
+
+def test_a_changed_study_is_not_continued(tuner: Tuner, folder: Path) -> None:
+    """The name of a study with another model is refused with status 2, before any start."""
+    stored(folder / "studies.db", studies.small_study())
+
+    result = tuner("optimize", "--budget-ms", "20", "--study", "encoder-p99-50ms")
+
+    assert (result.status, result.out) == (2, "")
+    assert (
+        "\nerror: study `encoder-p99-50ms` cannot be continued: its latency budget changed "
+        "from p99 <= 50 ms to p99 <= 20 ms\n"
+    ) in result.err
+
+
+def test_without_triton(folder: Path) -> None:
+    """Without a Triton anywhere, the way to get one is said, with status 1 and no traceback."""
+    ended = command("-c", WITHOUT_TRITON, "optimize", "--budget-ms", "50", path=str(folder))
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[1:] == [
+        "error: Triton is not installed: neither `tritonserver` on PATH nor the wheel was found",
+        "hint: pip install 'serving-tuner[triton]'",
+    ]
+
+
+def test_a_real_process_refuses_a_bad_option(folder: Path) -> None:
+    """The installed command ends with status 2 and one clear message."""
+    ended = command("-m", "tuner", "optimize", "--budget-ms", "-1")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "error: `--budget-ms` must be above 0 and below 3600000, but got -1\n"
+        "hint: for example: `--budget-ms 50`\n"
+    )
+    assert list(folder.iterdir()) == []
+
+
+def test_a_reader_that_goes_away(folder: Path) -> None:
+    """`tuner spaces show triton | head -1` ends quietly."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tuner", "spaces", "show", "triton", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as shown:
+        assert shown.stdout is not None
+        assert shown.stderr is not None
+        shown.stdout.close()
+        assert b"Traceback" not in shown.stderr.read()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["spaces", "list"]])
+def test_what_is_slow_to_import_is_imported_late(arguments: list[str]) -> None:
+    """Help and the list of spaces need no search, no database, no tables and no charts."""
+    code = f"import sys; sys.argv[1:] = {arguments!r}\n{MAIN}\ntry: main()\n"
+    code += f"finally: sys.stderr.write(','.join(n for n in {LAZY!r} if n in sys.modules))"
+
+    ended = command("-c", code)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "triton" in ended.stdout or "optimize" in ended.stdout
+
+
+def test_version(tuner: Tuner) -> None:
+    """`--version` prints the package's version."""
+    result = tuner("--version")
+
+    assert (result.status, result.out, result.err) == (0, f"tuner {package.__version__}\n", "")
+
+
+def commands() -> dict[tuple[str, ...], Any]:
+    """All commands and groups, by the words that call them."""
+    found: dict[tuple[str, ...], Any] = {(): typer.main.get_command(app)}
+    groups = list(found.items())
+    for words, group in groups:
+        for name, each in getattr(group, "commands", {}).items():
+            found[*words, name] = each
+            groups.append(((*words, name), each))
+    return found
+
+
+@pytest.mark.parametrize("words", commands())
+def test_every_command_has_help(tuner: Tuner, words: tuple[str, ...]) -> None:
+    """Every command says what it does, and what each of its options is for."""
+    result = tuner(*words, "--help")
+
+    assert (result.status, result.err) == (0, "")
+    usage, _, sentence, *_ = result.out.splitlines()
+    assert usage.startswith(" ".join(("Usage: tuner", *words)))
+    assert sentence.strip()
+    assert [p.name for p in commands()[words].params if not p.help] == []
+
+
+@pytest.mark.parametrize("words", [(), ("studies",), ("spaces",)])
+def test_groups_without_a_command_show_help(tuner: Tuner, words: tuple[str, ...]) -> None:
+    """Whoever types too little sees what there is."""
+    result = tuner(*words)
+
+    assert result.status == 2
+    assert "Commands:" in result.out + result.err

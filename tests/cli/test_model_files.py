@@ -1,0 +1,208 @@
+"""The command line with bare model files and forms of one model, up to where a server starts."""
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from tests.command_line import Tuner
+from tests.targets import model_files as files
+
+BUDGET = ("--budget-ms", "50")
+REPOSITORY_HINT = "for models in a repository or a store: `--model-repository FOLDER`"
+OWN_SERVER = """
+server: command
+serve: {command: [python, server.py], request: {path: /}}
+parameters:
+  n: {type: int, low: 1, high: 2, default: 1, sets: {template: n}}
+"""
+
+
+@pytest.fixture
+def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
+    return Tuner(capsys)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with mlp.onnx, int8.onnx and mlp.pt: three forms of one model."""
+    folder = tmp_path_factory.mktemp("files")
+    files.int8(files.mlp(folder / "mlp.onnx"), folder / "int8.onnx")
+    files.torchscript(folder / "mlp.pt")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, with the model files."""
+    for path in made.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "own.yaml").write_text(OWN_SERVER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestPlan:
+    def test_one_file(self, tuner: Tuner) -> None:
+        """An ONNX file is all that is needed; its backend's space is searched."""
+        result = tuner("plan", "mlp.onnx", *BUDGET, "--json")
+
+        assert (result.status, result.err) == (0, "")
+        assert result.json["model"] == "mlp"
+        names = [parameter["name"] for parameter in result.json["space"]["parameters"]]
+        assert "graph_optimization" in names
+        assert "variant" not in names
+
+    def test_variants(self, tuner: Tuner) -> None:
+        """Each form is a choice, the file itself the default; a form is a reload away."""
+        variants = ("--variant", "int8.onnx", "--variant", "mlp.pt", "--variant", "int8.onnx")
+        result = tuner("plan", "mlp.onnx", *BUDGET, *variants, "--json")
+
+        assert (result.status, result.err) == (0, "")
+        [variant] = [p for p in result.json["space"]["parameters"] if p["name"] == "variant"]
+        assert (variant["default"], variant["choices"]) == ("mlp", ["mlp", "int8", "mlp_pt"])
+        assert variant["reload"] is True
+
+    def test_in_words(self, tuner: Tuner) -> None:
+        """The plan for a person names the model and the parameter."""
+        result = tuner("plan", "mlp.onnx", *BUDGET, "--variant", "int8.onnx")
+
+        assert (result.status, result.err) == (0, "")
+        assert "model mlp, latency budget p99 <= 50 ms" in result.out.splitlines()
+        assert "variant" in result.out
+        assert "mlp, int8" in result.out
+
+    def test_torchscript(self, tuner: Tuner) -> None:
+        """With its inputs named, a TorchScript file is enough as well."""
+        result = tuner("plan", "mlp.pt", *BUDGET, "--input", files.INPUT, "--json")
+
+        assert (result.status, result.err) == (0, "")
+        names = [parameter["name"] for parameter in result.json["space"]["parameters"]]
+        assert {"inference_mode", "intra_op_threads"} <= set(names)
+
+    def test_variants_of_a_repository(self, tuner: Tuner) -> None:
+        """Other models of the repository are named as they are called there."""
+        for name in ("mlp", "int8"):
+            tuner("repository", f"{name}.onnx", "--output", "models")
+        arguments = ("--model-repository", "models", "--model", "int8", "--variant", "mlp")
+        result = tuner("plan", *BUDGET, *arguments, "--json")
+
+        assert (result.status, result.err) == (0, "")
+        [variant] = [p for p in result.json["space"]["parameters"] if p["name"] == "variant"]
+        assert (variant["default"], variant["choices"]) == ("int8", ["int8", "mlp"])
+
+
+REFUSALS = {
+    "`--input` must be NAME:DATATYPE:SHAPE, but got `x`": ["mlp.pt", "--input", "x"],
+    "`--input x:...` was given twice\nhint: name each input once": [
+        "mlp.pt",
+        *("--input", files.INPUT, "--input", files.INPUT),
+    ],
+    "`--input` means nothing without a model file": ["--input", files.INPUT],
+    "`--input` means nothing to ONNX files, which tell their inputs\nhint: leave it out": [
+        "mlp.onnx",
+        *("--input", files.INPUT),
+    ],
+    "`--tolerance` must be more than 0 and less than 1, but got 5\n"
+    "hint: for example: `--tolerance 0.05` for 5 % of an output's largest value": [
+        *("--tolerance", "5"),
+    ],
+    "mlp.pt: a TorchScript module does not tell its inputs\n"
+    "hint: name each in its order: `--input NAME:DATATYPE:SHAPE`, such as x:FP32:-1,128": [
+        "mlp.pt"
+    ],
+    f"encoder: a model file ends with .onnx, .pt, .pth\nhint: {REPOSITORY_HINT}": ["encoder"],
+    "gone.onnx: there is no such file\nhint: check the path": [
+        *("mlp.onnx", "--variant", "gone.onnx"),
+    ],
+    "`--model-repository` and `--model` mean nothing to a model file\n"
+    "hint: give either a file, or a repository": [
+        *("mlp.onnx", "--model-repository", "."),
+    ],
+    "has no model `int8` with a config.pbtxt\nhint: models here: accelerator, encoder": [
+        *("--variant", "int8"),
+    ],
+    "mlp.onnx: TorchServe serves model archives, and no bare model file\n"
+    "hint: `torch-model-archiver` makes one; then: `--model-repository STORE`": [
+        *("mlp.onnx", "--server", "torchserve", "--body", "own.yaml"),
+    ],
+    "a model file and `--variant` mean nothing to a server of your own\n"
+    "hint: make the model's file a parameter: `sets: {template: NAME}`": [
+        *("mlp.onnx", "--space", "own.yaml"),
+    ],
+    "a model file and `--variant` mean nothing to a server that somebody else runs\n"
+    "hint: leave them out; `--model NAME` says which of its models is tuned": [
+        *("mlp.onnx", "--runner", "remote", "--url", "http://127.0.0.1:1"),
+    ],
+    "`--variant` means nothing to a server that somebody else runs\n"
+    "hint: leave it out; `--model NAME` says which of its models is tuned": [
+        *("--variant", "int8", "--server", "torchserve", "--body", "own.yaml"),
+        *("--runner", "remote", "--url", "http://127.0.0.1:1", "--port", "management=2"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("message", "arguments"), REFUSALS.items())
+def test_what_cannot_be_used(tuner: Tuner, message: str, arguments: list[str]) -> None:
+    """Files, forms and options that say nothing here are refused, with status 2 and a way out."""
+    result = tuner("plan", *arguments, *BUDGET)
+
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.startswith("error: ")
+    assert "\nhint: " in result.err
+
+
+class TestRepository:
+    def test_written(self, tuner: Tuner, folder: Path) -> None:
+        """What was written is printed, a file a line; Triton can read the configuration."""
+        result = tuner("repository", "mlp.onnx", "--output", "deployed")
+
+        assert (result.status, result.err) == (0, "")
+        assert result.out.splitlines() == [
+            "deployed/mlp/1/model.onnx",
+            "deployed/mlp/1/model.py",
+            "deployed/mlp/1/whole_batches.py",
+            "deployed/mlp/config.pbtxt",
+        ]
+        text = (folder / "deployed" / "mlp" / "config.pbtxt").read_text()
+        message = text_format.Parse(text, model_config_pb2.ModelConfig())
+        assert (message.backend, message.max_batch_size) == ("python", 16)
+
+    def test_for_a_container(self, tuner: Tuner, folder: Path) -> None:
+        """For Triton's own backends; the answer as JSON."""
+        arguments = ("--input", files.INPUT, "--container", "--output", "deployed", "--json")
+        result = tuner("repository", "mlp.pt", *arguments)
+
+        assert (result.status, result.err) == (0, "")
+        assert result.json == {
+            "model": "mlp",
+            "files": ["deployed/mlp/1/model.pt", "deployed/mlp/config.pbtxt"],
+        }
+        assert 'backend: "pytorch"' in (folder / "deployed/mlp/config.pbtxt").read_text()
+
+    def test_beside_others(self, tuner: Tuner, folder: Path) -> None:
+        """A second model joins the first; one that is there already is left as it is."""
+        tuner("repository", "mlp.onnx", "--output", "deployed")
+        assert tuner("repository", "int8.onnx", "--output", "deployed").status == 0
+        (folder / "deployed" / "mlp" / "config.pbtxt").write_text("mine")
+
+        result = tuner("repository", "mlp.onnx", "--output", "deployed")
+
+        assert (result.status, result.out) == (2, "")
+        assert result.err == (
+            "error: deployed/mlp: is there already, and nothing is written over it\n"
+            "hint: choose another `--output FOLDER`\n"
+        )
+        assert (folder / "deployed" / "mlp" / "config.pbtxt").read_text() == "mine"
+
+    def test_no_model_file(self, tuner: Tuner, folder: Path) -> None:
+        """What is no model file writes nothing."""
+        result = tuner("repository", "own.yaml", "--output", "deployed")
+
+        assert (result.status, result.out) == (2, "")
+        assert result.err == (
+            f"error: own.yaml: a model file ends with .onnx, .pt, .pth\nhint: {REPOSITORY_HINT}\n"
+        )
+        assert not (folder / "deployed").exists()

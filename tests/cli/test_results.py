@@ -1,0 +1,349 @@
+"""The commands that read the database: `report`, `pareto`, `best`, `effects` and `studies`."""
+
+import csv
+import io
+import math
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.command_line import Result, Tuner
+from tests.report import studies
+from tests.store.test_storage import everything, stored
+from tuner.analysis import standings
+from tuner.cli import optimize
+from tuner.errors import NothingFeasibleError, Reason, TunerError
+from tuner.records import StudyRecord, TrialRecord
+
+NIGHT = studies.study().name
+EXPORT = 'name: "encoder"\ninstance_group [ { count: 2 } ]\n'
+READERS = (
+    ("report",),
+    ("pareto",),
+    ("best",),
+    ("effects",),
+    ("studies", "list"),
+    ("studies", "show"),
+    ("studies", "export", "--format", "csv"),
+)
+
+
+@pytest.fixture
+def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
+    return Tuner(capsys)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def database(folder: Path) -> Path:
+    """`studies.db` with a night that had a winner, the newest, and two older ones without."""
+    night = studies.night()
+    winner = replace(night.trials[2], export=EXPORT)
+    finals = [replace(t, export=EXPORT) for t in night.finals]
+    searched = [winner if t.number == 2 else t for t in night.searched]
+    return stored(
+        folder / "studies.db",
+        replace(night, trials=(*searched, *finals)),
+        slow(),
+        replace(slow(), name="broken", trials=(broken(),)),
+        replace(everything(), name="odd [bold]", created_at=studies.BEGAN.replace(year=2001)),
+    )
+
+
+def slow() -> StudyRecord:
+    """A study without any feasible configuration."""
+    return studies.study(
+        [
+            studies.infeasible(studies.baseline(), unloaded_s=0.090),
+            studies.infeasible(studies.trial(1), unloaded_s=0.061),
+        ],
+        name="slow",
+        created_at=studies.BEGAN.replace(year=2025),
+    )
+
+
+def broken() -> TrialRecord:
+    return studies.failed(0, Reason.CRASHED, "it is gone")
+
+
+def succeeded(result: Result) -> Result:
+    assert (result.status, result.err) == (0, "")
+    return result
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_without_a_database(tuner: Tuner, folder: Path, command: tuple[str, ...]) -> None:
+    """Where there is no database, that is said with status 2, and none appears."""
+    result = tuner(*command)
+
+    assert (result.status, result.out) == (2, "")
+    assert result.err == (
+        "error: studies.db: there is no such database\n"
+        "hint: `tuner optimize --budget-ms 50` makes one; `--db` names another\n"
+    )
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [each for each in READERS if each != ("studies", "list")])
+def test_an_unknown_study(tuner: Tuner, database: Path, command: tuple[str, ...]) -> None:
+    """A name that is not there lists the names that are, with status 2."""
+    result = tuner(*command, "nigth", "--db", str(database))
+
+    assert (result.status, result.out) == (2, "")
+    assert result.err == (
+        "error: no study is called `nigth`\n"
+        f"hint: studies here: broken, {NIGHT}, odd [bold], slow\n"
+    )
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_database_that_cannot_be_read(
+    tuner: Tuner, folder: Path, command: tuple[str, ...]
+) -> None:
+    """A fault of the database is a fault, with status 1."""
+    (folder / "studies.db").write_text("text\n" * 1000)
+
+    result = tuner(*command)
+
+    assert (result.status, result.out) == (1, "")
+    assert result.err == (
+        "error: studies.db: is not an SQLite database\nhint: name another with `--db`\n"
+    )
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("study", [NIGHT, "slow", "broken", "odd [bold]"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report",),
+        ("pareto",),
+        ("studies", "show"),
+        ("studies", "export", "--format", "json"),
+    ],
+)
+def test_everything_printed_as_json_is_json(
+    tuner: Tuner, command: tuple[str, ...], study: str
+) -> None:
+    """Whatever the study holds, infinities too: stdout is JSON and nothing else."""
+    asked = () if "export" in command else ("--json",)
+
+    assert succeeded(tuner(*command, study, *asked)).json is not None
+
+
+@pytest.mark.usefixtures("database")
+def test_list(tuner: Tuner) -> None:
+    """The studies, newest first, with the best of each."""
+    text, content = (
+        succeeded(tuner("studies", "list")),
+        succeeded(tuner("studies", "list", "--json")),
+    )
+
+    assert [row["study"] for row in content.json] == [NIGHT, "broken", "slow", "odd [bold]"]
+    assert [row["best"] is None for row in content.json] == [False, True, True, True]
+    assert "odd [bold]" in text.out
+
+
+@pytest.mark.usefixtures("database")
+def test_show(tuner: Tuner) -> None:
+    """A study's result and every trial; the newest one without a name."""
+    text = succeeded(tuner("studies", "show"))
+    content = succeeded(tuner("studies", "show", NIGHT, "--json")).json
+
+    assert "398" in text.out
+    assert "29 trials: " in text.out
+    assert (content["study"], len(content["trials"])) == (NIGHT, 29)
+    assert content["winner"]["configuration"] == dict(studies.BEST)
+    assert content["gain"]["low"] < content["gain"]["estimate"] < content["gain"]["high"]
+    assert [tied["instance_count"] for tied in content["tied"]] == [4]
+    assert content["trials"][5]["unloaded_ms"] is None
+
+
+@pytest.mark.usefixtures("database")
+def test_pareto(tuner: Tuner) -> None:
+    """The front, ascending in throughput and latency."""
+    text = succeeded(tuner("pareto", NIGHT))
+    content = succeeded(tuner("pareto", NIGHT, "--json")).json
+
+    front = content["load_points"]
+    assert content["objectives"] is None
+    assert "Pareto front" in text.out
+    assert "Hypervolume" not in text.out
+    assert [row["throughput"] for row in front] == sorted(row["throughput"] for row in front)
+    assert [row["latency_ms"] for row in front] == sorted(row["latency_ms"] for row in front)
+    assert {type(front[0][key]) for key in ("trial", "errors")} == {int}
+    assert front[0]["within"] is True
+
+
+class TestBest:
+    def test_pbtxt(self, tuner: Tuner, database: Path) -> None:
+        """The winner's file comes to stdout exactly as it is deployed."""
+        assert succeeded(tuner("best", "--db", str(database))).out == EXPORT
+
+    @pytest.mark.usefixtures("database")
+    def test_json_and_yaml(self, tuner: Tuner) -> None:
+        """As JSON and as YAML the winner comes with its figures."""
+        first = succeeded(tuner("best", NIGHT, "--json")).json
+        second = succeeded(tuner("best", NIGHT, "--format", "json")).json
+        third = yaml.safe_load(succeeded(tuner("best", NIGHT, "--format", "yaml")).out)
+
+        winner = standings.standings(studies.night()).winner
+        assert winner is not None
+        assert first == second == third
+        assert first["configuration"] == dict(winner.configuration)
+        assert first["throughput"] == pytest.approx(winner.throughput)
+        assert first["fresh_starts"] == 3
+        assert 0 < first["p50_ms"] < first["p99_ms"] <= 50
+
+    @pytest.mark.usefixtures("database")
+    @pytest.mark.parametrize("options", [[], ["--json"], ["--format", "yaml"]])
+    def test_nothing_feasible(self, tuner: Tuner, options: list[str]) -> None:
+        """Without a feasible configuration the nearest one is shown, with status 3."""
+        result = tuner("best", "slow", *options)
+
+        assert (result.status, result.out) == (3, "")
+        assert result.err == (
+            "error: no configuration meets p99 <= 50 ms; the nearest has p99 = 61 ms without "
+            f"load: {studies.configuration(1)}\n"
+            "hint: try `--budget-ms 122`, or a faster model\n"
+        )
+
+    @pytest.mark.usefixtures("database")
+    def test_nothing_measured(self, tuner: Tuner) -> None:
+        """Where everything failed there is no nearest one; the report tells how."""
+        result = tuner("best", "broken")
+
+        assert (result.status, result.out) == (3, "")
+        assert result.err == (
+            "error: no configuration of study `broken` could be measured\n"
+            "hint: `tuner report broken` shows how each trial failed\n"
+        )
+
+    def test_the_hint_is_above_the_limit(self) -> None:
+        """A server that is fast without load, yet carries none within the limit, needs more."""
+        study = studies.study([studies.infeasible(studies.baseline(), unloaded_s=0.0075)])
+
+        error = optimize.nothing_feasible(study)
+
+        assert type(error) is NothingFeasibleError
+        assert error.hint == "try `--budget-ms 100`, or a faster model"
+
+
+class TestReport:
+    def test_files(self, tuner: Tuner, database: Path, folder: Path) -> None:
+        """The report and the winner's configuration are written; their paths come to stdout."""
+        result = succeeded(tuner("report", "--db", str(database), "--output", "out"))
+
+        written = folder / "out" / NIGHT
+        assert "<html" in (written / "report.html").read_text()
+        assert (written / "config.pbtxt").read_text() == EXPORT
+        assert result.out.splitlines()[-2:] == [
+            f"report.html: out/{NIGHT}/report.html",
+            f"config.pbtxt: out/{NIGHT}/config.pbtxt",
+        ]
+
+    @pytest.mark.usefixtures("database")
+    def test_without_a_winner(self, tuner: Tuner, folder: Path) -> None:
+        """A study without a winner has a report and no configuration to deploy."""
+        content = succeeded(tuner("report", "slow", "--json")).json
+
+        assert content["files"] == ["reports/slow/report.html"]
+        assert [path.name for path in (folder / "reports/slow").iterdir()] == ["report.html"]
+
+    @pytest.mark.usefixtures("database")
+    def test_a_folder_that_cannot_be_written(self, tuner: Tuner, folder: Path) -> None:
+        """A report that cannot be written says that the study is safe, with status 1."""
+        (folder / "file").touch()
+
+        result = tuner("report", "slow", "--output", "file/sub")
+
+        assert (result.status, result.out) == (1, "")
+        assert result.err == (
+            "error: file/sub/slow: cannot be written: Not a directory\n"
+            "hint: the study is kept: `tuner report slow --output FOLDER`\n"
+        )
+
+
+class TestExport:
+    @pytest.mark.usefixtures("database")
+    def test_csv(self, tuner: Tuner) -> None:
+        """Every load point of the study as a line of CSV on stdout."""
+        result = succeeded(tuner("studies", "export", NIGHT, "--format", "csv"))
+
+        rows = list(csv.DictReader(io.StringIO(result.out)))
+        assert len(rows) == sum(len(t.points) for t in studies.night().trials)
+
+    @pytest.mark.usefixtures("database")
+    def test_parquet_needs_a_file(self, tuner: Tuner) -> None:
+        """Parquet is no text for a terminal."""
+        result = tuner("studies", "export", NIGHT, "--format", "parquet")
+
+        assert (result.status, result.out) == (2, "")
+        assert result.err == ("error: `--format parquet` needs `--output FILE`: it is not text\n")
+
+    @pytest.mark.usefixtures("database")
+    def test_into_a_file(self, tuner: Tuner, folder: Path) -> None:
+        """With `--output` nothing comes to stdout."""
+        result = tuner("studies", "export", NIGHT, "--format", "csv", "--output", "points.csv")
+
+        assert (result.status, result.out, result.err) == (0, "", "written: points.csv\n")
+        assert len(pd.read_csv(folder / "points.csv")) == sum(
+            len(t.points) for t in studies.night().trials
+        )
+
+
+def test_the_end_of_optimize(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finished search ends with its files, the database, and what to type next."""
+    monkeypatch.setenv("COLUMNS", "60")
+    study = studies.night()
+
+    optimize._print_result(
+        study, standings.standings(study), [Path("r/report.html")], "my studies.db"
+    )
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:] == [
+        "report.html: r/report.html",
+        f"database: my studies.db (study {NIGHT})",
+        f"next: tuner best {NIGHT} --db 'my studies.db'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [
+        (studies.night(), ["tuner", "best", NIGHT]),
+        (slow(), ["tuner", "report", "slow"]),
+        (replace(slow(), name="two words"), ["tuner", "report", "two words"]),
+    ],
+)
+def test_what_to_type_next(study: StudyRecord, words: list[str]) -> None:
+    """The next command can be copied as it is."""
+    text = optimize.next_command(study, standings.standings(study), "studies.db")
+
+    assert shlex.split(text) == words
+
+
+def test_files_without_a_folder(folder: Path) -> None:
+    """Files go into a folder that is made for them; a study that failed has a report as well."""
+    study = studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])
+
+    written = optimize.write_files(study, standings.standings(study), folder / "a" / "b")
+
+    assert written == [folder / "a" / "b" / "report.html"]
+    assert math.isfinite(written[0].stat().st_size)
+    (folder / "file").touch()
+    with pytest.raises(TunerError) as caught:
+        optimize.write_files(study, standings.standings(study), folder / "file")
+    assert caught.value.message == f"{folder / 'file'}: cannot be written: File exists"

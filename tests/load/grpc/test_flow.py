@@ -1,0 +1,368 @@
+"""Flow control and floods: what the server says is kept to, and it cannot fill our memory."""
+
+import asyncio
+
+import pytest
+
+from tests.load.grpc.grpc_owner import Owner, connected, hand_fed, in_event_loop
+from tests.load.grpc.http2_server import (
+    Peer,
+    data,
+    head,
+    message,
+    response,
+    serving_http2,
+    trailers,
+)
+from tuner.load.grpc.frames import (
+    ACCEPTED_FRAME_SIZE,
+    ACK,
+    DATA,
+    END_STREAM,
+    HEADERS,
+    PING,
+    RST_STREAM,
+    frame,
+    rst_stream,
+    settings,
+    window_update,
+)
+
+SETTINGS_ONLY = settings({})
+
+
+@in_event_loop
+async def test_there_are_as_many_lanes_as_the_server_allows() -> None:
+    """MAX_CONCURRENT_STREAMS is kept to, and never more lanes are offered than were asked for."""
+    for limit, lanes in ((1, 1), (3, 3), (100, 4)):
+        async with (
+            serving_http2(Peer.answer_the_rest, s3=limit) as server,
+            connected(server.port, Owner(), streams=4) as client,
+        ):
+            assert len(client.lanes) == lanes
+
+
+@in_event_loop
+async def test_a_server_may_allow_streams_later() -> None:
+    """A connection without any stream is not ready; settings that come later give it lanes."""
+    connection, _ = hand_fed(Owner())
+    connection.data_received(settings({3: 0}))
+    assert not connection.ready.done()
+    connection.data_received(settings({3: 1}))
+    await connection.ready
+    connection.data_received(settings({3: 100}))
+    assert len(connection.lanes) == 1
+
+
+@in_event_loop
+async def test_settings_that_nobody_waits_for_do_no_harm() -> None:
+    """They may come just after the owner gave up waiting."""
+    connection, transport = hand_fed(Owner())
+    connection.ready.cancel()
+    connection.data_received(SETTINGS_ONLY)
+    connection.close()
+    assert transport.closed
+
+
+@in_event_loop
+async def test_settings_and_pings_are_answered() -> None:
+    """RFC 9113 sections 6.5.3 and 6.7."""
+    answers = []
+
+    async def behaviour(peer: Peer) -> None:
+        await peer.settled()
+        peer.send(frame(PING, 0, 0, b"question"))
+        answers.append(await peer.next(PING))
+        await peer.answer_the_rest()
+
+    owner = Owner()
+    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+        while not answers:
+            await asyncio.sleep(0.001)
+        assert await owner.outcome(client.lanes[0]) == (True, "")
+    assert (answers[0].flags, answers[0].payload) == (ACK, b"question")
+
+
+@in_event_loop
+async def test_a_message_is_cut_into_the_frames_that_the_server_takes() -> None:
+    """MAX_FRAME_SIZE is 16384 unless the server says more; the last frame ends the stream."""
+    sizes = {16_384: [16_384, 16_384, 7_237], 20_000: [20_000, 20_000, 5]}
+    for limit, expected in sizes.items():
+        owner = Owner()
+        serving = serving_http2(Peer.answer_the_rest, s5=limit)
+        async with serving as server, connected(server.port, owner) as client:
+            assert await owner.outcome(client.lanes[0], bytes(40_000)) == (True, "")
+            (peer,) = server.peers
+            frames = [each for each in peer.seen if each.kind == DATA]
+        assert [len(each.payload) for each in frames] == expected
+        assert [each.flags for each in frames] == [0, 0, END_STREAM]
+        assert peer.requests[1].data == message(bytes(40_000))
+
+
+async def received(peer: Peer, total: int) -> None:
+    """Wait until `total` bytes of DATA have come, and no more."""
+    while sum(len(each.data) for each in peer.requests.values()) < total:
+        await peer.frame()
+    peer.send(frame(PING, 0, 0, bytes(8)))
+    await peer.next(PING)
+    assert sum(len(each.data) for each in peer.requests.values()) == total
+
+
+@in_event_loop
+async def test_a_message_waits_for_the_windows() -> None:
+    """Both the stream's and the connection's window must have room (RFC 9113 section 5.2.1)."""
+
+    async def behaviour(peer: Peer) -> None:
+        await received(peer, 10_000)  # the stream's initial window
+        peer.send(window_update(1, 40_000))
+        await received(peer, 50_000)
+        peer.send(window_update(1, 100_000))
+        await received(peer, 65_535)  # the connection's
+        peer.send(window_update(0, 100_000))
+        request = await peer.request()
+        assert request.data == message(bytes(100_000))
+        peer.send(response(1))
+
+    owner = Owner()
+    async with serving_http2(behaviour, s4=10_000) as server, connected(server.port, owner) as c:
+        assert await owner.outcome(c.lanes[0], bytes(100_000)) == (True, "")
+
+
+@in_event_loop
+async def test_a_change_of_the_initial_window_applies_to_open_streams() -> None:
+    """It may even become negative (RFC 9113 section 6.9.2)."""
+
+    async def behaviour(peer: Peer) -> None:
+        await received(peer, 10_000)
+        peer.send(settings({4: 4_000}))  # the stream's window is now -6000
+        peer.send(window_update(1, 5_999))
+        await received(peer, 10_000)
+        peer.send(window_update(1, 2))
+        await received(peer, 10_001)
+        peer.send(settings({4: 50_000}))
+        assert (await peer.request()).data == message(bytes(30_000))
+        peer.send(response(1))
+
+    owner = Owner()
+    async with serving_http2(behaviour, s4=10_000) as server, connected(server.port, owner) as c:
+        assert await owner.outcome(c.lanes[0], bytes(30_000)) == (True, "")
+
+
+@pytest.mark.parametrize(
+    "widening", [window_update(1, 1), settings({4: 65_536})], ids=["update", "settings"]
+)
+@in_event_loop
+async def test_the_window_of_a_stream_has_a_limit(widening: bytes) -> None:
+    """More than 2^31 - 1 is an error (RFC 9113 section 6.9.1)."""
+    owner = Owner()
+    connection, transport = hand_fed(owner)
+    connection.data_received(SETTINGS_ONLY)
+    owner.send(connection.lanes[0], bytes(100_000))
+    connection.data_received(window_update(1, 2**31 - 1))
+    assert owner.told.empty()
+    connection.data_received(widening)
+    assert await owner.next(connection.lanes[0]) == (False, "bad_response")
+    assert transport.closed
+
+
+@in_event_loop
+async def test_a_stream_without_room_does_not_hold_up_the_others() -> None:
+    """Requests wait in turn for the connection's window, but each for its own stream's."""
+    owner = Owner()
+
+    async def behaviour(peer: Peer) -> None:
+        await received(peer, 65_535)
+        peer.send(window_update(0, 1 << 20))
+        assert (await peer.request()).stream == 3
+        peer.send(window_update(1, 1 << 20))
+        assert (await peer.request()).stream == 1
+        peer.send(response(1), response(3))
+
+    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+        for lane, size in zip(client.lanes, (100_000, 10), strict=True):
+            owner.send(lane, bytes(size))
+        for lane in client.lanes:
+            assert await owner.next(lane) == (True, "")
+
+
+@in_event_loop
+async def test_an_answer_may_come_before_the_whole_request() -> None:
+    """The rest of the message is not sent: the server hears of it by a reset."""
+    owner = Owner()
+
+    async def behaviour(peer: Peer) -> None:
+        await received(peer, 65_535)
+        peer.send(head(1), trailers(1, "8"))
+        assert (await peer.reset()).stream == 1
+        peer.send(window_update(0, 1 << 20), settings({4: 1 << 20}))
+        await peer.answer_the_rest()
+
+    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+        outcome = await owner.outcome(client.lanes[0], bytes(100_000))
+        assert outcome == (True, "grpc_resource_exhausted")
+        assert await owner.outcome(client.lanes[0], bytes(100_000)) == (True, "")
+        assert client.sender.unfinished == {}
+
+
+@in_event_loop
+async def test_a_request_is_cancelled_alone() -> None:
+    """The server hears of it by a reset; what it says of the stream later is ignored."""
+    owner = Owner()
+
+    async def behaviour(peer: Peer) -> None:
+        await peer.request()
+        second = await peer.request()
+        assert (await peer.reset()).stream == 1
+        peer.send(response(1), response(second.stream))
+        await peer.answer_the_rest()
+
+    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+        first, second = client.lanes
+        owner.send(first, b"")
+        owner.send(second, b"")
+        first.cancel("timeout")
+        assert await owner.next(first) == (True, "timeout")
+        assert await owner.next(second) == (True, "")
+        first.cancel("timeout")
+        assert await owner.outcome(first) == (True, "")
+        assert owner.told.empty()
+
+
+@in_event_loop
+async def test_a_request_that_waits_can_be_cancelled() -> None:
+    """It leaves the queue, and the next one goes on."""
+    owner = Owner()
+
+    async def behaviour(peer: Peer) -> None:
+        await received(peer, 65_535)
+        peer.send(window_update(0, 1 << 20))
+        assert (await peer.request()).stream == 3
+        peer.send(response(3))
+
+    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+        first, second = client.lanes
+        owner.send(first, bytes(100_000))
+        owner.send(second, bytes(10))
+        first.cancel("timeout")
+        assert await owner.next(first) == (True, "timeout")
+        assert await owner.next(second) == (True, "")
+
+
+@in_event_loop
+async def test_answers_beget_requests() -> None:
+    """The owner sends again from within the answer; several requests make one write."""
+    owner = Owner()
+    connection, transport = hand_fed(owner)
+    connection.data_received(SETTINGS_ONLY)
+    for lane in connection.lanes:
+        owner.send(lane, b"")
+    owner.again = [b"again"] * 3
+    transport.written.clear()
+    connection.data_received(b"".join(response(stream) for stream in (1, 3, 5, 7, 9)))
+    assert [owner.told.get_nowait().kind for _ in range(5)] == [""] * 5
+    assert connection.sender.last_stream == 9
+    assert transport.written.count(message(b"again")) == 3
+
+
+@in_event_loop
+async def test_the_windows_are_opened_again() -> None:
+    """After half of the connection's window it is filled up, long before the server waits."""
+    owner = Owner()
+    connection, transport = hand_fed(owner, streams=1)
+    connection.data_received(SETTINGS_ONLY)
+    owner.send(connection.lanes[0], b"")
+    transport.written.clear()
+    piece = data(1, bytes(ACCEPTED_FRAME_SIZE))
+    size = 1100 * ACCEPTED_FRAME_SIZE
+    connection.data_received(head(1) + data(1, b"\0" + size.to_bytes(4, "big")))
+    for _ in range(1100):
+        connection.data_received(piece)
+    assert transport.written == window_update(0, 1024 * ACCEPTED_FRAME_SIZE + 5)
+    connection.data_received(trailers(1))
+    assert await owner.next(connection.lanes[0]) == (True, "")
+
+
+@pytest.mark.parametrize(
+    "question", [frame(PING, 0, 0, bytes(8)), SETTINGS_ONLY], ids=["pings", "settings"]
+)
+@in_event_loop
+async def test_a_flood_of_questions_ends_the_connection(question: bytes) -> None:
+    """A server that asks without reading the answers cannot fill our memory."""
+    owner = Owner()
+
+    async def behaviour(peer: Peer) -> None:
+        while True:
+            peer.send(question * 10_000)
+            await peer.writer.drain()
+
+    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+        assert await owner.next(client.lanes[0]) == (False, "bad_response")
+        assert client._transport.get_write_buffer_size() < 1 << 20
+
+
+@in_event_loop
+async def test_a_flood_of_resets_is_a_row_of_answers() -> None:
+    """While the server reads nothing, no further request is written: they wait in their lanes."""
+    owner = Owner()
+    connection, transport = hand_fed(owner, streams=1)
+    connection.data_received(SETTINGS_ONLY)
+    owner.again = [bytes(1000)] * 20_000
+    owner.send(connection.lanes[0], bytes(1000))
+    connection.pause_writing()
+    transport.written.clear()
+    for stream in range(1, 20_000, 2):
+        connection.data_received(rst_stream(stream, 0))
+    assert owner.told.qsize() == 10_000
+    assert not transport.written
+    connection.data_received(window_update(0, 1 << 20))
+    connection.resume_writing()
+    assert transport.written[3] == HEADERS
+    assert transport.written.count(bytes(1000)) == 1
+
+
+@in_event_loop
+async def test_a_request_that_was_not_written_is_not_reset() -> None:
+    """The server knows nothing of a stream whose headers wait for room."""
+    owner = Owner()
+    connection, transport = hand_fed(owner, streams=1)
+    connection.data_received(SETTINGS_ONLY)
+    transport.written.clear()
+    connection.pause_writing()
+    owner.send(connection.lanes[0], b"")
+    connection.lanes[0].cancel("timeout")
+    connection.resume_writing()
+    assert not transport.written
+    owner.send(connection.lanes[0], b"")
+    connection.lanes[0].cancel("timeout")
+    assert transport.written[-13 + 3] == RST_STREAM
+
+
+@in_event_loop
+async def test_a_server_that_does_not_read_is_left_at_once() -> None:
+    """Closing does not wait for a full socket."""
+    connection, transport = hand_fed(Owner())
+    connection.data_received(SETTINGS_ONLY)
+    transport.written.clear()
+    connection.pause_writing()
+    connection.close()
+    assert transport.closed
+    assert not transport.written
+
+
+@in_event_loop
+async def test_large_requests_go_as_the_server_reads() -> None:
+    """What the socket does not take stays in the lane: nothing piles up in between."""
+    owner = Owner()
+
+    async def behaviour(peer: Peer) -> None:
+        requests = [await peer.request() for _ in range(2)]
+        assert {len(each.data) for each in requests} == {20_000_005}
+        peer.send(*(response(each.stream) for each in requests))
+
+    wide = settings({4: 2**31 - 1}) + window_update(0, 2**30)
+    serving = serving_http2(behaviour, greeting=wide)
+    async with serving as server, connected(server.port, owner) as client:
+        for lane in client.lanes:
+            owner.send(lane, bytes(20_000_000))
+        assert client._transport.get_write_buffer_size() < 1 << 20
+        assert {(await owner.told.get()).kind for _ in client.lanes} == {""}

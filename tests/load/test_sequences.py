@@ -1,0 +1,136 @@
+"""Sequences of a stateful model: in order, one request at a time, begun and ended."""
+
+import re
+from collections import defaultdict
+
+import pytest
+
+from tests.load.runs import load_run, request
+from tests.load.server import Exchange, answer_after, serving
+from tuner.load.client import LoadEngine
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop
+from tuner.load.requests import RequestSet, SequenceSet, SequenceStep
+
+LETTERS = "abcd"
+
+
+def encode_id(number: int) -> bytes:
+    return b"%12d" % number
+
+
+def step(letter: str) -> SequenceStep:
+    """The bodies say letter, flags and correlation id."""
+    forms = {}
+    for first in (False, True):
+        for last in (False, True):
+            data = request(f"{letter}{first:d}{last:d}".encode() + b"#" * 12)
+            before, _, after = data.partition(b"#" * 12)
+            forms[first, last] = (before, after)
+    return SequenceStep(forms)
+
+
+def sequences(*, count: int = 3, length: int = 0, ids: int = 2**32) -> RequestSet:
+    streams = (tuple(step(letter) for letter in LETTERS), (step("z"),))
+    return RequestSet(
+        (),
+        sequences=SequenceSet(
+            streams=streams, encode_id=encode_id, count=count, length=length, ids=ids
+        ),
+    )
+
+
+def played(bodies: list[bytes]) -> dict[int, list[str]]:
+    """What each correlation id was used for, in order: letter, first, last."""
+    steps: dict[int, list[str]] = defaultdict(list)
+    for body in bodies:
+        match = re.fullmatch(rb"(...) *(\d+)", body)
+        assert match is not None
+        steps[int(match[2])].append(match[1].decode())
+    return steps
+
+
+PROFILES = [ClosedLoop(3), OpenLoop(300)]
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=["closed", "open"])
+def test_every_sequence_is_played_whole_and_in_order(
+    profile: LoadProfile, engine: LoadEngine
+) -> None:
+    """First and last step are flagged, also of the sequences that the end of the run cut short."""
+    engine.prepare(sequences())
+    with serving(answer_after(0.003)) as server:
+        measurement = engine.measure(load_run(server.endpoint, profile, duration_s=0.3))
+        by_id = played(server.bodies)
+    assert measurement.errors == {}
+    assert measurement.requests <= len(server.bodies) <= measurement.requests + 3
+    assert server.most_in_flight <= 3
+    assert len(by_id) > 5
+    for steps in by_id.values():
+        assert [each[1] for each in steps] == ["1", *"0" * (len(steps) - 1)]
+        assert [each[2] for each in steps] == [*"0" * (len(steps) - 1), "1"]
+        assert "".join(each[0] for each in steps) in ("abcd", "abc", "ab", "a", "z")
+    assert sum(len(steps) == 4 for steps in by_id.values()) > 2
+
+
+def test_lengths_vary_around_the_one_asked_for(engine: LoadEngine) -> None:
+    """20 % either way by default; a stream that is too short starts again."""
+    engine.prepare(sequences(length=10))
+    with serving(answer_after(0.0)) as server:
+        engine.measure(load_run(server.endpoint, ClosedLoop(2), duration_s=0.5))
+        by_id = played(server.bodies)
+    lengths = {len(steps) for number, steps in by_id.items() if number < max(by_id) - 2}
+    assert lengths <= set(range(8, 13))
+    assert len(lengths) > 2
+
+
+def test_correlation_ids_come_from_a_range(engine: LoadEngine) -> None:
+    """After the last one comes the first one again."""
+    engine.prepare(sequences(ids=5))
+    with serving(answer_after(0.0)) as server:
+        engine.measure(load_run(server.endpoint, ClosedLoop(2)))
+        assert set(played(server.bodies)) == {1, 2, 3, 4, 5}
+
+
+def test_an_id_is_not_used_by_two_sequences_at_once(engine: LoadEngine) -> None:
+    """With as many ids as sequences, a short one's id is the only one that is free again."""
+    engine.prepare(sequences(ids=2))
+    with serving(answer_after(0.001)) as server:
+        engine.measure(load_run(server.endpoint, ClosedLoop(2), duration_s=0.3))
+        by_id = played(server.bodies)
+    assert set(by_id) == {1, 2}
+    for steps in by_id.values():
+        flags = "".join(each[1:] for each in steps)
+        assert re.fullmatch("(11|10(00)*01)*", flags)
+
+
+def test_a_sequence_that_failed_is_not_continued(engine: LoadEngine) -> None:
+    """The server has lost its state: the next request begins a new sequence."""
+
+    async def fail_second(exchange: Exchange) -> None:
+        body = server.bodies[exchange.number]
+        status = b"503 Busy" if body.startswith(b"b") else b"200 OK"
+        await exchange.send(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    engine.prepare(sequences())
+    with serving(fail_second) as server:
+        measurement = engine.measure(load_run(server.endpoint, ClosedLoop(1)))
+        by_id = played(server.bodies)
+    assert set(measurement.errors) == {"http_503"}
+    assert {"".join(each[0] for each in steps) for steps in by_id.values()} <= {"ab", "z", "a"}
+    assert all(steps[0][1] == "1" for steps in by_id.values())
+
+
+def test_several_processes_share_the_ids() -> None:
+    """No correlation id is played twice at a time, whichever process plays it."""
+    with serving(answer_after(0.002)) as server, LoadEngine(workers=2) as engine:
+        engine.prepare(sequences())
+        engine.measure(load_run(server.endpoint, ClosedLoop(4)))
+        by_id = played(server.bodies)
+    assert len(by_id) > 8
+    assert all(sum(each[1] == "1" for each in steps) == 1 for steps in by_id.values())
+
+
+def test_a_sequence_set_needs_steps() -> None:
+    """An empty stream can be no sequence."""
+    with pytest.raises(ValueError, match="at least one step in each stream"):
+        SequenceSet(streams=((),), encode_id=encode_id)

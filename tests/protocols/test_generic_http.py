@@ -1,0 +1,154 @@
+"""Any HTTP request, and the content of its response."""
+
+import gzip
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from tests.load.exchange import exchange
+from tuner.errors import InputError
+from tuner.load.profile import Endpoint
+from tuner.protocols import content, generic_http
+
+ENDPOINT = Endpoint("127.0.0.1", 8000)
+Seen = tuple[str, str, dict[str, str], bytes]
+
+
+@contextmanager
+def recorder() -> Iterator[tuple[Endpoint, list[Seen]]]:
+    """The standard library's server: where it is, and the requests as it understood them."""
+    seen: list[Seen] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            body = self.rfile.read(int(headers["content-length"]))
+            seen.append((self.command, self.path, headers, body))
+            self.send_response(204)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_PUT()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield Endpoint("127.0.0.1", server.server_address[1]), seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_server_understands_the_request() -> None:
+    """Method, path with its query, headers and body arrive as they were given."""
+    with recorder() as (endpoint, seen):
+        put = generic_http.prepare(
+            endpoint,
+            "/a%20b?c=1",
+            method="PUT",
+            headers={"X-Key": "a: b", "host": "model.example"},
+            body=b"\0\xff",
+        )
+        get = generic_http.prepare(endpoint, "/", method="GET")
+        assert [exchange(endpoint, request)[0] for request in (put, get)] == [204, 204]
+    assert seen == [
+        (
+            "PUT",
+            "/a%20b?c=1",
+            {"host": "model.example", "x-key": "a: b", "content-length": "2"},
+            b"\0\xff",
+        ),
+        ("GET", "/", {"host": endpoint.authority, "content-length": "0"}, b""),
+    ]
+
+
+def test_any_status_of_200_to_299_is_a_success() -> None:
+    """Unless the user names statuses."""
+    assert sorted(generic_http.SUCCESS_STATUSES) == list(range(200, 300))
+
+
+@pytest.mark.parametrize("method", ["HEAD", "CONNECT", "get", "", "G T"])
+def test_a_method_whose_answer_has_a_body(method: str) -> None:
+    """Of others, the end of the answer could not be seen."""
+    with pytest.raises(InputError) as raised:
+        generic_http.prepare(ENDPOINT, "/", method=method)
+    assert raised.value.message == f"requests cannot have the method `{method}`"
+    assert raised.value.hint == "for example `GET`, `POST` or `PUT`; not `HEAD` and `CONNECT`"
+
+
+@pytest.mark.parametrize("path", ["", "a", "/a b", "/ä", "/a\r\nb", "/a\n"])
+def test_a_path_is_one_word_of_ascii(path: str) -> None:
+    """What is more would be another request."""
+    with pytest.raises(InputError) as raised:
+        generic_http.prepare(ENDPOINT, path)
+    assert raised.value.message == f"requests cannot have the path `{path}`"
+    assert raised.value.hint == (
+        "it begins with `/`; write blanks and other special characters as %20 and so on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("", "x"), ("a b", "x"), ("ä", "x"), ("a", "ä"), ("a", "b\r\nc: d"), ("a", "b\n")],
+)
+def test_a_header_is_one_line_of_ascii(name: str, value: str) -> None:
+    """What is more would be another header."""
+    with pytest.raises(InputError) as raised:
+        generic_http.prepare(ENDPOINT, "/", headers={name: value})
+    assert raised.value.message == f"requests cannot have the header `{name}: {value}`"
+    assert raised.value.hint == "a name of letters, digits and `-`; a value of one line, in ASCII"
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+def test_framing_is_not_for_the_user(name: str) -> None:
+    """Where a request ends is known without being told."""
+    with pytest.raises(InputError) as raised:
+        generic_http.prepare(ENDPOINT, "/", headers={name: "1"})
+    assert raised.value.message == f"requests cannot have a header `{name}` of their own"
+    assert raised.value.hint == "it is set as it must be"
+
+
+def test_a_header_is_found_in_a_head() -> None:
+    """In whatever case; and only as a header."""
+    head = b"HTTP/1.1 200 x-a: no\r\nX-b: x-a: no\r\nX-A:  Yes \r\n\r\n"
+    assert content.header(head, "x-A") == "yes"
+    assert content.header(head, "x-c") == ""
+
+
+def test_content_is_decoded() -> None:
+    """gzip and deflate (which is zlib's format), or nothing at all."""
+    for coding, body in (
+        (b"gzip", gzip.compress(b"content")),
+        (b"X-Gzip", gzip.compress(b"content")),
+        (b"deflate", zlib.compress(b"content")),
+        (b"identity", b"content"),
+    ):
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: " + coding + b"\r\n\r\n"
+        assert content.decoded(head, body) == b"content"
+    assert content.decoded(b"HTTP/1.1 200 OK\r\n\r\n", b"content") == b"content"
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "complaint"),
+    [
+        (b"br", b"", "a response in the content coding `br`"),
+        (b"gzip", b"oops", "a response that is not gzip: "),
+        (b"gzip", gzip.compress(b"a")[:-1], "a gzip response that is cut short, or of over 100 "),
+        (b"deflate", zlib.compress(bytes(101)), "a deflate response .* of over 100 bytes"),
+    ],
+)
+def test_content_that_cannot_be_decoded_is_refused(
+    coding: bytes, body: bytes, complaint: str
+) -> None:
+    """A few bytes cannot make us fill the memory."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: " + coding + b"\r\n\r\n"
+    with pytest.raises(ValueError, match=complaint):
+        content.decoded(head, body, most_bytes=100)

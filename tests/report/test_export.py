@@ -1,0 +1,164 @@
+"""A study as plain data: documents, and a table with one row for each load point."""
+
+import io
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.report import studies
+from tests.store.test_storage import everything
+from tuner.analysis.standings import standings
+from tuner.errors import InputError, Reason, TunerError
+from tuner.report import export
+from tuner.space.space import Configuration
+
+POINTS = sum(len(t.points) for t in studies.night().trials)
+
+
+def test_one_row_for_each_load_point() -> None:
+    """The table has every load point of every trial, with the trial's configuration."""
+    study = studies.small_study()
+    table = export.table(study)
+
+    assert len(table) == sum(len(t.points) for t in study.trials)
+    first = table.iloc[0]
+    assert (first["study"], first["trial"], first["purpose"], first["state"]) == (
+        study.name,
+        0,
+        "baseline",
+        "feasible",
+    )
+    assert (first["parameter.threads"], first["position"], first["kind"]) == (2, 0, "closed")
+    point = study.trials[0].points[0]
+    assert (first["load"], first["p99_s"]) == (point.load, point.percentiles_s[99])
+    assert list(table[table["trial"] == 2]["position"]) == list(range(7))
+
+
+def test_a_parameter_that_does_not_apply_is_missing() -> None:
+    """A configuration without a parameter has no value in its column."""
+    trials = [studies.trial(0, 100.0, configuration=Configuration.of({"threads": 1}))]
+
+    assert export.table(studies.study(trials))["parameter.instance_count"].isna().all()
+
+
+def test_failures_are_counted() -> None:
+    """Failed and unanswered requests have a column each."""
+    first = export.table(everything()).iloc[0]
+
+    assert (first["failed"], first["unanswered"]) == (4, 2)
+    assert math.isinf(first["p99_s"])
+
+
+def test_csv() -> None:
+    """CSV reads back as the same table, infinities too."""
+    read = pd.read_csv(io.StringIO(export.as_text(studies.night(), "csv")))
+
+    assert len(read) == POINTS
+    assert list(read.columns) == list(export.table(studies.night()).columns)
+    assert "inf" in export.as_text(everything(), "csv")
+
+
+def test_json() -> None:
+    """JSON has one object for each load point, and null for what JSON has no number for."""
+    rows = json.loads(export.as_text(everything(), "json"))
+
+    assert [row["p99_s"] for row in rows] == [None, None]
+    assert rows[0]["throughput"] == pytest.approx(0.3)
+    assert len(json.loads(export.as_text(studies.night(), "json"))) == POINTS
+
+
+def test_a_study_without_load_points() -> None:
+    """An empty study is an empty table in every form."""
+    assert export.table(studies.study()).empty
+    assert json.loads(export.as_text(studies.study(), "json")) == []
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_files(tmp_path: Path, form: str) -> None:
+    """Each form can be written to a file and read back."""
+    if form == "parquet":
+        pytest.importorskip("pyarrow", exc_type=ImportError)
+    path = tmp_path / f"points.{form}"
+
+    export.write(studies.night(), form, path)
+
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        "csv": pd.read_csv,
+        "json": pd.read_json,
+        "parquet": pd.read_parquet,
+    }
+    read, written = readers[form](path), export.table(studies.night())
+    assert len(read) == POINTS
+    assert read["throughput"].max() == pytest.approx(written["throughput"].max())
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_file_that_cannot_be_written(tmp_path: Path, form: str) -> None:
+    """A folder that is not there is named, with the system's reason."""
+    if form == "parquet":
+        pytest.importorskip("pyarrow", exc_type=ImportError)
+    path = tmp_path / "no" / "points"
+
+    with pytest.raises(TunerError) as caught:
+        export.write(studies.night(), form, path)
+
+    assert caught.value.message.startswith(f"{path}: cannot be written: ")
+    assert "None" not in caught.value.message
+
+
+def test_parquet_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet needs a package of its own, which is named."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(InputError) as caught:
+        export.write(studies.night(), "parquet", tmp_path / "points")
+
+    assert caught.value.message == (
+        "`--format parquet` needs pyarrow: import of pyarrow halted; None in sys.modules"
+    )
+    assert caught.value.hint == "pip install 'serving-tuner[parquet]'"
+
+
+def test_the_document_of_a_study() -> None:
+    """A document has the result and every trial, also before there is any."""
+    night = studies.night()
+    content = export.document(night, standings(night))
+    nothing = export.document(studies.study(), standings(studies.study()))
+
+    assert content["baseline"]["configuration"] == dict(studies.DEFAULTS)
+    assert content["winner"]["p99_ms"] <= 50
+    assert content["trials"][5]["reason"] == "out_of_memory"
+    assert content["trials"][0]["verdicts"]["threads"] == "accepted"
+    assert [nothing[key] for key in ("best", "baseline", "winner", "gain", "tied", "trials")] == [
+        None, None, None, None, [], [],
+    ]  # fmt: skip
+
+
+def test_a_winner_without_load_points() -> None:
+    """Latencies are left out where no load point is known, as in a list of studies."""
+    study = studies.study([studies.baseline(points=())])
+    winner = standings(study).winner
+
+    assert winner is not None
+    assert "p99_ms" not in export.standing(winner, study)
+
+
+def test_the_summary_of_a_study() -> None:
+    """One line about a study: what it was about, how much was tried, what came out."""
+    failed = studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])
+
+    assert export.summary(failed) == {
+        "study": "encoder-p99-50ms",
+        "created_at": "2026-03-07T22:00:00+00:00",
+        "server": "triton",
+        "model": "encoder",
+        "latency_budget": "p99 <= 50 ms",
+        "trials": 1,
+        "best": None,
+        "gain": None,
+    }

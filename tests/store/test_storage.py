@@ -1,0 +1,408 @@
+"""The database of studies: what is written comes back, whole or not at all."""
+
+import math
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa  # noqa: TID251 - the tests of its door
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from tests.report import studies
+from tuner.errors import InputError, Reason, StorageError
+from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.load.histogram import Histogram
+from tuner.load.requests import Tensor
+from tuner.records import (
+    Grade,
+    PointRecord,
+    Purpose,
+    ServerStatistics,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+    Usage,
+    Verdict,
+)
+from tuner.search.search import Search
+from tuner.space.settings import ConfigPath
+from tuner.space.space import Configuration, IntParameter, SearchSpace
+from tuner.store.schema import metadata
+from tuner.store.storage import Storage
+
+WRITER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE tuner_studies SET model = 'not yet'")
+print("writing", flush=True)
+sys.stdin.read()
+connection.execute("COMMIT")
+"""
+
+
+def hard_point() -> PointRecord:
+    """A load point whose numbers are hard ones."""
+    return PointRecord(
+        phase="search",
+        kind="open",
+        load=123.456,
+        duration_s=2.5,
+        throughput=0.1 + 0.2,
+        requests=12,
+        mean_s=math.nan,
+        latency_s=math.inf,
+        latency_low_s=0.2,
+        latency_high_s=math.inf,
+        percentiles_s={50: 1e-300, 90: 0.25, 95: 1.7976931348623157e308, 99: math.inf},
+        errors={"http_503": 3, "timeout": 1},
+        unanswered=2,
+        send_lag_p99_s=math.nan,
+        engine_cpu_s=0.125,
+        priority="real-time",
+        stopped_early="overload",
+        histogram=Histogram({-3: 1, 0: 2, 2178: 4}, 4),
+        usage=Usage(cpu_s=0.1 + 0.2, memory_bytes=2.0**41 + 1, energy_j=math.nan),
+    )
+
+
+def hard_trial() -> TrialRecord:
+    """A trial in which no field has its default value."""
+    point = hard_point()
+    return TrialRecord(
+        number=7,
+        purpose=Purpose.FINAL,
+        proposal=3,
+        configuration=Configuration.of({"a": 1, "b": 1.0, "c": True, "d": "true", "e": 0.3}),
+        state=TrialState.FAILED,
+        reason=Reason.WRONG_OUTPUT,
+        message="line one\nline “two” \x00 of `it`",
+        throughput=99.9,
+        log_error=math.inf,
+        unloaded_s=math.nan,
+        saturation=101.5,
+        reference_s=math.inf,
+        difference=math.inf,
+        usage=Usage(cpu_s=1e-9, memory_bytes=4096.0, energy_j=0.3),
+        round=2,
+        proof="undecided",
+        applied="reload",
+        verdicts={
+            "a": Verdict(Grade.CONFIRMED),
+            "b": Verdict(Grade.REFUTED, "found 2.0"),
+        },
+        statistics=ServerStatistics(9, 3, 1, 0.1, 0.2, 0.3, 0.4, 8, {1: 2, 4: 1}),
+        timings_s={"apply": 1.5, "total": 9.75},
+        points=(point, replace(point, mean_s=0.5, send_lag_p99_s=0.0, kind="closed")),
+        log_tail="E1120 𝄞 out of memory",
+        export='name: "encoder"\n',
+        seed=1001,
+        started_at=datetime(2026, 3, 7, 22, 0, 0, 123456, tzinfo=UTC),
+        finished_at=datetime(2026, 3, 8, 0, 30, tzinfo=timezone(timedelta(hours=2))),
+    )
+
+
+def everything() -> StudyRecord:
+    """A study in which no field has its default value, and numbers are hard ones."""
+    return StudyRecord(
+        name="a study; DROP TABLE tuner_studies",
+        created_at=datetime(2026, 3, 7, 21, 59, 59, 999999, tzinfo=UTC),
+        server="triton",
+        model="encoder",
+        model_fingerprint="0123456789",
+        space_fingerprint="abcdef0123",
+        budget=LatencyBudget(99.9, 0.0505),
+        parameters={"z": "1 to 2", "a": "false, true"},
+        request={"batch": 4, "shapes": {"image": [3, 224, 224]}, "data": "zero"},
+        hardware={"cores": 2, "hostname": "bench"},
+        environment={"python": "3.11.7"},
+        objectives=(Objective.LATENCY, Objective.ENERGY),
+        arrivals=Loop.CLOSED,
+        sampler="gp",
+        warm_start=("last night", "“the one” before"),
+        stopped="the time was used up",
+        trials=(hard_trial(),),
+    )
+
+
+def comparable(study: StudyRecord) -> StudyRecord:
+    """`study` without NaN, which is not equal to itself."""
+    return replace(
+        study,
+        trials=tuple(
+            replace(t, unloaded_s=-1.0) if math.isnan(t.unloaded_s) else t for t in study.trials
+        ),
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "studies.db"
+
+
+def stored(path: Path, *records: StudyRecord) -> Path:
+    """A database with these studies."""
+    with Storage(str(path), create=True) as storage:
+        for record in records:
+            storage.create_study(replace(record, trials=()))
+            for trial in record.trials:
+                storage.save_trial(record.name, trial)
+    return path
+
+
+def test_every_field_comes_back(path: Path) -> None:
+    """A study is read as it was written: types, hard numbers, odd characters, times."""
+    written = everything()
+
+    with Storage(str(stored(path, written))) as storage:
+        read = storage.study(written.name)
+
+    # NaN is not equal to itself, but its text is.
+    assert repr(read.trials[0].points) == repr(written.trials[0].points)
+    assert math.isnan(read.trials[0].unloaded_s)
+    assert [type(v) for v in read.trials[0].configuration.values()] == [
+        int,
+        float,
+        bool,
+        str,
+        float,
+    ]
+    read_trial, written_trial = (
+        replace(each.trials[0], unloaded_s=0.0, points=()) for each in (read, written)
+    )
+    assert read_trial == written_trial
+    assert replace(read, trials=()) == replace(written, trials=())
+    assert list(read.parameters) == ["z", "a"]
+    assert read.trials[0].finished_at.tzinfo is UTC
+
+
+def test_a_whole_night_comes_back(path: Path) -> None:
+    """Every trial of a long study comes back in its order, with its load points in theirs."""
+    night = studies.night()
+
+    with Storage(str(stored(path, night))) as storage:
+        read = storage.study(night.name)
+
+    assert [t.number for t in read.trials] == list(range(len(night.trials)))
+    assert comparable(read) == comparable(night)
+
+
+def test_trials_are_read_in_their_order(path: Path) -> None:
+    """The number of a trial decides, not when it was written."""
+    study = studies.study([studies.trial(2, 100.0), studies.baseline(), studies.trial(1, 200.0)])
+
+    with Storage(str(stored(path, study))) as storage:
+        assert [t.number for t in storage.study(None).trials] == [0, 1, 2]
+
+
+def test_a_trial_is_written_whole_or_not_at_all(path: Path) -> None:
+    """A failure among the load points takes the trial back, and the study goes on without it."""
+    study = studies.study([studies.baseline()])
+    good = studies.trial(1, 200.0)
+    bad = replace(good, points=(good.points[0], replace(good.points[1], phase=None)))  # type: ignore[arg-type] # refused by the database
+
+    with Storage(str(stored(path, study))) as storage:
+        with pytest.raises(StorageError) as caught:
+            storage.save_trial(study.name, bad)
+        after_failure = storage.study(None).trials
+        storage.save_trial(study.name, good)
+        after_success = storage.study(None).trials
+
+    assert caught.value.message == f"{path}: NOT NULL constraint failed: tuner_load_points.phase"
+    assert [t.number for t in after_failure] == [0]
+    assert [len(t.points) for t in after_success] == [7, 7]
+
+
+def test_a_trial_number_is_taken_once(path: Path) -> None:
+    """Two processes that work on one study cannot both write a trial of one number."""
+    study = studies.study([studies.baseline()])
+
+    with Storage(str(stored(path, study))) as storage, pytest.raises(StorageError) as caught:
+        storage.save_trial(study.name, studies.baseline(90.0))
+
+    assert caught.value.message == f"{path}: another process changed the study at the same time"
+    assert caught.value.hint == "let only one `tuner optimize` at a time work on a study"
+
+
+def test_studies_are_listed_newest_first(path: Path) -> None:
+    """The list has all studies with their trials, the newest first, without load points."""
+    old = studies.study([studies.baseline()], name="old")
+    new = studies.study([], name="new", created_at=studies.BEGAN + timedelta(seconds=1))
+    same = studies.study([], name="as new", created_at=studies.BEGAN + timedelta(seconds=1))
+
+    with Storage(str(stored(path, new, old, same))) as storage:
+        listed = storage.studies()
+
+    assert [study.name for study in listed] == ["as new", "new", "old"]
+    assert [t.points for t in listed[2].trials] == [()]
+
+
+def test_no_name_is_the_newest_study(path: Path) -> None:
+    """Without a name the newest study is meant, by its moment, not by its place."""
+    elsewhere = timezone(timedelta(hours=-8))
+    new = studies.study(name="new", created_at=datetime(2026, 3, 7, 16, 0, tzinfo=elsewhere))
+    old = studies.study(name="old", created_at=datetime(2026, 3, 7, 23, 0, tzinfo=UTC))
+
+    with Storage(str(stored(path, new, old))) as storage:
+        assert storage.study(None).name == "new"
+        assert storage.study("old").name == "old"
+        assert storage.has_study("old")
+        assert not storage.has_study("newer")
+
+
+def test_an_unknown_study_lists_the_known_ones(path: Path) -> None:
+    """Whoever mistypes a name is told the names there are."""
+    both = (studies.study(name="night"), studies.study(name="day"))
+
+    with Storage(str(stored(path, *both))) as storage, pytest.raises(InputError) as caught:
+        storage.study("nihgt")
+
+    assert caught.value.message == "no study is called `nihgt`"
+    assert caught.value.hint == "studies here: day, night"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [(None, "there is no study yet"), ("x", "no study is called `x`")]
+)
+def test_no_study_at_all(path: Path, name: str | None, message: str) -> None:
+    """An empty database says how a study is made."""
+    with Storage(str(stored(path))) as storage, pytest.raises(InputError) as caught:
+        storage.study(name)
+
+    assert caught.value.message == message
+    assert caught.value.hint == "`tuner optimize --budget-ms 50` makes one"
+
+
+def test_golden_outputs(path: Path) -> None:
+    """The baseline's outputs are kept with the study, byte by byte."""
+    outputs = (
+        Tensor("scores", "FP32", (1, 2), bytes(range(8))),
+        Tensor("names", "BYTES", (0,), b""),
+    )
+
+    with Storage(str(stored(path, studies.study()))) as storage:
+        before = storage.golden(studies.study().name)
+        storage.save_golden(studies.study().name, outputs)
+        after = storage.golden(studies.study().name)
+
+    assert before is None
+    assert after == outputs
+
+
+def test_why_a_study_stopped(path: Path) -> None:
+    """Why the search ended is kept with its study, also when it ended again, and no other one."""
+    with Storage(str(stored(path, studies.study(name="a"), studies.study(name="b")))) as storage:
+        storage.save_stopped("a", "every configuration was tried")
+        first = storage.study("a").stopped
+        storage.save_stopped("a", "the time was used up")
+
+        assert first == "every configuration was tried"
+        assert storage.study("a").stopped == "the time was used up"
+        assert storage.study("b").stopped == ""
+
+
+def test_migrations_make_the_tables_of_the_schema(path: Path) -> None:
+    """A fresh database has exactly the tables that schema.py declares."""
+    engine = sa.create_engine(f"sqlite:///{stored(path)}")
+    ours = set(metadata.tables)
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": "tuner_migrations",
+                "compare_type": True,
+                "compare_server_default": True,
+            },
+        )
+        differences = compare_metadata(context, metadata)
+        tables = set(sa.inspect(connection).get_table_names())
+    engine.dispose()
+
+    assert differences == []
+    assert tables == {*ours, "tuner_migrations"}
+
+
+def test_a_migration_is_whole_or_not_at_all(path: Path) -> None:
+    """A migration that fails in the middle leaves the database as it was."""
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE tuner_trials (somebody_elses INTEGER)")
+    connection.close()
+    before = path.read_bytes()
+
+    with pytest.raises(StorageError) as caught, Storage(str(path), create=True):
+        pass
+
+    assert caught.value.message == f"{path}: table tuner_trials already exists"
+    assert caught.value.hint == "check the database and its permissions"
+    assert path.read_bytes() == before
+
+
+def test_optuna_and_we_share_a_file(path: Path) -> None:
+    """Optuna's tables and ours lie in one database, whoever comes first, and do not meet."""
+    space = SearchSpace(
+        "s", (IntParameter(name="n", default=1, sets=ConfigPath("n"), low=1, high=9),)
+    )
+    study = studies.study([studies.baseline()])
+    url = f"sqlite:///{path}"
+
+    Search(space, study.budget, storage_url=url, study_name=study.name, seed=0)
+    optunas = tables(path)
+    stored(path, study)
+    search = Search(space, study.budget, storage_url=url, study_name=study.name, seed=0)
+    search.ask()
+
+    ours = {*metadata.tables, "tuner_migrations"}
+    assert not optunas & ours
+    assert tables(path) == optunas | ours
+    with Storage(str(path)) as storage:
+        assert storage.study(None).name == study.name
+
+
+def tables(path: Path) -> set[str]:
+    connection = sqlite3.connect(path)
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    connection.close()
+    return {name for (name,) in names}
+
+
+def test_reading_works_while_another_process_writes(path: Path) -> None:
+    """A report can be made while a study runs; it shows what was written whole."""
+    stored(path, studies.small_study())
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as writer,
+    ):
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"writing\n"
+        with Storage(str(path), busy_s=0.0) as storage:
+            during = storage.study(None)
+        writer.communicate()
+    with Storage(str(path)) as storage:
+        after = storage.study(None)
+
+    assert during.model == "encoder"
+    assert len(during.trials) == 7
+    assert after.model == "not yet"
+
+
+def test_reading_writes_nothing(path: Path) -> None:
+    """Whoever only reads leaves the file as it is, and none beside it."""
+    stored(path, studies.small_study())
+    before, changed = path.read_bytes(), path.stat().st_mtime_ns
+
+    with Storage(str(path)) as storage:
+        storage.studies()
+        storage.study(None)
+
+    assert path.read_bytes() == before
+    assert path.stat().st_mtime_ns == changed
+    assert list(path.parent.iterdir()) == [path]

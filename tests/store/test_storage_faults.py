@@ -1,0 +1,369 @@
+"""Databases that cannot be used: each says what is wrong and what to do, and stays as it is."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.report import studies
+from tests.store.test_storage import stored
+from tuner.errors import InputError, StorageError, TunerError
+from tuner.search.search import Search
+from tuner.space.settings import ConfigPath
+from tuner.space.space import IntParameter, SearchSpace
+from tuner.store.storage import Storage
+
+LOCKER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute(f"BEGIN {sys.argv[2]}")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+OTHER = "name another with `--db`"
+CREATE = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
+EXAMPLE = "for example: studies.db, or postgresql+psycopg://user@host/name"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "studies.db"
+
+
+@contextmanager
+def locked(path: Path, kind: str) -> Iterator[None]:
+    """Another process holds a lock on the database."""
+    command = [sys.executable, "-c", LOCKER, str(path), kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
+        assert locker.stdout is not None
+        assert locker.stdout.readline() == b"locked\n"
+        yield
+        locker.communicate()
+
+
+def read_only(path: Path) -> str:
+    """A URL under which SQLite refuses to write, whoever asks: root too."""
+    return f"sqlite:///file:{path}?mode=ro&uri=true"
+
+
+def refused(location: str, *, create: bool = False) -> TunerError:
+    with (
+        pytest.raises(TunerError) as caught,
+        Storage(location, create=create, busy_s=0.0),
+    ):
+        pass
+    return caught.value
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_not_a_database(path: Path, *, create: bool) -> None:
+    """A file of something else is named as such and left alone."""
+    path.write_text("trial,throughput\n1,100\n" * 100)
+    before = path.read_bytes()
+
+    error = refused(str(path), create=create)
+
+    assert type(error) is StorageError
+    assert error.message == f"{path}: is not an SQLite database"
+    assert error.hint == OTHER
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_directory(tmp_path: Path, *, create: bool) -> None:
+    """A folder is no database."""
+    error = refused(str(tmp_path), create=create)
+
+    assert type(error) is StorageError
+    assert error.message == f"{tmp_path}: cannot be opened"
+    assert error.hint == "check the folder and its permissions"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    """No folder is made for a database: its name is probably mistyped."""
+    error = refused(str(tmp_path / "stduies" / "a.db"), create=True)
+
+    assert type(error) is StorageError
+    assert error.message == f"{tmp_path / 'stduies' / 'a.db'}: cannot be opened"
+    assert error.hint == "check the folder and its permissions"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_where_there_is_no_database(path: Path) -> None:
+    """Whoever asks for results where there are none is told so, and no file appears."""
+    error = refused(str(path))
+
+    assert type(error) is InputError
+    assert error.message == f"{path}: there is no such database"
+    assert error.hint == CREATE
+    assert not path.exists()
+
+
+def test_a_name_too_long_for_a_file(tmp_path: Path) -> None:
+    """A name that the system does not take is the database's problem, not a traceback."""
+    error = refused(str(tmp_path / ("x" * 300)))
+
+    assert error.message == f"{tmp_path / ('x' * 300)}: cannot be opened"
+
+
+def test_reading_the_database_of_another_program(path: Path) -> None:
+    """A database without our tables holds no studies; reading does not put any there."""
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    connection.close()
+    before = path.read_bytes()
+
+    error = refused(str(path))
+
+    assert type(error) is InputError
+    assert error.message == f"{path}: holds no studies"
+    assert error.hint == CREATE
+    assert path.read_bytes() == before
+
+
+def test_reading_an_empty_file(path: Path) -> None:
+    """An empty file is a database without studies."""
+    path.touch()
+
+    assert refused(str(path)).message == f"{path}: holds no studies"
+    assert path.read_bytes() == b""
+
+
+def test_a_damaged_file(path: Path) -> None:
+    """A file whose pages make no sense is called damaged, and not made worse."""
+    stored(path, studies.small_study())
+    content = bytearray(path.read_bytes())
+    content[4096:8192] = b"\xff" * 4096
+    path.write_bytes(content)
+
+    error = refused(str(path))
+
+    assert type(error) is StorageError
+    assert error.message == f"{path}: is damaged"
+    assert error.hint == "restore a copy, or name another with `--db`"
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE tuner_studies SET request = '{\"batch'",
+        "UPDATE tuner_studies SET limit_s = -1",
+        "UPDATE tuner_trials SET state = 'unheard of'",
+        "UPDATE tuner_trials SET statistics = '{}'",
+        "UPDATE tuner_trials SET message = CAST(x'FF' AS TEXT)",
+        "ALTER TABLE tuner_trials RENAME COLUMN log_tail TO log_head",
+    ],
+)
+def test_contents_that_make_no_sense(path: Path, change: str) -> None:
+    """What SQLite reads and the tuner cannot understand is damage as well."""
+    stored(path, studies.small_study())
+    connection = sqlite3.connect(path)
+    connection.execute(change)
+    connection.commit()
+    connection.close()
+
+    with Storage(str(path)) as storage, pytest.raises(StorageError) as caught:
+        storage.study(None)
+
+    assert caught.value.message == f"{path}: is damaged"
+
+
+def test_a_schema_that_makes_no_sense(path: Path) -> None:
+    """SQLite quotes what it cannot parse, even if that is no text."""
+    stored(path, studies.study())
+    content = path.read_bytes().replace(
+        b"CREATE TABLE tuner_studies", b"CREATE \xffABLE tuner_studies"
+    )
+    path.write_bytes(content)
+
+    error = refused(str(path))
+
+    assert type(error) is StorageError
+    assert error.message == f"{path}: is damaged"
+    assert path.read_bytes() == content
+
+
+def test_a_file_cut_short(path: Path) -> None:
+    """Half a file, as a full disk or a broken copy leaves it, is called damaged."""
+    stored(path, studies.small_study())
+    path.write_bytes(path.read_bytes()[:-20_000])
+
+    with pytest.raises(StorageError) as caught, Storage(str(path)) as storage:
+        storage.study(None)
+
+    assert caught.value.message == f"{path}: is damaged"
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_newer_version(path: Path, *, create: bool) -> None:
+    """A database of a newer version is refused, and not touched."""
+    stored(path, studies.study())
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE tuner_migrations SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+
+    error = refused(str(path), create=create)
+
+    assert type(error) is StorageError
+    assert error.message == (
+        f"{path}: was written by a newer version of tuner "
+        "(revision 9999, this one knows up to 0004)"
+    )
+    assert error.hint == "upgrade: pip install --upgrade serving-tuner"
+    assert path.read_bytes() == before
+
+
+def test_a_version_before_the_first_release(path: Path) -> None:
+    """A database of the first weeks is refused, and not touched."""
+    stored(path, studies.study())
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE tuner_migrations SET version_num = '0002'")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+
+    error = refused(str(path), create=False)
+
+    assert type(error) is StorageError
+    assert error.message == (
+        f"{path}: was written before the first release (revision 0002), "
+        "and is read from revision 0003 on"
+    )
+    assert error.hint == "name another database with `--db`"
+    assert path.read_bytes() == before
+
+
+def test_a_read_only_database_can_be_reported_on(path: Path) -> None:
+    """Reading asks for no right to write."""
+    stored(path, studies.small_study())
+
+    with Storage(read_only(path)) as storage:
+        assert len(storage.study(None).trials) == 7
+        assert len(storage.studies()) == 1
+
+
+def test_a_read_only_database_is_not_written(path: Path) -> None:
+    """A study cannot begin in a read-only database: that is said, and nothing is changed."""
+    stored(path, studies.small_study())
+    before = path.read_bytes()
+
+    with (
+        Storage(read_only(path), create=True) as storage,
+        pytest.raises(StorageError) as caught,
+    ):
+        storage.create_study(studies.study(name="another"))
+
+    assert caught.value.message == f"file:{path}: is read-only"
+    assert caught.value.hint == "make it writable, or name another with `--db`"
+    assert path.read_bytes() == before
+
+
+def test_a_read_only_empty_database(path: Path) -> None:
+    """A database that would have to be brought up to date says that it is read-only."""
+    path.touch()
+
+    assert refused(read_only(path), create=True).message == f"file:{path}: is read-only"
+    assert path.read_bytes() == b""
+
+
+def test_locked_against_reading(path: Path) -> None:
+    """While another process holds the whole file, waiting is what helps."""
+    stored(path, studies.study())
+    before = path.read_bytes()
+
+    with locked(path, "EXCLUSIVE"):
+        error = refused(str(path))
+
+    assert type(error) is StorageError
+    assert error.message == f"{path}: is locked by another process"
+    assert error.hint == "wait for it, or end it; or name another database with `--db`"
+    assert path.read_bytes() == before
+
+
+def test_locked_against_writing(path: Path) -> None:
+    """A trial that cannot be written because another process writes says so; reading goes on."""
+    study = studies.study()
+    stored(path, study)
+    before = path.read_bytes()
+
+    with locked(path, "IMMEDIATE"), Storage(str(path), busy_s=0.0) as storage:
+        with pytest.raises(StorageError) as caught:
+            storage.save_trial(study.name, studies.baseline())
+        assert storage.study(None).trials == ()
+
+    assert caught.value.message == f"{path}: is locked by another process"
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("url", "message", "hint"),
+    [
+        ("://", "`://` is not a database URL", EXAMPLE),
+        (
+            "postgresql://host:port/name",
+            "`postgresql://host:port/name` is not a database URL",
+            EXAMPLE,
+        ),
+        ("oracul://host/name", "`oracul` is not a database that is known", EXAMPLE),
+        (
+            "mysql+oursql9://host/name",
+            "`mysql+oursql9` is not a database that is known",
+            EXAMPLE,
+        ),
+        (
+            "sqlite://",
+            "a database in memory would be lost when the command ends",
+            "name a file: `--db studies.db`",
+        ),
+        (
+            "sqlite:///:memory:",
+            "a database in memory would be lost when the command ends",
+            "name a file: `--db studies.db`",
+        ),
+    ],
+)
+def test_a_wrong_url(url: str, message: str, hint: str) -> None:
+    """A URL that names no usable database is an option that cannot be used."""
+    error = refused(url, create=True)
+
+    assert type(error) is InputError
+    assert (error.message, error.hint) == (message, hint)
+
+
+def test_a_driver_that_is_not_installed() -> None:
+    """A database whose driver is missing names the package to install."""
+    error = refused("mssql+pymssql://sa:secret@localhost/x", create=True)
+
+    assert error.message == "`mssql+pymssql` needs the package pymssql, which is not installed"
+    assert error.hint == "pip install pymssql"
+
+
+def test_the_search_translates_too(path: Path) -> None:
+    """Optuna's tables are refused in the same words as ours."""
+    space = SearchSpace(
+        "s", (IntParameter(name="n", default=1, sets=ConfigPath("n"), low=1, high=9),)
+    )
+
+    def search(url: str) -> Search:
+        return Search(space, studies.BUDGET, storage_url=url, study_name="s", seed=0)
+
+    writer = search(f"sqlite:///{path}")
+    with pytest.raises(StorageError) as caught_opening:
+        search(read_only(path))
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE trial_params")
+    connection.close()
+    with pytest.raises(StorageError) as caught_asking:
+        writer.ask()
+
+    assert caught_opening.value.message == f"file:{path}: is read-only"
+    assert caught_asking.value.message == f"{path}: no such table: trial_params"
+    assert caught_asking.value.hint == "check the database and its permissions"

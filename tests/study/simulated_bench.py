@@ -1,0 +1,180 @@
+"""A bench on which studies run in virtual time: a simulated server for each configuration."""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+
+from runners.base import LaunchSpec, RunningServer
+from tests.capacity.simulated_server import SimulatedServer, Simulation
+from tuner.errors import Reason, TrialFailure
+from tuner.goals import LatencyBudget
+from tuner.load.client import LoadEngine
+from tuner.load.measurement import Measurement
+from tuner.load.profile import Endpoint, LoadRun, OpenLoop
+from tuner.load.requests import RequestSet, Tensor
+from tuner.records import Grade, Phase, Purpose, ServerStatistics, TrialRecord, Verdict
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.study.trial import Bench
+from tuner.study.trial_load import TrialLoad
+
+Server = Callable[[Configuration], Simulation | None]
+"""The simulation of a configuration; None where the server cannot start with it."""
+Answer = Callable[[Configuration], float]
+"""What a configuration answers every request with."""
+
+
+@dataclass
+class _Running:
+    host: str = "127.0.0.1"
+    ports: Mapping[str, int] = field(default_factory=lambda: {"http": 1})
+    pid: int = 2**22 + 1  # beyond any process
+
+    def url(self, port_name: str) -> str:
+        return f"http://{self.host}:{self.ports[port_name]}"
+
+    def is_alive(self) -> bool:
+        return True
+
+    def exit_code(self) -> int | None:
+        return None
+
+    def log_head(self, lines: int = 200) -> str:
+        return f"the first {lines} lines"
+
+    def log_tail(self, lines: int = 40) -> str:
+        return f"the last {lines} lines"
+
+
+class _Runner:
+    """Counts its starts."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+
+    def start(self, launch_spec: LaunchSpec) -> AbstractContextManager[RunningServer]:
+        return self._started(launch_spec)
+
+    @contextmanager
+    def _started(self, launch_spec: LaunchSpec) -> Iterator[RunningServer]:
+        assert launch_spec.command
+        self.starts += 1
+        yield _Running()
+
+
+class _Target:
+    """Every parameter takes effect, and can be reloaded if the space says so."""
+
+    server, model = "triton", "simulated"
+    warm_up_requests = 0
+
+    def __init__(self, space: SearchSpace, server: Server, answer: Answer) -> None:
+        self._space, self._server, self._answer = space, server, answer
+        self.simulation: Simulation | None = None
+        self._number = 0.0
+
+    def launch_spec(self, configuration: Configuration) -> LaunchSpec:
+        return LaunchSpec(command=(str(configuration) or "defaults",))
+
+    def can_reload(self, before: Configuration, after: Configuration) -> bool:
+        changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
+        return all(self._space[name].reload for name in changed)
+
+    def apply(self, server: RunningServer, configuration: Configuration) -> None:
+        del server
+        self.simulation = self._server(configuration)
+        if self.simulation is None:
+            raise TrialFailure(Reason.INVALID_CONFIGURATION, "it does not fit")
+        self._number = self._answer(configuration)
+
+    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+        del server
+        return dict.fromkeys(configuration, Verdict(Grade.CONFIRMED))
+
+    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
+        del server
+        return ((Tensor("y", "FP32", (1,), struct.pack("<f", self._number)),),) * count
+
+    def statistics(self, server: RunningServer) -> ServerStatistics:
+        del server
+        return ServerStatistics()
+
+    def requests(self, server: RunningServer) -> RequestSet:
+        del server
+        return RequestSet((b"request",))
+
+    def endpoint(self, server: RunningServer) -> Endpoint:
+        return Endpoint(server.host, server.ports["http"])
+
+    def concurrency(self, configuration: Configuration) -> int:
+        return 2 * self.largest_batch(configuration)
+
+    def largest_batch(self, configuration: Configuration) -> int:
+        return int(configuration.get("max_batch_size", 1))
+
+    def export(self, configuration: Configuration) -> str:
+        return f"# {configuration}"
+
+
+class _Engine(LoadEngine):
+    """Its runs take no time: the target's simulation answers.
+
+    Its first open loops are late by `lags_s`, one after the other.
+    """
+
+    def __init__(self, target: _Target, lags_s: Sequence[float]) -> None:
+        super().__init__()
+        self._target = target
+        self._lags_s = list(lags_s)
+        self._runs = 0
+
+    @property
+    def workers(self) -> int:
+        return 1
+
+    def prepare(self, requests: RequestSet) -> None:
+        assert requests.payloads
+
+    def measure(self, run: LoadRun) -> Measurement:
+        assert self._target.simulation is not None
+        self._runs += 1
+        server = SimulatedServer(self._target.simulation, seed=self._runs)
+        measured = server(
+            Phase.SEARCH, run.profile, duration_s=run.duration_s, overload=run.overload
+        )
+        late_s = self._lags_s.pop(0) if isinstance(run.profile, OpenLoop) and self._lags_s else 0.0
+        return replace(measured, engine_wall_s=run.duration_s, send_lag_p99_s=late_s)
+
+
+@dataclass
+class Watcher:
+    """An Observer that keeps what it is told."""
+
+    began: list[tuple[Purpose, Configuration]] = field(default_factory=list)
+    ended: list[TrialRecord] = field(default_factory=list)
+
+    def trial_begins(self, number: int, purpose: Purpose, configuration: Configuration) -> None:
+        assert number >= len(self.ended)
+        self.began.append((purpose, configuration))
+
+    def phase_begins(self, phase: str) -> None:
+        assert phase
+
+    def trial_ends(self, record: TrialRecord) -> None:
+        self.ended.append(record)
+
+
+@contextmanager
+def simulated_bench(
+    space: SearchSpace,
+    server: Server,
+    budget: LatencyBudget,
+    lags_s: Sequence[float] = (),
+    answer: Answer = lambda _: 1.0,
+) -> Iterator[tuple[Bench, Watcher]]:
+    """The bench and the observer that sees what is done on it."""
+    target, watcher = _Target(space, server, answer), Watcher()
+    with Deployment(target, _Runner()) as deployment:
+        load = TrialLoad(_Engine(target, lags_s), budget, most_workers=1)
+        yield Bench(target, deployment, load, watcher), watcher

@@ -1,0 +1,155 @@
+"""From what a person asked for to a study: what is refused, offered, and begun with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.report import studies
+from tests.store.test_storage import stored
+from tuner.errors import InputError
+from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.load.calibration import Calibration
+from tuner.load.requests import TensorSpec
+from tuner.search.samplers import Sampler
+from tuner.space.space import Configuration
+from tuner.store.storage import Storage
+from tuner.study import job
+from tuner.study.job import Job, PreparedJob, prepare
+
+BUDGET = LatencyBudget(99, 0.05)
+
+
+def prepared(path: Path, *warm_start: str, budget: LatencyBudget = BUDGET) -> PreparedJob:
+    """A job on the bundled model, with the database at `path`."""
+    return prepare(Job(budget=budget, database=str(path), warm_start=warm_start))
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """A database with one study of the bundled model on this machine."""
+    now = prepared(tmp_path / "none.db").study
+    study = replace(
+        studies.small_study(),
+        name="yesterday",
+        model=now.model,
+        model_fingerprint=now.model_fingerprint,
+        hardware=now.hardware,
+    )
+    return stored(tmp_path / "studies.db", study)
+
+
+def test_what_was_asked_for_is_kept_with_the_study(tmp_path: Path) -> None:
+    """Objectives, arrivals, sampler and warm start, for whoever reads the study later."""
+    wanted = Job(
+        budget=BUDGET,
+        objectives=(Objective.THROUGHPUT, Objective.MEMORY),
+        arrivals=Loop.CLOSED,
+        sampler=Sampler.RANDOM,
+        warm_start=("yesterday",),
+    )
+    study = prepare(wanted).study
+    assert study.objectives == (Objective.THROUGHPUT, Objective.MEMORY)
+    assert (study.arrivals, study.sampler) == (Loop.CLOSED, "random")
+    assert study.warm_start == ("yesterday",)
+
+
+def test_a_tolerance_is_part_of_what_was_asked_for() -> None:
+    """With another one a study is another study; without one nothing is said of it."""
+    assert prepare(Job(budget=BUDGET, tolerance=0.05)).study.request["tolerance"] == 0.05
+    assert "tolerance" not in prepare(Job(budget=BUDGET)).study.request
+
+
+def test_inputs_without_a_model_file() -> None:
+    """An option that would be ignored is refused."""
+    with pytest.raises(InputError) as caught:
+        prepare(Job(budget=BUDGET, inputs=(TensorSpec("x", "FP32", (-1, 4)),)))
+    assert caught.value.message == "`--input` means nothing without a model file"
+    assert caught.value.hint == (
+        "leave it out; what requests carry is said by `--shape` and `--input-data`"
+    )
+
+
+def test_a_closed_loop_has_no_rate_to_compare_latencies_at() -> None:
+    """Refused before anything starts."""
+    wanted = Job(budget=BUDGET, arrivals=Loop.CLOSED, objectives=(Objective.LATENCY,))
+    with pytest.raises(InputError) as caught:
+        prepare(wanted)
+    assert caught.value.message == (
+        "`--objective latency` compares latencies at one rate, which a closed loop has not"
+    )
+    assert caught.value.hint == "leave out `--arrivals closed`"
+
+
+def test_an_earlier_study_of_this_model_is_offered(earlier: Path) -> None:
+    """With the option that begins with it."""
+    offer = job.earlier_study(prepared(earlier))
+    assert offer.startswith("study yesterday tuned the same model on this machine")
+    assert "`--warm-start yesterday`" in offer
+
+
+def test_nothing_is_offered_where_one_was_chosen(earlier: Path) -> None:
+    """Nor where there is no database, or it cannot be read: the study itself will say so."""
+    assert job.earlier_study(prepared(earlier, "yesterday")) == ""
+    assert job.earlier_study(prepared(earlier.parent / "missing.db")) == ""
+    broken = earlier.parent / "broken.db"
+    broken.write_text("no database at all")
+    assert job.earlier_study(prepared(broken)) == ""
+
+
+def best_of(path: Path, *names: str, budget: LatencyBudget = BUDGET) -> list[Configuration]:
+    said: list[str] = []
+    with Storage(str(path)) as storage:
+        found = job._earlier_best(storage, prepared(path, *names, budget=budget), said.append)
+    assert len(said) == len(names)
+    assert all(sentence.startswith("begins with the best of study") for sentence in said)
+    return list(found)
+
+
+def test_the_best_of_an_earlier_study_come_first(earlier: Path) -> None:
+    """Adapted to this space, without the server's defaults."""
+    found = best_of(earlier, "yesterday")
+    space = prepared(earlier).space
+    assert 1 <= len(found) <= 3
+    assert space.defaults not in found
+    assert not any(space.violations(each) for each in found)
+
+
+def test_for_another_latency_budget_its_load_points_decide(earlier: Path) -> None:
+    """What carries most within 50 ms need not do so within 20 ms."""
+    found = best_of(earlier, "yesterday", budget=LatencyBudget(99, 0.02))
+    assert 1 <= len(found) <= 3
+
+
+def test_a_study_that_is_not_there_cannot_be_begun_with(earlier: Path) -> None:
+    """The ones that are there are named."""
+    with Storage(str(earlier)) as storage, pytest.raises(InputError) as caught:
+        job._earlier_best(storage, prepared(earlier, "tomorrow"), print)
+    assert caught.value.message == "no study is called `tomorrow`"
+    assert caught.value.hint == "studies here: yesterday"
+
+
+def test_the_engine_checks_itself_once_for_each_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it can do is kept in the database, by machine and size of request."""
+    asked: list[int] = []
+
+    def calibrate(*, payload_bytes: int, cpus: frozenset[int]) -> Calibration:
+        assert cpus == frozenset()
+        asked.append(payload_bytes)
+        return Calibration(40_000.0, 1e-4)
+
+    monkeypatch.setattr(job, "calibrate", calibrate)
+    path = tmp_path / "studies.db"
+    for _ in range(2):
+        with Storage(str(path), create=True) as storage:
+            check = job._SelfCheck(storage, prepared(path))
+            assert check(256) == Calibration(40_000.0, 1e-4)
+    assert asked == [256]
+
+
+def test_a_built_in_space_by_its_name() -> None:
+    """`--space NAME` is a built-in space, as `tuner spaces show NAME` has it."""
+    asked = Job(budget=LatencyBudget(99, 0.05), space_file=Path("triton_pytorch"))
+    assert "inference_mode" in prepare(asked).study.parameters

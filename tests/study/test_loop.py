@@ -1,0 +1,277 @@
+"""A whole study in virtual time: what is tried, when it stops, the finals and the proof."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests import spaces
+from tests.capacity.simulated_server import Batching, Simulation
+from tests.report import studies
+from tests.study.simulated_bench import Server, Watcher, simulated_bench
+from tuner.analysis import drift, standings
+from tuner.errors import TunerError
+from tuner.goals import LatencyBudget, Objective, SearchBudget
+from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.space.space import Configuration, SearchSpace
+from tuner.store.storage import Storage
+from tuner.study.loop import Study, StudyPlan, open_study
+from tuner.study.trial import Bench, TrialPlan, run_trial
+
+BUDGET = LatencyBudget(95, 0.05)
+SPACE = spaces.space(
+    spaces.integer("max_batch_size", low=1, high=64, default=1, log=True, reload=True),
+    spaces.choice(0, 1000, 2000, 5000, name="delay_us"),
+    hints=({"max_batch_size": 8},),
+)
+BEST = 32  # batches of 64 take longer than the limit allows
+
+
+def batching(configuration: Configuration) -> Simulation | None:
+    """Batches are cheap and waiting is not; a batch of 64 takes 68 ms."""
+    size = int(configuration["max_batch_size"])
+    each_s = 0.4e-3 if size < 64 else 1e-3
+    return Batching(4e-3, each_s, size, delay_s=int(configuration["delay_us"]) / 1e6)
+
+
+class Ran:
+    """What came of a study."""
+
+    def __init__(self, record: StudyRecord, watcher: Watcher) -> None:
+        self.record, self.watcher = record, watcher
+
+    def purposes(self) -> list[Purpose]:
+        return [purpose for purpose, _ in self.watcher.began]
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def one(
+        *,
+        server: Server = batching,
+        space: SearchSpace = SPACE,
+        budget: SearchBudget | None = None,
+        record: StudyRecord | None = None,
+        first: tuple[Configuration, ...] = (),
+        seed: int = 0,
+        lags_s: tuple[float, ...] = (),
+    ) -> Ran:
+        wanted = record or replace(studies.study(), trials=(), budget=BUDGET)
+        with (
+            Storage(str(tmp_path / "studies.db"), create=True) as storage,
+            simulated_bench(space, server, BUDGET, lags_s) as (bench, watcher),
+        ):
+            study = Study(
+                open_study(storage, wanted),
+                bench=bench,
+                storage=storage,
+                plan=StudyPlan(
+                    space=space,
+                    budget=budget or SearchBudget(trials=14, timeout_s=3600.0),
+                    seed=seed,
+                    first=first,
+                ),
+            )
+            return Ran(study.run(), watcher)
+
+    return one
+
+
+def test_a_study_finds_confirms_and_proves(run: Run) -> None:
+    """Baseline, hints, search; three rounds of finals on fresh starts; one proof."""
+    ran = run()
+    purposes = ran.purposes()
+
+    assert purposes[0] is Purpose.BASELINE
+    assert ran.watcher.began[1][1]["max_batch_size"] == 8
+    finals_began = purposes.index(Purpose.FINAL)
+    assert set(purposes[1:finals_began]) == {Purpose.SEARCH}
+    assert set(purposes[finals_began:-1]) == {Purpose.FINAL}
+    assert purposes[-1] is Purpose.PROOF
+    winner = standings.standings(ran.record).winner
+    assert winner is not None
+    assert winner.configuration["max_batch_size"] in (16, BEST)
+    assert winner.confirmations == 3
+    assert all(t.applied == "restart" for t in ran.record.finals)
+
+
+def test_every_finalist_is_measured_once_a_round(run: Run) -> None:
+    """The baseline among them, in another order each round, under the round's own arrivals."""
+    rounds: dict[int, list[Configuration]] = {}
+    seeds: dict[int, set[int]] = {}
+    for trial in run().record.finals:
+        rounds.setdefault(trial.round, []).append(trial.configuration)
+        seeds.setdefault(trial.round, set()).add(trial.seed)
+
+    assert sorted(rounds) == [0, 1, 2]
+    assert all(SPACE.defaults in each for each in rounds.values())
+    assert len({frozenset(each) for each in rounds.values()}) == 1
+    assert all(len(each) == len(set(each)) for each in rounds.values())
+    assert all(len(each) == 1 for each in seeds.values())
+    assert len(set.union(*seeds.values())) == 3
+
+
+def test_an_exhaustive_search_gives_nothing_up(run: Run) -> None:
+    """Who asks for everything wants to see what each parameter does: no trial ends early."""
+    asked = replace(studies.study(), trials=(), budget=BUDGET)
+    budget = SearchBudget(trials=28, timeout_s=36000.0)
+    usual = run(record=replace(asked, name="usual"), budget=budget).record
+    everything = replace(asked, name="everything", sampler="exhaustive")
+    whole = run(record=everything, budget=budget).record
+
+    assert len(usual.searched) == len(whole.searched) == 28
+    assert TrialState.PRUNED in {trial.state for trial in usual.searched}
+    assert TrialState.PRUNED not in {trial.state for trial in whole.searched}
+
+
+def test_no_round_begins_that_would_end_too_late(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here every final takes an hour, and there is one for all."""
+    passed_s = 0.0
+
+    def an_hour_later(bench: Bench, plan: TrialPlan) -> TrialRecord:
+        nonlocal passed_s
+        passed_s += 3600.0 if plan.purpose is Purpose.FINAL else 0.0
+        return run_trial(bench, plan)
+
+    monkeypatch.setattr("tuner.study.loop.run_trial", an_hour_later)
+    monkeypatch.setattr("tuner.study.loop.time.monotonic", lambda: passed_s)
+    record = run(budget=SearchBudget(trials=14, timeout_s=3600.0)).record
+    assert {trial.round for trial in record.finals} == {0}
+    assert record.proof is None
+
+
+def test_the_proof_is_of_the_load_that_is_claimed(run: Run) -> None:
+    """95 % of the winner's capacity, with a verdict."""
+    record = run().record
+    winner = standings.standings(record).winner
+    assert record.proof is not None
+    assert winner is not None
+    assert record.proof.configuration == winner.configuration
+    assert record.proof.throughput == pytest.approx(0.95 * winner.throughput)
+    assert record.proof.proof in ("within", "undecided")
+    assert "proof" in {point.phase for point in record.proof.points}
+
+
+@pytest.mark.parametrize(
+    ("budget", "why"),
+    [
+        (SearchBudget(trials=3, timeout_s=3600.0), "all 3 trials were run"),
+        (SearchBudget(trials=28, timeout_s=3600.0), "all 28 trials were run"),
+        (SearchBudget(trials=14, timeout_s=1e-6), "the time was used up"),
+    ],
+)
+def test_why_a_search_stopped_is_kept(run: Run, budget: SearchBudget, why: str) -> None:
+    """In words, in the database."""
+    assert run(budget=budget).record.stopped == why
+
+
+def test_a_search_that_promises_nothing_more_stops(run: Run) -> None:
+    """Where all configurations are alike, twenty trials are not needed to see it."""
+    wide = spaces.space(
+        spaces.integer("n", low=1, high=50, default=1, reload=True),
+        spaces.integer("m", low=1, high=50, default=1, reload=True),
+    )
+    ran = run(
+        server=lambda _: Batching(4e-3, 0.5e-3, 16),
+        space=wide,
+        budget=SearchBudget(trials=60, timeout_s=3600.0),
+    )
+    assert ran.record.stopped == "no configuration left promised a gain of 1%"
+    assert len(ran.record.searched) < 60
+
+
+def test_what_earlier_studies_found_best_is_tried_first(run: Run) -> None:
+    """Right after the baseline, before the rules of thumb."""
+    best = Configuration.of({"max_batch_size": BEST, "delay_us": 0})
+    began = [configuration for _, configuration in run(first=(best,)).watcher.began]
+    assert began[:2] == [SPACE.defaults, best]
+
+
+def test_failures_do_not_end_a_study(run: Run) -> None:
+    """A region that does not fit is left, and the rest is searched."""
+
+    def cramped(configuration: Configuration) -> Simulation | None:
+        return None if int(configuration["max_batch_size"]) > 8 else batching(configuration)
+
+    record = run(server=cramped).record
+    winner = standings.standings(record).winner
+    assert any(t.state is TrialState.FAILED for t in record.searched)
+    assert winner is not None
+    assert winner.configuration["max_batch_size"] == 8
+
+
+def test_a_trial_that_the_machine_spoiled_is_run_again(run: Run) -> None:
+    """Here the baseline: its first load point is late, and late again, twice over."""
+    ran = run(lags_s=(1.0,) * 4)
+    began = [purpose for purpose, _ in ran.watcher.began]
+    assert began[:4] == [Purpose.BASELINE] * 3 + [Purpose.SEARCH]
+    assert ran.record.baseline is not None
+    assert ran.record.baseline.state is TrialState.FEASIBLE
+
+
+def test_a_machine_that_spoils_everything_ends_the_study(run: Run) -> None:
+    """Not before the baseline had three chances."""
+    with pytest.raises(TunerError, match=r"requests left 1000\.0 ms late") as raised:
+        run(lags_s=(1.0,) * 100)
+    assert raised.value.hint == "this machine is too busy to measure: end what else runs on it"
+
+
+def test_no_winner_no_finals(run: Run) -> None:
+    """Where nothing is within the budget there is nothing to confirm or to prove."""
+    record = run(server=lambda _: Batching(0.1, 0.0, 4)).record
+    assert record.finals == ()
+    assert record.proof is None
+    assert standings.standings(record).winner is None
+
+
+def test_several_objectives_give_nothing_up(run: Run) -> None:
+    """Less throughput may come with less latency: every trial is measured at the same load."""
+    wanted = replace(
+        studies.study(),
+        trials=(),
+        budget=BUDGET,
+        objectives=(Objective.THROUGHPUT, Objective.LATENCY),
+    )
+    record = run(record=wanted).record
+    states = {t.state for t in record.searched}
+    assert TrialState.PRUNED not in states
+    baseline = record.baseline
+    assert baseline is not None
+    loads = {
+        round(point.load)
+        for trial in record.searched
+        for point in trial.points
+        if point.phase == "reference"
+    }
+    assert loads == {round(0.8 * baseline.throughput)}
+    assert all(t.reference_s < BUDGET.limit_s for t in record.searched if t.reference_s > 0)
+
+
+def test_the_baseline_is_measured_again_and_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the machine is as fast as it was; here after every third trial."""
+    monkeypatch.setattr(drift, "_EVERY_TRIALS", 3)
+    monkeypatch.setattr(drift, "_EVERY_S", 0.0)
+    monkeypatch.setattr(drift, "_LARGEST_SHARE", 1.0)
+    ran = run(budget=SearchBudget(trials=8, timeout_s=3600.0))
+    repeats = [t for t in ran.record.trials if t.purpose is Purpose.DRIFT]
+    assert len(repeats) >= 2
+    assert all(t.configuration == SPACE.defaults for t in repeats)
+    assert not drift.drift(ran.record.trials).significant
+
+
+def test_a_study_that_is_continued_goes_on_where_it_was(run: Run) -> None:
+    """The second run adds trials and rounds, and repeats no configuration."""
+    first = run(budget=SearchBudget(trials=4, timeout_s=3600.0)).record
+    again = run(budget=SearchBudget(trials=8, timeout_s=3600.0)).record
+    searched = [t.configuration for t in again.searched]
+    assert len(first.searched) == 4
+    assert len(searched) == len(set(searched)) == 8
+    assert sorted({t.round for t in again.finals}) == [0, 1, 2, 3, 4, 5]

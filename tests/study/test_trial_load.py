@@ -1,0 +1,237 @@
+"""The load of a trial: when the engine spoiled a point, how it grows, what the server took."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.capacity.simulated_server import Batching, SimulatedServer
+from tests.study.simulated_engine import SimulatedEngine
+from tuner.goals import LatencyBudget
+from tuner.load.calibration import Calibration
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop
+from tuner.load.requests import RequestSet
+from tuner.records import Phase
+from tuner.study.trial_load import TrialLoad
+from tuner.watch.gpu_usage import Nvml
+from tuner.watch.stolen_time import Reading, StolenTime
+
+BUDGET = LatencyBudget(99, 0.05)
+SERVER = Endpoint("127.0.0.1", 1)
+
+
+def measured(load: TrialLoad, rate: float = 100.0, pid: int | None = None) -> Measurement:
+    measurement, _ = load.measure(SERVER, OpenLoop(rate), duration_s=0.5, overload=None, pid=pid)
+    return measurement
+
+
+def measurement(profile: ClosedLoop | OpenLoop, **facts: Any) -> Measurement:
+    seen = SimulatedServer(Batching(0.001, 0.0001, 8))(Phase.SEARCH, profile, duration_s=1.0)
+    return replace(seen, engine_wall_s=1.0, **facts)
+
+
+@pytest.mark.parametrize(
+    ("profile", "facts", "limit_s", "complaint"),
+    [
+        (OpenLoop(100), {"send_lag_p99_s": 0.01}, 0.05, ""),
+        (
+            OpenLoop(100),
+            {"send_lag_p99_s": 0.0101},
+            0.05,
+            "requests left 10.1 ms late (p99), 10.0 ms are tolerable",
+        ),
+        (OpenLoop(100), {"send_lag_p99_s": 0.002}, 0.001, ""),
+        (
+            OpenLoop(100),
+            {"send_lag_p99_s": 0.0021},
+            0.001,
+            "requests left 2.1 ms late (p99), 2.0 ms are tolerable",
+        ),
+        (OpenLoop(100), {"engine_cpu_s": 0.75}, 0.05, ""),
+        (
+            OpenLoop(100),
+            {"engine_cpu_s": 0.8},
+            0.05,
+            "the load engine used 80% of a core, 75% are tolerable",
+        ),
+        (OpenLoop(100), {"engine_cpu_s": 1.6, "workers": 4}, 0.05, ""),
+        (OpenLoop(100), {"engine_cpu_s": 0.9, "stopped_early": "overload"}, 0.05, ""),
+        (ClosedLoop(8), {"engine_cpu_s": 0.9, "send_lag_p99_s": 1.0}, 0.05, ""),
+        (ClosedLoop(8), {"engine_cpu_s": 0.97}, 0.05, "the load engine used 97% of its core"),
+    ],
+)
+def test_what_the_engine_spoiled(
+    profile: ClosedLoop | OpenLoop, facts: dict[str, Any], limit_s: float, complaint: str
+) -> None:
+    """An open loop is spoiled by being late or too busy, a closed one by a full core."""
+    load = TrialLoad(SimulatedEngine(), LatencyBudget(99, limit_s))
+    assert load.complaint(measurement(profile, **facts)) == complaint
+
+
+def test_a_point_that_was_spoiled_is_repeated_once() -> None:
+    """With one process more, where the machine has room for it."""
+    engine = SimulatedEngine(lags_s=(0.1, 0.0))
+    assert measured(TrialLoad(engine, BUDGET, most_workers=2)).send_lag_p99_s == 0.0
+    assert (engine.added, len(engine.runs)) == (1, 2)
+
+
+def test_a_point_that_is_a_little_late_twice_is_kept() -> None:
+    """It makes the server look slower than it is, never faster."""
+    engine = SimulatedEngine(lags_s=(0.003, 0.004))
+    load = TrialLoad(engine, BUDGET, most_workers=1)
+    assert load.complaint(measured(load)) == ""
+    assert len(engine.runs) == 2
+
+
+@contextmanager
+def stealing(*stolen_s: float) -> Iterator[StolenTime]:
+    """The host takes so much in each quarter of a second from the start of the virtual time."""
+    totals = np.cumsum([0.0, *stolen_s])
+    readings = [Reading(0.25 * n, float(total)) for n, total in enumerate(totals)]
+    yield StolenTime(readings, processors=2)
+
+
+def disturbed(runs: Sequence[Sequence[float]], profile: LoadProfile) -> tuple[int, float]:
+    """How many runs of 2 s there were, and how long the load point is that came of them."""
+    engine, windows = SimulatedEngine(), iter(runs)
+    load = TrialLoad(engine, BUDGET, stolen_time=lambda: stealing(*next(windows)))
+    point, _ = load.measure(SERVER, profile, duration_s=2.0, overload=None)
+    return len(engine.runs), point.duration_s
+
+
+QUIET, SHORT, LONG = (0.0,) * 8, (0.0, 0.1, *(0.0,) * 6), (*(0.1,) * 6, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("runs", "count", "left_s"),
+    [
+        ([QUIET], 1, 2.0),
+        ([SHORT], 1, 1.5),
+        ([LONG, QUIET], 2, 2.0),
+        ([LONG, SHORT], 2, 1.5),
+        ([LONG, LONG], 2, 2.0),
+    ],
+)
+def test_stolen_time_is_left_out(
+    runs: Sequence[Sequence[float]], count: int, left_s: float
+) -> None:
+    """Where too much was stolen the point is measured again; if that is no better, it is whole."""
+    measured_runs, point_s = disturbed(runs, OpenLoop(100.0))
+    assert measured_runs == count
+    assert point_s == pytest.approx(left_s, abs=0.01)
+
+
+def test_a_closed_loop_is_measured_again() -> None:
+    """It cannot be cut."""
+    assert disturbed([LONG, SHORT], ClosedLoop(4)) == (2, 2.0)
+    assert disturbed([SHORT], ClosedLoop(4)) == (1, 2.0)
+
+
+def test_a_burst_is_not_worth_measuring_again() -> None:
+    """Half a second of it."""
+    engine = SimulatedEngine()
+    load = TrialLoad(engine, BUDGET, stolen_time=lambda: stealing(0.2, 0.2))
+    assert measured(load).duration_s == pytest.approx(0.5)
+    assert len(engine.runs) == 1
+
+
+def test_a_small_machine_has_no_room_for_another_process() -> None:
+    """Then the same engine gets its second chance."""
+    engine = SimulatedEngine(lags_s=(0.1, 0.1))
+    load = TrialLoad(engine, BUDGET, most_workers=1)
+    assert load.complaint(measured(load)).startswith("requests left 100.0 ms late")
+    assert (engine.added, len(engine.runs)) == (0, 2)
+
+
+def test_a_rate_beyond_one_process_gets_more() -> None:
+    """Each sends at most half of what it can, as far as the machine has room."""
+    engine = SimulatedEngine()
+    load = TrialLoad(engine, BUDGET, calibration=Calibration(1000.0, 1e-4), most_workers=3)
+    for rate, workers in ((400.0, 1), (600.0, 2), (5000.0, 3)):
+        measured(load, rate)
+        assert engine.workers == workers
+
+
+@dataclass
+class Checks:
+    """A self-check that writes down for which sizes it was asked."""
+
+    sizes: list[int] = field(default_factory=list)
+
+    def __call__(self, payload_bytes: int) -> Calibration:
+        self.sizes.append(payload_bytes)
+        return Calibration(50_000.0, 1e-4)
+
+
+def test_the_engine_checks_itself_once_for_each_size_of_request() -> None:
+    """Sizes are rounded up to a power of two: 200 and 250 bytes are the same."""
+    checks = Checks()
+    load = TrialLoad(SimulatedEngine(), BUDGET, self_check=checks)
+    for size in (200, 250, 300):
+        requests = RequestSet((bytes(size),))
+        if load.is_unknown(requests):
+            load.check_itself(requests)
+        assert not load.is_unknown(requests)
+    assert checks.sizes == [256, 512]
+    assert load.calibration == Calibration(50_000.0, 1e-4)
+
+
+def test_without_a_self_check_nothing_is_unknown() -> None:
+    """Nobody asks for one."""
+    load = TrialLoad(SimulatedEngine(), BUDGET)
+    assert not load.is_unknown(RequestSet((b"x",)))
+    load.check_itself(RequestSet((b"x",)))
+    assert load.calibration is None
+
+
+def used(pid: int | None, gpus: Nvml | None = None) -> tuple[float, float, float]:
+    load = TrialLoad(SimulatedEngine(), BUDGET, gpus=gpus)
+    _, usage = load.measure(SERVER, OpenLoop(100.0), duration_s=0.5, overload=None, pid=pid)
+    return usage.cpu_s, usage.memory_bytes, usage.energy_j
+
+
+def test_what_the_server_took_is_read() -> None:
+    """Processor seconds and resident memory of the process that is named (here our own)."""
+    cpu_s, memory_bytes, energy_j = used(os.getpid())
+    assert 0 <= cpu_s < 60
+    assert memory_bytes > 1 << 20
+    assert math.isnan(energy_j)
+
+
+def test_nothing_is_read_where_nobody_asks() -> None:
+    """Reading takes time itself: a warm-up is not watched."""
+    assert all(math.isnan(each) for each in used(None))
+
+
+def test_the_energy_is_the_power_of_all_gpus_over_the_time() -> None:
+    """Two GPUs of 100 W for half a second are 100 J."""
+
+    class Library:
+        """What NVML says of two GPUs."""
+
+        NVMLError = OSError
+
+        def nvmlDeviceGetCount(self) -> int:  # noqa: N802 - NVML's name
+            return 2
+
+        def nvmlDeviceGetHandleByIndex(self, number: int) -> int:  # noqa: N802
+            return number
+
+        def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
+            return f"GPU-{handle}"
+
+        def nvmlDeviceGetPowerUsage(self, _: int) -> int:  # noqa: N802
+            return 100_000
+
+        def nvmlDeviceGetUtilizationRates(self, _: int) -> object:  # noqa: N802
+            raise OSError
+
+        nvmlDeviceGetMemoryInfo = nvmlDeviceGetUtilizationRates  # noqa: N815
+
+    assert used(os.getpid(), Nvml(Library()))[2] == pytest.approx(100.0)

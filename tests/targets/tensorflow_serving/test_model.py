@@ -1,0 +1,250 @@
+"""A SavedModel of TensorFlow Serving: found, adapted to, staged, and never written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.servers.tensorflow_program import save_model
+from tests.spaces import integer
+from tests.targets.tensorflow_serving.tensorflow_serving_targets import built_in_space
+from tuner.errors import ModelError, SpaceError
+from tuner.space.settings import (
+    ConfigPath,
+    EnvironmentVariables,
+    LauncherArgument,
+    ServerFlag,
+    ServerProperty,
+    Setting,
+    TemplateVariable,
+)
+from tuner.space.space import SearchSpace
+from tuner.targets.base import ModelSource
+from tuner.targets.system_libraries import PRELOAD
+from tuner.targets.tensorflow_serving.model import (
+    TensorFlowServingModel,
+    allowed_sizes,
+    batching_parameters,
+    batching_text,
+    find_model,
+)
+
+LAYOUT = "expected: FOLDER/MODEL/VERSION/saved_model.pb, where VERSION is a number"
+
+
+class TestFindModel:
+    def refusal(self, folder: Path, model: str | None = None) -> ModelError:
+        with pytest.raises(ModelError) as caught:
+            find_model(folder, model)
+        return caught.value
+
+    def test_the_only_model(self, tmp_path: Path) -> None:
+        """The only model need not be named; what is none does not count."""
+        model = save_model(tmp_path)
+        (tmp_path / "notes.txt").touch()
+        (tmp_path / "empty" / "1").mkdir(parents=True)
+        (tmp_path / "unnumbered" / "latest").mkdir(parents=True)
+        (tmp_path / "unnumbered" / "latest" / "saved_model.pb").touch()
+        assert find_model(tmp_path, None) == find_model(tmp_path, "double") == model
+
+    def test_a_model_as_text(self, tmp_path: Path) -> None:
+        """A SavedModel may also be written as text."""
+        graph = tmp_path / "text" / "12" / "saved_model.pbtxt"
+        graph.parent.mkdir(parents=True)
+        graph.touch()
+        assert find_model(tmp_path, None) == tmp_path / "text"
+
+    def test_missing(self, tmp_path: Path) -> None:
+        """A folder that is not there is named, and what is expected."""
+        refusal = self.refusal(tmp_path / "models")
+        assert refusal.message == (
+            f"{tmp_path}/models: a folder of models was expected, but there is no such folder"
+        )
+        assert refusal.hint == LAYOUT
+
+    def test_without_a_model(self, tmp_path: Path) -> None:
+        """A folder without models is refused with the layout that is expected."""
+        refusal = self.refusal(tmp_path)
+        assert refusal.message == f"{tmp_path}: no SavedModel was found"
+        assert refusal.hint == LAYOUT
+
+    def test_a_version_itself(self, tmp_path: Path) -> None:
+        """The folder of one model is none of models."""
+        assert self.refusal(save_model(tmp_path)).hint == LAYOUT
+
+    def test_several(self, tmp_path: Path) -> None:
+        """One of several must be chosen."""
+        for name in ("half", "double"):
+            save_model(tmp_path, name=name)
+        refusal = self.refusal(tmp_path)
+        assert refusal.message == f"{tmp_path}: holds several models: double, half"
+        assert refusal.hint == "choose one with `--model NAME`"
+        assert find_model(tmp_path, "half") == tmp_path / "half"
+
+    def test_another_name(self, tmp_path: Path) -> None:
+        """A model that is not there is refused with those that are."""
+        save_model(tmp_path)
+        refusal = self.refusal(tmp_path, "triple")
+        assert refusal.message == f"{tmp_path}: has no SavedModel `triple`"
+        assert refusal.hint == "models here: double"
+
+
+class TestModel:
+    def test_no_bundled_model(self) -> None:
+        """A folder must be named."""
+        with pytest.raises(ModelError) as caught:
+            TensorFlowServingModel.open(ModelSource())
+        assert caught.value.message == "TensorFlow Serving has no bundled model"
+        assert caught.value.hint == ("name the folder of your models: `--model-repository FOLDER`")
+
+    def test_the_newest_version(self, tmp_path: Path) -> None:
+        """As the server does, the version with the largest number is taken, and no other."""
+        for version in (2, 10, 9):
+            save_model(tmp_path, version=version)
+        model = TensorFlowServingModel.open(ModelSource(folder=tmp_path))
+        assert (model.name, model.space) == ("double", "tensorflow_serving")
+        model.stage(tmp_path / "workspace")
+        assert [each.name for each in (tmp_path / "workspace" / "double").iterdir()] == ["10"]
+
+    def test_fingerprint(self, tmp_path: Path) -> None:
+        """It changes with any file of the version, and with the version."""
+        model = TensorFlowServingModel(save_model(tmp_path))
+        before = model.fingerprint
+        assert len(before) == 10
+        assert TensorFlowServingModel(tmp_path / "double").fingerprint == before
+        (model.version / "variables").mkdir()
+        (model.version / "variables" / "variables.index").write_bytes(b"\0")
+        changed = model.fingerprint
+        newer = TensorFlowServingModel(save_model(tmp_path, version=2)).fingerprint
+        assert len({before, changed, newer}) == 3
+
+    def test_a_copy_that_cannot_be_made(self, tmp_path: Path) -> None:
+        """What cannot be copied is named, and what helps."""
+        model = TensorFlowServingModel(save_model(tmp_path))
+        (tmp_path / "workspace").touch()
+        with pytest.raises(ModelError) as caught:
+            model.stage(tmp_path / "workspace")
+        assert caught.value.message.startswith(
+            f"{model.version}: cannot be copied to {tmp_path}/workspace/double/1: "
+        )
+        assert caught.value.hint == (
+            "make it readable; a folder with more room can be named in TMPDIR"
+        )
+
+
+class TestAdapt:
+    def adapted(self, folder: Path, sets: Setting) -> SearchSpace:
+        space = SearchSpace("tensorflow_serving", (replace(integer(), sets=sets),))
+        return TensorFlowServingModel(save_model(folder)).adapt(space, contained=False)
+
+    def refusal(self, folder: Path, sets: Setting) -> SpaceError:
+        with pytest.raises(SpaceError) as caught:
+            self.adapted(folder, sets)
+        return caught.value
+
+    def test_the_shipped_space(self, tmp_path: Path) -> None:
+        """In a container, all of it; as a process, without libraries that are not here."""
+        model, space = TensorFlowServingModel(save_model(tmp_path)), built_in_space()
+        assert model.adapt(space, contained=True) == space
+        here = model.adapt(space, contained=False)
+        assert {p.name for p in space.parameters} - {p.name for p in here.parameters} <= {
+            "allocator"
+        }
+        assert here.defaults["enable_batching"] is False
+
+    @pytest.mark.parametrize(
+        "sets",
+        [
+            ServerProperty("pad_variable_length_inputs"),
+            ServerFlag("--per_process_gpu_memory_fraction"),
+            EnvironmentVariables(("OMP_NUM_THREADS",)),
+        ],
+    )
+    def test_what_it_has(self, tmp_path: Path, sets: Setting) -> None:
+        """Batching parameters, flags and variables can be set."""
+        assert self.adapted(tmp_path, sets).parameters[0].sets == sets
+
+    def test_an_unknown_batching_parameter(self, tmp_path: Path) -> None:
+        """It is refused before a server is started with it."""
+        refusal = self.refusal(tmp_path, ServerProperty("max_batch_sizes"))
+        assert refusal.message == (
+            "parameters.n.sets.property: TensorFlow Serving has no batching parameter "
+            "`max_batch_sizes`"
+        )
+        assert refusal.hint == "did you mean `max_batch_size`?"
+
+    def test_a_flag_of_the_tuner(self, tmp_path: Path) -> None:
+        """What the tuner says itself nobody else may say."""
+        refusal = self.refusal(tmp_path, ServerFlag("--model_name"))
+        assert refusal.message == (
+            "parameters.n.sets.flag: `--model_name` is what the tuner itself starts the server "
+            "with"
+        )
+        assert refusal.hint == "leave the parameter out"
+
+    @pytest.mark.parametrize(
+        "sets", [ConfigPath("a"), LauncherArgument("--a"), TemplateVariable("a")]
+    )
+    def test_places_that_it_has_not(self, tmp_path: Path, sets: Setting) -> None:
+        """Other places mean nothing to it."""
+        assert self.refusal(tmp_path, sets).message == (
+            "parameters.n.sets: TensorFlow Serving is set by `property` (a batching parameter), "
+            "`flag` and `environment`"
+        )
+
+
+class TestSpace:
+    def test_the_defaults_are_those_of_the_server(self) -> None:
+        """The baseline has no batching, and parallelism is left to the server."""
+        space = built_in_space()
+        assert dict(space.defaults) == {
+            "enable_batching": False,
+            "intra_op_parallelism": 0,
+            "inter_op_parallelism": 0,
+            "session_parallelism": 0,
+            "rest_threads": 4 * space.constants["cores"],
+            "xla_cpu": False,
+            "onednn": 1,
+            "allocator": "default",
+        }
+
+    def test_hints_hold(self) -> None:
+        """Every hint is a configuration of this machine; most of them make batches."""
+        space = built_in_space()
+        activated = [space.activate(hint) for hint in space.hints]
+        assert len(activated) >= 4
+        assert not any(space.violations(each) for each in activated)
+        assert sum(each["enable_batching"] is True for each in activated) >= 2
+
+    def test_the_preloaded_library_is_a_variable(self) -> None:
+        """The allocator goes where the dynamic linker looks."""
+        assert built_in_space()["allocator"].sets == EnvironmentVariables((PRELOAD,), "default")
+
+
+class TestBatchingFile:
+    @pytest.mark.parametrize(
+        ("most", "sizes"), [(1, [1]), (2, [1, 2]), (8, [1, 2, 4, 8]), (12, [1, 2, 4, 8, 12])]
+    )
+    def test_allowed_sizes(self, most: int, sizes: list[int]) -> None:
+        """They grow, and the last of them is the largest batch."""
+        assert allowed_sizes(most) == sizes
+
+    def test_text(self) -> None:
+        """Numbers are messages of their own, but not those of a list, nor truth values."""
+        assert batching_text({"max_batch_size": 2, "allowed_batch_sizes": "powers_of_two"}) == (
+            "max_batch_size { value: 2 }\nallowed_batch_sizes: 1\nallowed_batch_sizes: 2\n"
+        )
+        assert batching_text({"pad_variable_length_inputs": True}) == (
+            "pad_variable_length_inputs: true\n"
+        )
+
+    def test_what_is_left_out(self) -> None:
+        """A value that says nothing is not written."""
+        space = built_in_space()
+        configuration = space.activate({"enable_batching": True, "max_batch_size": 8})
+        assert set(batching_parameters(space, configuration)) == {
+            "max_batch_size",
+            "batch_timeout_micros",
+            "num_batch_threads",
+            "max_enqueued_batches",
+        }

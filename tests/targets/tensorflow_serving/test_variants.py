@@ -1,0 +1,119 @@
+"""Several SavedModels of one model: one of them is served, under the model's name."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runners.docker import ContainerSettings
+from runners.process import ProcessRunner
+from tests.servers.tensorflow_program import MODEL, save_model, write_program
+from tests.targets.tensorflow_serving.tensorflow_serving_targets import built_in_space
+from tuner.errors import InputError, ModelError
+from tuner.records import Grade, Verdict
+from tuner.space.settings import ServerFlag
+from tuner.study import placement
+from tuner.study.deployment import Deployment
+from tuner.study.placement import Place
+from tuner.targets.base import ModelSource
+from tuner.targets.catalog import server_kind
+from tuner.targets.request_form import RequestForm
+from tuner.targets.tensorflow_serving.model import TensorFlowServingModel, makes_batches
+from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    for name in (MODEL, "half"):
+        save_model(tmp_path / "models", name=name)
+    return tmp_path / "models"
+
+
+def test_each_form_is_served_under_the_models_name(models: Path, tmp_path: Path) -> None:
+    """Another form is a start with another folder, which the server's command line shows."""
+    model = TensorFlowServingModel.open(ModelSource(folder=models, name=MODEL, variants=("half",)))
+    space = model.adapt(built_in_space(), contained=False)
+    target = TensorFlowServingTarget(
+        model,
+        space,
+        program=str(write_program(tmp_path / "programs")),
+        workspace=tmp_path / "workspace",
+        form=RequestForm(),
+    )
+    target.stage()
+    own, half = (space.activate({"variant": name}) for name in (MODEL, "half"))
+    with Deployment(target, ProcessRunner(log_directory=tmp_path / "logs")) as deployment:
+        deployment.apply(half)
+        right = target.verify(deployment.server, half)["variant"]
+        wrong = target.verify(deployment.server, own)["variant"]
+        answers = target.infer(deployment.server)
+
+    path = f"--model_base_path={tmp_path}/workspace/models/{MODEL}"
+    assert right == Verdict(Grade.ACCEPTED)
+    assert wrong == Verdict(Grade.REFUTED, f"no process of the server was started with {path}")
+    assert len(answers) == 1
+    assert f"--model_name={MODEL} --model_base_path=FOLDER/half" in target.export(half)
+
+
+def test_a_changed_form_is_another_model(models: Path) -> None:
+    """The fingerprint is that of all forms."""
+
+    def fingerprint(*variants: str) -> str:
+        source = ModelSource(folder=models, name=MODEL, variants=variants)
+        return TensorFlowServingModel.open(source).fingerprint
+
+    alone, both = fingerprint(), fingerprint("half")
+    assert fingerprint(MODEL) == alone != both
+    save_model(models, name="half", factor=3)
+    assert fingerprint("half") != both
+    assert fingerprint() == alone
+
+
+def test_a_form_that_is_not_there(models: Path) -> None:
+    """It is named, with those that are there."""
+    with pytest.raises(ModelError) as caught:
+        TensorFlowServingModel.open(ModelSource(folder=models, name=MODEL, variants=("int8",)))
+    assert str(caught.value) == f"{models}: has no SavedModel `int8`"
+    assert caught.value.hint == f"models here: {MODEL}, half"
+
+
+def test_a_bare_model_file_is_refused() -> None:
+    """TensorFlow Serving takes folders; the layout is told."""
+    with pytest.raises(InputError) as caught:
+        TensorFlowServingModel.open(ModelSource(file=Path("model.onnx")))
+    assert str(caught.value) == (
+        "model.onnx: TensorFlow Serving serves SavedModels, and no bare model file"
+    )
+    assert caught.value.hint.startswith("expected: FOLDER/MODEL/VERSION/saved_model.pb")
+
+
+def test_batching_that_is_left_out_where_it_is_off(tmp_path: Path) -> None:
+    """A flag with a value that is left out is the same flag."""
+    model = TensorFlowServingModel(save_model(tmp_path, name=MODEL))
+    space = model.adapt(built_in_space(), contained=False)
+    omit = replace(space["enable_batching"], sets=ServerFlag("--enable_batching", omit=False))
+    parameters = tuple(omit if p.name == omit.name else p for p in space.parameters)
+    changed = replace(space, parameters=parameters)
+    on, off = (changed.activate({"enable_batching": value}) for value in (True, False))
+    assert makes_batches(changed, on)
+    assert not makes_batches(changed, off)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "told"),
+    [
+        (None, "tensorflow_serving", True),
+        (ContainerSettings(image="i", network="host"), "tensorflow_serving", True),
+        (ContainerSettings(image="i"), "tensorflow_serving", False),
+        (None, "triton", False),
+    ],
+)
+def test_who_can_reach_it(place: Place, kind: str, *, told: bool) -> None:
+    """A server that listens on all interfaces is told of, where it is not published by Docker."""
+    sentence = placement.exposure(place, server_kind(kind))
+    assert sentence == (
+        "tensorflow_serving listens on all interfaces of this machine while the study runs; in a "
+        "container (`--runner docker`, without `--network host`) it does not"
+        if told
+        else ""
+    )

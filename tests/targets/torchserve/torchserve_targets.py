@@ -1,0 +1,102 @@
+"""A real TorchServe as a target, with the model `totals` of tests/models."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runners.process import ProcessRunner
+from tuner import hardware
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.targets.base import ModelSource
+from tuner.targets.request_form import RequestForm
+from tuner.targets.torchserve import install as torchserve_install
+from tuner.targets.torchserve.install import TorchServeInstallation
+from tuner.targets.torchserve.model import TorchServeModel
+from tuner.targets.torchserve.target import TorchServeTarget
+
+HANDLER = Path(__file__).parents[2] / "models" / "totals" / "handler.py"
+# One that TorchServe's own base handler serves, as most do.
+BASED = Path(__file__).parents[2] / "models" / "based" / "handler.py"
+FORM = RequestForm(bodies=(b"[1, 2]", b"[3]"), content_type="application/json")
+
+
+def archive(
+    folder: Path,
+    *,
+    handler: Path = HANDLER,
+    settings: str = "",
+    name: str = "totals",
+    serialized: Path | None = None,
+) -> Path:
+    """A model archive in `folder`, with a model-config.yaml if there are settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [str(Path(sys.executable).with_name("torch-model-archiver")), "--force"]
+    command += ["--model-name", name, "--version", "1.0", "--handler", str(handler)]
+    if serialized:
+        command += ["--serialized-file", str(serialized)]
+    if settings:
+        (folder / "model-config.yaml").write_text(settings)
+        command += ["--config-file", str(folder / "model-config.yaml")]
+    subprocess.run([*command, "--export-path", str(folder)], check=True, capture_output=True)
+    return folder / f"{name}.mar"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A target with its space and its folder."""
+
+    target: TorchServeTarget
+    space: SearchSpace
+    folder: Path
+
+    def configuration(self, **values: Value) -> Configuration:
+        """One worker with one thread, where nothing else is said."""
+        return self.space.activate({"workers": 1, "threads": 1, **values})
+
+    def deployment(self) -> Deployment:
+        return Deployment(self.target, ProcessRunner(log_directory=self.folder / "logs"))
+
+
+def served(
+    folder: Path,
+    mar: Path,
+    *,
+    installation: TorchServeInstallation | None = None,
+    staged: bool = True,
+    libraries: tuple[str, ...] = (),
+    variants: tuple[str, ...] = (),
+    start_timeout_s: float = 60.0,
+    space_name: str = "torchserve",
+    form: RequestForm = FORM,
+) -> Served:
+    """`libraries` can be preloaded whether they are there or not; unstaged, the copy is exact."""
+    model = TorchServeModel.open(ModelSource(folder=mar.parent, name=mar.stem, variants=variants))
+    space = spec.load_space(spec.built_in()[space_name]).resolve(hardware.detect().bounds)
+    space = model.adapt(space, contained=bool(libraries))
+    if libraries:
+        space = space.with_choices("allocator", ["default", *libraries])
+    target = TorchServeTarget(
+        model,
+        space,
+        installation=installation or torchserve_install.find(),
+        workspace=folder,
+        form=form,
+        start_timeout_s=start_timeout_s,
+    )
+    if staged:
+        target.stage()
+    else:
+        (folder / "store").mkdir(parents=True)
+        (folder / "store" / mar.name).write_bytes(mar.read_bytes())
+    return Served(target, space, folder)
+
+
+def with_first_on_path(folder: Path) -> TorchServeInstallation:
+    """The installation, where the programs in `folder` come before all others."""
+    found = torchserve_install.find()
+    environment = {**found.environment, "PATH": f"{folder}:{found.environment['PATH']}"}
+    return replace(found, environment=environment)

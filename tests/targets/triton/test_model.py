@@ -1,0 +1,234 @@
+"""A model in its repository: found, read, adapted to, and never written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.spaces import integer
+from tests.targets.moody import MODELS, built_in_space
+from tests.targets.triton.triton_targets import FACTS
+from tuner.errors import ModelError, SpaceError
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.settings import ConfigPath
+from tuner.space.space import CategoricalParameter, IntParameter, SearchSpace
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton.repository import RepositoryModel, check_repository
+
+BATCHING = {
+    "dynamic_batching",
+    "max_batch_size",
+    "max_queue_delay_microseconds",
+    "preferred_batch_size",
+}
+
+
+def write_model(repository: Path, name: str = "m", config: str = "max_batch_size: 8\n") -> Path:
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.py").write_text("weights = 1\n")
+    (folder / "config.pbtxt").write_text(config)
+    return folder
+
+
+def adapted(repository: Path, config: str, space: SearchSpace | None = None) -> SearchSpace:
+    write_model(repository, config=config)
+    return RepositoryModel(repository, "m").adapt(space or built_in_space())
+
+
+class TestCheckRepository:
+    def test_the_only_model(self, tmp_path: Path) -> None:
+        """The only model need not be named; what is no model does not count."""
+        write_model(tmp_path)
+        (tmp_path / "notes").mkdir()
+        (tmp_path / "README.md").touch()
+
+        assert check_repository(tmp_path, None) == "m"
+        assert check_repository(tmp_path, "m") == "m"
+
+    def test_missing(self, tmp_path: Path) -> None:
+        """A repository that is not there is named."""
+        with pytest.raises(ModelError) as caught:
+            check_repository(tmp_path / "models", None)
+        assert str(caught.value) == (
+            f"{tmp_path}/models: a model repository was expected, but there is no such folder"
+        )
+        assert caught.value.hint == "a model repository is a folder with one folder for each model"
+
+    @pytest.mark.parametrize("model", [None, "m"])
+    def test_without_a_model(self, tmp_path: Path, model: str | None) -> None:
+        """An empty repository is refused with the layout that is expected."""
+        (tmp_path / "m").mkdir()
+        with pytest.raises(ModelError) as caught:
+            check_repository(tmp_path, model)
+        assert str(caught.value) == f"{tmp_path}: no model with a config.pbtxt was found"
+        assert (
+            caught.value.hint == "expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/"
+        )
+
+    def test_several(self, tmp_path: Path) -> None:
+        """Several models are listed, to choose from; a named one is taken."""
+        for name in ("b", "a"):
+            write_model(tmp_path, name)
+        with pytest.raises(ModelError) as caught:
+            check_repository(tmp_path, None)
+        assert str(caught.value) == f"{tmp_path}: holds several models: a, b"
+        assert caught.value.hint == "choose one with `--model NAME`"
+        assert check_repository(tmp_path, "b") == "b"
+
+    def test_unknown(self, tmp_path: Path) -> None:
+        """A model that is not there is refused, with those that are."""
+        write_model(tmp_path)
+        with pytest.raises(ModelError) as caught:
+            check_repository(tmp_path, "resnet")
+        assert str(caught.value) == f"{tmp_path}: has no model `resnet` with a config.pbtxt"
+        assert caught.value.hint == "models here: m"
+
+
+class TestTritonModel:
+    def test_without_a_version(self, tmp_path: Path) -> None:
+        """A model without a version folder is refused before any server is."""
+        folder = write_model(tmp_path)
+        (folder / "1").rename(folder / "first")
+        with pytest.raises(ModelError) as caught:
+            RepositoryModel(tmp_path, "m")
+        assert str(caught.value) == f"{folder}: the model has no version folder"
+        assert caught.value.hint == f"put the model's files into {folder}/1"
+
+    def test_garbage(self, tmp_path: Path) -> None:
+        """A config.pbtxt that is none is refused with its path."""
+        folder = write_model(tmp_path, config="max_batch_size = 8")
+        with pytest.raises(ModelError, match=f"^{folder}/config.pbtxt: is not a model conf"):
+            RepositoryModel(tmp_path, "m")
+
+    def test_fingerprint(self, tmp_path: Path) -> None:
+        """It is that of all files by name and content, and of nothing else."""
+        folder = write_model(tmp_path)
+        fingerprint = RepositoryModel(tmp_path, "m").fingerprint
+        assert len(fingerprint) == 10
+
+        (folder / "1" / "__pycache__").mkdir()
+        (folder / "1" / "__pycache__" / "model.pyc").touch()
+        (folder / "1" / "model.py").touch()
+        (folder / "2").mkdir()
+        assert RepositoryModel(tmp_path, "m").fingerprint == fingerprint
+
+        (folder / "1" / "weights").touch()
+        with_weights = RepositoryModel(tmp_path, "m").fingerprint
+        (folder / "1" / "weights").rename(folder / "1" / "weight")
+        renamed = RepositoryModel(tmp_path, "m").fingerprint
+        (folder / "1" / "weight").write_text("1")
+        changed = RepositoryModel(tmp_path, "m").fingerprint
+        assert len({fingerprint, with_weights, renamed, changed}) == 4
+
+
+class TestAdapt:
+    def test_own_settings_become_defaults(self, tmp_path: Path) -> None:
+        """The baseline is the model as its user left it; values outside a domain join it."""
+        space = adapted(
+            tmp_path,
+            "max_batch_size: 24 instance_group { count: 3 } "
+            "dynamic_batching { max_queue_delay_microseconds: 300 preferred_batch_size: 8 }",
+        )
+
+        assert dict(space.defaults) == {
+            "instance_count": 3,
+            "dynamic_batching": True,
+            "max_batch_size": 24,
+            "max_queue_delay_microseconds": 300,
+            "preferred_batch_size": 8,
+            "threads": 2,
+        }
+        assert space["max_queue_delay_microseconds"].choices == (
+            *(0, 100, 300, 500, 1000),
+            *(2000, 5000, 10000),
+        )
+        assert 24 in (space["max_batch_size"].choices or ())
+        assert all(p.accepts(p.default) for p in space.parameters)
+
+    def test_without_settings(self, tmp_path: Path) -> None:
+        """Where the model says nothing, the space's defaults hold."""
+        space = built_in_space().with_default("max_batch_size", 8)
+        assert adapted(tmp_path, "max_batch_size: 8").defaults == space.defaults
+        assert adapted(tmp_path / "same", "max_batch_size: 8") == space
+
+    def test_without_a_batch_dimension(self, tmp_path: Path) -> None:
+        """A model for single requests gets no batching parameter, nor what depends on one."""
+        space = adapted(tmp_path, "max_batch_size: 0")
+        names = {p.name for p in built_in_space().parameters}
+        assert {p.name for p in space.parameters} == names - BATCHING
+
+    @pytest.mark.parametrize("scheduler", ["sequence_batching { }", "ensemble_scheduling { }"])
+    def test_with_another_scheduler(self, tmp_path: Path, scheduler: str) -> None:
+        """A model has one scheduler: dynamic batching would silently take the other's place."""
+        space = adapted(tmp_path, f"max_batch_size: 8 {scheduler}")
+        assert not {p.name for p in space.parameters} & BATCHING
+
+    def test_what_the_model_cannot_hold(self, tmp_path: Path) -> None:
+        """A path that does not exist is refused before anything is started."""
+        wrong = replace(integer("count"), sets=ConfigPath("instance_group[0].counts"))
+        with pytest.raises(SpaceError, match="did you mean `count`"):
+            adapted(tmp_path, "max_batch_size: 8", SearchSpace("triton", (wrong,)))
+
+    def test_what_sets_no_field(self, tmp_path: Path) -> None:
+        """Flags and environment variables stay as they are."""
+        space = SearchSpace("triton", (integer("http-thread-count", default=4),))
+        assert adapted(tmp_path, "max_batch_size: 8", space) == space
+
+    def test_domain_that_is_stretched(self, tmp_path: Path) -> None:
+        """An own value outside the bounds turns the domain into a list that has it."""
+        space = adapted(tmp_path, "max_batch_size: 8 instance_group { count: 3 }")
+        assert isinstance(built_in_space()["instance_count"], IntParameter)
+        assert isinstance(space["instance_count"], CategoricalParameter)
+        assert space["instance_count"].choices == (1, 2, 3, 4)
+
+
+class TestConfigured:
+    def test_values(self) -> None:
+        """Values go where `sets` says, left out ones vanish, the rest of the model stays."""
+        model = RepositoryModel(MODELS, "moody")
+        space = model.adapt(built_in_space())
+        values = {"dynamic_batching": True, "max_batch_size": 4, "instance_count": 2}
+        message = model.configured(space, space.activate(values))
+
+        assert model_config.get(message, "name") == "moody"
+        assert model_config.get(message, "backend") == "python"
+        assert model_config.get(message, "max_batch_size") == 4
+        assert model_config.get(message, "instance_group[0].count") == 2
+        assert model_config.get(message, "instance_group[0].kind") == "KIND_CPU"
+        assert model_config.get(message, "dynamic_batching") is True
+        assert model_config.get(message, "dynamic_batching.preferred_batch_size[0]") is None
+
+    def test_off(self) -> None:
+        """A switch that is off takes its message out."""
+        model = RepositoryModel(MODELS, "moody")
+        space = model.adapt(built_in_space())
+        message = model.configured(space, space.activate({"dynamic_batching": False}))
+        assert model_config.get(message, "dynamic_batching") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "default"),
+    [
+        ("inference_mode", "true", True),
+        ("inference_mode", "false", False),
+        ("intra_op_threads", "2", 2),
+        ("intra_op_threads", "5", 5),
+        ("jit_executor", "true", True),
+    ],
+)
+def test_parameters_of_a_backend_are_texts(
+    tmp_path: Path, name: str, text: str, default: Value
+) -> None:
+    """What the model says of one is the same value that the space has, and no second one."""
+    space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
+    before = space[name]
+    assert isinstance(before.sets, ConfigPath)
+    key = before.sets.path.partition("[")[2].partition("]")[0]
+    config = f'backend: "pytorch" parameters {{ key: "{key}" value {{ string_value: "{text}" }} }}'
+    found = adapted(tmp_path, config, space)[name]
+    assert found.default == default
+    assert type(found.default) is type(default)
+    known = set(before.choices or ())
+    assert set(found.choices or ()) == known | ({default} if default not in known else set())

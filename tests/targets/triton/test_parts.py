@@ -1,0 +1,209 @@
+"""What the Triton target works out by itself, without a server."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.targets.moody import BATCHING, MODELS, configuration, listing, target_in
+from tuner.errors import InputError, ModelError, Reason, TrialFailure
+from tuner.load.requests import Tensor, TensorSpec
+from tuner.space.expressions import Value
+from tuner.targets.made_up_requests import check_answer
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton.target import _reason_in
+
+
+class TestLaunchSpec:
+    def test_always(self, tmp_path: Path) -> None:
+        """Triton starts without a model, where the runner says, with shared memory of its own."""
+        spec = target_in(tmp_path).launch_spec(configuration())
+
+        assert spec.command[0] == "/opt/tritonserver"
+        assert {
+            f"--model-repository={tmp_path}/repository",
+            "--model-control-mode=explicit",
+            "--x",
+            "--http-address={address}",
+            "--http-port={port:http}",
+            f"--backend-config=python,shm-region-prefix-name=tuner-{tmp_path.name}-",
+        } < set(spec.command)
+        assert (spec.ports, spec.start_timeout_s) == (("http",), 7.0)
+        assert spec.leftovers == (f"/dev/shm/tuner-{tmp_path.name}-*",)  # noqa: S108 - its name
+
+    def test_of_a_configuration(self, tmp_path: Path) -> None:
+        """What is no model configuration becomes flags and environment variables."""
+        spec = target_in(tmp_path).launch_spec(configuration(threads=1, http_threads=4))
+
+        assert spec.command[-1] == "--http-thread-count=4"
+        assert spec.environment == {
+            "A": "b",
+            "MOOD": "good",
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+        }
+
+
+class TestSize:
+    @pytest.mark.parametrize(
+        ("batch", "values", "concurrency", "largest_batch"),
+        [
+            (1, {}, 2, 1),
+            (1, {"instance_count": 3}, 6, 1),
+            (1, BATCHING, 8, 4),
+            (1, {**BATCHING, "instance_count": 2}, 16, 4),
+            (2, {**BATCHING, "instance_count": 2}, 8, 4),
+            (8, {}, 2, 1),
+        ],
+    )
+    def test_size(
+        self,
+        tmp_path: Path,
+        batch: int,
+        values: dict[str, Value],
+        concurrency: int,
+        largest_batch: int,
+    ) -> None:
+        """Two batches in flight for each instance saturate it, and never fewer than 2 requests."""
+        target = target_in(tmp_path, RequestForm(batch=batch))
+        assert target.concurrency(configuration(**values)) == concurrency
+        assert target.largest_batch(configuration(**values)) == largest_batch
+
+
+class TestRequestForm:
+    SPECS = (TensorSpec("x", "FP32", (-1, -1, 4)),)
+
+    def test_batched(self) -> None:
+        """The batch dimension is the request's batch, open dimensions come from the form."""
+        form = RequestForm(batch=2, shapes={"x": (5, 4)})
+        [x] = form.inputs(self.SPECS, batched=True, seed=1)
+        assert x.shape == (2, 5, 4)
+
+    def test_zero(self) -> None:
+        """Zero data is zero; the seed then changes nothing."""
+        specs = (TensorSpec("x", "FP32", (3,)),)
+        [x] = RequestForm(zero=True).inputs(specs, batched=False, seed=1)
+        assert (x.shape, x.data) == ((3,), bytes(12))
+
+    def test_batch_without_dimension(self) -> None:
+        """A batch that the model cannot take would be counted, but never sent: refused."""
+        with pytest.raises(InputError) as caught:
+            RequestForm(batch=4).inputs(self.SPECS, batched=False, seed=1)
+        assert str(caught.value) == ("`--batch 4` was given, but the model has no batch dimension")
+        assert caught.value.hint == (
+            "leave `--batch` out, or give the model one (Triton: `max_batch_size` in config.pbtxt)"
+        )
+
+
+class TestStage:
+    def test_copy(self, tmp_path: Path) -> None:
+        """The staged copy has the model's files."""
+        target_in(tmp_path).stage()
+        copied = listing(tmp_path / "repository" / "moody")
+        assert copied.keys() == listing(MODELS / "moody").keys()
+
+    def test_no_room(self, tmp_path: Path) -> None:
+        """Where the model cannot be copied to, the folder is named, and how to choose another."""
+        (tmp_path / "repository").touch()
+        with pytest.raises(ModelError) as caught:
+            target_in(tmp_path).stage()
+        assert str(caught.value).startswith(
+            f"{MODELS}/moody: cannot be copied to {tmp_path}/repository/moody: "
+        )
+        assert caught.value.hint == (
+            "make it readable; a folder with more room can be named in TMPDIR"
+        )
+
+
+class TestCanReload:
+    @pytest.mark.parametrize(
+        ("changes", "reload"),
+        [
+            ({}, True),
+            (BATCHING, True),
+            ({"instance_count": 2}, True),
+            ({"threads": 1}, False),
+            ({"http_threads": 4}, False),
+            ({"instance_count": 2, "threads": 1}, False),
+        ],
+    )
+    def test_can_reload(self, tmp_path: Path, changes: dict[str, Value], *, reload: bool) -> None:
+        """A reload suffices where all that changes is the model's, in either direction."""
+        target = target_in(tmp_path)
+        before, after = configuration(), configuration(**changes)
+        assert target.can_reload(before, after) is reload
+        assert target.can_reload(after, before) is reload
+
+    def test_flag_that_claims_to_reload(self, tmp_path: Path) -> None:
+        """A running server takes no flags, whatever the space file says of them."""
+        target = target_in(tmp_path)
+        parameters = [replace(p, reload=True) for p in target._space.parameters]
+        target._space = replace(target._space, parameters=tuple(parameters))
+        assert not target.can_reload(configuration(), configuration(http_threads=4))
+
+
+class TestExport:
+    def test_what_is_no_model_configuration(self, tmp_path: Path) -> None:
+        """Environment variables and flags are named in comments: the file cannot hold them."""
+        lines = target_in(tmp_path).export(configuration(threads=1)).splitlines()
+        assert lines[:3] == [
+            "# http_threads: start the server with --http-thread-count=8",
+            "# mood: start the server with MOOD=good",
+            (
+                "# threads: start the server with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "
+                "MKL_NUM_THREADS=1"
+            ),
+        ]
+        assert lines[3] == 'name: "moody"'
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("datatype", "data"),
+        [
+            ("FP32", np.array([1.0, np.inf], np.float32).tobytes()),
+            ("FP16", np.array([1.0, 2.0], np.float16).tobytes()),
+            ("INT64", bytes(16)),
+            ("BOOL", bytes(2)),
+            ("BF16", b"\x80\x3f\x80\x7f"),
+            ("BYTES", b"\1\0\0\0a\0\0\0\0"),
+        ],
+    )
+    def test_good(self, datatype: str, data: bytes) -> None:
+        """As many bytes as the shape says, whatever the type; texts have a length of their own."""
+        check_answer([Tensor("y", datatype, (1, 2), data)])
+
+    @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+    def test_nan(self, kind: type[np.floating[Any]]) -> None:
+        """NaN is never an answer."""
+        data = np.array([1.0, np.nan], kind)
+        tensor = Tensor("y", f"FP{data.itemsize * 8}", (2,), data.tobytes())
+        with pytest.raises(TrialFailure, match="output `y` contains NaN") as caught:
+            check_answer([tensor])
+        assert caught.value.reason is Reason.WRONG_OUTPUT
+
+    def test_nan_of_half_a_float32(self) -> None:
+        """BF16 has NaN as well."""
+        with pytest.raises(TrialFailure, match="output `y` contains NaN"):
+            check_answer([Tensor("y", "BF16", (1,), b"\xc0\x7f")])
+
+    def test_missing_bytes(self) -> None:
+        """A tensor without its data is what a wrong numpy in the model makes: never an answer."""
+        with pytest.raises(TrialFailure) as caught:
+            check_answer([Tensor("y", "FP32", (1, 4), b"")])
+        assert caught.value.reason is Reason.WRONG_OUTPUT
+        assert str(caught.value) == (
+            "output `y` of shape [1, 4] must have 16 bytes, but has 0; see whether the model runs "
+            "with the numpy that the server was made for"
+        )
+
+
+def test_reason_in() -> None:
+    """The last complaint about the repository, if there is one."""
+    complaint = "E1 m.cc:1] \"Poll failed for model directory 'm': {}\"\nI1 goes on\n"
+
+    assert _reason_in("") == _reason_in('I1 m.cc:1] "started"') == ""
+    assert _reason_in(complaint.format("one") + complaint.format("two: 2")) == ": two: 2"

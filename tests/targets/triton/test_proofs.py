@@ -1,0 +1,237 @@
+"""Parameters of Triton's backends: proved by the backend's log, not by the server's echo."""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runners.base import LaunchSpec
+from runners.process import ProcessRunner
+from tests.targets.moody import MODELS
+from tuner.records import Applied, Grade, Verdict
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.settings import ConfigPath
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import install as triton_install
+from tuner.targets.triton import proofs as triton_proofs
+from tuner.targets.triton.repository import RepositoryModel
+from tuner.targets.triton.target import TritonTarget
+
+FACTS = {
+    "cores": 2,
+    "memory_gib": 8,
+    "numa_nodes": 1,
+    "threads_per_core": 1,
+    "numactl": 0,
+    "gpus": 0,
+}
+CONFIRMED = Verdict(Grade.CONFIRMED)
+# As the backend of 23.10 and 24.08 write them.
+LOG = """
+I1127 libtorch.cc:2318] "TRITONBACKEND_ModelInitialize: m (version 1)"
+I1127 libtorch.cc:347] "Optimized execution is enabled for model instance 'm'"
+I1127 libtorch.cc:366] "Cache Cleaning is disabled for model instance 'm'"
+I1127 libtorch.cc:383] "Inference Mode is enabled for model instance 'm'"
+I1127 libtorch.cc:476] NvFuser is disabled for model instance 'm'
+I1127 libtorch.cc:501] "Intra op thread count is set to 2 for model instance 'm'"
+I1127 libtorch.cc:383] "Inference Mode is disabled for model instance 'other'"
+"""
+# As the program for bare ONNX files writes them.
+ONNX_LOG = """
+I1127 model.py:1] "intra_op_thread_count is 2 for model instance 'm_0_0'"
+I1127 model.py:1] "intra_op_thread_count is 1 for model instance 'm_0_1'"
+I1127 model.py:1] "enable_mem_arena is 0 for model instance 'm_0_1'"
+I1127 model.py:1] "execution_mode is 1 for model instance 'other_0_0'"
+"""
+
+
+def path(name: str) -> str:
+    return f"parameters[{name}].string_value"
+
+
+def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> Verdict:
+    """The verdict on a parameter of the model `m`."""
+    return triton_proofs.verdict(path, value, model="m", backend=backend, log=log)
+
+
+class TestRecordedLogs:
+    @pytest.mark.parametrize(
+        ("name", "value", "found"),
+        [
+            ("INFERENCE_MODE", True, None),
+            ("INFERENCE_MODE", False, "the log says `Inference Mode is enabled`"),
+            ("DISABLE_OPTIMIZED_EXECUTION", False, None),
+            (
+                "DISABLE_OPTIMIZED_EXECUTION",
+                True,
+                "the log says `Optimized execution is enabled`",
+            ),
+            ("ENABLE_CACHE_CLEANING", True, "the log says `Cache Cleaning is disabled`"),
+            ("ENABLE_NVFUSER", False, None),
+            ("INTRA_OP_THREAD_COUNT", 2, None),
+            ("INTRA_OP_THREAD_COUNT", 1, "the log says `Intra op thread count is 2`"),
+            (
+                "ENABLE_JIT_EXECUTOR",
+                True,
+                "the log says nothing of `Jit executor`: the backend ignores it",
+            ),
+        ],
+    )
+    def test_of_the_pytorch_backend(self, name: str, value: Value, found: str | None) -> None:
+        """What the backend says of its own model is what counts; silence is a refusal."""
+        verdict = graded(path(name), value, LOG)
+        assert verdict == (CONFIRMED if found is None else Verdict(Grade.REFUTED, found))
+
+    def test_nvfuser(self) -> None:
+        """A backend until 23.11 tells of it; one from 23.12 on ignores it, and says nothing."""
+        old = "I1127 libtorch.cc:476] NvFuser is enabled for model instance 'm'\n"
+        new = "".join(line for line in LOG.splitlines(keepends=True) if "NvFuser" not in line)
+        written = spec.load_space(spec.built_in()["triton_pytorch_nvfuser"]).resolve(FACTS)
+        nvfuser = written["nvfuser"].sets
+
+        assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
+        assert graded(nvfuser.path, "true", old) == CONFIRMED
+        assert graded(nvfuser.path, "true", new) == Verdict(
+            Grade.REFUTED, "the log says nothing of `NvFuser`: the backend ignores it"
+        )
+
+    def test_the_last_load_counts(self) -> None:
+        """After a reload, the log's last word is true."""
+        log = LOG + LOG.replace("Inference Mode is enabled", "Inference Mode is disabled")
+        assert graded(path("INFERENCE_MODE"), False, log) == CONFIRMED
+
+    def test_of_other_backends(self) -> None:
+        """Backends that say nothing leave it at what the server has taken."""
+        for name in ("intra_op_thread_count", "NUM_STREAMS"):
+            assert graded(path(name), 1, LOG, backend="onnxruntime") == Verdict(Grade.ACCEPTED)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("intra_op_thread_count", 1, CONFIRMED),
+            (
+                "intra_op_thread_count",
+                2,
+                Verdict(Grade.REFUTED, "the log says `intra_op_thread_count is 1`"),
+            ),
+            ("enable_mem_arena", 0, CONFIRMED),
+            ("execution_mode", 1, Verdict(Grade.ACCEPTED)),
+        ],
+    )
+    def test_of_onnxruntime(self, name: str, value: Value, expected: Verdict) -> None:
+        """Triton's own backend tells of none; what it does tell counts."""
+        assert graded(path(name), value, ONNX_LOG, backend="onnxruntime") == expected
+        assert graded(path(name), value, LOG, backend="onnxruntime") == Verdict(Grade.ACCEPTED)
+
+    def test_a_program_that_does_not_know_onnxruntimes_parameters(self) -> None:
+        """The one for ONNX files tells of all of them; another one ignores them."""
+        name = "intra_op_thread_count"
+        assert graded(path(name), 1, ONNX_LOG, backend="python") == CONFIRMED
+        assert graded(path(name), 1, LOG, backend="python") == Verdict(
+            Grade.REFUTED, f"the log says nothing of `{name}`: the backend ignores it"
+        )
+
+    def test_which_fields_are_the_backends(self) -> None:
+        """Only `parameters` is read by nobody but the backend."""
+        assert triton_proofs.is_backend_parameter(path("INFERENCE_MODE"))
+        assert not triton_proofs.is_backend_parameter("instance_group[0].count")
+
+
+class Scripted:
+    """A TorchScript model in the Python backend, which takes the PyTorch backend's parameters."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        model = RepositoryModel(MODELS, "scripted")
+        space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
+        self.space: SearchSpace = model.adapt(space)
+        self.target = _WithEnvironment(
+            model,
+            self.space,
+            installation=triton_install.find(folder),
+            workspace=folder,
+            form=RequestForm(),
+        )
+        self.target.environment = environment
+        self.target.stage()
+        self._logs = folder / "logs"
+
+    def deployment(self) -> Deployment:
+        return Deployment(self.target, ProcessRunner(log_directory=self._logs))
+
+
+class _WithEnvironment(TritonTarget):
+    environment: Mapping[str, str]
+
+    def launch_spec(self, configuration: Configuration) -> LaunchSpec:
+        launch = super().launch_spec(configuration)
+        return replace(launch, environment={**launch.environment, **self.environment})
+
+
+@pytest.fixture
+def no_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed: pip install torch")
+
+
+@pytest.mark.usefixtures("no_torch")
+class TestRealModel:
+    def test_flags_are_heeded_and_told(self, tmp_path: Path) -> None:
+        """Flags of one model are taken over by a reload, those of the process by a restart."""
+        scripted = Scripted(tmp_path, {})
+        own: dict[str, Value] = {"inference_mode": False, "disable_optimized_execution": True}
+        flags = {
+            **own,
+            "jit_executor": False,
+            "jit_profiling": False,
+            "tensor_fuser": True,
+        }
+        with scripted.deployment() as deployment:
+            deployment.apply(scripted.space.activate({"intra_op_threads": 1}))
+            configuration = scripted.space.activate({"intra_op_threads": 1, **own})
+            assert deployment.apply(configuration) is Applied.RELOAD
+            configuration = scripted.space.activate({"intra_op_threads": 1, **flags})
+            assert deployment.apply(configuration) is Applied.RESTART
+            verdicts = scripted.target.verify(deployment.server, configuration)
+            assert {name: verdicts[name] for name in flags} == dict.fromkeys(flags, CONFIRMED)
+            assert verdicts["intra_op_threads"] == CONFIRMED
+            two = scripted.space.activate({"intra_op_threads": 2, **flags})
+            assert deployment.apply(two) is Applied.RESTART
+
+    def test_a_flag_that_the_backend_ignores(self, tmp_path: Path) -> None:
+        """The server echoes what it was given; a backend that says nothing of it is found out."""
+        scripted = Scripted(tmp_path, {"DEAF": "1"})
+        configuration = scripted.space.activate({"jit_executor": False})
+        with scripted.deployment() as deployment:
+            deployment.apply(configuration)
+            verdict = scripted.target.verify(deployment.server, configuration)["jit_executor"]
+        assert verdict == Verdict(
+            Grade.REFUTED, "the log says nothing of `Jit executor`: the backend ignores it"
+        )
+
+
+@pytest.mark.parametrize(
+    ("config", "space"),
+    [
+        ('backend: "python"', "triton"),
+        ('backend: "pytorch"', "triton_pytorch"),
+        ('platform: "pytorch_libtorch"', "triton_pytorch"),
+        ('platform: "onnxruntime_onnx"', "triton_onnxruntime"),
+        ('backend: "openvino"', "triton_openvino"),
+        ('platform: "tensorrt_plan"', "triton_tensorrt"),
+        ('backend: "tensorrt"', "triton_tensorrt"),
+        ('backend: "tensorflow"', "triton"),
+    ],
+)
+def test_the_space_of_a_backend(tmp_path: Path, config: str, space: str) -> None:
+    """A model gets the space of its backend; where there is none, the one for all."""
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    (tmp_path / "m" / "config.pbtxt").write_text(f"{config} max_batch_size: 8")
+    model = RepositoryModel(tmp_path, "m")
+    assert model.space == space
+    adapted = model.adapt(spec.load_space(spec.built_in()[space]).resolve(FACTS))
+    assert adapted["max_batch_size"].default == 8

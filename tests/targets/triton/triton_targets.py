@@ -1,0 +1,134 @@
+"""Any model as a target on a real Triton, with the built-in space of its backend."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runners.base import RunningServer
+from tests.targets.moody import HastyRunner
+from tuner.clients.v2_http import V2Client
+from tuner.load.requests import Tensor
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.space import Configuration, SearchSpace
+from tuner.study.deployment import Deployment
+from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import config as model_config
+from tuner.targets.triton import install as triton_install
+from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.target import TritonTarget
+
+FACTS = {
+    "cores": 2,
+    "memory_gib": 8,
+    "numa_nodes": 1,
+    "threads_per_core": 1,
+    "numactl": 0,
+    "gpus": 0,
+}
+_LONGEST_S = 120.0
+_KINDS = {"f4": "FP32", "f8": "FP64", "f2": "FP16", "i8": "INT64", "b1": "BOOL"}
+_DTYPES = {name: kind for kind, name in _KINDS.items()}
+
+_CONFIG = """
+{backend}
+max_batch_size: 8
+input {{ name: "x" data_type: TYPE_FP32 dims: 4 }}
+output {{ name: "y" data_type: TYPE_FP32 dims: 4 }}
+instance_group {{ kind: KIND_CPU count: {instances} }}
+"""
+_CODE = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        x = pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
+        return pb_utils.InferenceResponse([pb_utils.Tensor("y", np.float32({factor}) * x)])
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A target with its space, and the folder that its processes name."""
+
+    target: TritonTarget
+    space: SearchSpace
+    workspace: Path
+
+    def configuration(self, **values: Value) -> Configuration:
+        """One thread where the space has such a parameter, and nothing else is said."""
+        one = {name: 1 for name in ("threads",) if name in self.space.defaults}
+        return self.space.activate({**one, **values})
+
+    def deployment(self) -> Deployment:
+        return Deployment(self.target, HastyRunner(self.workspace / "logs"))
+
+    def add(self, server: RunningServer, model: TritonModel) -> None:
+        """Give the server another model, which is none of the target's."""
+        model.stage(self.workspace / "repository")
+        with V2Client(server.url("http"), timeout_s=_LONGEST_S) as client:
+            client.load(model.name, model_config.as_json(model.config))
+
+
+def served(
+    folder: Path,
+    model: TritonModel,
+    *,
+    space: str = "",
+    searched: SearchSpace | None = None,
+    form: RequestForm | None = None,
+) -> Served:
+    """`space` is a built-in one, `searched` any; without them, that of the model."""
+    # Shared memory is named after this folder: no two runs of the tests may have the same.
+    workspace = Path(tempfile.mkdtemp(prefix="served-", dir=folder))
+    found = spec.load_space(spec.built_in()[space or model.space]).resolve(FACTS)
+    adapted = model.adapt(searched or found)
+    target = TritonTarget(
+        model,
+        adapted,
+        installation=triton_install.find(workspace),
+        workspace=workspace,
+        form=form or RequestForm(),
+        start_timeout_s=_LONGEST_S,
+    )
+    target.stage()
+    return Served(target, adapted, workspace)
+
+
+def infer(server: RunningServer, model: str, **arrays: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+    """What the server answers, as arrays."""
+    tensors = [
+        Tensor(name, _KINDS[array.dtype.str[1:]], array.shape, array.tobytes())
+        for name, array in arrays.items()
+    ]
+    with V2Client(server.url("http"), timeout_s=_LONGEST_S) as client:
+        outputs = client.infer(model, tensors)
+    return {
+        each.name: np.frombuffer(each.data, _DTYPES[each.datatype]).reshape(each.shape)
+        for each in outputs
+    }
+
+
+def write_form(
+    repository: Path,
+    name: str,
+    factor: float = 2.0,
+    *,
+    backend: str = 'backend: "python"',
+    instances: int = 1,
+) -> None:
+    """A model of the Python backend that gives `factor` times its input."""
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text(_CONFIG.format(backend=backend, instances=instances))
+    (folder / "1" / "model.py").write_text(_CODE.replace("{factor}", str(factor)))

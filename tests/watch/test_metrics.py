@@ -1,0 +1,328 @@
+"""A server's own metrics: a real Triton's, and real pages that are slow, broken or gone."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from tests.runner_tests.waiting import DEADLINE_S, wait_until
+from tests.servers.triton import serving
+from tests.watch import metrics_pages
+from tuner.clients.v2_http import V2Client
+from tuner.errors import InputError
+from tuner.load.requests import Tensor
+from tuner.protocols.prometheus import MetricsPage, parse
+from tuner.watch.gpu_usage import GpuUsage
+from tuner.watch.metrics import Gauge, MetricsScraper, ServerMetrics
+from tuner.watch.sampling import Samples
+
+_SUCCESS = 'nv_inference_request_success{model="m",version="1"}'
+_QUEUE = "nv_inference_queue_summary_us"
+_PENDING = 'nv_inference_pending_request_count{model="m",version="1"}'
+_NEVER_S = 1000.0
+_ADVICE = (
+    "check that it publishes them there (Triton: `--allow-metrics=true`, TorchServe: "
+    "`metrics_mode=prometheus`)"
+)
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class _Page(ThreadingHTTPServer):
+    """Answers its requests one after another with `answers`, the last of them for ever."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers = list(answers)
+        self.released = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/metrics"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Page
+
+    def do_GET(self) -> None:
+        assert self.path == "/metrics"
+        answers = self.server.answers
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        answer(self)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Say nothing."""
+
+
+@contextmanager
+def page(*answers: Answer) -> Iterator[_Page]:
+    with _Page(answers) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.released.set()
+            server.shutdown()
+            thread.join()
+
+
+def text(content: str | bytes, status: int = 200) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        body = content.encode() if isinstance(content, str) else content
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def hung(handler: BaseHTTPRequestHandler) -> None:
+    """A server that takes the request and says nothing."""
+    handler.server.released.wait(DEADLINE_S)  # type: ignore[attr-defined]
+
+
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    """A server that never stops its header, so that no single read takes long."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    while not handler.server.released.wait(0.01):  # type: ignore[attr-defined]
+        try:
+            handler.wfile.write(b"x")
+        except OSError:
+            return
+
+
+def closed(handler: BaseHTTPRequestHandler) -> None:
+    """A server that goes away."""
+    handler.close_connection = True
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    """A page that never ends."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    try:
+        while True:
+            handler.wfile.write(b"up 1\n" * 100_000)
+    except OSError:
+        return
+
+
+def scraped(*answers: Answer, timeout_s: float = 5.0) -> tuple[ServerMetrics | None, str]:
+    """The metrics of a window between two scrapes, and the warning."""
+    with page(*answers) as server:
+        scraper = MetricsScraper(server.url, _NEVER_S, timeout_s=timeout_s)
+        with scraper.window() as samples:
+            pass
+        return ServerMetrics.of([samples]), scraper.warning.replace(server.url, "URL")
+
+
+def missing(reason: str) -> str:
+    return f"metrics of the server are missing: asked for URL, got: {reason}; {_ADVICE}"
+
+
+def window(*pages: str) -> Samples[MetricsPage]:
+    begin, *inside, end = map(parse, pages)
+    return Samples(begin, inside, end)
+
+
+def test_a_real_triton() -> None:
+    """Counters grow by what was sent in the window, gauges are there, nothing is amiss."""
+    numbers = np.arange(16, dtype=np.float32)
+    tensor = Tensor("INPUT", "FP32", (16,), numbers.tobytes())
+    with serving(["echo"]) as server, V2Client(server.http_url) as client:
+        scraper = MetricsScraper(server.metrics_url, 0.01)
+        client.infer("echo", [tensor])
+        with scraper.window() as samples:
+            for _ in range(5):
+                client.infer("echo", [tensor])
+            wait_until(lambda: samples.inside)
+
+    assert scraper.warning == ""
+    metrics = ServerMetrics.of([samples])
+    assert metrics is not None
+    assert metrics.scrapes == len(samples.inside)
+    labels = '{model="echo",version="1"}'
+    assert metrics.counters[f"nv_inference_request_success{labels}"] == 5
+    assert metrics.counters[f"nv_inference_count{labels}"] == 5
+    assert metrics.counters[f"nv_inference_request_duration_us{labels}"] > 0
+    assert metrics.gauges[f"nv_inference_pending_request_count{labels}"].largest <= 1
+    assert "nv_cpu_utilization" in metrics.gauges
+    json.dumps(asdict(metrics), allow_nan=False)
+
+
+class TestAggregation:
+    def test_gpus(self) -> None:
+        """What the manual says of GPUs is taken of the scrapes inside; NaN counts for nothing."""
+        metrics = ServerMetrics.of(
+            [
+                window(
+                    metrics_pages.triton(utilization=0.0, power_w=1, used=9e9),
+                    metrics_pages.triton(utilization=0.5, power_w=60, used=2e9),
+                    metrics_pages.triton(utilization=1.0, power_w=80, used=3e9),
+                    metrics_pages.triton(utilization=0.0, power_w=1, used=9e9),
+                )
+            ]
+        )
+
+        assert metrics is not None
+        assert metrics.scrapes == 2
+        assert metrics.gpus == {
+            "GPU-a": GpuUsage(0.75, 70.0, 3_000_000_000, 85_899_345_920),
+            "GPU-b": GpuUsage(utilization=0.0),
+        }
+
+    def test_everything_else(self) -> None:
+        """Counters and sums grow from end to end; gauges have a mean and a largest value."""
+        pages = [metrics_pages.triton(success=success) for success in (100, 120, 160, 161)]
+        metrics = ServerMetrics.of([window(*pages)])
+
+        assert metrics is not None
+        assert metrics.counters == {_SUCCESS: 61}
+        labels = '{model="m",version="1"}'
+        assert metrics.totals == {f"{_QUEUE}_count{labels}": 61, f"{_QUEUE}_sum{labels}": 6100}
+        assert metrics.gauges == {_PENDING: Gauge(mean=14.0, largest=16.0)}
+
+    def test_torchserve(self) -> None:
+        """Its GPUs are known by number, in percent and MiB; a new counter began at nothing."""
+        before = "\n".join(
+            line
+            for line in metrics_pages.torchserve(requests=0).splitlines()
+            if not line.startswith("ts_inference_requests_total")
+        )
+        metrics = ServerMetrics.of([window(before, metrics_pages.torchserve(requests=3))])
+
+        assert metrics is not None
+        assert metrics.gpus == {"0": GpuUsage(0.75, None, 2**30, None)}
+        assert metrics.counters == {
+            'ts_inference_requests_total{hostname="bench",model_name="resnet18",'
+            'model_version="default"}': 3
+        }
+        assert metrics.gauges == {
+            'MemoryUsed{Hostname="bench",Level="Host"}': Gauge(8245.62109375, 8245.62109375)
+        }
+
+    def test_several_windows(self) -> None:
+        """Windows that were pooled are counted together, and what lies between is not."""
+        first = window(metrics_pages.triton(success=0), metrics_pages.triton(success=10))
+        second = window(metrics_pages.triton(success=90), metrics_pages.triton(success=100))
+
+        metrics = ServerMetrics.of([first, second])
+
+        assert metrics is not None
+        assert metrics.scrapes == 4
+        assert metrics.counters == {_SUCCESS: 20}
+        assert metrics.gauges[_PENDING] == Gauge(mean=5.0, largest=10.0)
+
+    def test_a_server_that_restarted(self) -> None:
+        """Counters that fell say nothing of the window."""
+        pages = (metrics_pages.triton(success=50), metrics_pages.triton(success=3))
+        metrics = ServerMetrics.of([window(*pages)])
+
+        assert metrics is not None
+        assert metrics.counters == {}
+        assert metrics.totals == {}
+
+    def test_half_a_window(self) -> None:
+        """Without a page at both ends there are no counters, but what was seen of gauges."""
+        samples = Samples(begin=parse(metrics_pages.triton(success=20)))
+        metrics = ServerMetrics.of([samples])
+
+        assert metrics is not None
+        assert metrics.counters == {}
+        assert metrics.gauges[_PENDING] == Gauge(2.0, 2.0)
+
+
+class TestFaults:
+    """None of them is an error; each is told, once."""
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            (text("not here", 404), "status 404"),
+            (text("", 302), "status 302"),
+            (text("<html><body>Welcome"), "line 1 is no metric: `<html><body>Welcome`"),
+            (text("up 1\nup up up"), "line 2 is no metric: `up up up`"),
+            (text(b"up\xff 1"), "line 1 is no metric: `up\ufffd 1`"),
+            (text("# TYPE a counter\n"), "a page without a metric"),
+            (closed, "Server disconnected without sending a response."),
+            (endless, "a page larger than 16 MiB"),
+        ],
+    )
+    def test_no_page(self, answer: Answer, reason: str) -> None:
+        """Whatever comes in place of metrics, the values are None, and it is said what came."""
+        assert scraped(answer) == (None, missing(reason))
+
+    @pytest.mark.parametrize("answer", [hung, dripping])
+    def test_too_slow(self, answer: Answer) -> None:
+        """A page has to be complete in time, however steadily it drips."""
+        metrics, warning = scraped(answer, timeout_s=0.1)
+
+        assert metrics is None
+        assert warning == missing("no answer within 0.1 s")
+
+    def test_nothing_listens(self) -> None:
+        """Where nothing listens, that is said."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))  # bound, and never listening
+            url = f"http://127.0.0.1:{free.getsockname()[1]}/metrics"
+            scraper = MetricsScraper(url)
+            with scraper.window() as samples:
+                pass
+
+        assert ServerMetrics.of([samples]) is None
+        assert scraper.warning.replace(url, "URL") == missing("All connection attempts failed")
+
+    def test_told_once(self) -> None:
+        """The first fault is the one that is told."""
+        _, warning = scraped(text("", 500), text("", 404))
+
+        assert warning == missing("status 500")
+
+    def test_a_page_that_vanishes(self) -> None:
+        """What was seen before it went counts, but for counters, and it is said that it went."""
+        metrics, warning = scraped(text(metrics_pages.triton(success=10)), closed)
+
+        assert metrics is not None
+        assert metrics.counters == {}
+        assert metrics.gauges[_PENDING] == Gauge(1.0, 1.0)
+        assert warning == missing("Server disconnected without sending a response.")
+
+    def test_proxies_are_not_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The server is near: the proxy of the environment is not for it."""
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+        metrics, warning = scraped(text("up 1"))
+
+        assert metrics is not None
+        assert warning == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["", "http://", "ftp://host/metrics", "http://host:x/", "http://[::1", "://"]
+)
+def test_no_url(url: str) -> None:
+    """What is no URL is refused before anything is asked."""
+    with pytest.raises(InputError) as caught:
+        MetricsScraper(url)
+
+    assert caught.value.message == f"a URL of a page of metrics was expected, but got `{url}`"
+    assert caught.value.hint == "for example: http://127.0.0.1:8002/metrics"
+
+
+def test_a_url_without_a_protocol() -> None:
+    """As perf_analyzer takes it: `localhost:8002/metrics`."""
+    with page(text("up 1")) as server:
+        scraper = MetricsScraper(server.url.removeprefix("http://"), _NEVER_S)
+        with scraper.window() as samples:
+            pass
+
+    assert len(samples.within) == 2
+    assert scraper.warning == ""
