@@ -64,7 +64,7 @@ def test_another_budget_names_the_command(optimized: Finished, folder: Path) -> 
     assert optimized.status == 0
     best = tuner("best", STUDY, "--budget-ms", "90", "--json", folder=folder)
     assert "--server torchserve" in best.out
-    assert "--body FILE_1 --content-type application/json" in best.out
+    assert "request.json --content-type application/json" in best.out
 
 
 def test_a_torchserve_in_a_container_is_tuned(docker_image: str, tmp_path: Path) -> None:
