@@ -11,7 +11,8 @@ import pytest
 from tests.end_to_end.command import tuner
 
 PAGE = Path(__file__).parents[2] / "docs" / "servers" / "mlserver.md"
-PROGRAMS = Path(sys.prefix) / "mlserver" / "bin"  # an environment of its own, made by `make develop`
+# An environment of its own, made by `make develop`.
+PROGRAMS = Path(sys.prefix) / "mlserver" / "bin"
 
 
 def test_mlserver_is_tuned_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
