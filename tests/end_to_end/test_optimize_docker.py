@@ -24,7 +24,7 @@ from tuner.targets.triton.models import open_model
 from tuner.targets.triton.target import TritonTarget
 
 STUDY = "contained"
-SHORT = ("--study", STUDY, "--finalists", "1", "--confirmations", "1")
+SHORT = ("--study", STUDY, "--confirmations", "0")
 
 
 @pytest.fixture(scope="module")

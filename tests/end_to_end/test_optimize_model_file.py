@@ -20,7 +20,7 @@ from tuner.targets.triton import install as triton_install
 pytestmark = pytest.mark.slow
 
 STUDY = "forms"
-SHORT = ("--trials", "3", "--timeout", "4m", "--finalists", "1", "--confirmations", "1", "--json")
+SHORT = ("--trials", "3", "--timeout", "4m", "--confirmations", "0", "--json")
 FORMS = ("mlp.onnx", "--variant", "int8.onnx", "--variant", "other.onnx", "--tolerance", "0.05")
 
 
@@ -141,17 +141,8 @@ def test_the_winner_is_deployed_by_hand(
 def test_a_torchscript_file_is_tuned(tmp_path: Path) -> None:
     """With its input named, the file alone is enough."""
     files.torchscript(tmp_path / "mlp.pt")
-    arguments = ("mlp.pt", "--input", files.INPUT, "--trials", "2", "--timeout", "4m")
-    done = tuner(
-        *OPTIMIZE,
-        *arguments,
-        "--finalists",
-        "1",
-        "--confirmations",
-        "0",
-        "--json",
-        folder=tmp_path,
-    )
+    short = ("--trials", "1", "--timeout", "4m", "--confirmations", "0", "--json")
+    done = tuner(*OPTIMIZE, "mlp.pt", "--input", files.INPUT, *short, folder=tmp_path)
     assert done.status == 0, done.err
     assert [trial["state"] for trial in done.json["trials"]].count("failed") == 0
     assert done.json["baseline"]["throughput"] > 0

@@ -21,7 +21,7 @@ from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
 from tuner.targets.request_form import RequestForm
 
-SHORT = ("--trials", "2", "--timeout", "40s", "--finalists", "1", "--confirmations", "1")
+SHORT = ("--trials", "2", "--timeout", "4m", "--confirmations", "0")
 
 
 @pytest.fixture

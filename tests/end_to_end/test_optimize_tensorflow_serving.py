@@ -28,7 +28,7 @@ def arguments(folder: Path) -> tuple[str, ...]:
     return (
         *("optimize", "--server", "tensorflow_serving", "--budget-ms", "100", "--seed", "3"),
         *("--model-repository", "models", "--space", "space.yaml", "--study", STUDY, "--json"),
-        *("--trials", "3", "--timeout", "80s", "--finalists", "1", "--confirmations", "1"),
+        *("--trials", "2", "--timeout", "4m", "--confirmations", "0"),
     )
 
 

@@ -20,7 +20,7 @@ def arguments(folder: Path) -> tuple[str, ...]:
         *("optimize", "--server", "torchserve", "--budget-ms", "100", "--seed", "3", "--json"),
         *("--model-repository", "store", "--body", "request.json"),
         *("--content-type", "application/json", "--study", STUDY),
-        *("--trials", "2", "--timeout", "70s", "--finalists", "1", "--confirmations", "1"),
+        *("--timeout", "4m", "--confirmations", "0"),
     )
 
 
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
-    return tuner(*arguments(folder), folder=folder)
+    return tuner(*arguments(folder), "--trials", "2", folder=folder)
 
 
 def test_a_torchserve_is_tuned(optimized: Finished) -> None:
@@ -73,7 +73,7 @@ def test_a_torchserve_in_a_container_is_tuned(docker_image: str, tmp_path: Path)
     if missing := torchserve_server.missing():
         pytest.skip(missing)
     with docker.with_torchserve() as image:
-        finished = tuner(*arguments(tmp_path), *image.options, folder=tmp_path)
+        finished = tuner(*arguments(tmp_path), "--trials", "1", *image.options, folder=tmp_path)
     assert finished.status == 0, finished.err
     assert finished.json["winner"]["throughput"] > 0
     assert finished.json["environment"]["image"] == image.name
