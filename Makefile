@@ -3,18 +3,39 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUDGET_MS ?= 50
+CONSTRAINTS ?= --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet $(CONSTRAINTS)
 
-.PHONY: optimize test check docs install develop clean
+.PHONY: optimize test test-fast test-newest coverage lock check docs install develop clean
 
 optimize: $(VENV)/installed
 	$(BIN)/tuner optimize --budget-ms $(BUDGET_MS)
 
+# What needs only a processor runs in two processes; what starts servers runs after it, alone.
 test: $(VENV)/developed
+	$(BIN)/python -m pytest -m pure -n 2
+	$(BIN)/python -m pytest -m 'not pure' --durations=25
+
+test-fast: $(VENV)/developed
+	$(BIN)/python -m pytest -m pure -n 2
+
+# Tracing slows what the tests of the load engine measure, so it is a run of its own.
+coverage: $(VENV)/developed
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest --durations=25
+	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered
 	$(BIN)/python -m coverage report --fail-under=95 --include='tuner/capacity/*,tuner/analysis/*,tuner/search/*,tuner/study/loop.py,tuner/study/trial.py,tuner/space/*,tuner/load/*'
+
+# The whole suite with the newest releases that the bounds of pyproject.toml allow.
+test-newest:
+	$(MAKE) test VENV=.venv-newest CONSTRAINTS=
+
+# What `make test-newest` has just passed with. The CPU build of PyTorch is not told in it: other
+# machines have other builds of that version.
+lock:
+	$(MAKE) develop docs VENV=.venv-newest CONSTRAINTS=
+	.venv-newest/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
 
 check: $(VENV)/developed
 	$(BIN)/ruff check .
@@ -28,15 +49,15 @@ docs: $(VENV)/docs-installed
 install: $(VENV)/installed
 develop: $(VENV)/developed
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[triton]'
+	$(PIP) --editable '.[triton]'
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[triton,parquet,torchserve,gp,onnx,pytorch]'
+	$(PIP) --group dev --editable '.[triton,parquet,torchserve,gp,onnx,pytorch]'
 	touch $@
 
 # A server that is tuned by a file alone has an environment of its own, as other servers do.
@@ -48,8 +69,8 @@ $(VENV)/mlserver/installed: $(VENV)/installed
 $(VENV)/docs-installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --group docs
+	$(PIP) --group docs
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
+	rm -rf $(VENV) .venv-newest build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*

@@ -2,8 +2,23 @@
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+
+TESTS = Path(__file__).parent
+# Rooms whose tests start no server and load no machine, so that two of them can run at once.
+PURE = frozenset(
+    ("analysis", "benchmarks", "capacity", "cli", "docs", "protocols", "report", "search", "space")
+    + ("store", "study", "sweep")
+)
+# Modules of these rooms that do start one.
+SERVING = frozenset(
+    ("cli/test_measure.py", "cli/test_model_files.py", "protocols/test_generic_http.py")
+    + ("protocols/test_v2_grpc.py", "protocols/test_v2_http.py", "study/test_deployment.py")
+    + ("study/test_trial.py", "study/test_variant_trials.py", "sweep/test_http.py")
+    + ("sweep/test_tensorflow_serving.py", "sweep/test_torchserve.py", "sweep/test_v2.py")
+)
 
 pytest_plugins = [
     "tests.load.fixtures",
@@ -23,3 +38,11 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, but TUNER_NO_SKIP is set: {call.excinfo}"
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `pure` what needs nothing but a processor."""
+    for item in items:
+        module = item.path.relative_to(TESTS)
+        if module.parts[0] in PURE and module.as_posix() not in SERVING:
+            item.add_marker(pytest.mark.pure)
