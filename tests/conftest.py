@@ -8,17 +8,35 @@ import pytest
 
 TESTS = Path(__file__).parent
 # Rooms whose tests start no server and load no machine, so that two of them can run at once.
-PURE = frozenset(
-    ("analysis", "benchmarks", "capacity", "cli", "docs", "protocols", "report", "search", "space")
-    + ("store", "study", "sweep")
-)
+PURE = [
+    "analysis",
+    "benchmarks",
+    "capacity",
+    "cli",
+    "docs",
+    "protocols",
+    "report",
+    "search",
+    "space",
+    "store",
+    "study",
+    "sweep",
+]
 # Modules of these rooms that do start one.
-SERVING = frozenset(
-    ("cli/test_measure.py", "cli/test_model_files.py", "protocols/test_generic_http.py")
-    + ("protocols/test_v2_grpc.py", "protocols/test_v2_http.py", "study/test_deployment.py")
-    + ("study/test_trial.py", "study/test_variant_trials.py", "sweep/test_http.py")
-    + ("sweep/test_tensorflow_serving.py", "sweep/test_torchserve.py", "sweep/test_v2.py")
-)
+SERVING = [
+    "cli/test_measure.py",
+    "cli/test_model_files.py",
+    "protocols/test_generic_http.py",
+    "protocols/test_v2_grpc.py",
+    "protocols/test_v2_http.py",
+    "study/test_deployment.py",
+    "study/test_trial.py",
+    "study/test_variant_trials.py",
+    "sweep/test_http.py",
+    "sweep/test_tensorflow_serving.py",
+    "sweep/test_torchserve.py",
+    "sweep/test_v2.py",
+]
 
 pytest_plugins = [
     "tests.load.fixtures",
