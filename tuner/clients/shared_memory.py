@@ -7,11 +7,10 @@ the server forgets the regions and their memory is given back.
 
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic, sleep
-from types import TracebackType
 from typing import Protocol, Self
 
 from tuner.clients.keeper import Keeper
@@ -98,12 +97,7 @@ class SharedMemory:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _region(self, layout: Layout) -> "_Region":
@@ -121,17 +115,8 @@ class SharedMemory:
             keeper.dismiss()
 
 
-class _Region(Protocol):
+class _Region(AbstractContextManager["_Region"], Protocol):
     """Memory within a `with` block; `write` begins where the region begins."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
     def write(self, content: bytes) -> None: ...
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from runners.base import LaunchSpec, RunningServer
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor, TensorSpec
-from tuner.records import ServerStatistics, Verdict
+from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.serve import ServeSpec
 from tuner.space.space import Configuration, SearchSpace
 from tuner.targets.request_form import RequestForm
@@ -102,7 +102,9 @@ class Target(Protocol):
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         """Load the model under `configuration`; return once it answers an inference."""
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         """Read the effective configuration back: a verdict for each parameter."""
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:

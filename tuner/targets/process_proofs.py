@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tuner.records import Grade, Verdict
+from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.targets.system_libraries import PRELOAD
 
@@ -32,7 +32,7 @@ def family(pid: int) -> tuple[psutil.Process, ...]:
     return ()
 
 
-def environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
+def environment_verdict(pid: int, expected: Mapping[str, str]) -> SettingVerdict:
     """Whether the server and its worker processes were started with these variables.
 
     The libraries that LD_PRELOAD names must be loaded, which proves more.
@@ -45,11 +45,13 @@ def environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
             for name, value in expected.items():
                 if environment.get(name) != value:
                     found = f"process {process.name()} has {name}={environment.get(name)}"
-                    return Verdict(Grade.REFUTED, found)
-    return Verdict(Grade.ACCEPTED)
+                    return SettingVerdict(Grade.REFUTED, found)
+    return SettingVerdict(Grade.ACCEPTED)
 
 
-def preload_verdict(processes: Iterable[psutil.Process], libraries: Iterable[str]) -> Verdict:
+def preload_verdict(
+    processes: Iterable[psutil.Process], libraries: Iterable[str]
+) -> SettingVerdict:
     """Whether the libraries are in every one of the processes that can be looked into."""
     looked = False
     for process in processes:
@@ -59,5 +61,5 @@ def preload_verdict(processes: Iterable[psutil.Process], libraries: Iterable[str
             for library in libraries if maps else ():
                 if Path(library).name not in maps:
                     found = f"process {process.name()} has not loaded {library}"
-                    return Verdict(Grade.REFUTED, found)
-    return Verdict(Grade.CONFIRMED if looked else Grade.ACCEPTED)
+                    return SettingVerdict(Grade.REFUTED, found)
+    return SettingVerdict(Grade.CONFIRMED if looked else Grade.ACCEPTED)

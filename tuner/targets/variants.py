@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Self, TypeVar
 
 from tuner.errors import SpaceError
-from tuner.records import Grade, Verdict
+from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.space.settings import ModelVariant
 from tuner.space.space import CategoricalParameter, Configuration, SearchSpace
@@ -61,11 +61,11 @@ def chosen(space: SearchSpace, configuration: Configuration, otherwise: str) -> 
     return otherwise
 
 
-def verdict(asked: Value, served: str) -> Verdict:
+def verdict(asked: Value, served: str) -> SettingVerdict:
     """Whether the server has the form that was asked for."""
     if served == asked:
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the server has the form `{served}`")
+        return SettingVerdict(Grade.CONFIRMED)
+    return SettingVerdict(Grade.REFUTED, f"the server has the form `{served}`")
 
 
 class VariantModel(ABC):

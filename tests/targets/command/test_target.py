@@ -17,7 +17,7 @@ from runners.process import ProcessRunner
 from tests.runner_tests.contract import SCRIPT
 from tests.runner_tests.waiting import wait_until
 from tuner.errors import InputError, ModelError, Reason, SpaceError, TrialFailure
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
 from tuner.space.settings import ServerFlag
@@ -75,7 +75,7 @@ class Served:
     def deployment(self) -> Deployment:
         return Deployment(self.target, ProcessRunner(log_directory=self._logs))
 
-    def verdicts(self, **values: Value) -> Mapping[str, Verdict]:
+    def verdicts(self, **values: Value) -> Mapping[str, SettingVerdict]:
         configuration = self.space.activate(values)
         with self.deployment() as deployment:
             deployment.apply(configuration)
@@ -149,19 +149,21 @@ _ONLY_404 = (
 class TestVerify:
     def test_without_a_proof(self, tmp_path: Path) -> None:
         """What nobody can look up is accepted; variables are compared in the processes."""
-        assert set(Served(tmp_path).verdicts().values()) == {Verdict(Grade.ACCEPTED)}
+        assert set(Served(tmp_path).verdicts().values()) == {SettingVerdict(Grade.ACCEPTED)}
 
     @pytest.mark.parametrize(
         ("proof", "verdict"),
         [
-            ("threads={{ threads }}", Verdict(Grade.CONFIRMED)),
+            ("threads={{ threads }}", SettingVerdict(Grade.CONFIRMED)),
             (
                 "workers={{ threads }}",
-                Verdict(Grade.REFUTED, "the log does not say `workers=2`"),
+                SettingVerdict(Grade.REFUTED, "the log does not say `workers=2`"),
             ),
         ],
     )
-    def test_what_the_log_must_say(self, tmp_path: Path, proof: str, verdict: Verdict) -> None:
+    def test_what_the_log_must_say(
+        self, tmp_path: Path, proof: str, verdict: SettingVerdict
+    ) -> None:
         """A proof is a text with the value in it, which the server's log has or has not."""
         served = Served(tmp_path, proofs={"threads": proof})
         assert served.verdicts(threads=2)["threads"] == verdict

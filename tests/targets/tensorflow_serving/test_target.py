@@ -13,7 +13,7 @@ from tests.servers.tensorflow_program import MODEL, write_program
 from tests.targets.tensorflow_serving.tensorflow_serving_targets import Served, served
 from tuner.errors import InputError, Reason, ServerMissingError, TrialFailure
 from tuner.protocols.tensors.values import to_array
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 from tuner.targets.base import TargetSetup
@@ -21,7 +21,7 @@ from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 
-CONFIRMED, ACCEPTED = Verdict(Grade.CONFIRMED), Verdict(Grade.ACCEPTED)
+CONFIRMED, ACCEPTED = SettingVerdict(Grade.CONFIRMED), SettingVerdict(Grade.ACCEPTED)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ class TestApply:
 
 
 class TestVerify:
-    def verdicts(self, served: Served, configuration: Configuration) -> dict[str, Verdict]:
+    def verdicts(self, served: Served, configuration: Configuration) -> dict[str, SettingVerdict]:
         with served.deployment() as deployment:
             deployment.apply(configuration)
             return dict(served.target.verify(deployment.server, configuration))
@@ -203,7 +203,7 @@ class TestVerify:
         """No batches are made of it, so that batching is refuted."""
         single = served(tmp_path, sizes=[4])
         verdicts = self.verdicts(single, single.batching())
-        refuted = Verdict(Grade.REFUTED, "the server makes no batches")
+        refuted = SettingVerdict(Grade.REFUTED, "the server makes no batches")
         assert verdicts["enable_batching"] == verdicts["num_batch_threads"] == refuted
 
     def test_rows_too_large_for_a_proof(self, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ class TestVerify:
         program = write_program(tmp_path / "programs", "--platform_config_file=/dev/null")
         ignoring = served(tmp_path, program=program)
         verdicts = self.verdicts(ignoring, ignoring.batching())
-        refuted = Verdict(Grade.REFUTED, "the server makes no batches")
+        refuted = SettingVerdict(Grade.REFUTED, "the server makes no batches")
         assert verdicts["enable_batching"] == refuted
         assert verdicts["num_batch_threads"] == refuted
 
@@ -255,7 +255,7 @@ class TestVerify:
         dropped = served(tmp_path, program=program)
         cores = dropped.space.constants["cores"]
         configuration = dropped.configuration(rest_threads=cores)
-        assert self.verdicts(dropped, configuration)["rest_threads"] == Verdict(
+        assert self.verdicts(dropped, configuration)["rest_threads"] == SettingVerdict(
             Grade.REFUTED,
             f"no process of the server was started with --rest_api_num_threads={cores}",
         )
@@ -265,7 +265,9 @@ class TestVerify:
         program = write_program(tmp_path / "programs", "--enable_batching=true")
         eager = served(tmp_path, program=program)
         verdicts = self.verdicts(eager, eager.configuration())
-        assert verdicts["enable_batching"] == Verdict(Grade.REFUTED, "the server makes batches")
+        assert verdicts["enable_batching"] == SettingVerdict(
+            Grade.REFUTED, "the server makes batches"
+        )
 
     def test_an_allocator_that_did_not_load(self, tmp_path: Path) -> None:
         """A library that the linker left out is refuted, though the variable was set."""

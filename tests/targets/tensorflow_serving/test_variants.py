@@ -10,7 +10,7 @@ from runners.process import ProcessRunner
 from tests.servers.tensorflow_program import MODEL, save_model, write_program
 from tests.targets.tensorflow_serving.tensorflow_serving_targets import built_in_space
 from tuner.errors import InputError, ModelError
-from tuner.records import Grade, Verdict
+from tuner.records import Grade, SettingVerdict
 from tuner.space.settings import ServerFlag
 from tuner.study import placement
 from tuner.study.deployment import Deployment
@@ -49,8 +49,10 @@ def test_each_form_is_served_under_the_models_name(models: Path, tmp_path: Path)
         answers = target.infer(deployment.server)
 
     path = f"--model_base_path={tmp_path}/workspace/models/{MODEL}"
-    assert right == Verdict(Grade.ACCEPTED)
-    assert wrong == Verdict(Grade.REFUTED, f"no process of the server was started with {path}")
+    assert right == SettingVerdict(Grade.ACCEPTED)
+    assert wrong == SettingVerdict(
+        Grade.REFUTED, f"no process of the server was started with {path}"
+    )
     assert len(answers) == 1
     assert f"--model_name={MODEL} --model_base_path=FOLDER/half" in target.export(half)
 

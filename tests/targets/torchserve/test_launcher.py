@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.records import Grade, Verdict
+from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.targets.torchserve.launcher import MODULES, argument_verdict, arguments, verdict
 
@@ -65,13 +65,13 @@ class TestVerdict:
     @pytest.mark.parametrize("log", ["", TASKSET, NUMACTL, NO_NUMACTL + TASKSET])
     def test_available(self, log: str) -> None:
         """Lines of a launcher that ran prove nothing of the workers that there are now."""
-        assert verdict(log) == Verdict(Grade.ACCEPTED)
+        assert verdict(log) == SettingVerdict(Grade.ACCEPTED)
 
     @pytest.mark.parametrize("launcher", sorted(MODULES))
     def test_not_available(self, launcher: str) -> None:
         """TorchServe goes on without a launcher that cannot run; its warning refutes it."""
         log = NOT_RUN.replace("torch.backends.xeon.run_cpu", launcher)
-        expected = Verdict(Grade.REFUTED, f"the log says that {launcher} is not available")
+        expected = SettingVerdict(Grade.REFUTED, f"the log says that {launcher} is not available")
         assert verdict(log) == verdict(TASKSET + log) == expected
 
 
@@ -81,56 +81,60 @@ class TestArgumentVerdict:
         [
             pytest.param(
                 *("--disable-numactl", True, NUMACTL),
-                Verdict(Grade.REFUTED, "the log shows that numactl was used"),
+                SettingVerdict(Grade.REFUTED, "the log shows that numactl was used"),
                 id="numactl-though-disabled",
             ),
             pytest.param(
-                *("--disable-numactl", True, TASKSET), Verdict(Grade.ACCEPTED), id="taskset"
+                *("--disable-numactl", True, TASKSET), SettingVerdict(Grade.ACCEPTED), id="taskset"
             ),
             pytest.param(
                 *("--disable-numactl", False, NO_NUMACTL + TASKSET),
-                Verdict(Grade.REFUTED, "the log says that numactl cannot be used here"),
+                SettingVerdict(Grade.REFUTED, "the log says that numactl cannot be used here"),
                 id="no-numactl",
             ),
             pytest.param(
-                *("--disable-numactl", False, NUMACTL), Verdict(Grade.ACCEPTED), id="numactl"
+                *("--disable-numactl", False, NUMACTL),
+                SettingVerdict(Grade.ACCEPTED),
+                id="numactl",
             ),
             pytest.param(
                 *("--ncores-per-instance", 2, launched("taskset -c 0-1", threads=2)),
-                Verdict(Grade.CONFIRMED),
+                SettingVerdict(Grade.CONFIRMED),
                 id="threads",
             ),
             pytest.param(
                 *("--ncores-per-instance", 2, TASKSET),
-                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
+                SettingVerdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
                 id="other-threads",
             ),
             pytest.param(
                 *("--ncore_per_instance", 2, TASKSET),
-                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
+                SettingVerdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
                 id="other-threads-of-intel",
             ),
             pytest.param(
                 *("--disable_numactl", True, NUMACTL),
-                Verdict(Grade.REFUTED, "the log shows that numactl was used"),
+                SettingVerdict(Grade.REFUTED, "the log shows that numactl was used"),
                 id="numactl-though-disabled-of-intel",
             ),
             pytest.param(
                 "--ncores-per-instance",
                 2,
                 launched("taskset -c 0-15", threads=16) + launched("taskset -c 0-1", threads=2),
-                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=2, 16"),
+                SettingVerdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=2, 16"),
                 id="not-all-threads",
             ),
             pytest.param(
-                *("--ncores-per-instance", 2, NOT_RUN), Verdict(Grade.ACCEPTED), id="no-threads"
+                *("--ncores-per-instance", 2, NOT_RUN),
+                SettingVerdict(Grade.ACCEPTED),
+                id="no-threads",
             ),
             pytest.param(
-                *("--use-logical-core", True, TASKSET), Verdict(Grade.ACCEPTED), id="untold"
+                *("--use-logical-core", True, TASKSET), SettingVerdict(Grade.ACCEPTED), id="untold"
             ),
-            pytest.param(*("--node-id", 0, NUMACTL), Verdict(Grade.ACCEPTED), id="node"),
+            pytest.param(*("--node-id", 0, NUMACTL), SettingVerdict(Grade.ACCEPTED), id="node"),
         ],
     )
-    def test_of_one(self, name: str, value: Value, log: str, expected: Verdict) -> None:
+    def test_of_one(self, name: str, value: Value, log: str, expected: SettingVerdict) -> None:
         """What the log tells of an argument decides; of most it tells nothing."""
         assert argument_verdict(name, value, log) == expected

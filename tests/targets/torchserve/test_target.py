@@ -18,11 +18,11 @@ from tests.targets.torchserve.torchserve_targets import (
     with_first_on_path,
 )
 from tuner.errors import Reason, TrialFailure
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 
-CONFIRMED, ACCEPTED = Verdict(Grade.CONFIRMED), Verdict(Grade.ACCEPTED)
+CONFIRMED, ACCEPTED = SettingVerdict(Grade.CONFIRMED), SettingVerdict(Grade.ACCEPTED)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ class TestVerify:
         with launched.deployment() as deployment:
             deployment.apply(configuration)
             verdict = launched.target.verify(deployment.server, configuration)["cpu_launcher"]
-        assert verdict == Verdict(
+        assert verdict == SettingVerdict(
             Grade.REFUTED, "the log says that torch.backends.xeon.run_cpu is not available"
         )
 
@@ -173,11 +173,11 @@ class TestVerify:
             plain = optimised.configuration()
             deployment.apply(plain)
             without = optimised.target.verify(deployment.server, plain)
-        assert verdicts["ipex"] == Verdict(
+        assert verdicts["ipex"] == SettingVerdict(
             Grade.REFUTED,
             "the log says `IPEX is enabled but intel-extension-for-pytorch is not installed`",
         )
-        assert without["ipex"] == Verdict(Grade.ACCEPTED)
+        assert without["ipex"] == SettingVerdict(Grade.ACCEPTED)
 
     def test_an_allocator_that_did_not_load(self, mar: Path, tmp_path: Path) -> None:
         """A library that the linker left out is refuted, though the variable was set."""
@@ -201,7 +201,10 @@ class TestVerify:
             with each.deployment() as deployment:
                 deployment.apply(configuration)
                 verdicts.append(each.target.verify(deployment.server, configuration)["workers"])
-        assert verdicts == [Verdict(Grade.REFUTED, "TorchServe has minWorkers = 1"), CONFIRMED]
+        assert verdicts == [
+            SettingVerdict(Grade.REFUTED, "TorchServe has minWorkers = 1"),
+            CONFIRMED,
+        ]
 
 
 class TestFailures:

@@ -13,7 +13,7 @@ from runners.base import RunningServer
 from tests.targets import model_files as files
 from tests.targets.triton.triton_targets import Served, infer, served
 from tuner.load.requests import TensorSpec
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.study.deployment import Deployment
 from tuner.study.outputs import check_outputs, distance
@@ -21,7 +21,7 @@ from tuner.targets.base import ModelSource
 from tuner.targets.triton import one_file as triton_files
 from tuner.targets.triton.one_file import FileModel
 
-CONFIRMED = Verdict(Grade.CONFIRMED)
+CONFIRMED = SettingVerdict(Grade.CONFIRMED)
 X = TensorSpec("x", "FP32", (-1, files.FEATURES))
 LIBRARIES = {".onnx": files.computed_by_onnxruntime, ".pt": files.computed_by_torch}
 BATCHING: dict[str, Value] = {
@@ -272,7 +272,7 @@ class TestOnnxParameters:
         applied, meant = (onnx.configuration(intra_op_thread_count=n) for n in (2, 1))
         onnx_deployment.apply(applied)
         verdict = onnx.target.verify(onnx_deployment.server, meant)["intra_op_thread_count"]
-        assert verdict == Verdict(
+        assert verdict == SettingVerdict(
             Grade.REFUTED, "the server has parameters[intra_op_thread_count].string_value = 2"
         )
 

@@ -10,7 +10,7 @@ import pytest
 from runners.base import LaunchSpec
 from runners.process import ProcessRunner
 from tests.targets.moody import MODELS
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
 from tuner.space.settings import ConfigPath
@@ -30,7 +30,7 @@ FACTS = {
     "numactl": 0,
     "gpus": 0,
 }
-CONFIRMED = Verdict(Grade.CONFIRMED)
+CONFIRMED = SettingVerdict(Grade.CONFIRMED)
 # As the backend of 23.10 and 24.08 write them.
 LOG = """
 I1127 libtorch.cc:2318] "TRITONBACKEND_ModelInitialize: m (version 1)"
@@ -54,7 +54,7 @@ def path(name: str) -> str:
     return f"parameters[{name}].string_value"
 
 
-def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> Verdict:
+def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> SettingVerdict:
     """The verdict on a parameter of the model `m`."""
     return triton_proofs.verdict(path, value, model="m", backend=backend, log=log)
 
@@ -85,7 +85,7 @@ class TestRecordedLogs:
     def test_of_the_pytorch_backend(self, name: str, value: Value, found: str | None) -> None:
         """What the backend says of its own model is what counts; silence is a refusal."""
         verdict = graded(path(name), value, LOG)
-        assert verdict == (CONFIRMED if found is None else Verdict(Grade.REFUTED, found))
+        assert verdict == (CONFIRMED if found is None else SettingVerdict(Grade.REFUTED, found))
 
     def test_nvfuser(self) -> None:
         """A backend until 23.11 tells of it; one from 23.12 on ignores it, and says nothing."""
@@ -96,7 +96,7 @@ class TestRecordedLogs:
 
         assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
         assert graded(nvfuser.path, "true", old) == CONFIRMED
-        assert graded(nvfuser.path, "true", new) == Verdict(
+        assert graded(nvfuser.path, "true", new) == SettingVerdict(
             Grade.REFUTED, "the log says nothing of `NvFuser`: the backend ignores it"
         )
 
@@ -108,7 +108,9 @@ class TestRecordedLogs:
     def test_of_other_backends(self) -> None:
         """Backends that say nothing leave it at what the server has taken."""
         for name in ("intra_op_thread_count", "NUM_STREAMS"):
-            assert graded(path(name), 1, LOG, backend="onnxruntime") == Verdict(Grade.ACCEPTED)
+            assert graded(path(name), 1, LOG, backend="onnxruntime") == SettingVerdict(
+                Grade.ACCEPTED
+            )
 
     @pytest.mark.parametrize(
         ("name", "value", "expected"),
@@ -117,22 +119,24 @@ class TestRecordedLogs:
             (
                 "intra_op_thread_count",
                 2,
-                Verdict(Grade.REFUTED, "the log says `intra_op_thread_count is 1`"),
+                SettingVerdict(Grade.REFUTED, "the log says `intra_op_thread_count is 1`"),
             ),
             ("enable_mem_arena", 0, CONFIRMED),
-            ("execution_mode", 1, Verdict(Grade.ACCEPTED)),
+            ("execution_mode", 1, SettingVerdict(Grade.ACCEPTED)),
         ],
     )
-    def test_of_onnxruntime(self, name: str, value: Value, expected: Verdict) -> None:
+    def test_of_onnxruntime(self, name: str, value: Value, expected: SettingVerdict) -> None:
         """Triton's own backend tells of none; what it does tell counts."""
         assert graded(path(name), value, ONNX_LOG, backend="onnxruntime") == expected
-        assert graded(path(name), value, LOG, backend="onnxruntime") == Verdict(Grade.ACCEPTED)
+        assert graded(path(name), value, LOG, backend="onnxruntime") == SettingVerdict(
+            Grade.ACCEPTED
+        )
 
     def test_a_program_that_does_not_know_onnxruntimes_parameters(self) -> None:
         """The one for ONNX files tells of all of them; another one ignores them."""
         name = "intra_op_thread_count"
         assert graded(path(name), 1, ONNX_LOG, backend="python") == CONFIRMED
-        assert graded(path(name), 1, LOG, backend="python") == Verdict(
+        assert graded(path(name), 1, LOG, backend="python") == SettingVerdict(
             Grade.REFUTED, f"the log says nothing of `{name}`: the backend ignores it"
         )
 
@@ -209,7 +213,7 @@ class TestRealModel:
         with scripted.deployment() as deployment:
             deployment.apply(configuration)
             verdict = scripted.target.verify(deployment.server, configuration)["jit_executor"]
-        assert verdict == Verdict(
+        assert verdict == SettingVerdict(
             Grade.REFUTED, "the log says nothing of `Jit executor`: the backend ignores it"
         )
 

@@ -16,9 +16,9 @@ from tuner.records import (
     Grade,
     Purpose,
     ServerStatistics,
+    SettingVerdict,
     TrialRecord,
     TrialState,
-    Verdict,
 )
 from tuner.space import spec
 from tuner.space.expressions import Value
@@ -35,7 +35,7 @@ from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
 FACTS = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
-ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
+ACCEPTED, CONFIRMED = SettingVerdict(Grade.ACCEPTED), SettingVerdict(Grade.CONFIRMED)
 Values = dict[str, Value]
 
 
@@ -45,7 +45,7 @@ class Running:
     def __init__(self, target: TritonTarget, space: SearchSpace, deployment: Deployment) -> None:
         self.target, self.space, self.deployment = target, space, deployment
 
-    def apply(self, **values: Value) -> tuple[Applied, Mapping[str, Verdict]]:
+    def apply(self, **values: Value) -> tuple[Applied, Mapping[str, SettingVerdict]]:
         configuration = self.space.activate({"threads": 1, **values})
         applied = self.deployment.apply(configuration)
         return applied, self.target.verify(self.deployment.server, configuration)
@@ -146,10 +146,10 @@ class TestAll:
         with running(tmp_path, "triton_all", gpus=1) as triton:
             _, verdicts = triton.apply(instance_kind="KIND_CPU")
             assert verdicts["warm_up"] == verdicts["instance_kind"] == CONFIRMED
-            assert verdicts["pinned_memory_bytes"] == Verdict(
+            assert verdicts["pinned_memory_bytes"] == SettingVerdict(
                 Grade.REFUTED, "the log says `Unable to allocate pinned system memory`"
             )
-            assert verdicts["cuda_memory_pool"] == Verdict(
+            assert verdicts["cuda_memory_pool"] == SettingVerdict(
                 Grade.REFUTED, "the log says `CUDA memory pool disabled`"
             )
             assert {2, 4, 8} <= triton.statistics().batches.keys()  # and nobody asked for them

@@ -16,12 +16,12 @@ from tuner.errors import InputError, Reason, TrialFailure
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.load.requests import TensorSpec
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied, Grade, SettingVerdict
 from tuner.targets.process_proofs import environment_verdict
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 
-ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
+ACCEPTED, CONFIRMED = SettingVerdict(Grade.ACCEPTED), SettingVerdict(Grade.CONFIRMED)
 
 
 class TestRequests:
@@ -153,7 +153,7 @@ class TestVerify:
     def test_refuted(self, triton: Triton) -> None:
         """What the server has otherwise is refuted, with what it has."""
         meant = triton.model.configuration(instance_count=2)
-        assert triton.target.verify(triton.server, meant)["instance_count"] == Verdict(
+        assert triton.target.verify(triton.server, meant)["instance_count"] == SettingVerdict(
             Grade.REFUTED, "the server has instance_group[0].count = 1"
         )
 
@@ -162,7 +162,7 @@ class TestVerify:
         triton.apply(**BATCHING, preferred_batch_size=0)
         on, off = triton.model.configuration(**BATCHING), triton.model.configuration()
         assert set(triton.target.verify(triton.server, on).values()) == {ACCEPTED, CONFIRMED}
-        assert triton.target.verify(triton.server, off)["dynamic_batching"] == Verdict(
+        assert triton.target.verify(triton.server, off)["dynamic_batching"] == SettingVerdict(
             Grade.REFUTED, "the server has dynamic_batching = true"
         )
 
@@ -181,7 +181,7 @@ class TestVerify:
     def test_environment(self, triton: Triton) -> None:
         """A variable that the server was not started with is refuted; a dead one says nothing."""
         meant = triton.model.configuration(threads=2)
-        assert triton.target.verify(triton.server, meant)["threads"] == Verdict(
+        assert triton.target.verify(triton.server, meant)["threads"] == SettingVerdict(
             Grade.REFUTED, "process tritonserver has OMP_NUM_THREADS=1"
         )
         assert environment_verdict(2**22 + 1, {"A": "b"}) == ACCEPTED

@@ -19,7 +19,7 @@ from tuner.errors import Reason, ServerError, ServerTimeoutError, SpaceError, Tr
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import generic_http
-from tuner.records import Grade, ServerStatistics, Verdict
+from tuner.records import Grade, ServerStatistics, SettingVerdict
 from tuner.space.settings import EnvironmentVariables
 from tuner.space.space import Configuration, SearchSpace
 from tuner.targets import json_outputs, launch_settings
@@ -85,11 +85,13 @@ class CommandTarget:
                 what = f"the first request failed: {error}"
                 raise TrialFailure(Reason.NOT_READY, what) from None
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         proofs = self._model.filled(self._space, configuration).proofs
         log = "\n".join([server.log_head(_PROOF_LINES), server.log_tail(_PROOF_LINES)])
 
-        def verdict(name: str) -> Verdict:
+        def verdict(name: str) -> SettingVerdict:
             value, sets = configuration[name], self._space[name].sets
             if name in proofs:
                 return _proved(proofs[name], log)
@@ -97,7 +99,7 @@ class CommandTarget:
                 case EnvironmentVariables(names, omit) if value != omit:
                     return environment_verdict(server.pid, dict.fromkeys(names, value_text(value)))
                 case _:
-                    return Verdict(Grade.ACCEPTED)
+                    return SettingVerdict(Grade.ACCEPTED)
 
         return {name: verdict(name) for name in configuration}
 
@@ -201,13 +203,13 @@ def _client(server: RunningServer, timeout_s: float) -> Iterator[httpx.Client]:
         yield client
 
 
-def _proved(text: str, log: str) -> Verdict:
+def _proved(text: str, log: str) -> SettingVerdict:
     if not text.strip():
-        return Verdict(Grade.ACCEPTED)
+        return SettingVerdict(Grade.ACCEPTED)
     # As a whole: `threads=1` is not proved by `threads=16`.
     if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", log):
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the log does not say `{text}`")
+        return SettingVerdict(Grade.CONFIRMED)
+    return SettingVerdict(Grade.REFUTED, f"the log does not say `{text}`")
 
 
 def _quoted(text: str) -> str:

@@ -21,7 +21,7 @@ import psutil
 from tuner.clients.tensorflow_serving import BatchingCounters, TensorFlowServingClient
 from tuner.clients.tensorflow_signature import Signature
 from tuner.errors import ServerError
-from tuner.records import Grade, Verdict
+from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.space.settings import (
     EnvironmentVariables,
@@ -42,7 +42,7 @@ from tuner.targets.tensorflow_serving.model import (
     allowed_sizes,
 )
 
-ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
+ACCEPTED, CONFIRMED = SettingVerdict(Grade.ACCEPTED), SettingVerdict(Grade.CONFIRMED)
 
 _UNKNOWN = re.compile(r"unknown argument: (--[^\s=]+)")
 _TOO_LARGE = re.compile(r"larger than maximum (?:input )?batch size (\d+)")
@@ -100,7 +100,7 @@ class Batches:
     """
 
     are_made: bool
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, SettingVerdict]
 
 
 def batches_seen(tryout: Tryout, parameters: Mapping[str, Value], *, asked: int) -> Batches:
@@ -112,7 +112,7 @@ def batches_seen(tryout: Tryout, parameters: Mapping[str, Value], *, asked: int)
     made = (after.batches or 0) > (before.batches or 0) or (after.queued or 0) > (
         before.queued or 0
     )
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, SettingVerdict] = {}
     most = int(parameters.get(MAX_BATCH, SERVER_MAX_BATCH))
     if MAX_BATCH in parameters:
         made, verdicts[MAX_BATCH] = _largest(tryout, most, made=made)
@@ -123,7 +123,7 @@ def batches_seen(tryout: Tryout, parameters: Mapping[str, Value], *, asked: int)
     return Batches(made, verdicts)
 
 
-def _largest(tryout: Tryout, most: int, *, made: bool) -> tuple[bool, Verdict]:
+def _largest(tryout: Tryout, most: int, *, made: bool) -> tuple[bool, SettingVerdict]:
     """Whether batches are made, and whether they have `most` rows at most."""
     rows = most + 1
     if not tryout.can_send(rows):
@@ -136,21 +136,21 @@ def _largest(tryout: Tryout, most: int, *, made: bool) -> tuple[bool, Verdict]:
             return made, ACCEPTED
         if int(said[1]) == most:
             return True, CONFIRMED
-        return True, Verdict(Grade.REFUTED, f"the server has {MAX_BATCH} = {said[1]}")
-    return made, Verdict(Grade.REFUTED, f"the server took {rows} rows as one batch")
+        return True, SettingVerdict(Grade.REFUTED, f"the server has {MAX_BATCH} = {said[1]}")
+    return made, SettingVerdict(Grade.REFUTED, f"the server took {rows} rows as one batch")
 
 
-def _waited(before: BatchingCounters, after: BatchingCounters, timeout_us: int) -> Verdict:
+def _waited(before: BatchingCounters, after: BatchingCounters, timeout_us: int) -> SettingVerdict:
     """Whether one request alone, which nothing else could complete, waited for its time."""
     if after.queued_us is None or not timeout_us:
         return ACCEPTED
     waited_us = after.queued_us - (before.queued_us or 0.0)
     if waited_us >= _PATIENCE * timeout_us:
         return CONFIRMED
-    return Verdict(Grade.REFUTED, f"one request alone waited {waited_us:.0f} microseconds")
+    return SettingVerdict(Grade.REFUTED, f"one request alone waited {waited_us:.0f} microseconds")
 
 
-def _padded(tryout: Tryout, most: int) -> Verdict:
+def _padded(tryout: Tryout, most: int) -> SettingVerdict:
     """Whether a batch of a size that is not allowed gets rows besides its own."""
     odd = next((n for n in range(3, most) if n not in allowed_sizes(most)), None)
     if odd is None or not tryout.can_send(odd):
@@ -160,7 +160,7 @@ def _padded(tryout: Tryout, most: int) -> Verdict:
         return ACCEPTED
     if after.padding > (before.padding or 0.0):
         return CONFIRMED
-    return Verdict(Grade.REFUTED, f"a batch of {odd} was not padded")
+    return SettingVerdict(Grade.REFUTED, f"a batch of {odd} was not padded")
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Evidence:
     batching: bool
     models: str = ""
 
-    def verdict(self, sets: Setting, value: Value) -> Verdict:
+    def verdict(self, sets: Setting, value: Value) -> SettingVerdict:
         match sets:
             case ServerFlag(name, omit) if value != omit:
                 return self._flag(name, value)
@@ -189,28 +189,32 @@ class Evidence:
             case _:
                 return ACCEPTED
 
-    def _flag(self, name: str, value: Value) -> Verdict:
+    def _flag(self, name: str, value: Value) -> SettingVerdict:
         if name in _UNKNOWN.findall(self.log_head):
-            return Verdict(Grade.REFUTED, f"the server's log says `unknown argument: {name}`")
+            return SettingVerdict(
+                Grade.REFUTED, f"the server's log says `unknown argument: {name}`"
+            )
         given = f"{name}={value_text(value)}"
         lines = command_lines(self.pid)
         if lines and not any(given in words for words in lines):
-            return Verdict(Grade.REFUTED, f"no process of the server was started with {given}")
+            return SettingVerdict(
+                Grade.REFUTED, f"no process of the server was started with {given}"
+            )
         if name == BATCHING:
             return self._batching(wanted=value is True)
         return ACCEPTED
 
-    def _batching(self, *, wanted: bool) -> Verdict:
+    def _batching(self, *, wanted: bool) -> SettingVerdict:
         if self.batches.are_made is wanted:
             return CONFIRMED
         made = "makes batches" if self.batches.are_made else "makes no batches"
-        return Verdict(Grade.REFUTED, f"the server {made}")
+        return SettingVerdict(Grade.REFUTED, f"the server {made}")
 
-    def _property(self, name: str) -> Verdict:
+    def _property(self, name: str) -> SettingVerdict:
         if not self.batching:
-            return Verdict(Grade.REFUTED, f"it means nothing without {BATCHING}=true")
+            return SettingVerdict(Grade.REFUTED, f"it means nothing without {BATCHING}=true")
         if not self.batches.are_made:
-            return Verdict(Grade.REFUTED, "the server makes no batches")
+            return SettingVerdict(Grade.REFUTED, "the server makes no batches")
         return self.batches.verdicts.get(name, ACCEPTED)
 
 

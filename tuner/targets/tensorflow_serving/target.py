@@ -30,7 +30,7 @@ from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import tensorflow_serving
-from tuner.records import ServerStatistics, Verdict
+from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.settings import ServerFlag
 from tuner.space.space import Configuration, SearchSpace
 from tuner.targets import launch_settings, made_up_requests, variants
@@ -155,7 +155,9 @@ class TensorFlowServingTarget:
                 raise TrialFailure(Reason.NOT_READY, what) from None
         made_up_requests.check_answer(outputs)
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         with _client(server) as client:
             signature = client.signature(self.model)
             tryout = Tryout(client, self.model, signature, self._request, GOLDEN_SEED)

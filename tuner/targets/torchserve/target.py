@@ -23,7 +23,7 @@ from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import torchserve
 from tuner.protocols.torchserve import TorchServeOptions
-from tuner.records import ServerStatistics, Verdict
+from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.settings import ConfigPath, LauncherArgument, ModelVariant, ServerProperty
 from tuner.space.space import Configuration, SearchSpace
 from tuner.targets import json_outputs, launch_settings, system_libraries
@@ -180,7 +180,9 @@ class TorchServeTarget:
                 what = f"the first inference failed: {error}"
                 raise TrialFailure(Reason.NOT_READY, what) from None
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         with TorchServeClient.of(server) as client:
             described = client.describe(self.model)
         if described is None:

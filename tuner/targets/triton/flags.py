@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Mapping
 
-from tuner.records import Grade, Verdict
+from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.space.settings import ServerFlag
 from tuner.space.space import SearchSpace
@@ -43,18 +43,18 @@ def usable(space: SearchSpace) -> SearchSpace:
     return space.without(gone)
 
 
-def verdict(flag: str, value: Value, *, log: str) -> Verdict:
+def verdict(flag: str, value: Value, *, log: str) -> SettingVerdict:
     """Whether the server runs with `flag`, as the beginning of its log has it."""
     undone = _UNDONE.get(flag)
     if undone and undone in log:
-        return Verdict(Grade.REFUTED, f"the log says `{undone}`")
+        return SettingVerdict(Grade.REFUTED, f"the log says `{undone}`")
     name, expected = _row(flag, value_text(value))
     found = dict(_ROW.findall(log)).get(name)
     if found is None:
-        return Verdict(Grade.ACCEPTED)
+        return SettingVerdict(Grade.ACCEPTED)
     if found == expected:
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the log says {name} = {found}")
+        return SettingVerdict(Grade.CONFIRMED)
+    return SettingVerdict(Grade.REFUTED, f"the log says {name} = {found}")
 
 
 def _row(flag: str, value: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ tells of none, but what serves a bare ONNX file in its stead does
 import re
 from collections.abc import Mapping
 
-from tuner.records import Grade, Verdict
+from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.targets.process_proofs import value_text
 
@@ -48,7 +48,7 @@ def is_backend_parameter(path: str) -> bool:
     return _PARAMETER.fullmatch(path) is not None
 
 
-def verdict(path: str, value: Value, *, model: str, backend: str, log: str) -> Verdict:
+def verdict(path: str, value: Value, *, model: str, backend: str, log: str) -> SettingVerdict:
     """Whether the backend heeds the parameter at `path`, whose value the server has.
 
     What a backend does not tell of, as most do, is accepted. ONNX Runtime's own is among them; a
@@ -57,15 +57,17 @@ def verdict(path: str, value: Value, *, model: str, backend: str, log: str) -> V
     parameter = _PARAMETER.fullmatch(path)
     name = parameter[1] if parameter else ""
     if name not in _PYTORCH and name not in _ONNXRUNTIME:
-        return Verdict(Grade.ACCEPTED)
+        return SettingVerdict(Grade.ACCEPTED)
     words, names = _PYTORCH.get(name, (name, {}))
     line = rf"{words} is (?:set to )?(\w+) for model instance '{re.escape(model)}(?:_\d+)*'"
     said = re.findall(line, log, re.IGNORECASE)
     if not said and name in _ONNXRUNTIME and backend == "onnxruntime":
-        return Verdict(Grade.ACCEPTED)
+        return SettingVerdict(Grade.ACCEPTED)
     if not said:
-        return Verdict(Grade.REFUTED, f"the log says nothing of `{words}`: the backend ignores it")
+        return SettingVerdict(
+            Grade.REFUTED, f"the log says nothing of `{words}`: the backend ignores it"
+        )
     expected = names.get(value_text(value), value_text(value))
     if said[-1] == expected:
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the log says `{words} is {said[-1]}`")
+        return SettingVerdict(Grade.CONFIRMED)
+    return SettingVerdict(Grade.REFUTED, f"the log says `{words} is {said[-1]}`")

@@ -20,7 +20,7 @@ from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import v2_http
-from tuner.records import Grade, ServerStatistics, Verdict
+from tuner.records import Grade, ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.space.settings import (
     ConfigPath,
@@ -152,13 +152,15 @@ class TritonTarget:
                 raise TrialFailure(Reason.NOT_READY, what) from None
         made_up_requests.check_answer(outputs[0])
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         with V2Client(server.url("http")) as client:
             served = self._served(client)
             effective = model_config.from_server(client.config(served))
         log = server.log_tail(_PROOF_LINES)
 
-        def verdict(sets: Setting, value: Value) -> Verdict:
+        def verdict(sets: Setting, value: Value) -> SettingVerdict:
             match sets:
                 case ConfigPath(path, omit) if value != omit:
                     return _verdict(path, value, effective, log)
@@ -169,7 +171,7 @@ class TritonTarget:
                 case ServerFlag(flag, omit) if value != omit:
                     return flags.verdict(flag, value, log=server.log_head())
                 case _:  # Triton fills what is left out as it sees fit
-                    return Verdict(Grade.ACCEPTED)
+                    return SettingVerdict(Grade.ACCEPTED)
 
         return {n: verdict(self._space[n].sets, value) for n, value in configuration.items()}
 
@@ -249,7 +251,7 @@ class TritonTarget:
             yield from made_up_requests.inputs(specs, self._request, batched=batched, seeds=seeds)
 
 
-def _verdict(path: str, value: Value, effective: Message, log: str) -> Verdict:
+def _verdict(path: str, value: Value, effective: Message, log: str) -> SettingVerdict:
     """Whether the model has the value at `path`, and its backend heeds it."""
     found = model_config.get(effective, path)
     if proofs.is_backend_parameter(path):
@@ -257,8 +259,8 @@ def _verdict(path: str, value: Value, effective: Message, log: str) -> Verdict:
             name, backend = (str(model_config.get(effective, n)) for n in ("name", "backend"))
             return proofs.verdict(path, value, model=name, backend=backend, log=log)
     elif found in (value, value_text(value)) or (value is False and not found):
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
+        return SettingVerdict(Grade.CONFIRMED)
+    return SettingVerdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
 
 
 def _reason_in(log: str) -> str:
