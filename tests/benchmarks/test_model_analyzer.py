@@ -20,6 +20,7 @@ from benchmarks.recommendations import Carried, Recommendation, started_with
 from tuner import demo, hardware
 from tuner.goals import LatencyBudget
 from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton.install import TritonInstallation
@@ -116,7 +117,7 @@ def test_no_answer() -> None:
 def test_settings_are_read_from_what_the_tuner_hands_over(tmp_path: Path) -> None:
     """The variables that the tuner's config.pbtxt names are those that the server is given."""
     model = RepositoryModel(demo.REPOSITORY, demo.MODEL)
-    space = spec.load_space(spec.built_in()["triton"]).resolve(hardware.detect().bounds)
+    space = search_space(spec.built_in()["triton"], hardware.detect().bounds)
     target = TritonTarget(
         model,
         model.adapt(space),

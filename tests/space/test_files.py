@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tuner.errors import SpaceError
 from tuner.space import files as space_files
-from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.resolution import search_space
 from tuner.space.space import SearchSpace
 
 FACTS = {"cores": 4, "memory_gib": 16, "numa_nodes": 1}
@@ -89,7 +89,7 @@ def refusal(path: Path) -> SpaceError:
 def loaded(path: Path, content: bytes) -> SearchSpace | SpaceError:
     path.write_bytes(content)
     try:
-        return spec.load_space(path).resolve(FACTS)
+        return search_space(path, FACTS)
     except SpaceError as error:
         return error
 
@@ -156,7 +156,7 @@ def test_byte_order_mark(file: Path) -> None:
     """An editor's byte order mark does no harm."""
     text = MINIMAL.read_text()
     file.write_text(text, encoding="utf-8-sig")
-    assert spec.load_space(file).resolve(FACTS).parameters
+    assert search_space(file, FACTS).parameters
 
 
 @FILES

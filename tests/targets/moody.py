@@ -12,6 +12,7 @@ from runners.process import ProcessRunner
 from tests.spaces import choice, integer
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.settings import EnvironmentVariables, ServerFlag
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
@@ -46,7 +47,7 @@ _CONSTANTS = {"cores": 2, "memory_gb": 8, "numa_nodes": 1, "gpus": 0}
 
 def built_in_space() -> SearchSpace:
     """The shipped space, on a machine of this size."""
-    return spec.load_space(spec.built_in()["triton"]).resolve(_CONSTANTS)
+    return search_space(spec.built_in()["triton"], _CONSTANTS)
 
 
 def moody_space() -> SearchSpace:

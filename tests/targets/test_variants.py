@@ -18,6 +18,7 @@ from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.resolution import search_space
 from tuner.space.settings import ModelVariant
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
@@ -132,7 +133,7 @@ class TestRepository:
             write_form(tmp_path, name, backend=f'backend: "{backend}"')
         model = opened(tmp_path, "b", name="a")
         assert model.space == expected
-        adapted = model.adapt(spec.load_space(spec.built_in()[expected]).resolve(FACTS))
+        adapted = model.adapt(search_space(spec.built_in()[expected], FACTS))
         assert adapted["variant"].choices == ("a", "b")
 
     def test_defaults_are_the_models_own(self, repository: Path) -> None:
@@ -143,7 +144,7 @@ class TestRepository:
 
 
 def served_space(repository: Path, name: str, *others: str) -> SearchSpace:
-    found = spec.load_space(spec.built_in()["triton"]).resolve(FACTS)
+    found = search_space(spec.built_in()["triton"], FACTS)
     return opened(repository, *others, name=name).adapt(found)
 
 

@@ -16,6 +16,12 @@ from tuner.errors import SpaceError
 
 Value = bool | int | float | str
 
+
+def value_text(value: Value | None) -> str:
+    """A value as YAML and servers write it: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
+
+
 _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

@@ -5,7 +5,8 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from pathlib import Path
+from typing import TypedDict
 
 from tuner.errors import SpaceError, at, did_you_mean, shown
 from tuner.space.expressions import Expression, Value, is_name
@@ -30,15 +31,19 @@ from tuner.space.space import (
     SearchSpace,
     in_order,
 )
-
-if TYPE_CHECKING:  # spec.py is the door to this module
-    from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
+from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec, load_space
 
 logger = logging.getLogger(__name__)
 
 _PLACES = ("config", "environment", "flag", "property", "launcher", "template")
+_NAMED: Mapping[str, type[ServerFlag | ServerProperty | LauncherArgument]] = {
+    "flag": ServerFlag,
+    "property": ServerProperty,
+    "launcher": LauncherArgument,
+}
 # The form of a name, and an example of one.
-_ARGUMENT, _VARIABLE = (r"-[^\s=]+", "--threads"), (r"[A-Za-z_]\w*", "THREADS")
+_ARGUMENT = (r"-[^\s=]+", "--threads")
+_VARIABLE = (r"[A-Za-z_]\w*", "THREADS")
 _BOUNDS = frozenset({"low", "high", "step", "log"})
 _KEYS_BY_TYPE: dict[str, frozenset[str]] = {
     "int": _BOUNDS,
@@ -60,12 +65,28 @@ class _Common(TypedDict):
     proof: str
 
 
-def resolved(spec: "SpaceSpec", constants: Mapping[str, int]) -> SearchSpace:
-    """The space that `spec` describes, on a machine with these `constants`.
+def search_space(file: Path, constants: Mapping[str, int]) -> SearchSpace:
+    """The space in `file`, on a machine with these `constants` (`cores`, ...).
 
     Raises:
-        SpaceError: A bound, default, condition, rule or hint does not hold together.
+        SpaceError: The file cannot be read, or does not hold together.
     """
+    return resolve(load_space(file), constants, file=file)
+
+
+def resolve(
+    spec: SpaceSpec, constants: Mapping[str, int], *, file: Path | None = None
+) -> SearchSpace:
+    """The space that `spec` describes, on a machine with these `constants` (`cores`, ...).
+
+    Raises:
+        SpaceError: A bound, default, condition, rule or hint does not hold together; of `file`.
+    """
+    with at(file):
+        return _resolved(spec, constants)
+
+
+def _resolved(spec: SpaceSpec, constants: Mapping[str, int]) -> SearchSpace:
     known = {**dict.fromkeys(spec.parameters), **dict.fromkeys(constants)}
     rules = [
         Rule(_expression(f"rules[{n}].rule", entry.rule, known), entry.because)
@@ -121,7 +142,7 @@ def _check_expressions(space: SearchSpace) -> None:
 
 
 def _parameter(
-    name: str, spec: "ParameterSpec", constants: Mapping[str, int], known: Collection[str]
+    name: str, spec: ParameterSpec, constants: Mapping[str, int], known: Collection[str]
 ) -> Parameter:
     where = f"parameters.{name}"
     if not is_name(name) or name in constants:
@@ -161,7 +182,7 @@ def _parameter(
     return parameter
 
 
-def _setting(where: str, sets: "SetsSpec") -> Setting:
+def _setting(where: str, sets: SetsSpec) -> Setting:
     given = [name for name in _PLACES if getattr(sets, name)]
     if len(given) != 1:
         raise SpaceError(
@@ -173,23 +194,15 @@ def _setting(where: str, sets: "SetsSpec") -> Setting:
     return _placed(f"{where}.{given[0]}", given[0], sets)
 
 
-def _placed(where: str, place: str, sets: "SetsSpec") -> Setting:
-    setting: Setting
-    match place:
-        case "environment":
-            names = (_matching(where, name, *_VARIABLE) for name in sets.environment or ())
-            setting = EnvironmentVariables(tuple(names), sets.omit)
-        case "flag":
-            setting = ServerFlag(_matching(where, sets.flag, *_ARGUMENT), sets.omit)
-        case "property":
-            setting = ServerProperty(_matching(where, sets.property, *_VARIABLE), sets.omit)
-        case "launcher":
-            setting = LauncherArgument(_matching(where, sets.launcher, *_ARGUMENT), sets.omit)
-        case "template":
-            setting = TemplateVariable(_matching(where, sets.template, *_VARIABLE))
-        case _:
-            setting = ConfigPath(sets.config or "", sets.omit)
-    return setting
+def _placed(where: str, place: str, sets: SetsSpec) -> Setting:
+    if place == "config":
+        return ConfigPath(sets.config or "", sets.omit)
+    form = _ARGUMENT if place in {"flag", "launcher"} else _VARIABLE
+    if place == "environment":
+        names = (_matching(where, name, *form) for name in sets.environment or ())
+        return EnvironmentVariables(tuple(names), sets.omit)
+    name = _matching(where, getattr(sets, place), *form)
+    return TemplateVariable(name) if place == "template" else _NAMED[place](name, sets.omit)
 
 
 def _matching(where: str, text: str | None, pattern: str, example: str) -> str:
@@ -200,7 +213,7 @@ def _matching(where: str, text: str | None, pattern: str, example: str) -> str:
     return text
 
 
-def _choices(where: str, spec: "ParameterSpec") -> tuple[Value, ...]:
+def _choices(where: str, spec: ParameterSpec) -> tuple[Value, ...]:
     if not spec.choices:
         raise SpaceError(f"{where}.choices: a list of at least one value is needed")
     seen: set[Value] = set()
@@ -212,7 +225,7 @@ def _choices(where: str, spec: "ParameterSpec") -> tuple[Value, ...]:
 
 
 def _numeric(
-    where: str, spec: "ParameterSpec", constants: Mapping[str, int], common: _Common
+    where: str, spec: ParameterSpec, constants: Mapping[str, int], common: _Common
 ) -> IntParameter | FloatParameter:
     ends = {"low": spec.low, "high": spec.high}
     if missing := [f"`{name}`" for name, end in ends.items() if end is None]:
@@ -235,7 +248,7 @@ def _numeric(
 
 
 def _check_bounds(
-    spec: "ParameterSpec", number: Mapping[str, float], constants: Mapping[str, int]
+    spec: ParameterSpec, number: Mapping[str, float], constants: Mapping[str, int]
 ) -> None:
     low, high, step = number["low"], number["high"], number.get("step")
     if low > high:
@@ -256,7 +269,7 @@ def _check_bounds(
         )
 
 
-def _machine(spec: "ParameterSpec", constants: Mapping[str, int]) -> str:
+def _machine(spec: ParameterSpec, constants: Mapping[str, int]) -> str:
     """The facts behind a number that the file gives as an expression."""
     numeric = spec.type in ("int", "float")
     if not numeric or not (spec.follows_machine or isinstance(spec.default, str)):
@@ -299,7 +312,7 @@ def _hint(
     where: str,
     hint: Mapping[str, Value],
     space: SearchSpace,
-    specs: "Mapping[str, ParameterSpec]",
+    specs: Mapping[str, ParameterSpec],
 ) -> Configuration:
     """A hint's own values; the rest are defaults, which the model may still change."""
     values: dict[str, Value] = {}

@@ -20,6 +20,7 @@ from tuner.errors import InputError, ModelError, Reason, SpaceError, TrialFailur
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import resolve, search_space
 from tuner.space.settings import ServerFlag
 from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
@@ -60,7 +61,7 @@ def opened(folder: Path, **changes: Any) -> tuple[CommandModel, SearchSpace]:
     file.write_text(json.dumps(content))  # JSON is YAML
     read = spec.load_space(file)
     model = CommandModel.open(ModelSource(serve=read.serve, space_file=file))
-    return model, model.adapt(read.resolve(FACTS), contained=False)
+    return model, model.adapt(resolve(read, FACTS), contained=False)
 
 
 class Served:
@@ -293,7 +294,8 @@ class TestRefusals:
         """A field of a model's configuration means nothing here."""
         model, space = opened(tmp_path)
         parameter = space["threads"]
-        other = spec.load_space(spec.built_in()["triton"]).resolve(
+        other = search_space(
+            spec.built_in()["triton"],
             {
                 "cores": 2,
                 "memory_gib": 8,
@@ -301,7 +303,7 @@ class TestRefusals:
                 "threads_per_core": 1,
                 "numactl": 0,
                 "gpus": 0,
-            }
+            },
         )
         assert parameter.sets != other["instance_count"].sets
         with pytest.raises(SpaceError, match=r"parameters\.instance_count\.sets: a server"):

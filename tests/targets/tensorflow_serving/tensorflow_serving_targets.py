@@ -9,6 +9,7 @@ from tests.servers.tensorflow_program import save_model, write_program
 from tuner import hardware
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets.request_form import RequestForm
@@ -37,7 +38,7 @@ class Served:
 
 def built_in_space() -> SearchSpace:
     """The shipped space on this machine."""
-    return spec.load_space(spec.built_in()["tensorflow_serving"]).resolve(hardware.detect().bounds)
+    return search_space(spec.built_in()["tensorflow_serving"], hardware.detect().bounds)
 
 
 def served(

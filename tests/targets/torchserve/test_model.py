@@ -22,6 +22,7 @@ from tests.targets.torchserve.torchserve_archives import (
 from tuner.errors import ModelError, SpaceError
 from tuner.hardware import detect
 from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.space.settings import (
     ConfigPath,
     EnvironmentVariables,
@@ -56,7 +57,7 @@ def staged(model: TorchServeModel, folder: Path) -> Path:
 def built_in_space() -> SearchSpace:
     """The shipped space, on a machine of this size."""
     hardware = replace(detect(), cores=4, numa_nodes=2, threads_per_core=2, numactl=True)
-    return spec.load_space(spec.built_in()["torchserve"]).resolve(hardware.bounds)
+    return search_space(spec.built_in()["torchserve"], hardware.bounds)
 
 
 class TestFindArchive:

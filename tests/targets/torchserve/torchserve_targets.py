@@ -9,6 +9,7 @@ from runners.process import ProcessRunner
 from tuner import hardware
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource
@@ -75,7 +76,7 @@ def served(
 ) -> Served:
     """`libraries` can be preloaded whether they are there or not; unstaged, the copy is exact."""
     model = TorchServeModel.open(ModelSource(folder=mar.parent, name=mar.stem, variants=variants))
-    space = spec.load_space(spec.built_in()[space_name]).resolve(hardware.detect().bounds)
+    space = search_space(spec.built_in()[space_name], hardware.detect().bounds)
     space = model.adapt(space, contained=bool(libraries))
     if libraries:
         space = space.with_choices("allocator", ["default", *libraries])

@@ -11,6 +11,7 @@ from tests.targets.triton.triton_targets import FACTS
 from tuner.errors import ModelError, SpaceError
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import CategoricalParameter, IntParameter, SearchSpace
 from tuner.targets.triton import config as model_config
@@ -222,7 +223,7 @@ def test_parameters_of_a_backend_are_texts(
     tmp_path: Path, name: str, text: str, default: Value
 ) -> None:
     """What the model says of one is the same value that the space has, and no second one."""
-    space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
+    space = search_space(spec.built_in()["triton_pytorch"], FACTS)
     before = space[name]
     assert isinstance(before.sets, ConfigPath)
     key = before.sets.path.partition("[")[2].partition("]")[0]

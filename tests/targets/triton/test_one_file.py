@@ -12,6 +12,7 @@ from tests.targets.triton.triton_targets import FACTS
 from tuner.errors import InputError, ModelError
 from tuner.load.requests import TensorSpec
 from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.targets.base import ModelSource
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import one_file as triton_files
@@ -199,7 +200,7 @@ class TestForms:
     def test_what_is_handed_over_has_no_name(self, made: Path) -> None:
         """It goes into any folder, whose name is then the model's."""
         model = opened(made / "mlp.onnx")
-        space = model.adapt(spec.load_space(spec.built_in()[model.space]).resolve(FACTS))
+        space = model.adapt(search_space(spec.built_in()[model.space], FACTS))
         assert model_config.get(model.configured(space, space.defaults), "name") == "mlp"
         assert not model_config.get(model.deployed(space, space.defaults), "name")
 
@@ -229,7 +230,7 @@ class TestForms:
         names = []
         for contained in (False, True):
             model = opened(made / name, inputs=inputs, contained=contained)
-            whole = spec.load_space(spec.built_in()[model.space]).resolve(FACTS)
+            whole = search_space(spec.built_in()[model.space], FACTS)
             names.append({p.name for p in model.adapt(whole, contained=contained).parameters})
         assert names[1] - names[0] == only_in_a_container
         assert names[0] < names[1]

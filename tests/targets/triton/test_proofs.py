@@ -13,6 +13,7 @@ from tests.targets.moody import MODELS
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
@@ -91,7 +92,7 @@ class TestRecordedLogs:
         """A backend until 23.11 tells of it; one from 23.12 on ignores it, and says nothing."""
         old = "I1127 libtorch.cc:476] NvFuser is enabled for model instance 'm'\n"
         new = "".join(line for line in LOG.splitlines(keepends=True) if "NvFuser" not in line)
-        written = spec.load_space(spec.built_in()["triton_pytorch_nvfuser"]).resolve(FACTS)
+        written = search_space(spec.built_in()["triton_pytorch_nvfuser"], FACTS)
         nvfuser = written["nvfuser"].sets
 
         assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
@@ -151,7 +152,7 @@ class Scripted:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         model = RepositoryModel(MODELS, "scripted")
-        space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
+        space = search_space(spec.built_in()["triton_pytorch"], FACTS)
         self.space: SearchSpace = model.adapt(space)
         self.target = _WithEnvironment(
             model,
@@ -237,5 +238,5 @@ def test_the_space_of_a_backend(tmp_path: Path, config: str, space: str) -> None
     (tmp_path / "m" / "config.pbtxt").write_text(f"{config} max_batch_size: 8")
     model = RepositoryModel(tmp_path, "m")
     assert model.space == space
-    adapted = model.adapt(spec.load_space(spec.built_in()[space]).resolve(FACTS))
+    adapted = model.adapt(search_space(spec.built_in()[space], FACTS))
     assert adapted["max_batch_size"].default == 8

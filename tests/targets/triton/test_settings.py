@@ -22,6 +22,7 @@ from tuner.records import (
 )
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import resolve, search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
@@ -79,7 +80,7 @@ def running(
 ) -> Iterator[Running]:
     served = RepositoryModel(MODELS, model)
     written = spec.load_space(spec.built_in().get(name, Path(name)))
-    space = served.adapt(written.resolve({**FACTS, "gpus": gpus}), contained=contained)
+    space = served.adapt(resolve(written, {**FACTS, "gpus": gpus}), contained=contained)
     target = TritonTarget(
         served,
         space,
@@ -249,7 +250,7 @@ class TestRendering:
             'max_batch_size: 8 input { name: "x" data_type: TYPE_FP32 dims: 4 }'
         )
         model = RepositoryModel(tmp_path, "m")
-        resolved = spec.load_space(spec.built_in()[name]).resolve({**FACTS, "gpus": 2})
+        resolved = search_space(spec.built_in()[name], {**FACTS, "gpus": 2})
         space = model.adapt(resolved, contained=True)
         for parameter in space.parameters:
             match parameter.sets:
@@ -267,7 +268,7 @@ class TestRendering:
         """Without a GPU, none of its parameters is offered; with one, they are."""
         written = spec.load_space(spec.built_in()[name])
         without, with_gpus = (
-            {p.name for p in written.resolve({**FACTS, "gpus": gpus}).parameters}
+            {p.name for p in resolve(written, {**FACTS, "gpus": gpus}).parameters}
             for gpus in (0, 2)
         )
         needs_gpu = {n for n, p in written.parameters.items() if "gpus >" in (p.when or "")}
@@ -279,5 +280,5 @@ class TestRendering:
 
 def test_the_bundled_model_s_space_stays_small() -> None:
     """On a machine as in the README, the default space has the size that the README shows."""
-    space = spec.load_space(spec.built_in()["triton"]).resolve({**FACTS, "gpus": 0})
+    space = search_space(spec.built_in()["triton"], {**FACTS, "gpus": 0})
     assert space.size == 635

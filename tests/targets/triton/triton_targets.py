@@ -15,6 +15,7 @@ from tuner.clients.v2_http import V2Client
 from tuner.load.requests import Tensor
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets.request_form import RequestForm
@@ -91,7 +92,7 @@ def served(
     """`space` is a built-in one, `searched` any; without them, that of the model."""
     # Shared memory is named after this folder: no two runs of the tests may have the same.
     workspace = Path(tempfile.mkdtemp(prefix="served-", dir=folder))
-    found = spec.load_space(spec.built_in()[space or model.space]).resolve(FACTS)
+    found = search_space(spec.built_in()[space or model.space], FACTS)
     adapted = model.adapt(searched or found)
     target = TritonTarget(
         model,
