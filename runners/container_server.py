@@ -26,6 +26,8 @@ _ENDED_BY_SIGNAL = 128
 class ContainerServer:
     """A `RunningServer`; only the runner that made it calls `stop`, once."""
 
+    log_location = ""  # the engine keeps it, and loses it with the container
+
     def __init__(self, engine: Engine, container: str, *, ports: Mapping[str, int]) -> None:
         self.host = LOCAL_HOST
         self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
@@ -102,10 +104,10 @@ class ContainerServer:
     def _stop(self, grace_s: float) -> None:
         if self.is_alive():
             self._engine.signal(self._container, "SIGTERM")
-            self._wait(grace_s)
+            self.wait_for_exit(grace_s)
         if self.is_alive():
             self._engine.signal(self._container, "SIGKILL")
-            self._wait(_REMOVE_ALLOWANCE_S)
+            self.wait_for_exit(_REMOVE_ALLOWANCE_S)
         self._kept_log = self._engine.log(self._container, lines=_KEPT_LINES)
         try:
             self._engine.remove(self._container)
@@ -114,10 +116,12 @@ class ContainerServer:
         with self._lock:
             self._ended = True
 
-    def _wait(self, timeout_s: float) -> None:
+    def wait_for_exit(self, timeout_s: float) -> bool:
+        """Return at once when the server ends, else after the timeout."""
         deadline = perf_counter() + timeout_s
-        while self.is_alive() and perf_counter() < deadline:
+        while (alive := self.is_alive()) and perf_counter() < deadline:
             sleep(_POLL_S)
+        return not alive
 
     def _look(self) -> None:
         if self._ended:

@@ -5,7 +5,7 @@ RunnerError
 ├── LaunchRefused      the system does not start the program the way it was asked to
 ├── StartFailed        the server exited before it listened
 ├── StartTimeout       the server did not listen in time
-├── PortTaken          somebody else took the chosen port, again and again
+├── PortTaken          another process took the chosen port, again and again
 ├── EngineUnreachable  the Docker engine does not answer
 ├── ImageMissing       the engine has no such image, or could not pull it
 └── StopFailed         a process of the server cannot be ended

@@ -48,6 +48,7 @@ class ProcessServer:
         self.host = LOCAL_HOST
         self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
         self.log_path = log_path
+        self.log_location = str(log_path)
         self._launch = launch
         self._folder = folder
         self._leftovers = _with_folder(launch.leftovers, folder)

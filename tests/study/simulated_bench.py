@@ -50,6 +50,8 @@ class _Running:
 class _Runner:
     """Counts its starts."""
 
+    may_restart = True
+
     def __init__(self) -> None:
         self.starts = 0
 

@@ -66,7 +66,8 @@ class OverruledTarget(TritonTarget):
         other = Configuration.of({**configuration, "instance_count": 3})
         with V2Client(server.url("http")) as client:
             client.load(
-                self.model, model_config.as_json(self._model.configured(self._space, other))
+                self.model,
+                model_config.as_json(self._model.configured(self._space.settings(other))),
             )
         return super().verify(server, configuration)
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.runner_tests.waiting import wait_until
 from tuner.records import Grade, SettingVerdict
-from tuner.space.expressions import Value
-from tuner.targets.process_proofs import environment_verdict, family, preload_verdict, value_text
+from tuner.space.expressions import Value, value_text
+from tuner.targets.process_proofs import environment_verdict, family, preload_verdict
 
 # On every machine, and nothing that `cat` and `sh` need.
 LIBRARY, MISSING = "libm.so.6", "libno-such.so.9"

@@ -20,7 +20,7 @@ from tuner.space import spec
 from tuner.space.document import fingerprint
 from tuner.space.resolution import search_space
 from tuner.space.settings import ModelVariant
-from tuner.space.space import Configuration, SearchSpace
+from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets import variants
 from tuner.targets.base import ModelSource
@@ -41,7 +41,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(repository: Path, *others: str, name: str = "exact") -> RepositoryModel:
     source = ModelSource(folder=repository, name=name, variants=others)
-    return triton_repository.open_model(source)
+    return triton_repository.open_repository(source)
 
 
 class TestAdded:
@@ -66,7 +66,7 @@ class TestAdded:
         """Without others nothing is chosen."""
         before = space(integer())
         assert variants.added(before, "m", ()) is before
-        assert variants.chosen(before, before.defaults, "m") == "m"
+        assert before.settings(before.defaults).variant == ""
 
     def test_a_name_that_is_taken(self) -> None:
         """A space of one's own may have such a parameter: then one of both must go."""
@@ -80,12 +80,12 @@ class TestAdded:
         found = variants.added(space(integer()), "m", ("a",))
         renamed = replace(found.parameters[0], name="form")
         found = replace(found, parameters=(renamed, *found.parameters[1:]))
-        assert variants.chosen(found, Configuration.of({"form": "a", "n": 1}), "m") == "a"
+        assert found.settings({"form": "a", "n": 1}).variant == "a"
 
     def test_verdict(self) -> None:
         """The server has the form, or it is said which it has."""
-        assert variants.verdict("a", "a") == CONFIRMED
-        assert variants.verdict("a", "b") == SettingVerdict(
+        assert variants.variant_verdict("a", "a") == CONFIRMED
+        assert variants.variant_verdict("a", "b") == SettingVerdict(
             Grade.REFUTED, "the server has the form `b`"
         )
 

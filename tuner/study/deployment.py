@@ -102,7 +102,7 @@ class Deployment:
         except BaseException:
             self.stop()
             raise
-        return Applied.RELOAD if self._current_is_elsewhere else Applied.RESTART
+        return Applied.RESTART if self._runner.may_restart else Applied.RELOAD
 
     def stop(self) -> None:
         """End the server, if there is one; the next trial begins with a start."""
@@ -130,11 +130,6 @@ class Deployment:
             f"the server {cause}; seen as: {failure}",
             log_tail=server.log_tail(),
         )
-
-    @property
-    def _current_is_elsewhere(self) -> bool:
-        """Whether the server is somebody else's, who alone can restart it."""
-        return self._current is not None and not self._current.server.pid
 
     def _restart(self, configuration: Configuration, trial: int) -> None:
         self.stop()

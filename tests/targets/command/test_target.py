@@ -26,7 +26,7 @@ from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
-from tuner.targets.command.model import CommandModel
+from tuner.targets.command.model import CommandModel, open_model
 from tuner.targets.command.target import CommandTarget
 from tuner.targets.request_form import RequestForm
 
@@ -60,7 +60,7 @@ def opened(folder: Path, **changes: Any) -> tuple[CommandModel, SearchSpace]:
     content = {"server": "command", "serve": serve, "parameters": PARAMETERS}
     file.write_text(json.dumps(content))  # JSON is YAML
     read = spec.load_space(file)
-    model = CommandModel.open(ModelSource(serve=read.serve, space_file=file))
+    model = open_model(ModelSource(serve=read.serve, space_file=file))
     return model, model.adapt(resolve(read, FACTS), contained=False)
 
 
@@ -102,7 +102,8 @@ class TestLaunch:
         omit = replace(served.space["level"], sets=ServerFlag("--level", omit=1))
         others = (p for p in served.space.parameters if p.name != "level")
         space = replace(served.space, parameters=(*others, omit))
-        target = CommandTarget(served.model, space, start_timeout_s=5.0)
+        setup = TargetSetup(workspace=tmp_path, form=RequestForm())
+        target = CommandTarget.of(served.model, space, setup)
         without, with_flag = (
             target.launch_spec(space.activate({"level": level})).command for level in (1, 2)
         )
@@ -312,11 +313,11 @@ class TestRefusals:
     def test_no_description(self, tmp_path: Path) -> None:
         """Without a space file there is nothing to start; a folder of models has no meaning."""
         with pytest.raises(InputError, match="described by the section `serve` of a space file"):
-            CommandModel.open(ModelSource())
+            open_model(ModelSource())
         model, _ = opened(tmp_path)
         source = ModelSource(serve=model.serve, space_file=tmp_path / "mine.yaml", folder=tmp_path)
         with pytest.raises(InputError, match="`--model-repository` means nothing"):
-            CommandModel.open(source)
+            open_model(source)
 
     def test_requests_elsewhere(self) -> None:
         """What is sent is said in the space file, and only there."""

@@ -12,6 +12,7 @@ from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
+from tuner.targets.base import Installation, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
@@ -58,10 +59,12 @@ def served(
     target = TensorFlowServingTarget(
         model,
         space,
-        program=str(program or write_program(folder / "programs")),
-        workspace=folder / "workspace",
-        form=form or RequestForm(),
-        start_timeout_s=start_timeout_s,
+        TargetSetup(
+            workspace=folder / "workspace",
+            form=form or RequestForm(),
+            start_timeout_s=start_timeout_s,
+        ),
+        Installation(Path(program or write_program(folder / "programs"))),
     )
     target.stage()
     return Served(target, space, folder)

@@ -15,7 +15,12 @@ from tuner.load.requests import TensorSpec
 from tuner.records import Grade, SettingVerdict
 from tuner.space.settings import EnvironmentVariables, ServerFlag, ServerProperty
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving.evidence import Batches, Evidence, Tryout, batches_seen
+from tuner.targets.tensorflow_serving.evidence import (
+    Batches,
+    TensorFlowServingEvidence,
+    Tryout,
+    batches_seen,
+)
 
 CONFIRMED, ACCEPTED = SettingVerdict(Grade.CONFIRMED), SettingVerdict(Grade.ACCEPTED)
 SIGNATURE = Signature((TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),))
@@ -90,9 +95,9 @@ class TestBatchesSeen:
 
 
 class TestEvidence:
-    def evidence(self, batches: Batches = NO_BATCHES, **more: object) -> Evidence:
+    def evidence(self, batches: Batches = NO_BATCHES, **more: object) -> TensorFlowServingEvidence:
         facts: dict[str, object] = {"log_head": "", "pid": 0, "batching": True, **more}
-        return Evidence(batches, **facts)  # type: ignore[arg-type]  # of those types
+        return TensorFlowServingEvidence(batches, **facts)  # type: ignore[arg-type]  # of those types
 
     def test_an_unknown_argument(self) -> None:
         """The server names what it does not know, and goes on without it."""

@@ -24,9 +24,9 @@ from tuner.targets.system_libraries import PRELOAD
 from tuner.targets.tensorflow_serving.model import (
     TensorFlowServingModel,
     allowed_sizes,
-    batching_parameters,
     batching_text,
-    find_model,
+    find_saved_model,
+    open_model,
 )
 
 LAYOUT = "expected: FOLDER/MODEL/VERSION/saved_model.pb, where VERSION is a number"
@@ -35,7 +35,7 @@ LAYOUT = "expected: FOLDER/MODEL/VERSION/saved_model.pb, where VERSION is a numb
 class TestFindModel:
     def refusal(self, folder: Path, model: str | None = None) -> ModelError:
         with pytest.raises(ModelError) as caught:
-            find_model(folder, model)
+            find_saved_model(folder, model)
         return caught.value
 
     def test_the_only_model(self, tmp_path: Path) -> None:
@@ -45,14 +45,14 @@ class TestFindModel:
         (tmp_path / "empty" / "1").mkdir(parents=True)
         (tmp_path / "unnumbered" / "latest").mkdir(parents=True)
         (tmp_path / "unnumbered" / "latest" / "saved_model.pb").touch()
-        assert find_model(tmp_path, None) == find_model(tmp_path, "double") == model
+        assert find_saved_model(tmp_path, None) == find_saved_model(tmp_path, "double") == model
 
     def test_a_model_as_text(self, tmp_path: Path) -> None:
         """A SavedModel may also be written as text."""
         graph = tmp_path / "text" / "12" / "saved_model.pbtxt"
         graph.parent.mkdir(parents=True)
         graph.touch()
-        assert find_model(tmp_path, None) == tmp_path / "text"
+        assert find_saved_model(tmp_path, None) == tmp_path / "text"
 
     def test_missing(self, tmp_path: Path) -> None:
         """A folder that is not there is named, and what is expected."""
@@ -79,7 +79,7 @@ class TestFindModel:
         refusal = self.refusal(tmp_path)
         assert refusal.message == f"{tmp_path}: holds several models: double, half"
         assert refusal.hint == "choose one with `--model NAME`"
-        assert find_model(tmp_path, "half") == tmp_path / "half"
+        assert find_saved_model(tmp_path, "half") == tmp_path / "half"
 
     def test_another_name(self, tmp_path: Path) -> None:
         """A model that is not there is refused with those that are."""
@@ -93,7 +93,7 @@ class TestModel:
     def test_no_bundled_model(self) -> None:
         """A folder must be named."""
         with pytest.raises(ModelError) as caught:
-            TensorFlowServingModel.open(ModelSource())
+            open_model(ModelSource())
         assert caught.value.message == "TensorFlow Serving has no bundled model"
         assert caught.value.hint == ("name the folder of your models: `--model-repository FOLDER`")
 
@@ -101,7 +101,7 @@ class TestModel:
         """As the server does, the version with the largest number is taken, and no other."""
         for version in (2, 10, 9):
             save_model(tmp_path, version=version)
-        model = TensorFlowServingModel.open(ModelSource(folder=tmp_path))
+        model = open_model(ModelSource(folder=tmp_path))
         assert (model.name, model.space) == ("double", "tensorflow_serving")
         model.stage(tmp_path / "workspace")
         assert [each.name for each in (tmp_path / "workspace" / "double").iterdir()] == ["10"]
@@ -242,7 +242,7 @@ class TestBatchingFile:
         """A value that says nothing is not written."""
         space = built_in_space()
         configuration = space.activate({"enable_batching": True, "max_batch_size": 8})
-        assert set(batching_parameters(space, configuration)) == {
+        assert set(space.settings(configuration).properties) == {
             "max_batch_size",
             "batch_timeout_micros",
             "num_batch_threads",

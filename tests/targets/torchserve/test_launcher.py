@@ -4,7 +4,12 @@ import pytest
 
 from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value
-from tuner.targets.torchserve.launcher import MODULES, argument_verdict, arguments, verdict
+from tuner.targets.torchserve.launcher import (
+    MODULES,
+    argument_verdict,
+    arguments,
+    launcher_verdict,
+)
 
 # Lines of TorchServe 0.12 with PyTorch 2.13.
 NOT_RUN = (
@@ -65,14 +70,14 @@ class TestVerdict:
     @pytest.mark.parametrize("log", ["", TASKSET, NUMACTL, NO_NUMACTL + TASKSET])
     def test_available(self, log: str) -> None:
         """Lines of a launcher that ran prove nothing of the workers that there are now."""
-        assert verdict(log) == SettingVerdict(Grade.ACCEPTED)
+        assert launcher_verdict(log) == SettingVerdict(Grade.ACCEPTED)
 
     @pytest.mark.parametrize("launcher", sorted(MODULES))
     def test_not_available(self, launcher: str) -> None:
         """TorchServe goes on without a launcher that cannot run; its warning refutes it."""
         log = NOT_RUN.replace("torch.backends.xeon.run_cpu", launcher)
         expected = SettingVerdict(Grade.REFUTED, f"the log says that {launcher} is not available")
-        assert verdict(log) == verdict(TASKSET + log) == expected
+        assert launcher_verdict(log) == launcher_verdict(TASKSET + log) == expected
 
 
 class TestArgumentVerdict:

@@ -33,13 +33,13 @@ from tuner.space.settings import (
 from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource
 from tuner.targets.system_libraries import PRELOAD
-from tuner.targets.torchserve.model import TorchServeModel, find_archive
+from tuner.targets.torchserve.model import ArchiveModel, TorchServeModel, find_archive, open_model
 
 HANDLER = Path(__file__).parents[2] / "models" / "totals" / "handler.py"
 
 
 def opened(folder: Path, config: object = None) -> TorchServeModel:
-    return TorchServeModel(write_archive(folder, config))
+    return ArchiveModel(write_archive(folder, config))
 
 
 def content_of(archive: Path) -> dict[str, bytes]:
@@ -111,13 +111,13 @@ class TestOpen:
     def test_a_store(self, tmp_path: Path) -> None:
         """The model is called what its file is called; its version is the manifest's."""
         archive = write_archive(tmp_path)
-        model = TorchServeModel.open(ModelSource(folder=tmp_path, name=None))
+        model = open_model(ModelSource(folder=tmp_path, name=None))
         assert (model.archive, model.name, model.version) == (archive, "m", "2.1")
 
     def test_without_a_store(self) -> None:
         """There is no model to fall back on."""
         with pytest.raises(ModelError) as caught:
-            TorchServeModel.open(ModelSource(folder=None, name="m"))
+            open_model(ModelSource(folder=None, name="m"))
         assert caught.value.message == "TorchServe has no bundled model"
         assert caught.value.hint == (
             "name the folder of your model archives: `--model-repository STORE`"
@@ -160,7 +160,7 @@ class TestSettings:
     def test_a_manifest_that_names_no_file(self, tmp_path: Path, name: object) -> None:
         """A YAML that the manifest does not name is not read, by TorchServe neither."""
         archive = write_archive(tmp_path, OWN, files={MANIFEST: manifest(configFile=name)})
-        assert TorchServeModel(archive).settings == {}
+        assert ArchiveModel(archive).settings == {}
 
     @pytest.mark.parametrize("config", [None, OWN])
     def test_of_an_archive_of_the_real_archiver(self, tmp_path: Path, config: object) -> None:
@@ -174,7 +174,7 @@ class TestSettings:
             options += ["--config-file", str(tmp_path / "mine.yaml")]
         run([archiver, *options, "--export-path", tmp_path], check=True)
 
-        model = TorchServeModel.open(ModelSource(folder=tmp_path, name="totals"))
+        model = open_model(ModelSource(folder=tmp_path, name="totals"))
         assert model.version == "1.5"
         assert model.settings == (opened(tmp_path, OWN).settings if config else {})
         kept = content_of(staged(model, tmp_path / "store")).keys()
@@ -190,7 +190,7 @@ class TestFingerprint:
         assert int(fingerprint, 16) >= 0
 
         (tmp_path / "n.mar").write_bytes(first.archive.read_bytes())
-        assert TorchServeModel(tmp_path / "n.mar").fingerprint == fingerprint
+        assert ArchiveModel(tmp_path / "n.mar").fingerprint == fingerprint
 
         write_archive(tmp_path, OWN, files={"m.pt": "other weights"})
         assert first.fingerprint != fingerprint
@@ -311,7 +311,7 @@ class TestStage:
             "handler": {"labels": ["a", "b"]},
         }
         assert model.archive.read_bytes() == bytes_before
-        assert TorchServeModel(archive).settings == {}
+        assert ArchiveModel(archive).settings == {}
 
     @pytest.mark.parametrize("config", [{"minWorkers": 0, "maxWorkers": 4}, {"maxWorkers": 4}])
     def test_what_overrules_without_being_a_default(
@@ -345,7 +345,7 @@ class TestStage:
         """Damage in a file that is read only now is told as well."""
         archive = write_archive(tmp_path, OWN)
         archive.write_bytes(archive.read_bytes().replace(b"PK\3\4", b"PK\0\0", 1))
-        model = TorchServeModel(archive)
+        model = ArchiveModel(archive)
         with pytest.raises(ModelError) as caught:
             model.stage(tmp_path / "store")
         assert caught.value.message == (

@@ -15,7 +15,7 @@ from tuner.load.requests import Tensor
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource
-from tuner.targets.torchserve.model import TorchServeModel
+from tuner.targets.torchserve.model import ArchiveModel, open_model
 
 CONFIRMED = SettingVerdict(Grade.CONFIRMED)
 
@@ -106,14 +106,14 @@ class TestArchives:
         """A variant that is not in the store is refused with the archives that are."""
         write_archive(tmp_path)
         with pytest.raises(ModelError) as caught:
-            TorchServeModel.open(ModelSource(folder=tmp_path, variants=("int8",)))
+            open_model(ModelSource(folder=tmp_path, variants=("int8",)))
         assert caught.value.message == f"{tmp_path}: has no archive `int8.mar`"
         assert caught.value.hint == "models here: m"
 
     def test_the_model_itself_is_no_variant(self, tmp_path: Path) -> None:
         """Naming it twice changes nothing."""
         write_archive(tmp_path)
-        model = TorchServeModel.open(ModelSource(folder=tmp_path, variants=("m",)))
+        model = open_model(ModelSource(folder=tmp_path, variants=("m",)))
         assert model.others == {}
         assert model.fingerprint == model.own_fingerprint
 
@@ -122,10 +122,10 @@ class TestArchives:
         write_archive(tmp_path / "store")
         write_archive(tmp_path / "store", OWN, name="other")
         source = ModelSource(folder=tmp_path / "store", name="m", variants=("other",))
-        model = TorchServeModel.open(source)
+        model = open_model(source)
         model.stage(tmp_path / "staged")
         assert {path.name for path in (tmp_path / "staged").iterdir()} == {"m.mar", "other.mar"}
-        assert TorchServeModel(tmp_path / "staged" / "other.mar").settings == {}
+        assert ArchiveModel(tmp_path / "staged" / "other.mar").settings == {}
         before = model.fingerprint
         write_archive(tmp_path / "store", name="other")
-        assert TorchServeModel.open(source).fingerprint != before
+        assert open_model(source).fingerprint != before

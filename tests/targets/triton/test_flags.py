@@ -102,11 +102,11 @@ class TestVerdict:
     )
     def test_the_table_of_options(self, flag: str, value: Value, expected: SettingVerdict) -> None:
         """What the table has is confirmed or refuted; what it has not is accepted."""
-        assert triton_flags.verdict(flag, value, log=LOG) == expected
+        assert triton_flags.flag_verdict(flag, value, log=LOG) == expected
 
     def test_without_a_log(self) -> None:
         """A server of somebody else shows no log: its flags are accepted."""
-        assert triton_flags.verdict("--rate-limit", "off", log="") == ACCEPTED
+        assert triton_flags.flag_verdict("--rate-limit", "off", log="") == ACCEPTED
 
     @pytest.mark.parametrize(
         ("flag", "value", "said"),
@@ -117,6 +117,6 @@ class TestVerdict:
     )
     def test_a_pool_that_there_is_not(self, flag: str, value: Value, said: str) -> None:
         """The table has the size that was asked for even if there is no such memory."""
-        assert triton_flags.verdict(
+        assert triton_flags.flag_verdict(
             flag, value, log=f'W1 "{said}: no driver"{LOG}'
         ) == SettingVerdict(Grade.REFUTED, f"the log says `{said}`")

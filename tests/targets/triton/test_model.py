@@ -191,7 +191,7 @@ class TestConfigured:
         model = RepositoryModel(MODELS, "moody")
         space = model.adapt(built_in_space())
         values = {"dynamic_batching": True, "max_batch_size": 4, "instance_count": 2}
-        message = model.configured(space, space.activate(values))
+        message = model.configured(space.settings(space.activate(values)))
 
         assert model_config.get(message, "name") == "moody"
         assert model_config.get(message, "backend") == "python"
@@ -205,7 +205,7 @@ class TestConfigured:
         """A switch that is off takes its message out."""
         model = RepositoryModel(MODELS, "moody")
         space = model.adapt(built_in_space())
-        message = model.configured(space, space.activate({"dynamic_batching": False}))
+        message = model.configured(space.settings(space.activate({"dynamic_batching": False})))
         assert model_config.get(message, "dynamic_batching") is None
 
 

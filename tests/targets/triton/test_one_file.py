@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(path: Path, *variants: Path, **keys: Any) -> FileModel:
     source = ModelSource(variants=tuple(map(str, variants)), **keys)
-    return triton_files.open_model(path, source)
+    return triton_files.open_file(path, source)
 
 
 def refusal(open_: Callable[[], FileModel]) -> tuple[str, str]:
@@ -201,8 +201,8 @@ class TestForms:
         """It goes into any folder, whose name is then the model's."""
         model = opened(made / "mlp.onnx")
         space = model.adapt(search_space(spec.built_in()[model.space], FACTS))
-        assert model_config.get(model.configured(space, space.defaults), "name") == "mlp"
-        assert not model_config.get(model.deployed(space, space.defaults), "name")
+        assert model_config.get(model.configured(space.settings(space.defaults)), "name") == "mlp"
+        assert not model_config.get(model.deployed(space.settings(space.defaults)), "name")
 
     def test_inputs_of_the_first(self, made: Path) -> None:
         """A TorchScript variant takes what the ONNX file says, and needs no `--input`."""

@@ -32,7 +32,7 @@ BATCHING: dict[str, Value] = {
 
 
 def opened(path: Path, *inputs: TensorSpec) -> FileModel:
-    return triton_files.open_model(path, ModelSource(inputs=inputs))
+    return triton_files.open_file(path, ModelSource(inputs=inputs))
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_forms_of_both_kinds(folder: Path) -> None:
     """An ONNX file and a TorchScript file of the same weights are the same to whoever asks."""
     paths = files.mlp(folder / "both.onnx"), files.torchscript(folder / "both.pt")
     source = ModelSource(variants=(str(paths[1]),))
-    both = served(folder, triton_files.open_model(paths[0], source))
+    both = served(folder, triton_files.open_file(paths[0], source))
     with both.deployment() as deployment:
         deployment.apply(both.configuration())
         [golden] = both.target.infer(deployment.server)

@@ -21,14 +21,14 @@ from tuner.records import (
     TrialState,
 )
 from tuner.space import spec
-from tuner.space.expressions import Value
+from tuner.space.expressions import Value, value_text
 from tuner.space.resolution import resolve, search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
-from tuner.targets.process_proofs import value_text
+from tuner.targets.base import TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import install as triton_install
@@ -84,9 +84,8 @@ def running(
     target = TritonTarget(
         served,
         space,
-        installation=triton_install.find(folder),
-        workspace=folder,
-        form=RequestForm(),
+        TargetSetup(workspace=folder, form=RequestForm()),
+        triton_install.find_triton(folder),
     )
     target.stage()
     with Deployment(target, HastyRunner(folder / "logs")) as deployment:
@@ -201,7 +200,7 @@ class TestRefusals:
         assert caught.value.reason is Reason.START_FAILED
         assert str(caught.value).endswith(
             "exited with code 1 before it listened: "
-            f"{triton_install.find(tmp_path).executable}: "
+            f"{triton_install.find_triton(tmp_path).executable}: "
             "unrecognized option '--no-such-flag=true'"
         )
 
@@ -258,7 +257,9 @@ class TestRendering:
                     for value in parameter.choices or ():
                         configuration = space.activate({**CONDITIONS, parameter.name: value})
                         assert configuration[parameter.name] == value
-                        found = model_config.get(model.configured(space, configuration), path)
+                        found = model_config.get(
+                            model.configured(space.settings(configuration)), path
+                        )
                         expected = (None, omit) if value == omit else (value, value_text(value))
                         assert found in expected or not (found or value), (parameter.name, value)
                 case _:

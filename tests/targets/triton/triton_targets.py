@@ -18,10 +18,11 @@ from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
+from tuner.targets.base import TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import install as triton_install
-from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.target import TritonTarget
 
 FACTS = {
@@ -97,10 +98,8 @@ def served(
     target = TritonTarget(
         model,
         adapted,
-        installation=triton_install.find(workspace),
-        workspace=workspace,
-        form=form or RequestForm(),
-        start_timeout_s=_LONGEST_S,
+        TargetSetup(workspace=workspace, form=form or RequestForm(), start_timeout_s=_LONGEST_S),
+        triton_install.find_triton(workspace),
     )
     target.stage()
     return Served(target, adapted, workspace)

@@ -21,16 +21,10 @@ import psutil
 from tuner.clients.tensorflow_serving import BatchingCounters, TensorFlowServingClient
 from tuner.clients.tensorflow_signature import Signature
 from tuner.errors import ServerError
-from tuner.records import Grade, SettingVerdict
-from tuner.space.expressions import Value
-from tuner.space.settings import (
-    EnvironmentVariables,
-    ModelVariant,
-    ServerFlag,
-    ServerProperty,
-    Setting,
-)
-from tuner.targets.process_proofs import environment_verdict, family, value_text
+from tuner.records import SettingVerdict
+from tuner.space.expressions import Value, value_text
+from tuner.space.settings import Setting
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, family, judged, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import (
     BATCHING,
@@ -42,14 +36,13 @@ from tuner.targets.tensorflow_serving.model import (
     allowed_sizes,
 )
 
-ACCEPTED, CONFIRMED = SettingVerdict(Grade.ACCEPTED), SettingVerdict(Grade.CONFIRMED)
-
 _UNKNOWN = re.compile(r"unknown argument: (--[^\s=]+)")
 _TOO_LARGE = re.compile(r"larger than maximum (?:input )?batch size (\d+)")
-# Numbers of JSON that a proof may cost; a request of more rows than these is not sent.
-_MOST_NUMBERS = 4_000_000
-# The page of metrics rounds sums to six digits.
-_PATIENCE = 0.99
+# The numbers in the JSON of a proof's request; one of more rows than these is not sent.
+_MOST_NUMBERS_SENT = 4_000_000
+# The share of its time that a request must have waited: the page of metrics rounds sums to six
+# digits.
+_SHARE_WAITED = 0.99
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ class Tryout:
         numbers = sum(
             math.prod(abs(size) for size in spec.shape[1:]) for spec in self.signature.inputs
         )
-        return self.signature.batched and rows * numbers <= _MOST_NUMBERS
+        return self.signature.batched and rows * numbers <= _MOST_NUMBERS_SENT
 
     def send(self, rows: int) -> tuple[BatchingCounters, BatchingCounters]:
         """The server's counters before and after one request alone.
@@ -136,8 +129,8 @@ def _largest(tryout: Tryout, most: int, *, made: bool) -> tuple[bool, SettingVer
             return made, ACCEPTED
         if int(said[1]) == most:
             return True, CONFIRMED
-        return True, SettingVerdict(Grade.REFUTED, f"the server has {MAX_BATCH} = {said[1]}")
-    return made, SettingVerdict(Grade.REFUTED, f"the server took {rows} rows as one batch")
+        return True, refuted(f"the server has {MAX_BATCH} = {said[1]}")
+    return made, refuted(f"the server took {rows} rows as one batch")
 
 
 def _waited(before: BatchingCounters, after: BatchingCounters, timeout_us: int) -> SettingVerdict:
@@ -145,9 +138,9 @@ def _waited(before: BatchingCounters, after: BatchingCounters, timeout_us: int) 
     if after.queued_us is None or not timeout_us:
         return ACCEPTED
     waited_us = after.queued_us - (before.queued_us or 0.0)
-    if waited_us >= _PATIENCE * timeout_us:
+    if waited_us >= _SHARE_WAITED * timeout_us:
         return CONFIRMED
-    return SettingVerdict(Grade.REFUTED, f"one request alone waited {waited_us:.0f} microseconds")
+    return refuted(f"one request alone waited {waited_us:.0f} microseconds")
 
 
 def _padded(tryout: Tryout, most: int) -> SettingVerdict:
@@ -160,11 +153,11 @@ def _padded(tryout: Tryout, most: int) -> SettingVerdict:
         return ACCEPTED
     if after.padding > (before.padding or 0.0):
         return CONFIRMED
-    return SettingVerdict(Grade.REFUTED, f"a batch of {odd} was not padded")
+    return refuted(f"a batch of {odd} was not padded")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TensorFlowServingEvidence:
     """What can be known of a running server, which was started with `batching` or without.
 
     `models` is the folder that it has its models from.
@@ -177,29 +170,22 @@ class Evidence:
     models: str = ""
 
     def verdict(self, sets: Setting, value: Value) -> SettingVerdict:
-        match sets:
-            case ServerFlag(name, omit) if value != omit:
-                return self._flag(name, value)
-            case ModelVariant():
-                return self._flag(MODEL_PATH, f"{self.models}/{value}")
-            case ServerProperty(name, omit) if value != omit:
-                return self._property(name)
-            case EnvironmentVariables(names, omit) if value != omit:
-                return environment_verdict(self.pid, dict.fromkeys(names, value_text(value)))
-            case _:
-                return ACCEPTED
+        return judged(
+            sets,
+            value,
+            self.pid,
+            flag=self._flag,
+            property=self._property,
+            variant=lambda _, name: self._flag(MODEL_PATH, f"{self.models}/{name}"),
+        )
 
     def _flag(self, name: str, value: Value) -> SettingVerdict:
         if name in _UNKNOWN.findall(self.log_head):
-            return SettingVerdict(
-                Grade.REFUTED, f"the server's log says `unknown argument: {name}`"
-            )
+            return refuted(f"the server's log says `unknown argument: {name}`")
         given = f"{name}={value_text(value)}"
         lines = command_lines(self.pid)
         if lines and not any(given in words for words in lines):
-            return SettingVerdict(
-                Grade.REFUTED, f"no process of the server was started with {given}"
-            )
+            return refuted(f"no process of the server was started with {given}")
         if name == BATCHING:
             return self._batching(wanted=value is True)
         return ACCEPTED
@@ -208,13 +194,13 @@ class Evidence:
         if self.batches.are_made is wanted:
             return CONFIRMED
         made = "makes batches" if self.batches.are_made else "makes no batches"
-        return SettingVerdict(Grade.REFUTED, f"the server {made}")
+        return refuted(f"the server {made}")
 
-    def _property(self, name: str) -> SettingVerdict:
+    def _property(self, name: str, _: Value) -> SettingVerdict:
         if not self.batching:
-            return SettingVerdict(Grade.REFUTED, f"it means nothing without {BATCHING}=true")
+            return refuted(f"it means nothing without {BATCHING}=true")
         if not self.batches.are_made:
-            return SettingVerdict(Grade.REFUTED, "the server makes no batches")
+            return refuted("the server makes no batches")
         return self.batches.verdicts.get(name, ACCEPTED)
 
 
@@ -222,6 +208,6 @@ def command_lines(pid: int) -> list[list[str]]:
     """The words of the server's processes; none if they cannot be seen."""
     found = []
     for process in family(pid):
-        with suppress(psutil.Error):  # it ends, or belongs to somebody else
+        with suppress(psutil.Error):  # it ends, or is another user's
             found.append(process.cmdline())
     return found

@@ -10,6 +10,7 @@ import pytest
 from runners.base import LaunchSpec
 from runners.process import ProcessRunner
 from tests.targets.moody import MODELS
+from tests.targets.triton.triton_targets import FACTS
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
@@ -17,20 +18,13 @@ from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
+from tuner.targets.base import TargetSetup
 from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import evidence as triton_evidence
 from tuner.targets.triton import install as triton_install
-from tuner.targets.triton import proofs as triton_proofs
 from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
-FACTS = {
-    "cores": 2,
-    "memory_gib": 8,
-    "numa_nodes": 1,
-    "threads_per_core": 1,
-    "numactl": 0,
-    "gpus": 0,
-}
 CONFIRMED = SettingVerdict(Grade.CONFIRMED)
 # As the backend of 23.10 and 24.08 write them.
 LOG = """
@@ -57,7 +51,7 @@ def path(name: str) -> str:
 
 def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> SettingVerdict:
     """The verdict on a parameter of the model `m`."""
-    return triton_proofs.verdict(path, value, model="m", backend=backend, log=log)
+    return triton_evidence.backend_verdict(path, value, model="m", backend=backend, log=log)
 
 
 class TestRecordedLogs:
@@ -143,8 +137,8 @@ class TestRecordedLogs:
 
     def test_which_fields_are_the_backends(self) -> None:
         """Only `parameters` is read by nobody but the backend."""
-        assert triton_proofs.is_backend_parameter(path("INFERENCE_MODE"))
-        assert not triton_proofs.is_backend_parameter("instance_group[0].count")
+        assert triton_evidence.is_backend_parameter(path("INFERENCE_MODE"))
+        assert not triton_evidence.is_backend_parameter("instance_group[0].count")
 
 
 class Scripted:
@@ -157,9 +151,8 @@ class Scripted:
         self.target = _WithEnvironment(
             model,
             self.space,
-            installation=triton_install.find(folder),
-            workspace=folder,
-            form=RequestForm(),
+            TargetSetup(workspace=folder, form=RequestForm()),
+            triton_install.find_triton(folder),
         )
         self.target.environment = environment
         self.target.stage()
