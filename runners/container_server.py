@@ -13,10 +13,12 @@ from runners.errors import EngineUnreachable, StopFailed
 from runners.guardian import descendants
 from runners.ports import LOCAL_HOST, accepts_connections, listens_in_its_network
 
-# Kept once the container is gone; who wants more of a log reads it while the server runs.
+# Lines of the log that are kept once the container is gone; more can be read while it runs.
 _KEPT_LINES = 1000
-# An engine that is restarted is away for seconds; a killed server may hand back a GPU's memory.
+# Seconds for a container to be gone once it is killed: the engine may be restarted meanwhile, and
+# the server may hand back a GPU's memory.
 _REMOVE_ALLOWANCE_S = 60.0
+# Seconds between two questions to the engine, and to one that is away.
 _POLL_S = 0.02
 _AWAY_POLL_S = 0.5
 # What an init process or a shell says of one that a signal ended (POSIX, Shell & Utilities 2.8.2).

@@ -28,15 +28,18 @@ from runners.ports import LOCAL_HOST, choose_free_ports
 from runners.readiness import await_listening, start_failed
 
 OWNER_LABEL = "tuner.owner"
+# The labels that `clean` tells of a container.
 _MARKS = ("tuner.study", "tuner.trial")
 # Starts, each with other ports, until a taken port is an error.
 _PORT_ATTEMPTS = 3
+# Where a container has the files of its launch.
 _FOLDER = "/tuner-files"
 _HOST_NETWORK = "host"
 # How long an engine that answered before may be away, as it is when it is restarted, in seconds;
 _ENGINE_RETURN_S = 60.0
 # and how often it is asked meanwhile.
 _ENGINE_POLL_S = 0.5
+# How the container's init process tells that there is no such program.
 _TINI_FAILED = re.compile(r"\[FATAL tini \(\d+\)\] exec .* failed: (.*)")
 _INIT_COULD_NOT_EXECUTE = 127
 _GPU_HINT = (

@@ -15,6 +15,7 @@ from runners.ports import LOCAL_HOST, choose_free_ports, is_held
 from runners.process_server import ProcessServer
 from runners.readiness import await_listening, start_failed
 
+# Starts, each with other ports, until a taken port is an error.
 PORT_ATTEMPTS = 3
 
 # What silently changes a server's speed comes from the configuration alone.

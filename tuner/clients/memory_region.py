@@ -19,7 +19,7 @@ import psutil
 
 from tuner.errors import LoadError
 
-# The tensors of two requests share no cache line.
+# Bytes: the tensors of two requests share no cache line.
 _ALIGNMENT = 64
 _FOLDER = Path("/dev/shm")  # noqa: S108 - where shm_open(3) looks
 _NAME = re.compile(r"tuner-(\d{1,7})-[0-9a-f]{8}-[a-z]+")

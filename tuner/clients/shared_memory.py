@@ -30,10 +30,13 @@ from tuner.errors import InputError, ServerError, ServerTimeoutError, TunerError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
 
-# perf_analyzer's `--output-shared-memory-size`.
+# Bytes for an output whose size is not known: perf_analyzer's `--output-shared-memory-size`.
 OUTPUT_BYTE_SIZE = 102_400
 
-_IN_USE_S, _ASK_EVERY_S = 1.0, 0.02
+# How long a server may use a region after its last answer, and how often it is asked meanwhile, in
+# seconds.
+_IN_USE_S = 1.0
+_ASK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True)

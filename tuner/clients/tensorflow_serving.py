@@ -22,7 +22,9 @@ from tuner.protocols.tensorflow_serving import RestReader
 from tuner.records import ServerStatistics
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
-AVAILABLE, ENDED = "AVAILABLE", "END"
+# States of a model (get_model_status.proto).
+AVAILABLE = "AVAILABLE"
+ENDED = "END"
 
 _SERVING = ":tensorflow:serving:"
 _SESSION = f"{_SERVING}batching_session:"

@@ -109,7 +109,7 @@ class TorchServeClient(HttpSession):
         _understood(self._send("POST", f"{self._management}/models", query))
 
     def scale(self, model: str, least: int, most: int) -> None:
-        """Have so many workers; those that are new start afterwards."""
+        """Have `least` to `most` workers; those that are new start afterwards."""
         query: dict[str, int | str] = {"min_worker": least, "max_worker": most}
         query["synchronous"] = "false"
         _understood(self._send("PUT", self._models(model), query))

@@ -40,8 +40,10 @@ _COMPARE: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
 }
 _FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "round": round}
 _CONSTANTS: dict[str, Value] = {"true": True, "false": False}
+# Characters of an expression,
 _LONGEST = 500
-_DEEPEST = 50  # far below the depth at which walking the tree would exhaust the stack
+# and operators inside each other: far below what would exhaust the stack.
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tuner.errors import SpaceError
 from tuner.space.expressions import Expression, Value, value_text
 from tuner.space.settings import Setting, Settings
 
-# Sizes beyond this are told as "more than"; nobody enumerates them.
+# Configurations beyond this number are not counted, but told as "more than".
 COUNT_LIMIT = 100_000
 
 

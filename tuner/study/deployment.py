@@ -21,11 +21,16 @@ from tuner.records import Applied
 from tuner.space.space import Configuration
 from tuner.targets.base import Target
 
-STUDY_LABEL, TRIAL_LABEL = "tuner.study", "tuner.trial"
-# Triton is known to leak over many reloads (triton-inference-server/server issues 4528, 4966).
+# What a server is marked with, where a runner can mark it.
+STUDY_LABEL = "tuner.study"
+TRIAL_LABEL = "tuner.trial"
+# Reloads until a server is started anew: Triton is known to leak over many of them
+# (triton-inference-server/server issues 4528, 4966).
 _RELOADS_PER_START = 20
-# How long a server that is ending may take until its end is known.
-_DYING_S, _DYING_POLL_S = 0.5, 0.01
+# How long a server that is ending may take until its end is known, and how often it is asked, in
+# seconds.
+_DYING_S = 0.5
+_DYING_POLL_S = 0.01
 
 
 @dataclass(frozen=True)

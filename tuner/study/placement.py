@@ -1,4 +1,4 @@
-"""Where the servers of a job run: on this machine, in containers, or at somebody else's."""
+"""Where the servers of a job run: on this machine, in containers, or on a remote server."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from tuner.targets.catalog import ServerKind
 
 @dataclass(frozen=True)
 class RemoteAddress:
-    """Where a server of somebody else takes requests; `ports` are further ones, by name."""
+    """Where a remote server takes requests; `ports` are further ones, by name."""
 
     host: str
     port: int
@@ -58,7 +58,7 @@ def runner(place: Place, kind: ServerKind[Any], logs: Path) -> Iterator[Runner]:
 
 
 def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
-    """The runner of a server that somebody else runs.
+    """The runner of a server that already runs.
 
     Raises:
         InputError: Servers of this kind cannot be changed while they run.
@@ -79,7 +79,7 @@ def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
 
 @contextmanager
 def restored(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
-    """Afterwards, a server of somebody else has what it had before, even after Ctrl-C.
+    """Afterwards, a remote server has what it had before, even after Ctrl-C.
 
     Raises:
         ServerError: It does not take it back; the block itself went well.

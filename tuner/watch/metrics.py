@@ -14,6 +14,7 @@ from tuner.protocols.prometheus import MetricKind, MetricsPage, Series, parse
 from tuner.watch.gpu_usage import GpuUsage, put_together
 from tuner.watch.sampling import Samples, sampled
 
+# In bytes.
 _LARGEST_PAGE = 16 * 2**20
 _ACCEPT = {"Accept": "text/plain; version=0.0.4"}
 # Triton's names and units: docs/user_guide/metrics.md. TorchServe's: ts/configs/metrics.yaml; its

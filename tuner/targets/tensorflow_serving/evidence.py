@@ -64,7 +64,7 @@ class Tryout:
     seed: int
 
     def can_send(self, rows: int) -> bool:
-        """Whether a request can carry so many, and is not too large for a proof."""
+        """Whether a request can carry that number, and is not too large for a proof."""
         numbers = sum(
             math.prod(abs(size) for size in spec.shape[1:]) for spec in self.signature.inputs
         )

@@ -28,6 +28,7 @@ from tuner.targets import model_choice, staging, system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.variants import VariantModel
 
+# The settings of a model, as model-config.yaml calls them: the delay is in milliseconds.
 WORKERS = "minWorkers"
 BATCH = "batchSize"
 DELAY = "maxBatchDelay"

@@ -45,7 +45,7 @@ from tuner.targets.torchserve.model import (
 )
 
 _PORTS = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
-# TorchServe's own (configuration.md, batch_inference_with_ts.md).
+# TorchServe's own (configuration.md, batch_inference_with_ts.md); the delay is in milliseconds.
 _DEFAULTS = {BATCH: 1, DELAY: 100}
 _API_NAMES = {WORKERS: "initial_workers", BATCH: "batch_size", DELAY: "max_batch_delay"}
 # Requests that may wait. A full queue answers 503, which a load engine cannot tell from a model
@@ -65,6 +65,7 @@ _ADDRESSES = {
 # For measuring: every minute, a Python of its own would look at the system.
 _MEASURING = {"metrics_mode": "prometheus", "disable_system_metrics": "true"}
 _ARGUMENTS = "cpu_launcher_args"
+# What its log says of a worker.
 _WORKER_DIED = "Backend worker process died"
 _SAID_BY_WORKER = re.compile(r"MODEL_LOG - (.*)")
 _ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")

@@ -13,6 +13,7 @@ from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags, warm_up
 from tuner.targets.variants import VariantModel
 
+# The built-in spaces of backends.
 _SPACES = {name: f"triton_{name}" for name in ("pytorch", "onnxruntime", "openvino", "tensorrt")}
 # How a configuration without `backend` names it (Triton model_configuration.md).
 _BACKENDS = {

@@ -19,8 +19,10 @@ from pathlib import Path
 from tuner.errors import ServerMissingError
 from tuner.targets.base import Installation
 
+# For the program to list its flags, in seconds.
 _HELP_TIMEOUT_S = 20.0
 _FLAG = re.compile(r"^\s*(--[\w-]+)", re.MULTILINE)
+# Where the shared library of this Python may be.
 _LIBRARY_FOLDERS = (
     sysconfig.get_config_var("LIBDIR"),
     "/usr/lib/x86_64-linux-gnu",

@@ -23,6 +23,7 @@ from tuner.targets.triton.model_files import FileKind, ModelFile
 
 # Large enough for the batches that are searched, until the search says otherwise.
 _LARGEST_BATCH = 16
+# What a model's files are called in its version folder, and which program serves each there.
 _NAMES = {FileKind.ONNX: "model.onnx", FileKind.TORCHSCRIPT: "model.pt"}
 _PROGRAMS = {FileKind.ONNX: "onnxruntime.py", FileKind.TORCHSCRIPT: "pytorch.py"}
 _SHARED = "whole_batches.py"
