@@ -260,8 +260,8 @@ def run(
         storage = stack.enter_context(Storage(job.database, create=True))
         first = _earlier_best(storage, prepared, say)
         study = open_study(storage, placement.recorded(prepared.study, job.place, runner))
-        if exposed := placement.exposure(job.place, prepared.kind):
-            say(exposed)
+        for note in placement.notes(job.place, prepared.kind):
+            say(note)
         target.stage()
         stack.enter_context(placement.restored(target, runner, say))
         load = TrialLoad(

@@ -109,15 +109,16 @@ def _restore(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -
     return ""
 
 
-def exposure(place: Place, kind: ServerKind[Any]) -> str:
-    """Who can reach the study's servers, in a sentence; nothing if only this machine can."""
+def notes(place: Place, kind: ServerKind[Any]) -> Iterator[str]:
+    """What is to be known of the study's servers before they are started, in sentences."""
+    if kind.experimental:
+        yield f"{kind.name} is experimental: the tuner was never run on a real one"
     published = isinstance(place, ContainerSettings) and place.network != "host"
-    if not kind.open_to_all or published:
-        return ""
-    return (
-        f"{kind.name} listens on all interfaces of this machine while the study runs; in a "
-        "container (`--runner docker`, without `--network host`) it does not"
-    )
+    if kind.open_to_all and not published:
+        yield (
+            f"{kind.name} listens on all interfaces of this machine while the study runs; in a "
+            "container (`--runner docker`, without `--network host`) it does not"
+        )
 
 
 def size_bytes(text: str) -> int:

@@ -30,6 +30,7 @@ class ServerKind(Generic[Model]):
     InputError for requests that the server cannot be sent. `remote_ports` are the names and the
     usual numbers of what a remote server is reached by, the requests' first; it has none
     if it cannot be changed while it runs. `open_to_all`: it listens on all interfaces.
+    `experimental`: the tuner was never run on a real one.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ServerKind(Generic[Model]):
     target: Callable[[Model, SearchSpace, TargetSetup], StagedTarget]
     remote_ports: Mapping[str, int] = field(default_factory=dict)
     open_to_all: bool = False
+    experimental: bool = False
 
 
 _KINDS: tuple[ServerKind[Any], ...] = (
@@ -65,6 +67,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         check_form=lambda form: form.check_tensors("TensorFlow Serving"),
         target=TensorFlowServingTarget.of,
         open_to_all=True,
+        experimental=True,
     ),
     ServerKind[command.CommandModel](
         name=CommandTarget.server,
