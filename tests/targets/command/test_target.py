@@ -20,8 +20,8 @@ from tuner.errors import InputError, ModelError, Reason, SpaceError, TrialFailur
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
-from tuner.space.resolution import resolve, search_space
-from tuner.space.settings import ServerFlag
+from tuner.space.resolution import resolve
+from tuner.space.settings import ConfigPath, ServerFlag
 from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource, TargetSetup
@@ -294,21 +294,9 @@ class TestRefusals:
     def test_other_settings(self, tmp_path: Path) -> None:
         """A field of a model's configuration means nothing here."""
         model, space = opened(tmp_path)
-        parameter = space["threads"]
-        other = search_space(
-            spec.built_in()["triton"],
-            {
-                "cores": 2,
-                "memory_gib": 8,
-                "numa_nodes": 1,
-                "threads_per_core": 1,
-                "numactl": 0,
-                "gpus": 0,
-            },
-        )
-        assert parameter.sets != other["instance_count"].sets
-        with pytest.raises(SpaceError, match=r"parameters\.instance_count\.sets: a server"):
-            model.adapt(other, contained=False)
+        other = replace(space["threads"], sets=ConfigPath("instance_group[0].count"))
+        with pytest.raises(SpaceError, match="a server of your own has no `config`"):
+            model.adapt(replace(space, parameters=(other,)), contained=False)
 
     def test_no_description(self, tmp_path: Path) -> None:
         """Without a space file there is nothing to start; a folder of models has no meaning."""

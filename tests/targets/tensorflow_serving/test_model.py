@@ -187,10 +187,7 @@ class TestAdapt:
     )
     def test_places_that_it_has_not(self, tmp_path: Path, sets: Setting) -> None:
         """Other places mean nothing to it."""
-        assert self.refusal(tmp_path, sets).message == (
-            "parameters.n.sets: TensorFlow Serving is set by `property` (a batching parameter), "
-            "`flag` and `environment`"
-        )
+        assert f"TensorFlow Serving has no `{sets.kind}`" in self.refusal(tmp_path, sets).message
 
 
 class TestSpace:
