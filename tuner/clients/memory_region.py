@@ -17,6 +17,7 @@ from typing import Self
 
 import psutil
 
+from tuner.clients.v2 import V2Control
 from tuner.errors import LoadError
 
 # Bytes: the tensors of two requests share no cache line.
@@ -81,6 +82,10 @@ class SharedMemoryRegion:
     def write(self, content: bytes) -> None:
         """Put `content` where the region begins; it must not be longer than the region."""
         self._memory[: len(content)] = content
+
+    def share(self, control: V2Control) -> None:
+        """Let the server use it under its name."""
+        control.share_system_memory(self.name, key=self.key, byte_size=self.byte_size)
 
 
 def new_name(role: str) -> str:

@@ -7,12 +7,13 @@ the server forgets the regions and their memory is given back.
 
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic, sleep
-from typing import Protocol, Self
+from typing import Self
 
+from tuner.clients.cuda_memory import CudaRegion
 from tuner.clients.keeper import Keeper
 from tuner.clients.memory_region import (
     Layout,
@@ -92,7 +93,9 @@ class SharedMemory:
             _sweep(control, self._kind)
             clean_up = partial(_clean_up, self._address, self._kind, self._names)
             keeper = stack.enter_context(Keeper(clean_up))
-            regions = [stack.enter_context(self._region(layout)) for layout in self._layouts]
+            regions = [self._region(layout) for layout in self._layouts]
+            for region in regions:
+                stack.enter_context(region)
             stack.callback(self._forget, control, keeper)
             regions[0].write(_content(self._layouts[0], self._inputs))
             for region in regions:
@@ -103,11 +106,9 @@ class SharedMemory:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _region(self, layout: Layout) -> "_Region":
+    def _region(self, layout: Layout) -> SharedMemoryRegion | CudaRegion:
         if self._kind is MemoryKind.SYSTEM:
-            return _SystemRegion(layout.region, layout.byte_size)
-        from tuner.clients.cuda_memory import CudaRegion
-
+            return SharedMemoryRegion(layout.region, layout.byte_size)
         return CudaRegion(layout.region, layout.byte_size, device=self._device)
 
     def _forget(self, control: V2Control, keeper: Keeper) -> None:
@@ -116,19 +117,6 @@ class SharedMemory:
             for name in self._names:
                 control.forget_memory(self._kind, name)
             keeper.dismiss()
-
-
-class _Region(AbstractContextManager["_Region"], Protocol):
-    """Memory within a `with` block; `write` begins where the region begins."""
-
-    def write(self, content: bytes) -> None: ...
-
-    def share(self, control: V2Control) -> None: ...
-
-
-class _SystemRegion(SharedMemoryRegion):
-    def share(self, control: V2Control) -> None:
-        control.share_system_memory(self.name, key=self.key, byte_size=self.byte_size)
 
 
 def _check_nearness(endpoint: Endpoint, kind: MemoryKind) -> None:
@@ -168,7 +156,7 @@ def _sweep(control: V2Control, kind: MemoryKind) -> None:
             control.forget_memory(kind, name)
 
 
-def _share(region: _Region, control: V2Control) -> None:
+def _share(region: SharedMemoryRegion | CudaRegion, control: V2Control) -> None:
     try:
         region.share(control)
     except ServerError as error:

@@ -3,23 +3,15 @@
 import logging
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from tuner.errors import SpaceError, at, did_you_mean, shown
 from tuner.space.expressions import Expression, Value, is_name
 from tuner.space.files import LARGEST_NUMBER
-from tuner.space.settings import (
-    ConfigPath,
-    EnvironmentVariables,
-    LauncherArgument,
-    ServerFlag,
-    ServerProperty,
-    Setting,
-    TemplateVariable,
-)
+from tuner.space.settings import SETTINGS, Setting
 from tuner.space.space import (
     COUNT_LIMIT,
     CategoricalParameter,
@@ -36,14 +28,11 @@ from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec, load_space
 logger = logging.getLogger(__name__)
 
 _PLACES = ("config", "environment", "flag", "property", "launcher", "template")
-_NAMED: Mapping[str, type[ServerFlag | ServerProperty | LauncherArgument]] = {
-    "flag": ServerFlag,
-    "property": ServerProperty,
-    "launcher": LauncherArgument,
-}
 # The form of a name, and an example of one.
 _ARGUMENT = (r"-[^\s=]+", "--threads")
 _VARIABLE = (r"[A-Za-z_]\w*", "THREADS")
+# What explains a parameter.
+_WORDS = ("description", "source", "proof")
 _BOUNDS = frozenset({"low", "high", "step", "log"})
 _KEYS_BY_TYPE: dict[str, frozenset[str]] = {
     "int": _BOUNDS,
@@ -51,18 +40,6 @@ _KEYS_BY_TYPE: dict[str, frozenset[str]] = {
     "categorical": frozenset({"choices"}),
     "boolean": frozenset(),
 }
-
-
-class _Common(TypedDict):
-    """What all parameters have."""
-
-    name: str
-    sets: Setting
-    reload: bool
-    when: Expression | None
-    description: str
-    source: str
-    proof: str
 
 
 def search_space(file: Path, constants: Mapping[str, int]) -> SearchSpace:
@@ -154,25 +131,19 @@ def _parameter(
     given = spec.model_fields_set & (_BOUNDS | {"choices"})
     if misplaced := given - _KEYS_BY_TYPE[spec.type]:
         raise SpaceError(f"{where}.{min(misplaced)}: has no meaning for the type {spec.type}")
-    common = _Common(
-        name=name,
-        sets=_setting(f"{where}.sets", spec.sets),
-        reload=spec.reload,
-        when=None if spec.when is None else _expression(f"{where}.when", spec.when, known),
-        description=" ".join(spec.description.split()),
-        source=" ".join(spec.source.split()),
-        proof=" ".join(spec.proof.split()),
-    )
+    common: dict[str, Any] = {
+        "name": name,
+        "sets": _setting(f"{where}.sets", spec.sets),
+        "reload": spec.reload,
+        "when": None if spec.when is None else _expression(f"{where}.when", spec.when, known),
+        **{word: " ".join(getattr(spec, word).split()) for word in _WORDS},
+    }
     parameter: Parameter
-    match spec.type:
-        case "int" | "float":
-            parameter = _numeric(where, spec, constants, common)
-        case "boolean":
-            choices: tuple[Value, ...] = (False, True)
-            parameter = CategoricalParameter(**common, default=spec.default, choices=choices)
-        case _:
-            choices = _choices(where, spec)
-            parameter = CategoricalParameter(**common, default=spec.default, choices=choices)
+    if spec.type in {"int", "float"}:
+        parameter = _numeric(where, spec, constants, common)
+    else:
+        choices = (False, True) if spec.type == "boolean" else _choices(where, spec)
+        parameter = CategoricalParameter(**common, default=spec.default, choices=choices)
     if not parameter.accepts(parameter.default):
         raise SpaceError(
             f"{where}.default: must be in the domain ({parameter.domain}), "
@@ -195,14 +166,14 @@ def _setting(where: str, sets: SetsSpec) -> Setting:
 
 
 def _placed(where: str, place: str, sets: SetsSpec) -> Setting:
-    if place == "config":
-        return ConfigPath(sets.config or "", sets.omit)
+    kind: Callable[..., Setting] = SETTINGS[place]
+    given = getattr(sets, place)
     form = _ARGUMENT if place in {"flag", "launcher"} else _VARIABLE
     if place == "environment":
-        names = (_matching(where, name, *form) for name in sets.environment or ())
-        return EnvironmentVariables(tuple(names), sets.omit)
-    name = _matching(where, getattr(sets, place), *form)
-    return TemplateVariable(name) if place == "template" else _NAMED[place](name, sets.omit)
+        given = tuple(_matching(where, name, *form) for name in given)
+    elif place != "config":
+        given = _matching(where, given, *form)
+    return kind(given, sets.omit)
 
 
 def _matching(where: str, text: str | None, pattern: str, example: str) -> str:
@@ -225,7 +196,7 @@ def _choices(where: str, spec: ParameterSpec) -> tuple[Value, ...]:
 
 
 def _numeric(
-    where: str, spec: ParameterSpec, constants: Mapping[str, int], common: _Common
+    where: str, spec: ParameterSpec, constants: Mapping[str, int], common: Mapping[str, Any]
 ) -> IntParameter | FloatParameter:
     ends = {"low": spec.low, "high": spec.high}
     if missing := [f"`{name}`" for name, end in ends.items() if end is None]:
@@ -234,7 +205,7 @@ def _numeric(
         )
     given = {**ends, "step": spec.step, "default": spec.default}
     work_out = _whole if spec.type == "int" else _number
-    number = {
+    number: dict[str, Any] = {
         name: work_out(f"{where}.{name}", value, constants)
         for name, value in given.items()
         if value is not None
@@ -242,8 +213,7 @@ def _numeric(
     with at(where):
         _check_bounds(spec, number, constants)
     if spec.type == "int":
-        whole = {name: math.floor(value) for name, value in number.items()}
-        return IntParameter(**common, **whole, log=spec.log)
+        return IntParameter(**common, **number, log=spec.log)
     return FloatParameter(**common, **number, log=spec.log)
 
 

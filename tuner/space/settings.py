@@ -6,7 +6,7 @@ Where the value is `omit`, the server is told nothing.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Self, get_args
 
 from tuner.space.expressions import Value, value_text
 
@@ -64,17 +64,10 @@ class LauncherArgument(_Named):
     kind: ClassVar = "launcher"
 
 
-@dataclass(frozen=True)
-class TemplateVariable:
-    """A name in the templates that a person wrote for the server."""
+class TemplateVariable(_Named):
+    """A name in the templates that a person wrote for the server; nothing is left out."""
 
     kind: ClassVar = "template"
-    omit: ClassVar[None] = None
-    name: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
 
 
 @dataclass(frozen=True)
@@ -82,8 +75,8 @@ class ModelVariant:
     """Which form of the model is served; the value is the name of one."""
 
     kind: ClassVar = "variant"
-    omit: ClassVar[None] = None
     names: ClassVar = ("variant",)
+    omit: ClassVar[None] = None
 
 
 Setting = (
@@ -95,15 +88,7 @@ Setting = (
     | TemplateVariable
     | ModelVariant
 )
-SETTINGS: Mapping[str, type[Setting]] = {
-    "config": ConfigPath,
-    "environment": EnvironmentVariables,
-    "flag": ServerFlag,
-    "property": ServerProperty,
-    "launcher": LauncherArgument,
-    "template": TemplateVariable,
-    "variant": ModelVariant,
-}
+SETTINGS: Mapping[str, type[Setting]] = {each.kind: each for each in get_args(Setting)}
 """The kinds by their words."""
 
 

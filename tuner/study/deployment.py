@@ -10,7 +10,6 @@ from runners.base import Runner, RunningServer
 from runners.errors import (
     CommandNotFound,
     EngineUnreachable,
-    PortTaken,
     RunnerError,
     StartFailed,
     StartTimeout,
@@ -168,13 +167,9 @@ def _reason_of_exit(code: int, otherwise: Reason) -> Reason:
 
 
 def _start_failure(error: RunnerError) -> TrialFailure:
-    match error:
-        case StartTimeout():
-            return TrialFailure(Reason.START_TIMEOUT, str(error), log_tail=error.log_tail)
-        case StartFailed():
-            reason = _reason_of_exit(error.exit_code, Reason.START_FAILED)
-            return TrialFailure(reason, str(error), log_tail=error.log_tail)
-        case PortTaken():
-            return TrialFailure(Reason.START_FAILED, str(error), log_tail=error.log_tail)
-        case _:
-            return TrialFailure(Reason.START_FAILED, str(error))
+    reason = Reason.START_FAILED
+    if isinstance(error, StartTimeout):
+        reason = Reason.START_TIMEOUT
+    if isinstance(error, StartFailed):
+        reason = _reason_of_exit(error.exit_code, reason)
+    return TrialFailure(reason, str(error), log_tail=error.log_tail)
