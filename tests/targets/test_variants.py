@@ -15,7 +15,7 @@ from tuner.clients.v2_http import V2Client
 from tuner.errors import ModelError, ServerError, SpaceError, TrialFailure
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
-from tuner.records import Applied, Grade, SettingVerdict
+from tuner.records import Applied
 from tuner.space import spec
 from tuner.space.document import fingerprint
 from tuner.space.resolution import search_space
@@ -24,10 +24,9 @@ from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets import variants
 from tuner.targets.base import ModelSource
+from tuner.targets.process_proofs import CONFIRMED, refuted
 from tuner.targets.triton import repository as triton_repository
 from tuner.targets.triton.repository import RepositoryModel
-
-CONFIRMED = SettingVerdict(Grade.CONFIRMED)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +84,7 @@ class TestAdded:
     def test_verdict(self) -> None:
         """The server has the form, or it is said which it has."""
         assert variants.variant_verdict("a", "a") == CONFIRMED
-        assert variants.variant_verdict("a", "b") == SettingVerdict(
-            Grade.REFUTED, "the server has the form `b`"
-        )
+        assert variants.variant_verdict("a", "b") == refuted("the server has the form `b`")
 
     def test_fingerprint(self) -> None:
         """That of a single form is its own; of several it depends on each."""
@@ -218,7 +215,7 @@ class TestTriton:
             client.unload("exact")
             client.load("rough", json.dumps({"backend": "python", **_AS_JSON}))
         verdict = forms.target.verify(deployment.server, configuration)["variant"]
-        assert verdict == SettingVerdict(Grade.REFUTED, "the server has the form `rough`")
+        assert verdict == refuted("the server has the form `rough`")
         deployment.apply(forms.configuration(instance_count=2))
         assert ready(deployment) == {"exact"}
 

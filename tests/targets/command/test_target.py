@@ -28,6 +28,7 @@ from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
 from tuner.targets.command.model import CommandModel, open_model
 from tuner.targets.command.target import CommandTarget
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 
 FACTS = {"cores": 2}
@@ -151,15 +152,15 @@ _ONLY_404 = (
 class TestVerify:
     def test_without_a_proof(self, tmp_path: Path) -> None:
         """What nobody can look up is accepted; variables are compared in the processes."""
-        assert set(Served(tmp_path).verdicts().values()) == {SettingVerdict(Grade.ACCEPTED)}
+        assert set(Served(tmp_path).verdicts().values()) == {ACCEPTED}
 
     @pytest.mark.parametrize(
         ("proof", "verdict"),
         [
-            ("threads={{ threads }}", SettingVerdict(Grade.CONFIRMED)),
+            ("threads={{ threads }}", CONFIRMED),
             (
                 "workers={{ threads }}",
-                SettingVerdict(Grade.REFUTED, "the log does not say `workers=2`"),
+                refuted("the log does not say `workers=2`"),
             ),
         ],
     )

@@ -12,8 +12,9 @@ from tests.targets.answering import misbehaving, says
 from tuner.clients.tensorflow_serving import TensorFlowServingClient
 from tuner.clients.tensorflow_signature import Signature
 from tuner.load.requests import TensorSpec
-from tuner.records import Grade, SettingVerdict
+from tuner.records import SettingVerdict
 from tuner.space.settings import EnvironmentVariables, ServerFlag, ServerProperty
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.evidence import (
     Batches,
@@ -22,7 +23,6 @@ from tuner.targets.tensorflow_serving.evidence import (
     batches_seen,
 )
 
-CONFIRMED, ACCEPTED = SettingVerdict(Grade.CONFIRMED), SettingVerdict(Grade.ACCEPTED)
 SIGNATURE = Signature((TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),))
 NO_BATCHES = Batches(are_made=False, verdicts={})
 PARAMETERS = {"max_batch_size": 4, "batch_timeout_micros": 1000}
@@ -102,8 +102,8 @@ class TestEvidence:
     def test_an_unknown_argument(self) -> None:
         """The server names what it does not know, and goes on without it."""
         evidence = self.evidence(log_head="unknown argument: --new_flag=1\nusage: ...")
-        assert evidence.verdict(ServerFlag("--new_flag"), 1) == SettingVerdict(
-            Grade.REFUTED, "the server's log says `unknown argument: --new_flag`"
+        assert evidence.verdict(ServerFlag("--new_flag"), 1) == refuted(
+            "the server's log says `unknown argument: --new_flag`"
         )
         assert evidence.verdict(ServerFlag("--new"), 1) == ACCEPTED
 
@@ -114,19 +114,17 @@ class TestEvidence:
     def test_other_words(self) -> None:
         """A process that is seen must have been started with the flag."""
         verdict = self.evidence(pid=os.getpid()).verdict(ServerFlag("--any"), 1)
-        assert verdict == SettingVerdict(
-            Grade.REFUTED, "no process of the server was started with --any=1"
-        )
+        assert verdict == refuted("no process of the server was started with --any=1")
 
     @pytest.mark.parametrize(
         ("batching", "are_made", "verdict"),
         [
             (True, True, ACCEPTED),
-            (True, False, SettingVerdict(Grade.REFUTED, "the server makes no batches")),
+            (True, False, refuted("the server makes no batches")),
             (
                 False,
                 False,
-                SettingVerdict(Grade.REFUTED, "it means nothing without --enable_batching=true"),
+                refuted("it means nothing without --enable_batching=true"),
             ),
         ],
     )

@@ -17,11 +17,10 @@ from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 from tuner.targets.base import TargetSetup
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
-
-CONFIRMED, ACCEPTED = SettingVerdict(Grade.CONFIRMED), SettingVerdict(Grade.ACCEPTED)
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +202,8 @@ class TestVerify:
         """No batches are made of it, so that batching is refuted."""
         single = served(tmp_path, sizes=[4])
         verdicts = self.verdicts(single, single.batching())
-        refuted = SettingVerdict(Grade.REFUTED, "the server makes no batches")
-        assert verdicts["enable_batching"] == verdicts["num_batch_threads"] == refuted
+        none_made = refuted("the server makes no batches")
+        assert verdicts["enable_batching"] == verdicts["num_batch_threads"] == none_made
 
     def test_rows_too_large_for_a_proof(self, tmp_path: Path) -> None:
         """Where a request beyond the largest batch would be huge, it is not sent."""
@@ -218,9 +217,9 @@ class TestVerify:
         program = write_program(tmp_path / "programs", "--platform_config_file=/dev/null")
         ignoring = served(tmp_path, program=program)
         verdicts = self.verdicts(ignoring, ignoring.batching())
-        refuted = SettingVerdict(Grade.REFUTED, "the server makes no batches")
-        assert verdicts["enable_batching"] == refuted
-        assert verdicts["num_batch_threads"] == refuted
+        none_made = refuted("the server makes no batches")
+        assert verdicts["enable_batching"] == none_made
+        assert verdicts["num_batch_threads"] == none_made
 
     @pytest.mark.parametrize(
         ("most", "timeout_us", "parameter", "found"),
@@ -255,8 +254,7 @@ class TestVerify:
         dropped = served(tmp_path, program=program)
         cores = dropped.space.constants["cores"]
         configuration = dropped.configuration(rest_threads=cores)
-        assert self.verdicts(dropped, configuration)["rest_threads"] == SettingVerdict(
-            Grade.REFUTED,
+        assert self.verdicts(dropped, configuration)["rest_threads"] == refuted(
             f"no process of the server was started with --rest_api_num_threads={cores}",
         )
 
@@ -265,9 +263,7 @@ class TestVerify:
         program = write_program(tmp_path / "programs", "--enable_batching=true")
         eager = served(tmp_path, program=program)
         verdicts = self.verdicts(eager, eager.configuration())
-        assert verdicts["enable_batching"] == SettingVerdict(
-            Grade.REFUTED, "the server makes batches"
-        )
+        assert verdicts["enable_batching"] == refuted("the server makes batches")
 
     def test_an_allocator_that_did_not_load(self, tmp_path: Path) -> None:
         """A library that the linker left out is refuted, though the variable was set."""

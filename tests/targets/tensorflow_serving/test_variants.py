@@ -10,13 +10,13 @@ from runners.process import ProcessRunner
 from tests.servers.tensorflow_program import MODEL, save_model, write_program
 from tests.targets.tensorflow_serving.tensorflow_serving_targets import built_in_space
 from tuner.errors import InputError, ModelError
-from tuner.records import Grade, SettingVerdict
 from tuner.space.settings import ServerFlag
 from tuner.study import placement
 from tuner.study.deployment import Deployment
 from tuner.study.placement import Place
 from tuner.targets.base import Installation, ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
+from tuner.targets.process_proofs import ACCEPTED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import (
     TensorFlowServingModel,
@@ -52,10 +52,8 @@ def test_each_form_is_served_under_the_models_name(models: Path, tmp_path: Path)
         answers = target.infer(deployment.server)
 
     path = f"--model_base_path={tmp_path}/workspace/models/{MODEL}"
-    assert right == SettingVerdict(Grade.ACCEPTED)
-    assert wrong == SettingVerdict(
-        Grade.REFUTED, f"no process of the server was started with {path}"
-    )
+    assert right == ACCEPTED
+    assert wrong == refuted(f"no process of the server was started with {path}")
     assert len(answers) == 1
     assert f"--model_name={MODEL} --model_base_path=FOLDER/half" in target.export(half)
 

@@ -18,11 +18,10 @@ from tests.targets.torchserve.torchserve_targets import (
     with_first_on_path,
 )
 from tuner.errors import Reason, TrialFailure
-from tuner.records import Applied, Grade, SettingVerdict
+from tuner.records import Applied, Grade
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
-
-CONFIRMED, ACCEPTED = SettingVerdict(Grade.CONFIRMED), SettingVerdict(Grade.ACCEPTED)
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +157,7 @@ class TestVerify:
         with launched.deployment() as deployment:
             deployment.apply(configuration)
             verdict = launched.target.verify(deployment.server, configuration)["cpu_launcher"]
-        assert verdict == SettingVerdict(
-            Grade.REFUTED, "the log says that torch.backends.xeon.run_cpu is not available"
-        )
+        assert verdict == refuted("the log says that torch.backends.xeon.run_cpu is not available")
 
     def test_an_extension_that_is_not_there(self, tmp_path: Path) -> None:
         """Where Intel's extension is not installed, TorchServe goes on without it: refuted."""
@@ -173,11 +170,10 @@ class TestVerify:
             plain = optimised.configuration()
             deployment.apply(plain)
             without = optimised.target.verify(deployment.server, plain)
-        assert verdicts["ipex"] == SettingVerdict(
-            Grade.REFUTED,
+        assert verdicts["ipex"] == refuted(
             "the log says `IPEX is enabled but intel-extension-for-pytorch is not installed`",
         )
-        assert without["ipex"] == SettingVerdict(Grade.ACCEPTED)
+        assert without["ipex"] == ACCEPTED
 
     def test_an_allocator_that_did_not_load(self, mar: Path, tmp_path: Path) -> None:
         """A library that the linker left out is refuted, though the variable was set."""
@@ -202,7 +198,7 @@ class TestVerify:
                 deployment.apply(configuration)
                 verdicts.append(each.target.verify(deployment.server, configuration)["workers"])
         assert verdicts == [
-            SettingVerdict(Grade.REFUTED, "TorchServe has minWorkers = 1"),
+            refuted("TorchServe has minWorkers = 1"),
             CONFIRMED,
         ]
 

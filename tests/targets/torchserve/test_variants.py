@@ -12,12 +12,11 @@ from tests.targets.torchserve.torchserve_targets import HANDLER, Served, archive
 from tuner.clients.torchserve import TorchServeClient
 from tuner.errors import ModelError
 from tuner.load.requests import Tensor
-from tuner.records import Applied, Grade, SettingVerdict
+from tuner.records import Applied
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource
+from tuner.targets.process_proofs import CONFIRMED, refuted
 from tuner.targets.torchserve.model import ArchiveModel, open_model
-
-CONFIRMED = SettingVerdict(Grade.CONFIRMED)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ class TestTorchServe:
         verdicts = forms.target.verify(deployment.server, configuration)
         assert (verdicts["variant"], verdicts["workers"]) == (CONFIRMED, CONFIRMED)
         other = forms.target.verify(deployment.server, forms.configuration())
-        assert other["variant"] == SettingVerdict(Grade.REFUTED, "the server has the form `more`")
+        assert other["variant"] == refuted("the server has the form `more`")
 
     def test_only_the_workers_change(self, forms: Served, deployment: Deployment) -> None:
         """Within one form, workers are scaled and the registration stays."""

@@ -11,7 +11,7 @@ from runners.base import LaunchSpec
 from runners.process import ProcessRunner
 from tests.targets.moody import MODELS
 from tests.targets.triton.triton_targets import FACTS
-from tuner.records import Applied, Grade, SettingVerdict
+from tuner.records import Applied, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
@@ -19,13 +19,13 @@ from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets.base import TargetSetup
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import evidence as triton_evidence
 from tuner.targets.triton import install as triton_install
 from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
-CONFIRMED = SettingVerdict(Grade.CONFIRMED)
 # As the backend of 23.10 and 24.08 write them.
 LOG = """
 I1127 libtorch.cc:2318] "TRITONBACKEND_ModelInitialize: m (version 1)"
@@ -80,7 +80,7 @@ class TestRecordedLogs:
     def test_of_the_pytorch_backend(self, name: str, value: Value, found: str | None) -> None:
         """What the backend says of its own model is what counts; silence is a refusal."""
         verdict = graded(path(name), value, LOG)
-        assert verdict == (CONFIRMED if found is None else SettingVerdict(Grade.REFUTED, found))
+        assert verdict == (CONFIRMED if found is None else refuted(found))
 
     def test_nvfuser(self) -> None:
         """A backend until 23.11 tells of it; one from 23.12 on ignores it, and says nothing."""
@@ -91,8 +91,8 @@ class TestRecordedLogs:
 
         assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
         assert graded(nvfuser.path, "true", old) == CONFIRMED
-        assert graded(nvfuser.path, "true", new) == SettingVerdict(
-            Grade.REFUTED, "the log says nothing of `NvFuser`: the backend ignores it"
+        assert graded(nvfuser.path, "true", new) == refuted(
+            "the log says nothing of `NvFuser`: the backend ignores it"
         )
 
     def test_the_last_load_counts(self) -> None:
@@ -103,9 +103,7 @@ class TestRecordedLogs:
     def test_of_other_backends(self) -> None:
         """Backends that say nothing leave it at what the server has taken."""
         for name in ("intra_op_thread_count", "NUM_STREAMS"):
-            assert graded(path(name), 1, LOG, backend="onnxruntime") == SettingVerdict(
-                Grade.ACCEPTED
-            )
+            assert graded(path(name), 1, LOG, backend="onnxruntime") == ACCEPTED
 
     @pytest.mark.parametrize(
         ("name", "value", "expected"),
@@ -114,25 +112,23 @@ class TestRecordedLogs:
             (
                 "intra_op_thread_count",
                 2,
-                SettingVerdict(Grade.REFUTED, "the log says `intra_op_thread_count is 1`"),
+                refuted("the log says `intra_op_thread_count is 1`"),
             ),
             ("enable_mem_arena", 0, CONFIRMED),
-            ("execution_mode", 1, SettingVerdict(Grade.ACCEPTED)),
+            ("execution_mode", 1, ACCEPTED),
         ],
     )
     def test_of_onnxruntime(self, name: str, value: Value, expected: SettingVerdict) -> None:
         """Triton's own backend tells of none; what it does tell counts."""
         assert graded(path(name), value, ONNX_LOG, backend="onnxruntime") == expected
-        assert graded(path(name), value, LOG, backend="onnxruntime") == SettingVerdict(
-            Grade.ACCEPTED
-        )
+        assert graded(path(name), value, LOG, backend="onnxruntime") == ACCEPTED
 
     def test_a_program_that_does_not_know_onnxruntimes_parameters(self) -> None:
         """The one for ONNX files tells of all of them; another one ignores them."""
         name = "intra_op_thread_count"
         assert graded(path(name), 1, ONNX_LOG, backend="python") == CONFIRMED
-        assert graded(path(name), 1, LOG, backend="python") == SettingVerdict(
-            Grade.REFUTED, f"the log says nothing of `{name}`: the backend ignores it"
+        assert graded(path(name), 1, LOG, backend="python") == refuted(
+            f"the log says nothing of `{name}`: the backend ignores it"
         )
 
     def test_which_fields_are_the_backends(self) -> None:
@@ -207,9 +203,7 @@ class TestRealModel:
         with scripted.deployment() as deployment:
             deployment.apply(configuration)
             verdict = scripted.target.verify(deployment.server, configuration)["jit_executor"]
-        assert verdict == SettingVerdict(
-            Grade.REFUTED, "the log says nothing of `Jit executor`: the backend ignores it"
-        )
+        assert verdict == refuted("the log says nothing of `Jit executor`: the backend ignores it")
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from tests.spaces import choice, integer, space
-from tuner.records import Grade, SettingVerdict
+from tuner.records import SettingVerdict
 from tuner.space.expressions import Value
 from tuner.space.settings import ServerFlag
 from tuner.space.space import Configuration, SearchSpace
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.triton import flags as triton_flags
 from tuner.targets.triton import install as triton_install
 
-ACCEPTED, CONFIRMED = SettingVerdict(Grade.ACCEPTED), SettingVerdict(Grade.CONFIRMED)
 NO_PINNED = "Unable to allocate pinned system memory"
 # As 2.51 writes them, on a machine with one GPU.
 LOG = """
@@ -76,23 +76,19 @@ class TestVerdict:
             (
                 "--rate-limit",
                 "off",
-                SettingVerdict(Grade.REFUTED, "the log says rate_limit = EXEC_COUNT"),
+                refuted("the log says rate_limit = EXEC_COUNT"),
             ),
             ("--pinned-memory-pool-byte-size", 67108864, CONFIRMED),
             (
                 "--pinned-memory-pool-byte-size",
                 1073741824,
-                SettingVerdict(
-                    Grade.REFUTED, "the log says pinned_memory_pool_byte_size = 67108864"
-                ),
+                refuted("the log says pinned_memory_pool_byte_size = 67108864"),
             ),
             ("--cuda-memory-pool-byte-size", "0:268435456", CONFIRMED),
             (
                 "--cuda-memory-pool-byte-size",
                 "0:67108864",
-                SettingVerdict(
-                    Grade.REFUTED, "the log says cuda_memory_pool_byte_size{0} = 268435456"
-                ),
+                refuted("the log says cuda_memory_pool_byte_size{0} = 268435456"),
             ),
             ("--cuda-memory-pool-byte-size", "1:67108864", ACCEPTED),
             ("--cache-config", "local,size=1048576", CONFIRMED),
@@ -119,4 +115,4 @@ class TestVerdict:
         """The table has the size that was asked for even if there is no such memory."""
         assert triton_flags.flag_verdict(
             flag, value, log=f'W1 "{said}: no driver"{LOG}'
-        ) == SettingVerdict(Grade.REFUTED, f"the log says `{said}`")
+        ) == refuted(f"the log says `{said}`")

@@ -29,6 +29,7 @@ from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import TargetSetup
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import install as triton_install
@@ -36,7 +37,6 @@ from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
 FACTS = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
-ACCEPTED, CONFIRMED = SettingVerdict(Grade.ACCEPTED), SettingVerdict(Grade.CONFIRMED)
 Values = dict[str, Value]
 
 
@@ -146,11 +146,11 @@ class TestAll:
         with running(tmp_path, "triton_all", gpus=1) as triton:
             _, verdicts = triton.apply(instance_kind="KIND_CPU")
             assert verdicts["warm_up"] == verdicts["instance_kind"] == CONFIRMED
-            assert verdicts["pinned_memory_bytes"] == SettingVerdict(
-                Grade.REFUTED, "the log says `Unable to allocate pinned system memory`"
+            assert verdicts["pinned_memory_bytes"] == refuted(
+                "the log says `Unable to allocate pinned system memory`"
             )
-            assert verdicts["cuda_memory_pool"] == SettingVerdict(
-                Grade.REFUTED, "the log says `CUDA memory pool disabled`"
+            assert verdicts["cuda_memory_pool"] == refuted(
+                "the log says `CUDA memory pool disabled`"
             )
             assert {2, 4, 8} <= triton.statistics().batches.keys()  # and nobody asked for them
 

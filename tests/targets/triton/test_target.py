@@ -16,12 +16,10 @@ from tuner.errors import InputError, Reason, TrialFailure
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.load.requests import TensorSpec
-from tuner.records import Applied, Grade, SettingVerdict
-from tuner.targets.process_proofs import environment_verdict
+from tuner.records import Applied, Grade
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, environment_verdict, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
-
-ACCEPTED, CONFIRMED = SettingVerdict(Grade.ACCEPTED), SettingVerdict(Grade.CONFIRMED)
 
 
 class TestRequests:
@@ -153,8 +151,8 @@ class TestVerify:
     def test_refuted(self, triton: Triton) -> None:
         """What the server has otherwise is refuted, with what it has."""
         meant = triton.model.configuration(instance_count=2)
-        assert triton.target.verify(triton.server, meant)["instance_count"] == SettingVerdict(
-            Grade.REFUTED, "the server has instance_group[0].count = 1"
+        assert triton.target.verify(triton.server, meant)["instance_count"] == refuted(
+            "the server has instance_group[0].count = 1"
         )
 
     def test_behind_its_back(self, triton: Triton) -> None:
@@ -162,8 +160,8 @@ class TestVerify:
         triton.apply(**BATCHING, preferred_batch_size=0)
         on, off = triton.model.configuration(**BATCHING), triton.model.configuration()
         assert set(triton.target.verify(triton.server, on).values()) == {ACCEPTED, CONFIRMED}
-        assert triton.target.verify(triton.server, off)["dynamic_batching"] == SettingVerdict(
-            Grade.REFUTED, "the server has dynamic_batching = true"
+        assert triton.target.verify(triton.server, off)["dynamic_batching"] == refuted(
+            "the server has dynamic_batching = true"
         )
 
         triton.configuration = None
@@ -181,8 +179,8 @@ class TestVerify:
     def test_environment(self, triton: Triton) -> None:
         """A variable that the server was not started with is refuted; a dead one says nothing."""
         meant = triton.model.configuration(threads=2)
-        assert triton.target.verify(triton.server, meant)["threads"] == SettingVerdict(
-            Grade.REFUTED, "process tritonserver has OMP_NUM_THREADS=1"
+        assert triton.target.verify(triton.server, meant)["threads"] == refuted(
+            "process tritonserver has OMP_NUM_THREADS=1"
         )
         assert environment_verdict(2**22 + 1, {"A": "b"}) == ACCEPTED
 
