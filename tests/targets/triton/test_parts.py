@@ -106,16 +106,10 @@ class TestStage:
         assert copied.keys() == listing(MODELS / "moody").keys()
 
     def test_no_room(self, tmp_path: Path) -> None:
-        """Where the model cannot be copied to, the folder is named, and how to choose another."""
+        """Where the model cannot be copied to, the folder is named."""
         (tmp_path / "repository").touch()
-        with pytest.raises(ModelError) as caught:
+        with pytest.raises(ModelError, match=r"/moody: cannot be copied to .*/repository/moody: "):
             target_in(tmp_path).stage()
-        assert str(caught.value).startswith(
-            f"{MODELS}/moody: cannot be copied to {tmp_path}/repository/moody: "
-        )
-        assert caught.value.hint == (
-            "make it readable; a folder with more room can be named in TMPDIR"
-        )
 
 
 class TestCanReload:
