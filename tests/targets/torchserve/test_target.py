@@ -88,13 +88,6 @@ class TestApply:
         one, two = plain.configuration(threads=1), plain.configuration(threads=2)
         assert not plain.target.can_reload(one, two)
 
-    def test_every_request_is_counted(self, plain: Served, deployment: Deployment) -> None:
-        """The server's own counters tell how many requests it has answered."""
-        deployment.apply(plain.configuration())
-        before = plain.target.statistics(deployment.server)
-        plain.target.infer(deployment.server, count=3)
-        assert (plain.target.statistics(deployment.server) - before).requests == 3
-
 
 class TestVerify:
     def test_everything_took_effect(self, plain: Served, deployment: Deployment) -> None:

@@ -13,8 +13,6 @@ from tests.targets.fixtures import Triton
 from tests.targets.moody import BATCHING, MODELS, listing, moody, target_in
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, Reason, TrialFailure
-from tuner.load.client import LoadEngine
-from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.load.requests import TensorSpec
 from tuner.records import Applied, Grade
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, environment_verdict, refuted
@@ -24,19 +22,9 @@ from tuner.targets.triton import config as model_config
 
 class TestRequests:
     def test_requests(self, triton: Triton) -> None:
-        """Sixty-four distinct requests, which the server answers under load."""
-        target, server = triton.target, triton.server
-        requests = target.requests(server)
-        before = target.statistics(server)
-        with LoadEngine() as engine:
-            engine.prepare(requests)
-            run = LoadRun(endpoint=target.endpoint(server), profile=ClosedLoop(2), duration_s=0.3)
-            measurement = engine.measure(run)
-
-        assert len(set(requests.payloads)) == 64
-        assert requests.inferences == 1
-        assert (measurement.failed, measurement.unanswered) == (0, 0)
-        assert (target.statistics(server) - before).requests == measurement.requests > 64
+        """Sixty-four distinct requests of one inference each."""
+        requests = triton.target.requests(triton.server)
+        assert (len(set(requests.payloads)), requests.inferences) == (64, 1)
 
     def test_batch_form(self, triton: Triton) -> None:
         """Requests may carry a batch each, and count as so many inferences."""
