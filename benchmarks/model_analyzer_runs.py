@@ -22,8 +22,8 @@ from runners.errors import StartFailed
 from runners.ports import choose_free_ports
 from runners.process import ProcessRunner
 from runners.process_server import ProcessServer
+from tuner.targets.base import Installation
 from tuner.targets.triton import install as triton_install
-from tuner.targets.triton.install import TritonInstallation
 
 _PROGRESS_S = 60.0
 _STOP_GRACE_S = 30.0
@@ -107,7 +107,7 @@ class ModelAnalyzer:
         # It writes beside the models, so it gets a copy.
         shutil.copytree(landscape.repository / landscape.name, folder / "models" / landscape.name)
         prefix = f"{folder.name}-"
-        self._write_programs(folder, triton_install.find(folder), prefix)
+        self._write_programs(folder, triton_install.find_triton(folder), prefix)
         profile = self._profile(landscape, folder)
         (folder / "profile.yaml").write_text(yaml.safe_dump(profile))
         command = (str(self.program), "profile", "--config-file", str(folder / "profile.yaml"))
@@ -126,7 +126,7 @@ class ModelAnalyzer:
             config=(folder / "variants" / variant / "config.pbtxt").read_text(),
         )
 
-    def _write_programs(self, folder: Path, installation: TritonInstallation, prefix: str) -> None:
+    def _write_programs(self, folder: Path, installation: Installation, prefix: str) -> None:
         flags = [*installation.flags, f"--backend-config=python,shm-region-prefix-name={prefix}"]
         write_wrapper(
             folder / "tritonserver", installation.executable, installation.environment, flags

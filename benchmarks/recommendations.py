@@ -29,10 +29,10 @@ from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
+from tuner.targets.base import Installation, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import install as triton_install
-from tuner.targets.triton.install import TritonInstallation
 from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
@@ -130,13 +130,12 @@ def _bench(
 ) -> Iterator[Bench]:
     with ExitStack() as stack:
         workspace = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
-        installation = started_with(triton_install.find(workspace), recommendation.settings)
+        installation = started_with(triton_install.find_triton(workspace), recommendation.settings)
         target = _OverBoth(
             _model(landscape, recommendation, workspace / "recommended"),
             _NOTHING_VARIES,
-            installation=installation,
-            workspace=workspace,
-            form=RequestForm(),
+            TargetSetup(workspace=workspace, form=RequestForm()),
+            installation,
         )
         target.stage()
         runner = ProcessRunner(log_directory=workspace / "logs")
@@ -155,9 +154,7 @@ class _OverBoth(TritonTarget):
         return replace(launch_spec, command=tuple(command), ports=ports)
 
 
-def started_with(
-    installation: TritonInstallation, settings: tuple[str, ...]
-) -> TritonInstallation:
+def started_with(installation: Installation, settings: tuple[str, ...]) -> Installation:
     """The installation with variables and flags added."""
     flags = tuple(each for each in settings if each.startswith("-"))
     variables = dict(each.split("=", 1) for each in settings if not each.startswith("-"))

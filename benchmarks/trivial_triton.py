@@ -52,7 +52,7 @@ def trivial_triton() -> Iterator[RunningServer]:
 
 
 def _launch_spec(folder: Path) -> LaunchSpec:
-    installation = triton_install.find(folder)
+    installation = triton_install.find_triton(folder)
     shm_prefix = f"{folder.name}-"
     return LaunchSpec(
         command=(

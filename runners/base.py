@@ -158,7 +158,11 @@ class Runner(Protocol):
       `StopFailed` when a process cannot be stopped.
     - When the tuner dies, even by `kill -9`, everything is removed all the same: at once by the
       process runner, at the next start by the Docker runner.
+    - `may_restart`: whether leaving and entering again is a restart. A server that already runs
+      stays as it is.
     """
+
+    may_restart: bool
 
     def start(self, launch_spec: LaunchSpec) -> AbstractContextManager[RunningServer]: ...
 

@@ -13,10 +13,12 @@ from runners.errors import EngineUnreachable, StopFailed
 from runners.guardian import descendants
 from runners.ports import LOCAL_HOST, accepts_connections, listens_in_its_network
 
-# Kept once the container is gone; who wants more of a log reads it while the server runs.
+# Lines of the log that are kept once the container is gone; more can be read while it runs.
 _KEPT_LINES = 1000
-# An engine that is restarted is away for seconds; a killed server may hand back a GPU's memory.
+# Seconds for a container to be gone once it is killed: the engine may be restarted meanwhile, and
+# the server may hand back a GPU's memory.
 _REMOVE_ALLOWANCE_S = 60.0
+# Seconds between two questions to the engine, and to one that is away.
 _POLL_S = 0.02
 _AWAY_POLL_S = 0.5
 # What an init process or a shell says of one that a signal ended (POSIX, Shell & Utilities 2.8.2).
@@ -25,6 +27,8 @@ _ENDED_BY_SIGNAL = 128
 
 class ContainerServer:
     """A `RunningServer`; only the runner that made it calls `stop`, once."""
+
+    log_location = ""  # the engine keeps it, and loses it with the container
 
     def __init__(self, engine: Engine, container: str, *, ports: Mapping[str, int]) -> None:
         self.host = LOCAL_HOST
@@ -102,10 +106,10 @@ class ContainerServer:
     def _stop(self, grace_s: float) -> None:
         if self.is_alive():
             self._engine.signal(self._container, "SIGTERM")
-            self._wait(grace_s)
+            self.wait_for_exit(grace_s)
         if self.is_alive():
             self._engine.signal(self._container, "SIGKILL")
-            self._wait(_REMOVE_ALLOWANCE_S)
+            self.wait_for_exit(_REMOVE_ALLOWANCE_S)
         self._kept_log = self._engine.log(self._container, lines=_KEPT_LINES)
         try:
             self._engine.remove(self._container)
@@ -114,10 +118,12 @@ class ContainerServer:
         with self._lock:
             self._ended = True
 
-    def _wait(self, timeout_s: float) -> None:
+    def wait_for_exit(self, timeout_s: float) -> bool:
+        """Return at once when the server ends, else after the timeout."""
         deadline = perf_counter() + timeout_s
-        while self.is_alive() and perf_counter() < deadline:
+        while (alive := self.is_alive()) and perf_counter() < deadline:
             sleep(_POLL_S)
+        return not alive
 
     def _look(self) -> None:
         if self._ended:

@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, sleep
-from types import TracebackType
 from typing import Any, Self
 
 from runners import docker_engine
@@ -23,20 +22,24 @@ from runners.errors import (
     PortTaken,
     RunnerError,
     StartFailed,
-    StartTimeout,
 )
 from runners.interrupts import interrupts_deferred
-from runners.log_ends import COMPLAINT_LINES, complaint
 from runners.ports import LOCAL_HOST, choose_free_ports
+from runners.readiness import await_listening, start_failed
 
 OWNER_LABEL = "tuner.owner"
+# The labels that `clean` tells of a container.
 _MARKS = ("tuner.study", "tuner.trial")
+# Starts, each with other ports, until a taken port is an error.
 _PORT_ATTEMPTS = 3
-_POLL_S = 0.02
+# Where a container has the files of its launch.
 _FOLDER = "/tuner-files"
 _HOST_NETWORK = "host"
-# An engine that answered before may be about to come back: somebody restarted it.
-_ENGINE_RETURN_S, _ENGINE_POLL_S = 60.0, 0.5
+# How long an engine that answered before may be away, as it is when it is restarted, in seconds;
+_ENGINE_RETURN_S = 60.0
+# and how often it is asked meanwhile.
+_ENGINE_POLL_S = 0.5
+# How the container's init process tells that there is no such program.
 _TINI_FAILED = re.compile(r"\[FATAL tini \(\d+\)\] exec .* failed: (.*)")
 _INIT_COULD_NOT_EXECUTE = 127
 _GPU_HINT = (
@@ -84,6 +87,8 @@ class DockerRunner:
         ImageMissing: It has no such image.
     """
 
+    may_restart = True
+
     def __init__(
         self,
         settings: ContainerSettings,
@@ -106,12 +111,7 @@ class DockerRunner:
         self._engine = engine
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
@@ -134,7 +134,8 @@ class DockerRunner:
             ports = self._choose_ports(launch_spec.ports)
             try:
                 with self._running(engine, launch_spec, ports) as server:
-                    _wait_until_listening(server, launch_spec)
+                    if not await_listening(server, launch_spec):
+                        raise _failure(server, launch_spec)
                     yield server
                     return
             except _PortIsTaken:
@@ -269,7 +270,7 @@ def _wait_for(engine: Engine) -> None:
 
 
 class _PortIsTaken(Exception):  # noqa: N818 - the next attempt has other ports
-    """Somebody took a port between its choice and the start."""
+    """A port was taken between its choice and the start."""
 
 
 @contextmanager
@@ -284,27 +285,10 @@ def _explained(launch: LaunchSpec) -> Iterator[None]:
         raise LaunchRefused(command=launch.command[0], reason=str(refusal), hint=hint) from None
 
 
-def _wait_until_listening(server: ContainerServer, launch_spec: LaunchSpec) -> None:
-    deadline = perf_counter() + launch_spec.start_timeout_s
-    silent = dict(server.ports)
-    while server.is_alive():
-        silent = {name: port for name, port in silent.items() if not server.listens_on(port)}
-        if not silent:
-            return
-        if perf_counter() > deadline:
-            raise StartTimeout(
-                command=launch_spec.command[0],
-                timeout_s=launch_spec.start_timeout_s,
-                ports=silent,
-                log_tail=server.log_tail(),
-            )
-        sleep(_POLL_S)
-    raise _ended(server, launch_spec.command[0])
-
-
-def _ended(server: ContainerServer, command: str) -> CommandNotFound | StartFailed:
-    code, log = server.exit_code() or 0, server.log_tail()
-    if code == _INIT_COULD_NOT_EXECUTE and (said := _TINI_FAILED.search(log)):
-        return CommandNotFound(command=command, reason=f"{said[1]} (in the container)")
-    said_of_options = complaint(server.log_tail(COMPLAINT_LINES))
-    return StartFailed(command=command, exit_code=code, complaint=said_of_options, log_tail=log)
+def _failure(server: ContainerServer, launch: LaunchSpec) -> CommandNotFound | StartFailed:
+    """Of a server that ended before it listened."""
+    log = server.log_tail()
+    if server.exit_code() == _INIT_COULD_NOT_EXECUTE and (said := _TINI_FAILED.search(log)):
+        reason = f"{said[1]} (in the container)"
+        return CommandNotFound(command=launch.command[0], reason=reason)
+    return start_failed(server, launch)

@@ -19,9 +19,12 @@ from docker.errors import APIError, DockerException, NotFound
 
 from runners.errors import EngineUnreachable, ImageMissing, RunnerError
 
-_TIMEOUT_S = 60
+# For an answer of the engine, in seconds.
+_ANSWER_TIMEOUT_S = 60
+# How a DOCKER_HOST of this machine begins, and what it is without one.
 _LOCAL = ("unix://", "http+unix://")
 _SOCKET = "/var/run/docker.sock"
+# What the engine says when it refuses.
 _NO_GPU = "could not select device driver"
 _IN_PROGRESS = "is already in progress"
 _PORT_TAKEN = ("port is already allocated", "address already in use")
@@ -43,7 +46,7 @@ class Refused(RunnerError):  # noqa: N818 - as its siblings are called
 
     @property
     def is_about_to_happen(self) -> bool:
-        """Somebody else has asked for the same."""
+        """It was asked for the same before."""
         return _IN_PROGRESS in str(self)
 
 
@@ -90,7 +93,9 @@ class Engine:
         self._socket = _socket_path()
         self._check_listening()
         try:
-            self._client = docker.APIClient(base_url=f"unix://{self._socket}", timeout=_TIMEOUT_S)
+            self._client = docker.APIClient(
+                base_url=f"unix://{self._socket}", timeout=_ANSWER_TIMEOUT_S
+            )
         except DockerException as error:
             raise EngineUnreachable(reason=str(error)) from None
 

@@ -5,7 +5,7 @@ RunnerError
 ├── LaunchRefused      the system does not start the program the way it was asked to
 ├── StartFailed        the server exited before it listened
 ├── StartTimeout       the server did not listen in time
-├── PortTaken          somebody else took the chosen port, again and again
+├── PortTaken          another process took the chosen port, again and again
 ├── EngineUnreachable  the Docker engine does not answer
 ├── ImageMissing       the engine has no such image, or could not pull it
 └── StopFailed         a process of the server cannot be ended
@@ -17,11 +17,12 @@ from collections.abc import Iterable
 
 
 class RunnerError(Exception):
-    """The parent of them all; `hint` says what to do next, or is empty."""
+    """The parent of them all: `hint` is what to do next, `log_tail` what the server said last."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", log_tail: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.log_tail = log_tail
 
 
 class CommandNotFound(RunnerError):
@@ -59,9 +60,9 @@ class StartFailed(RunnerError):
             f"the server must listen and stay, but `{command}` {describe_exit(exit_code)}"
             f" before it listened{f': {complaint}' if complaint else ''}",
             hint=_read_the_log(log_location),
+            log_tail=log_tail,
         )
         self.exit_code = exit_code
-        self.log_tail = log_tail
 
 
 class StartTimeout(RunnerError):
@@ -78,20 +79,20 @@ class StartTimeout(RunnerError):
         super().__init__(
             f"the server must listen within {timeout_s:g} s, but `{command}` did not on {names}",
             hint=f"raise `start_timeout_s`, or {_read_the_log(log_location)}",
+            log_tail=log_tail,
         )
         self.timeout_s = timeout_s
-        self.log_tail = log_tail
 
 
 class PortTaken(RunnerError):
     def __init__(self, *, ports: Iterable[int], attempts: int, log_tail: str = "") -> None:
         self.ports = tuple(ports)
-        self.log_tail = log_tail
         numbers = ", ".join(str(port) for port in self.ports)
         super().__init__(
             f"a chosen port must stay free until the server listens on it, but {numbers} was"
             f" taken by another process, the last of {attempts} attempts",
             hint=f"see who holds it: `ss -tnap 'sport = :{self.ports[0]}'`",
+            log_tail=log_tail,
         )
 
 

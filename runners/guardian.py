@@ -22,8 +22,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, NamedTuple, TypedDict
 
+# prctl(2).
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+# Seconds between two looks: during the grace, and after each killing, where they grow.
 _GRACE_POLL_S = 0.02
 _FIRST_KILL_PAUSE_S = 0.002
 _LONGEST_KILL_PAUSE_S = 0.5

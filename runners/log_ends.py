@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+# What is read at once, and the most that is kept of a line.
 _BLOCK_BYTES = 8192
 # As getopt(3) and most others write it; Python's argparse says `unrecognized arguments`.
 _COMPLAINT = re.compile(

@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 LOCAL_HOST = "127.0.0.1"
+# For a connection to a port of this machine, in seconds.
 _CONNECT_TIMEOUT_S = 0.5
+# TCP_LISTEN in the tables of proc_net(5).
 _LISTENING = b"0A"
 
 

@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 
 from runners.base import LaunchSpec
-from runners.errors import PortTaken, StartFailed, StartTimeout
+from runners.errors import PortTaken
 from runners.interrupts import interrupts_deferred
-from runners.log_ends import COMPLAINT_LINES, complaint
 from runners.ports import LOCAL_HOST, choose_free_ports, is_held
 from runners.process_server import ProcessServer
+from runners.readiness import await_listening, start_failed
 
+# Starts, each with other ports, until a taken port is an error.
 PORT_ATTEMPTS = 3
-_FIRST_POLL_S = 0.01
-_LONGEST_POLL_S = 0.1
 
 # What silently changes a server's speed comes from the configuration alone.
 _SCRUBBED_PREFIXES = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "MALLOC_", "TF_")
@@ -31,6 +29,8 @@ class ProcessRunner:
     The kernel's "die with your parent" alone would not do: it fires when the parent THREAD ends,
     covers no grandchildren, and removes no files.
     """
+
+    may_restart = True
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class ProcessRunner:
         for attempt in range(1, PORT_ATTEMPTS + 1):
             server = self._describe_server(launch_spec)
             with _stopped_at_last(server):
-                if _wait_until_listening(server, launch_spec):
+                if await_listening(server, launch_spec):
                     yield server
                     return
             # Now all that could hold a port on behalf of this server is gone.
             held = [port for port in server.ports.values() if is_held(port)]
             if not held:
-                raise _start_failed(server, launch_spec)
+                raise start_failed(server, launch_spec)
             if attempt == PORT_ATTEMPTS:
                 raise PortTaken(ports=held, attempts=attempt, log_tail=server.log_tail())
 
@@ -81,44 +81,6 @@ def _stopped_at_last(server: ProcessServer) -> Iterator[None]:
     finally:
         with interrupts_deferred():
             server.stop()
-
-
-def _wait_until_listening(server: ProcessServer, launch_spec: LaunchSpec) -> bool:
-    """False when the server exited first."""
-    deadline = perf_counter() + launch_spec.start_timeout_s
-    silent = dict(server.ports)
-    pause_s = _FIRST_POLL_S
-    while not server.wait_for_exit(0):
-        silent = {name: port for name, port in silent.items() if not server.listens_on(port)}
-        if not silent:
-            return server.is_alive()
-        if perf_counter() > deadline:
-            raise _start_timeout(server, launch_spec, silent)
-        server.wait_for_exit(pause_s)
-        pause_s = min(1.2 * pause_s, _LONGEST_POLL_S)
-    return False
-
-
-def _start_failed(server: ProcessServer, launch_spec: LaunchSpec) -> StartFailed:
-    return StartFailed(
-        command=launch_spec.command[0],
-        exit_code=server.exit_code() or 0,
-        complaint=complaint(server.log_tail(COMPLAINT_LINES)),
-        log_tail=server.log_tail(),
-        log_location=str(server.log_path),
-    )
-
-
-def _start_timeout(
-    server: ProcessServer, launch_spec: LaunchSpec, silent: Mapping[str, int]
-) -> StartTimeout:
-    return StartTimeout(
-        command=launch_spec.command[0],
-        timeout_s=launch_spec.start_timeout_s,
-        ports=silent,
-        log_tail=server.log_tail(),
-        log_location=str(server.log_path),
-    )
 
 
 def _scrub(environment: Mapping[str, str]) -> dict[str, str]:

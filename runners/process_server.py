@@ -23,9 +23,11 @@ from runners.errors import CommandNotFound, LaunchRefused, RunnerError, StopFail
 from runners.log_ends import read_log_head, read_log_tail, shorten
 from runners.ports import LOCAL_HOST, accepts_connections, is_listener_among
 
-# A killed server may need seconds to hand back a GPU's memory.
+# Seconds for a server to be gone once it is killed: it may hand back a GPU's memory.
 _KILL_ALLOWANCE_S = 30.0
+# Seconds for the guardian to execute the command.
 _LAUNCH_TIMEOUT_S = 30.0
+# Seconds between two looks for what an ended guardian left.
 _SWEEP_PAUSE_S = 0.01
 
 # Every descendant of a server inherits this variable, so that they are found even when the
@@ -48,6 +50,7 @@ class ProcessServer:
         self.host = LOCAL_HOST
         self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
         self.log_path = log_path
+        self.log_location = str(log_path)
         self._launch = launch
         self._folder = folder
         self._leftovers = _with_folder(launch.leftovers, folder)

@@ -1,4 +1,4 @@
-"""A server that somebody else runs: nothing is started here, and nothing is stopped."""
+"""A server that already runs: nothing is started here, and nothing is stopped."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,7 @@ from types import MappingProxyType
 from runners.base import LaunchSpec
 from runners.errors import StartTimeout
 
+# For a connection to a server that may be far away, in seconds.
 _CONNECT_TIMEOUT_S = 5.0
 
 
@@ -31,15 +32,12 @@ class RemoteServer:
         """None: how it ended is known to those who run it."""
         return None
 
-    def log_head(self, lines: int = 200) -> str:
-        """Empty: its log is with those who run it."""
-        del lines
-        return ""
-
     def log_tail(self, lines: int = 40) -> str:
         """Empty: its log is with those who run it."""
         del lines
         return ""
+
+    log_head = log_tail
 
     def listens_on(self, port: int) -> bool:
         try:
@@ -52,12 +50,14 @@ class RemoteServer:
 class RemoteRunner:
     """Hands out the one server; a start of it is only a look whether it listens."""
 
+    may_restart = False
+
     def __init__(self, host: str, ports: Mapping[str, int]) -> None:
         self.server = RemoteServer(host, ports)
 
     @contextmanager
     def start(self, launch_spec: LaunchSpec) -> Iterator[RemoteServer]:
-        del launch_spec  # somebody else has launched it
+        del launch_spec  # it runs already
         server = self.server
         silent = [name for name, port in server.ports.items() if not server.listens_on(port)]
         if silent:

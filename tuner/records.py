@@ -63,7 +63,7 @@ class Grade(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SettingVerdict:
     """The grade of one parameter and, where it was refuted, what was found instead."""
 
     grade: Grade
@@ -262,7 +262,7 @@ class TrialRecord:
     round: int = 0
     proof: str = ""
     applied: str = ""
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[str, SettingVerdict] = field(default_factory=dict)
     statistics: ServerStatistics = field(default_factory=ServerStatistics)
     timings_s: Mapping[str, float] = field(default_factory=dict)
     points: tuple[PointRecord, ...] = ()

@@ -12,7 +12,7 @@ from benchmarks.landscapes.base import Landscape
 from tuner.errors import InputError, Reason
 from tuner.goals import LatencyBudget
 from tuner.records import Phase, TrialState
-from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 
 # Load points that count. Bursts of a warm-up are none.
@@ -89,7 +89,7 @@ def read(landscape: Landscape) -> Table:
     for entry in entries:
         row = _row(entry)
         measured[row.configuration].append(row)
-    space = spec.load_space(landscape.space_file).resolve({})
+    space = search_space(landscape.space_file, {})
     grid = list(space.grid())
     missing = [configuration for configuration in grid if configuration not in measured]
     if missing:

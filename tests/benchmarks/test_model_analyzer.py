@@ -20,9 +20,10 @@ from benchmarks.recommendations import Carried, Recommendation, started_with
 from tuner import demo, hardware
 from tuner.goals import LatencyBudget
 from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration
+from tuner.targets.base import Installation, TargetSetup
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton.install import TritonInstallation
 from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
@@ -116,13 +117,12 @@ def test_no_answer() -> None:
 def test_settings_are_read_from_what_the_tuner_hands_over(tmp_path: Path) -> None:
     """The variables that the tuner's config.pbtxt names are those that the server is given."""
     model = RepositoryModel(demo.REPOSITORY, demo.MODEL)
-    space = spec.load_space(spec.built_in()["triton"]).resolve(hardware.detect().bounds)
+    space = search_space(spec.built_in()["triton"], hardware.detect().bounds)
     target = TritonTarget(
         model,
         model.adapt(space),
-        installation=TritonInstallation(Path("tritonserver")),
-        workspace=tmp_path,
-        form=RequestForm(),
+        TargetSetup(workspace=tmp_path, form=RequestForm()),
+        Installation(Path("tritonserver")),
     )
     configuration = Configuration.of(
         {
@@ -149,7 +149,7 @@ def test_a_configuration_without_dynamic_batching() -> None:
 
 def test_flags_and_variables_reach_the_server() -> None:
     """Settings that begin with a dash are flags, the others variables."""
-    installed = TritonInstallation(Path("tritonserver"), ("--first",), {"PATH": "/bin"})
+    installed = Installation(Path("tritonserver"), ("--first",), {"PATH": "/bin"})
 
     started = started_with(installed, ("--http-thread-count=4", "OMP_NUM_THREADS=1"))
 

@@ -131,11 +131,11 @@ REFUSALS = {
     "hint: make the model's file a parameter: `sets: {template: NAME}`": [
         *("mlp.onnx", "--space", "own.yaml"),
     ],
-    "a model file and `--variant` mean nothing to a server that somebody else runs\n"
+    "a model file and `--variant` mean nothing to a server that already runs\n"
     "hint: leave them out; `--model NAME` says which of its models is tuned": [
         *("mlp.onnx", "--runner", "remote", "--url", "http://127.0.0.1:1"),
     ],
-    "`--variant` means nothing to a server that somebody else runs\n"
+    "`--variant` means nothing to a server that already runs\n"
     "hint: leave it out; `--model NAME` says which of its models is tuned": [
         *("--variant", "int8", "--server", "torchserve", "--body", "own.yaml"),
         *("--runner", "remote", "--url", "http://127.0.0.1:1", "--port", "management=2"),

@@ -12,9 +12,10 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from runners.base import RunningServer
+from tests.clients.v2_calls import CALLS
 from tests.runner_tests.waiting import DEADLINE_S
 from tests.targets.answering import answering_grpc, misbehaving, says
-from tuner.clients.v2 import MemoryKind, ModelTraits, NotOffered, model_traits
+from tuner.clients.v2 import ModelTraits, NotOffered, model_traits
 from tuner.clients.v2_grpc import V2GrpcClient
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, ServerError, ServerTimeoutError
@@ -132,20 +133,6 @@ class TestTriton:
         assert client.ready("double")
 
 
-CALLS = {
-    "metadata": methodcaller("metadata", "m"),
-    "config": methodcaller("config", "m"),
-    "statistics": methodcaller("statistics", "m"),
-    "infer": methodcaller("infer", "m", [NUMBERS]),
-    "load": methodcaller("load", "m", "{}"),
-    "ready": methodcaller("ready", "m"),
-    "shared_memory": methodcaller("shared_memory", MemoryKind.SYSTEM),
-    "share_system_memory": methodcaller("share_system_memory", "r", key="/r", byte_size=64),
-    "share_cuda_memory": methodcaller(
-        "share_cuda_memory", "r", handle=b"h", device=0, byte_size=64
-    ),
-    "forget_memory": methodcaller("forget_memory", MemoryKind.CUDA, "r"),
-}
 METHODS = {
     "metadata": "ModelMetadata",
     "config": "ModelConfig",

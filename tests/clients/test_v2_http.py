@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.clients.v2_calls import CALLS, X
 from tests.runner_tests.waiting import DEADLINE_S
 from tests.targets.answering import closes, misbehaving, says
 from tests.targets.fixtures import Triton
-from tuner.clients.v2 import MemoryKind, NotOffered
+from tuner.clients.v2 import NotOffered
 from tuner.clients.v2_http import V2Client
 from tuner.errors import ServerError, ServerTimeoutError
-from tuner.load.requests import Tensor, TensorSpec
+from tuner.load.requests import TensorSpec
 from tuner.records import ServerStatistics
-
-X = Tensor("x", "FP32", (1, 4), np.array([1, 2, 3, 4], np.float32).tobytes())
 
 
 @pytest.fixture
@@ -92,22 +91,6 @@ def test_no_statistics_yet() -> None:
     """Before anything happened, means are 0."""
     assert ServerStatistics().mean_batch == 0.0
     assert ServerStatistics().per_request_s(1.0) == 0.0
-
-
-CALLS = {
-    "metadata": methodcaller("metadata", "m"),
-    "config": methodcaller("config", "m"),
-    "statistics": methodcaller("statistics", "m"),
-    "infer": methodcaller("infer", "m", [X]),
-    "load": methodcaller("load", "m", "{}"),
-    "ready": methodcaller("ready", "m"),
-    "shared_memory": methodcaller("shared_memory", MemoryKind.SYSTEM),
-    "share_system_memory": methodcaller("share_system_memory", "r", key="/r", byte_size=64),
-    "share_cuda_memory": methodcaller(
-        "share_cuda_memory", "r", handle=b"h", device=0, byte_size=64
-    ),
-    "forget_memory": methodcaller("forget_memory", MemoryKind.CUDA, "r"),
-}
 
 
 class TestBadServer:

@@ -20,7 +20,7 @@ from tuner.store.storage import Storage
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton.models import open_model
+from tuner.targets.triton.model import open_model
 from tuner.targets.triton.target import TritonTarget
 
 STUDY = "contained"

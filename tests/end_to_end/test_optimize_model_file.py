@@ -87,7 +87,7 @@ def test_another_tolerance_is_another_study(folder: Path) -> None:
 @contextmanager
 def by_hand(repository: Path, folder: Path) -> Iterator[RunningServer]:
     """A Triton with all models of `repository`, as a person would start it."""
-    installation = triton_install.find(folder)
+    installation = triton_install.find_triton(folder)
     prefix = f"{folder.name}-"
     launch_spec = LaunchSpec(
         command=(

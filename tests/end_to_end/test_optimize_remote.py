@@ -16,6 +16,7 @@ from tuner import demo
 from tuner.clients.torchserve import TorchServeClient
 from tuner.clients.v2_http import V2Client
 from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
@@ -37,7 +38,7 @@ def triton(tmp_path: Path) -> Iterator[RunningServer]:
         "numactl": 0,
         "gpus": 0,
     }
-    space = model.adapt(spec.load_space(spec.built_in()["triton"]).resolve(facts), contained=False)
+    space = model.adapt(search_space(spec.built_in()["triton"], facts), contained=False)
     setup = TargetSetup(workspace=tmp_path, form=RequestForm())
     target = kind.target(model, space, setup)
     target.stage()

@@ -180,7 +180,7 @@ def shared_region(server: Endpoint) -> Iterator[tuple[str, memoryview]]:
 
 
 def _launch(repository: Path, folder: Path) -> LaunchSpec:
-    installation = triton_install.find(folder)
+    installation = triton_install.find_triton(folder)
     shm_prefix = f"{folder.name}-"
     return LaunchSpec(
         command=(

@@ -17,10 +17,10 @@ from tuner.records import (
     PointRecord,
     Purpose,
     ServerStatistics,
+    SettingVerdict,
     StudyRecord,
     TrialRecord,
     TrialState,
-    Verdict,
 )
 from tuner.space.space import Configuration
 
@@ -232,6 +232,9 @@ def night() -> StudyRecord:
     return study([*first, *later, *finals])
 
 
-def _verdicts(tried: Configuration) -> dict[str, Verdict]:
+def _verdicts(tried: Configuration) -> dict[str, SettingVerdict]:
     proved = {"instance_count", "dynamic_batching", "max_batch_size"}
-    return {name: Verdict(Grade.CONFIRMED if name in proved else Grade.ACCEPTED) for name in tried}
+    return {
+        name: SettingVerdict(Grade.CONFIRMED if name in proved else Grade.ACCEPTED)
+        for name in tried
+    }

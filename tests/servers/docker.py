@@ -93,7 +93,7 @@ class ServerImage:
 def with_triton() -> Iterator[ServerImage]:
     """An image whose `tritonserver` is that of this machine."""
     with _programs() as folder:
-        found = triton_install.find(folder)
+        found = triton_install.find_triton(folder)
         command = [str(found.executable), *found.flags]
         with _with_program("tritonserver", command, found.environment, folder) as image:
             yield image
@@ -102,7 +102,7 @@ def with_triton() -> Iterator[ServerImage]:
 @contextmanager
 def with_torchserve() -> Iterator[ServerImage]:
     """An image whose `torchserve` is that of this machine."""
-    found = torchserve_install.find()
+    found = torchserve_install.find_torchserve()
     with (
         _programs() as folder,
         _with_program("torchserve", [str(found.executable)], found.environment, folder) as image,

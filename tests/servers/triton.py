@@ -71,7 +71,7 @@ def missing() -> str:
     """What must be installed first, as a sentence; empty if it is all there."""
     with tempfile.TemporaryDirectory(prefix="triton-") as folder:
         try:
-            triton_install.find(Path(folder))
+            triton_install.find_triton(Path(folder))
         except ServerMissingError as error:
             return f"{error}: {error.hint}"
     return ""
@@ -145,7 +145,7 @@ def remove_abandoned_folders() -> None:
 
 
 def _launch_spec(folder: Path, models: Sequence[str], flags: Sequence[str]) -> LaunchSpec:
-    installation = triton_install.find(folder)
+    installation = triton_install.find_triton(folder)
     repository = folder / "repository"
     for model in models:  # copies, because Python writes its byte code beside them
         shutil.copytree(_FOLDER / model, repository / model)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tuner.errors import SpaceError
 from tuner.space import files as space_files
-from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.resolution import search_space
 from tuner.space.space import SearchSpace
 
 FACTS = {"cores": 4, "memory_gib": 16, "numa_nodes": 1}
@@ -89,7 +89,7 @@ def refusal(path: Path) -> SpaceError:
 def loaded(path: Path, content: bytes) -> SearchSpace | SpaceError:
     path.write_bytes(content)
     try:
-        return spec.load_space(path).resolve(FACTS)
+        return search_space(path, FACTS)
     except SpaceError as error:
         return error
 
@@ -116,26 +116,31 @@ def test_missing_file(file: Path) -> None:
     assert error.hint == "`tuner spaces list` shows the built-in spaces"
 
 
-def test_directory(tmp_path: Path) -> None:
-    """A folder is not a file."""
-    assert refusal(tmp_path).message == f"{tmp_path}: cannot be read: Is a directory"
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (Path("/proc/self"), "Is a directory"),
+        (Path("/proc/self/mem"), "Input/output error"),  # no mode bits would keep root from it
+        (Path("a\0b"), "embedded null byte"),
+    ],
+)
+def test_what_cannot_be_read(path: Path, reason: str) -> None:
+    """What the system says is told; not even a name that no file can have is a traceback."""
+    assert refusal(path).message == f"{path}: cannot be read: {reason}"
 
 
-def test_unreadable_file() -> None:
-    """A file that cannot be read says what the system says."""
-    path = Path("/proc/self/mem")  # no mode bits would keep root from reading
-    assert refusal(path).message == f"{path}: cannot be read: Input/output error"
-
-
-def test_impossible_name() -> None:
-    """Not even a name that no file can have ends in a traceback."""
-    assert refusal(Path("a\0b")).message.endswith(": cannot be read: embedded null byte")
-
-
-def test_binary_file(file: Path) -> None:
-    """A file that is not text is recognised as such."""
-    file.write_bytes(b"\x7fELF\xff")
-    assert refusal(file).message == f"{file}: is not a text file in UTF-8 (byte 5 is not text)"
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\x7fELF\xff", "is not a text file in UTF-8 (byte 5 is not text)"),
+        (b"# nothing\n" * 30_000, "has more than 256 KiB, not a space file"),
+    ],
+    ids=["binary", "large"],
+)
+def test_what_is_no_text(file: Path, content: bytes, reason: str) -> None:
+    """What is no space file at all is recognised as such, and not read to its end."""
+    file.write_bytes(content)
+    assert refusal(file).message == f"{file}: {reason}"
 
 
 def test_control_characters(file: Path) -> None:
@@ -146,17 +151,11 @@ def test_control_characters(file: Path) -> None:
     assert error.hint == "the file must be YAML"
 
 
-def test_large_file(file: Path) -> None:
-    """Something large is not a space file, and is not read to its end."""
-    file.write_text("# nothing\n" * 30_000)
-    assert refusal(file).message == f"{file}: has more than 256 KiB, not a space file"
-
-
 def test_byte_order_mark(file: Path) -> None:
     """An editor's byte order mark does no harm."""
     text = MINIMAL.read_text()
     file.write_text(text, encoding="utf-8-sig")
-    assert spec.load_space(file).resolve(FACTS).parameters
+    assert search_space(file, FACTS).parameters
 
 
 @FILES

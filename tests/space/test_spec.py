@@ -14,6 +14,7 @@ from tuner.errors import SpaceError
 from tuner.space import files as space_files
 from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.resolution import resolve, search_space
 from tuner.space.settings import (
     ConfigPath,
     EnvironmentVariables,
@@ -38,12 +39,12 @@ def all_facts(cores: int = 4) -> dict[str, int]:
 
 
 def good(name: str, cores: int = 4) -> SearchSpace:
-    return load_space(SPECS / "good" / f"{name}.yaml").resolve(facts(cores))
+    return search_space(SPECS / "good" / f"{name}.yaml", facts(cores))
 
 
 def refusal(path: Path, cores: int = 4) -> SpaceError:
     with pytest.raises(SpaceError) as caught:
-        load_space(path).resolve(facts(cores))
+        search_space(path, facts(cores))
     return caught.value
 
 
@@ -181,7 +182,7 @@ class TestGoodFiles:
     def test_every_good_file_loads(self) -> None:
         """There is no good file that is not good."""
         for path in (SPECS / "good").glob("*.yaml"):
-            assert load_space(path).resolve(facts()).parameters
+            assert search_space(path, facts()).parameters
 
 
 class TestFacts:
@@ -203,7 +204,7 @@ hints:
     def test_what_the_machine_rules_out(self, file: Path) -> None:
         """A parameter whose condition the facts alone refuse is gone, and what needs it too."""
         file.write_text(self.TEXT)
-        searched = load_space(file).resolve(facts())
+        searched = search_space(file, facts())
         assert [p.name for p in searched.parameters] == ["threads"]
         assert [dict(hint) for hint in searched.hints] == [{"threads": 1}, {"threads": 2}]
         assert searched.size == 4
@@ -211,14 +212,14 @@ hints:
     def test_what_it_allows(self, file: Path) -> None:
         """Where the condition holds, everything is there but what is never there."""
         file.write_text(self.TEXT)
-        searched = load_space(file).resolve({**facts(), "gpus": 1})
+        searched = search_space(file, {**facts(), "gpus": 1})
         assert {p.name for p in searched.parameters} == {"kind", "graphs", "threads"}
 
 
 class TestExtends:
     def test_changes_adds_and_takes_out(self) -> None:
         """Named keys change, new parameters come last, null takes out."""
-        base = load_space(spec.built_in()["triton"]).resolve(facts())
+        base = search_space(spec.built_in()["triton"], facts())
         searched = good("extends")
         gone = {"preferred_batch_size", "threads"}
         assert {p.name for p in searched.parameters} == (
@@ -241,7 +242,7 @@ class TestExtends:
     def test_null_takes_out_all_rules_and_hints(self, file: Path) -> None:
         """`rules: null` begins anew."""
         file.write_text("extends: triton\nrules: null\nhints: null\nserver: other\n")
-        searched = load_space(file).resolve(facts())
+        searched = search_space(file, facts())
         assert (searched.server, searched.rules, searched.hints) == ("other", (), ())
 
     @pytest.mark.parametrize("key", ["parameters", "rules", "hints"])
@@ -263,7 +264,7 @@ class TestExtends:
         """A built-in space as it is."""
         file.write_text("extends: triton\n")
         base = load_space(spec.built_in()["triton"])
-        assert load_space(file).resolve(facts()) == base.resolve(facts())
+        assert search_space(file, facts()) == resolve(base, facts())
 
 
 class TestBadFiles:
@@ -283,7 +284,7 @@ class TestBuiltIn:
     @pytest.mark.parametrize("cores", [1, 2, 3, 8, 64])
     def test_resolves(self, name: str, cores: int) -> None:
         """On any machine, with several values to choose from and hints beyond the baseline."""
-        searched = load_space(spec.built_in()[name]).resolve(all_facts(cores))
+        searched = search_space(spec.built_in()[name], all_facts(cores))
         assert not searched.violations(searched.defaults)
         assert all(p.accepts(p.default) for p in searched.parameters)
         assert searched.combinations > 10
@@ -310,7 +311,7 @@ class TestBuiltIn:
 
 def test_triton_on_eight_cores() -> None:
     """The rules of thumb: batching, or one thread for each of as many instances as cores."""
-    searched = load_space(spec.built_in()["triton"]).resolve(facts(8))
+    searched = search_space(spec.built_in()["triton"], facts(8))
     assert dict(searched.defaults) == {
         "instance_count": 1,
         "threads": 8,
@@ -324,7 +325,7 @@ def test_triton_on_eight_cores() -> None:
 
 def test_triton_on_three_cores() -> None:
     """`cores` instances are none of the doublings: the hint takes the nearest, not an error."""
-    searched = load_space(spec.built_in()["triton"]).resolve(facts(3))
+    searched = search_space(spec.built_in()["triton"], facts(3))
     assert searched.hints[1]["instance_count"] == 2
 
 
@@ -344,7 +345,7 @@ class TestPage:
     def test_examples_load(self, file: Path, block: str, cores: int) -> None:
         """Every example is a whole file that can be used as it is."""
         file.write_text(block)
-        assert load_space(file).resolve(facts(cores)).hints
+        assert search_space(file, facts(cores)).hints
 
     @pytest.mark.parametrize(
         "key", [*spec.ParameterSpec.model_fields, *spec.SetsSpec.model_fields]
@@ -371,6 +372,6 @@ def test_float_parameters_of_a_file(file: Path) -> None:
     """A hint for a real number is a number within its bounds."""
     head = (SPECS / "good/all_types.yaml").read_text().partition("hints:")[0]
     file.write_text(head + "hints:\n  - {delay_ms: 3, share: 0.3}\n  - {share: 1 / 3}\n")
-    searched = load_space(file).resolve(facts())
+    searched = search_space(file, facts())
     assert isinstance(searched["delay_ms"], FloatParameter)
     assert (searched.hints[0]["delay_ms"], searched.hints[1]["share"]) == (3.0, 0.3)

@@ -25,10 +25,10 @@ from tuner.records import (
     PointRecord,
     Purpose,
     ServerStatistics,
+    SettingVerdict,
     StudyRecord,
     TrialRecord,
     TrialState,
-    Verdict,
 )
 from tuner.space.document import fingerprint
 from tuner.space.space import Configuration
@@ -201,7 +201,7 @@ def expected_baseline() -> TrialRecord:
         unloaded_s=0.0075,
         saturation=175.0,
         applied="restart",
-        verdicts={"n": Verdict(Grade.CONFIRMED)},
+        verdicts={"n": SettingVerdict(Grade.CONFIRMED)},
         statistics=ServerStatistics(9, 3, 1, 0.1, 0.2, 0.3, 0.4, 8, {4: 1}),
         timings_s={"apply": 1.5, "total": 9.75},
         points=(expected_point(),),

@@ -23,11 +23,11 @@ from tuner.records import (
     PointRecord,
     Purpose,
     ServerStatistics,
+    SettingVerdict,
     StudyRecord,
     TrialRecord,
     TrialState,
     Usage,
-    Verdict,
 )
 from tuner.search.search import Search
 from tuner.space.settings import ConfigPath
@@ -93,8 +93,8 @@ def hard_trial() -> TrialRecord:
         proof="undecided",
         applied="reload",
         verdicts={
-            "a": Verdict(Grade.CONFIRMED),
-            "b": Verdict(Grade.REFUTED, "found 2.0"),
+            "a": SettingVerdict(Grade.CONFIRMED),
+            "b": SettingVerdict(Grade.REFUTED, "found 2.0"),
         },
         statistics=ServerStatistics(9, 3, 1, 0.1, 0.2, 0.3, 0.4, 8, {1: 2, 4: 1}),
         timings_s={"apply": 1.5, "total": 9.75},

@@ -13,7 +13,7 @@ from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import Endpoint, LoadRun, OpenLoop
 from tuner.load.requests import RequestSet, Tensor
-from tuner.records import Grade, Phase, Purpose, ServerStatistics, TrialRecord, Verdict
+from tuner.records import Grade, Phase, Purpose, ServerStatistics, SettingVerdict, TrialRecord
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench
@@ -49,6 +49,8 @@ class _Running:
 
 class _Runner:
     """Counts its starts."""
+
+    may_restart = True
 
     def __init__(self) -> None:
         self.starts = 0
@@ -88,9 +90,11 @@ class _Target:
             raise TrialFailure(Reason.INVALID_CONFIGURATION, "it does not fit")
         self._number = self._answer(configuration)
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         del server
-        return dict.fromkeys(configuration, Verdict(Grade.CONFIRMED))
+        return dict.fromkeys(configuration, SettingVerdict(Grade.CONFIRMED))
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
         del server

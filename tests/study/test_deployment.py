@@ -17,7 +17,7 @@ from tests.runner_tests.waiting import is_gone, wait_until
 from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
-from tuner.records import Applied, ServerStatistics, Verdict
+from tuner.records import Applied, ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
@@ -57,7 +57,9 @@ class ScriptTarget:
     def pids(self) -> list[int]:
         return [pid for pid, _ in self.applied]
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         raise AssertionError("a deployment does not ask this of a target")
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:

@@ -23,7 +23,7 @@ from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import LoadRun
 from tuner.load.requests import Tensor
-from tuner.records import Grade, Purpose, TrialRecord, TrialState, Verdict
+from tuner.records import Grade, Purpose, SettingVerdict, TrialRecord, TrialState
 from tuner.space.space import Configuration
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
@@ -60,11 +60,14 @@ class DeadEngine(SimulatedEngine):
 class OverruledTarget(TritonTarget):
     """Somebody loads three instances behind its back, right before it verifies."""
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         other = Configuration.of({**configuration, "instance_count": 3})
         with V2Client(server.url("http")) as client:
             client.load(
-                self.model, model_config.as_json(self._model.configured(self._space, other))
+                self.model,
+                model_config.as_json(self._model.configured(self._space.settings(other))),
             )
         return super().verify(server, configuration)
 
@@ -72,7 +75,9 @@ class OverruledTarget(TritonTarget):
 class KillingTarget(TritonTarget):
     """Its server is gone, right before it verifies."""
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         os.kill(server.pid, signal.SIGABRT)
         wait_until(lambda: not server.is_alive())
         return super().verify(server, configuration)

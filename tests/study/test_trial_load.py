@@ -20,7 +20,7 @@ from tuner.load.requests import RequestSet
 from tuner.records import Phase
 from tuner.study.trial_load import TrialLoad
 from tuner.watch.gpu_usage import Nvml
-from tuner.watch.stolen_time import Reading, StolenTime
+from tuner.watch.stolen_time import StolenReading, StolenTime
 
 BUDGET = LatencyBudget(99, 0.05)
 SERVER = Endpoint("127.0.0.1", 1)
@@ -93,7 +93,7 @@ def test_a_point_that_is_a_little_late_twice_is_kept() -> None:
 def stealing(*stolen_s: float) -> Iterator[StolenTime]:
     """The host takes so much in each quarter of a second from the start of the virtual time."""
     totals = np.cumsum([0.0, *stolen_s])
-    readings = [Reading(0.25 * n, float(total)) for n, total in enumerate(totals)]
+    readings = [StolenReading(0.25 * n, float(total)) for n, total in enumerate(totals)]
     yield StolenTime(readings, processors=2)
 
 
@@ -205,7 +205,7 @@ def test_what_the_server_took_is_read() -> None:
 
 
 def test_nothing_is_read_where_nobody_asks() -> None:
-    """Reading takes time itself: a warm-up is not watched."""
+    """StolenReading takes time itself: a warm-up is not watched."""
     assert all(math.isnan(each) for each in used(None))
 
 

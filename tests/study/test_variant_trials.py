@@ -39,7 +39,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Served:
     for name, factor in (("exact", 2.0), ("rough", 2.04), ("wrong", 3.0)):
         write_form(folder / "models", name, factor)
     source = ModelSource(folder=folder / "models", name="exact", variants=("rough", "wrong"))
-    return served(folder, triton_repository.open_model(source))
+    return served(folder, triton_repository.open_repository(source))
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,13 @@ from runners.process import ProcessRunner
 from tests.spaces import choice, integer
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.settings import EnvironmentVariables, ServerFlag
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
+from tuner.targets.base import Installation, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import install as triton_install
-from tuner.targets.triton.install import TritonInstallation
 from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
@@ -46,7 +47,7 @@ _CONSTANTS = {"cores": 2, "memory_gb": 8, "numa_nodes": 1, "gpus": 0}
 
 def built_in_space() -> SearchSpace:
     """The shipped space, on a machine of this size."""
-    return spec.load_space(spec.built_in()["triton"]).resolve(_CONSTANTS)
+    return search_space(spec.built_in()["triton"], _CONSTANTS)
 
 
 def moody_space() -> SearchSpace:
@@ -82,6 +83,8 @@ class Moody:
 class HastyRunner:
     """Kills servers rather than wait seconds for each; how they end in order is not the matter."""
 
+    may_restart = True
+
     def __init__(self, log_directory: Path) -> None:
         self._runner = ProcessRunner(log_directory=log_directory)
 
@@ -103,10 +106,8 @@ def moody(
     target = kind(
         model,
         space,
-        installation=triton_install.find(workspace),
-        workspace=workspace,
-        form=RequestForm(),
-        start_timeout_s=start_timeout_s,
+        TargetSetup(workspace=workspace, form=RequestForm(), start_timeout_s=start_timeout_s),
+        triton_install.find_triton(workspace),
     )
     target.stage()
     return Moody(target, space, workspace)
@@ -118,10 +119,8 @@ def target_in(workspace: Path, form: RequestForm | None = None) -> TritonTarget:
     return TritonTarget(
         model,
         model.adapt(moody_space()),
-        installation=TritonInstallation(Path("/opt/tritonserver"), ("--x",), {"A": "b"}),
-        workspace=workspace,
-        form=form or RequestForm(),
-        start_timeout_s=7.0,
+        TargetSetup(workspace=workspace, form=form or RequestForm(), start_timeout_s=7.0),
+        Installation(Path("/opt/tritonserver"), ("--x",), {"A": "b"}),
     )
 
 

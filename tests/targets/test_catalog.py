@@ -1,12 +1,9 @@
 """The servers that can be tuned."""
 
-from pathlib import Path
-
 import pytest
 
-from tuner.errors import InputError, ModelError
+from tuner.errors import InputError
 from tuner.space import spec
-from tuner.targets.base import ModelSource
 from tuner.targets.catalog import SERVERS, server_kind
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
@@ -65,21 +62,6 @@ def test_requests_that_it_can_be_sent(
     server_kind(name).check_form(good)
     with pytest.raises(InputError, match=message):
         server_kind(name).check_form(bad)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("triton", "{folder}: no model with a config.pbtxt was found"),
-        ("torchserve", "{folder}: no model archive (.mar) was found"),
-        ("tensorflow_serving", "{folder}: no SavedModel was found"),
-    ],
-)
-def test_models_are_its_own(tmp_path: Path, name: str, message: str) -> None:
-    """Each kind looks for models of its own form."""
-    with pytest.raises(ModelError) as caught:
-        server_kind(name).open_model(ModelSource(folder=tmp_path))
-    assert caught.value.message == message.format(folder=tmp_path)
 
 
 @pytest.mark.parametrize("target", [TritonTarget, TorchServeTarget, TensorFlowServingTarget])

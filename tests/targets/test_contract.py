@@ -13,7 +13,9 @@ from tests.targets.moody import moody
 from tests.targets.tensorflow_serving import tensorflow_serving_targets
 from tests.targets.torchserve import torchserve_targets
 from tuner.study.deployment import Deployment
+from tuner.targets.base import TargetSetup
 from tuner.targets.command.target import CommandTarget
+from tuner.targets.request_form import RequestForm
 
 
 class TestTriton(TargetContract):
@@ -56,7 +58,8 @@ class TestCommand(TargetContract):
     def subject(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
         folder: Path = tmp_path_factory.mktemp("command")
         model, space = opened(folder)
-        target = CommandTarget(model, space, start_timeout_s=30.0)
+        setup = TargetSetup(workspace=folder, form=RequestForm(), start_timeout_s=30.0)
+        target = CommandTarget.of(model, space, setup)
         runner = ProcessRunner(log_directory=folder / "logs")
         with Deployment(target, runner) as deployment:
             other = space.activate({"threads": 2, "fast": True, "level": 3})

@@ -24,7 +24,7 @@ BOTH = Configuration.of({"allocator": "libjemalloc.so.2", "openmp": "libiomp5.so
 def test_each_variable_gets_its_value() -> None:
     """All variables of a parameter get its value, but not what is to be omitted."""
     configuration = Configuration.of({"threads": 2, "allocator": "default", "queue": 5})
-    assert launch_settings.environment(SPACE, configuration) == {
+    assert launch_settings.environment(SPACE.settings(configuration)) == {
         "OMP_NUM_THREADS": "2",
         "MKL_NUM_THREADS": "2",
     }
@@ -32,8 +32,8 @@ def test_each_variable_gets_its_value() -> None:
 
 def test_several_libraries_are_preloaded() -> None:
     """Of several parameters that preload a library, none takes another one's place."""
-    preloaded = launch_settings.environment(SPACE, BOTH)
-    found = launch_settings.environment(SPACE, BOTH, library=lambda name: f"/lib/{name}")
+    preloaded = launch_settings.environment(SPACE.settings(BOTH))
+    found = launch_settings.environment(SPACE.settings(BOTH), library=lambda name: f"/lib/{name}")
     assert preloaded == {"LD_PRELOAD": "libjemalloc.so.2:libiomp5.so"}
     assert found == {"LD_PRELOAD": "/lib/libjemalloc.so.2:/lib/libiomp5.so"}
 
@@ -41,5 +41,8 @@ def test_several_libraries_are_preloaded() -> None:
 def test_flags() -> None:
     """Flags carry their values as servers write them; what is to be omitted is not said."""
     said = Configuration.of({"http_threads": 8, "strict": True, "threads": 1})
-    assert launch_settings.flags(SPACE, said) == ["--http-thread-count=8", "--strict=true"]
-    assert launch_settings.flags(SPACE, Configuration.of({"http_threads": 0})) == []
+    assert launch_settings.flags(SPACE.settings(said)) == [
+        "--http-thread-count=8",
+        "--strict=true",
+    ]
+    assert launch_settings.flags(SPACE.settings({"http_threads": 0})) == []

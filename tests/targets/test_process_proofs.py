@@ -11,13 +11,18 @@ import psutil
 import pytest
 
 from tests.runner_tests.waiting import wait_until
-from tuner.records import Grade, Verdict
-from tuner.space.expressions import Value
-from tuner.targets.process_proofs import environment_verdict, family, preload_verdict, value_text
+from tuner.space.expressions import Value, value_text
+from tuner.targets.process_proofs import (
+    ACCEPTED,
+    CONFIRMED,
+    environment_verdict,
+    family,
+    preload_verdict,
+    refuted,
+)
 
 # On every machine, and nothing that `cat` and `sh` need.
 LIBRARY, MISSING = "libm.so.6", "libno-such.so.9"
-ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
 
 
 @contextmanager
@@ -108,15 +113,15 @@ class TestEnvironment:
     def test_of_the_server(self, environment: dict[str, str], found: str) -> None:
         """A variable that the server does not have, or with another value, is refuted."""
         with running("cat", **environment) as process:
-            assert environment_verdict(process.pid, self.EXPECTED) == Verdict(
-                Grade.REFUTED, f"process cat has {found}"
+            assert environment_verdict(process.pid, self.EXPECTED) == refuted(
+                f"process cat has {found}"
             )
 
     def test_of_a_worker(self) -> None:
         """A server that gives its workers another environment is found out."""
         with running(*parent("OMP_NUM_THREADS=1"), **self.EXPECTED) as process:
-            assert environment_verdict(process.pid, self.EXPECTED) == Verdict(
-                Grade.REFUTED, "process cat has OMP_NUM_THREADS=1"
+            assert environment_verdict(process.pid, self.EXPECTED) == refuted(
+                "process cat has OMP_NUM_THREADS=1"
             )
 
     def test_nothing_to_look_at(self, ended: int, gone: int) -> None:
@@ -139,15 +144,15 @@ class TestEnvironment:
     def test_not_preloaded(self, preload: str) -> None:
         """The linker goes on without what it does not find; the variable alone is no proof."""
         with running("cat", LD_PRELOAD=preload) as process:
-            assert environment_verdict(process.pid, {"LD_PRELOAD": preload}) == Verdict(
-                Grade.REFUTED, f"process cat has not loaded {MISSING}"
+            assert environment_verdict(process.pid, {"LD_PRELOAD": preload}) == refuted(
+                f"process cat has not loaded {MISSING}"
             )
 
     def test_not_preloaded_by_a_worker(self) -> None:
         """As the launcher does, which takes out of LD_PRELOAD what it does not know."""
         with running(*parent("LD_PRELOAD="), LD_PRELOAD=LIBRARY) as process:
-            assert environment_verdict(process.pid, {"LD_PRELOAD": LIBRARY}) == Verdict(
-                Grade.REFUTED, f"process cat has not loaded {LIBRARY}"
+            assert environment_verdict(process.pid, {"LD_PRELOAD": LIBRARY}) == refuted(
+                f"process cat has not loaded {LIBRARY}"
             )
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.errors import InputError
+from tuner.load.requests import TensorSpec
 from tuner.targets.request_form import RequestForm
 
 BODIES = st.lists(st.binary(max_size=4), min_size=1, max_size=3).map(tuple)
@@ -126,3 +127,28 @@ class TestCheckBodies:
             "takes the bodies as they are"
         )
         assert caught.value.hint == "leave them out"
+
+
+class TestInputs:
+    SPECS = (TensorSpec("x", "FP32", (-1, -1, 4)),)
+
+    def test_batched(self) -> None:
+        """The batch dimension is the request's batch, open dimensions come from the form."""
+        form = RequestForm(batch=2, shapes={"x": (5, 4)})
+        [x] = form.inputs(self.SPECS, batched=True, seed=1)
+        assert x.shape == (2, 5, 4)
+
+    def test_zero(self) -> None:
+        """Zero data is zero; the seed then changes nothing."""
+        specs = (TensorSpec("x", "FP32", (3,)),)
+        [x] = RequestForm(zero=True).inputs(specs, batched=False, seed=1)
+        assert (x.shape, x.data) == ((3,), bytes(12))
+
+    def test_batch_without_dimension(self) -> None:
+        """A batch that the model cannot take would be counted, but never sent: refused."""
+        with pytest.raises(InputError) as caught:
+            RequestForm(batch=4).inputs(self.SPECS, batched=False, seed=1)
+        assert str(caught.value) == ("`--batch 4` was given, but the model has no batch dimension")
+        assert caught.value.hint == (
+            "leave `--batch` out, or give the model one (Triton: `max_batch_size` in config.pbtxt)"
+        )

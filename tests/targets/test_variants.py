@@ -15,18 +15,18 @@ from tuner.clients.v2_http import V2Client
 from tuner.errors import ModelError, ServerError, SpaceError, TrialFailure
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied
 from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.resolution import search_space
 from tuner.space.settings import ModelVariant
-from tuner.space.space import Configuration, SearchSpace
+from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets import variants
 from tuner.targets.base import ModelSource
+from tuner.targets.process_proofs import CONFIRMED, refuted
 from tuner.targets.triton import repository as triton_repository
 from tuner.targets.triton.repository import RepositoryModel
-
-CONFIRMED = Verdict(Grade.CONFIRMED)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(repository: Path, *others: str, name: str = "exact") -> RepositoryModel:
     source = ModelSource(folder=repository, name=name, variants=others)
-    return triton_repository.open_model(source)
+    return triton_repository.open_repository(source)
 
 
 class TestAdded:
@@ -65,7 +65,7 @@ class TestAdded:
         """Without others nothing is chosen."""
         before = space(integer())
         assert variants.added(before, "m", ()) is before
-        assert variants.chosen(before, before.defaults, "m") == "m"
+        assert before.settings(before.defaults).variant == ""
 
     def test_a_name_that_is_taken(self) -> None:
         """A space of one's own may have such a parameter: then one of both must go."""
@@ -79,12 +79,12 @@ class TestAdded:
         found = variants.added(space(integer()), "m", ("a",))
         renamed = replace(found.parameters[0], name="form")
         found = replace(found, parameters=(renamed, *found.parameters[1:]))
-        assert variants.chosen(found, Configuration.of({"form": "a", "n": 1}), "m") == "a"
+        assert found.settings({"form": "a", "n": 1}).variant == "a"
 
     def test_verdict(self) -> None:
         """The server has the form, or it is said which it has."""
-        assert variants.verdict("a", "a") == CONFIRMED
-        assert variants.verdict("a", "b") == Verdict(Grade.REFUTED, "the server has the form `b`")
+        assert variants.variant_verdict("a", "a") == CONFIRMED
+        assert variants.variant_verdict("a", "b") == refuted("the server has the form `b`")
 
     def test_fingerprint(self) -> None:
         """That of a single form is its own; of several it depends on each."""
@@ -130,7 +130,7 @@ class TestRepository:
             write_form(tmp_path, name, backend=f'backend: "{backend}"')
         model = opened(tmp_path, "b", name="a")
         assert model.space == expected
-        adapted = model.adapt(spec.load_space(spec.built_in()[expected]).resolve(FACTS))
+        adapted = model.adapt(search_space(spec.built_in()[expected], FACTS))
         assert adapted["variant"].choices == ("a", "b")
 
     def test_defaults_are_the_models_own(self, repository: Path) -> None:
@@ -141,7 +141,7 @@ class TestRepository:
 
 
 def served_space(repository: Path, name: str, *others: str) -> SearchSpace:
-    found = spec.load_space(spec.built_in()["triton"]).resolve(FACTS)
+    found = search_space(spec.built_in()["triton"], FACTS)
     return opened(repository, *others, name=name).adapt(found)
 
 
@@ -215,7 +215,7 @@ class TestTriton:
             client.unload("exact")
             client.load("rough", json.dumps({"backend": "python", **_AS_JSON}))
         verdict = forms.target.verify(deployment.server, configuration)["variant"]
-        assert verdict == Verdict(Grade.REFUTED, "the server has the form `rough`")
+        assert verdict == refuted("the server has the form `rough`")
         deployment.apply(forms.configuration(instance_count=2))
         assert ready(deployment) == {"exact"}
 

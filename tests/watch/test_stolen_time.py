@@ -10,15 +10,15 @@ from tests.capacity.simulated_server import Batching, SimulatedServer
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
 from tuner.records import Phase
-from tuner.watch.stolen_time import Reading, StolenTime, stood_still, undisturbed, watched
+from tuner.watch.stolen_time import StolenReading, StolenTime, stood_still, undisturbed, watched
 
 LIMIT_S = 0.02
 
 
-def readings(*stolen_s: float) -> list[Reading]:
+def readings(*stolen_s: float) -> list[StolenReading]:
     """Four a second; so much was stolen between each and the one before."""
     totals = np.cumsum([0.0, *stolen_s])
-    return [Reading(0.25 * number, float(total)) for number, total in enumerate(totals)]
+    return [StolenReading(0.25 * number, float(total)) for number, total in enumerate(totals)]
 
 
 def measured(

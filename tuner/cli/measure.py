@@ -45,6 +45,8 @@ def _sweep(options: MeasureOptions, plan: "SweepPlan", points: "list[SweepPoint]
     with ExitStack() as stack:
         with err.status("asking the server for its model"):
             measured = stack.enter_context(service(options))
+        if options.shared_memory == "cuda":
+            note("`--shared-memory cuda` is experimental: it was never tried on a GPU")
         watching = stack.enter_context(collectors(options, measured.endpoint))
         workers = first_workers(options)
         engine = stack.enter_context(LoadEngine(cpus=engine_cpus, workers=workers))

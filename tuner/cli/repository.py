@@ -37,7 +37,7 @@ def repository(
     from tuner.targets.triton import one_file as triton_files
 
     source = ModelSource(inputs=options.inputs(input_), contained=contained)
-    model = triton_files.open_model(model_file, source)
+    model = triton_files.open_file(model_file, source)
     folder = output / model.name
     if folder.exists():
         raise ModelError(

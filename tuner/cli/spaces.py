@@ -104,6 +104,7 @@ def resolve(name_or_file: str) -> SearchSpace:
     """The space on this machine."""
     from tuner import hardware
     from tuner.space import spec
+    from tuner.space.resolution import search_space
 
     built_in = spec.built_in()
     path = built_in.get(name_or_file, Path(name_or_file))
@@ -112,7 +113,7 @@ def resolve(name_or_file: str) -> SearchSpace:
             f"`{name_or_file}` is neither a built-in space nor a file",
             hint="built in: " + ", ".join(built_in),
         )
-    return spec.load_space(path).resolve(hardware.detect().bounds)
+    return search_space(path, hardware.detect().bounds)
 
 
 def size(space: SearchSpace) -> str:

@@ -1,7 +1,6 @@
 """Memory of a GPU that a server on the same machine can use, through tritonclient."""
 
 import base64
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -37,12 +36,7 @@ class CudaRegion:
             ) from None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._cuda.destroy_shared_memory_region(self._handle)
         del self._handle  # the last reference: only now the memory is free
 

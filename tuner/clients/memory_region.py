@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
 
+from tuner.clients.v2 import V2Control
 from tuner.errors import LoadError
 
-# The tensors of two requests share no cache line.
+# Bytes: the tensors of two requests share no cache line.
 _ALIGNMENT = 64
 _FOLDER = Path("/dev/shm")  # noqa: S108 - where shm_open(3) looks
 _NAME = re.compile(r"tuner-(\d{1,7})-[0-9a-f]{8}-[a-z]+")
@@ -75,18 +75,17 @@ class SharedMemoryRegion:
             raise _no_memory(error, self.byte_size) from None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._memory.close()
         unlink(self.name)
 
     def write(self, content: bytes) -> None:
         """Put `content` where the region begins; it must not be longer than the region."""
         self._memory[: len(content)] = content
+
+    def share(self, control: V2Control) -> None:
+        """Let the server use it under its name."""
+        control.share_system_memory(self.name, key=self.key, byte_size=self.byte_size)
 
 
 def new_name(role: str) -> str:

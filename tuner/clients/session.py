@@ -1,28 +1,88 @@
 """An HTTP client of a server under test, for as long as a `with` block."""
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, ClassVar, Self
 
 import httpx
+
+from tuner.errors import ServerError, ServerTimeoutError
+
+_HINT = "look into its log"
+# Characters of an answer that is no JSON.
+_LONGEST_TEXT = 400
 
 
 class HttpSession:
     """Closes its connections when the block ends.
 
     Proxy settings of the environment are not used: the servers under test are near. `timeout_s` is
-    for each answer, in seconds.
+    for each answer, in seconds; `headers` go with every request.
     """
 
-    def __init__(self, *, base_url: str = "", timeout_s: float) -> None:
-        self._http = httpx.Client(base_url=base_url, timeout=timeout_s, trust_env=False)
+    def __init__(
+        self,
+        *,
+        base_url: str = "",
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=base_url,
+            timeout=timeout_s,
+            headers=headers,
+            transport=transport,
+            trust_env=False,
+        )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
+
+
+class NamedSession(HttpSession):
+    """What a server is asked by name, which errors call it by; it says what is wrong in JSON.
+
+    `server` is that name, and `error_key` where the JSON has what is wrong.
+    """
+
+    server: ClassVar[str]
+    error_key: ClassVar[str]
+
+    def _send(self, method: str, url: str, **content: Any) -> httpx.Response:
+        """The server's answer.
+
+        Raises:
+            ServerTimeoutError: There is none in time.
+            ServerError: Or none at all.
+        """
+        asked = f"{self.server} did not answer {method} {url}"
+        try:
+            return self._http.request(method, url, **content)
+        except httpx.TimeoutException as error:
+            raise ServerTimeoutError(f"{asked} in time", hint=_HINT) from error
+        except httpx.HTTPError as error:
+            raise ServerError(f"{asked}: {error}", hint=_HINT) from error
+
+    def _ask(self, method: str, url: str, **content: Any) -> httpx.Response:
+        """The server's answer, if it says that all is well.
+
+        Raises:
+            ServerError: It says that something is not, and what; or see `_send`.
+        """
+        return self._checked(self._send(method, url, **content))
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.is_success:
+            return response
+        said = response.text.strip()[:_LONGEST_TEXT] or response.reason_phrase
+        with suppress(ValueError, KeyError, TypeError):
+            said = str(response.json()[self.error_key])
+        request = response.request
+        raise ServerError(
+            f"{self.server} answered {response.status_code} to {request.method} "
+            f"{request.url.path}: {said}"
+        )

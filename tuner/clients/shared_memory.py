@@ -11,9 +11,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic, sleep
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
+from tuner.clients.cuda_memory import CudaRegion
 from tuner.clients.keeper import Keeper
 from tuner.clients.memory_region import (
     Layout,
@@ -31,10 +31,13 @@ from tuner.errors import InputError, ServerError, ServerTimeoutError, TunerError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
 
-# perf_analyzer's `--output-shared-memory-size`.
+# Bytes for an output whose size is not known: perf_analyzer's `--output-shared-memory-size`.
 OUTPUT_BYTE_SIZE = 102_400
 
-_IN_USE_S, _ASK_EVERY_S = 1.0, 0.02
+# How long a server may use a region after its last answer, and how often it is asked meanwhile, in
+# seconds.
+_IN_USE_S = 1.0
+_ASK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ class SharedMemory:
             _sweep(control, self._kind)
             clean_up = partial(_clean_up, self._address, self._kind, self._names)
             keeper = stack.enter_context(Keeper(clean_up))
-            regions = [stack.enter_context(self._region(layout)) for layout in self._layouts]
+            regions = [self._region(layout) for layout in self._layouts]
+            for region in regions:
+                stack.enter_context(region)
             stack.callback(self._forget, control, keeper)
             regions[0].write(_content(self._layouts[0], self._inputs))
             for region in regions:
@@ -98,19 +103,12 @@ class SharedMemory:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _region(self, layout: Layout) -> "_Region":
+    def _region(self, layout: Layout) -> SharedMemoryRegion | CudaRegion:
         if self._kind is MemoryKind.SYSTEM:
-            return _SystemRegion(layout.region, layout.byte_size)
-        from tuner.clients.cuda_memory import CudaRegion
-
+            return SharedMemoryRegion(layout.region, layout.byte_size)
         return CudaRegion(layout.region, layout.byte_size, device=self._device)
 
     def _forget(self, control: V2Control, keeper: Keeper) -> None:
@@ -119,28 +117,6 @@ class SharedMemory:
             for name in self._names:
                 control.forget_memory(self._kind, name)
             keeper.dismiss()
-
-
-class _Region(Protocol):
-    """Memory within a `with` block; `write` begins where the region begins."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def write(self, content: bytes) -> None: ...
-
-    def share(self, control: V2Control) -> None: ...
-
-
-class _SystemRegion(SharedMemoryRegion):
-    def share(self, control: V2Control) -> None:
-        control.share_system_memory(self.name, key=self.key, byte_size=self.byte_size)
 
 
 def _check_nearness(endpoint: Endpoint, kind: MemoryKind) -> None:
@@ -180,7 +156,7 @@ def _sweep(control: V2Control, kind: MemoryKind) -> None:
             control.forget_memory(kind, name)
 
 
-def _share(region: _Region, control: V2Control) -> None:
+def _share(region: SharedMemoryRegion | CudaRegion, control: V2Control) -> None:
     try:
         region.share(control)
     except ServerError as error:

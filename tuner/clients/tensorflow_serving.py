@@ -5,16 +5,14 @@ batching/batching_session.cc, as util/prometheus_exporter.cc spells them.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
 from tuner.clients import tensorflow_signature
-from tuner.clients.session import HttpSession
+from tuner.clients.session import NamedSession
 from tuner.clients.tensorflow_signature import Signature, understood
-from tuner.errors import ServerError, ServerTimeoutError
+from tuner.errors import ServerError
 from tuner.load.requests import Tensor, TensorSpec
 from tuner.protocols import prometheus, tensorflow_serving
 from tuner.protocols.prometheus import MetricsPage
@@ -22,7 +20,9 @@ from tuner.protocols.tensorflow_serving import RestReader
 from tuner.records import ServerStatistics
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
-AVAILABLE, ENDED = "AVAILABLE", "END"
+# States of a model (get_model_status.proto).
+AVAILABLE = "AVAILABLE"
+ENDED = "END"
 
 _SERVING = ":tensorflow:serving:"
 _SESSION = f"{_SERVING}batching_session:"
@@ -54,13 +54,16 @@ class BatchingCounters:
     padding: float | None
 
 
-class TensorFlowServingClient(HttpSession):
+class TensorFlowServingClient(NamedSession):
     """Talks to the server whose REST API is at `url`.
 
     Raises:
         ServerError: Every method, when the server refuses.
         ServerTimeoutError: Or when it does not answer in time.
     """
+
+    server = "TensorFlow Serving"
+    error_key = "error"
 
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
         super().__init__(base_url=url, timeout_s=timeout_s)
@@ -71,7 +74,7 @@ class TensorFlowServingClient(HttpSession):
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         try:
-            versions = _answered(response).json().get("model_version_status", [])
+            versions = self._checked(response).json().get("model_version_status", [])
             newest = max(versions, key=lambda each: int(each["version"]), default=None)
             if newest is None:
                 return None
@@ -86,7 +89,7 @@ class TensorFlowServingClient(HttpSession):
     def signature(self, model: str) -> Signature:
         """That of the model's `serving_default`."""
         path = f"{tensorflow_serving.model_path(model)}/metadata"
-        response = _answered(self._send("GET", path))
+        response = self._ask("GET", path)
         with understood(path, _SIGNATURE_HINT):
             return tensorflow_signature.of_rest(response.json())
 
@@ -95,13 +98,11 @@ class TensorFlowServingClient(HttpSession):
     ) -> tuple[Tensor, ...]:
         """The outputs, with the datatypes that `outputs` say: JSON has none."""
         path = f"{tensorflow_serving.model_path(model)}:predict"
-        response = _answered(
-            self._send(
-                "POST",
-                path,
-                content=tensorflow_serving.rest_body(inputs),
-                headers={"Content-Type": "application/json"},
-            )
+        response = self._ask(
+            "POST",
+            path,
+            content=tensorflow_serving.rest_body(inputs),
+            headers={"Content-Type": "application/json"},
         )
         try:
             return RestReader(tuple(outputs))(b"", response.content)
@@ -137,25 +138,11 @@ class TensorFlowServingClient(HttpSession):
         )
 
     def _metrics(self) -> MetricsPage:
-        response = _answered(self._send("GET", METRICS_PATH))
+        response = self._ask("GET", METRICS_PATH)
         try:
             return prometheus.parse(response.text)
         except ValueError as error:
             raise ServerError(f"{METRICS_PATH} is no page of metrics: {error}") from None
-
-    def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
-        try:
-            return self._http.request(method, path, **content)
-        except httpx.TimeoutException:
-            raise ServerTimeoutError(
-                f"TensorFlow Serving did not answer {method} {path} in time",
-                hint="look into its log",
-            ) from None
-        except httpx.HTTPError as error:
-            raise ServerError(
-                f"TensorFlow Serving did not answer {method} {path}: {error}",
-                hint="look into its log",
-            ) from None
 
 
 def _total(page: MetricsPage, name: str, **labels: str) -> float | None:
@@ -167,21 +154,3 @@ def _total(page: MetricsPage, name: str, **labels: str) -> float | None:
         and all(series.label(label) == wanted for label, wanted in labels.items())
     ]
     return sum(found) if found else None
-
-
-def _answered(response: httpx.Response) -> httpx.Response:
-    """`response`, if it says that all is well.
-
-    Raises:
-        ServerError: It says that something is not, and what.
-    """
-    if response.is_success:
-        return response
-    said = response.text.strip()[:400] or response.reason_phrase
-    with suppress(ValueError, KeyError, TypeError):
-        said = str(response.json()["error"])
-    request = response.request
-    raise ServerError(
-        f"TensorFlow Serving answered {response.status_code} to {request.method} "
-        f"{request.url.path}: {said}"
-    )

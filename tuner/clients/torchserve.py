@@ -7,18 +7,22 @@ called is taken from `RegisterModelRequest.java`: `max_batch_delay` is heeded, a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
 import httpx
 
 from runners.base import RunningServer
-from tuner.clients.session import HttpSession
-from tuner.errors import ServerError, ServerTimeoutError
+from tuner.clients.session import NamedSession
+from tuner.errors import ServerError
 from tuner.protocols import prometheus
 from tuner.records import ServerStatistics
 
+# The state of a worker that takes requests.
 _READY = "READY"
+# Metrics.
+_REQUESTS = "ts_inference_requests_total"
+_QUEUE_US = "ts_queue_latency_microseconds"
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,16 @@ class Description:
         return sum(worker.ready for worker in self.workers)
 
 
-class TorchServeClient(HttpSession):
+class TorchServeClient(NamedSession):
     """Talks to the server whose APIs are at these URLs.
 
     Raises:
         ServerError: Every method, when the server refuses.
         ServerTimeoutError: Or when it does not answer in time.
     """
+
+    server = "TorchServe"
+    error_key = "message"
 
     def __init__(
         self, *, management: str, inference: str, metrics: str, timeout_s: float = 10.0
@@ -74,7 +81,7 @@ class TorchServeClient(HttpSession):
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         try:
-            [described, *_] = _understood(response).json()
+            [described, *_] = self._checked(response).json()
             workers = tuple(
                 Worker(each["status"] == _READY, str(each["status"]))
                 for each in described["workers"]
@@ -95,7 +102,7 @@ class TorchServeClient(HttpSession):
 
     def models(self) -> tuple[str, ...]:
         """The names of all that are registered."""
-        response = _understood(self._send("GET", f"{self._management}/models", {"limit": 1000}))
+        response = self._ask("GET", f"{self._management}/models", params={"limit": 1000})
         try:
             return tuple(str(each["modelName"]) for each in response.json()["models"])
         except (ValueError, KeyError, TypeError) as error:
@@ -106,26 +113,26 @@ class TorchServeClient(HttpSession):
     def register(self, archive: str, parameters: Mapping[str, int | str]) -> None:
         """Register the archive of the model store; its workers start afterwards."""
         query: dict[str, int | str] = {"url": archive, "synchronous": "false", **parameters}
-        _understood(self._send("POST", f"{self._management}/models", query))
+        self._ask("POST", f"{self._management}/models", params=query)
 
     def scale(self, model: str, least: int, most: int) -> None:
-        """Have so many workers; those that are new start afterwards."""
+        """Have `least` to `most` workers; those that are new start afterwards."""
         query: dict[str, int | str] = {"min_worker": least, "max_worker": most}
         query["synchronous"] = "false"
-        _understood(self._send("PUT", self._models(model), query))
+        self._ask("PUT", self._models(model), params=query)
 
     def unregister(self, model: str) -> None:
-        _understood(self._send("DELETE", self._models(model)))
+        self._ask("DELETE", self._models(model))
 
     def predict(self, model: str, body: bytes, content_type: str) -> bytes:
         """The prediction's body."""
         url = f"{self._inference}/predictions/{quote(model, safe='')}"
         headers = {"Content-Type": content_type}
-        return _understood(self._send("POST", url, content=body, headers=headers)).content
+        return self._ask("POST", url, content=body, headers=headers).content
 
     def statistics(self, model: str) -> ServerStatistics:
         """Its counters; TorchServe counts no batches."""
-        response = _understood(self._send("GET", f"{self._metrics}/metrics"))
+        response = self._ask("GET", f"{self._metrics}/metrics")
         page = prometheus.parse(response.text)
         total = {
             name: sum(
@@ -140,44 +147,3 @@ class TorchServeClient(HttpSession):
 
     def _models(self, model: str) -> str:
         return f"{self._management}/models/{quote(model, safe='')}"
-
-    def _send(
-        self,
-        method: str,
-        url: str,
-        query: Mapping[str, int | str] | None = None,
-        **content: Any,
-    ) -> httpx.Response:
-        try:
-            return self._http.request(method, url, params=query, **content)
-        except httpx.TimeoutException as error:
-            raise ServerTimeoutError(
-                f"TorchServe did not answer {method} {url} in time", hint="look into its log"
-            ) from error
-        except httpx.HTTPError as error:
-            raise ServerError(
-                f"TorchServe did not answer {method} {url}: {error}", hint="look into its log"
-            ) from error
-
-
-_REQUESTS = "ts_inference_requests_total"
-_QUEUE_US = "ts_queue_latency_microseconds"
-
-
-def _understood(response: httpx.Response) -> httpx.Response:
-    """`response`, if it says that all is well.
-
-    Raises:
-        ServerError: It says that something is not, and what.
-    """
-    if response.is_success:
-        return response
-    try:
-        said = response.json()["message"]
-    except (ValueError, KeyError, TypeError):
-        said = response.text.strip()[:200] or response.reason_phrase
-    request = response.request
-    raise ServerError(
-        f"TorchServe answered {response.status_code} to {request.method} {request.url.path}: "
-        f"{said}"
-    )

@@ -5,10 +5,9 @@ configuration, statistics and shared memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from tuner.errors import ServerError
@@ -65,21 +64,12 @@ class NotOffered(ServerError):  # noqa: N818 - the name of what was found, as Tr
     """The server answers, but does not have this extension of the protocol."""
 
 
-class V2Control(Protocol):
+class V2Control(AbstractContextManager["V2Control"], Protocol):
     """A client of the server within a `with` block; may be used from several threads.
 
     Every method raises ServerError, ServerTimeoutError without an answer in time, and those of an
     extension NotOffered where the server lacks it.
     """
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
     def ready(self, model: str) -> bool:
         """Whether the model can be asked."""

@@ -6,7 +6,6 @@ tritonclient ships it.
 
 import re
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
@@ -62,12 +61,7 @@ class V2GrpcClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._channel.close()
 
     def ready(self, model: str) -> bool:

@@ -7,12 +7,12 @@ KServe Open Inference Protocol, "HTTP/REST", and the HTTP side of Triton's exten
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from tuner.clients.session import HttpSession
 from tuner.clients.v2 import (
     CONNECTION_HINT,
     TIMEOUT_HINT,
@@ -37,11 +37,8 @@ _NOT_OFFERED = frozenset(
 )
 
 
-class V2Client:
+class V2Client(HttpSession):
     """Implements V2Control for the server at a URL or an endpoint.
-
-    `headers` go with every request. Proxy settings of the environment are not used: the servers
-    under test are near.
 
     Raises:
         InputError: The endpoint's certificates cannot be used.
@@ -59,24 +56,9 @@ class V2Client:
         self._name = f"unix:{endpoint.unix_socket}" if endpoint.unix_socket else url
         self._tls = endpoint.tls
         self._timeout_s = timeout_s
-        self._client = httpx.Client(
-            base_url=url,
-            transport=_transport(endpoint),
-            headers=headers,
-            timeout=timeout_s,
-            trust_env=False,
+        super().__init__(
+            base_url=url, transport=_transport(endpoint), headers=headers, timeout_s=timeout_s
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._client.close()
 
     def ready(self, model: str) -> bool:
         # Triton answers 400 while it is not.
@@ -170,7 +152,7 @@ class V2Client:
         tls = self._tls
         extensions = {"sni_hostname": tls.server_name} if tls and tls.server_name else {}
         try:
-            return self._client.request(
+            return self._http.request(
                 method, path, content=content, headers=headers, extensions=extensions
             )
         except httpx.TimeoutException:

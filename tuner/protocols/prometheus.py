@@ -8,20 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-_SAMPLE = re.compile(
-    rf"(?P<name>{_NAME})(?:[ \t]*\{{(?P<labels>.*)\}}[ \t]*|[ \t]+)(?P<value>[^ \t]+)"
-    r"(?:[ \t]+-?[0-9]+)?"  # a timestamp
+from prometheus_client.parser import text_string_to_metric_families
+
+_TYPE = re.compile(
+    r"#[ \t]*TYPE[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]+(counter|gauge|histogram|summary|untyped)"
 )
-_LABEL = re.compile(
-    r'[ \t]*(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"(?P<value>(?:[^"\\]|\\.)*)"[ \t]*(?:,|$)'
-)
-_TYPE = re.compile(rf"#[ \t]*TYPE[ \t]+({_NAME})[ \t]+(counter|gauge|histogram|summary|untyped)")
-_ESCAPE = re.compile(r"\\(.)")
 _PARTS = ("_sum", "_count", "_bucket")
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """What the value of one series means."""
 
     COUNTER = "counter"
@@ -53,22 +48,22 @@ class MetricsPage:
     values: Mapping[Series, float]
     types: Mapping[str, str]
 
-    def kind(self, series: Series) -> Kind:
+    def kind(self, series: Series) -> MetricKind:
         match self.types.get(series.name):
             case "counter":
-                return Kind.COUNTER
+                return MetricKind.COUNTER
             case "histogram" | "summary":
-                return Kind.SHAPE
+                return MetricKind.SHAPE
             case None:
                 return self._kind_of_part(series.name)
             case _:
-                return Kind.GAUGE
+                return MetricKind.GAUGE
 
-    def _kind_of_part(self, name: str) -> Kind:
+    def _kind_of_part(self, name: str) -> MetricKind:
         part = next((each for each in _PARTS if name.endswith(each)), "")
         if self.types.get(name.removesuffix(part)) not in {"histogram", "summary"}:
-            return Kind.GAUGE
-        return Kind.SHAPE if part == "_bucket" else Kind.TOTAL
+            return MetricKind.GAUGE
+        return MetricKind.SHAPE if part == "_bucket" else MetricKind.TOTAL
 
 
 def parse(text: str) -> MetricsPage:
@@ -86,32 +81,17 @@ def parse(text: str) -> MetricsPage:
         elif stripped and not stripped.startswith("#"):
             try:
                 series, value = _sample(stripped)
-            except ValueError:
+            except (ValueError, LookupError):  # the library's words for what it cannot read
                 raise ValueError(f"line {number} is no metric: `{stripped[:60]}`") from None
             values[series] = value
     return MetricsPage(values, types)
 
 
 def _sample(line: str) -> tuple[Series, float]:
-    found = _SAMPLE.fullmatch(line)
-    if found is None:
-        raise ValueError(line)
-    return Series(found["name"], _labels(found["labels"] or "")), float(found["value"])
-
-
-def _labels(text: str) -> tuple[tuple[str, str], ...]:
-    labels, position = [], 0
-    while position < len(text.rstrip(" \t")):
-        found = _LABEL.match(text, position)
-        if found is None:
-            raise ValueError(text)
-        labels.append((found["name"], _unescaped(found["value"])))
-        position = found.end()
-    return tuple(sorted(labels))
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1], text)
+    """One line at a time: of a whole page, the library gives all counters other names."""
+    [metric] = text_string_to_metric_families(line)
+    [sample] = metric.samples
+    return Series(sample.name, tuple(sorted(sample.labels.items()))), float(sample.value)
 
 
 def _escaped(text: str) -> str:

@@ -7,16 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tuner.space.expressions import Expression
-from tuner.space.settings import (
-    ConfigPath,
-    EnvironmentVariables,
-    LauncherArgument,
-    ModelVariant,
-    ServerFlag,
-    ServerProperty,
-    Setting,
-    TemplateVariable,
-)
+from tuner.space.settings import SETTINGS
 from tuner.space.space import (
     CategoricalParameter,
     Configuration,
@@ -27,21 +18,11 @@ from tuner.space.space import (
     SearchSpace,
 )
 
-_SETTINGS: Mapping[str, type[Setting]] = {
-    "config": ConfigPath,
-    "environment": EnvironmentVariables,
-    "flag": ServerFlag,
-    "property": ServerProperty,
-    "launcher": LauncherArgument,
-    "template": TemplateVariable,
-    "variant": ModelVariant,
-}
 _PARAMETERS: Mapping[str, type[Parameter]] = {
     "int": IntParameter,
     "float": FloatParameter,
     "categorical": CategoricalParameter,
 }
-_SETTING_KINDS = {kind: word for word, kind in _SETTINGS.items()}
 _PARAMETER_KINDS = {kind: word for word, kind in _PARAMETERS.items()}
 # What explains a parameter, or says how it is applied, and not what is searched.
 _WORDS = ("reload", "description", "source", "proof")
@@ -109,7 +90,7 @@ def _valued(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameter_document(parameter: Parameter) -> dict[str, Any]:
     facts = {"type": _PARAMETER_KINDS[type(parameter)]} | vars(parameter)
-    facts["sets"] = {"kind": _SETTING_KINDS[type(parameter.sets)], **asdict(parameter.sets)}
+    facts["sets"] = {"kind": parameter.sets.kind, **asdict(parameter.sets)}
     facts["when"] = parameter.when.text if parameter.when else None
     return facts
 
@@ -118,7 +99,7 @@ def _parameter(document: Mapping[str, Any]) -> Parameter:
     facts = dict(document)
     kind = _PARAMETERS[facts.pop("type")]
     setting = dict(facts.pop("sets"))
-    where = _SETTINGS[setting.pop("kind")]
+    where = SETTINGS[setting.pop("kind")]
     when = facts.pop("when")
     return kind(
         **{name: _tuple(value) for name, value in facts.items()},

@@ -16,6 +16,12 @@ from tuner.errors import SpaceError
 
 Value = bool | int | float | str
 
+
+def value_text(value: Value | None) -> str:
+    """A value as YAML and servers write it: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
+
+
 _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -34,8 +40,10 @@ _COMPARE: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
 }
 _FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "round": round}
 _CONSTANTS: dict[str, Value] = {"true": True, "false": False}
+# Characters of an expression,
 _LONGEST = 500
-_DEEPEST = 50  # far below the depth at which walking the tree would exhaust the stack
+# and operators inside each other: far below what would exhaust the stack.
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,15 @@
 import logging
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from pathlib import Path
+from typing import Any
 
 from tuner.errors import SpaceError, at, did_you_mean, shown
 from tuner.space.expressions import Expression, Value, is_name
 from tuner.space.files import LARGEST_NUMBER
-from tuner.space.settings import (
-    ConfigPath,
-    EnvironmentVariables,
-    LauncherArgument,
-    ServerFlag,
-    ServerProperty,
-    Setting,
-    TemplateVariable,
-)
+from tuner.space.settings import SETTINGS, Setting
 from tuner.space.space import (
     COUNT_LIMIT,
     CategoricalParameter,
@@ -30,15 +23,16 @@ from tuner.space.space import (
     SearchSpace,
     in_order,
 )
-
-if TYPE_CHECKING:  # spec.py is the door to this module
-    from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
+from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec, load_space
 
 logger = logging.getLogger(__name__)
 
 _PLACES = ("config", "environment", "flag", "property", "launcher", "template")
 # The form of a name, and an example of one.
-_ARGUMENT, _VARIABLE = (r"-[^\s=]+", "--threads"), (r"[A-Za-z_]\w*", "THREADS")
+_ARGUMENT = (r"-[^\s=]+", "--threads")
+_VARIABLE = (r"[A-Za-z_]\w*", "THREADS")
+# What explains a parameter.
+_WORDS = ("description", "source", "proof")
 _BOUNDS = frozenset({"low", "high", "step", "log"})
 _KEYS_BY_TYPE: dict[str, frozenset[str]] = {
     "int": _BOUNDS,
@@ -48,24 +42,28 @@ _KEYS_BY_TYPE: dict[str, frozenset[str]] = {
 }
 
 
-class _Common(TypedDict):
-    """What all parameters have."""
-
-    name: str
-    sets: Setting
-    reload: bool
-    when: Expression | None
-    description: str
-    source: str
-    proof: str
-
-
-def resolved(spec: "SpaceSpec", constants: Mapping[str, int]) -> SearchSpace:
-    """The space that `spec` describes, on a machine with these `constants`.
+def search_space(file: Path, constants: Mapping[str, int]) -> SearchSpace:
+    """The space in `file`, on a machine with these `constants` (`cores`, ...).
 
     Raises:
-        SpaceError: A bound, default, condition, rule or hint does not hold together.
+        SpaceError: The file cannot be read, or does not hold together.
     """
+    return resolve(load_space(file), constants, file=file)
+
+
+def resolve(
+    spec: SpaceSpec, constants: Mapping[str, int], *, file: Path | None = None
+) -> SearchSpace:
+    """The space that `spec` describes, on a machine with these `constants` (`cores`, ...).
+
+    Raises:
+        SpaceError: A bound, default, condition, rule or hint does not hold together; of `file`.
+    """
+    with at(file):
+        return _resolved(spec, constants)
+
+
+def _resolved(spec: SpaceSpec, constants: Mapping[str, int]) -> SearchSpace:
     known = {**dict.fromkeys(spec.parameters), **dict.fromkeys(constants)}
     rules = [
         Rule(_expression(f"rules[{n}].rule", entry.rule, known), entry.because)
@@ -121,7 +119,7 @@ def _check_expressions(space: SearchSpace) -> None:
 
 
 def _parameter(
-    name: str, spec: "ParameterSpec", constants: Mapping[str, int], known: Collection[str]
+    name: str, spec: ParameterSpec, constants: Mapping[str, int], known: Collection[str]
 ) -> Parameter:
     where = f"parameters.{name}"
     if not is_name(name) or name in constants:
@@ -133,25 +131,19 @@ def _parameter(
     given = spec.model_fields_set & (_BOUNDS | {"choices"})
     if misplaced := given - _KEYS_BY_TYPE[spec.type]:
         raise SpaceError(f"{where}.{min(misplaced)}: has no meaning for the type {spec.type}")
-    common = _Common(
-        name=name,
-        sets=_setting(f"{where}.sets", spec.sets),
-        reload=spec.reload,
-        when=None if spec.when is None else _expression(f"{where}.when", spec.when, known),
-        description=" ".join(spec.description.split()),
-        source=" ".join(spec.source.split()),
-        proof=" ".join(spec.proof.split()),
-    )
+    common: dict[str, Any] = {
+        "name": name,
+        "sets": _setting(f"{where}.sets", spec.sets),
+        "reload": spec.reload,
+        "when": None if spec.when is None else _expression(f"{where}.when", spec.when, known),
+        **{word: " ".join(getattr(spec, word).split()) for word in _WORDS},
+    }
     parameter: Parameter
-    match spec.type:
-        case "int" | "float":
-            parameter = _numeric(where, spec, constants, common)
-        case "boolean":
-            choices: tuple[Value, ...] = (False, True)
-            parameter = CategoricalParameter(**common, default=spec.default, choices=choices)
-        case _:
-            choices = _choices(where, spec)
-            parameter = CategoricalParameter(**common, default=spec.default, choices=choices)
+    if spec.type in {"int", "float"}:
+        parameter = _numeric(where, spec, constants, common)
+    else:
+        choices = (False, True) if spec.type == "boolean" else _choices(where, spec)
+        parameter = CategoricalParameter(**common, default=spec.default, choices=choices)
     if not parameter.accepts(parameter.default):
         raise SpaceError(
             f"{where}.default: must be in the domain ({parameter.domain}), "
@@ -161,7 +153,7 @@ def _parameter(
     return parameter
 
 
-def _setting(where: str, sets: "SetsSpec") -> Setting:
+def _setting(where: str, sets: SetsSpec) -> Setting:
     given = [name for name in _PLACES if getattr(sets, name)]
     if len(given) != 1:
         raise SpaceError(
@@ -173,23 +165,15 @@ def _setting(where: str, sets: "SetsSpec") -> Setting:
     return _placed(f"{where}.{given[0]}", given[0], sets)
 
 
-def _placed(where: str, place: str, sets: "SetsSpec") -> Setting:
-    setting: Setting
-    match place:
-        case "environment":
-            names = (_matching(where, name, *_VARIABLE) for name in sets.environment or ())
-            setting = EnvironmentVariables(tuple(names), sets.omit)
-        case "flag":
-            setting = ServerFlag(_matching(where, sets.flag, *_ARGUMENT), sets.omit)
-        case "property":
-            setting = ServerProperty(_matching(where, sets.property, *_VARIABLE), sets.omit)
-        case "launcher":
-            setting = LauncherArgument(_matching(where, sets.launcher, *_ARGUMENT), sets.omit)
-        case "template":
-            setting = TemplateVariable(_matching(where, sets.template, *_VARIABLE))
-        case _:
-            setting = ConfigPath(sets.config or "", sets.omit)
-    return setting
+def _placed(where: str, place: str, sets: SetsSpec) -> Setting:
+    kind: Callable[..., Setting] = SETTINGS[place]
+    given = getattr(sets, place)
+    form = _ARGUMENT if place in {"flag", "launcher"} else _VARIABLE
+    if place == "environment":
+        given = tuple(_matching(where, name, *form) for name in given)
+    elif place != "config":
+        given = _matching(where, given, *form)
+    return kind(given, sets.omit)
 
 
 def _matching(where: str, text: str | None, pattern: str, example: str) -> str:
@@ -200,7 +184,7 @@ def _matching(where: str, text: str | None, pattern: str, example: str) -> str:
     return text
 
 
-def _choices(where: str, spec: "ParameterSpec") -> tuple[Value, ...]:
+def _choices(where: str, spec: ParameterSpec) -> tuple[Value, ...]:
     if not spec.choices:
         raise SpaceError(f"{where}.choices: a list of at least one value is needed")
     seen: set[Value] = set()
@@ -212,7 +196,7 @@ def _choices(where: str, spec: "ParameterSpec") -> tuple[Value, ...]:
 
 
 def _numeric(
-    where: str, spec: "ParameterSpec", constants: Mapping[str, int], common: _Common
+    where: str, spec: ParameterSpec, constants: Mapping[str, int], common: Mapping[str, Any]
 ) -> IntParameter | FloatParameter:
     ends = {"low": spec.low, "high": spec.high}
     if missing := [f"`{name}`" for name, end in ends.items() if end is None]:
@@ -221,7 +205,7 @@ def _numeric(
         )
     given = {**ends, "step": spec.step, "default": spec.default}
     work_out = _whole if spec.type == "int" else _number
-    number = {
+    number: dict[str, Any] = {
         name: work_out(f"{where}.{name}", value, constants)
         for name, value in given.items()
         if value is not None
@@ -229,13 +213,12 @@ def _numeric(
     with at(where):
         _check_bounds(spec, number, constants)
     if spec.type == "int":
-        whole = {name: math.floor(value) for name, value in number.items()}
-        return IntParameter(**common, **whole, log=spec.log)
+        return IntParameter(**common, **number, log=spec.log)
     return FloatParameter(**common, **number, log=spec.log)
 
 
 def _check_bounds(
-    spec: "ParameterSpec", number: Mapping[str, float], constants: Mapping[str, int]
+    spec: ParameterSpec, number: Mapping[str, float], constants: Mapping[str, int]
 ) -> None:
     low, high, step = number["low"], number["high"], number.get("step")
     if low > high:
@@ -256,7 +239,7 @@ def _check_bounds(
         )
 
 
-def _machine(spec: "ParameterSpec", constants: Mapping[str, int]) -> str:
+def _machine(spec: ParameterSpec, constants: Mapping[str, int]) -> str:
     """The facts behind a number that the file gives as an expression."""
     numeric = spec.type in ("int", "float")
     if not numeric or not (spec.follows_machine or isinstance(spec.default, str)):
@@ -299,7 +282,7 @@ def _hint(
     where: str,
     hint: Mapping[str, Value],
     space: SearchSpace,
-    specs: "Mapping[str, ParameterSpec]",
+    specs: Mapping[str, ParameterSpec],
 ) -> Configuration:
     """A hint's own values; the rest are defaults, which the model may still change."""
     values: dict[str, Value] = {}

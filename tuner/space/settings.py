@@ -1,66 +1,82 @@
-"""Where the value of a parameter goes: one kind for each way that a server is told something."""
+"""Where the value of a parameter goes: one kind for each way that a server is told something.
 
+`kind` is the word that space files have for it, `names` are what the server knows the value by.
+Where the value is `omit`, the server is told nothing.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Self, get_args
 
-from tuner.space.expressions import Value
+from tuner.space.expressions import Value, value_text
 
 
 @dataclass(frozen=True)
 class ConfigPath:
-    """A field of the server's model configuration, such as `instance_group[0].count`.
+    """A field of the server's model configuration, such as `instance_group[0].count`."""
 
-    The field is left out where the value is `omit`.
-    """
-
+    kind: ClassVar = "config"
     path: str
     omit: Value | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.path,)
 
 
 @dataclass(frozen=True)
 class EnvironmentVariables:
-    """Environment variables of the server process; all get the value, none where it is `omit`."""
+    """Environment variables of the server process, which all get the value."""
 
+    kind: ClassVar = "environment"
     names: tuple[str, ...]
     omit: Value | None = None
 
 
 @dataclass(frozen=True)
-class ServerFlag:
-    """A command-line flag of the server, such as `--rate-limit`; left out at `omit`."""
-
+class _Named:
     name: str
     omit: Value | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
 
-@dataclass(frozen=True)
-class ServerProperty:
+
+class ServerFlag(_Named):
+    """A command-line flag of the server, such as `--rate-limit`."""
+
+    kind: ClassVar = "flag"
+
+
+class ServerProperty(_Named):
     """A key of the server's own configuration file, such as `number_of_netty_threads`."""
 
-    name: str
-    omit: Value | None = None
+    kind: ClassVar = "property"
 
 
-@dataclass(frozen=True)
-class LauncherArgument:
+class LauncherArgument(_Named):
     """An argument of the program that launches the server's workers, such as `--node-id`.
 
-    True is the bare argument; it is left out where the value is false or `omit`.
+    True is the bare argument; false leaves it out.
     """
 
-    name: str
-    omit: Value | None = None
+    kind: ClassVar = "launcher"
 
 
-@dataclass(frozen=True)
-class TemplateVariable:
-    """A name in the templates that a person wrote for the server."""
+class TemplateVariable(_Named):
+    """A name in the templates that a person wrote for the server; nothing is left out."""
 
-    name: str
+    kind: ClassVar = "template"
 
 
 @dataclass(frozen=True)
 class ModelVariant:
     """Which form of the model is served; the value is the name of one."""
+
+    kind: ClassVar = "variant"
+    names: ClassVar = ("variant",)
+    omit: ClassVar[None] = None
 
 
 Setting = (
@@ -72,3 +88,46 @@ Setting = (
     | TemplateVariable
     | ModelVariant
 )
+SETTINGS: Mapping[str, type[Setting]] = {each.kind: each for each in get_args(Setting)}
+"""The kinds by their words."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a server is told, by kind: names with their values, in the order they were given.
+
+    What is left out is missing, but for `config`, where it is None. `variant` is empty where there
+    is none to choose.
+    """
+
+    config: Mapping[str, Value | None]
+    environment: tuple[tuple[str, str], ...]
+    flags: tuple[tuple[str, Value], ...]
+    properties: Mapping[str, Value]
+    launcher: tuple[tuple[str, Value], ...]
+    templates: Mapping[str, Value]
+    variant: str
+
+    @classmethod
+    def of(cls, told: Iterable[tuple[Setting, Value]]) -> Self:
+        """Sort values by the kind of where they go."""
+        given = list(told)
+
+        def said(kind: str) -> tuple[tuple[str, Value], ...]:
+            return tuple(
+                (name, value)
+                for sets, value in given
+                if sets.kind == kind and value != sets.omit
+                for name in sets.names
+            )
+
+        paths = {sets.path: None for sets, _ in given if isinstance(sets, ConfigPath)}
+        return cls(
+            config={**paths, **dict(said("config"))},
+            environment=tuple((name, value_text(value)) for name, value in said("environment")),
+            flags=said("flag"),
+            properties=dict(said("property")),
+            launcher=said("launcher"),
+            templates=dict(said("template")),
+            variant="".join(str(value) for _, value in said("variant")),
+        )

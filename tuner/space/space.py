@@ -8,10 +8,10 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from tuner.errors import SpaceError
-from tuner.space.expressions import Expression, Value
-from tuner.space.settings import Setting
+from tuner.space.expressions import Expression, Value, value_text
+from tuner.space.settings import Setting, Settings
 
-# Sizes beyond this are told as "more than"; nobody enumerates them.
+# Configurations beyond this number are not counted, but told as "more than".
 COUNT_LIMIT = 100_000
 
 
@@ -117,7 +117,7 @@ class CategoricalParameter(_Parameter):
 
     @property
     def domain(self) -> str:
-        return ", ".join(map(_spelled, self.choices))
+        return ", ".join(map(value_text, self.choices))
 
 
 Parameter = IntParameter | FloatParameter | CategoricalParameter
@@ -147,7 +147,7 @@ class Configuration(Mapping[str, Value]):
         return len(self.assignments)
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={_spelled(value)}" for name, value in self.assignments)
+        return " ".join(f"{name}={value_text(value)}" for name, value in self.assignments)
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,28 @@ class SearchSpace:
             if parameter.name == name:
                 return parameter
         raise KeyError(name)
+
+    def settings(self, configuration: Mapping[str, Value]) -> Settings:
+        """What `configuration` tells the server, by kind."""
+        return Settings.of((self[name].sets, value) for name, value in configuration.items())
+
+    def names_of(self, kind: str) -> list[tuple[Parameter, str]]:
+        """The parameters that set something of this `kind`, with what the server calls it."""
+        return [(p, name) for p in self.parameters if p.sets.kind == kind for name in p.sets.names]
+
+    def refuse_other_than(self, *kinds: str, server: str) -> None:
+        """Refuse a parameter that sets what `server` does not have.
+
+        Raises:
+            SpaceError: There is one.
+        """
+        others = {p.sets.kind for p in self.parameters} - set(kinds)
+        for parameter in self.parameters:
+            if parameter.sets.kind in others:
+                raise SpaceError(
+                    f"parameters.{parameter.name}.sets: {server} has no `{parameter.sets.kind}`",
+                    hint="it is set by " + ", ".join(f"`{kind}`" for kind in kinds),
+                )
 
     @property
     def defaults(self) -> Configuration:
@@ -270,11 +292,6 @@ class SearchSpace:
         """What the conditions and rules refer to."""
         conditions = (p.when for p in self.parameters if p.when)
         return {n for e in (*conditions, *(r.expression for r in self.rules)) for n in e.names}
-
-
-def _spelled(value: Value) -> str:
-    """As YAML has it: `true`, not `True`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _holds(expression: Expression, values: Mapping[str, Value]) -> bool:

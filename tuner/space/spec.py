@@ -1,21 +1,20 @@
-"""What a person may write in a search space file, and how it becomes a SearchSpace.
+"""What a person may write in a search space file; resolution.py makes a SearchSpace of it.
 
 search_spaces/README.md describes the format for users.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from tuner.errors import SpaceError, at, did_you_mean, shown
-from tuner.space import files, resolution
+from tuner.space import files
 from tuner.space.expressions import Value
 from tuner.space.files import built_in, folder
 from tuner.space.serve import RequestSpec, ServeSpec, Strict
-from tuner.space.space import SearchSpace
 
 __all__ = [
     "ParameterSpec",
@@ -117,19 +116,6 @@ class SpaceSpec(Strict):
     rules: list[RuleSpec] = Field(default_factory=list)
     hints: list[dict[str, AnyValue]] = Field(default_factory=list)
     serve: ServeSpec | None = None
-    _file: Path | None = PrivateAttr(None)
-
-    def model_post_init(self, context: Path | None) -> None:
-        self._file = context
-
-    def resolve(self, constants: Mapping[str, int]) -> SearchSpace:
-        """The space on a machine with these `constants` (`cores`, ...).
-
-        Raises:
-            SpaceError: A bound, default, condition, rule or hint does not hold together.
-        """
-        with at(self._file):
-            return resolution.resolved(self, constants)
 
 
 def load_space(path: Path) -> SpaceSpec:
@@ -141,7 +127,7 @@ def load_space(path: Path) -> SpaceSpec:
     content = files.read(path)
     with at(path):
         try:
-            return SpaceSpec.model_validate(content, context=path)
+            return SpaceSpec.model_validate(content)
         except ValidationError as error:
             raise _reworded(error) from None
 

@@ -27,11 +27,11 @@ from tuner.records import (
     PointRecord,
     Purpose,
     ServerStatistics,
+    SettingVerdict,
     StudyRecord,
     TrialRecord,
     TrialState,
     Usage,
-    Verdict,
 )
 from tuner.space.document import fingerprint, space_document, stored_space
 from tuner.space.space import Configuration, SearchSpace
@@ -314,7 +314,7 @@ def _trial(row: sa.RowMapping, points: tuple[PointRecord, ...]) -> TrialRecord:
         reason=Reason(row["reason"]) if row["reason"] else None,
         configuration=Configuration.of(row["configuration"]),
         verdicts={
-            name: Verdict(Grade(each["grade"]), each["found"])
+            name: SettingVerdict(Grade(each["grade"]), each["found"])
             for name, each in row["verdicts"].items()
         },
         statistics=ServerStatistics(**statistics),

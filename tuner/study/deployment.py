@@ -4,14 +4,12 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from signal import SIGKILL
-from types import TracebackType
 from typing import Self
 
 from runners.base import Runner, RunningServer
 from runners.errors import (
     CommandNotFound,
     EngineUnreachable,
-    PortTaken,
     RunnerError,
     StartFailed,
     StartTimeout,
@@ -22,11 +20,16 @@ from tuner.records import Applied
 from tuner.space.space import Configuration
 from tuner.targets.base import Target
 
-STUDY_LABEL, TRIAL_LABEL = "tuner.study", "tuner.trial"
-# Triton is known to leak over many reloads (triton-inference-server/server issues 4528, 4966).
+# What a server is marked with, where a runner can mark it.
+STUDY_LABEL = "tuner.study"
+TRIAL_LABEL = "tuner.trial"
+# Reloads until a server is started anew: Triton is known to leak over many of them
+# (triton-inference-server/server issues 4528, 4966).
 _RELOADS_PER_START = 20
-# How long a server that is ending may take until its end is known.
-_DYING_S, _DYING_POLL_S = 0.5, 0.01
+# How long a server that is ending may take until its end is known, and how often it is asked, in
+# seconds.
+_DYING_S = 0.5
+_DYING_POLL_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,7 @@ class Deployment:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -108,7 +106,7 @@ class Deployment:
         except BaseException:
             self.stop()
             raise
-        return Applied.RELOAD if self._current_is_elsewhere else Applied.RESTART
+        return Applied.RESTART if self._runner.may_restart else Applied.RELOAD
 
     def stop(self) -> None:
         """End the server, if there is one; the next trial begins with a start."""
@@ -136,11 +134,6 @@ class Deployment:
             f"the server {cause}; seen as: {failure}",
             log_tail=server.log_tail(),
         )
-
-    @property
-    def _current_is_elsewhere(self) -> bool:
-        """Whether the server is somebody else's, who alone can restart it."""
-        return self._current is not None and not self._current.server.pid
 
     def _restart(self, configuration: Configuration, trial: int) -> None:
         self.stop()
@@ -174,13 +167,9 @@ def _reason_of_exit(code: int, otherwise: Reason) -> Reason:
 
 
 def _start_failure(error: RunnerError) -> TrialFailure:
-    match error:
-        case StartTimeout():
-            return TrialFailure(Reason.START_TIMEOUT, str(error), log_tail=error.log_tail)
-        case StartFailed():
-            reason = _reason_of_exit(error.exit_code, Reason.START_FAILED)
-            return TrialFailure(reason, str(error), log_tail=error.log_tail)
-        case PortTaken():
-            return TrialFailure(Reason.START_FAILED, str(error), log_tail=error.log_tail)
-        case _:
-            return TrialFailure(Reason.START_FAILED, str(error))
+    reason = Reason.START_FAILED
+    if isinstance(error, StartTimeout):
+        reason = Reason.START_TIMEOUT
+    if isinstance(error, StartFailed):
+        reason = _reason_of_exit(error.exit_code, reason)
+    return TrialFailure(reason, str(error), log_tail=error.log_tail)

@@ -23,6 +23,7 @@ from tuner.search import warm_start
 from tuner.search.samplers import Sampler, check_available
 from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.resolution import resolve
 from tuner.space.serve import ServeSpec
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
@@ -110,8 +111,9 @@ def prepare(job: Job) -> PreparedJob:
     job = _with_image(job, given.serve if given else None)
     machine = _machine(job)
     model = kind.open_model(_source(job, kind, given.serve if given else None))
-    space_spec = given or spec.load_space(spec.built_in()[model.space])
-    space = model.adapt(space_spec.resolve(machine.bounds), contained=job.is_elsewhere)
+    file = _path_of(str(job.space_file or model.space))
+    whole = resolve(given or spec.load_space(file), machine.bounds, file=file)
+    space = model.adapt(whole, contained=job.is_elsewhere)
     if isinstance(job.place, RemoteAddress):
         space = placement.reloadable(space)
     now = datetime.now(UTC)
@@ -200,6 +202,11 @@ def _with_image(job: Job, serve: ServeSpec | None) -> Job:
     return replace(job, place=replace(job.place, image=image))
 
 
+def _path_of(space: str) -> Path:
+    """The file of a built-in space by its name, or of any other by its path."""
+    return spec.built_in().get(space, Path(space))
+
+
 def _given_space(job: Job) -> "spec.SpaceSpec | None":
     """The space file that was given; None if the model's own is to be taken.
 
@@ -208,7 +215,7 @@ def _given_space(job: Job) -> "spec.SpaceSpec | None":
     """
     if job.space_file is None:
         return None
-    found = spec.load_space(spec.built_in().get(str(job.space_file), job.space_file))
+    found = spec.load_space(_path_of(str(job.space_file)))
     if found.server not in SERVERS:
         raise SpaceError(
             f"{job.space_file}: is for the server `{found.server}`, but only "
@@ -253,8 +260,8 @@ def run(
         storage = stack.enter_context(Storage(job.database, create=True))
         first = _earlier_best(storage, prepared, say)
         study = open_study(storage, placement.recorded(prepared.study, job.place, runner))
-        if exposed := placement.exposure(job.place, prepared.kind):
-            say(exposed)
+        for note in placement.notes(job.place, prepared.kind):
+            say(note)
         target.stage()
         stack.enter_context(placement.restored(target, runner, say))
         load = TrialLoad(

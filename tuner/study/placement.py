@@ -1,4 +1,4 @@
-"""Where the servers of a job run: on this machine, in containers, or at somebody else's."""
+"""Where the servers of a job run: on this machine, in containers, or on a remote server."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from tuner.targets.catalog import ServerKind
 
 @dataclass(frozen=True)
 class RemoteAddress:
-    """Where a server of somebody else takes requests; `ports` are further ones, by name."""
+    """Where a remote server takes requests; `ports` are further ones, by name."""
 
     host: str
     port: int
@@ -58,7 +58,7 @@ def runner(place: Place, kind: ServerKind[Any], logs: Path) -> Iterator[Runner]:
 
 
 def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
-    """The runner of a server that somebody else runs.
+    """The runner of a server that already runs.
 
     Raises:
         InputError: Servers of this kind cannot be changed while they run.
@@ -79,7 +79,7 @@ def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
 
 @contextmanager
 def restored(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
-    """Afterwards, a server of somebody else has what it had before, even after Ctrl-C.
+    """Afterwards, a remote server has what it had before, even after Ctrl-C.
 
     Raises:
         ServerError: It does not take it back; the block itself went well.
@@ -109,15 +109,16 @@ def _restore(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -
     return ""
 
 
-def exposure(place: Place, kind: ServerKind[Any]) -> str:
-    """Who can reach the study's servers, in a sentence; nothing if only this machine can."""
+def notes(place: Place, kind: ServerKind[Any]) -> Iterator[str]:
+    """What is to be known of the study's servers before they are started, in sentences."""
+    if kind.experimental:
+        yield f"{kind.name} is experimental: the tuner was never run on a real one"
     published = isinstance(place, ContainerSettings) and place.network != "host"
-    if not kind.open_to_all or published:
-        return ""
-    return (
-        f"{kind.name} listens on all interfaces of this machine while the study runs; in a "
-        "container (`--runner docker`, without `--network host`) it does not"
-    )
+    if kind.open_to_all and not published:
+        yield (
+            f"{kind.name} listens on all interfaces of this machine while the study runs; in a "
+            "container (`--runner docker`, without `--network host`) it does not"
+        )
 
 
 def size_bytes(text: str) -> int:

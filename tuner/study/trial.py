@@ -28,10 +28,10 @@ from tuner.records import (
     PointRecord,
     Purpose,
     ServerStatistics,
+    SettingVerdict,
     TrialRecord,
     TrialState,
     Usage,
-    Verdict,
     load_of,
 )
 from tuner.space.space import Configuration
@@ -118,7 +118,7 @@ class _Trial:
     plan: TrialPlan
     timings_s: dict[str, float] = field(default_factory=dict)
     applied: str = ""
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[str, SettingVerdict] = field(default_factory=dict)
     statistics: ServerStatistics = field(default_factory=ServerStatistics)
     points: list[PointRecord] = field(default_factory=list)
     reference_s: float = math.nan
@@ -322,7 +322,7 @@ class _Trial:
             self.timings_s[name] = self.timings_s.get(name, 0.0) + spent_s
 
 
-def _check_verdicts(verdicts: Mapping[str, Verdict]) -> None:
+def _check_verdicts(verdicts: Mapping[str, SettingVerdict]) -> None:
     for name, verdict in verdicts.items():
         if verdict.grade is Grade.REFUTED:
             raise TrialFailure(

@@ -1,15 +1,21 @@
 """What a target is: the server under test, as the rest of the tuner sees it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from runners.base import LaunchSpec, RunningServer
+from tuner.errors import Reason, ServerError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor, TensorSpec
-from tuner.records import ServerStatistics, Verdict
+from tuner.records import ServerStatistics, SettingVerdict
+from tuner.space.expressions import Value
 from tuner.space.serve import ServeSpec
+from tuner.space.settings import Setting
 from tuner.space.space import Configuration, SearchSpace
 from tuner.targets.request_form import RequestForm
 
@@ -43,7 +49,7 @@ class ModelSource:
         name: Which of them.
         serve: How a server of one's own is started, from the space file.
         space_file: That file.
-        server: A server that has the model already, and that somebody else runs.
+        server: A server that already runs and has the model.
         variants: The names of other forms of the model, which are where it is; files, if it is
             one.
     """
@@ -90,7 +96,7 @@ class Target(Protocol):
 
     server: str
     model: str
-    # Until so many were answered after a start, the server is slower than it will be.
+    # Requests that a server answers after a start until it is as fast as it will be.
     warm_up_requests: int
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
@@ -102,7 +108,9 @@ class Target(Protocol):
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         """Load the model under `configuration`; return once it answers an inference."""
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         """Read the effective configuration back: a verdict for each parameter."""
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
@@ -128,7 +136,7 @@ class Target(Protocol):
 
 
 class StagedTarget(Target, Protocol):
-    """A target whose server works on a copy of the model, or is somebody else's."""
+    """A target whose server works on a copy of the model, or already runs."""
 
     def stage(self) -> None:
         """Make the copy; once, before the first start.
@@ -138,8 +146,117 @@ class StagedTarget(Target, Protocol):
         """
 
     def restore(self, server: RunningServer) -> None:
-        """Put back what a server of somebody else had; once, after the last trial.
+        """Put back what a server that already ran had; once, after the last trial.
 
         Raises:
             TunerError: The server does not take it.
         """
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A program to start, flags it always needs, and environment it always needs."""
+
+    executable: Path
+    flags: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+Model = TypeVar("Model", bound=ServedModel)
+Client = TypeVar("Client")
+Answer = TypeVar("Answer")
+
+# How long a server that answers may take for an answer, in seconds.
+ANSWER_TIMEOUT_S = 10.0
+
+
+class InstalledTarget(ABC, Generic[Model, Client]):
+    """What targets share: a model under a space, served by an installation, asked by a client.
+
+    `port` is the name of the port that takes the requests. `reloadable` are the kinds of settings
+    that a server takes while it runs.
+    """
+
+    server: str
+    port: str
+    reloadable: ClassVar[frozenset[str]] = frozenset()
+    warm_up_requests = 0
+
+    def __init__(
+        self, model: Model, space: SearchSpace, setup: TargetSetup, installation: Installation
+    ) -> None:
+        self.model = model.name
+        self._model = model
+        self._space = space
+        self._setup = setup
+        self._installation = installation
+
+    @classmethod
+    def of(cls, model: Model, space: SearchSpace, setup: TargetSetup) -> Self:
+        """The target of a job.
+
+        Raises:
+            ServerMissingError: The server is not installed, nor in a container.
+        """
+        return cls(model, space, setup, cls.installation(setup))
+
+    @staticmethod
+    @abstractmethod
+    def installation(setup: TargetSetup) -> Installation:
+        """What is started: the program of this machine, or of the image.
+
+        Raises:
+            ServerMissingError: It is not there.
+        """
+
+    @abstractmethod
+    def _client(
+        self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> AbstractContextManager[Client]:
+        """Talks to the server."""
+
+    @abstractmethod
+    def _infer(self, client: Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
+        """The outputs for the fixed input, asked for `count` at once."""
+
+    def restore(self, server: RunningServer) -> None:
+        """Nothing: a server of this kind cannot be changed while it runs."""
+
+    def can_reload(self, before: Configuration, after: Configuration) -> bool:
+        changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
+        parameters = [self._space[name] for name in changed]
+        return all(p.reload and p.sets.kind in self.reloadable for p in parameters)
+
+    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
+        with self._client(server) as client:
+            return self._infer(client, count)
+
+    def endpoint(self, server: RunningServer) -> Endpoint:
+        return Endpoint(server.host, server.ports[self.port])
+
+    def _first_outputs(self, client: Client, *, asked: str = "inference") -> tuple[Tensor, ...]:
+        """Those of the first answer after a start or a reload.
+
+        Raises:
+            TrialFailure: There is none (`not_ready`).
+        """
+        try:
+            [outputs] = self._infer(client, 1)
+        except ServerError as error:
+            what = f"the first {asked} failed: {error}"
+            raise TrialFailure(Reason.NOT_READY, what) from None
+        return outputs
+
+    def _verdicts(
+        self,
+        configuration: Configuration,
+        verdict: Callable[[Setting, Value], SettingVerdict],
+    ) -> dict[str, SettingVerdict]:
+        return {n: verdict(self._space[n].sets, value) for n, value in configuration.items()}
+
+
+def at_once(ask: Callable[[], Answer], count: int) -> tuple[Answer, ...]:
+    """What `ask` returns, asked `count` times at once."""
+    with ThreadPoolExecutor(count) as pool:
+        asked = [pool.submit(ask) for _ in range(count)]
+        return tuple(each.result() for each in asked)

@@ -7,15 +7,15 @@ from typing import Any, Generic, TypeVar
 from tuner.errors import InputError, did_you_mean
 from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource, ServedModel, StagedTarget, TargetSetup
-from tuner.targets.command.model import CommandModel
+from tuner.targets.command import model as command
 from tuner.targets.command.target import CommandTarget
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
+from tuner.targets.tensorflow_serving import model as tensorflow_serving
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
-from tuner.targets.torchserve.model import TorchServeModel
+from tuner.targets.torchserve import model as torchserve
 from tuner.targets.torchserve.target import TorchServeTarget
-from tuner.targets.triton.model import TritonModel
-from tuner.targets.triton.models import open_model
+from tuner.targets.triton import model as triton
+from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.target import TritonTarget
 
 Model = TypeVar("Model", bound=ServedModel)
@@ -28,8 +28,9 @@ class ServerKind(Generic[Model]):
     `configuration_file` is what its winner is exported as. `open_model` raises
     InputError where there is no such model, or several. `check_form` raises
     InputError for requests that the server cannot be sent. `remote_ports` are the names and the
-    usual numbers of what a server of somebody else is reached by, the requests' first; it has none
+    usual numbers of what a remote server is reached by, the requests' first; it has none
     if it cannot be changed while it runs. `open_to_all`: it listens on all interfaces.
+    `experimental`: the tuner was never run on a real one.
     """
 
     name: str
@@ -39,37 +40,39 @@ class ServerKind(Generic[Model]):
     target: Callable[[Model, SearchSpace, TargetSetup], StagedTarget]
     remote_ports: Mapping[str, int] = field(default_factory=dict)
     open_to_all: bool = False
+    experimental: bool = False
 
 
 _KINDS: tuple[ServerKind[Any], ...] = (
     ServerKind[TritonModel](
         name=TritonTarget.server,
         configuration_file="config.pbtxt",
-        open_model=open_model,
+        open_model=triton.open_model,
         check_form=lambda form: form.check_tensors("Triton"),
         target=TritonTarget.of,
         remote_ports={"http": 8000},
     ),
-    ServerKind[TorchServeModel](
+    ServerKind[torchserve.TorchServeModel](
         name=TorchServeTarget.server,
         configuration_file="config.properties",
-        open_model=TorchServeModel.open,
+        open_model=torchserve.open_model,
         check_form=lambda form: form.check_bodies("TorchServe"),
         target=TorchServeTarget.of,
         remote_ports={"inference": 8080, "management": 8081, "metrics": 8082},
     ),
-    ServerKind[TensorFlowServingModel](
+    ServerKind[tensorflow_serving.TensorFlowServingModel](
         name=TensorFlowServingTarget.server,
         configuration_file="batching_parameters.txt",
-        open_model=TensorFlowServingModel.open,
+        open_model=tensorflow_serving.open_model,
         check_form=lambda form: form.check_tensors("TensorFlow Serving"),
         target=TensorFlowServingTarget.of,
         open_to_all=True,
+        experimental=True,
     ),
-    ServerKind[CommandModel](
+    ServerKind[command.CommandModel](
         name=CommandTarget.server,
         configuration_file="serve.sh",
-        open_model=CommandModel.open,
+        open_model=command.open_model,
         check_form=lambda form: form.check_nothing("a server that a space file describes"),
         target=CommandTarget.of,
     ),

@@ -7,6 +7,7 @@ import sys
 from tuner.load.requests import Tensor
 from tuner.protocols.tensors.datatypes import pack_strings
 
+# What a tensor of the whole answer is called.
 _WHOLE = "answer"
 
 

@@ -16,8 +16,9 @@ from tuner.targets.request_form import RequestForm
 GOLDEN_SEED = 7
 """Of the input whose outputs all configurations must agree on."""
 
-# Distinct requests sent in turn, so that no cache and no branch predictor learns them by heart.
+# Distinct requests are sent in turn, so that no cache learns them by heart: this number of them,
 _DISTINCT_REQUESTS = 64
+# as far as they take no more bytes together.
 _DISTINCT_BYTES = 32 << 20
 
 SEEDS = range(_DISTINCT_REQUESTS)

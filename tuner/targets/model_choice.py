@@ -1,6 +1,6 @@
 """Which of several models is meant."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,3 +25,22 @@ def chosen(found: Mapping[str, Found], name: str | None, *, where: Path, kind: s
             f"{where}: has no {kind.format(name)}", hint="models here: " + ", ".join(found)
         )
     return found[name or next(iter(found))]
+
+
+def running(there: Sequence[str], name: str | None, *, url: str, ready: str = "") -> str:
+    """The model called `name`, or the only one, of those that the server at `url` has.
+
+    `ready` is what one must be beside being there, as words that follow it.
+
+    Raises:
+        ModelError: There is none, or several.
+    """
+    if name is None and len(there) == 1:
+        return there[0]
+    if name is None or name not in there:
+        named = f"has no model `{name}`{ready}" if name else "has several models"
+        raise ModelError(
+            f"{url}: {named if there else f'has no model{ready}'}",
+            hint=f"models there: {', '.join(there) or 'none'}; choose one with `--model`",
+        )
+    return name

@@ -4,23 +4,44 @@ Sources: proc(5) for `environ` and `maps`; ld.so(8) for LD_PRELOAD, whose librar
 left out where they are not found.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from tuner.records import Grade, Verdict
-from tuner.space.expressions import Value
+from tuner.records import Grade, SettingVerdict
+from tuner.space.expressions import Value, value_text
+from tuner.space.settings import EnvironmentVariables, Setting
 from tuner.targets.system_libraries import PRELOAD
 
 # The init process of a container; statically linked, it has no libraries.
 _INIT = "docker-init"
 
 
-def value_text(value: Value | None) -> str:
-    """A value as servers write it: `true`, not `True`."""
-    return str(value).lower() if isinstance(value, bool | None) else str(value)
+ACCEPTED = SettingVerdict(Grade.ACCEPTED)
+CONFIRMED = SettingVerdict(Grade.CONFIRMED)
+
+Judge = Callable[[str, Value], SettingVerdict]
+"""The verdict on what the server calls by a name, and its value."""
+
+
+def refuted(found: str) -> SettingVerdict:
+    """The verdict on a setting where `found` was found instead."""
+    return SettingVerdict(Grade.REFUTED, found)
+
+
+def judged(sets: Setting, value: Value, pid: int, **judges: Judge) -> SettingVerdict:
+    """The verdict of the judge for this kind of setting on a server whose first process is `pid`.
+
+    Accepted is what is left out, or has no judge. Variables of the environment need none.
+    """
+    if value == sets.omit:
+        return ACCEPTED
+    if isinstance(sets, EnvironmentVariables):
+        return environment_verdict(pid, dict.fromkeys(sets.names, value_text(value)))
+    judge = judges.get(sets.kind)
+    return judge(sets.names[0], value) if judge else ACCEPTED
 
 
 def family(pid: int) -> tuple[psutil.Process, ...]:
@@ -32,7 +53,7 @@ def family(pid: int) -> tuple[psutil.Process, ...]:
     return ()
 
 
-def environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
+def environment_verdict(pid: int, expected: Mapping[str, str]) -> SettingVerdict:
     """Whether the server and its worker processes were started with these variables.
 
     The libraries that LD_PRELOAD names must be loaded, which proves more.
@@ -40,16 +61,17 @@ def environment_verdict(pid: int, expected: Mapping[str, str]) -> Verdict:
     if PRELOAD in expected:
         return preload_verdict(family(pid), expected[PRELOAD].split(":"))
     for process in family(pid):
-        with suppress(psutil.Error):  # it ends, or belongs to somebody else
+        with suppress(psutil.Error):  # it ends, or is another user's
             environment = process.environ()
             for name, value in expected.items():
                 if environment.get(name) != value:
-                    found = f"process {process.name()} has {name}={environment.get(name)}"
-                    return Verdict(Grade.REFUTED, found)
-    return Verdict(Grade.ACCEPTED)
+                    return refuted(f"process {process.name()} has {name}={environment.get(name)}")
+    return ACCEPTED
 
 
-def preload_verdict(processes: Iterable[psutil.Process], libraries: Iterable[str]) -> Verdict:
+def preload_verdict(
+    processes: Iterable[psutil.Process], libraries: Iterable[str]
+) -> SettingVerdict:
     """Whether the libraries are in every one of the processes that can be looked into."""
     looked = False
     for process in processes:
@@ -58,6 +80,5 @@ def preload_verdict(processes: Iterable[psutil.Process], libraries: Iterable[str
             looked = looked or bool(maps)
             for library in libraries if maps else ():
                 if Path(library).name not in maps:
-                    found = f"process {process.name()} has not loaded {library}"
-                    return Verdict(Grade.REFUTED, found)
-    return Verdict(Grade.CONFIRMED if looked else Grade.ACCEPTED)
+                    return refuted(f"process {process.name()} has not loaded {library}")
+    return CONFIRMED if looked else ACCEPTED

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tuner.errors import ModelError
 
+# Of a fingerprint.
 _DIGITS = 10
 
 

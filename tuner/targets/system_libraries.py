@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from tuner.space.settings import EnvironmentVariables
 from tuner.space.space import SearchSpace
 
 PRELOAD = "LD_PRELOAD"
@@ -26,17 +25,11 @@ def path_of(name: str) -> Path | None:
 
 def usable(space: SearchSpace) -> SearchSpace:
     """Only those values of LD_PRELOAD that the linker would find on this machine."""
-    for parameter in space.parameters:
-        match parameter.sets:
-            case EnvironmentVariables(names, omit) if PRELOAD in names:
-                there = [
-                    value
-                    for value in parameter.choices or ()
-                    if value == omit or path_of(str(value))
-                ]
-                space = space.with_choices(parameter.name, there)
-            case _:
-                pass
+    for parameter, name in space.names_of("environment"):
+        if name == PRELOAD:
+            omit = parameter.sets.omit
+            there = [v for v in parameter.choices or () if v == omit or path_of(str(v))]
+            space = space.with_choices(parameter.name, there)
     return space
 
 

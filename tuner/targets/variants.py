@@ -9,21 +9,20 @@ from types import MappingProxyType
 from typing import Self, TypeVar
 
 from tuner.errors import SpaceError
-from tuner.records import Grade, Verdict
+from tuner.records import SettingVerdict
 from tuner.space.expressions import Value
-from tuner.space.settings import ModelVariant
-from tuner.space.space import CategoricalParameter, Configuration, SearchSpace
+from tuner.space.settings import ModelVariant, Settings
+from tuner.space.space import CategoricalParameter, SearchSpace
+from tuner.targets.process_proofs import CONFIRMED, refuted
 
 PARAMETER = "variant"
+SAYS_WHICH = "confirmed: the server says which one it has"
 
 Named = TypeVar("Named", bound="VariantModel")
 
 
-CONFIRMED = "confirmed: the server says which one it has"
-
-
 def added(
-    space: SearchSpace, model: str, others: Sequence[str], *, proof: str = CONFIRMED
+    space: SearchSpace, model: str, others: Sequence[str], *, proof: str = SAYS_WHICH
 ) -> SearchSpace:
     """`space` with a parameter that chooses among `model` and `others`; each is tried early.
 
@@ -53,19 +52,11 @@ def added(
     return replace(space, parameters=(parameter, *space.parameters), hints=(*hints, *space.hints))
 
 
-def chosen(space: SearchSpace, configuration: Configuration, otherwise: str) -> str:
-    """The form that `configuration` serves; `otherwise` where there is only one."""
-    for name, value in configuration.items():
-        if isinstance(space[name].sets, ModelVariant):
-            return str(value)
-    return otherwise
-
-
-def verdict(asked: Value, served: str) -> Verdict:
+def variant_verdict(asked: Value, served: str) -> SettingVerdict:
     """Whether the server has the form that was asked for."""
     if served == asked:
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the server has the form `{served}`")
+        return CONFIRMED
+    return refuted(f"the server has the form `{served}`")
 
 
 class VariantModel(ABC):
@@ -114,9 +105,9 @@ class VariantModel(ABC):
         for form in self.whole:
             form.stage_own(folder)
 
-    def form(self, space: SearchSpace, configuration: Configuration) -> Self:
-        """The form of the model that `configuration` serves."""
-        return self.others.get(chosen(space, configuration, self.name), self)
+    def form(self, settings: Settings) -> Self:
+        """The form of the model that is served under `settings`."""
+        return self.others.get(settings.variant, self)
 
 
 def by_name(model: str, others: Iterable[Named]) -> dict[str, Named]:

@@ -10,10 +10,11 @@ from typing import Self
 import httpx
 
 from tuner.errors import InputError
-from tuner.protocols.prometheus import Kind, MetricsPage, Series, parse
+from tuner.protocols.prometheus import MetricKind, MetricsPage, Series, parse
 from tuner.watch.gpu_usage import GpuUsage, put_together
 from tuner.watch.sampling import Samples, sampled
 
+# In bytes.
 _LARGEST_PAGE = 16 * 2**20
 _ACCEPT = {"Accept": "text/plain; version=0.0.4"}
 # Triton's names and units: docs/user_guide/metrics.md. TorchServe's: ts/configs/metrics.yaml; its
@@ -62,8 +63,8 @@ class ServerMetrics:
         return cls(
             scrapes=len(pages),
             gpus=put_together([_gpus(page) for page in pages]),
-            counters=_growth(windows, Kind.COUNTER),
-            totals=_growth(windows, Kind.TOTAL),
+            counters=_growth(windows, MetricKind.COUNTER),
+            totals=_growth(windows, MetricKind.TOTAL),
             gauges=_gauges(pages),
         )
 
@@ -162,14 +163,16 @@ def _gpu(fields: Mapping[str, float]) -> GpuUsage:
     )
 
 
-def _growth(windows: Sequence[Samples[MetricsPage]], kind: Kind) -> dict[str, float]:
+def _growth(windows: Sequence[Samples[MetricsPage]], kind: MetricKind) -> dict[str, float]:
     """By how much each series grew over all windows; only those of which every window knows."""
     grown = [dict(_growth_within(window, kind)) for window in windows]
     known = sorted(set.intersection(*map(set, grown)), key=str)
     return {str(series): math.fsum(each[series] for each in grown) for series in known}
 
 
-def _growth_within(window: Samples[MetricsPage], kind: Kind) -> Iterator[tuple[Series, float]]:
+def _growth_within(
+    window: Samples[MetricsPage], kind: MetricKind
+) -> Iterator[tuple[Series, float]]:
     if window.begin is None or window.end is None:
         return
     for series, value in window.end.values.items():
@@ -183,7 +186,7 @@ def _gauges(pages: Sequence[MetricsPage]) -> dict[str, Gauge]:
     values: dict[Series, list[float]] = {}
     for page in pages:
         for series, value in page.values.items():
-            is_gauge = page.kind(series) is Kind.GAUGE and series.name not in _GPU_METRICS
+            is_gauge = page.kind(series) is MetricKind.GAUGE and series.name not in _GPU_METRICS
             if is_gauge and math.isfinite(value):
                 values.setdefault(series, []).append(value)
     return {

@@ -22,13 +22,17 @@ from tuner.load.measurement import REAL_TIME, Measurement
 from tuner.load.profile import OpenLoop
 from tuner.watch.sampling import Samples, sampled
 
-# Stolen time is looked at in windows of so many seconds. One is spoiled that lost this share of
-# its processor time, and more than one tick of the kernel's count.
-_WINDOW_S, _SPOILED_SHARE, _LEAST_STOLEN_S = 0.25, 0.025, 0.015
-# What waited during a spoiled window is gone after so many latency limits, or after one window.
+# Stolen time is looked at in windows of this length, in seconds.
+_WINDOW_S = 0.25
+# A window is spoiled that lost more than this share of its processor time,
+_SPOILED_SHARE = 0.025
+# and more than one tick of the kernel's count, in seconds.
+_LEAST_STOLEN_S = 0.015
+# What waited during a spoiled window is gone after this number of latency limits, or a window.
 _RECOVERY_LIMITS = 4
-# A queue that grew for so long is gone after so many times as long, if nine tenths are in use.
+# A queue is gone after this multiple of the time that it grew, where nine tenths are in use.
 _RECOVERY_TIMES = 9
+# What is left of a load between two spoiled windows counts from this length on, in seconds.
 _SHORTEST_PART_S = 0.05
 
 Span = tuple[float, float]
@@ -36,7 +40,7 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Reading:
+class StolenReading:
     """Processor seconds stolen since the machine started, of all its processors."""
 
     at_s: float
@@ -47,7 +51,7 @@ class Reading:
 class StolenTime:
     """What was stolen while the block of `watched` lasted; nothing where nobody counts it."""
 
-    readings: Sequence[Reading] = ()
+    readings: Sequence[StolenReading] = ()
     processors: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     def spoiled(self, limit_s: float) -> list[Span]:
@@ -59,7 +63,7 @@ class StolenTime:
             if self._is_spoiled(before, after)
         ]
 
-    def _is_spoiled(self, before: Reading, after: Reading) -> bool:
+    def _is_spoiled(self, before: StolenReading, after: StolenReading) -> bool:
         stolen_s = after.stolen_s - before.stolen_s
         processor_s = self.processors * (after.at_s - before.at_s)
         return stolen_s > _LEAST_STOLEN_S and stolen_s > _SPOILED_SHARE * processor_s
@@ -69,7 +73,7 @@ class StolenTime:
 def watched() -> Iterator[StolenTime]:
     """Count what is stolen within the block; known once it has ended."""
     stolen = StolenTime()
-    samples: Samples[Reading] = Samples()
+    samples: Samples[StolenReading] = Samples()
     try:
         with sampled(_read, _WINDOW_S) as samples:
             yield stolen
@@ -122,6 +126,6 @@ def _between(spans: Sequence[Span], first_s: float, last_s: float) -> Iterator[S
         since_s = max(since_s, end_s)
 
 
-def _read() -> Reading | None:
+def _read() -> StolenReading | None:
     stolen_s = getattr(psutil.cpu_times(), "steal", None)
-    return None if stolen_s is None else Reading(time.monotonic(), stolen_s)
+    return None if stolen_s is None else StolenReading(time.monotonic(), stolen_s)

@@ -17,16 +17,18 @@ from runners.process import ProcessRunner
 from tests.runner_tests.contract import SCRIPT
 from tests.runner_tests.waiting import wait_until
 from tuner.errors import InputError, ModelError, Reason, SpaceError, TrialFailure
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
-from tuner.space.settings import ServerFlag
+from tuner.space.resolution import resolve
+from tuner.space.settings import ConfigPath, ServerFlag
 from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
-from tuner.targets.command.model import CommandModel
+from tuner.targets.command.model import CommandModel, open_model
 from tuner.targets.command.target import CommandTarget
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 
 FACTS = {"cores": 2}
@@ -59,8 +61,8 @@ def opened(folder: Path, **changes: Any) -> tuple[CommandModel, SearchSpace]:
     content = {"server": "command", "serve": serve, "parameters": PARAMETERS}
     file.write_text(json.dumps(content))  # JSON is YAML
     read = spec.load_space(file)
-    model = CommandModel.open(ModelSource(serve=read.serve, space_file=file))
-    return model, model.adapt(read.resolve(FACTS), contained=False)
+    model = open_model(ModelSource(serve=read.serve, space_file=file))
+    return model, model.adapt(resolve(read, FACTS), contained=False)
 
 
 class Served:
@@ -75,7 +77,7 @@ class Served:
     def deployment(self) -> Deployment:
         return Deployment(self.target, ProcessRunner(log_directory=self._logs))
 
-    def verdicts(self, **values: Value) -> Mapping[str, Verdict]:
+    def verdicts(self, **values: Value) -> Mapping[str, SettingVerdict]:
         configuration = self.space.activate(values)
         with self.deployment() as deployment:
             deployment.apply(configuration)
@@ -101,7 +103,8 @@ class TestLaunch:
         omit = replace(served.space["level"], sets=ServerFlag("--level", omit=1))
         others = (p for p in served.space.parameters if p.name != "level")
         space = replace(served.space, parameters=(*others, omit))
-        target = CommandTarget(served.model, space, start_timeout_s=5.0)
+        setup = TargetSetup(workspace=tmp_path, form=RequestForm())
+        target = CommandTarget.of(served.model, space, setup)
         without, with_flag = (
             target.launch_spec(space.activate({"level": level})).command for level in (1, 2)
         )
@@ -149,19 +152,21 @@ _ONLY_404 = (
 class TestVerify:
     def test_without_a_proof(self, tmp_path: Path) -> None:
         """What nobody can look up is accepted; variables are compared in the processes."""
-        assert set(Served(tmp_path).verdicts().values()) == {Verdict(Grade.ACCEPTED)}
+        assert set(Served(tmp_path).verdicts().values()) == {ACCEPTED}
 
     @pytest.mark.parametrize(
         ("proof", "verdict"),
         [
-            ("threads={{ threads }}", Verdict(Grade.CONFIRMED)),
+            ("threads={{ threads }}", CONFIRMED),
             (
                 "workers={{ threads }}",
-                Verdict(Grade.REFUTED, "the log does not say `workers=2`"),
+                refuted("the log does not say `workers=2`"),
             ),
         ],
     )
-    def test_what_the_log_must_say(self, tmp_path: Path, proof: str, verdict: Verdict) -> None:
+    def test_what_the_log_must_say(
+        self, tmp_path: Path, proof: str, verdict: SettingVerdict
+    ) -> None:
         """A proof is a text with the value in it, which the server's log has or has not."""
         served = Served(tmp_path, proofs={"threads": proof})
         assert served.verdicts(threads=2)["threads"] == verdict
@@ -290,29 +295,18 @@ class TestRefusals:
     def test_other_settings(self, tmp_path: Path) -> None:
         """A field of a model's configuration means nothing here."""
         model, space = opened(tmp_path)
-        parameter = space["threads"]
-        other = spec.load_space(spec.built_in()["triton"]).resolve(
-            {
-                "cores": 2,
-                "memory_gib": 8,
-                "numa_nodes": 1,
-                "threads_per_core": 1,
-                "numactl": 0,
-                "gpus": 0,
-            }
-        )
-        assert parameter.sets != other["instance_count"].sets
-        with pytest.raises(SpaceError, match=r"parameters\.instance_count\.sets: a server"):
-            model.adapt(other, contained=False)
+        other = replace(space["threads"], sets=ConfigPath("instance_group[0].count"))
+        with pytest.raises(SpaceError, match="a server of your own has no `config`"):
+            model.adapt(replace(space, parameters=(other,)), contained=False)
 
     def test_no_description(self, tmp_path: Path) -> None:
         """Without a space file there is nothing to start; a folder of models has no meaning."""
         with pytest.raises(InputError, match="described by the section `serve` of a space file"):
-            CommandModel.open(ModelSource())
+            open_model(ModelSource())
         model, _ = opened(tmp_path)
         source = ModelSource(serve=model.serve, space_file=tmp_path / "mine.yaml", folder=tmp_path)
         with pytest.raises(InputError, match="`--model-repository` means nothing"):
-            CommandModel.open(source)
+            open_model(source)
 
     def test_requests_elsewhere(self) -> None:
         """What is sent is said in the space file, and only there."""

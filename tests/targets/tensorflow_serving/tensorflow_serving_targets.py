@@ -9,8 +9,10 @@ from tests.servers.tensorflow_program import save_model, write_program
 from tuner import hardware
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
+from tuner.targets.base import Installation, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
@@ -37,7 +39,7 @@ class Served:
 
 def built_in_space() -> SearchSpace:
     """The shipped space on this machine."""
-    return spec.load_space(spec.built_in()["tensorflow_serving"]).resolve(hardware.detect().bounds)
+    return search_space(spec.built_in()["tensorflow_serving"], hardware.detect().bounds)
 
 
 def served(
@@ -57,10 +59,12 @@ def served(
     target = TensorFlowServingTarget(
         model,
         space,
-        program=str(program or write_program(folder / "programs")),
-        workspace=folder / "workspace",
-        form=form or RequestForm(),
-        start_timeout_s=start_timeout_s,
+        TargetSetup(
+            workspace=folder / "workspace",
+            form=form or RequestForm(),
+            start_timeout_s=start_timeout_s,
+        ),
+        Installation(Path(program or write_program(folder / "programs"))),
     )
     target.stage()
     return Served(target, space, folder)

@@ -12,12 +12,17 @@ from tests.targets.answering import misbehaving, says
 from tuner.clients.tensorflow_serving import TensorFlowServingClient
 from tuner.clients.tensorflow_signature import Signature
 from tuner.load.requests import TensorSpec
-from tuner.records import Grade, Verdict
+from tuner.records import SettingVerdict
 from tuner.space.settings import EnvironmentVariables, ServerFlag, ServerProperty
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving.evidence import Batches, Evidence, Tryout, batches_seen
+from tuner.targets.tensorflow_serving.evidence import (
+    Batches,
+    TensorFlowServingEvidence,
+    Tryout,
+    batches_seen,
+)
 
-CONFIRMED, ACCEPTED = Verdict(Grade.CONFIRMED), Verdict(Grade.ACCEPTED)
 SIGNATURE = Signature((TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),))
 NO_BATCHES = Batches(are_made=False, verdicts={})
 PARAMETERS = {"max_batch_size": 4, "batch_timeout_micros": 1000}
@@ -90,15 +95,15 @@ class TestBatchesSeen:
 
 
 class TestEvidence:
-    def evidence(self, batches: Batches = NO_BATCHES, **more: object) -> Evidence:
+    def evidence(self, batches: Batches = NO_BATCHES, **more: object) -> TensorFlowServingEvidence:
         facts: dict[str, object] = {"log_head": "", "pid": 0, "batching": True, **more}
-        return Evidence(batches, **facts)  # type: ignore[arg-type]  # of those types
+        return TensorFlowServingEvidence(batches, **facts)  # type: ignore[arg-type]  # of those types
 
     def test_an_unknown_argument(self) -> None:
         """The server names what it does not know, and goes on without it."""
         evidence = self.evidence(log_head="unknown argument: --new_flag=1\nusage: ...")
-        assert evidence.verdict(ServerFlag("--new_flag"), 1) == Verdict(
-            Grade.REFUTED, "the server's log says `unknown argument: --new_flag`"
+        assert evidence.verdict(ServerFlag("--new_flag"), 1) == refuted(
+            "the server's log says `unknown argument: --new_flag`"
         )
         assert evidence.verdict(ServerFlag("--new"), 1) == ACCEPTED
 
@@ -109,24 +114,22 @@ class TestEvidence:
     def test_other_words(self) -> None:
         """A process that is seen must have been started with the flag."""
         verdict = self.evidence(pid=os.getpid()).verdict(ServerFlag("--any"), 1)
-        assert verdict == Verdict(
-            Grade.REFUTED, "no process of the server was started with --any=1"
-        )
+        assert verdict == refuted("no process of the server was started with --any=1")
 
     @pytest.mark.parametrize(
         ("batching", "are_made", "verdict"),
         [
             (True, True, ACCEPTED),
-            (True, False, Verdict(Grade.REFUTED, "the server makes no batches")),
+            (True, False, refuted("the server makes no batches")),
             (
                 False,
                 False,
-                Verdict(Grade.REFUTED, "it means nothing without --enable_batching=true"),
+                refuted("it means nothing without --enable_batching=true"),
             ),
         ],
     )
     def test_a_batching_parameter(
-        self, *, batching: bool, are_made: bool, verdict: Verdict
+        self, *, batching: bool, are_made: bool, verdict: SettingVerdict
     ) -> None:
         """It counts only where batches are wanted and made."""
         evidence = self.evidence(Batches(are_made, {}), batching=batching)

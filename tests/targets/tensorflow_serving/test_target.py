@@ -13,15 +13,14 @@ from tests.servers.tensorflow_program import MODEL, write_program
 from tests.targets.tensorflow_serving.tensorflow_serving_targets import Served, served
 from tuner.errors import InputError, Reason, ServerMissingError, TrialFailure
 from tuner.protocols.tensors.values import to_array
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 from tuner.targets.base import TargetSetup
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
-
-CONFIRMED, ACCEPTED = Verdict(Grade.CONFIRMED), Verdict(Grade.ACCEPTED)
 
 
 @pytest.fixture(scope="module")
@@ -152,15 +151,12 @@ class TestApply:
     def test_a_batch_that_a_model_cannot_take(self, tmp_path: Path) -> None:
         """Requests of several inferences need a model whose first dimension is open."""
         single = served(tmp_path, form=RequestForm(batch=2), sizes=[4])
-        with single.deployment() as deployment, pytest.raises(InputError) as caught:
+        with single.deployment() as deployment, pytest.raises(InputError, match="`--batch 2` was"):
             deployment.apply(single.configuration())
-        assert caught.value.message == (
-            "`--batch 2` was given, but the model has no batch dimension"
-        )
 
 
 class TestVerify:
-    def verdicts(self, served: Served, configuration: Configuration) -> dict[str, Verdict]:
+    def verdicts(self, served: Served, configuration: Configuration) -> dict[str, SettingVerdict]:
         with served.deployment() as deployment:
             deployment.apply(configuration)
             return dict(served.target.verify(deployment.server, configuration))
@@ -203,8 +199,8 @@ class TestVerify:
         """No batches are made of it, so that batching is refuted."""
         single = served(tmp_path, sizes=[4])
         verdicts = self.verdicts(single, single.batching())
-        refuted = Verdict(Grade.REFUTED, "the server makes no batches")
-        assert verdicts["enable_batching"] == verdicts["num_batch_threads"] == refuted
+        none_made = refuted("the server makes no batches")
+        assert verdicts["enable_batching"] == verdicts["num_batch_threads"] == none_made
 
     def test_rows_too_large_for_a_proof(self, tmp_path: Path) -> None:
         """Where a request beyond the largest batch would be huge, it is not sent."""
@@ -218,9 +214,9 @@ class TestVerify:
         program = write_program(tmp_path / "programs", "--platform_config_file=/dev/null")
         ignoring = served(tmp_path, program=program)
         verdicts = self.verdicts(ignoring, ignoring.batching())
-        refuted = Verdict(Grade.REFUTED, "the server makes no batches")
-        assert verdicts["enable_batching"] == refuted
-        assert verdicts["num_batch_threads"] == refuted
+        none_made = refuted("the server makes no batches")
+        assert verdicts["enable_batching"] == none_made
+        assert verdicts["num_batch_threads"] == none_made
 
     @pytest.mark.parametrize(
         ("most", "timeout_us", "parameter", "found"),
@@ -255,8 +251,7 @@ class TestVerify:
         dropped = served(tmp_path, program=program)
         cores = dropped.space.constants["cores"]
         configuration = dropped.configuration(rest_threads=cores)
-        assert self.verdicts(dropped, configuration)["rest_threads"] == Verdict(
-            Grade.REFUTED,
+        assert self.verdicts(dropped, configuration)["rest_threads"] == refuted(
             f"no process of the server was started with --rest_api_num_threads={cores}",
         )
 
@@ -265,7 +260,7 @@ class TestVerify:
         program = write_program(tmp_path / "programs", "--enable_batching=true")
         eager = served(tmp_path, program=program)
         verdicts = self.verdicts(eager, eager.configuration())
-        assert verdicts["enable_batching"] == Verdict(Grade.REFUTED, "the server makes batches")
+        assert verdicts["enable_batching"] == refuted("the server makes batches")
 
     def test_an_allocator_that_did_not_load(self, tmp_path: Path) -> None:
         """A library that the linker left out is refuted, though the variable was set."""

@@ -18,7 +18,7 @@ from tests.targets.torchserve.torchserve_archives import (
     write_archive,
 )
 from tuner.errors import ModelError
-from tuner.targets.torchserve.model import TorchServeModel
+from tuner.targets.torchserve.model import ArchiveModel
 
 
 class TestHostileArchives:
@@ -66,7 +66,7 @@ class TestHostileArchives:
     @pytest.mark.parametrize("text", ["{}", '{"model": null}', '{"model": []}', '{"model": {}}'])
     def test_a_manifest_that_says_nothing(self, tmp_path: Path, text: str) -> None:
         """TorchServe decides whether that is enough; the version is its usual one."""
-        model = TorchServeModel(write_archive(tmp_path, OWN, files={MANIFEST: text}))
+        model = ArchiveModel(write_archive(tmp_path, OWN, files={MANIFEST: text}))
         assert (model.version, model.settings) == ("1.0", {})
 
     @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ class TestHostileArchives:
             data[place % len(data)] = value
         archive.write_bytes(data)
         with suppress(ModelError):
-            TorchServeModel(archive).stage(tmp_path / "store")
+            ArchiveModel(archive).stage(tmp_path / "store")

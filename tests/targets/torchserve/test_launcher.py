@@ -2,9 +2,15 @@
 
 import pytest
 
-from tuner.records import Grade, Verdict
+from tuner.records import SettingVerdict
 from tuner.space.expressions import Value
-from tuner.targets.torchserve.launcher import MODULES, argument_verdict, arguments, verdict
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
+from tuner.targets.torchserve.launcher import (
+    MODULES,
+    argument_verdict,
+    arguments,
+    launcher_verdict,
+)
 
 # Lines of TorchServe 0.12 with PyTorch 2.13.
 NOT_RUN = (
@@ -36,6 +42,13 @@ def launched(*bindings: str, threads: int = 1) -> str:
 
 TASKSET = launched("taskset -c 0-0", "taskset -c 1-1")
 NUMACTL = launched("numactl -C 0-0 -m 0", "numactl -C 1-1 -m 0")
+BOTH = launched("taskset -c 0-15", threads=16) + launched("taskset -c 0-1", threads=2)
+USED = refuted("the log shows that numactl was used")
+CANNOT = refuted("the log says that numactl cannot be used here")
+
+
+def threads(numbers: str) -> SettingVerdict:
+    return refuted(f"the log shows OMP_NUM_THREADS={numbers}")
 
 
 class TestArguments:
@@ -65,72 +78,34 @@ class TestVerdict:
     @pytest.mark.parametrize("log", ["", TASKSET, NUMACTL, NO_NUMACTL + TASKSET])
     def test_available(self, log: str) -> None:
         """Lines of a launcher that ran prove nothing of the workers that there are now."""
-        assert verdict(log) == Verdict(Grade.ACCEPTED)
+        assert launcher_verdict(log) == ACCEPTED
 
     @pytest.mark.parametrize("launcher", sorted(MODULES))
     def test_not_available(self, launcher: str) -> None:
         """TorchServe goes on without a launcher that cannot run; its warning refutes it."""
         log = NOT_RUN.replace("torch.backends.xeon.run_cpu", launcher)
-        expected = Verdict(Grade.REFUTED, f"the log says that {launcher} is not available")
-        assert verdict(log) == verdict(TASKSET + log) == expected
+        expected = refuted(f"the log says that {launcher} is not available")
+        assert launcher_verdict(log) == launcher_verdict(TASKSET + log) == expected
 
 
 class TestArgumentVerdict:
     @pytest.mark.parametrize(
         ("name", "value", "log", "expected"),
         [
-            pytest.param(
-                *("--disable-numactl", True, NUMACTL),
-                Verdict(Grade.REFUTED, "the log shows that numactl was used"),
-                id="numactl-though-disabled",
-            ),
-            pytest.param(
-                *("--disable-numactl", True, TASKSET), Verdict(Grade.ACCEPTED), id="taskset"
-            ),
-            pytest.param(
-                *("--disable-numactl", False, NO_NUMACTL + TASKSET),
-                Verdict(Grade.REFUTED, "the log says that numactl cannot be used here"),
-                id="no-numactl",
-            ),
-            pytest.param(
-                *("--disable-numactl", False, NUMACTL), Verdict(Grade.ACCEPTED), id="numactl"
-            ),
-            pytest.param(
-                *("--ncores-per-instance", 2, launched("taskset -c 0-1", threads=2)),
-                Verdict(Grade.CONFIRMED),
-                id="threads",
-            ),
-            pytest.param(
-                *("--ncores-per-instance", 2, TASKSET),
-                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
-                id="other-threads",
-            ),
-            pytest.param(
-                *("--ncore_per_instance", 2, TASKSET),
-                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=1"),
-                id="other-threads-of-intel",
-            ),
-            pytest.param(
-                *("--disable_numactl", True, NUMACTL),
-                Verdict(Grade.REFUTED, "the log shows that numactl was used"),
-                id="numactl-though-disabled-of-intel",
-            ),
-            pytest.param(
-                "--ncores-per-instance",
-                2,
-                launched("taskset -c 0-15", threads=16) + launched("taskset -c 0-1", threads=2),
-                Verdict(Grade.REFUTED, "the log shows OMP_NUM_THREADS=2, 16"),
-                id="not-all-threads",
-            ),
-            pytest.param(
-                *("--ncores-per-instance", 2, NOT_RUN), Verdict(Grade.ACCEPTED), id="no-threads"
-            ),
-            pytest.param(
-                *("--use-logical-core", True, TASKSET), Verdict(Grade.ACCEPTED), id="untold"
-            ),
-            pytest.param(*("--node-id", 0, NUMACTL), Verdict(Grade.ACCEPTED), id="node"),
+            ("--disable-numactl", True, NUMACTL, USED),
+            ("--disable-numactl", True, TASKSET, ACCEPTED),
+            ("--disable-numactl", False, NO_NUMACTL + TASKSET, CANNOT),
+            ("--disable-numactl", False, NUMACTL, ACCEPTED),
+            ("--disable_numactl", True, NUMACTL, USED),  # as Intel's launcher spells it
+            ("--ncores-per-instance", 2, launched("taskset -c 0-1", threads=2), CONFIRMED),
+            ("--ncores-per-instance", 2, TASKSET, threads("1")),
+            ("--ncores-per-instance", 2, BOTH, threads("2, 16")),
+            ("--ncores-per-instance", 2, NOT_RUN, ACCEPTED),
+            ("--ncore_per_instance", 2, TASKSET, threads("1")),
+            ("--use-logical-core", True, TASKSET, ACCEPTED),
+            ("--node-id", 0, NUMACTL, ACCEPTED),
         ],
     )
-    def test_of_one(self, name: str, value: Value, log: str, expected: Verdict) -> None:
+    def test_of_one(self, name: str, value: Value, log: str, expected: SettingVerdict) -> None:
         """What the log tells of an argument decides; of most it tells nothing."""
         assert argument_verdict(name, value, log) == expected

@@ -11,7 +11,6 @@ import yaml
 
 from tests.spaces import choice, integer
 from tests.targets.torchserve.torchserve_archives import (
-    MADE_BY,
     MANIFEST,
     OWN,
     YAML,
@@ -22,6 +21,7 @@ from tests.targets.torchserve.torchserve_archives import (
 from tuner.errors import ModelError, SpaceError
 from tuner.hardware import detect
 from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.space.settings import (
     ConfigPath,
     EnvironmentVariables,
@@ -32,13 +32,13 @@ from tuner.space.settings import (
 from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource
 from tuner.targets.system_libraries import PRELOAD
-from tuner.targets.torchserve.model import TorchServeModel, find_archive
+from tuner.targets.torchserve.model import ArchiveModel, TorchServeModel, open_model
 
 HANDLER = Path(__file__).parents[2] / "models" / "totals" / "handler.py"
 
 
 def opened(folder: Path, config: object = None) -> TorchServeModel:
-    return TorchServeModel(write_archive(folder, config))
+    return ArchiveModel(write_archive(folder, config))
 
 
 def content_of(archive: Path) -> dict[str, bytes]:
@@ -56,67 +56,20 @@ def staged(model: TorchServeModel, folder: Path) -> Path:
 def built_in_space() -> SearchSpace:
     """The shipped space, on a machine of this size."""
     hardware = replace(detect(), cores=4, numa_nodes=2, threads_per_core=2, numactl=True)
-    return spec.load_space(spec.built_in()["torchserve"]).resolve(hardware.bounds)
-
-
-class TestFindArchive:
-    def test_the_only_archive(self, tmp_path: Path) -> None:
-        """The only archive need not be named; what is none does not count."""
-        archive = write_archive(tmp_path)
-        (tmp_path / "folder.mar").mkdir()
-        (tmp_path / "m.pt").touch()
-
-        assert find_archive(tmp_path, None) == find_archive(tmp_path, "m") == archive
-
-    def test_missing(self, tmp_path: Path) -> None:
-        """A store that is not there is named, and what one is."""
-        with pytest.raises(ModelError) as caught:
-            find_archive(tmp_path / "store", None)
-        assert caught.value.message == (
-            f"{tmp_path}/store: a model store was expected, but there is no such folder"
-        )
-        assert (
-            caught.value.hint == "a model store is a folder with model archives: STORE/MODEL.mar"
-        )
-
-    @pytest.mark.parametrize("model", [None, "m"])
-    def test_without_an_archive(self, tmp_path: Path, model: str | None) -> None:
-        """An empty store is refused with the program that fills it."""
-        with pytest.raises(ModelError) as caught:
-            find_archive(tmp_path, model)
-        assert caught.value.message == f"{tmp_path}: no model archive (.mar) was found"
-        assert caught.value.hint == MADE_BY
-
-    def test_several(self, tmp_path: Path) -> None:
-        """Several models are listed, to choose from; a named one is taken."""
-        for name in ("b", "a"):
-            write_archive(tmp_path, name=name)
-        with pytest.raises(ModelError) as caught:
-            find_archive(tmp_path, None)
-        assert caught.value.message == f"{tmp_path}: holds several models: a, b"
-        assert caught.value.hint == "choose one with `--model NAME`"
-        assert find_archive(tmp_path, "b") == tmp_path / "b.mar"
-
-    def test_unknown(self, tmp_path: Path) -> None:
-        """A model that is not there is refused, with those that are."""
-        write_archive(tmp_path)
-        with pytest.raises(ModelError) as caught:
-            find_archive(tmp_path, "resnet")
-        assert caught.value.message == f"{tmp_path}: has no archive `resnet.mar`"
-        assert caught.value.hint == "models here: m"
+    return search_space(spec.built_in()["torchserve"], hardware.bounds)
 
 
 class TestOpen:
     def test_a_store(self, tmp_path: Path) -> None:
         """The model is called what its file is called; its version is the manifest's."""
         archive = write_archive(tmp_path)
-        model = TorchServeModel.open(ModelSource(folder=tmp_path, name=None))
+        model = open_model(ModelSource(folder=tmp_path, name=None))
         assert (model.archive, model.name, model.version) == (archive, "m", "2.1")
 
     def test_without_a_store(self) -> None:
         """There is no model to fall back on."""
         with pytest.raises(ModelError) as caught:
-            TorchServeModel.open(ModelSource(folder=None, name="m"))
+            open_model(ModelSource(folder=None, name="m"))
         assert caught.value.message == "TorchServe has no bundled model"
         assert caught.value.hint == (
             "name the folder of your model archives: `--model-repository STORE`"
@@ -159,7 +112,7 @@ class TestSettings:
     def test_a_manifest_that_names_no_file(self, tmp_path: Path, name: object) -> None:
         """A YAML that the manifest does not name is not read, by TorchServe neither."""
         archive = write_archive(tmp_path, OWN, files={MANIFEST: manifest(configFile=name)})
-        assert TorchServeModel(archive).settings == {}
+        assert ArchiveModel(archive).settings == {}
 
     @pytest.mark.parametrize("config", [None, OWN])
     def test_of_an_archive_of_the_real_archiver(self, tmp_path: Path, config: object) -> None:
@@ -173,7 +126,7 @@ class TestSettings:
             options += ["--config-file", str(tmp_path / "mine.yaml")]
         run([archiver, *options, "--export-path", tmp_path], check=True)
 
-        model = TorchServeModel.open(ModelSource(folder=tmp_path, name="totals"))
+        model = open_model(ModelSource(folder=tmp_path, name="totals"))
         assert model.version == "1.5"
         assert model.settings == (opened(tmp_path, OWN).settings if config else {})
         kept = content_of(staged(model, tmp_path / "store")).keys()
@@ -189,7 +142,7 @@ class TestFingerprint:
         assert int(fingerprint, 16) >= 0
 
         (tmp_path / "n.mar").write_bytes(first.archive.read_bytes())
-        assert TorchServeModel(tmp_path / "n.mar").fingerprint == fingerprint
+        assert ArchiveModel(tmp_path / "n.mar").fingerprint == fingerprint
 
         write_archive(tmp_path, OWN, files={"m.pt": "other weights"})
         assert first.fingerprint != fingerprint
@@ -241,10 +194,7 @@ class TestAdapt:
 
     def test_a_flag(self, tmp_path: Path) -> None:
         """TorchServe has a configuration file instead of flags."""
-        assert self.refused(tmp_path, integer().sets) == (
-            "parameters.n.sets: TorchServe has no flags that change its speed, and no templates",
-            "its settings are keys of config.properties: `property`",
-        )
+        assert "TorchServe has no `flag`" in self.refused(tmp_path, integer().sets)[0]
 
     @pytest.mark.parametrize(
         ("name", "hint"),
@@ -310,7 +260,7 @@ class TestStage:
             "handler": {"labels": ["a", "b"]},
         }
         assert model.archive.read_bytes() == bytes_before
-        assert TorchServeModel(archive).settings == {}
+        assert ArchiveModel(archive).settings == {}
 
     @pytest.mark.parametrize("config", [{"minWorkers": 0, "maxWorkers": 4}, {"maxWorkers": 4}])
     def test_what_overrules_without_being_a_default(
@@ -328,23 +278,17 @@ class TestStage:
 
     @pytest.mark.parametrize("config", [None, OWN])
     def test_no_room(self, tmp_path: Path, config: object) -> None:
-        """Where nothing can be copied to, the folder is named, and how to choose another."""
+        """Where nothing can be copied to, the folder is named."""
         (tmp_path / "store").touch()
         model = opened(tmp_path, config)
-        with pytest.raises(ModelError) as caught:
+        with pytest.raises(ModelError, match=r"/m\.mar: cannot be copied to .*/store: "):
             model.stage(tmp_path / "store")
-        assert caught.value.message.startswith(
-            f"{tmp_path}/m.mar: cannot be copied to {tmp_path}/store: "
-        )
-        assert caught.value.hint == (
-            "make it readable; a folder with more room can be named in TMPDIR"
-        )
 
     def test_damaged_weights(self, tmp_path: Path) -> None:
         """Damage in a file that is read only now is told as well."""
         archive = write_archive(tmp_path, OWN)
         archive.write_bytes(archive.read_bytes().replace(b"PK\3\4", b"PK\0\0", 1))
-        model = TorchServeModel(archive)
+        model = ArchiveModel(archive)
         with pytest.raises(ModelError) as caught:
             model.stage(tmp_path / "store")
         assert caught.value.message == (

@@ -12,12 +12,11 @@ from tests.targets.torchserve.torchserve_targets import HANDLER, Served, archive
 from tuner.clients.torchserve import TorchServeClient
 from tuner.errors import ModelError
 from tuner.load.requests import Tensor
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource
-from tuner.targets.torchserve.model import TorchServeModel
-
-CONFIRMED = Verdict(Grade.CONFIRMED)
+from tuner.targets.process_proofs import CONFIRMED, refuted
+from tuner.targets.torchserve.model import ArchiveModel, open_model
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ class TestTorchServe:
         verdicts = forms.target.verify(deployment.server, configuration)
         assert (verdicts["variant"], verdicts["workers"]) == (CONFIRMED, CONFIRMED)
         other = forms.target.verify(deployment.server, forms.configuration())
-        assert other["variant"] == Verdict(Grade.REFUTED, "the server has the form `more`")
+        assert other["variant"] == refuted("the server has the form `more`")
 
     def test_only_the_workers_change(self, forms: Served, deployment: Deployment) -> None:
         """Within one form, workers are scaled and the registration stays."""
@@ -106,14 +105,14 @@ class TestArchives:
         """A variant that is not in the store is refused with the archives that are."""
         write_archive(tmp_path)
         with pytest.raises(ModelError) as caught:
-            TorchServeModel.open(ModelSource(folder=tmp_path, variants=("int8",)))
+            open_model(ModelSource(folder=tmp_path, variants=("int8",)))
         assert caught.value.message == f"{tmp_path}: has no archive `int8.mar`"
         assert caught.value.hint == "models here: m"
 
     def test_the_model_itself_is_no_variant(self, tmp_path: Path) -> None:
         """Naming it twice changes nothing."""
         write_archive(tmp_path)
-        model = TorchServeModel.open(ModelSource(folder=tmp_path, variants=("m",)))
+        model = open_model(ModelSource(folder=tmp_path, variants=("m",)))
         assert model.others == {}
         assert model.fingerprint == model.own_fingerprint
 
@@ -122,10 +121,10 @@ class TestArchives:
         write_archive(tmp_path / "store")
         write_archive(tmp_path / "store", OWN, name="other")
         source = ModelSource(folder=tmp_path / "store", name="m", variants=("other",))
-        model = TorchServeModel.open(source)
+        model = open_model(source)
         model.stage(tmp_path / "staged")
         assert {path.name for path in (tmp_path / "staged").iterdir()} == {"m.mar", "other.mar"}
-        assert TorchServeModel(tmp_path / "staged" / "other.mar").settings == {}
+        assert ArchiveModel(tmp_path / "staged" / "other.mar").settings == {}
         before = model.fingerprint
         write_archive(tmp_path / "store", name="other")
-        assert TorchServeModel.open(source).fingerprint != before
+        assert open_model(source).fingerprint != before

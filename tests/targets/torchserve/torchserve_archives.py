@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tuner.errors import ModelError
-from tuner.targets.torchserve.model import TorchServeModel
+from tuner.targets.torchserve.model import ArchiveModel
 
 MANIFEST, YAML = "MAR-INF/MANIFEST.json", "model-config.yaml"
 MADE_BY = "`torch-model-archiver` makes one"
@@ -61,5 +61,5 @@ def write_archive(
 def refusal(archive: Path) -> tuple[str, str]:
     """Message and hint."""
     with pytest.raises(ModelError) as caught:
-        TorchServeModel(archive)
+        ArchiveModel(archive)
     return caught.value.message, caught.value.hint

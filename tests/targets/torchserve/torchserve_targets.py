@@ -9,13 +9,13 @@ from runners.process import ProcessRunner
 from tuner import hardware
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
-from tuner.targets.base import ModelSource
+from tuner.targets.base import Installation, ModelSource, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.torchserve import install as torchserve_install
-from tuner.targets.torchserve.install import TorchServeInstallation
-from tuner.targets.torchserve.model import TorchServeModel
+from tuner.targets.torchserve.model import open_model
 from tuner.targets.torchserve.target import TorchServeTarget
 
 HANDLER = Path(__file__).parents[2] / "models" / "totals" / "handler.py"
@@ -65,7 +65,7 @@ def served(
     folder: Path,
     mar: Path,
     *,
-    installation: TorchServeInstallation | None = None,
+    installation: Installation | None = None,
     staged: bool = True,
     libraries: tuple[str, ...] = (),
     variants: tuple[str, ...] = (),
@@ -74,18 +74,16 @@ def served(
     form: RequestForm = FORM,
 ) -> Served:
     """`libraries` can be preloaded whether they are there or not; unstaged, the copy is exact."""
-    model = TorchServeModel.open(ModelSource(folder=mar.parent, name=mar.stem, variants=variants))
-    space = spec.load_space(spec.built_in()[space_name]).resolve(hardware.detect().bounds)
+    model = open_model(ModelSource(folder=mar.parent, name=mar.stem, variants=variants))
+    space = search_space(spec.built_in()[space_name], hardware.detect().bounds)
     space = model.adapt(space, contained=bool(libraries))
     if libraries:
         space = space.with_choices("allocator", ["default", *libraries])
     target = TorchServeTarget(
         model,
         space,
-        installation=installation or torchserve_install.find(),
-        workspace=folder,
-        form=form,
-        start_timeout_s=start_timeout_s,
+        TargetSetup(workspace=folder, form=form, start_timeout_s=start_timeout_s),
+        installation or torchserve_install.find_torchserve(),
     )
     if staged:
         target.stage()
@@ -95,8 +93,8 @@ def served(
     return Served(target, space, folder)
 
 
-def with_first_on_path(folder: Path) -> TorchServeInstallation:
+def with_first_on_path(folder: Path) -> Installation:
     """The installation, where the programs in `folder` come before all others."""
-    found = torchserve_install.find()
+    found = torchserve_install.find_torchserve()
     environment = {**found.environment, "PATH": f"{folder}:{found.environment['PATH']}"}
     return replace(found, environment=environment)

@@ -71,7 +71,7 @@ def _add_model(folder: Path, config: str, code: str) -> None:
 
 
 def _launch_spec(repository: Path, folder: Path) -> LaunchSpec:
-    installation = triton_install.find(folder)
+    installation = triton_install.find_triton(folder)
     shm_prefix = f"{folder.name}-"
     return LaunchSpec(
         command=(

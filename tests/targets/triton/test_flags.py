@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from tests.spaces import choice, integer, space
-from tuner.records import Grade, Verdict
+from tuner.records import SettingVerdict
 from tuner.space.expressions import Value
 from tuner.space.settings import ServerFlag
 from tuner.space.space import Configuration, SearchSpace
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.triton import flags as triton_flags
 from tuner.targets.triton import install as triton_install
 
-ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
 NO_PINNED = "Unable to allocate pinned system memory"
 # As 2.51 writes them, on a machine with one GPU.
 LOG = """
@@ -76,19 +76,19 @@ class TestVerdict:
             (
                 "--rate-limit",
                 "off",
-                Verdict(Grade.REFUTED, "the log says rate_limit = EXEC_COUNT"),
+                refuted("the log says rate_limit = EXEC_COUNT"),
             ),
             ("--pinned-memory-pool-byte-size", 67108864, CONFIRMED),
             (
                 "--pinned-memory-pool-byte-size",
                 1073741824,
-                Verdict(Grade.REFUTED, "the log says pinned_memory_pool_byte_size = 67108864"),
+                refuted("the log says pinned_memory_pool_byte_size = 67108864"),
             ),
             ("--cuda-memory-pool-byte-size", "0:268435456", CONFIRMED),
             (
                 "--cuda-memory-pool-byte-size",
                 "0:67108864",
-                Verdict(Grade.REFUTED, "the log says cuda_memory_pool_byte_size{0} = 268435456"),
+                refuted("the log says cuda_memory_pool_byte_size{0} = 268435456"),
             ),
             ("--cuda-memory-pool-byte-size", "1:67108864", ACCEPTED),
             ("--cache-config", "local,size=1048576", CONFIRMED),
@@ -96,13 +96,13 @@ class TestVerdict:
             ("--server", "2.51.0", ACCEPTED),
         ],
     )
-    def test_the_table_of_options(self, flag: str, value: Value, expected: Verdict) -> None:
+    def test_the_table_of_options(self, flag: str, value: Value, expected: SettingVerdict) -> None:
         """What the table has is confirmed or refuted; what it has not is accepted."""
-        assert triton_flags.verdict(flag, value, log=LOG) == expected
+        assert triton_flags.flag_verdict(flag, value, log=LOG) == expected
 
     def test_without_a_log(self) -> None:
         """A server of somebody else shows no log: its flags are accepted."""
-        assert triton_flags.verdict("--rate-limit", "off", log="") == ACCEPTED
+        assert triton_flags.flag_verdict("--rate-limit", "off", log="") == ACCEPTED
 
     @pytest.mark.parametrize(
         ("flag", "value", "said"),
@@ -113,6 +113,6 @@ class TestVerdict:
     )
     def test_a_pool_that_there_is_not(self, flag: str, value: Value, said: str) -> None:
         """The table has the size that was asked for even if there is no such memory."""
-        assert triton_flags.verdict(flag, value, log=f'W1 "{said}: no driver"{LOG}') == Verdict(
-            Grade.REFUTED, f"the log says `{said}`"
-        )
+        assert triton_flags.flag_verdict(
+            flag, value, log=f'W1 "{said}: no driver"{LOG}'
+        ) == refuted(f"the log says `{said}`")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import ServerMissingError
+from tuner.targets.base import Installation
 from tuner.targets.triton import install as triton_install
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -42,14 +43,14 @@ def test_path_first(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert wheel.exists()
-    assert triton_install.find(tmp_path / "work") == triton_install.TritonInstallation(program)
+    assert triton_install.find_triton(tmp_path / "work") == Installation(program)
     assert not (tmp_path / "work").exists()
 
 
 def test_wheel(wheel: Path, tmp_path: Path) -> None:
     """The wheel's files are linked into the layout that the server expects."""
-    installation = triton_install.find(tmp_path / "work")
-    assert triton_install.find(tmp_path / "work") == installation  # it may be used again
+    installation = triton_install.find_triton(tmp_path / "work")
+    assert triton_install.find_triton(tmp_path / "work") == installation  # it may be used again
 
     backends = tmp_path / "work" / "backends"
     assert installation.executable == wheel / "bin" / "tritonserver"
@@ -69,7 +70,7 @@ def test_environment_of_the_wheel(
 ) -> None:
     """Models run in this environment: its `python3` is the first on PATH, others come later."""
     monkeypatch.setenv("PATH", "/elsewhere")
-    environment = triton_install.find(tmp_path).environment
+    environment = triton_install.find_triton(tmp_path).environment
 
     first, *others = environment["PATH"].split(os.pathsep)
     assert (Path(first) / "python3").exists()
@@ -85,7 +86,7 @@ def test_neither(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert wheel.exists()
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ServerMissingError) as caught:
-        triton_install.find(tmp_path)
+        triton_install.find_triton(tmp_path)
 
     assert str(caught.value) == (
         "Triton is not installed: neither `tritonserver` on PATH nor the wheel was found"
@@ -119,7 +120,7 @@ def test_no_stub(wheel: Path, tmp_path: Path) -> None:
     (stubs / VERSION / STUB).unlink()
     (stubs / VERSION).rmdir()
     with pytest.raises(ServerMissingError) as caught:
-        triton_install.find(tmp_path)
+        triton_install.find_triton(tmp_path)
 
     assert str(caught.value) == (
         f"the Triton of the wheel has no Python backend for Python {VERSION}"
@@ -131,7 +132,7 @@ def test_another_pytriton(wheel: Path, tmp_path: Path) -> None:
     """A package of that name without any stub is told as one that has none."""
     (wheel / "python_backend_stubs").rename(wheel / "elsewhere")
     with pytest.raises(ServerMissingError) as caught:
-        triton_install.find(tmp_path)
+        triton_install.find_triton(tmp_path)
 
     assert caught.value.hint == "it has one for Python (none)"
 
@@ -141,7 +142,7 @@ def test_no_libpython(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert wheel.exists()
     monkeypatch.setattr(triton_install, "_LIBRARY_FOLDERS", (str(tmp_path),))
     with pytest.raises(ServerMissingError) as caught:
-        triton_install.find(tmp_path)
+        triton_install.find_triton(tmp_path)
 
     assert str(caught.value) == (
         f"Triton's Python backend needs libpython{VERSION}.so.1.0, which this Python does not have"

@@ -11,10 +11,11 @@ from tests.targets.triton.triton_targets import FACTS
 from tuner.errors import ModelError, SpaceError
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import CategoricalParameter, IntParameter, SearchSpace
 from tuner.targets.triton import config as model_config
-from tuner.targets.triton.repository import RepositoryModel, check_repository
+from tuner.targets.triton.repository import RepositoryModel
 
 BATCHING = {
     "dynamic_batching",
@@ -35,55 +36,6 @@ def write_model(repository: Path, name: str = "m", config: str = "max_batch_size
 def adapted(repository: Path, config: str, space: SearchSpace | None = None) -> SearchSpace:
     write_model(repository, config=config)
     return RepositoryModel(repository, "m").adapt(space or built_in_space())
-
-
-class TestCheckRepository:
-    def test_the_only_model(self, tmp_path: Path) -> None:
-        """The only model need not be named; what is no model does not count."""
-        write_model(tmp_path)
-        (tmp_path / "notes").mkdir()
-        (tmp_path / "README.md").touch()
-
-        assert check_repository(tmp_path, None) == "m"
-        assert check_repository(tmp_path, "m") == "m"
-
-    def test_missing(self, tmp_path: Path) -> None:
-        """A repository that is not there is named."""
-        with pytest.raises(ModelError) as caught:
-            check_repository(tmp_path / "models", None)
-        assert str(caught.value) == (
-            f"{tmp_path}/models: a model repository was expected, but there is no such folder"
-        )
-        assert caught.value.hint == "a model repository is a folder with one folder for each model"
-
-    @pytest.mark.parametrize("model", [None, "m"])
-    def test_without_a_model(self, tmp_path: Path, model: str | None) -> None:
-        """An empty repository is refused with the layout that is expected."""
-        (tmp_path / "m").mkdir()
-        with pytest.raises(ModelError) as caught:
-            check_repository(tmp_path, model)
-        assert str(caught.value) == f"{tmp_path}: no model with a config.pbtxt was found"
-        assert (
-            caught.value.hint == "expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/"
-        )
-
-    def test_several(self, tmp_path: Path) -> None:
-        """Several models are listed, to choose from; a named one is taken."""
-        for name in ("b", "a"):
-            write_model(tmp_path, name)
-        with pytest.raises(ModelError) as caught:
-            check_repository(tmp_path, None)
-        assert str(caught.value) == f"{tmp_path}: holds several models: a, b"
-        assert caught.value.hint == "choose one with `--model NAME`"
-        assert check_repository(tmp_path, "b") == "b"
-
-    def test_unknown(self, tmp_path: Path) -> None:
-        """A model that is not there is refused, with those that are."""
-        write_model(tmp_path)
-        with pytest.raises(ModelError) as caught:
-            check_repository(tmp_path, "resnet")
-        assert str(caught.value) == f"{tmp_path}: has no model `resnet` with a config.pbtxt"
-        assert caught.value.hint == "models here: m"
 
 
 class TestTritonModel:
@@ -190,7 +142,7 @@ class TestConfigured:
         model = RepositoryModel(MODELS, "moody")
         space = model.adapt(built_in_space())
         values = {"dynamic_batching": True, "max_batch_size": 4, "instance_count": 2}
-        message = model.configured(space, space.activate(values))
+        message = model.configured(space.settings(space.activate(values)))
 
         assert model_config.get(message, "name") == "moody"
         assert model_config.get(message, "backend") == "python"
@@ -204,7 +156,7 @@ class TestConfigured:
         """A switch that is off takes its message out."""
         model = RepositoryModel(MODELS, "moody")
         space = model.adapt(built_in_space())
-        message = model.configured(space, space.activate({"dynamic_batching": False}))
+        message = model.configured(space.settings(space.activate({"dynamic_batching": False})))
         assert model_config.get(message, "dynamic_batching") is None
 
 
@@ -222,7 +174,7 @@ def test_parameters_of_a_backend_are_texts(
     tmp_path: Path, name: str, text: str, default: Value
 ) -> None:
     """What the model says of one is the same value that the space has, and no second one."""
-    space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
+    space = search_space(spec.built_in()["triton_pytorch"], FACTS)
     before = space[name]
     assert isinstance(before.sets, ConfigPath)
     key = before.sets.path.partition("[")[2].partition("]")[0]

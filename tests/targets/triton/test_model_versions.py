@@ -9,8 +9,9 @@ import numpy as np
 from tests.spaces import choice, space
 from tests.targets.triton.triton_targets import served, write_form
 from tuner.protocols.tensors.values import to_array
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied
 from tuner.space.settings import ConfigPath
+from tuner.targets.process_proofs import CONFIRMED
 from tuner.targets.triton.repository import RepositoryModel
 
 
@@ -31,7 +32,7 @@ def test_each_version_is_a_reload_away(tmp_path: Path) -> None:
             configuration = model.space.activate({"version": number})
             applied.append(deployment.apply(configuration))
             verdicts = model.target.verify(deployment.server, configuration)
-            assert verdicts == {"version": Verdict(Grade.CONFIRMED)}
+            assert verdicts == {"version": CONFIRMED}
             [[y]] = model.target.infer(deployment.server)
             answers.append(to_array(y))
     assert applied == [Applied.RESTART, Applied.RELOAD]

@@ -12,6 +12,7 @@ from tests.targets.triton.triton_targets import FACTS
 from tuner.errors import InputError, ModelError
 from tuner.load.requests import TensorSpec
 from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.targets.base import ModelSource
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import one_file as triton_files
@@ -32,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(path: Path, *variants: Path, **keys: Any) -> FileModel:
     source = ModelSource(variants=tuple(map(str, variants)), **keys)
-    return triton_files.open_model(path, source)
+    return triton_files.open_file(path, source)
 
 
 def refusal(open_: Callable[[], FileModel]) -> tuple[str, str]:
@@ -127,16 +128,10 @@ class TestStage:
         assert "mlp/1/mlp.pth" not in found
 
     def test_no_room(self, made: Path, tmp_path: Path) -> None:
-        """Where it cannot be copied to, the folder is named, and how to choose another."""
+        """Where it cannot be copied to, the folder is named."""
         (tmp_path / "repository").touch()
-        with pytest.raises(ModelError) as caught:
+        with pytest.raises(ModelError, match=r"mlp\.onnx: cannot be copied to .*/repository"):
             opened(made / "mlp.onnx").stage(tmp_path / "repository")
-        assert caught.value.message.startswith(
-            f"{made / 'mlp.onnx'}: cannot be copied to {tmp_path}/repository/mlp: "
-        )
-        assert caught.value.hint == (
-            "make it readable; a folder with more room can be named in TMPDIR"
-        )
 
 
 class TestForms:
@@ -199,9 +194,9 @@ class TestForms:
     def test_what_is_handed_over_has_no_name(self, made: Path) -> None:
         """It goes into any folder, whose name is then the model's."""
         model = opened(made / "mlp.onnx")
-        space = model.adapt(spec.load_space(spec.built_in()[model.space]).resolve(FACTS))
-        assert model_config.get(model.configured(space, space.defaults), "name") == "mlp"
-        assert not model_config.get(model.deployed(space, space.defaults), "name")
+        space = model.adapt(search_space(spec.built_in()[model.space], FACTS))
+        assert model_config.get(model.configured(space.settings(space.defaults)), "name") == "mlp"
+        assert not model_config.get(model.deployed(space.settings(space.defaults)), "name")
 
     def test_inputs_of_the_first(self, made: Path) -> None:
         """A TorchScript variant takes what the ONNX file says, and needs no `--input`."""
@@ -229,7 +224,7 @@ class TestForms:
         names = []
         for contained in (False, True):
             model = opened(made / name, inputs=inputs, contained=contained)
-            whole = spec.load_space(spec.built_in()[model.space]).resolve(FACTS)
+            whole = search_space(spec.built_in()[model.space], FACTS)
             names.append({p.name for p in model.adapt(whole, contained=contained).parameters})
         assert names[1] - names[0] == only_in_a_container
         assert names[0] < names[1]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.targets.moody import BATCHING, MODELS, configuration, listing, target_in
-from tuner.errors import InputError, ModelError, Reason, TrialFailure
-from tuner.load.requests import Tensor, TensorSpec
+from tuner.errors import ModelError, Reason, TrialFailure
+from tuner.load.requests import Tensor
 from tuner.space.expressions import Value
 from tuner.targets.made_up_requests import check_answer
 from tuner.targets.request_form import RequestForm
@@ -73,31 +73,6 @@ class TestSize:
         assert target.largest_batch(configuration(**values)) == largest_batch
 
 
-class TestRequestForm:
-    SPECS = (TensorSpec("x", "FP32", (-1, -1, 4)),)
-
-    def test_batched(self) -> None:
-        """The batch dimension is the request's batch, open dimensions come from the form."""
-        form = RequestForm(batch=2, shapes={"x": (5, 4)})
-        [x] = form.inputs(self.SPECS, batched=True, seed=1)
-        assert x.shape == (2, 5, 4)
-
-    def test_zero(self) -> None:
-        """Zero data is zero; the seed then changes nothing."""
-        specs = (TensorSpec("x", "FP32", (3,)),)
-        [x] = RequestForm(zero=True).inputs(specs, batched=False, seed=1)
-        assert (x.shape, x.data) == ((3,), bytes(12))
-
-    def test_batch_without_dimension(self) -> None:
-        """A batch that the model cannot take would be counted, but never sent: refused."""
-        with pytest.raises(InputError) as caught:
-            RequestForm(batch=4).inputs(self.SPECS, batched=False, seed=1)
-        assert str(caught.value) == ("`--batch 4` was given, but the model has no batch dimension")
-        assert caught.value.hint == (
-            "leave `--batch` out, or give the model one (Triton: `max_batch_size` in config.pbtxt)"
-        )
-
-
 class TestStage:
     def test_copy(self, tmp_path: Path) -> None:
         """The staged copy has the model's files."""
@@ -106,16 +81,10 @@ class TestStage:
         assert copied.keys() == listing(MODELS / "moody").keys()
 
     def test_no_room(self, tmp_path: Path) -> None:
-        """Where the model cannot be copied to, the folder is named, and how to choose another."""
+        """Where the model cannot be copied to, the folder is named."""
         (tmp_path / "repository").touch()
-        with pytest.raises(ModelError) as caught:
+        with pytest.raises(ModelError, match=r"/moody: cannot be copied to .*/repository/moody: "):
             target_in(tmp_path).stage()
-        assert str(caught.value).startswith(
-            f"{MODELS}/moody: cannot be copied to {tmp_path}/repository/moody: "
-        )
-        assert caught.value.hint == (
-            "make it readable; a folder with more room can be named in TMPDIR"
-        )
 
 
 class TestCanReload:

@@ -13,15 +13,15 @@ from runners.base import RunningServer
 from tests.targets import model_files as files
 from tests.targets.triton.triton_targets import Served, infer, served
 from tuner.load.requests import TensorSpec
-from tuner.records import Applied, Grade, Verdict
+from tuner.records import Applied
 from tuner.space.expressions import Value
 from tuner.study.deployment import Deployment
 from tuner.study.outputs import check_outputs, distance
 from tuner.targets.base import ModelSource
+from tuner.targets.process_proofs import CONFIRMED, refuted
 from tuner.targets.triton import one_file as triton_files
 from tuner.targets.triton.one_file import FileModel
 
-CONFIRMED = Verdict(Grade.CONFIRMED)
 X = TensorSpec("x", "FP32", (-1, files.FEATURES))
 LIBRARIES = {".onnx": files.computed_by_onnxruntime, ".pt": files.computed_by_torch}
 BATCHING: dict[str, Value] = {
@@ -32,7 +32,7 @@ BATCHING: dict[str, Value] = {
 
 
 def opened(path: Path, *inputs: TensorSpec) -> FileModel:
-    return triton_files.open_model(path, ModelSource(inputs=inputs))
+    return triton_files.open_file(path, ModelSource(inputs=inputs))
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_forms_of_both_kinds(folder: Path) -> None:
     """An ONNX file and a TorchScript file of the same weights are the same to whoever asks."""
     paths = files.mlp(folder / "both.onnx"), files.torchscript(folder / "both.pt")
     source = ModelSource(variants=(str(paths[1]),))
-    both = served(folder, triton_files.open_model(paths[0], source))
+    both = served(folder, triton_files.open_file(paths[0], source))
     with both.deployment() as deployment:
         deployment.apply(both.configuration())
         [golden] = both.target.infer(deployment.server)
@@ -272,8 +272,8 @@ class TestOnnxParameters:
         applied, meant = (onnx.configuration(intra_op_thread_count=n) for n in (2, 1))
         onnx_deployment.apply(applied)
         verdict = onnx.target.verify(onnx_deployment.server, meant)["intra_op_thread_count"]
-        assert verdict == Verdict(
-            Grade.REFUTED, "the server has parameters[intra_op_thread_count].string_value = 2"
+        assert verdict == refuted(
+            "the server has parameters[intra_op_thread_count].string_value = 2"
         )
 
     def test_every_graph_level_loads(self, onnx: Served, onnx_deployment: Deployment) -> None:

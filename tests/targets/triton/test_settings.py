@@ -8,6 +8,7 @@ import pytest
 
 from tests.study.simulated_engine import SimulatedEngine
 from tests.targets.moody import MODELS, HastyRunner
+from tests.targets.triton.triton_targets import FACTS
 from tuner import hardware
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
@@ -16,26 +17,26 @@ from tuner.records import (
     Grade,
     Purpose,
     ServerStatistics,
+    SettingVerdict,
     TrialRecord,
     TrialState,
-    Verdict,
 )
 from tuner.space import spec
-from tuner.space.expressions import Value
+from tuner.space.expressions import Value, value_text
+from tuner.space.resolution import resolve, search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
-from tuner.targets.process_proofs import value_text
+from tuner.targets.base import TargetSetup
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import install as triton_install
 from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
-FACTS = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "threads_per_core": 1, "numactl": 0}
-ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
 Values = dict[str, Value]
 
 
@@ -45,7 +46,7 @@ class Running:
     def __init__(self, target: TritonTarget, space: SearchSpace, deployment: Deployment) -> None:
         self.target, self.space, self.deployment = target, space, deployment
 
-    def apply(self, **values: Value) -> tuple[Applied, Mapping[str, Verdict]]:
+    def apply(self, **values: Value) -> tuple[Applied, Mapping[str, SettingVerdict]]:
         configuration = self.space.activate({"threads": 1, **values})
         applied = self.deployment.apply(configuration)
         return applied, self.target.verify(self.deployment.server, configuration)
@@ -79,13 +80,12 @@ def running(
 ) -> Iterator[Running]:
     served = RepositoryModel(MODELS, model)
     written = spec.load_space(spec.built_in().get(name, Path(name)))
-    space = served.adapt(written.resolve({**FACTS, "gpus": gpus}), contained=contained)
+    space = served.adapt(resolve(written, {**FACTS, "gpus": gpus}), contained=contained)
     target = TritonTarget(
         served,
         space,
-        installation=triton_install.find(folder),
-        workspace=folder,
-        form=RequestForm(),
+        TargetSetup(workspace=folder, form=RequestForm()),
+        triton_install.find_triton(folder),
     )
     target.stage()
     with Deployment(target, HastyRunner(folder / "logs")) as deployment:
@@ -146,11 +146,11 @@ class TestAll:
         with running(tmp_path, "triton_all", gpus=1) as triton:
             _, verdicts = triton.apply(instance_kind="KIND_CPU")
             assert verdicts["warm_up"] == verdicts["instance_kind"] == CONFIRMED
-            assert verdicts["pinned_memory_bytes"] == Verdict(
-                Grade.REFUTED, "the log says `Unable to allocate pinned system memory`"
+            assert verdicts["pinned_memory_bytes"] == refuted(
+                "the log says `Unable to allocate pinned system memory`"
             )
-            assert verdicts["cuda_memory_pool"] == Verdict(
-                Grade.REFUTED, "the log says `CUDA memory pool disabled`"
+            assert verdicts["cuda_memory_pool"] == refuted(
+                "the log says `CUDA memory pool disabled`"
             )
             assert {2, 4, 8} <= triton.statistics().batches.keys()  # and nobody asked for them
 
@@ -200,7 +200,7 @@ class TestRefusals:
         assert caught.value.reason is Reason.START_FAILED
         assert str(caught.value).endswith(
             "exited with code 1 before it listened: "
-            f"{triton_install.find(tmp_path).executable}: "
+            f"{triton_install.find_triton(tmp_path).executable}: "
             "unrecognized option '--no-such-flag=true'"
         )
 
@@ -249,7 +249,7 @@ class TestRendering:
             'max_batch_size: 8 input { name: "x" data_type: TYPE_FP32 dims: 4 }'
         )
         model = RepositoryModel(tmp_path, "m")
-        resolved = spec.load_space(spec.built_in()[name]).resolve({**FACTS, "gpus": 2})
+        resolved = search_space(spec.built_in()[name], {**FACTS, "gpus": 2})
         space = model.adapt(resolved, contained=True)
         for parameter in space.parameters:
             match parameter.sets:
@@ -257,7 +257,9 @@ class TestRendering:
                     for value in parameter.choices or ():
                         configuration = space.activate({**CONDITIONS, parameter.name: value})
                         assert configuration[parameter.name] == value
-                        found = model_config.get(model.configured(space, configuration), path)
+                        found = model_config.get(
+                            model.configured(space.settings(configuration)), path
+                        )
                         expected = (None, omit) if value == omit else (value, value_text(value))
                         assert found in expected or not (found or value), (parameter.name, value)
                 case _:
@@ -267,7 +269,7 @@ class TestRendering:
         """Without a GPU, none of its parameters is offered; with one, they are."""
         written = spec.load_space(spec.built_in()[name])
         without, with_gpus = (
-            {p.name for p in written.resolve({**FACTS, "gpus": gpus}).parameters}
+            {p.name for p in resolve(written, {**FACTS, "gpus": gpus}).parameters}
             for gpus in (0, 2)
         )
         needs_gpu = {n for n, p in written.parameters.items() if "gpus >" in (p.when or "")}
@@ -279,5 +281,5 @@ class TestRendering:
 
 def test_the_bundled_model_s_space_stays_small() -> None:
     """On a machine as in the README, the default space has the size that the README shows."""
-    space = spec.load_space(spec.built_in()["triton"]).resolve({**FACTS, "gpus": 0})
+    space = search_space(spec.built_in()["triton"], FACTS)
     assert space.size == 635

@@ -9,6 +9,7 @@ from tritonclient.grpc import model_config_pb2
 
 from tests.targets.triton.test_model import write_model
 from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import warm_up as triton_warm_up
 from tuner.targets.triton.repository import RepositoryModel
@@ -79,6 +80,6 @@ def test_which_models_can(tmp_path: Path, text: str, *, possible: bool) -> None:
     assert triton_warm_up.is_possible(config(text)) is possible
 
     write_model(tmp_path, config=f"max_batch_size: 8 {text}")
-    space = spec.load_space(spec.built_in()["triton"]).resolve(GPU)
+    space = search_space(spec.built_in()["triton"], GPU)
     adapted = RepositoryModel(tmp_path, "m").adapt(space)
     assert ("warm_up" in adapted.defaults) is possible

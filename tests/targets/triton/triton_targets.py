@@ -15,12 +15,14 @@ from tuner.clients.v2_http import V2Client
 from tuner.load.requests import Tensor
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
+from tuner.targets.base import TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import install as triton_install
-from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.target import TritonTarget
 
 FACTS = {
@@ -91,15 +93,13 @@ def served(
     """`space` is a built-in one, `searched` any; without them, that of the model."""
     # Shared memory is named after this folder: no two runs of the tests may have the same.
     workspace = Path(tempfile.mkdtemp(prefix="served-", dir=folder))
-    found = spec.load_space(spec.built_in()[space or model.space]).resolve(FACTS)
+    found = search_space(spec.built_in()[space or model.space], FACTS)
     adapted = model.adapt(searched or found)
     target = TritonTarget(
         model,
         adapted,
-        installation=triton_install.find(workspace),
-        workspace=workspace,
-        form=form or RequestForm(),
-        start_timeout_s=_LONGEST_S,
+        TargetSetup(workspace=workspace, form=form or RequestForm(), start_timeout_s=_LONGEST_S),
+        triton_install.find_triton(workspace),
     )
     target.stage()
     return Served(target, adapted, workspace)

@@ -13,7 +13,6 @@ from tuner.load.profile import Endpoint
 from tuner.protocols import generic_http
 from tuner.space.expressions import Value
 from tuner.space.serve import ServeSpec
-from tuner.space.settings import EnvironmentVariables, ServerFlag, TemplateVariable
 from tuner.space.space import Configuration, SearchSpace
 from tuner.targets import staging, system_libraries
 from tuner.targets.base import ModelSource
@@ -49,9 +48,9 @@ class CommandModel:
         self.name = name
         self.serve = serve
         # Not resolved: a container sees a link at its own place.
-        self.directory = Path(os.path.normpath((folder / serve.directory).absolute()))
-        self.reads = tuple(
-            Path(os.path.normpath((folder / each).absolute())) for each in serve.reads
+        self.directory, *self.reads = (
+            Path(os.path.normpath((folder / each).absolute()))
+            for each in (serve.directory, *serve.reads)
         )
         for path in (self.directory, *self.reads):
             if not path.exists():
@@ -64,31 +63,6 @@ class CommandModel:
             if not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):
                 raise SpaceError(f"serve.environment: `{variable}` is no name of a variable")
         self._try_request()
-
-    @classmethod
-    def open(cls, source: ModelSource) -> "CommandModel":
-        """The server that the space file describes.
-
-        Raises:
-            InputError: There is no such file, or something that it names is not there.
-        """
-        if source.serve is None or source.space_file is None:
-            raise InputError(
-                "a server of your own is described by the section `serve` of a space file",
-                hint="search_spaces/README.md has an example; name the file with `--space FILE`",
-            )
-        if source.folder is not None:
-            raise InputError(
-                "`--model-repository` means nothing to a server that a space file describes",
-                hint="leave it out; `serve` says which files are read",
-            )
-        if source.file is not None or source.variants:
-            raise InputError(
-                "a model file and `--variant` mean nothing to a server of your own",
-                hint="make the model's file a parameter: `sets: {template: NAME}`",
-            )
-        name = source.name or source.space_file.stem
-        return cls(name, source.serve, source.space_file.parent)
 
     @property
     def fingerprint(self) -> str:
@@ -103,16 +77,8 @@ class CommandModel:
         Raises:
             SpaceError: A parameter cannot be set in this way, or a template cannot be filled in.
         """
+        space.refuse_other_than("environment", "flag", "template", server="a server of your own")
         names = {parameter.name for parameter in space.parameters}
-        for parameter in space.parameters:
-            match parameter.sets:
-                case EnvironmentVariables() | ServerFlag() | TemplateVariable():
-                    pass
-                case _:
-                    raise SpaceError(
-                        f"parameters.{parameter.name}.sets: a server of your own is set by "
-                        "`environment`, `flag` and `template`"
-                    )
         for name in self.serve.proofs:
             if name not in names:
                 raise SpaceError(f"serve.proofs.{name}: there is no such parameter")
@@ -164,13 +130,34 @@ class CommandModel:
         )
 
 
+def open_model(source: ModelSource) -> CommandModel:
+    """The server that the space file describes.
+
+    Raises:
+        InputError: There is no such file, or something that it names is not there.
+    """
+    if source.serve is None or source.space_file is None:
+        raise InputError(
+            "a server of your own is described by the section `serve` of a space file",
+            hint="search_spaces/README.md has an example; name the file with `--space FILE`",
+        )
+    if source.folder is not None:
+        raise InputError(
+            "`--model-repository` means nothing to a server that a space file describes",
+            hint="leave it out; `serve` says which files are read",
+        )
+    if source.file is not None or source.variants:
+        raise InputError(
+            "a model file and `--variant` mean nothing to a server of your own",
+            hint="make the model's file a parameter: `sets: {template: NAME}`",
+        )
+    name = source.name or source.space_file.stem
+    return CommandModel(name, source.serve, source.space_file.parent)
+
+
 def template_values(space: SearchSpace, configuration: Configuration) -> dict[str, Value | None]:
     """What templates may name; None for what the configuration does not have."""
-    return {
-        parameter.sets.name: configuration.get(parameter.name)
-        for parameter in space.parameters
-        if isinstance(parameter.sets, TemplateVariable)
-    }
+    return {name: configuration.get(p.name) for p, name in space.names_of("template")}
 
 
 def _bodies(serve: ServeSpec, folder: Path) -> Iterator[bytes]:

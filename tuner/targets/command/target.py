@@ -6,104 +6,78 @@ answered one request. Its settings are proved where the person says what its log
 
 import re
 import shlex
-import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Self
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 import httpx
 
 from runners.base import PLACEHOLDER, LaunchSpec, RunningServer
+from runners.readiness import await_ready
 from tuner.errors import Reason, ServerError, ServerTimeoutError, SpaceError, TrialFailure
-from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import generic_http
-from tuner.records import Grade, ServerStatistics, Verdict
-from tuner.space.settings import EnvironmentVariables
-from tuner.space.space import Configuration, SearchSpace
+from tuner.records import ServerStatistics, SettingVerdict
+from tuner.space.space import Configuration
 from tuner.targets import json_outputs, launch_settings
-from tuner.targets.base import TargetSetup
+from tuner.targets.base import (
+    ANSWER_TIMEOUT_S,
+    Installation,
+    InstalledTarget,
+    TargetSetup,
+    at_once,
+)
 from tuner.targets.command.model import PORT, CommandModel
-from tuner.targets.process_proofs import environment_verdict, value_text
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, judged, refuted
 
-_POLL_S = 0.05
-_REQUEST_TIMEOUT_S = 10.0
-# How much of the log may hold a proof: what a server says when it starts.
+# Lines of the log's beginning, and of its end, that may hold a proof.
 _PROOF_LINES = 1000
 
 
-class CommandTarget:
+class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
     """Implements Target."""
 
     server = "command"
-    warm_up_requests = 0
+    port = PORT
 
-    def __init__(
-        self, model: CommandModel, space: SearchSpace, *, start_timeout_s: float = 120.0
-    ) -> None:
-        self.model = model.name
-        self._model = model
-        self._space = space
-        self._start_timeout_s = start_timeout_s
-
-    @classmethod
-    def of(cls, model: CommandModel, space: SearchSpace, setup: TargetSetup) -> Self:
-        """The target of a job."""
-        return cls(model, space, start_timeout_s=setup.start_timeout_s)
+    @staticmethod
+    def installation(setup: TargetSetup) -> Installation:
+        """None: the space file names the program."""
+        del setup
+        return Installation(Path())
 
     def stage(self) -> None:
         """Nothing is copied: the server only gets what the person named."""
 
-    def restore(self, server: RunningServer) -> None:
-        """Nothing: a server of somebody else cannot be changed by a start."""
-
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         filled = self._model.filled(self._space, configuration)
+        settings = self._space.settings(configuration)
         return LaunchSpec(
-            command=(*filled.command, *launch_settings.flags(self._space, configuration)),
-            environment={
-                **filled.environment,
-                **launch_settings.environment(self._space, configuration),
-            },
+            command=(*filled.command, *launch_settings.flags(settings)),
+            environment={**filled.environment, **launch_settings.environment(settings)},
             ports=filled.ports,
             files=filled.files,
             reads=(self._model.directory, *self._model.reads),
             working_directory=self._model.directory,
-            start_timeout_s=self._start_timeout_s,
+            start_timeout_s=self._setup.start_timeout_s,
         )
 
-    def can_reload(self, before: Configuration, after: Configuration) -> bool:
-        return before == after
-
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
-        with _client(server, self._start_timeout_s) as client:
-            self._await_ready(client, server)
-            try:
-                self._infer(client, 1)
-            except ServerError as error:
-                what = f"the first request failed: {error}"
-                raise TrialFailure(Reason.NOT_READY, what) from None
+        del configuration  # the start has made it effective
+        with self._client(server, self._setup.start_timeout_s) as client:
+            path = self._model.serve.ready
+            if said := self._await_ready(client, server, path):
+                what = f"GET {path} must answer with success, but: {said}"
+                raise TrialFailure(Reason.START_TIMEOUT, what)
+            self._first_outputs(client, asked="request")
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
         proofs = self._model.filled(self._space, configuration).proofs
         log = "\n".join([server.log_head(_PROOF_LINES), server.log_tail(_PROOF_LINES)])
-
-        def verdict(name: str) -> Verdict:
-            value, sets = configuration[name], self._space[name].sets
-            if name in proofs:
-                return _proved(proofs[name], log)
-            match sets:
-                case EnvironmentVariables(names, omit) if value != omit:
-                    return environment_verdict(server.pid, dict.fromkeys(names, value_text(value)))
-                case _:
-                    return Verdict(Grade.ACCEPTED)
-
-        return {name: verdict(name) for name in configuration}
-
-    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        with _client(server, _REQUEST_TIMEOUT_S) as client:
-            return self._infer(client, count)
+        proved = {name: _proved(proofs[name], log) for name in configuration if name in proofs}
+        return self._verdicts(configuration, partial(judged, pid=server.pid)) | proved
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         """None are known of a server that is not known."""
@@ -124,9 +98,6 @@ class CommandTarget:
             for body in self._model.bodies
         )
         return RequestSet(payloads, statuses=generic_http.SUCCESS_STATUSES)
-
-    def endpoint(self, server: RunningServer) -> Endpoint:
-        return Endpoint(server.host, server.ports[PORT])
 
     def concurrency(self, configuration: Configuration) -> int:
         # Nothing is known of its instances; more are tried for as long as that helps.
@@ -149,28 +120,23 @@ class CommandTarget:
         lines.append(f"exec {' '.join(_quoted(word) for word in launch.command)}")
         return "\n".join([*lines, ""])
 
-    def _await_ready(self, client: httpx.Client, server: RunningServer) -> None:
-        deadline = time.monotonic() + self._start_timeout_s
-        path = self._model.serve.ready
-        said = "no answer"
-        while server.is_alive() and time.monotonic() < deadline:
+    def _client(self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Client:
+        return httpx.Client(base_url=server.url(PORT), timeout=timeout_s, trust_env=False)
+
+    def _await_ready(self, client: httpx.Client, server: RunningServer, path: str) -> str:
+        """What the server says instead of being ready; nothing once it is."""
+
+        def said() -> str:
             try:
                 response = client.get(path)
             except httpx.HTTPError as error:
-                said = str(error)
-            else:
-                if response.is_success:
-                    return
-                said = f"status {response.status_code}"
-            time.sleep(_POLL_S)
-        raise TrialFailure(
-            Reason.START_TIMEOUT, f"GET {path} must answer with success, but: {said}"
-        )
+                return str(error) or "no answer"
+            return "" if response.is_success else f"status {response.status_code}"
+
+        return await_ready(said, server.is_alive, timeout_s=self._setup.start_timeout_s)
 
     def _infer(self, client: httpx.Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
-        with ThreadPoolExecutor(count) as pool:
-            asked = [pool.submit(self._ask, client) for _ in range(count)]
-            return tuple(json_outputs.as_tensors(each.result()) for each in asked)
+        return tuple(map(json_outputs.as_tensors, at_once(partial(self._ask, client), count)))
 
     def _ask(self, client: httpx.Client) -> bytes:
         request = self._model.serve.request
@@ -195,19 +161,13 @@ class CommandTarget:
         return response.content
 
 
-@contextmanager
-def _client(server: RunningServer, timeout_s: float) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url(PORT), timeout=timeout_s, trust_env=False) as client:
-        yield client
-
-
-def _proved(text: str, log: str) -> Verdict:
+def _proved(text: str, log: str) -> SettingVerdict:
     if not text.strip():
-        return Verdict(Grade.ACCEPTED)
+        return ACCEPTED
     # As a whole: `threads=1` is not proved by `threads=16`.
     if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", log):
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the log does not say `{text}`")
+        return CONFIRMED
+    return refuted(f"the log does not say `{text}`")
 
 
 def _quoted(text: str) -> str:

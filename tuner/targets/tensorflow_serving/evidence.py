@@ -21,16 +21,10 @@ import psutil
 from tuner.clients.tensorflow_serving import BatchingCounters, TensorFlowServingClient
 from tuner.clients.tensorflow_signature import Signature
 from tuner.errors import ServerError
-from tuner.records import Grade, Verdict
-from tuner.space.expressions import Value
-from tuner.space.settings import (
-    EnvironmentVariables,
-    ModelVariant,
-    ServerFlag,
-    ServerProperty,
-    Setting,
-)
-from tuner.targets.process_proofs import environment_verdict, family, value_text
+from tuner.records import SettingVerdict
+from tuner.space.expressions import Value, value_text
+from tuner.space.settings import Setting
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, family, judged, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import (
     BATCHING,
@@ -42,14 +36,13 @@ from tuner.targets.tensorflow_serving.model import (
     allowed_sizes,
 )
 
-ACCEPTED, CONFIRMED = Verdict(Grade.ACCEPTED), Verdict(Grade.CONFIRMED)
-
 _UNKNOWN = re.compile(r"unknown argument: (--[^\s=]+)")
 _TOO_LARGE = re.compile(r"larger than maximum (?:input )?batch size (\d+)")
-# Numbers of JSON that a proof may cost; a request of more rows than these is not sent.
-_MOST_NUMBERS = 4_000_000
-# The page of metrics rounds sums to six digits.
-_PATIENCE = 0.99
+# The numbers in the JSON of a proof's request; one of more rows than these is not sent.
+_MOST_NUMBERS_SENT = 4_000_000
+# The share of its time that a request must have waited: the page of metrics rounds sums to six
+# digits.
+_SHARE_WAITED = 0.99
 
 
 @dataclass(frozen=True)
@@ -71,11 +64,11 @@ class Tryout:
     seed: int
 
     def can_send(self, rows: int) -> bool:
-        """Whether a request can carry so many, and is not too large for a proof."""
+        """Whether a request can carry that number, and is not too large for a proof."""
         numbers = sum(
             math.prod(abs(size) for size in spec.shape[1:]) for spec in self.signature.inputs
         )
-        return self.signature.batched and rows * numbers <= _MOST_NUMBERS
+        return self.signature.batched and rows * numbers <= _MOST_NUMBERS_SENT
 
     def send(self, rows: int) -> tuple[BatchingCounters, BatchingCounters]:
         """The server's counters before and after one request alone.
@@ -100,7 +93,7 @@ class Batches:
     """
 
     are_made: bool
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, SettingVerdict]
 
 
 def batches_seen(tryout: Tryout, parameters: Mapping[str, Value], *, asked: int) -> Batches:
@@ -112,7 +105,7 @@ def batches_seen(tryout: Tryout, parameters: Mapping[str, Value], *, asked: int)
     made = (after.batches or 0) > (before.batches or 0) or (after.queued or 0) > (
         before.queued or 0
     )
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, SettingVerdict] = {}
     most = int(parameters.get(MAX_BATCH, SERVER_MAX_BATCH))
     if MAX_BATCH in parameters:
         made, verdicts[MAX_BATCH] = _largest(tryout, most, made=made)
@@ -123,7 +116,7 @@ def batches_seen(tryout: Tryout, parameters: Mapping[str, Value], *, asked: int)
     return Batches(made, verdicts)
 
 
-def _largest(tryout: Tryout, most: int, *, made: bool) -> tuple[bool, Verdict]:
+def _largest(tryout: Tryout, most: int, *, made: bool) -> tuple[bool, SettingVerdict]:
     """Whether batches are made, and whether they have `most` rows at most."""
     rows = most + 1
     if not tryout.can_send(rows):
@@ -136,21 +129,21 @@ def _largest(tryout: Tryout, most: int, *, made: bool) -> tuple[bool, Verdict]:
             return made, ACCEPTED
         if int(said[1]) == most:
             return True, CONFIRMED
-        return True, Verdict(Grade.REFUTED, f"the server has {MAX_BATCH} = {said[1]}")
-    return made, Verdict(Grade.REFUTED, f"the server took {rows} rows as one batch")
+        return True, refuted(f"the server has {MAX_BATCH} = {said[1]}")
+    return made, refuted(f"the server took {rows} rows as one batch")
 
 
-def _waited(before: BatchingCounters, after: BatchingCounters, timeout_us: int) -> Verdict:
+def _waited(before: BatchingCounters, after: BatchingCounters, timeout_us: int) -> SettingVerdict:
     """Whether one request alone, which nothing else could complete, waited for its time."""
     if after.queued_us is None or not timeout_us:
         return ACCEPTED
     waited_us = after.queued_us - (before.queued_us or 0.0)
-    if waited_us >= _PATIENCE * timeout_us:
+    if waited_us >= _SHARE_WAITED * timeout_us:
         return CONFIRMED
-    return Verdict(Grade.REFUTED, f"one request alone waited {waited_us:.0f} microseconds")
+    return refuted(f"one request alone waited {waited_us:.0f} microseconds")
 
 
-def _padded(tryout: Tryout, most: int) -> Verdict:
+def _padded(tryout: Tryout, most: int) -> SettingVerdict:
     """Whether a batch of a size that is not allowed gets rows besides its own."""
     odd = next((n for n in range(3, most) if n not in allowed_sizes(most)), None)
     if odd is None or not tryout.can_send(odd):
@@ -160,11 +153,11 @@ def _padded(tryout: Tryout, most: int) -> Verdict:
         return ACCEPTED
     if after.padding > (before.padding or 0.0):
         return CONFIRMED
-    return Verdict(Grade.REFUTED, f"a batch of {odd} was not padded")
+    return refuted(f"a batch of {odd} was not padded")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TensorFlowServingEvidence:
     """What can be known of a running server, which was started with `batching` or without.
 
     `models` is the folder that it has its models from.
@@ -176,41 +169,38 @@ class Evidence:
     batching: bool
     models: str = ""
 
-    def verdict(self, sets: Setting, value: Value) -> Verdict:
-        match sets:
-            case ServerFlag(name, omit) if value != omit:
-                return self._flag(name, value)
-            case ModelVariant():
-                return self._flag(MODEL_PATH, f"{self.models}/{value}")
-            case ServerProperty(name, omit) if value != omit:
-                return self._property(name)
-            case EnvironmentVariables(names, omit) if value != omit:
-                return environment_verdict(self.pid, dict.fromkeys(names, value_text(value)))
-            case _:
-                return ACCEPTED
+    def verdict(self, sets: Setting, value: Value) -> SettingVerdict:
+        return judged(
+            sets,
+            value,
+            self.pid,
+            flag=self._flag,
+            property=self._property,
+            variant=lambda _, name: self._flag(MODEL_PATH, f"{self.models}/{name}"),
+        )
 
-    def _flag(self, name: str, value: Value) -> Verdict:
+    def _flag(self, name: str, value: Value) -> SettingVerdict:
         if name in _UNKNOWN.findall(self.log_head):
-            return Verdict(Grade.REFUTED, f"the server's log says `unknown argument: {name}`")
+            return refuted(f"the server's log says `unknown argument: {name}`")
         given = f"{name}={value_text(value)}"
         lines = command_lines(self.pid)
         if lines and not any(given in words for words in lines):
-            return Verdict(Grade.REFUTED, f"no process of the server was started with {given}")
+            return refuted(f"no process of the server was started with {given}")
         if name == BATCHING:
             return self._batching(wanted=value is True)
         return ACCEPTED
 
-    def _batching(self, *, wanted: bool) -> Verdict:
+    def _batching(self, *, wanted: bool) -> SettingVerdict:
         if self.batches.are_made is wanted:
             return CONFIRMED
         made = "makes batches" if self.batches.are_made else "makes no batches"
-        return Verdict(Grade.REFUTED, f"the server {made}")
+        return refuted(f"the server {made}")
 
-    def _property(self, name: str) -> Verdict:
+    def _property(self, name: str, _: Value) -> SettingVerdict:
         if not self.batching:
-            return Verdict(Grade.REFUTED, f"it means nothing without {BATCHING}=true")
+            return refuted(f"it means nothing without {BATCHING}=true")
         if not self.batches.are_made:
-            return Verdict(Grade.REFUTED, "the server makes no batches")
+            return refuted("the server makes no batches")
         return self.batches.verdicts.get(name, ACCEPTED)
 
 
@@ -218,6 +208,6 @@ def command_lines(pid: int) -> list[list[str]]:
     """The words of the server's processes; none if they cannot be seen."""
     found = []
     for process in family(pid):
-        with suppress(psutil.Error):  # it ends, or belongs to somebody else
+        with suppress(psutil.Error):  # it ends, or is another user's
             found.append(process.cmdline())
     return found

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Self
 
 from tuner.errors import InputError, ModelError, SpaceError, did_you_mean
-from tuner.space.expressions import Value
-from tuner.space.settings import EnvironmentVariables, ServerFlag, ServerProperty
-from tuner.space.space import Configuration, SearchSpace
+from tuner.space.expressions import Value, value_text
+from tuner.space.settings import Settings
+from tuner.space.space import SearchSpace
 from tuner.targets import model_choice, staging, system_libraries, variants
 from tuner.targets.base import ModelSource
-from tuner.targets.process_proofs import value_text
 from tuner.targets.variants import VariantModel
 
 BATCHING = "--enable_batching"
@@ -25,7 +24,11 @@ BATCHING = "--enable_batching"
 MODEL_PATH = "--model_base_path"
 """The flag that names the folder of the model."""
 
-MAX_BATCH, TIMEOUT, SIZES = "max_batch_size", "batch_timeout_micros", "allowed_batch_sizes"
+# Batching parameters: the largest batch, how long it waits for more (in microseconds), and the
+# sizes that it may have.
+MAX_BATCH = "max_batch_size"
+TIMEOUT = "batch_timeout_micros"
+SIZES = "allowed_batch_sizes"
 POWERS_OF_TWO = "powers_of_two"
 """A value of `allowed_batch_sizes`: batches are padded to 1, 2, 4 ... `max_batch_size`."""
 
@@ -56,7 +59,7 @@ _GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
 _LAYOUT = "FOLDER/MODEL/VERSION/saved_model.pb, where VERSION is a number"
 
 
-def find_model(folder: Path, model: str | None) -> Path:
+def find_saved_model(folder: Path, model: str | None) -> Path:
     """The folder of the model to tune: that of `model`, or the only one in `folder`.
 
     Raises:
@@ -83,27 +86,6 @@ class TensorFlowServingModel(VariantModel):
         self.others = variants.by_name(self.name, others)
         self.version = max(_versions(folder), key=lambda each: int(each.name))
 
-    @classmethod
-    def open(cls, source: ModelSource) -> "TensorFlowServingModel":
-        """The model to tune.
-
-        Raises:
-            ModelError: There is none, or there are several.
-        """
-        if source.file is not None:
-            raise InputError(
-                f"{source.file}: TensorFlow Serving serves SavedModels, and no bare model file",
-                hint=f"expected: {_LAYOUT}; then: `--model-repository FOLDER`",
-            )
-        if source.folder is None:
-            raise ModelError(
-                "TensorFlow Serving has no bundled model",
-                hint="name the folder of your models: `--model-repository FOLDER`",
-            )
-        folder = find_model(source.folder, source.name)
-        others = (cls(find_model(source.folder, each)) for each in source.variants)
-        return cls(folder, list(others))
-
     @property
     def own_fingerprint(self) -> str:
         return staging.digest([self.version])
@@ -114,26 +96,21 @@ class TensorFlowServingModel(VariantModel):
         Raises:
             SpaceError: A parameter sets what the server does not have.
         """
-        for parameter in space.parameters:
-            where = f"parameters.{parameter.name}.sets"
-            match parameter.sets:
-                case ServerProperty(name) if name not in _PARAMETERS:
-                    raise SpaceError(
-                        f"{where}.property: TensorFlow Serving has no batching parameter `{name}`",
-                        hint=did_you_mean(name, _PARAMETERS),
-                    )
-                case ServerFlag(name) if name in _OWN_FLAGS:
-                    raise SpaceError(
-                        f"{where}.flag: `{name}` is what the tuner itself starts the server with",
-                        hint="leave the parameter out",
-                    )
-                case ServerProperty() | ServerFlag() | EnvironmentVariables():
-                    pass
-                case _:
-                    raise SpaceError(
-                        f"{where}: TensorFlow Serving is set by `property` (a batching "
-                        "parameter), `flag` and `environment`"
-                    )
+        space.refuse_other_than("property", "flag", "environment", server="TensorFlow Serving")
+        for parameter, name in space.names_of("property"):
+            if name not in _PARAMETERS:
+                raise SpaceError(
+                    f"parameters.{parameter.name}.sets.property: TensorFlow Serving has no "
+                    f"batching parameter `{name}`",
+                    hint=did_you_mean(name, _PARAMETERS),
+                )
+        for parameter, name in space.names_of("flag"):
+            if name in _OWN_FLAGS:
+                raise SpaceError(
+                    f"parameters.{parameter.name}.sets.flag: `{name}` is what the tuner itself "
+                    "starts the server with",
+                    hint="leave the parameter out",
+                )
         space = space if contained else system_libraries.usable(space)
         proof = "accepted: the server was started with its folder"
         return variants.added(space, self.name, tuple(self.others), proof=proof)
@@ -145,27 +122,32 @@ class TensorFlowServingModel(VariantModel):
             shutil.copytree(self.version, staged, dirs_exist_ok=True)
 
 
-def makes_batches(space: SearchSpace, configuration: Configuration) -> bool:
-    """Whether `configuration` lets the server batch at all."""
-    for name, value in configuration.items():
-        match space[name].sets:
-            case ServerFlag(flag) if flag == BATCHING:
-                return value is True
-            case _:
-                pass
-    return False
+def open_model(source: ModelSource) -> TensorFlowServingModel:
+    """The model to tune.
+
+    Raises:
+        ModelError: There is none, or there are several.
+    """
+    if source.file is not None:
+        raise InputError(
+            f"{source.file}: TensorFlow Serving serves SavedModels, and no bare model file",
+            hint=f"expected: {_LAYOUT}; then: `--model-repository FOLDER`",
+        )
+    if source.folder is None:
+        raise ModelError(
+            "TensorFlow Serving has no bundled model",
+            hint="name the folder of your models: `--model-repository FOLDER`",
+        )
+    folder = find_saved_model(source.folder, source.name)
+    others = (
+        TensorFlowServingModel(find_saved_model(source.folder, each)) for each in source.variants
+    )
+    return TensorFlowServingModel(folder, list(others))
 
 
-def batching_parameters(space: SearchSpace, configuration: Configuration) -> Mapping[str, Value]:
-    """What `configuration` says of batching, by the names of the batching parameters."""
-    found = {}
-    for name, value in configuration.items():
-        match space[name].sets:
-            case ServerProperty(key, omit) if value != omit:
-                found[key] = value
-            case _:
-                pass
-    return found
+def makes_batches(settings: Settings) -> bool:
+    """Whether the server may batch at all."""
+    return dict(settings.flags).get(BATCHING) is True
 
 
 def batching_text(parameters: Mapping[str, Value]) -> str:

@@ -11,13 +11,11 @@ why with the state of the model.
 import math
 import shlex
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 from runners.base import LaunchSpec, RunningServer
+from runners.readiness import await_ready
 from tuner.clients.tensorflow_serving import (
     AVAILABLE,
     ENDED,
@@ -27,37 +25,45 @@ from tuner.clients.tensorflow_serving import (
 )
 from tuner.clients.tensorflow_signature import Signature
 from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
-from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import tensorflow_serving
-from tuner.records import ServerStatistics, Verdict
-from tuner.space.settings import ServerFlag
-from tuner.space.space import Configuration, SearchSpace
-from tuner.targets import launch_settings, made_up_requests, variants
-from tuner.targets.base import TargetSetup
+from tuner.records import ServerStatistics, SettingVerdict
+from tuner.space.settings import Settings
+from tuner.space.space import Configuration
+from tuner.targets import launch_settings, made_up_requests
+from tuner.targets.base import (
+    ANSWER_TIMEOUT_S,
+    Installation,
+    InstalledTarget,
+    TargetSetup,
+    at_once,
+)
 from tuner.targets.made_up_requests import GOLDEN_SEED
-from tuner.targets.request_form import RequestForm
-from tuner.targets.tensorflow_serving.evidence import Evidence, Tryout, batches_seen
+from tuner.targets.tensorflow_serving.evidence import (
+    TensorFlowServingEvidence,
+    Tryout,
+    batches_seen,
+)
 from tuner.targets.tensorflow_serving.model import (
     MAX_BATCH,
     MODEL_PATH,
     SERVER_MAX_BATCH,
     TensorFlowServingModel,
-    batching_parameters,
     batching_text,
     makes_batches,
 )
 
 PROGRAM = "tensorflow_model_server"
 
-_BATCHING_FILE, _MONITORING_FILE = "batching_parameters.txt", "monitoring.txt"
+_BATCHING_FILE = "batching_parameters.txt"
+_MONITORING_FILE = "monitoring.txt"
 _MONITORING = f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}\n'
 _REST_THREADS = "--rest_api_num_threads"
+# Lines of the log's beginning, where it names the arguments that it does not know.
 _PROOF_LINES = 1000
-_POLL_S = 0.05
 
 
-def find() -> str:
+def find_tensorflow_serving() -> str:
     """The program on PATH.
 
     Raises:
@@ -72,205 +78,156 @@ def find() -> str:
     return found
 
 
-class TensorFlowServingTarget:
-    """Implements Target; `workspace` receives the staged copy of the model."""
+class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlowServingClient]):
+    """Implements Target; the workspace receives the staged copy of the model."""
 
     server = "tensorflow_serving"
-    warm_up_requests = 0
+    port = "rest"
 
-    def __init__(
-        self,
-        model: TensorFlowServingModel,
-        space: SearchSpace,
-        *,
-        program: str,
-        workspace: Path,
-        form: RequestForm,
-        start_timeout_s: float = 120.0,
-    ) -> None:
-        self.model = model.name
-        self._model = model
-        self._space = space
-        self._program = program
-        self._models = workspace / "models"
-        self._request = form
-        self._start_timeout_s = start_timeout_s
+    @staticmethod
+    def installation(setup: TargetSetup) -> Installation:
+        program = PROGRAM if setup.contained else find_tensorflow_serving()
+        return Installation(Path(program))
 
-    @classmethod
-    def of(cls, model: TensorFlowServingModel, space: SearchSpace, setup: TargetSetup) -> Self:
-        """The target of a job.
-
-        Raises:
-            ServerMissingError: No TensorFlow Serving is installed, and none is in a container.
-        """
-        return cls(
-            model,
-            space,
-            program=PROGRAM if setup.contained else find(),
-            workspace=setup.workspace,
-            form=setup.form,
-            start_timeout_s=setup.start_timeout_s,
-        )
+    @property
+    def _models(self) -> Path:
+        return self._setup.workspace / "models"
 
     def stage(self) -> None:
         self._model.stage(self._models)
 
-    def restore(self, server: RunningServer) -> None:
-        """Nothing: a server of somebody else cannot be changed while it runs."""
-
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
+        settings = self._space.settings(configuration)
         files = {_MONITORING_FILE: _MONITORING}
-        if makes_batches(self._space, configuration):
-            files[_BATCHING_FILE] = self._batching_text(configuration)
+        if makes_batches(settings):
+            files[_BATCHING_FILE] = batching_text(settings.properties)
         return LaunchSpec(
             command=(
-                self._program,
+                str(self._installation.executable),
                 "--port={port:grpc}",
                 "--rest_api_port={port:rest}",
-                *self._flags(configuration, models=str(self._models), files="{folder}/"),
+                *self._flags(settings, models=str(self._models), files="{folder}/"),
                 f"--monitoring_config_file={{folder}}/{_MONITORING_FILE}",
                 # A model that cannot be loaded is to be known at once.
                 "--max_num_load_retries=0",
                 "--file_system_poll_wait_seconds=0",
             ),
-            environment=launch_settings.environment(self._space, configuration),
+            environment=launch_settings.environment(settings),
             ports=("rest", "grpc"),
             files=files,
             reads=(self._models,),
-            start_timeout_s=self._start_timeout_s,
+            start_timeout_s=self._setup.start_timeout_s,
             # It has nothing to put in order.
             stop_grace_s=0.0,
         )
 
-    def can_reload(self, before: Configuration, after: Configuration) -> bool:
-        return before == after
-
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
-        with _client(server, self._start_timeout_s) as client:
+        del configuration  # the start has made it effective
+        with self._client(server, self._setup.start_timeout_s) as client:
             self._await_available(client, server)
-            try:
-                [outputs] = self._infer(client, 1)
-            except ServerError as error:
-                what = f"the first inference failed: {error}"
-                raise TrialFailure(Reason.NOT_READY, what) from None
+            outputs = self._first_outputs(client)
         made_up_requests.check_answer(outputs)
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
-        with _client(server) as client:
-            signature = client.signature(self.model)
-            tryout = Tryout(client, self.model, signature, self._request, GOLDEN_SEED)
-            parameters = batching_parameters(self._space, configuration)
-            batching = makes_batches(self._space, configuration)
-            seen = batches_seen(tryout, parameters if batching else {}, asked=self._request.batch)
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
+        settings, form = self._space.settings(configuration), self._setup.form
+        batching = makes_batches(settings)
+        with self._client(server) as client:
+            tryout = Tryout(client, self.model, client.signature(self.model), form, GOLDEN_SEED)
+            parameters = settings.properties if batching else {}
+            seen = batches_seen(tryout, parameters, asked=form.batch)
         log = server.log_head(_PROOF_LINES)
-        evidence = Evidence(seen, log, server.pid, batching, models=str(self._models))
-        return {
-            name: evidence.verdict(self._space[name].sets, value)
-            for name, value in configuration.items()
-        }
-
-    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        with _client(server) as client:
-            return self._infer(client, count)
+        evidence = TensorFlowServingEvidence(seen, log, server.pid, batching, str(self._models))
+        return self._verdicts(configuration, evidence.verdict)
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
-        with _client(server) as client:
-            return client.statistics(self.model, batch=self._request.batch)
+        with self._client(server) as client:
+            return client.statistics(self.model, batch=self._setup.form.batch)
 
     def requests(self, server: RunningServer) -> RequestSet:
         endpoint = self.endpoint(server)
-        with _client(server) as client:
+        with self._client(server) as client:
             signature = client.signature(self.model)
         made = self._inputs(signature, made_up_requests.SEEDS)
         return made_up_requests.request_set(
             lambda inputs: tensorflow_serving.prepare_rest(endpoint, self.model, inputs),
             made,
-            self._request,
+            self._setup.form,
         )
-
-    def endpoint(self, server: RunningServer) -> Endpoint:
-        return Endpoint(server.host, server.ports["rest"])
 
     def concurrency(self, configuration: Configuration) -> int:
         # "the number of client threads equal to roughly twice the maximum batch size", of which
         # the server takes as many as it has threads (session_bundle_config.proto, main.cc).
-        threads = self._rest_threads(configuration)
-        requests = math.ceil(2 * self.largest_batch(configuration) / self._request.batch)
+        threads = self._rest_threads(self._space.settings(configuration))
+        requests = math.ceil(2 * self.largest_batch(configuration) / self._setup.form.batch)
         cores = self._space.constants.get("cores", 1)
         return max(2, min(threads, max(requests, 2 * cores)))
 
     def largest_batch(self, configuration: Configuration) -> int:
-        if not makes_batches(self._space, configuration):
+        settings = self._space.settings(configuration)
+        if not makes_batches(settings):
             return 1
-        most = batching_parameters(self._space, configuration).get(MAX_BATCH, SERVER_MAX_BATCH)
+        most = settings.properties.get(MAX_BATCH, SERVER_MAX_BATCH)
         # A thread waits for each request: a batch has no more requests than there are threads.
-        return min(int(most), self._rest_threads(configuration) * self._request.batch)
+        return min(int(most), self._rest_threads(settings) * self._setup.form.batch)
 
     def export(self, configuration: Configuration) -> str:
         """The batching parameters file, with the command that starts the server as a comment."""
-        environment = launch_settings.environment(self._space, configuration).items()
-        words = [f"{name}={value}" for name, value in environment]
+        settings = self._space.settings(configuration)
+        words = [f"{n}={value}" for n, value in launch_settings.environment(settings).items()]
         words += [PROGRAM, "--port=8500", "--rest_api_port=8501"]
-        words += self._flags(configuration, models="FOLDER", files="")
-        lines = [f"# {shlex.join(words)}\n"]
-        if makes_batches(self._space, configuration):
-            return "".join([*lines, self._batching_text(configuration)])
-        return "".join([*lines, "# Without batching, the server takes no such file.\n"])
+        words += self._flags(settings, models="FOLDER", files="")
+        command = f"# {shlex.join(words)}\n"
+        if makes_batches(settings):
+            return command + batching_text(settings.properties)
+        return f"{command}# Without batching, the server takes no such file.\n"
 
-    def _flags(self, configuration: Configuration, *, models: str, files: str) -> list[str]:
-        """What the command line says of the model and of `configuration`."""
-        form = variants.chosen(self._space, configuration, self.model)
+    def _flags(self, settings: Settings, *, models: str, files: str) -> list[str]:
+        """What the command line says of the model and of its settings."""
+        form = settings.variant or self.model
         flags = [f"--model_name={self.model}", f"{MODEL_PATH}={models}/{form}"]
-        flags += launch_settings.flags(self._space, configuration)
-        if makes_batches(self._space, configuration):
+        flags += launch_settings.flags(settings)
+        if makes_batches(settings):
             flags.append(f"--batching_parameters_file={files}{_BATCHING_FILE}")
         return flags
 
-    def _batching_text(self, configuration: Configuration) -> str:
-        return batching_text(batching_parameters(self._space, configuration))
+    def _rest_threads(self, settings: Settings) -> int:
+        usual = 4 * self._space.constants.get("cores", 1)  # its own choice (main.cc)
+        return int(dict(settings.flags).get(_REST_THREADS, usual))
 
-    def _rest_threads(self, configuration: Configuration) -> int:
-        for name, value in configuration.items():
-            match self._space[name].sets:
-                case ServerFlag(flag, omit) if flag == _REST_THREADS and value != omit:
-                    return int(value)
-                case _:
-                    pass
-        return 4 * self._space.constants.get("cores", 1)  # its own choice (main.cc)
+    def _client(
+        self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> TensorFlowServingClient:
+        return TensorFlowServingClient(server.url("rest"), timeout_s=timeout_s)
 
     def _await_available(self, client: TensorFlowServingClient, server: RunningServer) -> None:
-        deadline = time.monotonic() + self._start_timeout_s
-        while True:
+        def other_state() -> str:
+            """The state of the model; nothing once it is available."""
             found = self._state(client)
-            if found is not None and found.state == AVAILABLE:
-                return
             if found is not None and found.state == ENDED:
                 what = f"the model was not loaded: {found.error or 'the server does not say why'}"
                 raise TrialFailure(Reason.NOT_READY, what)
-            if time.monotonic() > deadline or not server.is_alive():
-                state = found.state if found else "not known to it"
-                raise TrialFailure(
-                    Reason.START_TIMEOUT,
-                    f"the model must become {AVAILABLE}, but it is {state}",
-                )
-            time.sleep(_POLL_S)
+            state = found.state if found else "not known to it"
+            return "" if state == AVAILABLE else state
+
+        timeout_s = self._setup.start_timeout_s
+        if state := await_ready(other_state, server.is_alive, timeout_s=timeout_s):
+            raise TrialFailure(
+                Reason.START_TIMEOUT, f"the model must become {AVAILABLE}, but it is {state}"
+            )
 
     def _infer(
         self, client: TensorFlowServingClient, count: int
     ) -> tuple[tuple[Tensor, ...], ...]:
         signature = client.signature(self.model)
         [inputs] = self._inputs(signature, [GOLDEN_SEED])
-        with ThreadPoolExecutor(count) as pool:
-            asked = [
-                pool.submit(client.predict, self.model, inputs, signature.outputs)
-                for _ in range(count)
-            ]
-            return tuple(each.result() for each in asked)
+        return at_once(lambda: client.predict(self.model, inputs, signature.outputs), count)
 
     def _inputs(self, signature: Signature, seeds: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
         with made_up_requests.fitting("this form of the model" if self._model.others else ""):
             yield from made_up_requests.inputs(
-                signature.inputs, self._request, batched=signature.batched, seeds=seeds
+                signature.inputs, self._setup.form, batched=signature.batched, seeds=seeds
             )
 
     def _state(self, client: TensorFlowServingClient) -> ModelState | None:
@@ -278,7 +235,3 @@ class TensorFlowServingTarget:
             return client.state(self.model)
         except ServerError:  # it begins, or it ends: whoever waits for it finds out
             return None
-
-
-def _client(server: RunningServer, timeout_s: float = 10.0) -> TensorFlowServingClient:
-    return TensorFlowServingClient(server.url("rest"), timeout_s=timeout_s)

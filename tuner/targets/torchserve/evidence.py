@@ -4,23 +4,17 @@ import itertools
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from tuner.clients.torchserve import Description
-from tuner.records import Grade, Verdict
-from tuner.space.expressions import Value
-from tuner.space.settings import (
-    ConfigPath,
-    EnvironmentVariables,
-    LauncherArgument,
-    ModelVariant,
-    ServerProperty,
-    Setting,
-)
+from tuner.records import Grade, SettingVerdict
+from tuner.space.expressions import Value, value_text
+from tuner.space.settings import Setting
 from tuner.targets import variants
-from tuner.targets.process_proofs import environment_verdict, family, value_text
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, family, judged, refuted
 from tuner.targets.torchserve import launcher
 from tuner.targets.torchserve.launcher import MODULES
 from tuner.targets.torchserve.model import WORKERS
@@ -44,7 +38,7 @@ _WORKER_PROGRAM = "model_service_worker.py"
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TorchServeEvidence:
     """What can be known of a running server: its own description, its log, its processes."""
 
     described: Description
@@ -52,54 +46,49 @@ class Evidence:
     log_tail: str
     pid: int
 
-    def verdict(self, sets: Setting, value: Value) -> Verdict:
-        match sets:
-            case ConfigPath() | ModelVariant():
-                return self._of_model(sets, value)
-            case EnvironmentVariables(names, omit) if value != omit:
-                return environment_verdict(self.pid, dict.fromkeys(names, value_text(value)))
-            case ServerProperty(name, omit) if value != omit:
-                return self._property(name, value)
-            case LauncherArgument(name, omit) if value != omit:
-                return launcher.argument_verdict(name, value, self.log_tail)
-            case _:
-                return Verdict(Grade.ACCEPTED)
+    def verdict(self, sets: Setting, value: Value) -> SettingVerdict:
+        return judged(
+            sets,
+            value,
+            self.pid,
+            config=self._setting,
+            property=self._property,
+            launcher=partial(launcher.argument_verdict, log=self.log_tail),
+            variant=lambda _, asked: variants.variant_verdict(
+                asked, Path(self.described.archive).stem
+            ),
+        )
 
-    def _of_model(self, sets: ConfigPath | ModelVariant, value: Value) -> Verdict:
-        if isinstance(sets, ConfigPath):
-            return self._setting(sets.path, value)
-        return variants.verdict(value, Path(self.described.archive).stem)
-
-    def _setting(self, path: str, value: Value) -> Verdict:
+    def _setting(self, path: str, value: Value) -> SettingVerdict:
         for name in (path, "maxWorkers") if path == WORKERS else (path,):
             found = self.described.settings.get(name)
             if found != value:
-                return Verdict(Grade.REFUTED, f"TorchServe has {name} = {found}")
-        return Verdict(Grade.CONFIRMED)
+                return refuted(f"TorchServe has {name} = {found}")
+        return CONFIRMED
 
-    def _property(self, name: str, value: Value) -> Verdict:
+    def _property(self, name: str, value: Value) -> SettingVerdict:
         """What TorchServe says of it when it starts; it does not tell of all properties."""
         if name == LAUNCHER and value is True:
             return self._launched()
         if name == _IPEX and value is True and _NO_IPEX in self.log_tail:
-            return Verdict(Grade.REFUTED, f"the log says `{_NO_IPEX}`")
+            return refuted(f"the log says `{_NO_IPEX}`")
         told = _TOLD.get(name)
         line = rf"{re.escape(told)}: (.*)$" if told else "(?!)"
         said = re.search(line, self.log_head, re.MULTILINE)
         if said is None:
-            return Verdict(Grade.ACCEPTED)
+            return ACCEPTED
         if said[1].strip() == value_text(value):
-            return Verdict(Grade.CONFIRMED)
-        return Verdict(Grade.REFUTED, f"TorchServe says `{told}: {said[1].strip()}`")
+            return CONFIRMED
+        return refuted(f"TorchServe says `{told}: {said[1].strip()}`")
 
-    def _launched(self) -> Verdict:
+    def _launched(self) -> SettingVerdict:
         """Whether the workers run under the launcher, each on processors of its own."""
-        said = launcher.verdict(self.log_tail)
+        said = launcher.launcher_verdict(self.log_tail)
         processes = _command_lines(self.pid)
         if said.grade is Grade.REFUTED or not processes:
             return said
         if not any(MODULES & words for _, words in processes):
-            return Verdict(Grade.REFUTED, "no worker runs under the launcher")
+            return refuted("no worker runs under the launcher")
         bound = [
             _processors(process)
             for process, words in processes
@@ -109,8 +98,8 @@ class Evidence:
         for one, other in itertools.combinations(bound, 2):
             if shared := sorted(one & other):
                 numbers = ", ".join(map(str, shared))
-                return Verdict(Grade.REFUTED, f"two workers share the processors {numbers}")
-        return Verdict(Grade.CONFIRMED)
+                return refuted(f"two workers share the processors {numbers}")
+        return CONFIRMED
 
 
 def _processors(process: psutil.Process) -> set[int]:

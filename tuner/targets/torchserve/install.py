@@ -4,29 +4,15 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuner.errors import ServerMissingError
+from tuner.targets.base import Installation
 
 _HINT = "pip install 'serving-tuner[torchserve]' (on Linux, PyTorch's CPU build is enough)"
 
 
-@dataclass(frozen=True)
-class TorchServeInstallation:
-    """A program to start, and environment it always needs."""
-
-    executable: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
-    contained: bool = False
-
-
-CONTAINED = TorchServeInstallation(Path("torchserve"), contained=True)
-"""What a container has: the program on its own PATH."""
-
-
-def find() -> TorchServeInstallation:
+def find_torchserve() -> Installation:
     """The `torchserve` of this Python's environment, or else the one on PATH.
 
     Raises:
@@ -56,7 +42,7 @@ def find() -> TorchServeInstallation:
     }
     if java_home is not None:
         environment["JAVA_HOME"] = str(java_home)
-    return TorchServeInstallation(executable, environment)
+    return Installation(executable, environment=environment)
 
 
 def _java_home() -> Path | None:

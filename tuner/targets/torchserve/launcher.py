@@ -12,9 +12,9 @@ Intel Extension for PyTorch 1.13.
 import re
 from collections.abc import Iterable
 
-from tuner.records import Grade, Verdict
-from tuner.space.expressions import Value
-from tuner.targets.process_proofs import value_text
+from tuner.records import SettingVerdict
+from tuner.space.expressions import Value, value_text
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 
 MODULES = frozenset({"torch.backends.xeon.run_cpu", "intel_extension_for_pytorch.cpu.launch"})
 """The programs, as their modules are called."""
@@ -35,25 +35,25 @@ def arguments(values: Iterable[tuple[str, Value]]) -> str:
     )
 
 
-def verdict(log: str) -> Verdict:
+def launcher_verdict(log: str) -> SettingVerdict:
     """What the log says of the launcher: that it could not run, or nothing that proves it."""
     if absent := _NOT_RUN.search(log):
-        return Verdict(Grade.REFUTED, f"the log says that {absent[1]} is not available")
-    return Verdict(Grade.ACCEPTED)
+        return refuted(f"the log says that {absent[1]} is not available")
+    return ACCEPTED
 
 
-def argument_verdict(name: str, value: Value, log: str) -> Verdict:
+def argument_verdict(name: str, value: Value, log: str) -> SettingVerdict:
     """Whether the log shows what an argument does, for those that the launcher tells of."""
     match name.replace("_", "-"), value:
         case "--disable-numactl", True if "numactl -C" in log:
-            return Verdict(Grade.REFUTED, "the log shows that numactl was used")
+            return refuted("the log shows that numactl was used")
         case "--disable-numactl", False if _NO_NUMACTL in log:
-            return Verdict(Grade.REFUTED, "the log says that numactl cannot be used here")
+            return refuted("the log says that numactl cannot be used here")
         case argument, int() if argument in _CORES:
             threads = {int(each) for each in _THREADS.findall(log)}
             if threads and threads != {value}:
                 listed = ", ".join(map(str, sorted(threads)))
-                return Verdict(Grade.REFUTED, f"the log shows OMP_NUM_THREADS={listed}")
-            return Verdict(Grade.CONFIRMED if threads else Grade.ACCEPTED)
+                return refuted(f"the log shows OMP_NUM_THREADS={listed}")
+            return CONFIRMED if threads else ACCEPTED
         case _:
-            return Verdict(Grade.ACCEPTED)
+            return ACCEPTED

@@ -15,29 +15,29 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
 from runners.base import RunningServer
 from tuner.clients.torchserve import Description, TorchServeClient
-from tuner.errors import InputError, ModelError, SpaceError, did_you_mean
+from tuner.errors import InputError, ModelError, ServerError, SpaceError, did_you_mean
 from tuner.space.expressions import Expression
-from tuner.space.settings import (
-    ConfigPath,
-    EnvironmentVariables,
-    LauncherArgument,
-    ServerProperty,
-    Setting,
-)
 from tuner.space.space import SearchSpace
 from tuner.targets import model_choice, staging, system_libraries, variants
 from tuner.targets.base import ModelSource
 from tuner.targets.variants import VariantModel
 
-WORKERS, BATCH, DELAY = "minWorkers", "batchSize", "maxBatchDelay"
+# The settings of a model, as model-config.yaml calls them: the delay is in milliseconds.
+WORKERS = "minWorkers"
+BATCH = "batchSize"
+DELAY = "maxBatchDelay"
 # What the management API can change for a model (management_api.md).
 _MODEL_SETTINGS = (WORKERS, BATCH, DELAY)
+# What in an archive would overrule the management API.
+_OVERRULING = frozenset({*_MODEL_SETTINGS, "maxWorkers"})
+# What a model is registered with again, by the parameters of a registration.
+_TIMEOUTS = {"responseTimeout": "response_timeout", "startupTimeout": "startup_timeout"}
 # What may differ between two searches; other keys change what the server does, or where.
 _PROPERTIES = frozenset(
     {
@@ -62,7 +62,10 @@ _PROPERTIES = frozenset(
         "vmargs",
     }
 )
-_MANIFEST, _YAML = "MAR-INF/MANIFEST.json", "configFile"
+_MANIFEST = "MAR-INF/MANIFEST.json"
+# The key of the manifest that names the archive's own settings.
+_YAML = "configFile"
+# Of a manifest or of settings, in bytes.
 _LARGEST_TEXT = 1 << 20
 _NAME = re.compile(r"[\w.-]+")
 # What zipfile raises for damaged, encrypted or foreign archives, and the readers for such texts.
@@ -93,67 +96,34 @@ def find_archive(store: Path, model: str | None) -> Path:
 
 
 class TorchServeModel(VariantModel):
-    """One model archive."""
+    """A model of TorchServe, which serves one archive of it.
+
+    Attributes:
+        name: What the server calls it.
+        archive: The model archive.
+        version: What the archive says of it.
+        settings: Its own settings of those that can be searched.
+        url: What a registration is told that the archive is.
+        registration: What a registration takes over beside what is searched.
+        queue: The requests that may wait; None where the tuner says how many.
+        overrules: Whether the archive sets what is searched.
+        runs_onnx: Whether ONNX Runtime serves it, with as many threads as the handler says.
+    """
 
     space = "torchserve"
-    # What a registration takes over beside what is searched; the requests that may wait.
     registration: Mapping[str, int] = MappingProxyType({})
     queue: int | None = None
-    # Whether ONNX Runtime serves it, with as many threads as the handler says.
+    overrules = False
     runs_onnx = False
 
-    def __init__(self, archive: Path) -> None:
+    def __init__(
+        self, name: str, archive: Path, *, version: str, settings: Mapping[str, int], url: str
+    ) -> None:
+        self.name = name
         self.archive = archive
-        self.url = archive.name
-        with _opened(archive) as content:
-            manifest = _manifest(content, archive)
-            described = manifest.get("model")
-            described = described if isinstance(described, dict) else {}
-            self.version = str(described.get("modelVersion", "1.0"))
-            self.runs_onnx = str(described.get("serializedFile", "")).endswith(".onnx")
-            self._yaml = described.get(_YAML)
-            said = _said(content, archive, self._yaml)
-        self.settings = {
-            key: said[key]
-            for key in _MODEL_SETTINGS
-            if type(said.get(key)) is int and said[key] > 0
-        }
-        self.overrules = not _OVERRULING.isdisjoint(said)
-        self.name = archive.stem
-        if not _NAME.fullmatch(self.name):
-            raise ModelError(
-                f"{archive}: a name of letters, digits, `.`, `_` and `-` was expected",
-                hint="rename the file; TorchServe calls the model what its file is called",
-            )
-
-    @classmethod
-    def open(cls, source: ModelSource) -> "TorchServeModel":
-        """The model to tune.
-
-        Raises:
-            ModelError: There is none, or it is no model archive.
-        """
-        if source.file is not None:
-            raise InputError(
-                f"{source.file}: TorchServe serves model archives, and no bare model file",
-                hint="`torch-model-archiver` makes one; then: `--model-repository STORE`",
-            )
-        if source.server is not None:
-            return _served(source, source.server)
-        if source.folder is None:
-            raise ModelError(
-                "TorchServe has no bundled model",
-                hint="name the folder of your model archives: `--model-repository STORE`",
-            )
-        model = cls(find_archive(source.folder, source.name))
-        others = (cls(find_archive(source.folder, name)) for name in source.variants)
-        model.others = variants.by_name(model.name, others)
-        return model
-
-    @property
-    def own_fingerprint(self) -> str:
-        with self.archive.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:10]
+        self.version = version
+        self.settings = settings
+        self.url = url
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with the archive's own settings as defaults, for the libraries that are here.
@@ -166,18 +136,17 @@ class TorchServeModel(VariantModel):
         _check_settings(space)
         if not contained:
             space = system_libraries.usable(space)
-        for parameter in space.parameters:
-            match parameter.sets:
-                case ConfigPath(path) if path in self.settings:
-                    space = space.with_default(parameter.name, self.settings[path])
-                case _:
-                    pass
+        for parameter, path in space.names_of("config"):
+            if path in self.settings:
+                space = space.with_default(parameter.name, self.settings[path])
         space = variants.added(space, self.name, tuple(self.others))
         return self._with_threads_of_openmp(space)
 
     def _with_threads_of_openmp(self, space: SearchSpace) -> SearchSpace:
         """`space` where threads are searched for those forms only that heed OpenMP."""
-        openmp = [p for p in space.parameters if _sets_openmp(p.sets)]
+        # TorchServe's base handler gives each session of ONNX Runtime as many threads as there are
+        # processors, and nothing changes that (torch_handler/base_handler.py).
+        openmp = [p for p, name in space.names_of("environment") if name == "OMP_NUM_THREADS"]
         onnx = [form.name for form in self.whole if form.runs_onnx]
         if len(onnx) == len(self.whole):
             return space.without({p.name for p in openmp})
@@ -188,6 +157,39 @@ class TorchServeModel(VariantModel):
             changed = (replace(p, when=when) if p is parameter else p for p in space.parameters)
             space = replace(space, parameters=tuple(changed))
         return space
+
+
+class ArchiveModel(TorchServeModel):
+    """A model archive, as its user left it."""
+
+    def __init__(self, archive: Path) -> None:
+        with _opened(archive) as content:
+            manifest = _manifest(content, archive)
+            described = manifest.get("model")
+            described = described if isinstance(described, dict) else {}
+            self._yaml = described.get(_YAML)
+            said = _said(content, archive, self._yaml)
+        settings = {
+            key: said[key]
+            for key in _MODEL_SETTINGS
+            if type(said.get(key)) is int and said[key] > 0
+        }
+        version = str(described.get("modelVersion", "1.0"))
+        super().__init__(
+            archive.stem, archive, version=version, settings=settings, url=archive.name
+        )
+        self.overrules = not _OVERRULING.isdisjoint(said)
+        self.runs_onnx = str(described.get("serializedFile", "")).endswith(".onnx")
+        if not _NAME.fullmatch(self.name):
+            raise ModelError(
+                f"{archive}: a name of letters, digits, `.`, `_` and `-` was expected",
+                hint="rename the file; TorchServe calls the model what its file is called",
+            )
+
+    @property
+    def own_fingerprint(self) -> str:
+        with self.archive.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:10]
 
     def stage_own(self, store: Path) -> None:
         """Copy its archive, without what would overrule the management API."""
@@ -211,44 +213,23 @@ class TorchServeModel(VariantModel):
                     shutil.copyfileobj(content, copy)
 
 
-class ServedTorchServeModel(TorchServeModel):
-    """A model that a TorchServe of somebody else has registered, with its settings there."""
-
-    overrules = False
+class RunningModel(TorchServeModel):
+    """A model that a TorchServe that already runs has registered, with its settings there."""
 
     def __init__(self, name: str, described: Description) -> None:
-        self.name = name
-        self.archive = Path(described.archive)
-        self.url = described.archive  # whole: TorchServe may have it from elsewhere
-        self.version = described.version
         found = described.settings
-        self.settings = {k: v for k, v in found.items() if k in _MODEL_SETTINGS}
+        super().__init__(
+            name,
+            Path(described.archive),
+            version=described.version,
+            settings={k: v for k, v in found.items() if k in _MODEL_SETTINGS},
+            url=described.archive,  # whole: TorchServe may have it from elsewhere
+        )
         self.most_workers = found.get("maxWorkers", found.get(WORKERS, 1))
         self.registration = {
             parameter: found[name] for name, parameter in _TIMEOUTS.items() if name in found
         }
         self.queue = described.queue
-
-    @classmethod
-    def of(cls, server: RunningServer, model: str | None) -> Self:
-        """The model called `model`, or the only one.
-
-        Raises:
-            ModelError: There is none, or several.
-            ServerError: The server does not answer.
-        """
-        with TorchServeClient.of(server) as client:
-            there = client.models()
-            if model is None and len(there) == 1:
-                [model] = there
-            described = client.describe(model) if model else None
-        if model is None or described is None:
-            named = f"has no model `{model}`" if model else "has several models"
-            raise ModelError(
-                f"{server.url('management')}: {named if there else 'has no model'}",
-                hint=f"models there: {', '.join(there) or 'none'}; choose one with `--model`",
-            )
-        return cls(model, described)
 
     @property
     def own_fingerprint(self) -> str:
@@ -260,51 +241,62 @@ class ServedTorchServeModel(TorchServeModel):
         """Nothing is copied: the server has the model."""
 
 
-def _served(source: ModelSource, server: RunningServer) -> ServedTorchServeModel:
+def open_model(source: ModelSource) -> TorchServeModel:
+    """The model to tune.
+
+    Raises:
+        ModelError: There is none, or it is no model archive.
+        ServerError: The server that is to have it does not answer.
+    """
+    if source.file is not None:
+        raise InputError(
+            f"{source.file}: TorchServe serves model archives, and no bare model file",
+            hint="`torch-model-archiver` makes one; then: `--model-repository STORE`",
+        )
+    if source.server is not None:
+        return _running(source, source.server)
+    if source.folder is None:
+        raise ModelError(
+            "TorchServe has no bundled model",
+            hint="name the folder of your model archives: `--model-repository STORE`",
+        )
+    model = ArchiveModel(find_archive(source.folder, source.name))
+    others = (ArchiveModel(find_archive(source.folder, name)) for name in source.variants)
+    model.others = variants.by_name(model.name, others)
+    return model
+
+
+def _running(source: ModelSource, server: RunningServer) -> RunningModel:
     if source.variants:
         raise InputError(
-            "`--variant` means nothing to a server that somebody else runs",
+            "`--variant` means nothing to a server that already runs",
             hint="leave it out; `--model NAME` says which of its models is tuned",
         )
-    return ServedTorchServeModel.of(server, source.name)
-
-
-_TIMEOUTS = {"responseTimeout": "response_timeout", "startupTimeout": "startup_timeout"}
-_OVERRULING = frozenset({*_MODEL_SETTINGS, "maxWorkers"})
-
-
-def _sets_openmp(sets: Setting) -> bool:
-    """Whether it is for the threads of OpenMP, which ONNX Runtime does not have.
-
-    TorchServe's base handler gives each session as many threads as there are processors, and
-    nothing changes that (torch_handler/base_handler.py).
-    """
-    return isinstance(sets, EnvironmentVariables) and "OMP_NUM_THREADS" in sets.names
+    with TorchServeClient.of(server) as client:
+        there = client.models()
+        name = model_choice.running(there, source.name, url=server.url("management"))
+        described = client.describe(name)
+    if described is None:
+        raise ServerError("TorchServe does not know the model any more")
+    return RunningModel(name, described)
 
 
 def _check_settings(space: SearchSpace) -> None:
-    for parameter in space.parameters:
-        match parameter.sets:
-            case ConfigPath(path) if path not in _MODEL_SETTINGS:
-                raise SpaceError(
-                    f"parameters.{parameter.name}.sets.config: TorchServe lets nobody set "
-                    f"`{path}` of a model while it runs",
-                    hint="it knows " + ", ".join(f"`{each}`" for each in _MODEL_SETTINGS),
-                )
-            case ServerProperty(name) if name not in _PROPERTIES:
-                raise SpaceError(
-                    f"parameters.{parameter.name}.sets.property: TorchServe would silently ignore "
-                    f"`{name}`",
-                    hint=did_you_mean(name, _PROPERTIES),
-                )
-            case ConfigPath() | ServerProperty() | EnvironmentVariables() | LauncherArgument():
-                pass
-            case _:
-                raise SpaceError(
-                    f"parameters.{parameter.name}.sets: TorchServe has no flags that change its "
-                    "speed, and no templates",
-                    hint="its settings are keys of config.properties: `property`",
-                )
+    space.refuse_other_than("config", "environment", "property", "launcher", server="TorchServe")
+    for parameter, path in space.names_of("config"):
+        if path not in _MODEL_SETTINGS:
+            raise SpaceError(
+                f"parameters.{parameter.name}.sets.config: TorchServe lets nobody set `{path}` of "
+                "a model while it runs",
+                hint="it knows " + ", ".join(f"`{each}`" for each in _MODEL_SETTINGS),
+            )
+    for parameter, name in space.names_of("property"):
+        if name not in _PROPERTIES:
+            raise SpaceError(
+                f"parameters.{parameter.name}.sets.property: TorchServe would silently ignore "
+                f"`{name}`",
+                hint=did_you_mean(name, _PROPERTIES),
+            )
 
 
 def _opened(archive: Path) -> zipfile.ZipFile:

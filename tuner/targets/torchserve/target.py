@@ -12,40 +12,44 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 from runners.base import LaunchSpec, RunningServer
+from runners.readiness import await_ready
 from tuner.clients.torchserve import TorchServeClient
 from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
-from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import torchserve
 from tuner.protocols.torchserve import TorchServeOptions
-from tuner.records import ServerStatistics, Verdict
-from tuner.space.settings import ConfigPath, LauncherArgument, ModelVariant, ServerProperty
-from tuner.space.space import Configuration, SearchSpace
+from tuner.records import ServerStatistics, SettingVerdict
+from tuner.space.expressions import value_text
+from tuner.space.settings import Settings
+from tuner.space.space import Configuration
 from tuner.targets import json_outputs, launch_settings, system_libraries
-from tuner.targets.base import TargetSetup
-from tuner.targets.process_proofs import value_text
-from tuner.targets.request_form import RequestForm
-from tuner.targets.torchserve import install, launcher
-from tuner.targets.torchserve.evidence import LAUNCHER, Evidence
-from tuner.targets.torchserve.install import TorchServeInstallation
+from tuner.targets.base import (
+    ANSWER_TIMEOUT_S,
+    Installation,
+    InstalledTarget,
+    TargetSetup,
+    at_once,
+)
+from tuner.targets.torchserve import launcher
+from tuner.targets.torchserve.evidence import LAUNCHER, TorchServeEvidence
+from tuner.targets.torchserve.install import find_torchserve
 from tuner.targets.torchserve.model import (
     BATCH,
     DELAY,
     WORKERS,
-    ServedTorchServeModel,
+    RunningModel,
     TorchServeModel,
 )
 
 _PORTS = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
-# TorchServe's own (configuration.md, batch_inference_with_ts.md).
+# TorchServe's own (configuration.md, batch_inference_with_ts.md); the delay is in milliseconds.
 _DEFAULTS = {BATCH: 1, DELAY: 100}
 _API_NAMES = {WORKERS: "initial_workers", BATCH: "batch_size", DELAY: "max_batch_delay"}
-# A full queue answers 503, which a load engine cannot tell from a model without workers.
+# Requests that may wait. A full queue answers 503, which a load engine cannot tell from a model
+# without workers.
 _QUEUE = 10_000
 _ADDRESSES = {
     "inference_address": "http://{address}:{port:inference}",
@@ -61,78 +65,56 @@ _ADDRESSES = {
 # For measuring: every minute, a Python of its own would look at the system.
 _MEASURING = {"metrics_mode": "prometheus", "disable_system_metrics": "true"}
 _ARGUMENTS = "cpu_launcher_args"
+# What its log says of a worker.
 _WORKER_DIED = "Backend worker process died"
 _SAID_BY_WORKER = re.compile(r"MODEL_LOG - (.*)")
 _ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")
-_PROOF_LINES, _LAST_WORDS = 3000, 40
-_POLL_S, _TRACEBACK_S = 0.05, 0.5
+# Lines of the log's end that may tell of the last load.
+_PROOF_LINES = 3000
+# Lines that are kept of what a worker said before it died.
+_LAST_WORDS = 40
+# How long a worker's traceback takes into the log, in seconds.
+_TRACEBACK_S = 0.5
 
 
-class TorchServeTarget:
-    """Implements Target; `workspace` receives the staged copy of the archive."""
+class TorchServeTarget(InstalledTarget[TorchServeModel, TorchServeClient]):
+    """Implements Target; the workspace receives the staged copy of the archive."""
 
     server = "torchserve"
+    port = "inference"
+    reloadable = frozenset({"config", "variant"})
     # Its Java compiles what ran 5,000 to 15,000 times (HotSpot's Tier4InvocationThreshold and
     # Tier4CompileThreshold); until then the p99 of a small model was ten times as high.
     warm_up_requests = 10_000
 
-    def __init__(
-        self,
-        model: TorchServeModel,
-        space: SearchSpace,
-        *,
-        installation: TorchServeInstallation,
-        workspace: Path,
-        form: RequestForm,
-        start_timeout_s: float = 120.0,
-    ) -> None:
-        self.model = model.name
-        self._model = model
-        self._space = space
-        self._installation = installation
-        self._store = workspace / "store"
-        self._request = form
-        self._start_timeout_s = start_timeout_s
-        self._options = TorchServeOptions(
-            content_type=form.content_type or TorchServeOptions.content_type
-        )
+    @staticmethod
+    def installation(setup: TargetSetup) -> Installation:
+        return Installation(Path("torchserve")) if setup.contained else find_torchserve()
 
-    @classmethod
-    def of(cls, model: TorchServeModel, space: SearchSpace, setup: TargetSetup) -> Self:
-        """The target of a job.
+    @property
+    def _store(self) -> Path:
+        return self._setup.workspace / "store"
 
-        Raises:
-            ServerMissingError: No TorchServe is installed, and none is in a container.
-        """
-        contained = setup.contained
-        return cls(
-            model,
-            space,
-            installation=install.CONTAINED if contained else install.find(),
-            workspace=setup.workspace,
-            form=setup.form,
-            start_timeout_s=setup.start_timeout_s,
-        )
+    @property
+    def _content_type(self) -> str:
+        return self._setup.form.content_type or TorchServeOptions.content_type
 
     def stage(self) -> None:
         self._model.stage(self._store)
 
     def restore(self, server: RunningServer) -> None:
         """Register the model as it was, or scale its workers back."""
-        if not isinstance(self._model, ServedTorchServeModel):
+        if not isinstance(self._model, RunningModel):
             return
-        with TorchServeClient.of(server, timeout_s=self._start_timeout_s) as client:
+        with self._client(server, self._setup.start_timeout_s) as client:
             self._bring_up(client, self._model, {**_DEFAULTS, **self._model.settings})
             if self._model.settings.get(WORKERS):
                 self._await_workers(client, server)
             client.scale(self.model, self._model.settings[WORKERS], self._model.most_workers)
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
-        properties = {
-            **_ADDRESSES,
-            **_MEASURING,
-            **self._properties(configuration),
-        }
+        settings = self._space.settings(configuration)
+        properties = {**_ADDRESSES, **_MEASURING, **_properties(settings)}
         return LaunchSpec(
             command=(
                 str(self._installation.executable),
@@ -146,27 +128,25 @@ class TorchServeTarget:
                 **dict.fromkeys(
                     ("TMPDIR", "TEMP", "LOG_LOCATION", "METRICS_LOCATION"), "{folder}"
                 ),
-                **self._environment(configuration),
+                **self._environment(settings),
             },
             ports=_PORTS,
             files={"config.properties": _text_of(properties)},
             reads=(self._store,),
-            start_timeout_s=self._start_timeout_s,
+            start_timeout_s=self._setup.start_timeout_s,
             # It takes seconds to end by itself, and leaves nothing that matters.
             stop_grace_s=0.0,
         )
 
     def can_reload(self, before: Configuration, after: Configuration) -> bool:
-        changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
-        if changed and self._properties(after).get(LAUNCHER) == "true":
-            return False  # workers that stay would keep the cores of the new ones
-        parameters = [self._space[name] for name in changed]
-        return all(p.reload and isinstance(p.sets, ConfigPath | ModelVariant) for p in parameters)
+        launched = _properties(self._space.settings(after)).get(LAUNCHER) == "true"
+        # Workers that stay would keep the cores of the new ones.
+        return super().can_reload(before, after) and not (launched and before != after)
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
-        with TorchServeClient.of(server, timeout_s=self._start_timeout_s) as client:
+        with self._client(server, self._setup.start_timeout_s) as client:
             try:
-                form = self._model.form(self._space, configuration)
+                form = self._model.form(self._space.settings(configuration))
                 self._bring_up(client, form, self._settings(configuration))
                 self._await_workers(client, server)
             except ServerTimeoutError as error:
@@ -174,43 +154,32 @@ class TorchServeTarget:
                 raise TrialFailure(reason, what) from None
             except ServerError as error:
                 raise TrialFailure(Reason.INVALID_CONFIGURATION, str(error)) from None
-            try:
-                self._infer(client, 1)
-            except ServerError as error:
-                what = f"the first inference failed: {error}"
-                raise TrialFailure(Reason.NOT_READY, what) from None
+            self._first_outputs(client)
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
-        with TorchServeClient.of(server) as client:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
+        with self._client(server) as client:
             described = client.describe(self.model)
         if described is None:
             raise ServerError("TorchServe does not know the model any more")
-        evidence = Evidence(
-            described, server.log_head(), server.log_tail(_PROOF_LINES), server.pid
-        )
-        return {
-            name: evidence.verdict(self._space[name].sets, value)
-            for name, value in configuration.items()
-        }
-
-    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        with TorchServeClient.of(server) as client:
-            return self._infer(client, count)
+        log = server.log_tail(_PROOF_LINES)
+        evidence = TorchServeEvidence(described, server.log_head(), log, server.pid)
+        return self._verdicts(configuration, evidence.verdict)
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
-        with TorchServeClient.of(server) as client:
+        with self._client(server) as client:
             return client.statistics(self.model)
 
     def requests(self, server: RunningServer) -> RequestSet:
         endpoint = self.endpoint(server)
-        payloads = (
-            torchserve.prepare_http(endpoint, self.model, body, self._options)
-            for body in self._request.bodies
+        options = TorchServeOptions(content_type=self._content_type)
+        return RequestSet(
+            tuple(
+                torchserve.prepare_http(endpoint, self.model, body, options)
+                for body in self._setup.form.bodies
+            )
         )
-        return RequestSet(tuple(payloads))
-
-    def endpoint(self, server: RunningServer) -> Endpoint:
-        return Endpoint(server.host, server.ports["inference"])
 
     def concurrency(self, configuration: Configuration) -> int:
         # Each worker takes a batch while the next one is collected for it (Model.pollBatch).
@@ -224,16 +193,17 @@ class TorchServeTarget:
         return self._settings(configuration)[BATCH]
 
     def export(self, configuration: Configuration) -> str:
+        told = self._space.settings(configuration)
         settings = self._settings(configuration)
         settings["maxWorkers"] = settings[WORKERS]
-        form = self._model.form(self._space, configuration)
+        form = self._model.form(told)
         model = {"defaultVersion": True, "marName": form.archive.name, **settings}
         properties = {
-            **self._properties(configuration),
+            **_properties(told),
             "load_models": f"{self.model}={form.archive.name}",
             "models": json.dumps({self.model: {form.version: model}}),
         }
-        start = [f"{n}={v}" for n, v in self._environment(configuration).items()]
+        start = [f"{n}={v}" for n, v in self._environment(told).items()]
         start += ["torchserve", "--start", "--ncs", "--ts-config", "config.properties"]
         start += ["--model-store", "FOLDER"]
         lines = [f"# {' '.join(start)}"]
@@ -248,37 +218,16 @@ class TorchServeTarget:
         """What the management API is told of the model, by the names of model-config.yaml."""
         # Without a parameter, as many workers as TorchServe itself would start.
         usual = {WORKERS: self._space.constants.get("cores", 1)}
-        settings = {**_DEFAULTS, **usual, **self._model.settings}
-        for name, value in configuration.items():
-            match self._space[name].sets:
-                case ConfigPath(path):
-                    settings[path] = int(value)
-                case _:
-                    pass
-        return settings
+        said = self._space.settings(configuration).config.items()
+        given = {path: int(value) for path, value in said if value is not None}
+        return {**_DEFAULTS, **usual, **self._model.settings, **given}
 
-    def _properties(self, configuration: Configuration) -> dict[str, str]:
-        properties, arguments = {"job_queue_size": str(_QUEUE)}, []
-        for name, value in configuration.items():
-            match self._space[name].sets:
-                case ServerProperty(key, omit) if value != omit:
-                    properties[key] = value_text(value)
-                case LauncherArgument(argument, omit) if value != omit:
-                    arguments.append((argument, value))
-                case _:
-                    pass
-        if properties.get(LAUNCHER) == "true":
-            # It would preload an allocator of its own choice; that is a parameter of its own.
-            arguments.append((launcher.DEFAULT_ALLOCATOR, True))
-            properties[_ARGUMENTS] = launcher.arguments(arguments)
-        return properties
-
-    def _environment(self, configuration: Configuration) -> dict[str, str]:
-        return launch_settings.environment(self._space, configuration, library=self._library)
+    def _environment(self, settings: Settings) -> dict[str, str]:
+        return launch_settings.environment(settings, library=self._library)
 
     def _library(self, name: str) -> str:
         """With its path: the launcher takes what is no file out of LD_PRELOAD (run_cpu.py)."""
-        path = None if self._installation.contained else system_libraries.path_of(name)
+        path = None if self._setup.contained else system_libraries.path_of(name)
         return str(path or name)
 
     def _bring_up(
@@ -299,28 +248,43 @@ class TorchServeTarget:
         client.register(form.url, {"model_name": self.model, **parameters})
 
     def _await_workers(self, client: TorchServeClient, server: RunningServer) -> None:
-        deadline = time.monotonic() + self._start_timeout_s
-        while True:
+        def too_few() -> str:
+            """How many workers are ready; nothing once all are."""
             described = client.describe(self.model)
             wanted = described.settings.get(WORKERS, 0) if described else 0
-            if described and 0 < wanted == described.ready_workers == len(described.workers):
-                return
+            ready = described.ready_workers if described else 0
+            if described and 0 < wanted == ready == len(described.workers):
+                return ""
             if _WORKER_DIED in server.log_tail(_PROOF_LINES):
                 time.sleep(_TRACEBACK_S)  # it is written after these words
                 raise _death(server.log_tail(_PROOF_LINES))
-            if time.monotonic() > deadline:
-                ready = described.ready_workers if described else 0
-                raise TrialFailure(
-                    Reason.START_TIMEOUT,
-                    f"{ready} of {wanted} workers are ready after {self._start_timeout_s:g} s",
-                )
-            time.sleep(_POLL_S)
+            return f"{ready} of {wanted}"
+
+        timeout_s = self._setup.start_timeout_s
+        if ready := await_ready(too_few, server.is_alive, timeout_s=timeout_s):
+            what = f"{ready} workers are ready after {timeout_s:g} s"
+            raise TrialFailure(Reason.START_TIMEOUT, what)
+
+    def _client(
+        self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> TorchServeClient:
+        return TorchServeClient.of(server, timeout_s=timeout_s)
 
     def _infer(self, client: TorchServeClient, count: int) -> tuple[tuple[Tensor, ...], ...]:
-        golden, kind = self._request.bodies[0], self._options.content_type
-        with ThreadPoolExecutor(count) as pool:
-            asked = [pool.submit(client.predict, self.model, golden, kind) for _ in range(count)]
-            return tuple(json_outputs.as_tensors(each.result()) for each in asked)
+        golden, kind = self._setup.form.bodies[0], self._content_type
+        answers = at_once(lambda: client.predict(self.model, golden, kind), count)
+        return tuple(map(json_outputs.as_tensors, answers))
+
+
+def _properties(settings: Settings) -> dict[str, str]:
+    """Of config.properties, what the settings say."""
+    said = {name: value_text(value) for name, value in settings.properties.items()}
+    properties = {"job_queue_size": str(_QUEUE), **said}
+    if properties.get(LAUNCHER) == "true":
+        # It would preload an allocator of its own choice; that is a parameter of its own.
+        arguments = [*settings.launcher, (launcher.DEFAULT_ALLOCATOR, True)]
+        properties[_ARGUMENTS] = launcher.arguments(arguments)
+    return properties
 
 
 def _text_of(properties: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
 from tuner.errors import ModelError, ServerError, SpaceError, did_you_mean
-from tuner.space.expressions import Value
+from tuner.space.expressions import Value, value_text
 from tuner.targets.triton import warm_up
 
 _STEP = re.compile(r"(?P<name>[a-z_]+)(\[(?P<at>\w+)\])?", re.ASCII)
@@ -79,7 +79,7 @@ def changed(base: Message, values: Mapping[str, Value | None]) -> Message:
     """A copy of `base` with `values` by path.
 
     None takes a field out, and so does False, unless the field is a text: there it is `false`.
-    True brings in `model_warmup` as a whole, see triton_warm_up.
+    True brings in `model_warmup` as a whole, see warm_up.
 
     Raises:
         SpaceError: A path does not exist in the message, or the value does not fit the field.
@@ -178,7 +178,7 @@ def _put_entry(entries: Any, field: Any, steps: _Steps, value: Value | None) -> 
     elif rest:
         _put(entries[key], rest, value)
     else:
-        entries[key] = str(value).lower() if isinstance(value, bool) else str(value)
+        entries[key] = value_text(value)
 
 
 def _put_message(message: Any, steps: _Steps, value: Value | None) -> None:

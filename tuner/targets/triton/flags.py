@@ -8,11 +8,10 @@ import logging
 import re
 from collections.abc import Mapping
 
-from tuner.records import Grade, Verdict
-from tuner.space.expressions import Value
-from tuner.space.settings import ServerFlag
+from tuner.records import SettingVerdict
+from tuner.space.expressions import Value, value_text
 from tuner.space.space import SearchSpace
-from tuner.targets.process_proofs import value_text
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.triton import install
 
 logger = logging.getLogger(__name__)
@@ -33,28 +32,25 @@ def usable(space: SearchSpace) -> SearchSpace:
     """
     known = install.options()
     gone = set()
-    for parameter in space.parameters:
-        match parameter.sets:
-            case ServerFlag(flag) if known and flag not in known:
-                logger.warning("`%s` is left out: Triton has no flag `%s`", parameter.name, flag)
-                gone.add(parameter.name)
-            case _:
-                pass
+    for parameter, flag in space.names_of("flag") if known else ():
+        if flag not in known:
+            logger.warning("`%s` is left out: Triton has no flag `%s`", parameter.name, flag)
+            gone.add(parameter.name)
     return space.without(gone)
 
 
-def verdict(flag: str, value: Value, *, log: str) -> Verdict:
+def flag_verdict(flag: str, value: Value, *, log: str) -> SettingVerdict:
     """Whether the server runs with `flag`, as the beginning of its log has it."""
     undone = _UNDONE.get(flag)
     if undone and undone in log:
-        return Verdict(Grade.REFUTED, f"the log says `{undone}`")
+        return refuted(f"the log says `{undone}`")
     name, expected = _row(flag, value_text(value))
     found = dict(_ROW.findall(log)).get(name)
     if found is None:
-        return Verdict(Grade.ACCEPTED)
+        return ACCEPTED
     if found == expected:
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the log says {name} = {found}")
+        return CONFIRMED
+    return refuted(f"the log says {name} = {found}")
 
 
 def _row(flag: str, value: str) -> tuple[str, str]:

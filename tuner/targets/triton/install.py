@@ -13,15 +13,16 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from tuner.errors import ServerMissingError
+from tuner.targets.base import Installation
 
+# For the program to list its flags, in seconds.
 _HELP_TIMEOUT_S = 20.0
 _FLAG = re.compile(r"^\s*(--[\w-]+)", re.MULTILINE)
+# Where the shared library of this Python may be.
 _LIBRARY_FOLDERS = (
     sysconfig.get_config_var("LIBDIR"),
     "/usr/lib/x86_64-linux-gnu",
@@ -29,23 +30,14 @@ _LIBRARY_FOLDERS = (
 )
 
 
-@dataclass(frozen=True)
-class TritonInstallation:
-    """A program to start, flags it always needs, and environment it always needs."""
-
-    executable: Path
-    flags: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-def find(workspace: Path) -> TritonInstallation:
+def find_triton(workspace: Path) -> Installation:
     """The `tritonserver` on PATH, or else the one of the wheel, laid out in `workspace`.
 
     Raises:
         ServerMissingError: There is neither, or the wheel's cannot run under this Python.
     """
     if on_path := shutil.which("tritonserver"):
-        return TritonInstallation(Path(on_path))
+        return Installation(Path(on_path))
     package = _package()
     if package is None:
         raise ServerMissingError(
@@ -94,7 +86,7 @@ def _libraries(package: Path) -> Path:
     return package.parent / "nvidia_pytriton.libs"
 
 
-def _from_wheel(package: Path, workspace: Path) -> TritonInstallation:
+def _from_wheel(package: Path, workspace: Path) -> Installation:
     server = package / "tritonserver"
     backends = workspace / "backends"
     python_backend = backends / "python"
@@ -110,7 +102,7 @@ def _from_wheel(package: Path, workspace: Path) -> TritonInstallation:
         if not link.exists():
             link.symlink_to(source)
     libraries = [_libraries(package), _libpython().parent]
-    return TritonInstallation(
+    return Installation(
         executable=server / "bin" / "tritonserver",
         flags=(f"--backend-directory={backends}", f"--cache-directory={server / 'caches'}"),
         environment={

@@ -16,9 +16,14 @@ from tuner.errors import InputError, ModelError
 from tuner.load.requests import TensorSpec
 from tuner.protocols.protobuf import Message
 
-_LONGEST_S = 300.0
+# How long reading a model may take, in seconds.
+_READ_TIMEOUT_S = 300.0
 # Fields of ModelProto, GraphProto, TensorProto and StringStringEntryProto (onnx.proto).
-_GRAPH, _INITIALIZER, _EXTERNAL_DATA, _KEY, _VALUE = 7, 5, 13, 1, 2
+_GRAPH = 7
+_INITIALIZER = 5
+_EXTERNAL_DATA = 13
+_KEY = 1
+_VALUE = 2
 
 
 class FileKind(StrEnum):
@@ -96,11 +101,11 @@ def read(path: Path, inputs: Sequence[TensorSpec] = ()) -> ModelFile:
         words.append(json.dumps([[i.name, i.datatype, i.shape] for i in inputs]))
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+            words, capture_output=True, text=True, timeout=_READ_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
         raise ModelError(
-            f"{path}: {kind.library} has not read it within {_LONGEST_S:g} s",
+            f"{path}: {kind.library} has not read it within {_READ_TIMEOUT_S:g} s",
             hint="put it into a model repository of your own: `--model-repository FOLDER`",
         ) from None
     if done.returncode:

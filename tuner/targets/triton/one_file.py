@@ -14,15 +14,16 @@ from google.protobuf.message import Message
 
 from tuner.errors import InputError, ModelError
 from tuner.load.requests import TensorSpec
-from tuner.space.space import Configuration, SearchSpace
+from tuner.space.settings import Settings
 from tuner.targets import staging
 from tuner.targets.base import ModelSource
 from tuner.targets.triton import config, model_files, programs
-from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.model_files import FileKind, ModelFile
 
 # Large enough for the batches that are searched, until the search says otherwise.
 _LARGEST_BATCH = 16
+# What a model's files are called in its version folder, and which program serves each there.
 _NAMES = {FileKind.ONNX: "model.onnx", FileKind.TORCHSCRIPT: "model.pt"}
 _PROGRAMS = {FileKind.ONNX: "onnxruntime.py", FileKind.TORCHSCRIPT: "pytorch.py"}
 _SHARED = "whole_batches.py"
@@ -34,7 +35,7 @@ _NOT_HEEDED = {
 }
 
 
-def open_model(path: Path, source: ModelSource) -> "FileModel":
+def open_file(path: Path, source: ModelSource) -> "FileModel":
     """The model in the file `path`, with its variants, which are files as well.
 
     Raises:
@@ -87,9 +88,9 @@ class FileModel(TritonModel):
         files = [self.file.path, *(self.file.path.parent / each for each in self.file.weights)]
         return staging.digest(files, beside=config.as_text(self.config).encode())
 
-    def deployed(self, space: SearchSpace, configuration: Configuration) -> Message:
+    def deployed(self, settings: Settings) -> Message:
         """Without a name: it is that of the folder that it is put into."""
-        return config.changed(self.configured(space, configuration), {"name": None})
+        return config.changed(self.configured(settings), {"name": None})
 
     def impossible(self) -> set[str]:
         return super().impossible() | (set() if self._contained else _NOT_HEEDED)

@@ -9,7 +9,7 @@ from tuner.errors import ModelError
 from tuner.targets import model_choice, staging
 from tuner.targets.base import ModelSource
 from tuner.targets.triton import config
-from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.base import TritonModel
 
 
 def check_repository(repository: Path, model: str | None) -> str:
@@ -37,7 +37,7 @@ def check_repository(repository: Path, model: str | None) -> str:
     )
 
 
-def open_model(source: ModelSource) -> "RepositoryModel":
+def open_repository(source: ModelSource) -> "RepositoryModel":
     """The model to tune, with its variants; the bundled one without a repository.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A model that a Triton of somebody else has loaded."""
+"""A model that a Triton that already runs has loaded."""
 
 import hashlib
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Self
 
 from runners.base import RunningServer
 from tuner.clients.v2_http import V2Client
-from tuner.errors import ModelError
+from tuner.targets import model_choice
 from tuner.targets.triton import config
-from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton.base import TritonModel
 
 
-class ServedTritonModel(TritonModel):
+class RunningModel(TritonModel):
     """No more of it is known than the server says."""
 
     @classmethod
@@ -22,17 +22,11 @@ class ServedTritonModel(TritonModel):
             ModelError: There is none, or several.
             ServerError: The server does not answer.
         """
-        with V2Client(server.url("http")) as client:
-            ready = client.ready_models()
-            if model is None and len(ready) == 1:
-                [model] = ready
-            if model not in ready:
-                named = f"has no model `{model}` that is ready" if model else "has several models"
-                raise ModelError(
-                    f"{server.url('http')}: {named if ready else 'has no model that is ready'}",
-                    hint=f"models there: {', '.join(ready) or 'none'}; choose one with `--model`",
-                )
-            return cls(model, config.from_server(client.config(model)))
+        url = server.url("http")
+        with V2Client(url) as client:
+            there = client.ready_models()
+            name = model_choice.running(there, model, url=url, ready=" that is ready")
+            return cls(name, config.from_server(client.config(name)))
 
     @property
     def own_fingerprint(self) -> str:

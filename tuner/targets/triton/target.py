@@ -8,99 +8,70 @@ and a reload do the very same thing, and the staged copy of the model is never r
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Self
-
-from google.protobuf.message import Message
 
 from runners.base import LaunchSpec, RunningServer
 from tuner.clients.v2_http import V2Client
 from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
-from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import v2_http
-from tuner.records import Grade, ServerStatistics, Verdict
-from tuner.space.expressions import Value
-from tuner.space.settings import (
-    ConfigPath,
-    EnvironmentVariables,
-    ModelVariant,
-    ServerFlag,
-    Setting,
-)
-from tuner.space.space import Configuration, Parameter, SearchSpace
+from tuner.records import ServerStatistics, SettingVerdict
+from tuner.space.expressions import Value, value_text
+from tuner.space.settings import ConfigPath, ModelVariant
+from tuner.space.space import Configuration, Parameter
 from tuner.targets import launch_settings, made_up_requests, variants
-from tuner.targets.base import TargetSetup
-from tuner.targets.process_proofs import environment_verdict, value_text
-from tuner.targets.request_form import RequestForm
+from tuner.targets.base import (
+    ANSWER_TIMEOUT_S,
+    Installation,
+    InstalledTarget,
+    TargetSetup,
+    at_once,
+)
+from tuner.targets.process_proofs import judged
 from tuner.targets.triton import config as model_config
-from tuner.targets.triton import flags, install, proofs
-from tuner.targets.triton.install import TritonInstallation
-from tuner.targets.triton.model import TritonModel
+from tuner.targets.triton import flags
+from tuner.targets.triton.base import TritonModel
+from tuner.targets.triton.evidence import field_verdict
+from tuner.targets.triton.install import find_triton
 
 _POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", re.MULTILINE)
-# How much of the log may tell of the last load.
+# Lines of the log's end that may tell of the last load.
 _PROOF_LINES = 2000
 
 
-class TritonTarget:
-    """Implements Target; `workspace` receives the staged copy of the model."""
+class TritonTarget(InstalledTarget[TritonModel, V2Client]):
+    """Implements Target; the workspace receives the staged copy of the model."""
 
     server = "triton"
-    warm_up_requests = 0
+    port = "http"
+    reloadable = frozenset({"config", "variant"})
 
-    def __init__(
-        self,
-        model: TritonModel,
-        space: SearchSpace,
-        *,
-        installation: TritonInstallation,
-        workspace: Path,
-        form: RequestForm,
-        start_timeout_s: float = 120.0,
-    ) -> None:
-        self.model = model.name
-        self._model = model
-        self._space = space
-        self._installation = installation
-        self._repository = workspace / "repository"
-        self._shm_prefix = f"tuner-{workspace.name}-"
-        self._request = form
-        self._start_timeout_s = start_timeout_s
+    @staticmethod
+    def installation(setup: TargetSetup) -> Installation:
+        if setup.contained:
+            return Installation(Path("tritonserver"))
+        return find_triton(setup.workspace)
 
-    @classmethod
-    def of(cls, model: TritonModel, space: SearchSpace, setup: TargetSetup) -> Self:
-        """The target of a job.
+    @property
+    def _repository(self) -> Path:
+        """Where the server may write."""
+        return self._setup.workspace / "repository"
 
-        Raises:
-            ServerMissingError: No Triton is installed, and none is in a container.
-        """
-        return cls(
-            model,
-            space,
-            installation=TritonInstallation(Path("tritonserver"))
-            if setup.contained
-            else install.find(setup.workspace),
-            workspace=setup.workspace,
-            form=setup.form,
-            start_timeout_s=setup.start_timeout_s,
-        )
+    @property
+    def _shm_prefix(self) -> str:
+        return f"tuner-{self._setup.workspace.name}-"
 
     def stage(self) -> None:
-        """Copy the model to where the server may write; once, before the first start.
-
-        Raises:
-            ModelError: A file of it cannot be read, or there is no room for it.
-        """
         self._model.stage(self._repository)
 
     def restore(self, server: RunningServer) -> None:
         """Load the model as it was: as an override, since nobody knows whether it was one."""
-        with V2Client(server.url("http"), timeout_s=self._start_timeout_s) as client:
+        with self._client(server, self._setup.start_timeout_s) as client:
             client.load(self.model, model_config.as_json(self._model.config))
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
+        settings = self._space.settings(configuration)
         return LaunchSpec(
             command=(
                 str(self._installation.executable),
@@ -113,29 +84,25 @@ class TritonTarget:
                 "--allow-metrics=false",
                 # Several Tritons on one machine must not share these (python_backend README).
                 f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
-                *launch_settings.flags(self._space, configuration),
+                *launch_settings.flags(settings),
             ),
             environment={
                 **self._installation.environment,
-                **launch_settings.environment(self._space, configuration),
+                **launch_settings.environment(settings),
             },
             ports=("http",),
             reads=(self._repository,),
-            start_timeout_s=self._start_timeout_s,
+            start_timeout_s=self._setup.start_timeout_s,
             # Triton takes 2 s to end by itself, and gains nothing by more.
             stop_grace_s=10.0,
             leftovers=(f"/dev/shm/{self._shm_prefix}*",),  # noqa: S108 - named by the server
         )
 
-    def can_reload(self, before: Configuration, after: Configuration) -> bool:
-        changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
-        parameters = [self._space[name] for name in changed]
-        return all(p.reload and isinstance(p.sets, ConfigPath | ModelVariant) for p in parameters)
-
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
-        config = model_config.as_json(self._model.configured(self._space, configuration))
-        form = self._model.form(self._space, configuration).name
-        with V2Client(server.url("http"), timeout_s=self._start_timeout_s) as client:
+        settings = self._space.settings(configuration)
+        config = model_config.as_json(self._model.configured(settings))
+        form = self._model.form(settings).name
+        with self._client(server, self._setup.start_timeout_s) as client:
             try:
                 self._unload_others(client, form)
                 client.load(form, config)
@@ -145,65 +112,50 @@ class TritonTarget:
             except ServerError as error:
                 what = f"{error}{_reason_in(server.log_tail())}"
                 raise TrialFailure(Reason.INVALID_CONFIGURATION, what) from None
-            try:
-                outputs = self._infer(client, 1)
-            except ServerError as error:
-                what = f"the first inference failed: {error}"
-                raise TrialFailure(Reason.NOT_READY, what) from None
-        made_up_requests.check_answer(outputs[0])
+            outputs = self._first_outputs(client)
+        made_up_requests.check_answer(outputs)
 
-    def verify(self, server: RunningServer, configuration: Configuration) -> Mapping[str, Verdict]:
-        with V2Client(server.url("http")) as client:
+    def verify(
+        self, server: RunningServer, configuration: Configuration
+    ) -> Mapping[str, SettingVerdict]:
+        with self._client(server) as client:
             served = self._served(client)
             effective = model_config.from_server(client.config(served))
         log = server.log_tail(_PROOF_LINES)
+        verdict = partial(
+            judged,
+            pid=server.pid,
+            config=partial(field_verdict, effective=effective, log=log),
+            variant=lambda _, asked: variants.variant_verdict(asked, served),
+            flag=partial(flags.flag_verdict, log=server.log_head()),
+        )
+        return self._verdicts(configuration, verdict)
 
-        def verdict(sets: Setting, value: Value) -> Verdict:
-            match sets:
-                case ConfigPath(path, omit) if value != omit:
-                    return _verdict(path, value, effective, log)
-                case ModelVariant():
-                    return variants.verdict(value, served)
-                case EnvironmentVariables(names, omit) if value != omit:
-                    return environment_verdict(server.pid, dict.fromkeys(names, value_text(value)))
-                case ServerFlag(flag, omit) if value != omit:
-                    return flags.verdict(flag, value, log=server.log_head())
-                case _:  # Triton fills what is left out as it sees fit
-                    return Verdict(Grade.ACCEPTED)
-
-        return {n: verdict(self._space[n].sets, value) for n, value in configuration.items()}
-
-    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        with V2Client(server.url("http")) as client:
-            return self._infer(client, count)
+    def _client(self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S) -> V2Client:
+        return V2Client(server.url("http"), timeout_s=timeout_s)
 
     def _infer(self, client: V2Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
         served = self._served(client)
         [inputs] = self._inputs(client, served, [made_up_requests.GOLDEN_SEED])
-        with ThreadPoolExecutor(count) as pool:
-            answers = [pool.submit(client.infer, served, inputs) for _ in range(count)]
-            return tuple(answer.result() for answer in answers)
+        return at_once(lambda: client.infer(served, inputs), count)
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
-        with V2Client(server.url("http")) as client:
+        with self._client(server) as client:
             return client.statistics(self._served(client))
-
-    def endpoint(self, server: RunningServer) -> Endpoint:
-        return Endpoint(server.host, server.ports["http"])
 
     def requests(self, server: RunningServer) -> RequestSet:
         endpoint = self.endpoint(server)
-        with V2Client(server.url("http")) as client:
+        with self._client(server) as client:
             served = self._served(client)
             made = self._inputs(client, served, made_up_requests.SEEDS)
             return made_up_requests.request_set(
-                lambda inputs: v2_http.prepare(endpoint, served, inputs), made, self._request
+                lambda inputs: v2_http.prepare(endpoint, served, inputs), made, self._setup.form
             )
 
     def concurrency(self, configuration: Configuration) -> int:
         # "2 x batch x instances": Triton performance_tuning.md; and its optimization.md.
         instances = self._effective(configuration, "instance_group[0].count") or 1
-        requests = self.largest_batch(configuration) / self._request.batch
+        requests = self.largest_batch(configuration) / self._setup.form.batch
         return max(2, math.ceil(2 * instances * requests))
 
     def largest_batch(self, configuration: Configuration) -> int:
@@ -212,12 +164,12 @@ class TritonTarget:
         return self._effective(configuration, "max_batch_size")
 
     def export(self, configuration: Configuration) -> str:
-        message = self._model.deployed(self._space, configuration)
+        message = self._model.deployed(self._space.settings(configuration))
         outside = (_outside(self._space[n], value) for n, value in configuration.items())
         return "\n".join([*filter(None, outside), model_config.as_text(message)])
 
     def _effective(self, configuration: Configuration, path: str) -> int:
-        message = self._model.configured(self._space, configuration)
+        message = self._model.configured(self._space.settings(configuration))
         return int(model_config.get(message, path) or 0)
 
     def _unload_others(self, client: V2Client, form: str) -> None:
@@ -246,19 +198,9 @@ class TritonTarget:
         batched = bool(client.config(served).get("max_batch_size"))
         specs = client.metadata(served).inputs
         with made_up_requests.fitting("" if served == self.model else f"the variant `{served}`"):
-            yield from made_up_requests.inputs(specs, self._request, batched=batched, seeds=seeds)
-
-
-def _verdict(path: str, value: Value, effective: Message, log: str) -> Verdict:
-    """Whether the model has the value at `path`, and its backend heeds it."""
-    found = model_config.get(effective, path)
-    if proofs.is_backend_parameter(path):
-        if found == value_text(value):
-            name, backend = (str(model_config.get(effective, n)) for n in ("name", "backend"))
-            return proofs.verdict(path, value, model=name, backend=backend, log=log)
-    elif found in (value, value_text(value)) or (value is False and not found):
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the server has {path} = {value_text(found)}")
+            yield from made_up_requests.inputs(
+                specs, self._setup.form, batched=batched, seeds=seeds
+            )
 
 
 def _reason_in(log: str) -> str:
@@ -269,13 +211,10 @@ def _reason_in(log: str) -> str:
 
 def _outside(parameter: Parameter, value: Value) -> str:
     """What deploys a value that no model configuration holds, as a comment."""
-    match parameter.sets:
-        case ModelVariant():
-            return f"# {parameter.name}: of the model `{value_text(value)}`"
-        case EnvironmentVariables(names, omit) if value != omit:
-            settings = " ".join(f"{name}={value_text(value)}" for name in names)
-            return f"# {parameter.name}: start the server with {settings}"
-        case ServerFlag(flag, omit) if value != omit:
-            return f"# {parameter.name}: start the server with {flag}={value_text(value)}"
-        case _:
-            return ""
+    sets = parameter.sets
+    if isinstance(sets, ModelVariant):
+        return f"# {parameter.name}: of the model `{value_text(value)}`"
+    if isinstance(sets, ConfigPath) or value == sets.omit:
+        return ""
+    said = " ".join(f"{name}={value_text(value)}" for name in sets.names)
+    return f"# {parameter.name}: start the server with {said}"

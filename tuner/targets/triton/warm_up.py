@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 PATH = "model_warmup"
 """The field of the model configuration; as a value, true is what `put` makes of it."""
 
+# Schedulers whose requests do not stand for themselves.
 _SCHEDULERS = ("sequence_batching", "ensemble_scheduling")
 
 

@@ -1,4 +1,4 @@
-"""What Triton's backends say in their log of the parameters that a model gives them.
+"""What shows that a Triton has its settings: its configuration of the model, and its log.
 
 A parameter of one backend on a model of another is silently ignored, and so is one that a newer
 version has dropped: the configuration that the server answers with proves nothing. The PyTorch
@@ -11,9 +11,12 @@ tells of none, but what serves a bare ONNX file in its stead does
 import re
 from collections.abc import Mapping
 
-from tuner.records import Grade, Verdict
-from tuner.space.expressions import Value
-from tuner.targets.process_proofs import value_text
+from google.protobuf.message import Message
+
+from tuner.records import SettingVerdict
+from tuner.space.expressions import Value, value_text
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
+from tuner.targets.triton import config as model_config
 
 _PARAMETER = re.compile(r"parameters\[(\w+)\]\.string_value")
 _ON_OFF = {"true": "enabled", "false": "disabled"}
@@ -43,12 +46,26 @@ _ONNXRUNTIME = frozenset(
 )
 
 
+def field_verdict(path: str, value: Value, *, effective: Message, log: str) -> SettingVerdict:
+    """Whether the `effective` configuration has the value at `path`, and the backend heeds it."""
+    found = model_config.get(effective, path)
+    if is_backend_parameter(path):
+        if found == value_text(value):
+            name, backend = (str(model_config.get(effective, n)) for n in ("name", "backend"))
+            return backend_verdict(path, value, model=name, backend=backend, log=log)
+    elif found in (value, value_text(value)) or (value is False and not found):
+        return CONFIRMED
+    return refuted(f"the server has {path} = {value_text(found)}")
+
+
 def is_backend_parameter(path: str) -> bool:
     """Whether the field of the model configuration is one that only the backend reads."""
     return _PARAMETER.fullmatch(path) is not None
 
 
-def verdict(path: str, value: Value, *, model: str, backend: str, log: str) -> Verdict:
+def backend_verdict(
+    path: str, value: Value, *, model: str, backend: str, log: str
+) -> SettingVerdict:
     """Whether the backend heeds the parameter at `path`, whose value the server has.
 
     What a backend does not tell of, as most do, is accepted. ONNX Runtime's own is among them; a
@@ -57,15 +74,15 @@ def verdict(path: str, value: Value, *, model: str, backend: str, log: str) -> V
     parameter = _PARAMETER.fullmatch(path)
     name = parameter[1] if parameter else ""
     if name not in _PYTORCH and name not in _ONNXRUNTIME:
-        return Verdict(Grade.ACCEPTED)
+        return ACCEPTED
     words, names = _PYTORCH.get(name, (name, {}))
     line = rf"{words} is (?:set to )?(\w+) for model instance '{re.escape(model)}(?:_\d+)*'"
     said = re.findall(line, log, re.IGNORECASE)
     if not said and name in _ONNXRUNTIME and backend == "onnxruntime":
-        return Verdict(Grade.ACCEPTED)
+        return ACCEPTED
     if not said:
-        return Verdict(Grade.REFUTED, f"the log says nothing of `{words}`: the backend ignores it")
+        return refuted(f"the log says nothing of `{words}`: the backend ignores it")
     expected = names.get(value_text(value), value_text(value))
     if said[-1] == expected:
-        return Verdict(Grade.CONFIRMED)
-    return Verdict(Grade.REFUTED, f"the log says `{words} is {said[-1]}`")
+        return CONFIRMED
+    return refuted(f"the log says `{words} is {said[-1]}`")

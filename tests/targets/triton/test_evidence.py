@@ -10,27 +10,22 @@ import pytest
 from runners.base import LaunchSpec
 from runners.process import ProcessRunner
 from tests.targets.moody import MODELS
-from tuner.records import Applied, Grade, Verdict
+from tests.targets.triton.triton_targets import FACTS
+from tuner.records import Applied, SettingVerdict
 from tuner.space import spec
 from tuner.space.expressions import Value
+from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
+from tuner.targets.base import TargetSetup
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import evidence as triton_evidence
 from tuner.targets.triton import install as triton_install
-from tuner.targets.triton import proofs as triton_proofs
 from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
-FACTS = {
-    "cores": 2,
-    "memory_gib": 8,
-    "numa_nodes": 1,
-    "threads_per_core": 1,
-    "numactl": 0,
-    "gpus": 0,
-}
-CONFIRMED = Verdict(Grade.CONFIRMED)
 # As the backend of 23.10 and 24.08 write them.
 LOG = """
 I1127 libtorch.cc:2318] "TRITONBACKEND_ModelInitialize: m (version 1)"
@@ -54,9 +49,9 @@ def path(name: str) -> str:
     return f"parameters[{name}].string_value"
 
 
-def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> Verdict:
+def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> SettingVerdict:
     """The verdict on a parameter of the model `m`."""
-    return triton_proofs.verdict(path, value, model="m", backend=backend, log=log)
+    return triton_evidence.backend_verdict(path, value, model="m", backend=backend, log=log)
 
 
 class TestRecordedLogs:
@@ -85,19 +80,19 @@ class TestRecordedLogs:
     def test_of_the_pytorch_backend(self, name: str, value: Value, found: str | None) -> None:
         """What the backend says of its own model is what counts; silence is a refusal."""
         verdict = graded(path(name), value, LOG)
-        assert verdict == (CONFIRMED if found is None else Verdict(Grade.REFUTED, found))
+        assert verdict == (CONFIRMED if found is None else refuted(found))
 
     def test_nvfuser(self) -> None:
         """A backend until 23.11 tells of it; one from 23.12 on ignores it, and says nothing."""
         old = "I1127 libtorch.cc:476] NvFuser is enabled for model instance 'm'\n"
         new = "".join(line for line in LOG.splitlines(keepends=True) if "NvFuser" not in line)
-        written = spec.load_space(spec.built_in()["triton_pytorch_nvfuser"]).resolve(FACTS)
+        written = search_space(spec.built_in()["triton_pytorch_nvfuser"], FACTS)
         nvfuser = written["nvfuser"].sets
 
         assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
         assert graded(nvfuser.path, "true", old) == CONFIRMED
-        assert graded(nvfuser.path, "true", new) == Verdict(
-            Grade.REFUTED, "the log says nothing of `NvFuser`: the backend ignores it"
+        assert graded(nvfuser.path, "true", new) == refuted(
+            "the log says nothing of `NvFuser`: the backend ignores it"
         )
 
     def test_the_last_load_counts(self) -> None:
@@ -108,7 +103,7 @@ class TestRecordedLogs:
     def test_of_other_backends(self) -> None:
         """Backends that say nothing leave it at what the server has taken."""
         for name in ("intra_op_thread_count", "NUM_STREAMS"):
-            assert graded(path(name), 1, LOG, backend="onnxruntime") == Verdict(Grade.ACCEPTED)
+            assert graded(path(name), 1, LOG, backend="onnxruntime") == ACCEPTED
 
     @pytest.mark.parametrize(
         ("name", "value", "expected"),
@@ -117,29 +112,29 @@ class TestRecordedLogs:
             (
                 "intra_op_thread_count",
                 2,
-                Verdict(Grade.REFUTED, "the log says `intra_op_thread_count is 1`"),
+                refuted("the log says `intra_op_thread_count is 1`"),
             ),
             ("enable_mem_arena", 0, CONFIRMED),
-            ("execution_mode", 1, Verdict(Grade.ACCEPTED)),
+            ("execution_mode", 1, ACCEPTED),
         ],
     )
-    def test_of_onnxruntime(self, name: str, value: Value, expected: Verdict) -> None:
+    def test_of_onnxruntime(self, name: str, value: Value, expected: SettingVerdict) -> None:
         """Triton's own backend tells of none; what it does tell counts."""
         assert graded(path(name), value, ONNX_LOG, backend="onnxruntime") == expected
-        assert graded(path(name), value, LOG, backend="onnxruntime") == Verdict(Grade.ACCEPTED)
+        assert graded(path(name), value, LOG, backend="onnxruntime") == ACCEPTED
 
     def test_a_program_that_does_not_know_onnxruntimes_parameters(self) -> None:
         """The one for ONNX files tells of all of them; another one ignores them."""
         name = "intra_op_thread_count"
         assert graded(path(name), 1, ONNX_LOG, backend="python") == CONFIRMED
-        assert graded(path(name), 1, LOG, backend="python") == Verdict(
-            Grade.REFUTED, f"the log says nothing of `{name}`: the backend ignores it"
+        assert graded(path(name), 1, LOG, backend="python") == refuted(
+            f"the log says nothing of `{name}`: the backend ignores it"
         )
 
     def test_which_fields_are_the_backends(self) -> None:
         """Only `parameters` is read by nobody but the backend."""
-        assert triton_proofs.is_backend_parameter(path("INFERENCE_MODE"))
-        assert not triton_proofs.is_backend_parameter("instance_group[0].count")
+        assert triton_evidence.is_backend_parameter(path("INFERENCE_MODE"))
+        assert not triton_evidence.is_backend_parameter("instance_group[0].count")
 
 
 class Scripted:
@@ -147,14 +142,13 @@ class Scripted:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         model = RepositoryModel(MODELS, "scripted")
-        space = spec.load_space(spec.built_in()["triton_pytorch"]).resolve(FACTS)
+        space = search_space(spec.built_in()["triton_pytorch"], FACTS)
         self.space: SearchSpace = model.adapt(space)
         self.target = _WithEnvironment(
             model,
             self.space,
-            installation=triton_install.find(folder),
-            workspace=folder,
-            form=RequestForm(),
+            TargetSetup(workspace=folder, form=RequestForm()),
+            triton_install.find_triton(folder),
         )
         self.target.environment = environment
         self.target.stage()
@@ -209,9 +203,7 @@ class TestRealModel:
         with scripted.deployment() as deployment:
             deployment.apply(configuration)
             verdict = scripted.target.verify(deployment.server, configuration)["jit_executor"]
-        assert verdict == Verdict(
-            Grade.REFUTED, "the log says nothing of `Jit executor`: the backend ignores it"
-        )
+        assert verdict == refuted("the log says nothing of `Jit executor`: the backend ignores it")
 
 
 @pytest.mark.parametrize(
@@ -233,5 +225,5 @@ def test_the_space_of_a_backend(tmp_path: Path, config: str, space: str) -> None
     (tmp_path / "m" / "config.pbtxt").write_text(f"{config} max_batch_size: 8")
     model = RepositoryModel(tmp_path, "m")
     assert model.space == space
-    adapted = model.adapt(spec.load_space(spec.built_in()[space]).resolve(FACTS))
+    adapted = model.adapt(search_space(spec.built_in()[space], FACTS))
     assert adapted["max_batch_size"].default == 8

@@ -1,0 +1,24 @@
+"""All that the control plane of a V2 server is asked, as calls of any of its clients."""
+
+from operator import methodcaller
+
+import numpy as np
+
+from tuner.clients.v2 import MemoryKind
+from tuner.load.requests import Tensor
+
+X = Tensor("x", "FP32", (1, 4), np.array([1, 2, 3, 4], np.float32).tobytes())
+CALLS = {
+    "metadata": methodcaller("metadata", "m"),
+    "config": methodcaller("config", "m"),
+    "statistics": methodcaller("statistics", "m"),
+    "infer": methodcaller("infer", "m", [X]),
+    "load": methodcaller("load", "m", "{}"),
+    "ready": methodcaller("ready", "m"),
+    "shared_memory": methodcaller("shared_memory", MemoryKind.SYSTEM),
+    "share_system_memory": methodcaller("share_system_memory", "r", key="/r", byte_size=64),
+    "share_cuda_memory": methodcaller(
+        "share_cuda_memory", "r", handle=b"h", device=0, byte_size=64
+    ),
+    "forget_memory": methodcaller("forget_memory", MemoryKind.CUDA, "r"),
+}

@@ -1,0 +1,72 @@
+"""Where values go: a configuration sorted by kind, and kinds that a server does not have."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.spaces import choice
+from tuner.errors import SpaceError
+from tuner.space.expressions import Value
+from tuner.space.settings import (
+    SETTINGS,
+    ConfigPath,
+    EnvironmentVariables,
+    LauncherArgument,
+    ModelVariant,
+    ServerFlag,
+    ServerProperty,
+    Setting,
+    Settings,
+    TemplateVariable,
+)
+from tuner.space.space import SearchSpace
+
+SETS: dict[str, Setting] = {
+    "a": ConfigPath("count", omit=0),
+    "b": EnvironmentVariables(("X", "Y")),
+    "c": ServerFlag("--c", omit="off"),
+    "d": ServerProperty("d"),
+    "e": LauncherArgument("--e"),
+    "f": TemplateVariable("name"),
+    "g": ModelVariant(),
+}
+SPACE = SearchSpace(
+    "s", tuple(replace(choice(0, 1, name=n), sets=sets) for n, sets in SETS.items())
+)
+
+
+def test_sorted_by_kind() -> None:
+    """Each value goes where its parameter says, under the server's own name for it."""
+    values: dict[str, Value] = {
+        "a": 2,
+        "b": True,
+        "c": "on",
+        "d": 4,
+        "e": False,
+        "f": "x",
+        "g": "half",
+    }
+    assert SPACE.settings(values) == Settings(
+        config={"count": 2},
+        environment=(("X", "true"), ("Y", "true")),
+        flags=(("--c", "on"),),
+        properties={"d": 4},
+        launcher=(("--e", False),),
+        templates={"name": "x"},
+        variant="half",
+    )
+
+
+def test_what_is_left_out() -> None:
+    """At `omit` nothing is said; of a model's configuration the field is taken out."""
+    said = SPACE.settings({"a": 0, "c": "off"})
+    assert (said.config, said.flags, said.variant) == ({"count": None}, (), "")
+
+
+def test_what_a_server_does_not_have() -> None:
+    """The first parameter of another kind is named, with the kinds that there are."""
+    SPACE.refuse_other_than(*SETTINGS, server="Any")
+    with pytest.raises(SpaceError) as caught:
+        SPACE.refuse_other_than("config", "flag", server="Triton")
+    assert caught.value.message == "parameters.b.sets: Triton has no `environment`"
+    assert caught.value.hint == "it is set by `config`, `flag`"
