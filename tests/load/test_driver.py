@@ -6,7 +6,7 @@ from time import monotonic
 from tests.load.runs import REQUESTS, load_run
 from tests.load.server import answer, serving
 from tests.runner_tests.waiting import wait_until
-from tuner.load.closed_loop import ClosedLoopDriver
+from tuner.load.driver import Driver
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop
 
@@ -16,7 +16,7 @@ def test_connections_lost_before_the_start_are_replaced() -> None:
     profile = ClosedLoop(3)
 
     async def scenario() -> Measurement:
-        driver = ClosedLoopDriver(run, profile, REQUESTS)
+        driver = Driver(run, REQUESTS)
         await driver.connect()
         await asyncio.to_thread(wait_until, lambda: server.idle_closed == 3)
         await asyncio.sleep(0.01)

@@ -6,8 +6,7 @@ from 3.13 on only.
 
 import ctypes
 import os
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager
 
 _NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
 _CLOCK_MONOTONIC = 1
@@ -23,7 +22,7 @@ class _Spec(ctypes.Structure):
     )
 
 
-class Timer:
+class Timer(AbstractContextManager["Timer", None]):
     """Readable once the moment that was set has come; moments are those of time.monotonic()."""
 
     def __init__(self) -> None:
@@ -52,13 +51,5 @@ class Timer:
         except BlockingIOError:
             return
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self.fd)
