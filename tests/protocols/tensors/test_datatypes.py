@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuner.errors import InputError
+from tuner.errors import InputError, quoted
 from tuner.protocols.tensors.datatypes import (
     element_bytes,
+    in_json,
     pack_array,
     pack_strings,
     pack_values,
-    quoted,
-    shown,
     unpack_strings,
 )
 
@@ -223,12 +222,13 @@ def test_any_bytes_are_elements_or_refused(data: bytes) -> None:
         ([1], "a list"),
         ({}, "an empty JSON object"),
         (12.5, "12.5"),
+        ("", "the text ``"),
         ("x" * 99, f"the text `{'x' * 40}`"),
     ],
 )
 def test_values_are_shown_shortly(value: object, words: str) -> None:
     """What came is said in the words of JSON."""
-    assert shown(value) == words
+    assert in_json(value) == words
 
 
 def test_everything_can_be_printed() -> None:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.errors import InputError
+from tuner.errors import InputError, at
 from tuner.load.requests import Tensor, TensorSpec
 from tuner.protocols.tensors.datatypes import element_bytes, is_floating, pack_array, pack_strings
 from tuner.protocols.tensors.input_data import InputData, Step, Stream
 from tuner.protocols.tensors.input_files import read_folder, read_json
-from tuner.protocols.tensors.json_tensors import Shape, Side, at, fits
+from tuner.protocols.tensors.json_tensors import Shape, Side, fits
 
 RANDOM = "random"
 ZERO = "zero"
