@@ -25,6 +25,7 @@ from tuner.load.requests import RequestSet
 
 # Above every ordinary process, below everything that an administrator gave a priority.
 _FIFO_PRIORITY = 1
+# What an engine process says once its connections are open.
 CONNECTED = "connected"
 
 

@@ -8,8 +8,11 @@ import ctypes
 import os
 from contextlib import AbstractContextManager
 
+# Of Linux: TFD_NONBLOCK and TFD_CLOEXEC of sys/timerfd.h,
 _NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
+# the clock of time.monotonic(),
 _CLOCK_MONOTONIC = 1
+# and TFD_TIMER_ABSTIME.
 _ABSOLUTE = 1
 
 

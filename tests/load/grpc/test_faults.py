@@ -19,21 +19,8 @@ from tests.load.grpc.http2_server import (
     serving_http2,
     trailers,
 )
-from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    ACK,
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    HEADERS,
-    PADDED,
-    PING,
-    PRIORITY,
-    frame,
-    rst_stream,
-    settings,
-    window_update,
-)
+from tuner.load.grpc import frames as h2
+from tuner.load.grpc.frames import frame, rst_stream, settings, window_update
 
 Reply = Callable[[int], bytes]
 PRIORITY_FRAME, UNKNOWN_FRAME = 0x2, 0xFA
@@ -43,15 +30,15 @@ INSERTING_BLOCK = b"\x88\x5f\x10application/grpc"
 
 
 def padded(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return frame(kind, flags | PADDED, stream, b"\x07" + payload + bytes(7))
+    return frame(kind, flags | h2.PADDED, stream, b"\x07" + payload + bytes(7))
 
 
 def in_continuations(stream: int) -> bytes:
     first, second, third = OK_BLOCK[:2], OK_BLOCK[2:2], OK_BLOCK[2:]
     return (
-        frame(HEADERS, 0, stream, first)
-        + frame(CONTINUATION, 0, stream, second)
-        + frame(CONTINUATION, END_HEADERS, stream, third)
+        frame(h2.HEADERS, 0, stream, first)
+        + frame(h2.CONTINUATION, 0, stream, second)
+        + frame(h2.CONTINUATION, h2.END_HEADERS, stream, third)
     )
 
 
@@ -67,25 +54,25 @@ GOOD: dict[str, Reply] = {
     ),
     "empty data": lambda s: head(s) + data(s, b"") + body_and_end(s),
     "padding": lambda s: (
-        padded(HEADERS, END_HEADERS, s, OK_BLOCK)
-        + padded(DATA, 0, s, message(b"fine"))
+        padded(h2.HEADERS, h2.END_HEADERS, s, OK_BLOCK)
+        + padded(h2.DATA, 0, s, message(b"fine"))
         + trailers(s)
     ),
     "a priority": lambda s: (
-        frame(HEADERS, END_HEADERS | PRIORITY, s, bytes(5) + OK_BLOCK) + body_and_end(s)
+        frame(h2.HEADERS, h2.END_HEADERS | h2.PRIORITY, s, bytes(5) + OK_BLOCK) + body_and_end(s)
     ),
     "continuations": lambda s: in_continuations(s) + body_and_end(s),
     "flags without a meaning": lambda s: (
-        head(s) + frame(DATA, 0xF6, s, message(b"fine")) + trailers(s)
+        head(s) + frame(h2.DATA, 0xF6, s, message(b"fine")) + trailers(s)
     ),
     "the reserved bit": lambda s: (
-        head(s) + frame(DATA, 0, s | 1 << 31, message(b"fine")) + trailers(s)
+        head(s) + frame(h2.DATA, 0, s | 1 << 31, message(b"fine")) + trailers(s)
     ),
     "an insertion into no table": lambda s: (
-        frame(HEADERS, END_HEADERS, s, INSERTING_BLOCK) + body_and_end(s)
+        frame(h2.HEADERS, h2.END_HEADERS, s, INSERTING_BLOCK) + body_and_end(s)
     ),
     "bytes that are not UTF-8": lambda s: (
-        frame(HEADERS, END_HEADERS, s, OK_BLOCK + b"\0\x01x\x01\xff") + body_and_end(s)
+        frame(h2.HEADERS, h2.END_HEADERS, s, OK_BLOCK + b"\0\x01x\x01\xff") + body_and_end(s)
     ),
     "another codec": lambda s: (
         head(s, {**OK_HEAD, "content-type": "application/grpc+proto"}) + body_and_end(s)
@@ -94,7 +81,7 @@ GOOD: dict[str, Reply] = {
     "frames to ignore": lambda s: (
         frame(PRIORITY_FRAME, 0, s, bytes(5))
         + frame(UNKNOWN_FRAME, 0xFF, s, b"x")
-        + frame(PING, ACK, 0, bytes(8))
+        + frame(h2.PING, h2.ACK, 0, bytes(8))
         + settings({0xFE03: 1})
         + response(s)
     ),
@@ -102,7 +89,7 @@ GOOD: dict[str, Reply] = {
         response(s)
         + head(s)
         + data(s, b"late")
-        + frame(HEADERS, END_HEADERS, s, b"\xff late and no header block")
+        + frame(h2.HEADERS, h2.END_HEADERS, s, b"\xff late and no header block")
         + rst_stream(s, 0)
         + window_update(s, 1)
     ),
@@ -130,7 +117,7 @@ async def test_a_message_may_come_in_large_frames() -> None:
     owner = Owner()
 
     def large(stream: int) -> bytes:
-        parts = cut(message(bytes(3_000_000)), ACCEPTED_FRAME_SIZE)
+        parts = cut(message(bytes(3_000_000)), h2.ACCEPTED_FRAME_SIZE)
         return head(stream) + b"".join(data(stream, part) for part in parts) + trailers(stream)
 
     async with serving_http2(reply(large)) as server, connected(server.port, owner) as client:

@@ -14,19 +14,8 @@ from tests.load.grpc.http2_server import (
     serving_http2,
     trailers,
 )
-from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    ACK,
-    DATA,
-    END_STREAM,
-    HEADERS,
-    PING,
-    RST_STREAM,
-    frame,
-    rst_stream,
-    settings,
-    window_update,
-)
+from tuner.load.grpc import frames as h2
+from tuner.load.grpc.frames import frame, rst_stream, settings, window_update
 
 SETTINGS_ONLY = settings({})
 
@@ -71,8 +60,8 @@ async def test_settings_and_pings_are_answered() -> None:
 
     async def behaviour(peer: Peer) -> None:
         await peer.settled()
-        peer.send(frame(PING, 0, 0, b"question"))
-        answers.append(await peer.next(PING))
+        peer.send(frame(h2.PING, 0, 0, b"question"))
+        answers.append(await peer.next(h2.PING))
         await peer.answer_the_rest()
 
     owner = Owner()
@@ -80,7 +69,7 @@ async def test_settings_and_pings_are_answered() -> None:
         while not answers:
             await asyncio.sleep(0.001)
         assert await owner.outcome(client.lanes[0]) == (True, "")
-    assert (answers[0].flags, answers[0].payload) == (ACK, b"question")
+    assert (answers[0].flags, answers[0].payload) == (h2.ACK, b"question")
 
 
 @in_event_loop
@@ -93,9 +82,9 @@ async def test_a_message_is_cut_into_the_frames_that_the_server_takes() -> None:
         async with serving as server, connected(server.port, owner) as client:
             assert await owner.outcome(client.lanes[0], bytes(40_000)) == (True, "")
             (peer,) = server.peers
-            frames = [each for each in peer.seen if each.kind == DATA]
+            frames = [each for each in peer.seen if each.kind == h2.DATA]
         assert [len(each.payload) for each in frames] == expected
-        assert [each.flags for each in frames] == [0, 0, END_STREAM]
+        assert [each.flags for each in frames] == [0, 0, h2.END_STREAM]
         assert peer.requests[1].data == message(bytes(40_000))
 
 
@@ -103,8 +92,8 @@ async def received(peer: Peer, total: int) -> None:
     """Wait until `total` bytes of DATA have come, and no more."""
     while sum(len(each.data) for each in peer.requests.values()) < total:
         await peer.frame()
-    peer.send(frame(PING, 0, 0, bytes(8)))
-    await peer.next(PING)
+    peer.send(frame(h2.PING, 0, 0, bytes(8)))
+    await peer.next(h2.PING)
     assert sum(len(each.data) for each in peer.requests.values()) == total
 
 
@@ -272,18 +261,18 @@ async def test_the_windows_are_opened_again() -> None:
     connection.data_received(SETTINGS_ONLY)
     owner.send(connection.lanes[0], b"")
     transport.written.clear()
-    piece = data(1, bytes(ACCEPTED_FRAME_SIZE))
-    size = 1100 * ACCEPTED_FRAME_SIZE
+    piece = data(1, bytes(h2.ACCEPTED_FRAME_SIZE))
+    size = 1100 * h2.ACCEPTED_FRAME_SIZE
     connection.data_received(head(1) + data(1, b"\0" + size.to_bytes(4, "big")))
     for _ in range(1100):
         connection.data_received(piece)
-    assert transport.written == window_update(0, 1024 * ACCEPTED_FRAME_SIZE + 5)
+    assert transport.written == window_update(0, 1024 * h2.ACCEPTED_FRAME_SIZE + 5)
     connection.data_received(trailers(1))
     assert await owner.next(connection.lanes[0]) == (True, "")
 
 
 @pytest.mark.parametrize(
-    "question", [frame(PING, 0, 0, bytes(8)), SETTINGS_ONLY], ids=["pings", "settings"]
+    "question", [frame(h2.PING, 0, 0, bytes(8)), SETTINGS_ONLY], ids=["pings", "settings"]
 )
 @in_event_loop
 async def test_a_flood_of_questions_ends_the_connection(question: bytes) -> None:
@@ -316,7 +305,7 @@ async def test_a_flood_of_resets_is_a_row_of_answers() -> None:
     assert not transport.written
     connection.data_received(window_update(0, 1 << 20))
     connection.resume_writing()
-    assert transport.written[3] == HEADERS
+    assert transport.written[3] == h2.HEADERS
     assert transport.written.count(bytes(1000)) == 1
 
 
@@ -334,7 +323,7 @@ async def test_a_request_that_was_not_written_is_not_reset() -> None:
     assert not transport.written
     owner.send(connection.lanes[0], b"")
     connection.lanes[0].cancel("timeout")
-    assert transport.written[-13 + 3] == RST_STREAM
+    assert transport.written[-13 + 3] == h2.RST_STREAM
 
 
 @in_event_loop

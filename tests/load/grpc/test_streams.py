@@ -4,15 +4,9 @@ import pytest
 
 from tests.load.grpc.grpc_owner import CALL, FakeTransport, Owner, hand_fed, in_event_loop
 from tests.load.grpc.http2_server import OK_HEAD, data, head, message, trailers
+from tuner.load.grpc import frames as h2
 from tuner.load.grpc.connection import GrpcConnection
-from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    CANCEL,
-    goaway,
-    rst_stream,
-    settings,
-    window_update,
-)
+from tuner.load.grpc.frames import goaway, rst_stream, settings, window_update
 from tuner.load.requests import GrpcCall
 
 
@@ -93,7 +87,7 @@ async def test_an_answer_to_nothing_costs_the_stream() -> None:
     assert await owner.next(lane) == (True, "")
     connection.data_received(data(1, message(b"last")))
     assert owner.told.empty()
-    assert transport.written.endswith(rst_stream(1, CANCEL))
+    assert transport.written.endswith(rst_stream(1, h2.CANCEL))
     assert connection.streams == {}
 
 
@@ -106,7 +100,7 @@ async def test_a_request_that_is_answered_too_early_costs_the_stream() -> None:
     owner.send(lane, bytes(100_000))
     connection.data_received(head(1) + data(1, message(b"last")))
     assert await owner.next(lane) == (True, "")
-    assert transport.written.endswith(rst_stream(1, CANCEL))
+    assert transport.written.endswith(rst_stream(1, h2.CANCEL))
     assert connection.sender.unfinished == {}
 
 
@@ -118,10 +112,10 @@ async def test_the_window_of_a_long_stream_is_opened_again() -> None:
     owner.send(connection.lanes[0], b"")
     connection.data_received(head(1))
     transport.written.clear()
-    piece = data(1, message(bytes(ACCEPTED_FRAME_SIZE - 5)))
+    piece = data(1, message(bytes(h2.ACCEPTED_FRAME_SIZE - 5)))
     for _ in range(1024):
         connection.data_received(piece)
-    size = 1024 * ACCEPTED_FRAME_SIZE
+    size = 1024 * h2.ACCEPTED_FRAME_SIZE
     assert transport.written == window_update(1, size) + window_update(0, size)
 
 

@@ -60,9 +60,9 @@ def test_every_step_is_sent_as_often_as_any_other(steps: int, batch: int) -> Non
 def test_a_large_stream_is_passed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Copies of a step do not fill the memory; then the last request begins the stream again."""
     evenly = 6 * 4 * 2  # bytes of six steps, twice
-    monkeypatch.setattr("tuner.protocols.tensors.input_data._LARGEST_BYTES", evenly)
+    monkeypatch.setattr("tuner.protocols.tensors.input_data._MOST_COPIED_BYTES", evenly)
     assert len(batches(STREAM, 4, batched=True)) == 3
-    monkeypatch.setattr("tuner.protocols.tensors.input_data._LARGEST_BYTES", evenly - 1)
+    monkeypatch.setattr("tuner.protocols.tensors.input_data._MOST_COPIED_BYTES", evenly - 1)
     requests = batches(STREAM, 4, batched=True)
     assert [values(request) for request in requests] == [[0, 1, 2, 3], [4, 5, 0, 1]]
 

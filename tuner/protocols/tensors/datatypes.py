@@ -126,7 +126,8 @@ def _encoded(number: int, value: object) -> bytes:
         return value.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"value {number}: {in_json(value)} has half of a surrogate pair, which is no character",
+            f"value {number}: {in_json(value)} has half of a surrogate pair, which is no "
+            "character",
             hint="give bytes that are no text as `b64`",
         ) from None
 

@@ -20,8 +20,8 @@ from tuner.protocols.tensors.json_tensors import Shape, Side, sized
 
 _JsonStep = dict[str, object]
 
-_FORM = 'the form is {"data": [{"INPUT0": [1, 2, ...], ...}, ...]}, or a list of such lists'
-_ALIGNED = "`validation_data` needs a step for each step of `data`; {} checks nothing"
+_FORM_HINT = 'the form is {"data": [{"INPUT0": [1, 2, ...], ...}, ...]}, or a list of such lists'
+_ALIGNED_HINT = "`validation_data` needs a step for each step of `data`; {} checks nothing"
 # A text to its end, or a comma that ends a list or an object.
 _TEXT_OR_LAST_COMMA = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|,(?=\s*[\]}])', re.DOTALL)
 
@@ -127,7 +127,7 @@ def _document(path: Path) -> _JsonStep:
         raise InputError("has a number of thousands of digits") from None
     if not isinstance(document, dict):
         raise InputError(
-            f"an object with `data` was expected, but got {in_json(document)}", hint=_FORM
+            f"an object with `data` was expected, but got {in_json(document)}", hint=_FORM_HINT
         )
     return document
 
@@ -159,7 +159,7 @@ def _steps(name: str, steps: object) -> list[_JsonStep]:
             raise InputError(
                 f"{name}, step {place}: an object with tensors was expected, but got "
                 + in_json(step),
-                hint=_FORM,
+                hint=_FORM_HINT,
             )
     return content
 
@@ -167,20 +167,20 @@ def _steps(name: str, steps: object) -> list[_JsonStep]:
 def _filled(content: object) -> list[Any]:
     if isinstance(content, list) and content:
         return content
-    raise InputError(f"a list of steps was expected, but got {in_json(content)}", hint=_FORM)
+    raise InputError(f"a list of steps was expected, but got {in_json(content)}", hint=_FORM_HINT)
 
 
 def _check_aligned(data: list[int], expected: list[int]) -> None:
     if len(data) != len(expected):
         raise InputError(
             f"`data` has {len(data)} streams, but `validation_data` has {len(expected)}",
-            hint=_ALIGNED,
+            hint=_ALIGNED_HINT,
         )
     for number, (steps, outputs) in enumerate(zip(data, expected, strict=True), 1):
         if steps != outputs:
             raise InputError(
                 f"stream {number}: `data` has the length {steps}, but `validation_data` {outputs}",
-                hint=_ALIGNED,
+                hint=_ALIGNED_HINT,
             )
 
 
