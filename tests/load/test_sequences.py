@@ -128,9 +128,3 @@ def test_several_processes_share_the_ids() -> None:
         by_id = played(server.bodies)
     assert len(by_id) > 8
     assert all(sum(each[1] == "1" for each in steps) == 1 for steps in by_id.values())
-
-
-def test_a_sequence_set_needs_steps() -> None:
-    """An empty stream can be no sequence."""
-    with pytest.raises(ValueError, match="at least one step in each stream"):
-        SequenceSet(streams=((),), encode_id=encode_id)

@@ -71,10 +71,7 @@ def model_path(model: str, version: str = "") -> str:
 
 
 def prepare_rest(
-    endpoint: Endpoint,
-    model: str,
-    inputs: Sequence[Tensor],
-    options: TensorFlowOptions = _DEFAULT,
+    endpoint: Endpoint, model: str, inputs: Sequence[Tensor], options: TensorFlowOptions = _DEFAULT
 ) -> bytes:
     """The wire-ready request.
 

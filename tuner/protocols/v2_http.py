@@ -66,10 +66,7 @@ def infer_body(
 
 
 def prepare(
-    endpoint: Endpoint,
-    model: str,
-    inputs: Sequence[v2.Input],
-    options: V2Options = v2.DEFAULT,
+    endpoint: Endpoint, model: str, inputs: Sequence[v2.Input], options: V2Options = v2.DEFAULT
 ) -> bytes:
     """The wire-ready inference request.
 
@@ -82,10 +79,7 @@ def prepare(
 
 
 def sequence_step(
-    endpoint: Endpoint,
-    model: str,
-    inputs: Sequence[v2.Input],
-    options: V2Options = v2.DEFAULT,
+    endpoint: Endpoint, model: str, inputs: Sequence[v2.Input], options: V2Options = v2.DEFAULT
 ) -> SequenceStep:
     """The request as a step of a sequence, its correlation id left open for `encode_id`.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.load.grpc.grpc_owner import Owner, connected, in_event_loop
+from tests.load.grpc.grpc_owner import in_event_loop, talking
 from tests.load.grpc.http2_server import (
     OK_HEAD,
     Behaviour,
@@ -16,7 +16,6 @@ from tests.load.grpc.http2_server import (
     message,
     reply,
     response,
-    serving_http2,
     trailers,
 )
 from tuner.load.grpc import frames as h2
@@ -105,8 +104,7 @@ def cut(whole: bytes, size: int) -> list[bytes]:
 @in_event_loop
 async def test_every_framing_is_understood(name: str, serve: Callable[[Reply], Behaviour]) -> None:
     """A response may be framed in any way of RFC 9113, and come in any pieces."""
-    owner = Owner()
-    async with serving_http2(serve(GOOD[name])) as server, connected(server.port, owner) as client:
+    async with talking(serve(GOOD[name])) as (owner, client):
         for _ in range(3):
             assert await owner.outcome(client.lanes[0]) == (True, "")
 
@@ -114,13 +112,12 @@ async def test_every_framing_is_understood(name: str, serve: Callable[[Reply], B
 @in_event_loop
 async def test_a_message_may_come_in_large_frames() -> None:
     """A frame may be as large as the client says in its settings."""
-    owner = Owner()
 
     def large(stream: int) -> bytes:
         parts = cut(message(bytes(3_000_000)), h2.ACCEPTED_FRAME_SIZE)
         return head(stream) + b"".join(data(stream, part) for part in parts) + trailers(stream)
 
-    async with serving_http2(reply(large)) as server, connected(server.port, owner) as client:
+    async with talking(reply(large)) as (owner, client):
         assert await owner.outcome(client.lanes[0]) == (True, "")
         assert client.bytes_received > 3_000_000
 
@@ -143,59 +140,6 @@ FAULTS: dict[str, tuple[Reply, str]] = {
         "grpc_deadline_exceeded",
     ),
     "a status that nobody knows": (lambda s: head(s) + trailers(s, "17"), "grpc_unknown"),
-    "no status": (lambda s: head(s) + head(s, {"x": "y"}, ends=True), "bad_response"),
-    "an empty status": (lambda s: head(s) + trailers(s, ""), "bad_response"),
-    "a status in words": (lambda s: head(s) + trailers(s, "OK"), "bad_response"),
-    "a negative status": (lambda s: head(s) + trailers(s, "-1"), "bad_response"),
-    "well, in the head": (
-        lambda s: head(s, {**OK_HEAD, "grpc-status": "0"}, ends=True),
-        "bad_response",
-    ),
-    "well, without a message": (lambda s: head(s) + trailers(s), "bad_response"),
-    "two messages": (
-        lambda s: head(s) + data(s, message(b"x") * 2) + trailers(s),
-        "bad_response",
-    ),
-    "another message": (
-        lambda s: head(s) + data(s, message(b"x")) * 2 + trailers(s),
-        "bad_response",
-    ),
-    "a message shorter than announced": (
-        lambda s: head(s) + data(s, message(b"long")[:-1]) + trailers(s),
-        "bad_response",
-    ),
-    "a message longer than announced": (
-        lambda s: head(s) + data(s, message(b"long") + b"er") + trailers(s),
-        "bad_response",
-    ),
-    "half a prefix": (lambda s: head(s) + data(s, b"\0\0") + trailers(s), "bad_response"),
-    "a compressed message": (
-        lambda s: head(s) + data(s, b"\1" + message(b"x")[1:]) + trailers(s),
-        "bad_response",
-    ),
-    "a message before the head": (
-        lambda s: data(s, message(b"x")) + head(s) + trailers(s),
-        "bad_response",
-    ),
-    "no trailers": (lambda s: head(s) + data(s, message(b"x"), ends=True), "bad_response"),
-    "a head that ends it": (lambda s: head(s, ends=True), "bad_response"),
-    "trailers that do not end it": (
-        lambda s: head(s) + data(s, message(b"x")) + head(s, {"grpc-status": "0"}),
-        "bad_response",
-    ),
-    "a second head for trailers": (
-        lambda s: (
-            head(s) + data(s, message(b"x")) + head(s, {**OK_HEAD, "grpc-status": "0"}, ends=True)
-        ),
-        "bad_response",
-    ),
-    "trailers for a head": (lambda s: head(s, {"grpc-status": "0"}), "bad_response"),
-    "early hints that end it": (lambda s: head(s, {":status": "103"}, ends=True), "bad_response"),
-    "a page": (
-        lambda s: head(s, {":status": "200", "content-type": "text/html"}) + data(s, b"<html>"),
-        "bad_response",
-    ),
-    "a status of HTTP in words": (lambda s: head(s, {":status": "fine"}), "bad_response"),
     "404": (lambda s: head(s, {":status": "404"}, ends=True), "http_404"),
     "503 with a page": (
         lambda s: head(s, {":status": "503"}) + data(s, b"<html>", ends=True),
@@ -208,6 +152,40 @@ FAULTS: dict[str, tuple[Reply, str]] = {
         "stream_reset",
     ),
 }
+BAD_RESPONSES: dict[str, Reply] = {
+    "no status": lambda s: head(s) + head(s, {"x": "y"}, ends=True),
+    "an empty status": lambda s: head(s) + trailers(s, ""),
+    "a status in words": lambda s: head(s) + trailers(s, "OK"),
+    "a negative status": lambda s: head(s) + trailers(s, "-1"),
+    "well, in the head": lambda s: head(s, {**OK_HEAD, "grpc-status": "0"}, ends=True),
+    "well, without a message": lambda s: head(s) + trailers(s),
+    "two messages": lambda s: head(s) + data(s, message(b"x") * 2) + trailers(s),
+    "another message": lambda s: head(s) + data(s, message(b"x")) * 2 + trailers(s),
+    "a message shorter than announced": lambda s: (
+        head(s) + data(s, message(b"long")[:-1]) + trailers(s)
+    ),
+    "a message longer than announced": lambda s: (
+        head(s) + data(s, message(b"long") + b"er") + trailers(s)
+    ),
+    "half a prefix": lambda s: head(s) + data(s, b"\0\0") + trailers(s),
+    "a compressed message": lambda s: head(s) + data(s, b"\1" + message(b"x")[1:]) + trailers(s),
+    "a message before the head": lambda s: data(s, message(b"x")) + head(s) + trailers(s),
+    "no trailers": lambda s: head(s) + data(s, message(b"x"), ends=True),
+    "a head that ends it": lambda s: head(s, ends=True),
+    "trailers that do not end it": lambda s: (
+        head(s) + data(s, message(b"x")) + head(s, {"grpc-status": "0"})
+    ),
+    "a second head for trailers": lambda s: (
+        head(s) + data(s, message(b"x")) + head(s, {**OK_HEAD, "grpc-status": "0"}, ends=True)
+    ),
+    "trailers for a head": lambda s: head(s, {"grpc-status": "0"}),
+    "early hints that end it": lambda s: head(s, {":status": "103"}, ends=True),
+    "a page": lambda s: (
+        head(s, {":status": "200", "content-type": "text/html"}) + data(s, b"<html>")
+    ),
+    "a status of HTTP in words": lambda s: head(s, {":status": "fine"}),
+}
+FAULTS |= {name: (make, "bad_response") for name, make in BAD_RESPONSES.items()}
 
 
 @pytest.mark.parametrize("serve", [reply, drip])
@@ -218,8 +196,7 @@ async def test_a_fault_of_a_stream_has_a_name(
 ) -> None:
     """One request has failed, once; its lane carries the next, and the connection lives on."""
     make, kind = FAULTS[name]
-    owner = Owner()
-    async with serving_http2(serve(make)) as server, connected(server.port, owner) as client:
+    async with talking(serve(make)) as (owner, client):
         assert await owner.outcome(client.lanes[1]) == (True, kind)
         assert await owner.outcome(client.lanes[1]) == (True, "")
         assert await owner.outcome(client.lanes[0]) == (True, "")
@@ -230,7 +207,6 @@ async def test_a_fault_of_a_stream_has_a_name(
 @in_event_loop
 async def test_a_response_of_the_wrong_stream_is_not_taken() -> None:
     """Each response belongs to the request of its stream, whatever their order."""
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         first = await peer.request()
@@ -238,7 +214,7 @@ async def test_a_response_of_the_wrong_stream_is_not_taken() -> None:
         peer.send(head(second.stream, {":status": "404"}, ends=True), response(first.stream))
         await peer.answer_the_rest()
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         for lane in client.lanes:
             owner.send(lane, b"")
         assert await owner.next(client.lanes[1]) == (True, "http_404")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.load.grpc.grpc_owner import Owner, connected, in_event_loop
+from tests.load.grpc.grpc_owner import Owner, connected, in_event_loop, talking
 from tests.load.grpc.http2_server import (
     OK_HEAD,
     Peer,
@@ -84,14 +84,13 @@ VIOLATIONS: dict[str, Reply] = {
 @in_event_loop
 async def test_a_broken_protocol_ends_the_connection(name: str) -> None:
     """Every lane is lost once, and the server hears why in a GOAWAY."""
-    owner = Owner()
     goodbyes = []
 
     async def behaviour(peer: Peer) -> None:
         peer.send(VIOLATIONS[name]((await peer.request()).stream))
         goodbyes.append(await peer.next(h2.GOAWAY))
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         owner.send(client.lanes[0], b"")
         assert [await owner.next(lane) for lane in client.lanes] == [(False, "bad_response")] * 2
         assert client.is_closing()
@@ -123,7 +122,6 @@ ENDINGS = {
 async def test_a_connection_that_ends_is_lost(name: str) -> None:
     """What was in flight has failed as `connection_lost`, and idle lanes are gone as well."""
     ending = ENDINGS[name]
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         peer.send(ending.sent((await peer.request()).stream))
@@ -135,7 +133,7 @@ async def test_a_connection_that_ends_is_lost(name: str) -> None:
             peer.writer.write_eof()
             await peer.next(h2.GOAWAY)
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         owner.send(client.lanes[0], b"")
         assert [await owner.next(lane) for lane in client.lanes] == [
             (False, "connection_lost")

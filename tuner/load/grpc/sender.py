@@ -65,14 +65,7 @@ class GrpcSender:
         if window < self._room:
             self._room = window
         name = stream.to_bytes(4, "big")
-        self._held += (
-            self._head,
-            name,
-            self._block_and_data_head,
-            name,
-            self._prefix,
-            message,
-        )
+        self._held += (self._head, name, self._block_and_data_head, name, self._prefix, message)
         self._held_size += self._request_size
         if not self._holding or self._held_size > _MOST_HELD:
             self._write_held()

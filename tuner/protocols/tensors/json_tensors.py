@@ -11,12 +11,7 @@ from math import prod
 
 from tuner.errors import InputError, at, quoted
 from tuner.load.requests import Tensor, TensorSpec
-from tuner.protocols.tensors.datatypes import (
-    element_bytes,
-    in_json,
-    pack_values,
-    unpack_strings,
-)
+from tuner.protocols.tensors.datatypes import element_bytes, in_json, pack_values, unpack_strings
 
 Shape = tuple[int, ...]
 

@@ -7,13 +7,12 @@ import base64
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from tests.load.data_files import both, one, read, tensors
-from tuner.errors import InputError
+from tests.protocols.tensors.data_files import both, one, read, tensors
+from tests.refusals import refused
 from tuner.protocols.tensors.input_files import file_bodies
 
-DATA = Path(__file__).parents[1] / "protocols" / "data"
+DATA = Path(__file__).parents[1] / "data"
 ONES, TWOS, ZEROS = (np.full(16, value, np.int32).tobytes() for value in (1, 2, 0))
 INPUTS, OUTPUTS = both("INPUT", "INT32", 4, 4), both("OUTPUT", "INT32", 4, 4)
 
@@ -53,16 +52,13 @@ def test_shapes() -> None:
 
 def test_a_shape_is_missing() -> None:
     """Without `--shape`, the step without a shape of its own is refused."""
-    with pytest.raises(InputError) as raised:
-        read(DATA / "shapes.json", one("INT32", -1, -1))
-    assert raised.value.message == (
+    with refused(
         f"{DATA}/shapes.json: stream 1, step 3: input `INPUT`: "
-        "16 values do not say which shape of [-1, -1] they have"
-    )
-    assert raised.value.hint == (
+        "16 values do not say which shape of [-1, -1] they have",
         "choose it: `--shape INPUT:D1,D2,...`, or "
-        '{"content": [...], "shape": [...]} in a JSON file'
-    )
+        '{"content": [...], "shape": [...]} in a JSON file',
+    ):
+        read(DATA / "shapes.json", one("INT32", -1, -1))
 
 
 def test_base64_with_a_shape(tmp_path: Path) -> None:
