@@ -1,15 +1,13 @@
 """TensorFlow Serving's Predict: messages that Google's protobuf reads, JSON as the manual says."""
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import grpc
 import numpy as np
 import pytest
 
 from tests.load.descriptors import message_classes
+from tests.protocols.grpc_service import serving_method
 from tests.refusals import refused
 from tuner.load.profile import Endpoint
 from tuner.load.requests import GrpcCall, Tensor, TensorSpec
@@ -272,32 +270,15 @@ def test_what_is_no_rest_response_is_refused(body: bytes, complaint: str) -> Non
         RestReader((TensorSpec("x", "FP32", ()),))(HEAD, body)
 
 
-@contextmanager
-def echo_server() -> Iterator[grpc.Channel]:
+def echo(request: bytes, context: grpc.ServicerContext) -> bytes:
     """Speaks Predict through Google's protobuf: the outputs are the inputs."""
-
-    def predict(request: bytes, context: grpc.ServicerContext) -> bytes:
-        asked = MESSAGES["PredictRequest"].FromString(request)
-        if asked.model_spec.name != "echo":
-            context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
-        answer: bytes = MESSAGES["PredictResponse"](
-            outputs={name: asked.inputs[name] for name in asked.output_filter or asked.inputs}
-        ).SerializeToString()
-        return answer
-
-    handler = grpc.method_handlers_generic_handler(
-        "tensorflow.serving.PredictionService",
-        {"Predict": grpc.unary_unary_rpc_method_handler(predict)},
-    )
-    with ThreadPoolExecutor(1) as pool:
-        server = grpc.server(pool, handlers=[handler])
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield channel
-        finally:
-            server.stop(None).wait()
+    asked = MESSAGES["PredictRequest"].FromString(request)
+    if asked.model_spec.name != "echo":
+        context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
+    answer: bytes = MESSAGES["PredictResponse"](
+        outputs={name: asked.inputs[name] for name in asked.output_filter or asked.inputs}
+    ).SerializeToString()
+    return answer
 
 
 def test_all_types_go_there_and_back() -> None:
@@ -305,7 +286,7 @@ def test_all_types_go_there_and_back() -> None:
     inputs = generate_inputs([TensorSpec(n, n, (2, 3)) for n in (*NUMBER_TYPES, "BYTES")], seed=1)
     check = OutputsCheck(tensorflow_serving.read_grpc_response, (inputs,))
     path = tensorflow_serving.grpc_call().path
-    with echo_server() as channel:
+    with serving_method(path, echo) as address, grpc.insecure_channel(address) as channel:
         send = channel.unary_unary(path, None, None)
         everything = send(tensorflow_serving.prepare_grpc("echo", inputs), timeout=30)
         options = TensorFlowOptions(outputs=("FP32",))

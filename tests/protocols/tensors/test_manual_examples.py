@@ -1,6 +1,6 @@
 """Every JSON example of perf_analyzer's manual is read, with its `...` taken out.
 
-They are the files in `data/`.
+They are the files in `data/`; test_file_bodies.py reads the one for TorchServe.
 """
 
 import base64
@@ -10,7 +10,6 @@ import numpy as np
 
 from tests.protocols.tensors.data_files import both, one, read, tensors
 from tests.refusals import refused
-from tuner.protocols.tensors.input_files import file_bodies
 
 DATA = Path(__file__).parents[1] / "data"
 ONES, TWOS, ZEROS = (np.full(16, value, np.int32).tobytes() for value in (1, 2, 0))
@@ -90,11 +89,3 @@ def test_validation() -> None:
     assert [tensor.name for tensor in step.expected] == ["OUTPUT0", "OUTPUT1"]
     assert [tensor.shape for tensor in step.expected] == [(4, 4)] * 2
     assert [tensor.data for tensor in step.expected] == [ZEROS, TWOS]
-
-
-def test_torchserve(tmp_path: Path) -> None:
-    """TorchServe gets the contents of a file; it lies beside the JSON file."""
-    file = tmp_path / "data.json"
-    file.write_bytes((DATA / "torchserve.json").read_bytes())
-    (tmp_path / "kitten_small.jpg").write_bytes(b"a kitten")
-    assert file_bodies(file) == (b"a kitten",)
