@@ -22,7 +22,7 @@ from tuner.load.requests import RequestSet
 _PATIENCE_S = 20.0
 # Seconds that a process has to end by itself once its pipe is closed.
 _ENDING_S = 2.0
-# Several processes start at one moment, so many seconds ahead: the last has heard of it by then.
+# Seconds until several processes start, at one moment: by then the last has heard of it.
 _HEAD_START_S = 0.02
 
 

@@ -18,26 +18,18 @@ from tuner.load.profile import LoadRun
 from tuner.load.recorder import PENDING, Recorder
 from tuner.load.requests import RequestSet
 from tuner.load.sequences import SequencePlayer
-from tuner.load.timer import Timer
+from tuner.load.timer import Timer, until
 
 # Seconds between two looks for timeouts, overload, and the end of the time to drain.
 _CHECK_EVERY_S = 0.1
 # With this many failures in a row and no answer between them, there is no server to measure.
 _HOPELESS_FAILURES = 40
-# One send in so many is timed: a clock reading costs as much as a tenth of a send.
+# Every 16th send is timed: a clock reading costs as much as a tenth of a send.
 _TIMED_SENDS = 16
 # When a request that only ends a sequence, after the run, was due: it is not counted.
 _UNCOUNTED = -1.0
-# For so many seconds a user of a closed loop pauses after the lane was lost.
+# Seconds that a user of a closed loop pauses after the lane was lost.
 _RECONNECT_AFTER_S = 0.05
-# Requests that are due within so many seconds of each other are sent together: to wake up for each
-# would take more processor time than to send it. What that delays them is send lag, and counted.
-_WAKE_EVERY_S = 25e-6
-# The kernel takes so many seconds to wake a process up. Where requests are further apart than
-# `_SPARSE_S`, the timer is set that much early, and what is left of the time is spent in looking
-# at the clock: 3 % of a core at most.
-_WAKES_AFTER_S = 30e-6
-_SPARSE_S = 1e-3
 
 
 class Driver:
@@ -214,8 +206,7 @@ class Driver:
         """Begin what is due by the clock, and set the timer for the next request."""
         now = monotonic()
         due_s = self._due_s(now, self._begun)
-        if now < due_s <= now + _WAKES_AFTER_S:
-            now = _wait_until(due_s)
+        now = until(due_s, now)
         while due_s <= now:
             self._begun += 1
             if self._idle:
@@ -226,8 +217,7 @@ class Driver:
             now = monotonic()
             due_s = self._due_s(now, self._begun)
         if due_s < math.inf:
-            early_s = _WAKES_AFTER_S if due_s - now > _SPARSE_S else 0.0
-            self._timer.set(max(due_s - early_s, now + _WAKE_EVERY_S))
+            self._timer.set_for(due_s, now)
         else:
             self._timer.clear()
 
@@ -385,13 +375,6 @@ def _never(now_s: float, begun: int) -> float:
     """When the next request of a run that has stopped is due."""
     del now_s, begun
     return math.inf
-
-
-def _wait_until(moment_s: float) -> float:
-    """Look at the clock until `moment_s`, which is near; what it says then."""
-    while (now := monotonic()) < moment_s:
-        pass
-    return now
 
 
 def _mean(total_s: float, count: int) -> float:

@@ -19,11 +19,11 @@ from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
 
 # The priority of an engine that is scheduled before everything else.
 REAL_TIME = "real-time"
-# From this share of one core on, an engine process has no time left to be on time.
+# A process that takes a larger share of a core (0 to 1) has no time left to be on time.
 _FULL_CORE = 0.95
-# A send lag (p99) of so many seconds is allowed at any latency,
+# The send lag (p99) that is allowed at any latency, in seconds,
 _ALLOWED_LAG_S = 1e-3
-# and one of this share of the median latency.
+# and the one that is allowed as a share of the median latency.
 _ALLOWED_LAG_SHARE = 0.1
 # Kinds of failures that say something of this machine, not of the server.
 _FAULTS_OF_THIS_MACHINE = ("no_local_port", "too_many_files")

@@ -9,7 +9,7 @@ from tuner.load.arrivals import blocks, part_of
 from tuner.load.histogram import FloatArray
 from tuner.load.profile import ClosedLoop, LoadRun, OpenLoop, Ramp, Replay
 
-# An open loop begins with lanes enough for answers that take so many seconds.
+# Seconds that answers may take for the lanes with which an open loop begins to be enough.
 _ANSWERED_IN_S = 0.005
 
 

@@ -22,8 +22,8 @@ WRONG_OUTPUT = "wrong_output"
 
 # Bytes of the bodies that were found right that are remembered at most.
 _MOST_REMEMBERED_BYTES = 64 << 20
-# How far a float may be off: this share of the expected value, and this much more. Both are the
-# defaults of `numpy.isclose`.
+# How far a float may be off, relative to the expected value, and beyond that: the defaults of
+# `numpy.isclose`.
 _RELATIVE_TOLERANCE = 1e-5
 _ABSOLUTE_TOLERANCE = 1e-8
 _FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})

@@ -22,7 +22,8 @@ from tuner.load.grpc import frames as h2
 from tuner.load.grpc.frames import frame, rst_stream, settings, window_update
 
 Reply = Callable[[int], bytes]
-PRIORITY_FRAME, UNKNOWN_FRAME = 0x2, 0xFA
+PRIORITY_FRAME = 0x2
+UNKNOWN_FRAME = 0xFA
 OK_BLOCK = block(OK_HEAD)
 # Indexed `:status: 200`, and `content-type` put into a dynamic table that has no room for it.
 INSERTING_BLOCK = b"\x88\x5f\x10application/grpc"
