@@ -106,12 +106,12 @@ class TrialFailure(TunerError):  # noqa: N818 - a failed trial is a result, not 
 
 @contextmanager
 def at(place: object) -> Iterator[None]:
-    """Errors within say where they are."""
+    """Errors within say where they are, and stay of their class."""
     try:
         yield
-    except SpaceError as error:
-        message = f"{place}: {error}" if place else str(error)
-        raise SpaceError(message, hint=error.hint) from None
+    except InputError as error:
+        message = f"{place}: {error.message}" if place else error.message
+        raise type(error)(message, hint=error.hint) from None
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
@@ -120,17 +120,22 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     return f"did you mean `{close[0]}`?" if close else f"known: {names}"
 
 
-def shown(value: object) -> str:
-    """`value` as a person wrote it, and not too long."""
+def shown(value: object, *, mapping: str = "mapping") -> str:
+    """`value` as a person wrote it, and not too long; a dictionary is called a `mapping`."""
     match value:
-        case None | "":
+        case None:
             return "nothing"
         case bool():
             return str(value).lower()
         case str():
-            return f"the text `{value[:40]}`"
+            return f"the text {quoted(value)}"
         case dict() | list():
-            kind = "mapping" if isinstance(value, dict) else "list"
+            kind = mapping if isinstance(value, dict) else "list"
             return f"a {kind}" if value else f"an empty {kind}"
         case _:
-            return str(value)
+            return str(value)[:40]
+
+
+def quoted(text: str) -> str:
+    """Escaped as Python would: half of a surrogate pair, for one, could not be printed."""
+    return f"`{repr(text[:40])[1:-1]}`"

@@ -29,12 +29,7 @@ ROOT = Path(__file__).parents[2]
 def parent(server: Server, *, duration_s: float) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A process of its own that measures `server`, and the number of its engine's process."""
     process = subprocess.Popen(
-        [
-            sys.executable,
-            parent_script.__file__,
-            str(server.endpoint.port),
-            str(duration_s),
-        ],
+        [sys.executable, parent_script.__file__, str(server.endpoint.port), str(duration_s)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,

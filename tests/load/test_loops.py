@@ -148,12 +148,8 @@ def test_one_seed_is_one_schedule(engine: LoadEngine) -> None:
 def test_overload_ends_the_run(engine: LoadEngine) -> None:
     """A queue that only grows has one end; no need to watch it."""
     with serving(one_at_a_time(0.02)) as server, ends_within(3.0):
-        run = load_run(
-            server.endpoint,
-            OpenLoop(500),
-            duration_s=30.0,
-            overload=Overload(outstanding=20, blocks=2),
-        )
+        overload = Overload(outstanding=20, blocks=2)
+        run = load_run(server.endpoint, OpenLoop(500), duration_s=30.0, overload=overload)
         measurement = engine.measure(run)
     assert measurement.stopped_early == "overload"
     assert 0.2 <= measurement.duration_s < 5.0
@@ -163,12 +159,8 @@ def test_overload_ends_the_run(engine: LoadEngine) -> None:
 def test_a_queue_that_clears_is_no_overload(engine: LoadEngine) -> None:
     """More in flight than the limit is not enough: it must not fall either."""
     with serving(stall(begin_s=0.0, end_s=0.25)) as server:
-        run = load_run(
-            server.endpoint,
-            OpenLoop(200),
-            duration_s=0.6,
-            overload=Overload(outstanding=5, blocks=4),
-        )
+        overload = Overload(outstanding=5, blocks=4)
+        run = load_run(server.endpoint, OpenLoop(200), duration_s=0.6, overload=overload)
         measurement = engine.measure(run)
     assert measurement.stopped_early == ""
     assert measurement.requests == 120
@@ -263,10 +255,7 @@ def test_a_run_may_end_after_so_many_requests(profile: LoadProfile, engine: Load
 def test_a_ramp_and_a_replay_are_open_loops(engine: LoadEngine) -> None:
     """Every request of their schedules is sent when it is due."""
     with serving(answer) as server:
-        for profile, count in (
-            (Ramp((50.0, 150.0), 0.2), 40),
-            (Replay((0.012, 0.03)), 19),
-        ):
+        for profile, count in ((Ramp((50.0, 150.0), 0.2), 40), (Replay((0.012, 0.03)), 19)):
             measurement = engine.measure(load_run(server.endpoint, profile, duration_s=0.4))
             assert measurement.errors == {}
             assert measurement.requests == count

@@ -10,8 +10,10 @@ from tuner.load.histogram import percentile
 from tuner.load.measurement import Measurement
 from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, OpenLoop
 
-# The clocks agree far better; what a busy machine adds to a latency may be more.
-CLOCKS_S, MACHINE_S = 0.005, 0.1
+# Seconds by which the two clocks may differ; they agree far better.
+CLOCKS_S = 0.005
+# Seconds that a busy machine may add to a latency.
+MACHINE_S = 0.1
 FREEZE = Freeze(after_s=0.3, length_s=0.4, every_s=10.0)
 
 

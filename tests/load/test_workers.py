@@ -56,3 +56,14 @@ def test_a_process_may_join_between_runs() -> None:
         measurement = engine.measure(load_run(server.endpoint, ClosedLoop(4)))
     assert (engine.workers, measurement.workers, measurement.errors) == (2, 2, {})
     assert server.most_in_flight == 4
+
+
+def test_fewer_requests_than_processes() -> None:
+    """A process whose share of `max_requests` is none sends nothing."""
+    with serving(answer_after(0.01)) as server, LoadEngine(workers=2) as engine:
+        engine.prepare(REQUESTS)
+        measurement = engine.measure(
+            load_run(server.endpoint, ClosedLoop(2), duration_s=5.0, max_requests=1)
+        )
+    assert measurement.requests == len(server.bodies) == 1
+    assert measurement.duration_s < 5.0

@@ -1,16 +1,14 @@
 """TensorFlow Serving's Predict: messages that Google's protobuf reads, JSON as the manual says."""
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import grpc
 import numpy as np
 import pytest
 
 from tests.load.descriptors import message_classes
-from tuner.errors import InputError
+from tests.protocols.grpc_service import serving_method
+from tests.refusals import refused
 from tuner.load.profile import Endpoint
 from tuner.load.requests import GrpcCall, Tensor, TensorSpec
 from tuner.protocols import tensorflow_serving
@@ -120,40 +118,37 @@ def test_rows_need_one_first_dimension(shapes: tuple[tuple[int, ...], ...]) -> N
     """Otherwise there is no telling what a row is."""
     specs = [TensorSpec(f"x{n}", "INT8", shapes[n]) for n in (0, 1)]
     inputs = generate_inputs(specs, seed=1)
-    with pytest.raises(InputError) as raised:
-        body_of(*inputs, options=TensorFlowOptions(by_row=True))
-    assert raised.value.message == (
+    with refused(
         "inputs can only be sent by row if all have the same first dimension, but got "
-        f"`x0` {list(shapes[0])}, `x1` {list(shapes[1])}"
-    )
-    assert raised.value.hint == "send them by column"
+        f"`x0` {list(shapes[0])}, `x1` {list(shapes[1])}",
+        "send them by column",
+    ):
+        body_of(*inputs, options=TensorFlowOptions(by_row=True))
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "BF16", "UINT16"])
 def test_types_that_rest_does_not_know(datatype: str) -> None:
     """The manual lists the types that JSON has."""
-    with pytest.raises(InputError) as raised:
+    with refused(
+        f"input `x` has the type {datatype}, which TensorFlow Serving does not take in JSON",
+        "choose gRPC",
+    ):
         body_of(Tensor("x", datatype, (1,), b"\0\0"), options=TensorFlowOptions())
-    assert raised.value.message == (
-        f"input `x` has the type {datatype}, which TensorFlow Serving does not take in JSON"
-    )
-    assert raised.value.hint == "choose gRPC"
 
 
 def test_what_only_the_other_protocol_has() -> None:
     """REST chooses no outputs, gRPC has no rows, and its versions are numbers."""
-    with pytest.raises(InputError) as raised:
+    with refused(
+        "outputs cannot be chosen over TensorFlow Serving's REST API",
+        "choose gRPC, or leave them out",
+    ):
         body_of(FLOATS, options=TensorFlowOptions(outputs=("y",)))
-    assert raised.value.message == "outputs cannot be chosen over TensorFlow Serving's REST API"
-    assert raised.value.hint == "choose gRPC, or leave them out"
-    with pytest.raises(InputError) as raised:
+    with refused(
+        "rows are a form of TensorFlow Serving's REST API", "choose it, or leave them out"
+    ):
         tensorflow_serving.prepare_grpc("m", [FLOATS], TensorFlowOptions(by_row=True))
-    assert raised.value.message == "rows are a form of TensorFlow Serving's REST API"
-    assert raised.value.hint == "choose it, or leave them out"
-    with pytest.raises(InputError) as raised:
+    with refused("TensorFlow Serving has no version `new`", "versions are numbers, such as 3"):
         tensorflow_serving.prepare_grpc("m", [FLOATS], TensorFlowOptions(version="new"))
-    assert raised.value.message == "TensorFlow Serving has no version `new`"
-    assert raised.value.hint == "versions are numbers, such as 3"
 
 
 def test_the_message_is_a_predict_request() -> None:
@@ -275,32 +270,15 @@ def test_what_is_no_rest_response_is_refused(body: bytes, complaint: str) -> Non
         RestReader((TensorSpec("x", "FP32", ()),))(HEAD, body)
 
 
-@contextmanager
-def echo_server() -> Iterator[grpc.Channel]:
+def echo(request: bytes, context: grpc.ServicerContext) -> bytes:
     """Speaks Predict through Google's protobuf: the outputs are the inputs."""
-
-    def predict(request: bytes, context: grpc.ServicerContext) -> bytes:
-        asked = MESSAGES["PredictRequest"].FromString(request)
-        if asked.model_spec.name != "echo":
-            context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
-        answer: bytes = MESSAGES["PredictResponse"](
-            outputs={name: asked.inputs[name] for name in asked.output_filter or asked.inputs}
-        ).SerializeToString()
-        return answer
-
-    handler = grpc.method_handlers_generic_handler(
-        "tensorflow.serving.PredictionService",
-        {"Predict": grpc.unary_unary_rpc_method_handler(predict)},
-    )
-    with ThreadPoolExecutor(1) as pool:
-        server = grpc.server(pool, handlers=[handler])
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield channel
-        finally:
-            server.stop(None).wait()
+    asked = MESSAGES["PredictRequest"].FromString(request)
+    if asked.model_spec.name != "echo":
+        context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
+    answer: bytes = MESSAGES["PredictResponse"](
+        outputs={name: asked.inputs[name] for name in asked.output_filter or asked.inputs}
+    ).SerializeToString()
+    return answer
 
 
 def test_all_types_go_there_and_back() -> None:
@@ -308,7 +286,7 @@ def test_all_types_go_there_and_back() -> None:
     inputs = generate_inputs([TensorSpec(n, n, (2, 3)) for n in (*NUMBER_TYPES, "BYTES")], seed=1)
     check = OutputsCheck(tensorflow_serving.read_grpc_response, (inputs,))
     path = tensorflow_serving.grpc_call().path
-    with echo_server() as channel:
+    with serving_method(path, echo) as address, grpc.insecure_channel(address) as channel:
         send = channel.unary_unary(path, None, None)
         everything = send(tensorflow_serving.prepare_grpc("echo", inputs), timeout=30)
         options = TensorFlowOptions(outputs=("FP32",))

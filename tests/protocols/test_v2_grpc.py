@@ -2,9 +2,6 @@
 
 import json
 import struct
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 
 import grpc
@@ -15,7 +12,8 @@ from hypothesis import strategies as st
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, service_pb2
 
 from tests.load.triton_fixture import TYPES, TritonServer, shared_region, triton_server
-from tuner.errors import InputError
+from tests.protocols.grpc_service import serving_method
+from tests.refusals import refused
 from tuner.load.requests import GrpcCall, Tensor, TensorSpec
 from tuner.protocols import v2_grpc
 from tuner.protocols.tensors.inputs import generate_inputs
@@ -45,30 +43,6 @@ def repeat(times: int) -> bytes:
     return v2_grpc.prepare("repeat", [tensor], V2Options(streaming=True))
 
 
-@contextmanager
-def recorder() -> Iterator[tuple[str, list[bytes]]]:
-    """A gRPC server that answers anything with an empty message: its address, what it was sent."""
-    seen: list[bytes] = []
-
-    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
-        del context
-        seen.append(request)
-        return b""
-
-    handler = grpc.method_handlers_generic_handler(
-        "inference.GRPCInferenceService",
-        {"ModelInfer": grpc.unary_unary_rpc_method_handler(answer)},
-    )
-    with ThreadPoolExecutor(1) as pool:
-        server = grpc.server(pool, handlers=[handler])
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            yield f"127.0.0.1:{port}", seen
-        finally:
-            server.stop(None).wait()
-
-
 def test_a_request_is_that_of_tritonclient() -> None:
     """Tensors, outputs, parameters and shared memory, as the official client writes them."""
     first, second, third = (
@@ -82,7 +56,15 @@ def test_a_request_is_that_of_tritonclient() -> None:
     sink = InferRequestedOutput("b")
     sink.set_shared_memory("region", 16)
     parameters: dict[str, bool | int | float | str] = {"i": -3, "b": True, "s": "x", "f": 1.5}
-    with recorder() as (address, seen), InferenceServerClient(address) as client:
+    seen: list[bytes] = []
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        del context
+        seen.append(request)
+        return b""
+
+    method = serving_method("/inference.GRPCInferenceService/ModelInfer", answer)
+    with method as address, InferenceServerClient(address) as client:
         client.infer(
             "echo",
             [first, second, third],
@@ -115,30 +97,24 @@ def test_the_methods_are_those_of_the_service() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [
-        V2Options(json_inputs=True),
-        V2Options(json_outputs=True),
-        V2Options(compression="gzip"),
-    ],
+    [V2Options(json_inputs=True), V2Options(json_outputs=True), V2Options(compression="gzip")],
 )
 def test_what_grpc_does_not_carry_is_said(options: V2Options) -> None:
     """These are forms of HTTP."""
-    with pytest.raises(InputError) as raised:
+    with refused(
+        "tensors in JSON, and compressed requests, are forms of V2 inference over HTTP",
+        "choose HTTP, or leave them out",
+    ):
         v2_grpc.prepare("m", [FLOATS], options)
-    assert raised.value.message == (
-        "tensors in JSON, and compressed requests, are forms of V2 inference over HTTP"
-    )
-    assert raised.value.hint == "choose HTTP, or leave them out"
 
 
 def test_a_parameter_has_at_most_64_bits() -> None:
     """The protocol has no larger integers."""
-    with pytest.raises(InputError) as raised:
+    with refused(
+        f"the request parameter `big` is {2**63}, which has more than 64 bits",
+        "send it as a string, or as a float",
+    ):
         v2_grpc.prepare("m", [FLOATS], V2Options(parameters={"big": 2**63}))
-    assert raised.value.message == (
-        f"the request parameter `big` is {2**63}, which has more than 64 bits"
-    )
-    assert raised.value.hint == "send it as a string, or as a float"
 
 
 @pytest.mark.parametrize("correlation_id", [1, 2**63 - 1])

@@ -11,7 +11,7 @@ import numpy as np
 from tuner.load.histogram import FloatArray
 from tuner.load.profile import Arrivals, OpenLoop, Ramp, Replay, Share
 
-# Making a block takes the event loop some 50 us: it must not be seen as send lag.
+# Requests in a block. Making it takes the event loop some 50 us: that must not be seen as lag.
 _BLOCK = 4096
 
 

@@ -15,9 +15,13 @@ from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop
 from tuner.load.requests import RequestSet
 
+# Requests in flight of the closed loop that bounds the rate.
 _CONCURRENCY = 8
+# Connections that the kernel keeps for the server until it has taken them.
 _BACKLOG = 512
-_TRIAL_SHARE = 4
+# The processor time of a request is taken at the closed loop's rate divided by this.
+_TRIAL_DIVISOR = 4
+# Runs without any answer, until the machine is held to be too busy.
 _TRIES = 3
 
 
@@ -52,7 +56,7 @@ def calibrate(
     with null_server(len(request)) as endpoint, LoadEngine(cpus=cpus) as engine:
         engine.prepare(RequestSet((request,)))
         closed = _answered(engine, _run(endpoint, ClosedLoop(_CONCURRENCY), duration_s))
-        trial = OpenLoop(closed.throughput / _TRIAL_SHARE)
+        trial = OpenLoop(closed.throughput / _TRIAL_DIVISOR)
         cpu_s = _answered(engine, _run(endpoint, trial, duration_s)).engine_cpu_per_request_s
         rate = min(closed.throughput, 1 / cpu_s)
         half = _answered(engine, _run(endpoint, OpenLoop(rate / 2), duration_s))

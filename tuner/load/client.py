@@ -10,7 +10,6 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from tuner.errors import LoadError
@@ -19,10 +18,11 @@ from tuner.load.measurement import Measurement, RunRecord
 from tuner.load.profile import ClosedLoop, LoadRun, Share
 from tuner.load.requests import RequestSet
 
-# What a process may need beyond the run itself before its silence means that it is stuck.
+# Seconds that a process may need beyond the run itself, until its silence means that it is stuck.
 _PATIENCE_S = 20.0
+# Seconds that a process has to end by itself once its pipe is closed.
 _ENDING_S = 2.0
-# Several processes start at one moment, which must be ahead when the last of them hears of it.
+# Seconds until several processes start, at one moment: by then the last has heard of it.
 _HEAD_START_S = 0.02
 
 
@@ -48,12 +48,7 @@ class LoadEngine:
             starting.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @property
@@ -131,12 +126,7 @@ class _Process:
         self._pipe = Connection(ours.detach())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pipe.close()  # which ends the process
         try:
             self.process.wait(_ENDING_S)

@@ -13,14 +13,14 @@ from tuner.load.profile import Endpoint, LoadRun
 from tuner.load.requests import RequestSet
 from tuner.load.tls import tls_context
 
-# What is told of this machine, not of the server.
-_OWN_FAULTS = {
+# Errors that say something of this machine, not of the server.
+_FAULTS_OF_THIS_MACHINE = {
     errno.EADDRNOTAVAIL: "no_local_port",
     errno.EMFILE: "too_many_files",
     errno.ENFILE: "too_many_files",
 }
-# How long a peer may take to say goodbye; nobody waits for it.
-_SHUTDOWN_S = 0.5
+# Seconds that a peer may take to end TLS; nobody waits for it.
+_TLS_SHUTDOWN_S = 0.5
 
 
 class Connector:
@@ -55,7 +55,7 @@ class Connector:
             return "tls_failed"
         except OSError as error:
             lost = "connect_failed" if connection is None else "connection_lost"
-            return _OWN_FAULTS.get(error.errno or 0, lost)
+            return _FAULTS_OF_THIS_MACHINE.get(error.errno or 0, lost)
         return connection
 
     async def _open(self) -> GrpcConnection | HttpConnection:
@@ -81,7 +81,7 @@ def _tls_arguments(endpoint: Endpoint, alpn: str) -> dict[str, Any]:
     return {
         "ssl": context,
         "server_hostname": tls.server_name or endpoint.host,
-        "ssl_shutdown_timeout": _SHUTDOWN_S,
+        "ssl_shutdown_timeout": _TLS_SHUTDOWN_S,
     }
 
 

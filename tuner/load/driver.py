@@ -1,86 +1,113 @@
-"""What the closed and the open loop share: lanes, the end of each request, the end of the run."""
+"""One run of the load engine: which request goes on which lane, what became of it, and the end."""
 
 import asyncio
 import math
-from abc import ABC, abstractmethod
 from collections import deque
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from time import monotonic
 
 from tuner.load.connecting import Connector
-from tuner.load.lane import Connection, Lane
+from tuner.load.lane import Lane
 from tuner.load.measurement import RunRecord
-from tuner.load.profile import LoadRun, Share
+from tuner.load.pacers import pacer_of
+from tuner.load.pool import LanePool
+from tuner.load.profile import LoadRun
 from tuner.load.recorder import PENDING, Recorder
 from tuner.load.requests import RequestSet
 from tuner.load.sequences import SequencePlayer
+from tuner.load.timer import Timer, until
 
-CHECK_EVERY_S = 0.1
+# Seconds between two looks for timeouts, overload, and the end of the time to drain.
+_CHECK_EVERY_S = 0.1
 # With this many failures in a row and no answer between them, there is no server to measure.
 _HOPELESS_FAILURES = 40
-# One send in so many is timed: a clock reading costs as much as a tenth of a send.
+# Every 16th send is timed: a clock reading costs as much as a tenth of a send.
 _TIMED_SENDS = 16
-# A request that only ends a sequence, after the run: it is not counted.
+# When a request that only ends a sequence, after the run, was due: it is not counted.
 _UNCOUNTED = -1.0
+# Seconds that a user of a closed loop pauses after the lane was lost.
+_RECONNECT_AFTER_S = 0.05
 
 
-class Driver(ABC):
+class Driver:
     """One run: `connect`, `drive`, `record`, `close`, in this order.
 
-    The requests in flight are noted on their lanes; what has ended is the recorder's. Everything
-    happens in one event loop, so nothing is locked.
+    A closed loop has as many lanes as users, and a lane that is free sends the next request. In an
+    open loop a request that is due goes on an idle lane, or waits for one, which its latency
+    counts. The requests in flight are noted on their lanes; what has ended is the recorder's.
+    Everything happens in one event loop, so nothing is locked.
     """
-
-    _open_loop = True
 
     def __init__(self, run: LoadRun, requests: RequestSet) -> None:
         self._run = run
         self._payloads = requests.payloads
-        self._recorder = Recorder(open_loop=self._open_loop)
-        self._connector = Connector(self, run, requests)
+        self._pacer = pacer_of(run)
+        self._due_s = self._pacer.due_s
+        self._users = self._pacer.users
+        self._recorder = Recorder(open_loop=not self._users)
         self._player = (
             None if requests.sequences is None else SequencePlayer(requests.sequences, run.share)
         )
-        self._most_requests = part(run.max_requests, run.share) or math.inf
-        self._started = 0
+        # Of sequences the one that has waited longest for its next step; else the warmest lane.
+        self._idle_place = -1 if self._player is None else 0
+        self._pool = self._new_pool(requests)
+        self._begun = 0
         self._next_payload = run.share.index
         self._in_flight = 0
-        self._connections: dict[Lane, Connection] = {}
-        self._connection_count = 0
-        self._most_connections = run.max_connections
-        self._most_lanes = math.inf
         self._idle: list[Lane] = []
+        # When each request that has no lane was due, and when the driver turned to it.
+        self._waiting: deque[tuple[float, float]] = deque()
         # When each request that a server has refused to begin was due, and first sent.
         self._refused: deque[tuple[float, float]] = deque()
-        self._connecting: set[asyncio.Task[Connection | str]] = set()
         self._failed_at_first: list[str] = []
         self._running = False
         self._start_s = self._end_s = self._finished_s = 0.0
         self._failures_in_a_row = 0
+        self._last_outstanding = 0
+        self._checks_not_fallen = 0
         self._stopped_early = ""
         self._finished = asyncio.Event()
-        self._bytes_sent = self._bytes_received = 0
-        self._send_s, self._sends_timed = 0.0, 0
+        self._bytes_sent = 0
+        self._send_s = 0.0
+        self._sends_timed = 0
         self._receive_s = 0.0
+
+    def _new_pool(self, requests: RequestSet) -> LanePool:
+        most_lanes = math.inf
+        if self._users:
+            most_lanes = self._users
+        elif requests.sequences is not None:
+            most_lanes = max(1, self._run.share.part(requests.sequences.count))
+        return LanePool(
+            Connector(self, self._run, requests),
+            max(self._run.max_connections, self._users),
+            most_lanes,
+            opened=self._opened,
+            failed=self._not_connected,
+        )
 
     async def connect(self) -> None:
         """Open the connections that the run begins with; those that fail are tried again later."""
-        for _ in range(self._first_connections()):
-            self._begin_connecting()
-        while self._connecting:
-            await asyncio.wait(self._connecting)
+        pool = self._pool
+        wanted = max(self._run.connections * pool.lanes_each, self._pacer.busy_lanes)
+        lanes = min(wanted, pool.most_lanes)
+        await pool.connect(min(math.ceil(lanes / pool.lanes_each), pool.most_connections))
 
     async def drive(self, start_s: float) -> None:
         """Send for `duration_s` from `start_s`, then wait up to `drain_s` for the answers."""
+        self._pacer.begin(start_s)
         await asyncio.sleep(start_s - monotonic())
         self._running = True
         self._start_s = start_s
         self._end_s = start_s + self._run.duration_s
         self._recorder.ends_at(self._end_s)
-        with self._sending():
+        with self._timed():
+            self._begin()
             while not self._finished.is_set():
-                pause_s = min(CHECK_EVERY_S, self._end_s + self._run.drain_s - monotonic())
+                pause_s = min(_CHECK_EVERY_S, self._end_s + self._run.drain_s - monotonic())
                 try:
                     async with asyncio.timeout(pause_s):
                         await self._finished.wait()
@@ -90,45 +117,7 @@ class Driver(ABC):
     async def close(self) -> None:
         """Leave nothing behind for the next run: no connection, and no task."""
         self._running = False
-        for task in self._connecting:
-            task.cancel()
-        while self._connecting:
-            await asyncio.wait(self._connecting)
-        connections = set(self._connections.values())
-        self._connections.clear()  # so that nobody hears of their end
-        for connection in connections:
-            connection.close()
-        await asyncio.sleep(0)  # the event loop closes the sockets
-
-    @abstractmethod
-    def _first_connections(self) -> int: ...
-
-    @abstractmethod
-    def _sending(self) -> AbstractContextManager[None]:
-        """Begin to send; leaving the context ends it."""
-
-    @abstractmethod
-    def _offer(self, lane: Lane) -> None:
-        """The lane is new."""
-
-    @abstractmethod
-    def _use(self, lane: Lane) -> None:
-        """The lane's request was answered; it may carry another."""
-
-    @abstractmethod
-    def _connect_failed(self, kind: str) -> None: ...
-
-    @abstractmethod
-    def _replace(self, *, failed: bool) -> None:
-        """A lane is gone after its request was answered, or failed."""
-
-    @abstractmethod
-    def _all_sent(self) -> bool:
-        """Whether no further request will be sent."""
-
-    def _outstanding(self) -> int:
-        """Requests that were due and have not ended."""
-        return self._in_flight + len(self._refused)
+        await self._pool.close()
 
     def answered(self, lane: Lane, fault: str) -> None:
         """The request on `lane` has ended, well or with `fault`."""
@@ -147,19 +136,19 @@ class Driver(ABC):
         if lane.usable:
             self._use(lane)
         else:
-            self._give_up(lane)
+            self._pool.give_up(lane)
             self._replace(failed=False)
         if not self._in_flight:
             self._finish_if_over()
 
     def lost(self, lane: Lane, kind: str) -> None:
         """`lane` is of no use any more; a request in flight on it failed as `kind`."""
-        if lane not in self._connections:
+        if lane not in self._pool.lanes:
             return
         busy, lane.busy = lane.busy, False
         if lane in self._idle:
             self._idle.remove(lane)
-        self._give_up(lane)
+        self._pool.give_up(lane)
         if busy:
             self._in_flight -= 1
             now = monotonic()
@@ -171,24 +160,15 @@ class Driver(ABC):
                 self._replace(failed=True)
             self._finish_if_over()
 
-    def _may_resend(self, lane: Lane, now: float) -> bool:
-        """Once: the server says that it did not begin the request (RFC 9113 section 6.8)."""
-        return not lane.resent and self._player is None and now < self._end_s
-
-    def _resend(self, lane: Lane) -> None:
-        """Send on `lane` what was refused; its latency counts from the moment it was due."""
-        self._started -= 1
-        self._send(lane, *self._refused.popleft())
-        lane.resent = True
-
     def record(self, *, priority: str, engine_cpu_s: float, engine_wall_s: float) -> RunRecord:
         """What the run has counted; requests without an answer with their age."""
         now = monotonic()
-        self._record_pending(now)
-        end_s = (
-            min(self._end_s, self._finished_s) if self._most_requests < math.inf else self._end_s
-        )
-        received = sum(each.bytes_received for each in set(self._connections.values()))
+        for lane in self._pool.lanes:
+            if lane.busy and lane.due_s != _UNCOUNTED:
+                self._recorder.add(lane.due_s, lane.sent_s, now, PENDING)
+        for due_s, sent_s in chain(self._refused, self._waiting):
+            self._recorder.add(due_s, sent_s, now, PENDING)
+        end_s = min(self._end_s, self._finished_s) if self._run.max_requests else self._end_s
         return replace(
             self._recorder.record(start_s=self._start_s, end_s=end_s),
             engine_cpu_s=engine_cpu_s,
@@ -196,17 +176,63 @@ class Driver(ABC):
             priority=priority,
             stopped_early=self._stopped_early,
             client_send_s=_mean(self._send_s, self._sends_timed),
-            client_receive_s=_mean(self._receive_s, self._started),
+            client_receive_s=_mean(self._receive_s, self._begun),
             bytes_sent=self._bytes_sent,
-            bytes_received=self._bytes_received + received,
+            bytes_received=self._pool.bytes_received,
         )
 
-    def _record_pending(self, now: float) -> None:
-        for lane in self._connections:
-            if lane.busy and lane.due_s != _UNCOUNTED:
-                self._recorder.add(lane.due_s, lane.sent_s, now, PENDING)
-        for due_s, sent_s in self._refused:
-            self._recorder.add(due_s, sent_s, now, PENDING)
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """The timer calls `_send_due`."""
+        loop = asyncio.get_running_loop()
+        with Timer() as self._timer:
+            loop.add_reader(self._timer.fd, self._send_due)
+            try:
+                yield
+            finally:
+                loop.remove_reader(self._timer.fd)
+
+    def _begin(self) -> None:
+        if not self._users:
+            self._send_due()
+            return
+        while self._idle and not self._all_sent():
+            self._use(self._idle.pop())
+        for kind in self._failed_at_first:
+            self._connect_failed(kind)
+        self._pool.open_for(self._laneless())  # for those that the server has closed meanwhile
+
+    def _send_due(self) -> None:
+        """Begin what is due by the clock, and set the timer for the next request."""
+        now = monotonic()
+        due_s = self._due_s(now, self._begun)
+        now = until(due_s, now)
+        while due_s <= now:
+            self._begun += 1
+            if self._idle:
+                self._send(self._idle.pop(self._idle_place), due_s, now)
+            else:
+                self._waiting.append((due_s, now))
+                self._pool.open_for(len(self._waiting))
+            now = monotonic()
+            due_s = self._due_s(now, self._begun)
+        if due_s < math.inf:
+            self._timer.set_for(due_s, now)
+        else:
+            self._timer.clear()
+
+    def _use(self, lane: Lane) -> None:
+        """`lane` is free for what was refused, for what waits, or for its user's next request."""
+        if self._refused:
+            self._send(lane, *self._refused.popleft())
+            lane.resent = True
+        elif self._waiting:
+            self._send(lane, *self._waiting.popleft())
+        elif self._users and (now := monotonic()) >= self._due_s(now, self._begun):
+            self._begun += 1
+            self._send(lane, now, now)
+        else:
+            self._idle.append(lane)
 
     def _send(self, lane: Lane, due_s: float, now: float) -> None:
         """Put the next request on `lane`; `now` is when the driver turned to it."""
@@ -223,9 +249,8 @@ class Driver(ABC):
         lane.resent = False
         lane.busy = True
         self._in_flight += 1
-        self._started += 1
         self._bytes_sent += len(data)
-        if self._started % _TIMED_SENDS:
+        if self._begun % _TIMED_SENDS:
             lane.send(data)
         else:
             began_s = monotonic()
@@ -233,11 +258,54 @@ class Driver(ABC):
             self._send_s += monotonic() - began_s
             self._sends_timed += 1
 
+    def _opened(self, lane: Lane) -> None:
+        if self._running:
+            self._use(lane)
+        else:
+            self._idle.append(lane)
+
+    def _not_connected(self, kind: str) -> None:
+        if self._running:
+            self._connect_failed(kind)
+            self._finish_if_over()
+        else:
+            self._failed_at_first.append(kind)
+
+    def _connect_failed(self, kind: str) -> None:
+        """Those who have waited for the connection have met an error; the others try again."""
+        now = monotonic()
+        if not self._users:
+            for _ in range(min(len(self._waiting), self._pool.lanes_each)):
+                self._fail(*self._waiting.popleft(), now, kind)
+            self._pool.open_for(len(self._waiting))
+        elif now < self._end_s:
+            for _ in range(min(self._laneless(), self._pool.lanes_each)):
+                self._begun += 1
+                self._fail(now, now, now, kind)
+            self._pool.open_for(self._laneless(), after_s=_RECONNECT_AFTER_S)
+
+    def _replace(self, *, failed: bool) -> None:
+        """A lane is gone after its request was answered, or failed."""
+        while self._refused and self._idle:
+            self._use(self._idle.pop())
+        if not self._users:
+            self._pool.open_for(len(self._waiting) + len(self._refused))
+        elif monotonic() < self._end_s:
+            self._pool.open_for(self._laneless(), after_s=_RECONNECT_AFTER_S if failed else 0.0)
+
+    def _laneless(self) -> int:
+        """Users without a lane."""
+        return self._users - len(self._pool.lanes)
+
+    def _may_resend(self, lane: Lane, now: float) -> bool:
+        """Once: the server says that it did not begin the request (RFC 9113 section 6.8)."""
+        return not lane.resent and self._player is None and now < self._end_s
+
     def _finish_sequences(self) -> None:
         """After the run: a server waits in vain for the rest of a sequence that is left open."""
         if self._player is None:
             return
-        for lane in [each for each in self._connections if self._player.is_under_way(each)]:
+        for lane in [each for each in self._pool.lanes if self._player.is_under_way(each)]:
             self._write(lane, self._player.finish(lane), _UNCOUNTED, _UNCOUNTED)
 
     def _failed(self, lane: Lane, now: float, kind: str) -> None:
@@ -257,7 +325,16 @@ class Driver(ABC):
         if not self._stopped_early and now < self._end_s:
             self._stopped_early = reason
             self._end_s = now
+            self._due_s = _never
             self._recorder.ends_at(now)
+
+    def _outstanding(self) -> int:
+        """Requests that were due and have not ended."""
+        return self._in_flight + len(self._refused) + len(self._waiting)
+
+    def _all_sent(self) -> bool:
+        """Whether no further request will be due."""
+        return self._due_s(monotonic(), self._begun) == math.inf
 
     def _finish_if_over(self) -> None:
         if self._outstanding() or not self._all_sent():
@@ -267,82 +344,37 @@ class Driver(ABC):
             self._finished_s = monotonic()
             self._finished.set()
 
-    def _give_up(self, lane: Lane) -> None:
-        """Forget the lane, and close its connection with the last one."""
-        connection = self._connections.pop(lane)
-        if not any(each in self._connections for each in connection.lanes):
-            self._connection_count -= 1
-            self._bytes_received += connection.bytes_received
-            connection.close()
-
-    def _connect_for(self, waiting: int, *, after_s: float = 0.0) -> None:
-        """Enough connections for what waits for a lane, as far as the limits allow."""
-        lanes = self._connector.lanes
-        wanted = math.ceil(waiting / lanes) - len(self._connecting)
-        room = self._most_connections - self._connection_count - len(self._connecting)
-        for _ in range(min(wanted, room)):
-            if len(self._connections) + lanes * len(self._connecting) < self._most_lanes:
-                self._begin_connecting(after_s=after_s)
-
-    def _begin_connecting(self, *, after_s: float = 0.0) -> None:
-        task = asyncio.get_running_loop().create_task(self._connect(after_s))
-        self._connecting.add(task)
-        task.add_done_callback(self._connect_ended)
-
-    async def _connect(self, after_s: float) -> Connection | str:
-        """A connection, or the kind of failure."""
-        if after_s:
-            await asyncio.sleep(after_s)
-        return await self._connector.open()
-
-    def _connect_ended(self, task: asyncio.Task[Connection | str]) -> None:
-        self._connecting.discard(task)
-        if task.cancelled():
-            return
-        connection = task.result()
-        if isinstance(connection, str):
-            self._no_connection(connection)
-        elif connection.is_closing():
-            self._no_connection("connection_lost")
-        else:
-            self._connected(connection)
-
-    def _connected(self, connection: Connection) -> None:
-        self._connection_count += 1
-        room = self._most_lanes - len(self._connections)
-        lanes = (
-            connection.lanes if room >= len(connection.lanes) else connection.lanes[: int(room)]
-        )
-        self._connections.update(dict.fromkeys(lanes, connection))
-        for lane in lanes:
-            if self._running:
-                self._offer(lane)
-            else:
-                self._idle.append(lane)
-
-    def _no_connection(self, kind: str) -> None:
-        if self._running:
-            self._connect_failed(kind)
-            self._finish_if_over()
-        else:
-            self._failed_at_first.append(kind)
-
     def _check(self, now: float) -> None:
         """Time requests out; end the run when all is answered or the time to drain is over."""
-        while self._refused and now - self._refused[0][1] > self._run.timeout_s:
-            self._fail(*self._refused.popleft(), now, "timeout")
-        for lane in list(self._connections):
+        for unsent in (self._waiting, self._refused):
+            while unsent and now - unsent[0][1] > self._run.timeout_s:
+                self._fail(*unsent.popleft(), now, "timeout")
+        for lane in list(self._pool.lanes):
             if lane.busy and now - lane.sent_s > self._run.timeout_s and lane.sent_s > 0:
                 lane.cancel("timeout")
         self._finish_if_over()
         if now >= self._end_s + self._run.drain_s:
             self._finished_s = now
             self._finished.set()
+        if not self._users and now < self._end_s:
+            self._check_overload()
+
+    def _check_overload(self) -> None:
+        overload = self._run.overload
+        if overload is None:
+            return
+        outstanding = self._outstanding()
+        losing = outstanding > overload.outstanding and outstanding >= self._last_outstanding
+        self._checks_not_fallen = self._checks_not_fallen + 1 if losing else 0
+        self._last_outstanding = outstanding
+        if self._checks_not_fallen >= overload.blocks:
+            self._stop("overload")
 
 
-def part(total: int, share: Share) -> int:
-    """What one of several engine processes takes of `total`."""
-    return (total + share.of - 1 - share.index) // share.of
+def _never(now_s: float, begun: int) -> float:
+    """When the next request of a run that has stopped is due."""
+    del now_s, begun
+    return math.inf
 
 
 def _mean(total_s: float, count: int) -> float:

@@ -18,15 +18,14 @@ from multiprocessing.connection import Connection
 import uvloop
 
 from tuner.errors import LoadError
-from tuner.load.closed_loop import ClosedLoopDriver
 from tuner.load.driver import Driver
 from tuner.load.measurement import REAL_TIME, RunRecord
-from tuner.load.open_loop import OpenLoopDriver
 from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
 from tuner.load.requests import RequestSet
 
 # Above every ordinary process, below everything that an administrator gave a priority.
 _FIFO_PRIORITY = 1
+# What an engine process says once its connections are open.
 CONNECTED = "connected"
 
 
@@ -67,7 +66,7 @@ def _answer(
 
 
 async def _measure(run: LoadRun, requests: RequestSet, parent: Connection) -> RunRecord:
-    driver = _driver(run, requests)
+    driver = Driver(run, requests)
     priority = _raise_priority(run.profile)
     gc.collect()
     gc.freeze()
@@ -115,14 +114,6 @@ def _ending_with(parent: Connection) -> Iterator[None]:
     finally:
         loop.remove_reader(parent.fileno())
         os.set_blocking(parent.fileno(), True)
-
-
-def _driver(run: LoadRun, requests: RequestSet) -> Driver:
-    match run.profile:
-        case ClosedLoop() as profile:
-            return ClosedLoopDriver(run, profile, requests)
-        case profile:
-            return OpenLoopDriver(run, profile, requests)
 
 
 def _cpu_s() -> float:

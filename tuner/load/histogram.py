@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# Histogram bins per factor of two: a bin is 0.54 % wide. 40 factors of two from 1 us are 12 days.
+# Histogram bins per factor of two: a bin is 0.54 % wide.
 _BINS_PER_OCTAVE = 128
+# The lower edge of the first bin, in seconds.
 _SMALLEST_S = 1e-6
+# 40 factors of two from 1 us are 12 days.
 BINS = 40 * _BINS_PER_OCTAVE
 
 

@@ -7,10 +7,13 @@ import re
 from collections.abc import Mapping
 from enum import IntEnum
 
+# Bytes of a response head at most; nginx, as a proxy, takes 8 KiB (`proxy_buffer_size`).
 MAX_HEAD_BYTES = 65_536
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
-# More digits than any body can have; int() itself refuses 4300.
-_LENGTH_DIGITS, _CHUNK_SIZE_DIGITS = 18, 16
+# More digits than the length of any body has; int() itself refuses 4300.
+_LENGTH_DIGITS = 18
+# Hexadecimal digits of 64 bits.
+_CHUNK_SIZE_DIGITS = 16
 
 
 class ResponseError(Exception):
@@ -42,19 +45,6 @@ class ResponseParser:
     parser is ready for the next. Bodies are counted; only with `keep` are `head` and `body` (the
     chunks put together) those of the response, else they stay empty.
     """
-
-    __slots__ = (
-        "_awaits",
-        "_buffer",
-        "_keep",
-        "_kept",
-        "_known_head",
-        "_known_total",
-        "_left",
-        "head",
-        "keep_alive",
-        "status",
-    )
 
     def __init__(self, *, keep: bool = False) -> None:
         self._keep = keep

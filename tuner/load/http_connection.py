@@ -12,16 +12,6 @@ from tuner.load.requests import RequestSet
 class HttpConnection(Lane, asyncio.Protocol):
     """Writes prepared requests, and tells its owner how each of them ended."""
 
-    __slots__ = (
-        "_check",
-        "_owner",
-        "_parser",
-        "_statuses",
-        "_transport",
-        "bytes_received",
-        "write",
-    )
-
     def __init__(self, owner: LaneOwner, requests: RequestSet) -> None:
         super().__init__()
         self._owner = owner

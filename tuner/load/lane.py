@@ -25,8 +25,6 @@ class Lane(ABC):
     the first bytes of an answer in several pieces came (0: not yet).
     """
 
-    __slots__ = ("busy", "due_s", "first_bytes_s", "payload", "resent", "sent_s", "usable")
-
     def __init__(self) -> None:
         self.busy = self.resent = False
         self.usable = True

@@ -19,10 +19,14 @@ from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
 
 # The priority of an engine that is scheduled before everything else.
 REAL_TIME = "real-time"
-# When the client itself spoiled the result.
+# A process that takes a larger share of a core (0 to 1) has no time left to be on time.
 _FULL_CORE = 0.95
-_LAG_S, _LAG_SHARE = 1e-3, 0.1
-_OWN_FAULTS = ("no_local_port", "too_many_files")
+# The send lag (p99) that is allowed at any latency, in seconds,
+_ALLOWED_LAG_S = 1e-3
+# and the one that is allowed as a share of the median latency.
+_ALLOWED_LAG_SHARE = 0.1
+# Kinds of failures that say something of this machine, not of the server.
+_FAULTS_OF_THIS_MACHINE = ("no_local_port", "too_many_files")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,12 +281,12 @@ class Measurement:
 
         The lag that is allowed is a tenth of the median latency, or 1 ms if that is more.
         """
-        own = sum(self.errors.get(kind, 0) for kind in _OWN_FAULTS)
+        own = sum(self.errors.get(kind, 0) for kind in _FAULTS_OF_THIS_MACHINE)
         if own:
             return f"{own} requests found this machine without a free port or file descriptor"
         if self.engine_cpu_share > _FULL_CORE:
             return f"the load engine used {self.engine_cpu_share:.0%} of its core"
-        allowed_s = max(_LAG_S, _LAG_SHARE * self.percentile(50))
+        allowed_s = max(_ALLOWED_LAG_S, _ALLOWED_LAG_SHARE * self.percentile(50))
         if not isinstance(self.profile, ClosedLoop) and self.send_lag_p99_s > allowed_s:
             return f"requests left {self.send_lag_p99_s * 1e3:.1f} ms late (p99)"
         return ""

@@ -13,7 +13,7 @@ from typing import cast
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
-class _Connection(asyncio.Protocol):
+class _NullConnection(asyncio.Protocol):
     """Answers once for every `request_bytes` that came: all requests are of one size."""
 
     def __init__(self, request_bytes: int) -> None:
@@ -35,7 +35,7 @@ async def _serve(listening: socket.socket, request_bytes: int) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), ended.set)
-    server = await loop.create_server(lambda: _Connection(request_bytes), sock=listening)
+    server = await loop.create_server(lambda: _NullConnection(request_bytes), sock=listening)
     async with server:
         await ended.wait()
 

@@ -143,6 +143,10 @@ class Share:
     index: int = 0
     of: int = 1
 
+    def part(self, total: int) -> int:
+        """What this process takes of `total` requests, users or sequences."""
+        return (total + self.of - 1 - self.index) // self.of
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRun:

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from tuner.load.histogram import BINS, FloatArray, bins_of
 from tuner.load.measurement import RunRecord
 
+# Requests that are kept one by one: 3 MiB of times in all.
 MOST_SAMPLES = 1 << 17
-# Folding a block takes the event loop some 50 us: it must not be seen as send lag.
+# Requests in a block. Folding it takes the event loop some 50 us: that must not be seen as lag.
 _BLOCK = 1024
 
-PENDING, SUCCESS = 0, 1
+# Outcomes of a request; every kind of failure gets a number after these.
+PENDING = 0
+SUCCESS = 1
 
 # Due times, latencies and send lags of the same requests.
 _Columns = tuple[FloatArray, FloatArray, FloatArray]
@@ -53,7 +56,9 @@ class Recorder:
 
     def add_failure(self, due_s: float, sent_s: float, done_s: float, kind: str) -> None:
         """One request that failed as `kind`."""
-        self.add(due_s, sent_s, done_s, self._kinds.setdefault(kind, len(self._kinds) + 2))
+        self.add(
+            due_s, sent_s, done_s, self._kinds.setdefault(kind, len(self._kinds) + SUCCESS + 1)
+        )
 
     def ends_at(self, end_s: float) -> None:
         """What is answered after `end_s` is not in time."""

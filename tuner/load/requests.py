@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+# Whether a step is the first of its sequence, and whether it is the last.
+_FIRST_AND_LAST = ((False, False), (False, True), (True, False), (True, True))
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -64,6 +67,11 @@ class SequenceStep:
     """
 
     forms: Mapping[tuple[bool, bool], tuple[bytes, bytes]]
+
+    @classmethod
+    def of(cls, halves: Callable[[tuple[bool, bool]], tuple[bytes, bytes]]) -> "SequenceStep":
+        """With the halves that `halves` makes for each (is the first, is the last)."""
+        return cls({flags: halves(flags) for flags in _FIRST_AND_LAST})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,15 +17,18 @@ from tuner.protocols.tensors.values import to_array
 # ValueError if it cannot be read. Each protocol module has one.
 ResponseReader = Callable[[bytes, bytes], tuple[Tensor, ...]]
 
-BAD_RESPONSE, WRONG_OUTPUT = "bad_response", "wrong_output"
+BAD_RESPONSE = "bad_response"
+WRONG_OUTPUT = "wrong_output"
 
-# Of the bodies that were found right, so many bytes are remembered.
+# Bytes of the bodies that were found right that are remembered at most.
 _MOST_REMEMBERED_BYTES = 64 << 20
-# As `numpy.isclose` and the peers' tools take them.
-_RELATIVE_TOLERANCE, _ABSOLUTE_TOLERANCE = 1e-5, 1e-8
+# How far a float may be off, relative to the expected value, and beyond that: the defaults of
+# `numpy.isclose`.
+_RELATIVE_TOLERANCE = 1e-5
+_ABSOLUTE_TOLERANCE = 1e-8
 _FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
 
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,9})\]")
+_PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,9})\]")
 
 
 @dataclass
@@ -98,7 +101,7 @@ class JsonPathCheck:
     expected: str | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(rf"\$(?:{_STEP.pattern})*", self.path):
+        if not re.fullmatch(rf"\$(?:{_PATH_STEP.pattern})*", self.path):
             raise InputError(
                 f"`{self.path}` is no path into JSON", hint="for example `$.result[0].label`"
             )
@@ -117,7 +120,7 @@ class JsonPathCheck:
         except (ValueError, RecursionError):
             return BAD_RESPONSE
         try:
-            for name, index in _STEP.findall(self.path):
+            for name, index in _PATH_STEP.findall(self.path):
                 value = _member(value, name) if name else _element(value, int(index))
         except (LookupError, TypeError):
             return WRONG_OUTPUT

@@ -5,7 +5,7 @@ import zlib
 
 from tuner.errors import InputError
 
-# A few compressed bytes can claim to be any amount of content.
+# Bytes that a response may have: a few compressed bytes can claim to be any amount of content.
 MOST_BYTES = 256 << 20
 # zlib: the largest window; plus 32: gzip (RFC 1952) or zlib (RFC 1950, `deflate`), as it comes.
 _ANY_FORMAT = zlib.MAX_WBITS + 32

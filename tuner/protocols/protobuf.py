@@ -10,9 +10,14 @@ from collections.abc import Iterator
 # A varint, or the bytes of a length-delimited or fixed-width field.
 Value = int | memoryview
 
-_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
+# Wire types ("Encoding", "Message Structure"),
+_VARINT = 0
+_FIXED64 = 1
+_LENGTH_DELIMITED = 2
+_FIXED32 = 5
+# and the bytes of those of a fixed width.
 _FIXED_WIDTHS = {_FIXED64: 8, _FIXED32: 4}
-# 64 bits in groups of 7.
+# Bytes of 64 bits in groups of 7.
 _LONGEST_VARINT = 10
 _64_BITS = (1 << 64) - 1
 

@@ -22,41 +22,25 @@ from tuner.protocols.tensors.values import from_field, from_values, to_array
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
-# types.proto, by the names of the V2 protocol.
-_DTYPES = {
-    "FP32": 1,
-    "FP64": 2,
-    "INT32": 3,
-    "UINT8": 4,
-    "INT16": 5,
-    "INT8": 6,
-    "BYTES": 7,
-    "INT64": 9,
-    "BOOL": 10,
-    "BF16": 14,
-    "UINT16": 17,
-    "FP16": 19,
-    "UINT32": 22,
-    "UINT64": 23,
+# By the names of the V2 protocol: a type's number (types.proto), and the field that has its values
+# if `tensor_content` is empty (tensor.proto).
+_TYPES = {
+    "FP32": (1, 5),
+    "FP64": (2, 6),
+    "INT32": (3, 7),
+    "UINT8": (4, 7),
+    "INT16": (5, 7),
+    "INT8": (6, 7),
+    "BYTES": (7, 8),
+    "INT64": (9, 10),
+    "BOOL": (10, 11),
+    "BF16": (14, 13),
+    "UINT16": (17, 7),
+    "FP16": (19, 13),
+    "UINT32": (22, 16),
+    "UINT64": (23, 17),
 }
-_DATATYPES = {number: datatype for datatype, number in _DTYPES.items()}
-# tensor.proto: the field that has the values of a type, if `tensor_content` is empty.
-_VALUE_FIELDS = {
-    "FP32": 5,
-    "FP64": 6,
-    "INT32": 7,
-    "INT16": 7,
-    "INT8": 7,
-    "UINT8": 7,
-    "UINT16": 7,
-    "BYTES": 8,
-    "INT64": 10,
-    "BOOL": 11,
-    "FP16": 13,
-    "BF16": 13,
-    "UINT32": 16,
-    "UINT64": 17,
-}
+_DATATYPES = {number: datatype for datatype, (number, _) in _TYPES.items()}
 # "JSON mapping" of the manual: types not listed there are unsupported.
 _NOT_IN_JSON = ("FP16", "BF16", "UINT16")
 
@@ -87,10 +71,7 @@ def model_path(model: str, version: str = "") -> str:
 
 
 def prepare_rest(
-    endpoint: Endpoint,
-    model: str,
-    inputs: Sequence[Tensor],
-    options: TensorFlowOptions = _DEFAULT,
+    endpoint: Endpoint, model: str, inputs: Sequence[Tensor], options: TensorFlowOptions = _DEFAULT
 ) -> bytes:
     """The wire-ready request.
 
@@ -190,7 +171,7 @@ def datatype_named(name: str) -> str:
     names = {"FLOAT": "FP32", "DOUBLE": "FP64", "HALF": "FP16", "BFLOAT16": "BF16"}
     short = name.removeprefix("DT_")
     datatype = names.get(short, "BYTES" if short == "STRING" else short)
-    if datatype not in _DTYPES:
+    if datatype not in _TYPES:
         raise ValueError(f"the type `{name}` is not supported")
     return datatype
 
@@ -266,11 +247,12 @@ def model_spec(model: str, options: TensorFlowOptions) -> bytes:
 def _tensor_proto(tensor: Tensor) -> bytes:
     sizes = (protobuf.integer(1, size) for size in tensor.shape)
     shape = b"".join(protobuf.delimited(2, size) for size in sizes)
-    head = protobuf.integer(1, _DTYPES[tensor.datatype]) + protobuf.delimited(2, shape)
+    number, value_field = _TYPES[tensor.datatype]
+    head = protobuf.integer(1, number) + protobuf.delimited(2, shape)
     if tensor.datatype != "BYTES":
         return head + protobuf.delimited(4, tensor.data)
     strings = unpack_strings(tensor.data)
-    return head + b"".join(protobuf.delimited(_VALUE_FIELDS["BYTES"], each) for each in strings)
+    return head + b"".join(protobuf.delimited(value_field, each) for each in strings)
 
 
 def _read_tensor_proto(name: str, tensor: Message) -> Tensor:
@@ -281,4 +263,4 @@ def _read_tensor_proto(name: str, tensor: Message) -> Tensor:
     shape = tuple(dimension.integer(1) for dimension in tensor.message(2).messages(2))
     if content := tensor.content(4):
         return Tensor(name, datatype, shape, bytes(content))
-    return from_field(name, datatype, shape, tensor, _VALUE_FIELDS[datatype])
+    return from_field(name, datatype, shape, tensor, _TYPES[datatype][1])

@@ -11,7 +11,9 @@ from tuner.load.requests import Tensor
 RequestParameter = bool | int | float | str
 
 # Fixed by Triton's sequence extension.
-SEQUENCE_ID, SEQUENCE_START, SEQUENCE_END = "sequence_id", "sequence_start", "sequence_end"
+SEQUENCE_ID = "sequence_id"
+SEQUENCE_START = "sequence_start"
+SEQUENCE_END = "sequence_end"
 
 
 @dataclass(frozen=True)

@@ -83,20 +83,15 @@ def sequence_step(
         InputError: An option is none of gRPC, or a parameter is out of range.
     """
 
-    def halves(*, first: bool, last: bool) -> tuple[bytes, bytes]:
+    def halves(first_and_last: tuple[bool, bool]) -> tuple[bytes, bytes]:
+        first, last = first_and_last
         flags = {v2.SEQUENCE_START: first, v2.SEQUENCE_END: last}
         parameters = {**options.parameters, **flags}
         request = prepare(model, inputs, replace(options, parameters=parameters))
         # Fields may come in any order: the id is the last thing of the message.
         return request + _BEFORE_ID, b""
 
-    return SequenceStep(
-        {
-            (first, last): halves(first=first, last=last)
-            for first in (False, True)
-            for last in (False, True)
-        }
-    )
+    return SequenceStep.of(halves)
 
 
 def encode_id(correlation_id: int) -> bytes:

@@ -66,10 +66,7 @@ def infer_body(
 
 
 def prepare(
-    endpoint: Endpoint,
-    model: str,
-    inputs: Sequence[v2.Input],
-    options: V2Options = v2.DEFAULT,
+    endpoint: Endpoint, model: str, inputs: Sequence[v2.Input], options: V2Options = v2.DEFAULT
 ) -> bytes:
     """The wire-ready inference request.
 
@@ -82,10 +79,7 @@ def prepare(
 
 
 def sequence_step(
-    endpoint: Endpoint,
-    model: str,
-    inputs: Sequence[v2.Input],
-    options: V2Options = v2.DEFAULT,
+    endpoint: Endpoint, model: str, inputs: Sequence[v2.Input], options: V2Options = v2.DEFAULT
 ) -> SequenceStep:
     """The request as a step of a sequence, its correlation id left open for `encode_id`.
 
@@ -98,7 +92,8 @@ def sequence_step(
             hint="leave the compression out",
         )
 
-    def halves(*, first: bool, last: bool) -> tuple[bytes, bytes]:
+    def halves(first_and_last: tuple[bool, bool]) -> tuple[bytes, bytes]:
+        first, last = first_and_last
         flags = {v2.SEQUENCE_ID: _ANY_ID, v2.SEQUENCE_START: first, v2.SEQUENCE_END: last}
         # The id goes first, wherever the request's own parameters have theirs.
         parameters = {v2.SEQUENCE_ID: _ANY_ID, **options.parameters, **flags}
@@ -106,13 +101,7 @@ def sequence_step(
         at = request.index(b"\r\n\r\n") + 4 + len(_BEFORE_ID)
         return request[:at], request[at + _ID_WIDTH :]
 
-    return SequenceStep(
-        {
-            (first, last): halves(first=first, last=last)
-            for first in (False, True)
-            for last in (False, True)
-        }
-    )
+    return SequenceStep.of(halves)
 
 
 def encode_id(correlation_id: int) -> bytes:

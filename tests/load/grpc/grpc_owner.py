@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, ParamSpec
 
+from tests.load.grpc.http2_server import Behaviour, serving_http2
 from tuner.load.grpc.connection import GrpcConnection
+from tuner.load.grpc.frames import settings
 from tuner.load.lane import Lane
 from tuner.load.requests import GrpcCall, ResponseCheck
 
@@ -135,3 +137,27 @@ def hand_fed(
     transport = FakeTransport()
     connection.connection_made(transport)
     return connection, transport
+
+
+def greeted(
+    call: GrpcCall = CALL, *, streams: int = 2
+) -> tuple[Owner, GrpcConnection, FakeTransport]:
+    """A connection without a socket that is ready, its owner, and what it has written since."""
+    owner = Owner()
+    connection, transport = hand_fed(owner, call, streams=streams)
+    connection.data_received(settings({}))
+    transport.written.clear()
+    return owner, connection, transport
+
+
+@asynccontextmanager
+async def talking(
+    behaviour: Behaviour, *, streams: int = 2, greeting: bytes | None = None, **options: int
+) -> AsyncIterator[tuple[Owner, GrpcConnection]]:
+    """A connection to a server that behaves so (`serving_http2`), and its owner."""
+    owner = Owner()
+    async with (
+        serving_http2(behaviour, greeting=greeting, **options) as server,
+        connected(server.port, owner, streams=streams) as connection,
+    ):
+        yield owner, connection

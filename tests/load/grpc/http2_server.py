@@ -7,18 +7,9 @@ from dataclasses import dataclass, field
 
 import hpack
 
+from tuner.load.grpc import frames as h2
 from tuner.load.grpc.calls import prefix
-from tuner.load.grpc.frames import (
-    ACK,
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    HEADERS,
-    RST_STREAM,
-    SETTINGS,
-    frame,
-    settings,
-)
+from tuner.load.grpc.frames import frame, settings
 
 _PREFACE_SIZE = 24
 OK_HEAD = {":status": "200", "content-type": "application/grpc"}
@@ -32,12 +23,12 @@ def block(fields: Mapping[str, str]) -> bytes:
 
 
 def head(stream: int, fields: Mapping[str, str] = OK_HEAD, *, ends: bool = False) -> bytes:
-    flags = END_HEADERS | (END_STREAM if ends else 0)
-    return frame(HEADERS, flags, stream, block(fields))
+    flags = h2.END_HEADERS | (h2.END_STREAM if ends else 0)
+    return frame(h2.HEADERS, flags, stream, block(fields))
 
 
 def data(stream: int, payload: bytes, *, ends: bool = False) -> bytes:
-    return frame(DATA, END_STREAM if ends else 0, stream, payload)
+    return frame(h2.DATA, h2.END_STREAM if ends else 0, stream, payload)
 
 
 def message(content: bytes) -> bytes:
@@ -89,10 +80,10 @@ class Peer:
         payload = await self._reader.readexactly(int.from_bytes(begin[:3], "big"))
         taken = Frame(begin[3], begin[4], int.from_bytes(begin[5:], "big"), payload)
         self.seen.append(taken)
-        if taken.kind == HEADERS:
+        if taken.kind == h2.HEADERS:
             fields = {str(name): str(value) for name, value in self._decoder.decode(payload)}
             self.requests[taken.stream] = Request(taken.stream, fields)
-        if taken.kind == DATA:
+        if taken.kind == h2.DATA:
             self.requests[taken.stream].parts.append(payload)
         return taken
 
@@ -106,7 +97,7 @@ class Peer:
         """The next request that has come to its end."""
         while True:
             taken = await self.frame()
-            if taken.kind in (DATA, HEADERS) and taken.flags & END_STREAM:
+            if taken.kind in (h2.DATA, h2.HEADERS) and taken.flags & h2.END_STREAM:
                 return self.requests[taken.stream]
 
     def send(self, *pieces: bytes) -> None:
@@ -119,11 +110,11 @@ class Peer:
 
     async def settled(self) -> None:
         """The client has acknowledged the settings: what it said before came before."""
-        while not (await self.next(SETTINGS)).flags & ACK:
+        while not (await self.next(h2.SETTINGS)).flags & h2.ACK:
             pass
 
     async def reset(self) -> Frame:
-        return await self.next(RST_STREAM)
+        return await self.next(h2.RST_STREAM)
 
 
 Behaviour = Callable[[Peer], Awaitable[None]]

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from tests.load.grpc.grpc_owner import Owner, connected, hand_fed, in_event_loop
-from tests.load.grpc.http2_server import Peer, response, serving_http2
+from tests.load.grpc.grpc_owner import greeted, in_event_loop, talking
+from tests.load.grpc.http2_server import Peer, response
 from tuner.load.grpc.frames import GOAWAY, LAST_STREAM, PING, frame, goaway, settings
 
 SETTINGS_ONLY = settings({})
@@ -12,7 +12,6 @@ SETTINGS_ONLY = settings({})
 @in_event_loop
 async def test_a_server_that_goes_away_finishes_what_it_began() -> None:
     """GOAWAY: later streams fail, earlier ones end, and then the connection closes."""
-    owner = Owner()
     goodbyes = []
 
     async def behaviour(peer: Peer) -> None:
@@ -21,10 +20,7 @@ async def test_a_server_that_goes_away_finishes_what_it_began() -> None:
         peer.send(goaway(LAST_STREAM, 0), goaway(3, 0), response(3), response(1))
         goodbyes.append(await peer.next(GOAWAY))
 
-    async with (
-        serving_http2(behaviour) as server,
-        connected(server.port, owner, streams=4) as client,
-    ):
+    async with talking(behaviour, streams=4) as (owner, client):
         first, second, third, idle = client.lanes
         for lane in (first, second, third):
             owner.send(lane, b"")
@@ -42,9 +38,7 @@ async def test_a_server_that_goes_away_finishes_what_it_began() -> None:
 @in_event_loop
 async def test_the_last_answer_after_a_goodbye_may_be_given_up() -> None:
     """Nothing is in flight any more when it is cancelled: the connection closes."""
-    owner = Owner()
-    connection, transport = hand_fed(owner, streams=1)
-    connection.data_received(SETTINGS_ONLY)
+    owner, connection, transport = greeted(streams=1)
     owner.send(connection.lanes[0], b"")
     connection.data_received(goaway(1, 0))
     assert not transport.closed
@@ -56,9 +50,7 @@ async def test_the_last_answer_after_a_goodbye_may_be_given_up() -> None:
 @in_event_loop
 async def test_a_connection_ends_before_its_ids_do() -> None:
     """A stream's id has 31 bits; after 2^30 streams a new connection is needed."""
-    owner = Owner()
-    connection, transport = hand_fed(owner)
-    connection.data_received(SETTINGS_ONLY)
+    owner, connection, transport = greeted()
     connection.sender.last_stream = last = LAST_STREAM - (1 << 20)
     busy, idle = connection.lanes
     owner.send(busy, b"")
@@ -73,13 +65,12 @@ async def test_a_connection_ends_before_its_ids_do() -> None:
 @in_event_loop
 async def test_closing_tells_nobody() -> None:
     """The owner that closes a connection knows it; the server hears a GOAWAY."""
-    owner = Owner()
     goodbyes = []
 
     async def behaviour(peer: Peer) -> None:
         goodbyes.append(await peer.next(GOAWAY))
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         owner.send(client.lanes[0], bytes(100_000))
         client.close()
         assert client.is_closing()
@@ -92,9 +83,7 @@ async def test_closing_tells_nobody() -> None:
 @in_event_loop
 async def test_what_comes_after_closing_is_ignored() -> None:
     """An owner may close the connection from within an answer."""
-    owner = Owner()
-    connection, transport = hand_fed(owner)
-    connection.data_received(SETTINGS_ONLY)
+    owner, connection, transport = greeted()
     for lane in connection.lanes:
         owner.send(lane, b"")
     owner.answered = lambda lane, fault: connection.close()  # type: ignore[method-assign]

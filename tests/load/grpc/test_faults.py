@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.load.grpc.grpc_owner import Owner, connected, in_event_loop
+from tests.load.grpc.grpc_owner import in_event_loop, talking
 from tests.load.grpc.http2_server import (
     OK_HEAD,
     Behaviour,
@@ -16,42 +16,29 @@ from tests.load.grpc.http2_server import (
     message,
     reply,
     response,
-    serving_http2,
     trailers,
 )
-from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    ACK,
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    HEADERS,
-    PADDED,
-    PING,
-    PRIORITY,
-    frame,
-    rst_stream,
-    settings,
-    window_update,
-)
+from tuner.load.grpc import frames as h2
+from tuner.load.grpc.frames import frame, rst_stream, settings, window_update
 
 Reply = Callable[[int], bytes]
-PRIORITY_FRAME, UNKNOWN_FRAME = 0x2, 0xFA
+PRIORITY_FRAME = 0x2
+UNKNOWN_FRAME = 0xFA
 OK_BLOCK = block(OK_HEAD)
 # Indexed `:status: 200`, and `content-type` put into a dynamic table that has no room for it.
 INSERTING_BLOCK = b"\x88\x5f\x10application/grpc"
 
 
 def padded(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return frame(kind, flags | PADDED, stream, b"\x07" + payload + bytes(7))
+    return frame(kind, flags | h2.PADDED, stream, b"\x07" + payload + bytes(7))
 
 
 def in_continuations(stream: int) -> bytes:
     first, second, third = OK_BLOCK[:2], OK_BLOCK[2:2], OK_BLOCK[2:]
     return (
-        frame(HEADERS, 0, stream, first)
-        + frame(CONTINUATION, 0, stream, second)
-        + frame(CONTINUATION, END_HEADERS, stream, third)
+        frame(h2.HEADERS, 0, stream, first)
+        + frame(h2.CONTINUATION, 0, stream, second)
+        + frame(h2.CONTINUATION, h2.END_HEADERS, stream, third)
     )
 
 
@@ -67,25 +54,25 @@ GOOD: dict[str, Reply] = {
     ),
     "empty data": lambda s: head(s) + data(s, b"") + body_and_end(s),
     "padding": lambda s: (
-        padded(HEADERS, END_HEADERS, s, OK_BLOCK)
-        + padded(DATA, 0, s, message(b"fine"))
+        padded(h2.HEADERS, h2.END_HEADERS, s, OK_BLOCK)
+        + padded(h2.DATA, 0, s, message(b"fine"))
         + trailers(s)
     ),
     "a priority": lambda s: (
-        frame(HEADERS, END_HEADERS | PRIORITY, s, bytes(5) + OK_BLOCK) + body_and_end(s)
+        frame(h2.HEADERS, h2.END_HEADERS | h2.PRIORITY, s, bytes(5) + OK_BLOCK) + body_and_end(s)
     ),
     "continuations": lambda s: in_continuations(s) + body_and_end(s),
     "flags without a meaning": lambda s: (
-        head(s) + frame(DATA, 0xF6, s, message(b"fine")) + trailers(s)
+        head(s) + frame(h2.DATA, 0xF6, s, message(b"fine")) + trailers(s)
     ),
     "the reserved bit": lambda s: (
-        head(s) + frame(DATA, 0, s | 1 << 31, message(b"fine")) + trailers(s)
+        head(s) + frame(h2.DATA, 0, s | 1 << 31, message(b"fine")) + trailers(s)
     ),
     "an insertion into no table": lambda s: (
-        frame(HEADERS, END_HEADERS, s, INSERTING_BLOCK) + body_and_end(s)
+        frame(h2.HEADERS, h2.END_HEADERS, s, INSERTING_BLOCK) + body_and_end(s)
     ),
     "bytes that are not UTF-8": lambda s: (
-        frame(HEADERS, END_HEADERS, s, OK_BLOCK + b"\0\x01x\x01\xff") + body_and_end(s)
+        frame(h2.HEADERS, h2.END_HEADERS, s, OK_BLOCK + b"\0\x01x\x01\xff") + body_and_end(s)
     ),
     "another codec": lambda s: (
         head(s, {**OK_HEAD, "content-type": "application/grpc+proto"}) + body_and_end(s)
@@ -94,7 +81,7 @@ GOOD: dict[str, Reply] = {
     "frames to ignore": lambda s: (
         frame(PRIORITY_FRAME, 0, s, bytes(5))
         + frame(UNKNOWN_FRAME, 0xFF, s, b"x")
-        + frame(PING, ACK, 0, bytes(8))
+        + frame(h2.PING, h2.ACK, 0, bytes(8))
         + settings({0xFE03: 1})
         + response(s)
     ),
@@ -102,7 +89,7 @@ GOOD: dict[str, Reply] = {
         response(s)
         + head(s)
         + data(s, b"late")
-        + frame(HEADERS, END_HEADERS, s, b"\xff late and no header block")
+        + frame(h2.HEADERS, h2.END_HEADERS, s, b"\xff late and no header block")
         + rst_stream(s, 0)
         + window_update(s, 1)
     ),
@@ -118,8 +105,7 @@ def cut(whole: bytes, size: int) -> list[bytes]:
 @in_event_loop
 async def test_every_framing_is_understood(name: str, serve: Callable[[Reply], Behaviour]) -> None:
     """A response may be framed in any way of RFC 9113, and come in any pieces."""
-    owner = Owner()
-    async with serving_http2(serve(GOOD[name])) as server, connected(server.port, owner) as client:
+    async with talking(serve(GOOD[name])) as (owner, client):
         for _ in range(3):
             assert await owner.outcome(client.lanes[0]) == (True, "")
 
@@ -127,13 +113,12 @@ async def test_every_framing_is_understood(name: str, serve: Callable[[Reply], B
 @in_event_loop
 async def test_a_message_may_come_in_large_frames() -> None:
     """A frame may be as large as the client says in its settings."""
-    owner = Owner()
 
     def large(stream: int) -> bytes:
-        parts = cut(message(bytes(3_000_000)), ACCEPTED_FRAME_SIZE)
+        parts = cut(message(bytes(3_000_000)), h2.ACCEPTED_FRAME_SIZE)
         return head(stream) + b"".join(data(stream, part) for part in parts) + trailers(stream)
 
-    async with serving_http2(reply(large)) as server, connected(server.port, owner) as client:
+    async with talking(reply(large)) as (owner, client):
         assert await owner.outcome(client.lanes[0]) == (True, "")
         assert client.bytes_received > 3_000_000
 
@@ -156,59 +141,6 @@ FAULTS: dict[str, tuple[Reply, str]] = {
         "grpc_deadline_exceeded",
     ),
     "a status that nobody knows": (lambda s: head(s) + trailers(s, "17"), "grpc_unknown"),
-    "no status": (lambda s: head(s) + head(s, {"x": "y"}, ends=True), "bad_response"),
-    "an empty status": (lambda s: head(s) + trailers(s, ""), "bad_response"),
-    "a status in words": (lambda s: head(s) + trailers(s, "OK"), "bad_response"),
-    "a negative status": (lambda s: head(s) + trailers(s, "-1"), "bad_response"),
-    "well, in the head": (
-        lambda s: head(s, {**OK_HEAD, "grpc-status": "0"}, ends=True),
-        "bad_response",
-    ),
-    "well, without a message": (lambda s: head(s) + trailers(s), "bad_response"),
-    "two messages": (
-        lambda s: head(s) + data(s, message(b"x") * 2) + trailers(s),
-        "bad_response",
-    ),
-    "another message": (
-        lambda s: head(s) + data(s, message(b"x")) * 2 + trailers(s),
-        "bad_response",
-    ),
-    "a message shorter than announced": (
-        lambda s: head(s) + data(s, message(b"long")[:-1]) + trailers(s),
-        "bad_response",
-    ),
-    "a message longer than announced": (
-        lambda s: head(s) + data(s, message(b"long") + b"er") + trailers(s),
-        "bad_response",
-    ),
-    "half a prefix": (lambda s: head(s) + data(s, b"\0\0") + trailers(s), "bad_response"),
-    "a compressed message": (
-        lambda s: head(s) + data(s, b"\1" + message(b"x")[1:]) + trailers(s),
-        "bad_response",
-    ),
-    "a message before the head": (
-        lambda s: data(s, message(b"x")) + head(s) + trailers(s),
-        "bad_response",
-    ),
-    "no trailers": (lambda s: head(s) + data(s, message(b"x"), ends=True), "bad_response"),
-    "a head that ends it": (lambda s: head(s, ends=True), "bad_response"),
-    "trailers that do not end it": (
-        lambda s: head(s) + data(s, message(b"x")) + head(s, {"grpc-status": "0"}),
-        "bad_response",
-    ),
-    "a second head for trailers": (
-        lambda s: (
-            head(s) + data(s, message(b"x")) + head(s, {**OK_HEAD, "grpc-status": "0"}, ends=True)
-        ),
-        "bad_response",
-    ),
-    "trailers for a head": (lambda s: head(s, {"grpc-status": "0"}), "bad_response"),
-    "early hints that end it": (lambda s: head(s, {":status": "103"}, ends=True), "bad_response"),
-    "a page": (
-        lambda s: head(s, {":status": "200", "content-type": "text/html"}) + data(s, b"<html>"),
-        "bad_response",
-    ),
-    "a status of HTTP in words": (lambda s: head(s, {":status": "fine"}), "bad_response"),
     "404": (lambda s: head(s, {":status": "404"}, ends=True), "http_404"),
     "503 with a page": (
         lambda s: head(s, {":status": "503"}) + data(s, b"<html>", ends=True),
@@ -221,6 +153,40 @@ FAULTS: dict[str, tuple[Reply, str]] = {
         "stream_reset",
     ),
 }
+BAD_RESPONSES: dict[str, Reply] = {
+    "no status": lambda s: head(s) + head(s, {"x": "y"}, ends=True),
+    "an empty status": lambda s: head(s) + trailers(s, ""),
+    "a status in words": lambda s: head(s) + trailers(s, "OK"),
+    "a negative status": lambda s: head(s) + trailers(s, "-1"),
+    "well, in the head": lambda s: head(s, {**OK_HEAD, "grpc-status": "0"}, ends=True),
+    "well, without a message": lambda s: head(s) + trailers(s),
+    "two messages": lambda s: head(s) + data(s, message(b"x") * 2) + trailers(s),
+    "another message": lambda s: head(s) + data(s, message(b"x")) * 2 + trailers(s),
+    "a message shorter than announced": lambda s: (
+        head(s) + data(s, message(b"long")[:-1]) + trailers(s)
+    ),
+    "a message longer than announced": lambda s: (
+        head(s) + data(s, message(b"long") + b"er") + trailers(s)
+    ),
+    "half a prefix": lambda s: head(s) + data(s, b"\0\0") + trailers(s),
+    "a compressed message": lambda s: head(s) + data(s, b"\1" + message(b"x")[1:]) + trailers(s),
+    "a message before the head": lambda s: data(s, message(b"x")) + head(s) + trailers(s),
+    "no trailers": lambda s: head(s) + data(s, message(b"x"), ends=True),
+    "a head that ends it": lambda s: head(s, ends=True),
+    "trailers that do not end it": lambda s: (
+        head(s) + data(s, message(b"x")) + head(s, {"grpc-status": "0"})
+    ),
+    "a second head for trailers": lambda s: (
+        head(s) + data(s, message(b"x")) + head(s, {**OK_HEAD, "grpc-status": "0"}, ends=True)
+    ),
+    "trailers for a head": lambda s: head(s, {"grpc-status": "0"}),
+    "early hints that end it": lambda s: head(s, {":status": "103"}, ends=True),
+    "a page": lambda s: (
+        head(s, {":status": "200", "content-type": "text/html"}) + data(s, b"<html>")
+    ),
+    "a status of HTTP in words": lambda s: head(s, {":status": "fine"}),
+}
+FAULTS |= {name: (make, "bad_response") for name, make in BAD_RESPONSES.items()}
 
 
 @pytest.mark.parametrize("serve", [reply, drip])
@@ -231,8 +197,7 @@ async def test_a_fault_of_a_stream_has_a_name(
 ) -> None:
     """One request has failed, once; its lane carries the next, and the connection lives on."""
     make, kind = FAULTS[name]
-    owner = Owner()
-    async with serving_http2(serve(make)) as server, connected(server.port, owner) as client:
+    async with talking(serve(make)) as (owner, client):
         assert await owner.outcome(client.lanes[1]) == (True, kind)
         assert await owner.outcome(client.lanes[1]) == (True, "")
         assert await owner.outcome(client.lanes[0]) == (True, "")
@@ -243,7 +208,6 @@ async def test_a_fault_of_a_stream_has_a_name(
 @in_event_loop
 async def test_a_response_of_the_wrong_stream_is_not_taken() -> None:
     """Each response belongs to the request of its stream, whatever their order."""
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         first = await peer.request()
@@ -251,7 +215,7 @@ async def test_a_response_of_the_wrong_stream_is_not_taken() -> None:
         peer.send(head(second.stream, {":status": "404"}, ends=True), response(first.stream))
         await peer.answer_the_rest()
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         for lane in client.lanes:
             owner.send(lane, b"")
         assert await owner.next(client.lanes[1]) == (True, "http_404")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.load.grpc.grpc_owner import Owner, connected, hand_fed, in_event_loop
+from tests.load.grpc.grpc_owner import Owner, connected, greeted, hand_fed, in_event_loop, talking
 from tests.load.grpc.http2_server import (
     Peer,
     data,
@@ -14,19 +14,8 @@ from tests.load.grpc.http2_server import (
     serving_http2,
     trailers,
 )
-from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    ACK,
-    DATA,
-    END_STREAM,
-    HEADERS,
-    PING,
-    RST_STREAM,
-    frame,
-    rst_stream,
-    settings,
-    window_update,
-)
+from tuner.load.grpc import frames as h2
+from tuner.load.grpc.frames import frame, rst_stream, settings, window_update
 
 SETTINGS_ONLY = settings({})
 
@@ -71,16 +60,15 @@ async def test_settings_and_pings_are_answered() -> None:
 
     async def behaviour(peer: Peer) -> None:
         await peer.settled()
-        peer.send(frame(PING, 0, 0, b"question"))
-        answers.append(await peer.next(PING))
+        peer.send(frame(h2.PING, 0, 0, b"question"))
+        answers.append(await peer.next(h2.PING))
         await peer.answer_the_rest()
 
-    owner = Owner()
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         while not answers:
             await asyncio.sleep(0.001)
         assert await owner.outcome(client.lanes[0]) == (True, "")
-    assert (answers[0].flags, answers[0].payload) == (ACK, b"question")
+    assert (answers[0].flags, answers[0].payload) == (h2.ACK, b"question")
 
 
 @in_event_loop
@@ -93,9 +81,9 @@ async def test_a_message_is_cut_into_the_frames_that_the_server_takes() -> None:
         async with serving as server, connected(server.port, owner) as client:
             assert await owner.outcome(client.lanes[0], bytes(40_000)) == (True, "")
             (peer,) = server.peers
-            frames = [each for each in peer.seen if each.kind == DATA]
+            frames = [each for each in peer.seen if each.kind == h2.DATA]
         assert [len(each.payload) for each in frames] == expected
-        assert [each.flags for each in frames] == [0, 0, END_STREAM]
+        assert [each.flags for each in frames] == [0, 0, h2.END_STREAM]
         assert peer.requests[1].data == message(bytes(40_000))
 
 
@@ -103,8 +91,8 @@ async def received(peer: Peer, total: int) -> None:
     """Wait until `total` bytes of DATA have come, and no more."""
     while sum(len(each.data) for each in peer.requests.values()) < total:
         await peer.frame()
-    peer.send(frame(PING, 0, 0, bytes(8)))
-    await peer.next(PING)
+    peer.send(frame(h2.PING, 0, 0, bytes(8)))
+    await peer.next(h2.PING)
     assert sum(len(each.data) for each in peer.requests.values()) == total
 
 
@@ -123,8 +111,7 @@ async def test_a_message_waits_for_the_windows() -> None:
         assert request.data == message(bytes(100_000))
         peer.send(response(1))
 
-    owner = Owner()
-    async with serving_http2(behaviour, s4=10_000) as server, connected(server.port, owner) as c:
+    async with talking(behaviour, s4=10_000) as (owner, c):
         assert await owner.outcome(c.lanes[0], bytes(100_000)) == (True, "")
 
 
@@ -143,8 +130,7 @@ async def test_a_change_of_the_initial_window_applies_to_open_streams() -> None:
         assert (await peer.request()).data == message(bytes(30_000))
         peer.send(response(1))
 
-    owner = Owner()
-    async with serving_http2(behaviour, s4=10_000) as server, connected(server.port, owner) as c:
+    async with talking(behaviour, s4=10_000) as (owner, c):
         assert await owner.outcome(c.lanes[0], bytes(30_000)) == (True, "")
 
 
@@ -154,9 +140,7 @@ async def test_a_change_of_the_initial_window_applies_to_open_streams() -> None:
 @in_event_loop
 async def test_the_window_of_a_stream_has_a_limit(widening: bytes) -> None:
     """More than 2^31 - 1 is an error (RFC 9113 section 6.9.1)."""
-    owner = Owner()
-    connection, transport = hand_fed(owner)
-    connection.data_received(SETTINGS_ONLY)
+    owner, connection, transport = greeted()
     owner.send(connection.lanes[0], bytes(100_000))
     connection.data_received(window_update(1, 2**31 - 1))
     assert owner.told.empty()
@@ -168,7 +152,6 @@ async def test_the_window_of_a_stream_has_a_limit(widening: bytes) -> None:
 @in_event_loop
 async def test_a_stream_without_room_does_not_hold_up_the_others() -> None:
     """Requests wait in turn for the connection's window, but each for its own stream's."""
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         await received(peer, 65_535)
@@ -178,7 +161,7 @@ async def test_a_stream_without_room_does_not_hold_up_the_others() -> None:
         assert (await peer.request()).stream == 1
         peer.send(response(1), response(3))
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         for lane, size in zip(client.lanes, (100_000, 10), strict=True):
             owner.send(lane, bytes(size))
         for lane in client.lanes:
@@ -188,7 +171,6 @@ async def test_a_stream_without_room_does_not_hold_up_the_others() -> None:
 @in_event_loop
 async def test_an_answer_may_come_before_the_whole_request() -> None:
     """The rest of the message is not sent: the server hears of it by a reset."""
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         await received(peer, 65_535)
@@ -197,7 +179,7 @@ async def test_an_answer_may_come_before_the_whole_request() -> None:
         peer.send(window_update(0, 1 << 20), settings({4: 1 << 20}))
         await peer.answer_the_rest()
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         outcome = await owner.outcome(client.lanes[0], bytes(100_000))
         assert outcome == (True, "grpc_resource_exhausted")
         assert await owner.outcome(client.lanes[0], bytes(100_000)) == (True, "")
@@ -207,7 +189,6 @@ async def test_an_answer_may_come_before_the_whole_request() -> None:
 @in_event_loop
 async def test_a_request_is_cancelled_alone() -> None:
     """The server hears of it by a reset; what it says of the stream later is ignored."""
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         await peer.request()
@@ -216,7 +197,7 @@ async def test_a_request_is_cancelled_alone() -> None:
         peer.send(response(1), response(second.stream))
         await peer.answer_the_rest()
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         first, second = client.lanes
         owner.send(first, b"")
         owner.send(second, b"")
@@ -231,7 +212,6 @@ async def test_a_request_is_cancelled_alone() -> None:
 @in_event_loop
 async def test_a_request_that_waits_can_be_cancelled() -> None:
     """It leaves the queue, and the next one goes on."""
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         await received(peer, 65_535)
@@ -239,7 +219,7 @@ async def test_a_request_that_waits_can_be_cancelled() -> None:
         assert (await peer.request()).stream == 3
         peer.send(response(3))
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         first, second = client.lanes
         owner.send(first, bytes(100_000))
         owner.send(second, bytes(10))
@@ -251,9 +231,7 @@ async def test_a_request_that_waits_can_be_cancelled() -> None:
 @in_event_loop
 async def test_answers_beget_requests() -> None:
     """The owner sends again from within the answer; several requests make one write."""
-    owner = Owner()
-    connection, transport = hand_fed(owner)
-    connection.data_received(SETTINGS_ONLY)
+    owner, connection, transport = greeted()
     for lane in connection.lanes:
         owner.send(lane, b"")
     owner.again = [b"again"] * 3
@@ -267,35 +245,32 @@ async def test_answers_beget_requests() -> None:
 @in_event_loop
 async def test_the_windows_are_opened_again() -> None:
     """After half of the connection's window it is filled up, long before the server waits."""
-    owner = Owner()
-    connection, transport = hand_fed(owner, streams=1)
-    connection.data_received(SETTINGS_ONLY)
+    owner, connection, transport = greeted(streams=1)
     owner.send(connection.lanes[0], b"")
     transport.written.clear()
-    piece = data(1, bytes(ACCEPTED_FRAME_SIZE))
-    size = 1100 * ACCEPTED_FRAME_SIZE
+    piece = data(1, bytes(h2.ACCEPTED_FRAME_SIZE))
+    size = 1100 * h2.ACCEPTED_FRAME_SIZE
     connection.data_received(head(1) + data(1, b"\0" + size.to_bytes(4, "big")))
     for _ in range(1100):
         connection.data_received(piece)
-    assert transport.written == window_update(0, 1024 * ACCEPTED_FRAME_SIZE + 5)
+    assert transport.written == window_update(0, 1024 * h2.ACCEPTED_FRAME_SIZE + 5)
     connection.data_received(trailers(1))
     assert await owner.next(connection.lanes[0]) == (True, "")
 
 
 @pytest.mark.parametrize(
-    "question", [frame(PING, 0, 0, bytes(8)), SETTINGS_ONLY], ids=["pings", "settings"]
+    "question", [frame(h2.PING, 0, 0, bytes(8)), SETTINGS_ONLY], ids=["pings", "settings"]
 )
 @in_event_loop
 async def test_a_flood_of_questions_ends_the_connection(question: bytes) -> None:
     """A server that asks without reading the answers cannot fill our memory."""
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         while True:
             peer.send(question * 10_000)
             await peer.writer.drain()
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         assert await owner.next(client.lanes[0]) == (False, "bad_response")
         assert client._transport.get_write_buffer_size() < 1 << 20
 
@@ -303,9 +278,7 @@ async def test_a_flood_of_questions_ends_the_connection(question: bytes) -> None
 @in_event_loop
 async def test_a_flood_of_resets_is_a_row_of_answers() -> None:
     """While the server reads nothing, no further request is written: they wait in their lanes."""
-    owner = Owner()
-    connection, transport = hand_fed(owner, streams=1)
-    connection.data_received(SETTINGS_ONLY)
+    owner, connection, transport = greeted(streams=1)
     owner.again = [bytes(1000)] * 20_000
     owner.send(connection.lanes[0], bytes(1000))
     connection.pause_writing()
@@ -316,17 +289,14 @@ async def test_a_flood_of_resets_is_a_row_of_answers() -> None:
     assert not transport.written
     connection.data_received(window_update(0, 1 << 20))
     connection.resume_writing()
-    assert transport.written[3] == HEADERS
+    assert transport.written[3] == h2.HEADERS
     assert transport.written.count(bytes(1000)) == 1
 
 
 @in_event_loop
 async def test_a_request_that_was_not_written_is_not_reset() -> None:
     """The server knows nothing of a stream whose headers wait for room."""
-    owner = Owner()
-    connection, transport = hand_fed(owner, streams=1)
-    connection.data_received(SETTINGS_ONLY)
-    transport.written.clear()
+    owner, connection, transport = greeted(streams=1)
     connection.pause_writing()
     owner.send(connection.lanes[0], b"")
     connection.lanes[0].cancel("timeout")
@@ -334,15 +304,13 @@ async def test_a_request_that_was_not_written_is_not_reset() -> None:
     assert not transport.written
     owner.send(connection.lanes[0], b"")
     connection.lanes[0].cancel("timeout")
-    assert transport.written[-13 + 3] == RST_STREAM
+    assert transport.written[-13 + 3] == h2.RST_STREAM
 
 
 @in_event_loop
 async def test_a_server_that_does_not_read_is_left_at_once() -> None:
     """Closing does not wait for a full socket."""
-    connection, transport = hand_fed(Owner())
-    connection.data_received(SETTINGS_ONLY)
-    transport.written.clear()
+    _, connection, transport = greeted()
     connection.pause_writing()
     connection.close()
     assert transport.closed

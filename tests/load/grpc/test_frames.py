@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from tests.load.grpc.grpc_owner import Owner, hand_fed, in_event_loop
 from tests.load.grpc.http2_server import OK_HEAD, block, data, head, message, response, trailers
-from tuner.errors import InputError
-from tuner.load.grpc.calls import MessageError, MessageReader, Verdict, Verdicts, request_block
+from tests.refusals import refused
+from tuner.load.grpc import frames as h2
+from tuner.load.grpc.calls import (
+    HeaderMeaning,
+    HeaderMeanings,
+    MessageError,
+    MessageReader,
+    request_block,
+)
 from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    CLIENT_PREFACE,
-    CONTINUATION,
-    DEFAULT_FRAME_SIZE,
-    HEADERS,
-    PING,
     Http2Error,
     frame,
     goaway,
@@ -39,7 +40,7 @@ def fields_of(encoded: bytes) -> list[tuple[str, str]]:
 
 def test_a_client_opens_its_windows_first() -> None:
     """The preface, SETTINGS without a dynamic table or pushes, and a wide window."""
-    assert CLIENT_PREFACE == (
+    assert h2.CLIENT_PREFACE == (
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
         b"\0\0\x1e\x04\0\0\0\0\0"
         b"\0\1\0\0\0\0" b"\0\2\0\0\0\0" b"\0\4\x7f\xff\xff\xff" b"\0\5\0\x10\0\0" b"\0\6\0\1\0\0"
@@ -86,35 +87,32 @@ KEYS = ["Upper", "", "white space", "grpc-timeout", "te", "content-type", "host"
 @pytest.mark.parametrize("key", KEYS)
 def test_a_key_that_grpc_does_not_allow_is_refused(key: str) -> None:
     """Lower case letters, digits, `_`, `-` and `.`, and none of the protocol's own."""
-    with pytest.raises(InputError) as caught:
-        request_block(GrpcCall("/x", {key: "y"}), "h", "http")
-    assert caught.value.message == f"`{key}` cannot be a key of gRPC metadata"
-    assert caught.value.hint == (
+    with refused(
+        f"`{key}` cannot be a key of gRPC metadata",
         "keys have lower case letters, digits, `_`, `-` and `.`, do not begin with `grpc-`, and"
         " are none of connection, content-type, host, keep-alive, proxy-connection, te,"
-        " transfer-encoding, upgrade"
-    )
+        " transfer-encoding, upgrade",
+    ):
+        request_block(GrpcCall("/x", {key: "y"}), "h", "http")
 
 
 @pytest.mark.parametrize("value", ["ü", "a\nb", "\x7f"])
 def test_a_value_that_is_not_ascii_is_refused(value: str) -> None:
     """PROTOCOL-HTTP2.md, "Custom-Metadata": printable ASCII, but under `-bin` keys."""
-    with pytest.raises(InputError) as caught:
+    with refused(
+        f"the gRPC metadata `key` must be printable ASCII, but it is {value!r}",
+        "any other text can be sent under a key that ends in `-bin`",
+    ):
         request_block(GrpcCall("/x", {"key": value}), "h", "http")
-    assert caught.value.message == (
-        f"the gRPC metadata `key` must be printable ASCII, but it is {value!r}"
-    )
-    assert caught.value.hint == "any other text can be sent under a key that ends in `-bin`"
 
 
 def test_more_metadata_than_a_frame_holds_is_refused() -> None:
     """The header block is one HEADERS frame."""
-    with pytest.raises(InputError) as caught:
-        request_block(GrpcCall("/x", {"key": "x" * DEFAULT_FRAME_SIZE}), "h", "http")
-    assert caught.value.message == (
-        "the headers of a gRPC request may take 16384 bytes, but these take 16545"
-    )
-    assert caught.value.hint == "send less metadata: most servers take 8192 bytes at most"
+    with refused(
+        "the headers of a gRPC request may take 16384 bytes, but these take 16545",
+        "send less metadata: most servers take 8192 bytes at most",
+    ):
+        request_block(GrpcCall("/x", {"key": "x" * h2.DEFAULT_FRAME_SIZE}), "h", "http")
 
 
 NAMES = {
@@ -134,27 +132,27 @@ NAMES = {
 def test_a_status_is_called_by_its_name(number: str) -> None:
     """grpc/doc/statuscodes.md."""
     kind = f"grpc_{NAMES[number]}"
-    trailing = Verdicts()[block({"grpc-status": number})]
-    assert trailing == Verdict("bad_response", kind, "bad_response")
-    assert Verdicts()[block({**OK_HEAD, "grpc-status": number})].only == kind
+    trailing = HeaderMeanings()[block({"grpc-status": number})]
+    assert trailing == HeaderMeaning("bad_response", kind, "bad_response")
+    assert HeaderMeanings()[block({**OK_HEAD, "grpc-status": number})].only == kind
 
 
-def test_verdicts_are_remembered_but_not_for_ever() -> None:
+def test_meanings_are_remembered_but_not_for_ever() -> None:
     """A server with a header that changes each time cannot fill the memory."""
-    verdicts = Verdicts()
+    meanings = HeaderMeanings()
     for number in range(1000):
-        assert verdicts[block({**OK_HEAD, "date": str(number)})].head == ""
-    assert 0 < len(verdicts) <= 256
-    verdicts.clear()
-    assert verdicts[block({**OK_HEAD, "x": "\0" * 2000})].head == ""
-    assert len(verdicts) == 0
+        assert meanings[block({**OK_HEAD, "date": str(number)})].head == ""
+    assert 0 < len(meanings) <= 256
+    meanings.clear()
+    assert meanings[block({**OK_HEAD, "x": "\0" * 2000})].head == ""
+    assert len(meanings) == 0
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_header_block_or_an_error(encoded: bytes) -> None:
     """Whatever a server sends, it is one of the two."""
     with suppress(Http2Error):
-        Verdicts()[encoded]
+        HeaderMeanings()[encoded]
 
 
 @given(st.lists(st.binary(max_size=40)), st.data())
@@ -188,9 +186,9 @@ SPOKEN = b"".join(
     (
         settings({3: 100}),
         response(1, b"first"),
-        frame(PING, 0, 0, bytes(8)),
+        frame(h2.PING, 0, 0, bytes(8)),
         head(3) + head(5) + data(5, b"\0\0"),
-        frame(HEADERS, 0, 7, block({":status": "503"})) + frame(CONTINUATION, 4, 7, b""),
+        frame(h2.HEADERS, 0, 7, block({":status": "503"})) + frame(h2.CONTINUATION, 4, 7, b""),
         data(3, message(b"second")) + trailers(3) + window_update(0, 99),
         data(5, b"\0\0\5third") + trailers(5),
         rst_stream(9, 2),
@@ -264,7 +262,7 @@ def test_any_bytes_end_without_an_exception(pieces: list[bytes], greeted: bool) 
         owner.again = [b"again"] * 3
         for piece in pieces:
             connection.data_received(piece)
-        assert len(connection._rest) <= ACCEPTED_FRAME_SIZE + 9
+        assert len(connection._rest) <= h2.ACCEPTED_FRAME_SIZE + 9
         assert len(transport.written) < 10_000
         connection.connection_lost(None)
         if not connection.ready.cancelled():

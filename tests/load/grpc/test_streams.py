@@ -2,17 +2,11 @@
 
 import pytest
 
-from tests.load.grpc.grpc_owner import CALL, FakeTransport, Owner, hand_fed, in_event_loop
+from tests.load.grpc.grpc_owner import CALL, FakeTransport, Owner, greeted, in_event_loop
 from tests.load.grpc.http2_server import OK_HEAD, data, head, message, trailers
+from tuner.load.grpc import frames as h2
 from tuner.load.grpc.connection import GrpcConnection
-from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    CANCEL,
-    goaway,
-    rst_stream,
-    settings,
-    window_update,
-)
+from tuner.load.grpc.frames import goaway, rst_stream, window_update
 from tuner.load.requests import GrpcCall
 
 
@@ -23,17 +17,14 @@ class UntilLast:
         return "" if message == b"last" else None
 
 
-def streaming(owner: Owner) -> tuple[GrpcConnection, FakeTransport]:
-    connection, transport = hand_fed(owner, GrpcCall(CALL.path, stream=UntilLast()), streams=1)
-    connection.data_received(settings({}))
-    return connection, transport
+def streaming() -> tuple[Owner, GrpcConnection, FakeTransport]:
+    return greeted(GrpcCall(CALL.path, stream=UntilLast()), streams=1)
 
 
 @in_event_loop
 async def test_a_request_is_a_message_on_the_stream() -> None:
     """HEADERS once, then a DATA frame for each request; none of them ends the stream."""
-    owner = Owner()
-    connection, transport = streaming(owner)
+    owner, connection, transport = streaming()
     lane = connection.lanes[0]
     for number, request in enumerate((b"one", b"two")):
         transport.written.clear()
@@ -69,8 +60,7 @@ FAULTS = {
 async def test_a_fault_of_the_stream_is_a_fault_of_its_request(name: str) -> None:
     """It is told once, and the next request opens a stream of its own."""
     said, kind = FAULTS[name]
-    owner = Owner()
-    connection, _ = streaming(owner)
+    owner, connection, _ = streaming()
     lane = connection.lanes[0]
     owner.send(lane, b"")
     connection.data_received(said)
@@ -85,51 +75,47 @@ async def test_a_fault_of_the_stream_is_a_fault_of_its_request(name: str) -> Non
 @in_event_loop
 async def test_an_answer_to_nothing_costs_the_stream() -> None:
     """It would be taken for the answer to the next request."""
-    owner = Owner()
-    connection, transport = streaming(owner)
+    owner, connection, transport = streaming()
     lane = connection.lanes[0]
     owner.send(lane, b"")
     connection.data_received(head(1) + data(1, message(b"last")))
     assert await owner.next(lane) == (True, "")
     connection.data_received(data(1, message(b"last")))
     assert owner.told.empty()
-    assert transport.written.endswith(rst_stream(1, CANCEL))
+    assert transport.written.endswith(rst_stream(1, h2.CANCEL))
     assert connection.streams == {}
 
 
 @in_event_loop
 async def test_a_request_that_is_answered_too_early_costs_the_stream() -> None:
     """The rest of its message is not sent; the next one must not be taken for it."""
-    owner = Owner()
-    connection, transport = streaming(owner)
+    owner, connection, transport = streaming()
     lane = connection.lanes[0]
     owner.send(lane, bytes(100_000))
     connection.data_received(head(1) + data(1, message(b"last")))
     assert await owner.next(lane) == (True, "")
-    assert transport.written.endswith(rst_stream(1, CANCEL))
+    assert transport.written.endswith(rst_stream(1, h2.CANCEL))
     assert connection.sender.unfinished == {}
 
 
 @in_event_loop
 async def test_the_window_of_a_long_stream_is_opened_again() -> None:
     """A stream that carries many requests may bring more than 2 GiB of answers."""
-    owner = Owner()
-    connection, transport = streaming(owner)
+    owner, connection, transport = streaming()
     owner.send(connection.lanes[0], b"")
     connection.data_received(head(1))
     transport.written.clear()
-    piece = data(1, message(bytes(ACCEPTED_FRAME_SIZE - 5)))
+    piece = data(1, message(bytes(h2.ACCEPTED_FRAME_SIZE - 5)))
     for _ in range(1024):
         connection.data_received(piece)
-    size = 1024 * ACCEPTED_FRAME_SIZE
+    size = 1024 * h2.ACCEPTED_FRAME_SIZE
     assert transport.written == window_update(1, size) + window_update(0, size)
 
 
 @in_event_loop
 async def test_a_goodbye_spares_the_request_in_flight() -> None:
     """After it the lane is not usable, and the connection closes."""
-    owner = Owner()
-    connection, transport = streaming(owner)
+    owner, connection, transport = streaming()
     lane = connection.lanes[0]
     owner.send(lane, b"")
     connection.data_received(goaway(1, 0) + head(1))
@@ -142,8 +128,7 @@ async def test_a_goodbye_spares_the_request_in_flight() -> None:
 @in_event_loop
 async def test_a_stream_without_a_request_is_idle() -> None:
     """A goodbye of the server's closes it at once."""
-    owner = Owner()
-    connection, transport = streaming(owner)
+    owner, connection, transport = streaming()
     lane = connection.lanes[0]
     owner.send(lane, b"")
     connection.data_received(head(1) + data(1, message(b"last")))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.load.grpc.grpc_owner import Owner, connected, in_event_loop
+from tests.load.grpc.grpc_owner import Owner, connected, in_event_loop, talking
 from tests.load.grpc.http2_server import (
     OK_HEAD,
     Peer,
@@ -19,29 +19,8 @@ from tests.load.grpc.http2_server import (
     response,
     serving_http2,
 )
-from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    ACK,
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    GOAWAY,
-    HEADERS,
-    LARGEST_WINDOW,
-    MAX_HEADER_BLOCK,
-    PADDED,
-    PING,
-    PRIORITY,
-    PUSH_PROMISE,
-    RST_STREAM,
-    SETTINGS,
-    WINDOW_UPDATE,
-    frame,
-    frame_header,
-    rst_stream,
-    settings,
-    window_update,
-)
+from tuner.load.grpc import frames as h2
+from tuner.load.grpc.frames import frame, frame_header, rst_stream, settings, window_update
 
 Reply = Callable[[int], bytes]
 OK_BLOCK = block(OK_HEAD)
@@ -49,7 +28,7 @@ OK_BLOCK = block(OK_HEAD)
 
 def long_block(stream: int) -> bytes:
     part = bytes(16_000)
-    return frame(HEADERS, 0, stream, part) + frame(CONTINUATION, 0, stream, part) * 4
+    return frame(h2.HEADERS, 0, stream, part) + frame(h2.CONTINUATION, 0, stream, part) * 4
 
 
 VIOLATIONS: dict[str, Reply] = {
@@ -59,40 +38,44 @@ VIOLATIONS: dict[str, Reply] = {
     "a reset of a stream that was not opened": lambda s: rst_stream(s + 2, 0),
     "a window of a stream that was not opened": lambda s: window_update(s + 2, 1),
     "a stream of the server's": lambda s: head(s + 1),
-    "a push": lambda s: frame(PUSH_PROMISE, END_HEADERS, s, bytes(4) + OK_BLOCK),
-    "a continuation of nothing": lambda s: frame(CONTINUATION, END_HEADERS, s, b""),
+    "a push": lambda s: frame(h2.PUSH_PROMISE, h2.END_HEADERS, s, bytes(4) + OK_BLOCK),
+    "a continuation of nothing": lambda s: frame(h2.CONTINUATION, h2.END_HEADERS, s, b""),
     "a ping within a header block": lambda s: (
-        frame(HEADERS, 0, s, OK_BLOCK) + frame(PING, 0, 0, bytes(8))
+        frame(h2.HEADERS, 0, s, OK_BLOCK) + frame(h2.PING, 0, 0, bytes(8))
     ),
-    "data within a header block": lambda s: frame(HEADERS, 0, s, OK_BLOCK) + data(s, b""),
+    "data within a header block": lambda s: frame(h2.HEADERS, 0, s, OK_BLOCK) + data(s, b""),
     "a continuation of another stream": lambda s: (
-        frame(HEADERS, 0, s, OK_BLOCK) + frame(CONTINUATION, END_HEADERS, s + 2, b"")
+        frame(h2.HEADERS, 0, s, OK_BLOCK) + frame(h2.CONTINUATION, h2.END_HEADERS, s + 2, b"")
     ),
     "a header block without end": long_block,
-    "a large header block": lambda s: frame(HEADERS, END_HEADERS, s, bytes(MAX_HEADER_BLOCK + 1)),
-    "a long list of headers": lambda s: frame(HEADERS, END_HEADERS, s, b"\x88" * 2000),
-    "an index into no table": lambda s: frame(HEADERS, END_HEADERS, s, b"\xbe"),
-    "a dynamic table": lambda s: frame(HEADERS, END_HEADERS, s, b"\x3f\xe1\x1f"),
-    "a cut header block": lambda s: frame(HEADERS, END_HEADERS, s, b"\x88\0\x05ab"),
-    "the window of the connection too large": lambda s: window_update(0, LARGEST_WINDOW),
+    "a large header block": lambda s: frame(
+        h2.HEADERS, h2.END_HEADERS, s, bytes(h2.MAX_HEADER_BLOCK + 1)
+    ),
+    "a long list of headers": lambda s: frame(h2.HEADERS, h2.END_HEADERS, s, b"\x88" * 2000),
+    "an index into no table": lambda s: frame(h2.HEADERS, h2.END_HEADERS, s, b"\xbe"),
+    "a dynamic table": lambda s: frame(h2.HEADERS, h2.END_HEADERS, s, b"\x3f\xe1\x1f"),
+    "a cut header block": lambda s: frame(h2.HEADERS, h2.END_HEADERS, s, b"\x88\0\x05ab"),
+    "the window of the connection too large": lambda s: window_update(0, h2.LARGEST_WINDOW),
     "a window that grows by nothing": lambda s: window_update(0, 0),
     "an initial window too large": lambda s: settings({4: 1 << 31}),
     "a frame size too small": lambda s: settings({5: 16_383}),
     "a frame size too large": lambda s: settings({5: 1 << 24}),
     "pushing allowed by the server": lambda s: settings({2: 1}),
-    "a frame larger than announced": lambda s: frame_header(ACCEPTED_FRAME_SIZE + 1, DATA, 0, s),
-    "settings cut short": lambda s: frame(SETTINGS, 0, 0, bytes(5)),
-    "settings of a stream": lambda s: frame(SETTINGS, 0, s, b""),
-    "an acknowledgement with settings": lambda s: frame(SETTINGS, ACK, 0, bytes(6)),
-    "a ping cut short": lambda s: frame(PING, 0, 0, bytes(7)),
-    "a ping of a stream": lambda s: frame(PING, 0, s, bytes(8)),
-    "a reset cut short": lambda s: frame(RST_STREAM, 0, s, bytes(3)),
-    "a window cut short": lambda s: frame(WINDOW_UPDATE, 0, 0, bytes(3)),
-    "a goodbye cut short": lambda s: frame(GOAWAY, 0, 0, bytes(7)),
-    "a goodbye of a stream": lambda s: frame(GOAWAY, 0, s, bytes(8)),
-    "more padding than data": lambda s: frame(DATA, PADDED, s, b"\x02ab"[:2]),
-    "padding without a length": lambda s: frame(DATA, PADDED, s, b""),
-    "a priority cut short": lambda s: frame(HEADERS, END_HEADERS | PRIORITY, s, bytes(4)),
+    "a frame larger than announced": lambda s: frame_header(
+        h2.ACCEPTED_FRAME_SIZE + 1, h2.DATA, 0, s
+    ),
+    "settings cut short": lambda s: frame(h2.SETTINGS, 0, 0, bytes(5)),
+    "settings of a stream": lambda s: frame(h2.SETTINGS, 0, s, b""),
+    "an acknowledgement with settings": lambda s: frame(h2.SETTINGS, h2.ACK, 0, bytes(6)),
+    "a ping cut short": lambda s: frame(h2.PING, 0, 0, bytes(7)),
+    "a ping of a stream": lambda s: frame(h2.PING, 0, s, bytes(8)),
+    "a reset cut short": lambda s: frame(h2.RST_STREAM, 0, s, bytes(3)),
+    "a window cut short": lambda s: frame(h2.WINDOW_UPDATE, 0, 0, bytes(3)),
+    "a goodbye cut short": lambda s: frame(h2.GOAWAY, 0, 0, bytes(7)),
+    "a goodbye of a stream": lambda s: frame(h2.GOAWAY, 0, s, bytes(8)),
+    "more padding than data": lambda s: frame(h2.DATA, h2.PADDED, s, b"\x02ab"[:2]),
+    "padding without a length": lambda s: frame(h2.DATA, h2.PADDED, s, b""),
+    "a priority cut short": lambda s: frame(h2.HEADERS, h2.END_HEADERS | h2.PRIORITY, s, bytes(4)),
     "another protocol": lambda s: b"HTTP/1.1 400 Bad Request\r\n\r\n",
 }
 
@@ -101,14 +84,13 @@ VIOLATIONS: dict[str, Reply] = {
 @in_event_loop
 async def test_a_broken_protocol_ends_the_connection(name: str) -> None:
     """Every lane is lost once, and the server hears why in a GOAWAY."""
-    owner = Owner()
     goodbyes = []
 
     async def behaviour(peer: Peer) -> None:
         peer.send(VIOLATIONS[name]((await peer.request()).stream))
-        goodbyes.append(await peer.next(GOAWAY))
+        goodbyes.append(await peer.next(h2.GOAWAY))
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         owner.send(client.lanes[0], b"")
         assert [await owner.next(lane) for lane in client.lanes] == [(False, "bad_response")] * 2
         assert client.is_closing()
@@ -140,7 +122,6 @@ ENDINGS = {
 async def test_a_connection_that_ends_is_lost(name: str) -> None:
     """What was in flight has failed as `connection_lost`, and idle lanes are gone as well."""
     ending = ENDINGS[name]
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         peer.send(ending.sent((await peer.request()).stream))
@@ -150,9 +131,9 @@ async def test_a_connection_that_ends_is_lost(name: str) -> None:
         else:
             await peer.writer.drain()
             peer.writer.write_eof()
-            await peer.next(GOAWAY)
+            await peer.next(h2.GOAWAY)
 
-    async with serving_http2(behaviour) as server, connected(server.port, owner) as client:
+    async with talking(behaviour) as (owner, client):
         owner.send(client.lanes[0], b"")
         assert [await owner.next(lane) for lane in client.lanes] == [
             (False, "connection_lost")
@@ -163,13 +144,16 @@ async def test_a_connection_that_ends_is_lost(name: str) -> None:
 
 
 async def wait_for_the_end(peer: Peer) -> None:
-    await peer.next(GOAWAY)
+    await peer.next(h2.GOAWAY)
 
 
 UNREADY = {
-    "no settings first": (frame(PING, 0, 0, bytes(8)), "something else came before the settings"),
+    "no settings first": (
+        frame(h2.PING, 0, 0, bytes(8)),
+        "something else came before the settings",
+    ),
     "an acknowledgement first": (
-        frame(SETTINGS, ACK, 0, b""),
+        frame(h2.SETTINGS, h2.ACK, 0, b""),
         "something else came before the settings",
     ),
     "HTTP/1.1": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a frame of over 1048576 bytes"),
@@ -205,7 +189,7 @@ async def test_a_server_that_closes_at_once_is_never_ready() -> None:
 @in_event_loop
 async def test_a_server_that_goes_away_at_once_is_never_ready() -> None:
     """`ready` fails when the server wants no streams before there is one."""
-    greeting = settings({3: 0}) + frame(GOAWAY, 0, 0, bytes(8))
+    greeting = settings({3: 0}) + frame(h2.GOAWAY, 0, 0, bytes(8))
     async with serving_http2(wait_for_the_end, greeting=greeting) as server:
         with pytest.raises(
             ConnectionError, match="the connection was closed before the server sent its settings"

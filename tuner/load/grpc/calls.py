@@ -13,6 +13,7 @@ from tuner.errors import InputError
 from tuner.load.grpc.frames import DEFAULT_FRAME_SIZE, literal_field, read_header_block
 from tuner.load.requests import GrpcCall
 
+# Bytes before a message: a flag of compression, and its length.
 PREFIX_SIZE: Final = 5
 _PREFIX = Struct(">BI")
 _unpack_prefix = _PREFIX.unpack_from
@@ -52,8 +53,10 @@ _RESERVED_KEYS = frozenset(
         "upgrade",
     }
 )
-# Response header blocks that are remembered: how many, and of how many bytes at most.
-_REMEMBERED_BLOCKS, _REMEMBERED_SIZE = 256, 1024
+# Response header blocks that are remembered at most: 256 KiB in all.
+_REMEMBERED_BLOCKS = 256
+# Bytes of the largest header block that is remembered.
+_REMEMBERED_SIZE = 1024
 
 
 class MessageError(Exception):
@@ -114,7 +117,7 @@ def _metadata_fields(metadata: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-class Verdict(NamedTuple):
+class HeaderMeaning(NamedTuple):
     """What a header block says of a call, by its place: `""` is well, else a kind of failure.
 
     `head` is for the first block of a response (None: it is informational, another one follows),
@@ -127,32 +130,34 @@ class Verdict(NamedTuple):
     only: str
 
 
-class Verdicts(dict[bytes, Verdict]):
-    """The verdict on each header block: remembered, as nearly all responses have the same two."""
+class HeaderMeanings(dict[bytes, HeaderMeaning]):
+    """What each header block says: remembered, as nearly all responses have the same two."""
 
-    def __missing__(self, block: bytes) -> Verdict:
-        verdict = _judge(read_header_block(block))
+    def __missing__(self, block: bytes) -> HeaderMeaning:
+        meaning = _meaning(read_header_block(block))
         if len(self) >= _REMEMBERED_BLOCKS:
             self.clear()
         if len(block) <= _REMEMBERED_SIZE:
-            self[block] = verdict
-        return verdict
+            self[block] = meaning
+        return meaning
 
 
-def _judge(fields: Mapping[bytes, bytes]) -> Verdict:
+def _meaning(fields: Mapping[bytes, bytes]) -> HeaderMeaning:
     status = fields.get(b":status", b"")
     outcome = _grpc_fault(fields.get(b"grpc-status", b""))
     if not status:
-        return Verdict("bad_response", outcome, "bad_response")
+        return HeaderMeaning("bad_response", outcome, "bad_response")
     if not re.fullmatch(rb"[1-5]\d\d", status):
-        return Verdict("bad_response", "bad_response", "bad_response")
+        return HeaderMeaning("bad_response", "bad_response", "bad_response")
     if status.startswith(b"1"):
-        return Verdict(None, "bad_response", "bad_response")
+        return HeaderMeaning(None, "bad_response", "bad_response")
     if status != b"200":
         fault = f"http_{status.decode()}"
-        return Verdict(fault, "bad_response", fault)
+        return HeaderMeaning(fault, "bad_response", fault)
     media_type = re.fullmatch(rb"application/grpc([+;].*)?", fields.get(b"content-type", b""))
-    return Verdict("" if media_type else "bad_response", "bad_response", outcome or "bad_response")
+    return HeaderMeaning(
+        "" if media_type else "bad_response", "bad_response", outcome or "bad_response"
+    )
 
 
 def _grpc_fault(status: bytes) -> str:
@@ -167,8 +172,6 @@ def _grpc_fault(status: bytes) -> str:
 
 class MessageReader:
     """Cuts the DATA of one stream into messages; with `keep` off they are counted only."""
-
-    __slots__ = ("_keep", "_left", "_message", "_prefix", "between")
 
     def __init__(self, *, keep: bool) -> None:
         self._keep = keep

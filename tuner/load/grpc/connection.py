@@ -4,33 +4,12 @@ import asyncio
 from time import monotonic
 from typing import cast
 
-from tuner.load.grpc.calls import Verdicts, request_block
+from tuner.load.grpc import frames as h2
+from tuner.load.grpc.calls import HeaderMeanings, request_block
 from tuner.load.grpc.frames import (
-    ACCEPTED_FRAME_SIZE,
-    ACK,
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
     END_STREAM,
-    ENHANCE_YOUR_CALM,
     FRAME_HEADER_SIZE,
-    FRAME_SIZE_ERROR,
-    GOAWAY,
-    HEADERS,
     LARGEST_WINDOW,
-    LAST_STREAM,
-    MAX_CONCURRENT_STREAMS,
-    MAX_HEADER_BLOCK,
-    NO_ERROR,
-    PING,
-    PRIORITY,
-    PROTOCOL_ERROR,
-    PUSH_PROMISE,
-    RST_STREAM,
-    SETTINGS,
-    SETTINGS_ACK,
-    WINDOW_UPDATE,
-    WITHOUT_RESERVED_BIT,
     Http2Error,
     frame,
     frame_header,
@@ -47,21 +26,22 @@ from tuner.load.lane import LaneOwner
 from tuner.load.requests import GrpcCall, ResponseCheck
 
 # Type and flags, as one number, of the frames that nearly all responses consist of.
-_MESSAGE = DATA << 8
-_TRAILERS = HEADERS << 8 | END_HEADERS | END_STREAM
-# The begin of a frame that widens the connection's window, and the size of the frame.
-_ROOM = frame_header(4, WINDOW_UPDATE, 0, 0)
-_ROOM_START, _ROOM_SIZE = FRAME_HEADER_SIZE, FRAME_HEADER_SIZE + 4
+_MESSAGE = h2.DATA << 8
+_TRAILERS = h2.HEADERS << 8 | h2.END_HEADERS | END_STREAM
+# The begin of a frame that widens the connection's window, and the bytes of the frame.
+_ROOM = frame_header(4, h2.WINDOW_UPDATE, 0, 0)
+_ROOM_SIZE = FRAME_HEADER_SIZE + 4
 # The last ids are left alone: streams that are opened between two looks find enough of them.
-_RETIRE_AT = LAST_STREAM - (1 << 20)
+_RETIRE_AT = h2.LAST_STREAM - (1 << 20)
+# Bytes of a priority, of a ping's payload, and of a GOAWAY's without debug data (RFC 9113
+# sections 6.2, 6.7 and 6.8).
 _PRIORITY_SIZE = 5
-_PING_SIZE, _GOAWAY_SIZE = 8, 8
+_PING_SIZE = 8
+_GOAWAY_SIZE = 8
 
 
 class _HeaderBlock:
     """A header block that CONTINUATION frames are to complete."""
-
-    __slots__ = ("ended", "fragments", "stream")
 
     def __init__(self, stream: int, fragment: bytes, *, ended: bool) -> None:
         self.stream = stream
@@ -98,7 +78,7 @@ class GrpcConnection(asyncio.Protocol):
         self._block = request_block(call, authority, scheme)
         self._lane_count = streams
         self._greeted = self._retired = self._over = False
-        self._verdicts = Verdicts()
+        self._meanings = HeaderMeanings()
         # A message that nobody looks into need not be found in its answer.
         self._learns = call.stream is None and check is None
         self._usual: UsualAnswer | None = None
@@ -107,15 +87,15 @@ class GrpcConnection(asyncio.Protocol):
         self._needed = 0  # bytes of it, to go on
         self._consumed = 0  # bytes of DATA since the connection's window was opened last
         self._handlers = {
-            DATA: self._take_data,
-            HEADERS: self._take_headers,
-            RST_STREAM: self._take_reset,
-            SETTINGS: self._take_settings,
-            PUSH_PROMISE: self._refuse,
-            PING: self._take_ping,
-            GOAWAY: self._take_goaway,
-            WINDOW_UPDATE: self._take_window_update,
-            CONTINUATION: self._take_continuation,
+            h2.DATA: self._take_data,
+            h2.HEADERS: self._take_headers,
+            h2.RST_STREAM: self._take_reset,
+            h2.SETTINGS: self._take_settings,
+            h2.PUSH_PROMISE: self._refuse,
+            h2.PING: self._take_ping,
+            h2.GOAWAY: self._take_goaway,
+            h2.WINDOW_UPDATE: self._take_window_update,
+            h2.CONTINUATION: self._take_continuation,
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,7 +141,7 @@ class GrpcConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close at once, and tell the owner nothing."""
         if not self._over:
-            self.sender.leave(NO_ERROR)
+            self.sender.leave(h2.NO_ERROR)
             self._finish("the connection was closed before the server sent its settings")
 
     def close_if_done(self) -> None:
@@ -189,7 +169,9 @@ class GrpcConnection(asyncio.Protocol):
         streams, at, end = self.streams, 0, len(data)
         while at < end:
             if data.startswith(_ROOM, at) and end - at >= _ROOM_SIZE:
-                self.sender.widen(int.from_bytes(data[at + _ROOM_START : at + _ROOM_SIZE], "big"))
+                self.sender.widen(
+                    int.from_bytes(data[at + FRAME_HEADER_SIZE : at + _ROOM_SIZE], "big")
+                )
                 at += _ROOM_SIZE
                 continue
             stream = usual.stream_at(data, at)
@@ -203,7 +185,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def _take_frames(self, data: bytes, at: int) -> int:
         """Take the complete frames of `data` from `at` on; where they end."""
-        streams, verdicts = self.streams, self._verdicts
+        streams, meanings = self.streams, self._meanings
         end = len(data)
         while end - at >= FRAME_HEADER_SIZE:
             length_high, length, kind, stream = unpack_frame_header(data, at)
@@ -222,8 +204,8 @@ class GrpcConnection(asyncio.Protocol):
                 lane.take_data(data, begin, stop)
             elif kind | END_STREAM == _TRAILERS:
                 if self._learns and kind != _TRAILERS:
-                    self._usual = UsualAnswer.read(data, at, verdicts) or self._usual
-                lane.take_head(verdicts[data[begin:stop]], ended=kind == _TRAILERS)
+                    self._usual = UsualAnswer.read(data, at, meanings) or self._usual
+                lane.take_head(meanings[data[begin:stop]], ended=kind == _TRAILERS)
             else:
                 self._take_frame(kind, stream, data[begin:stop])
             at = stop
@@ -233,12 +215,12 @@ class GrpcConnection(asyncio.Protocol):
     def _take_frame(self, kind_and_flags: int, stream: int, payload: bytes) -> None:
         """Take any frame: those that the loop knows nothing about, and odd ones."""
         kind, flags = divmod(kind_and_flags, 256)
-        stream &= WITHOUT_RESERVED_BIT
+        stream &= h2.WITHOUT_RESERVED_BIT
         block = self._open_block
-        if not self._greeted and (kind != SETTINGS or flags & ACK):
-            raise Http2Error(PROTOCOL_ERROR, "something else came before the settings")
-        if block is not None and (kind != CONTINUATION or stream != block.stream):
-            raise Http2Error(PROTOCOL_ERROR, "a frame within a header block")
+        if not self._greeted and (kind != h2.SETTINGS or flags & h2.ACK):
+            raise Http2Error(h2.PROTOCOL_ERROR, "something else came before the settings")
+        if block is not None and (kind != h2.CONTINUATION or stream != block.stream):
+            raise Http2Error(h2.PROTOCOL_ERROR, "a frame within a header block")
         handler = self._handlers.get(kind)
         if handler is not None and not self._over:
             handler(flags, stream, payload)
@@ -255,9 +237,9 @@ class GrpcConnection(asyncio.Protocol):
 
     def _take_headers(self, flags: int, stream: int, payload: bytes) -> None:
         fragment = without_padding(flags, payload)
-        if flags & PRIORITY:
+        if flags & h2.PRIORITY:
             if len(fragment) < _PRIORITY_SIZE:
-                raise Http2Error(FRAME_SIZE_ERROR, "a priority that is cut short")
+                raise Http2Error(h2.FRAME_SIZE_ERROR, "a priority that is cut short")
             fragment = fragment[_PRIORITY_SIZE:]
         self._lane_of(stream)
         self._open_block = _HeaderBlock(stream, fragment, ended=bool(flags & END_STREAM))
@@ -265,20 +247,20 @@ class GrpcConnection(asyncio.Protocol):
 
     def _take_continuation(self, flags: int, stream: int, payload: bytes) -> None:
         if self._open_block is None:
-            raise Http2Error(PROTOCOL_ERROR, "a continuation of nothing")
+            raise Http2Error(h2.PROTOCOL_ERROR, "a continuation of nothing")
         self._open_block.fragments += payload
-        if len(self._open_block.fragments) > MAX_HEADER_BLOCK:
-            raise Http2Error(ENHANCE_YOUR_CALM, "a header block without end")
+        if len(self._open_block.fragments) > h2.MAX_HEADER_BLOCK:
+            raise Http2Error(h2.ENHANCE_YOUR_CALM, "a header block without end")
         self._end_block(flags)
 
     def _end_block(self, flags: int) -> None:
         block = self._open_block
-        if block is None or not flags & END_HEADERS:
+        if block is None or not flags & h2.END_HEADERS:
             return
         self._open_block = None
         lane = self.streams.get(block.stream)
         if lane is not None:
-            lane.take_head(self._verdicts[bytes(block.fragments)], ended=block.ended)
+            lane.take_head(self._meanings[bytes(block.fragments)], ended=block.ended)
 
     def _take_reset(self, flags: int, stream: int, payload: bytes) -> None:
         read_number(payload)
@@ -287,17 +269,17 @@ class GrpcConnection(asyncio.Protocol):
             lane.end("stream_reset")
 
     def _take_settings(self, flags: int, stream: int, payload: bytes) -> None:
-        if stream or (flags & ACK and payload):
-            raise Http2Error(PROTOCOL_ERROR, "settings of a stream, or in an acknowledgement")
-        if flags & ACK:
+        if stream or (flags & h2.ACK and payload):
+            raise Http2Error(h2.PROTOCOL_ERROR, "settings of a stream, or in an acknowledgement")
+        if flags & h2.ACK:
             return
         self._greeted = True
         limit = self._lane_count
         for name, value in read_settings(payload):
             self.sender.apply(name, value)
-            if name == MAX_CONCURRENT_STREAMS:
+            if name == h2.MAX_CONCURRENT_STREAMS:
                 limit = min(self._lane_count, value)
-        self.sender.answer(SETTINGS_ACK)
+        self.sender.answer(h2.SETTINGS_ACK)
         if not self.lanes and limit:
             self.lanes = tuple(self._new_lane() for _ in range(limit))
             if not self.ready.done():
@@ -305,13 +287,13 @@ class GrpcConnection(asyncio.Protocol):
 
     def _take_ping(self, flags: int, stream: int, payload: bytes) -> None:
         if stream or len(payload) != _PING_SIZE:
-            raise Http2Error(FRAME_SIZE_ERROR, f"a ping of {len(payload)} bytes")
-        if not flags & ACK:
-            self.sender.answer(frame(PING, ACK, 0, payload))
+            raise Http2Error(h2.FRAME_SIZE_ERROR, f"a ping of {len(payload)} bytes")
+        if not flags & h2.ACK:
+            self.sender.answer(frame(h2.PING, h2.ACK, 0, payload))
 
     def _take_goaway(self, flags: int, stream: int, payload: bytes) -> None:
         if stream or len(payload) < _GOAWAY_SIZE:
-            raise Http2Error(FRAME_SIZE_ERROR, f"a GOAWAY of {len(payload)} bytes")
+            raise Http2Error(h2.FRAME_SIZE_ERROR, f"a GOAWAY of {len(payload)} bytes")
         self._retire("goaway", read_number(payload))
 
     def _take_window_update(self, flags: int, stream: int, payload: bytes) -> None:
@@ -320,12 +302,12 @@ class GrpcConnection(asyncio.Protocol):
         self.sender.widen_window(stream, read_number(payload))
 
     def _refuse(self, flags: int, stream: int, payload: bytes) -> None:
-        raise Http2Error(PROTOCOL_ERROR, "a push that was not allowed")
+        raise Http2Error(h2.PROTOCOL_ERROR, "a push that was not allowed")
 
     def _lane_of(self, stream: int) -> GrpcLane | None:
         """The lane of a stream; None if the stream is over."""
         if not stream & 1 or stream > self.sender.last_stream:
-            raise Http2Error(PROTOCOL_ERROR, f"a frame of stream {stream}, which nobody opened")
+            raise Http2Error(h2.PROTOCOL_ERROR, f"a frame of stream {stream}, which nobody opened")
         return self.streams.get(stream)
 
     def _new_lane(self) -> GrpcLane:
@@ -338,7 +320,7 @@ class GrpcConnection(asyncio.Protocol):
         self.sender.answer(window_update(0, self._consumed))
         self._consumed = 0
 
-    def _retire(self, kind: str, last_stream: int = LAST_STREAM) -> None:
+    def _retire(self, kind: str, last_stream: int = h2.LAST_STREAM) -> None:
         """Open no further streams; what is in flight up to `last_stream` may end."""
         self._retired = True
         refused = [
@@ -377,6 +359,6 @@ class GrpcConnection(asyncio.Protocol):
 
 def _large(length: int) -> int:
     """The length of a frame beyond 64 KiB."""
-    if length > ACCEPTED_FRAME_SIZE:
-        raise Http2Error(FRAME_SIZE_ERROR, f"a frame of over {ACCEPTED_FRAME_SIZE} bytes")
+    if length > h2.ACCEPTED_FRAME_SIZE:
+        raise Http2Error(h2.FRAME_SIZE_ERROR, f"a frame of over {h2.ACCEPTED_FRAME_SIZE} bytes")
     return length

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from tuner.load.grpc.calls import MessageError, MessageReader, Verdict
+from tuner.load.grpc.calls import HeaderMeaning, MessageError, MessageReader
 from tuner.load.grpc.frames import LARGEST_WINDOW, window_update
 from tuner.load.grpc.sender import GrpcSender
 from tuner.load.lane import Lane, LaneOwner
@@ -23,18 +23,6 @@ class Carrier(Protocol):
 
 class GrpcLane(Lane):
     """Opens a stream for each request; `stream` is the id of the one in flight, or 0."""
-
-    __slots__ = (
-        "_carrier",
-        "_check",
-        "_last_message",
-        "_messages",
-        "_reader",
-        "_sender",
-        "_streams",
-        "begun",
-        "stream",
-    )
 
     def __init__(self, carrier: Carrier, check: ResponseCheck | None) -> None:
         super().__init__()
@@ -91,12 +79,12 @@ class GrpcLane(Lane):
         if not self._reader.between:
             self._reader.clear()
 
-    def take_head(self, verdict: Verdict, *, ended: bool) -> None:
+    def take_head(self, meaning: HeaderMeaning, *, ended: bool) -> None:
         """Take a header block of the response, which may end it."""
         if not self.begun:
-            self._begin(verdict, ended=ended)
+            self._begin(meaning, ended=ended)
         elif ended:
-            self.end(verdict.trailers or self._incompleteness())
+            self.end(meaning.trailers or self._incompleteness())
         else:
             self.fail("bad_response")
 
@@ -111,12 +99,12 @@ class GrpcLane(Lane):
         elif messages:
             self._take_messages(messages)
 
-    def _begin(self, verdict: Verdict, *, ended: bool) -> None:
+    def _begin(self, meaning: HeaderMeaning, *, ended: bool) -> None:
         if ended:
-            self.end(verdict.only)
-        elif verdict.head:
-            self.fail(verdict.head)
-        elif verdict.head is not None:
+            self.end(meaning.only)
+        elif meaning.head:
+            self.fail(meaning.head)
+        elif meaning.head is not None:
             self.begun = True
             self.first_bytes_s = self._carrier.now_s
 
@@ -140,8 +128,6 @@ class GrpcLane(Lane):
 
 class StreamLane(GrpcLane):
     """Sends its requests through one stream, as long as the server keeps it open."""
-
-    __slots__ = ("_in_flight", "_received", "_rule")
 
     def __init__(self, carrier: Carrier, check: ResponseCheck | None, rule: StreamRule) -> None:
         super().__init__(carrier, check)

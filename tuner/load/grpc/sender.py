@@ -2,39 +2,18 @@
 
 import asyncio
 
+from tuner.load.grpc import frames as h2
 from tuner.load.grpc.calls import PREFIX_SIZE, prefix
-from tuner.load.grpc.frames import (
-    CANCEL,
-    CLIENT_PREFACE,
-    DATA,
-    DEFAULT_FRAME_SIZE,
-    DEFAULT_WINDOW,
-    END_HEADERS,
-    END_STREAM,
-    ENHANCE_YOUR_CALM,
-    FLOW_CONTROL_ERROR,
-    FRAME_HEADER_SIZE,
-    HEADERS,
-    INITIAL_WINDOW_SIZE,
-    LARGEST_WINDOW,
-    MAX_FRAME_SIZE,
-    PROTOCOL_ERROR,
-    Http2Error,
-    frame_header,
-    goaway,
-    rst_stream,
-)
+from tuner.load.grpc.frames import Http2Error, frame_header, goaway, rst_stream
 
-# What a peer may ask for before it reads the answers.
-_UNREAD_ANSWERS = 1024
-# Bytes that are held back for a common write.
-_HELD_SIZE = 65_536
+# Questions that a peer may ask before it reads the answers.
+_MOST_UNREAD_ANSWERS = 1024
+# Bytes that are held back for a common write at most.
+_MOST_HELD = 65_536
 
 
 class _Outgoing:
     """A stream that has not been sent to its end."""
-
-    __slots__ = ("opened", "unsent", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
@@ -53,13 +32,13 @@ class GrpcSender:
         self._transport = transport
         self._unary = unary
         self._block = block
-        self._head = frame_header(len(block), HEADERS, END_HEADERS, 0)[:5]
+        self._head = frame_header(len(block), h2.HEADERS, h2.END_HEADERS, 0)[:5]
         self._size = -1  # of a message with its prefix: what the next three are prepared for
         self._request_size = 0
         self._block_and_data_head = self._prefix = b""
         self.last_stream = -1
-        self._frame_limit = DEFAULT_FRAME_SIZE
-        self._initial_window = self._window = DEFAULT_WINDOW
+        self._frame_limit = h2.DEFAULT_FRAME_SIZE
+        self._initial_window = self._window = h2.DEFAULT_WINDOW
         self._room = 0  # for a request in a single write; -1 while others wait
         self._usual_room = 0  # the same, if the connection's window is wide open
         self.unfinished: dict[int, _Outgoing] = {}
@@ -69,7 +48,7 @@ class GrpcSender:
         self._holding = False
         self._held: list[bytes | memoryview] = []
         self._held_size = 0
-        self._write(CLIENT_PREFACE)
+        self._write(h2.CLIENT_PREFACE)
         self._measure_room()
 
     def request(self, message: bytes) -> int:
@@ -86,16 +65,9 @@ class GrpcSender:
         if window < self._room:
             self._room = window
         name = stream.to_bytes(4, "big")
-        self._held += (
-            self._head,
-            name,
-            self._block_and_data_head,
-            name,
-            self._prefix,
-            message,
-        )
+        self._held += (self._head, name, self._block_and_data_head, name, self._prefix, message)
         self._held_size += self._request_size
-        if not self._holding or self._held_size > _HELD_SIZE:
+        if not self._holding or self._held_size > _MOST_HELD:
             self._write_held()
         return stream
 
@@ -121,7 +93,7 @@ class GrpcSender:
         outgoing = self.unfinished.pop(stream, None)
         self._waiting.pop(stream, None)
         if outgoing is None or outgoing.opened:
-            self._write(rst_stream(stream, CANCEL))
+            self._write(rst_stream(stream, h2.CANCEL))
         self._flush()
 
     def answer(self, frame: bytes) -> None:
@@ -132,8 +104,8 @@ class GrpcSender:
         """
         if self._paused:
             self._unread_answers += 1
-            if self._unread_answers > _UNREAD_ANSWERS:
-                raise Http2Error(ENHANCE_YOUR_CALM, "a flood of questions, with no answer read")
+            if self._unread_answers > _MOST_UNREAD_ANSWERS:
+                raise Http2Error(h2.ENHANCE_YOUR_CALM, "a flood of questions, with no answer read")
         self._write(frame)
 
     def forget(self) -> None:
@@ -174,9 +146,9 @@ class GrpcSender:
         Raises:
             Http2Error: It makes the window of a stream too large (RFC 9113 section 6.9.2).
         """
-        if name == MAX_FRAME_SIZE:
+        if name == h2.MAX_FRAME_SIZE:
             self._frame_limit = value
-        elif name == INITIAL_WINDOW_SIZE:
+        elif name == h2.INITIAL_WINDOW_SIZE:
             change = value - self._initial_window
             self._initial_window = value
             for outgoing in self.unfinished.values():
@@ -190,7 +162,7 @@ class GrpcSender:
             Http2Error: The increment is zero, or makes a window too large (RFC 9113 section 6.9).
         """
         if not increment:
-            raise Http2Error(PROTOCOL_ERROR, "a window that grows by nothing")
+            raise Http2Error(h2.PROTOCOL_ERROR, "a window that grows by nothing")
         if not stream:
             self._window = _widened(self._window, increment)
         elif stream in self.unfinished:
@@ -201,16 +173,16 @@ class GrpcSender:
     def widen(self, increment: int) -> None:
         """As `widen_window` of the connection, in the case that nothing waits for it."""
         window = self._window + increment
-        if self._room < self._usual_room or not increment or window > LARGEST_WINDOW:
+        if self._room < self._usual_room or not increment or window > h2.LARGEST_WINDOW:
             self.widen_window(0, increment)
         else:
             self._window = window
 
     def _prepare(self, size: int) -> None:
-        data_head = frame_header(size, DATA, END_STREAM, 0)[:5]
+        data_head = frame_header(size, h2.DATA, h2.END_STREAM, 0)[:5]
         self._block_and_data_head = self._block + data_head
         self._prefix = prefix(size - PREFIX_SIZE)
-        self._request_size = 2 * FRAME_HEADER_SIZE + len(self._block) + size
+        self._request_size = 2 * h2.FRAME_HEADER_SIZE + len(self._block) + size
         self._size = size
 
     def _measure_room(self) -> None:
@@ -243,8 +215,8 @@ class GrpcSender:
         part, outgoing.unsent = outgoing.unsent[:size], outgoing.unsent[size:]
         outgoing.window -= size
         self._window -= size
-        flags = END_STREAM if self._unary and not outgoing.unsent else 0
-        self._held += (frame_header(size, DATA, flags, stream), part)
+        flags = h2.END_STREAM if self._unary and not outgoing.unsent else 0
+        self._held += (frame_header(size, h2.DATA, flags, stream), part)
         self._held_size += size
         self._write_held()
 
@@ -255,7 +227,7 @@ class GrpcSender:
 
     def _write_held(self) -> None:
         held, self._held = self._held, []
-        if self._held_size > _HELD_SIZE:
+        if self._held_size > _MOST_HELD:
             self._transport.writelines(held)
         else:
             self._transport.write(b"".join(held))
@@ -263,6 +235,6 @@ class GrpcSender:
 
 
 def _widened(window: int, change: int) -> int:
-    if window + change > LARGEST_WINDOW:
-        raise Http2Error(FLOW_CONTROL_ERROR, f"a window of {window + change} bytes")
+    if window + change > h2.LARGEST_WINDOW:
+        raise Http2Error(h2.FLOW_CONTROL_ERROR, f"a window of {window + change} bytes")
     return window + change

@@ -8,19 +8,13 @@ several times cheaper than reading.
 from collections.abc import Mapping
 from typing import Self
 
-from tuner.load.grpc.calls import PREFIX_SIZE, Verdict, prefix
-from tuner.load.grpc.frames import (
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    FRAME_HEADER_SIZE,
-    HEADERS,
-    unpack_frame_header,
-)
+from tuner.load.grpc import frames as h2
+from tuner.load.grpc.calls import PREFIX_SIZE, HeaderMeaning, prefix
+from tuner.load.grpc.frames import FRAME_HEADER_SIZE, unpack_frame_header
 
-_HEAD = HEADERS << 8 | END_HEADERS
-_MESSAGE = DATA << 8
-_TRAILERS = _HEAD | END_STREAM
+_HEAD = h2.HEADERS << 8 | h2.END_HEADERS
+_MESSAGE = h2.DATA << 8
+_TRAILERS = _HEAD | h2.END_STREAM
 # Length, type and flags of a frame: what comes before the stream's id.
 _START = 5
 
@@ -31,17 +25,6 @@ class UsualAnswer:
     It has `size` bytes, `data_size` of them in the DATA frame; they are kept in parts, between
     which the stream's id goes.
     """
-
-    __slots__ = (
-        "_first",
-        "_last",
-        "_last_at",
-        "_last_start",
-        "_prefix",
-        "_second",
-        "data_size",
-        "size",
-    )
 
     def __init__(self, data: bytes, at: int, ends: tuple[int, int, int]) -> None:
         head_end, message_end, end = (each - at for each in ends)
@@ -57,7 +40,7 @@ class UsualAnswer:
         self.size = end
 
     @classmethod
-    def read(cls, data: bytes, at: int, verdicts: Mapping[bytes, Verdict]) -> Self | None:
+    def read(cls, data: bytes, at: int, meanings: Mapping[bytes, HeaderMeaning]) -> Self | None:
         """The answer that begins at `at`; None if it is another, or not there as a whole."""
         ends, blocks, streams = [], [], set()
         begin = at
@@ -73,7 +56,7 @@ class UsualAnswer:
             streams.add(stream)
             begin = end
         head, message, trailers = blocks
-        well = verdicts[head].head == "" and verdicts[trailers].trailers == ""
+        well = meanings[head].head == "" and meanings[trailers].trailers == ""
         size = len(message) - PREFIX_SIZE
         whole = size >= 0 and message.startswith(prefix(size))
         if not well or not whole or len(streams) > 1:

@@ -5,12 +5,16 @@ Extension": little-endian, row-major; a BYTES element is 4 bytes of length and i
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.errors import InputError
+from tuner.errors import InputError, shown
+
+# A value of a JSON document, in its words and not too long.
+in_json = partial(shown, mapping="JSON object")
 
 # BF16 has no type in numpy: it is the upper half of an FP32.
 NUMPY_TYPES = {
@@ -115,35 +119,15 @@ def unpack_strings(data: bytes) -> tuple[bytes, ...]:
     return tuple(elements)
 
 
-def shown(value: object) -> str:
-    """A value of a JSON document, in its words and not too long."""
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-        case str():
-            return f"the text {quoted(value)}"
-        case dict() | list():
-            kind = "JSON object" if isinstance(value, dict) else "list"
-            return f"a {kind}" if value else f"an empty {kind}"
-        case _:
-            return str(value)[:40]
-
-
-def quoted(text: str) -> str:
-    """Escaped as Python would: half of a surrogate pair, for one, could not be printed."""
-    return f"`{repr(text[:40])[1:-1]}`"
-
-
 def _encoded(number: int, value: object) -> bytes:
     if not isinstance(value, str):
-        raise InputError(f"value {number}: a text was expected, but got {shown(value)}")
+        raise InputError(f"value {number}: a text was expected, but got {in_json(value)}")
     try:
         return value.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"value {number}: {shown(value)} has half of a surrogate pair, which is no character",
+            f"value {number}: {in_json(value)} has half of a surrogate pair, which is no "
+            "character",
             hint="give bytes that are no text as `b64`",
         ) from None
 
@@ -151,4 +135,4 @@ def _encoded(number: int, value: object) -> bytes:
 def _check(values: Sequence[Any], is_right: Callable[[Any], bool], expected: str) -> None:
     for number, value in enumerate(values, 1):
         if not is_right(value):
-            raise InputError(f"value {number}: {expected} was expected, but got {shown(value)}")
+            raise InputError(f"value {number}: {expected} was expected, but got {in_json(value)}")

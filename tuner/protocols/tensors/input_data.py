@@ -7,8 +7,8 @@ from math import ceil, gcd
 from tuner.errors import InputError
 from tuner.load.requests import Tensor
 
-# A step is copied into each request that carries it; the copies of a stream take at most this.
-_LARGEST_BYTES = 256 << 20
+# Bytes of the copies of a stream at most: a step is copied into each request that carries it.
+_MOST_COPIED_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def batches(stream: Sequence[Step], batch: int, *, batched: bool) -> tuple[Step,
 def _requests(stream: Sequence[Step], batch: int) -> int:
     rounds = batch // gcd(batch, len(stream))
     tensors = (tensor for step in stream for tensor in (*step.inputs, *step.expected))
-    if rounds * sum(len(tensor.data) for tensor in tensors) > _LARGEST_BYTES:
+    if rounds * sum(len(tensor.data) for tensor in tensors) > _MOST_COPIED_BYTES:
         rounds = 1
     return ceil(rounds * len(stream) / batch)
 

@@ -12,16 +12,16 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from tuner.errors import InputError
+from tuner.errors import InputError, at, quoted
 from tuner.load.requests import Tensor, TensorSpec
-from tuner.protocols.tensors.datatypes import pack_strings, quoted, shown, unpack_strings
+from tuner.protocols.tensors.datatypes import in_json, pack_strings, unpack_strings
 from tuner.protocols.tensors.input_data import Step, Stream
-from tuner.protocols.tensors.json_tensors import Shape, Side, at, sized
+from tuner.protocols.tensors.json_tensors import Shape, Side, sized
 
 _JsonStep = dict[str, object]
 
-_FORM = 'the form is {"data": [{"INPUT0": [1, 2, ...], ...}, ...]}, or a list of such lists'
-_ALIGNED = "`validation_data` needs a step for each step of `data`; {} checks nothing"
+_FORM_HINT = 'the form is {"data": [{"INPUT0": [1, 2, ...], ...}, ...]}, or a list of such lists'
+_ALIGNED_HINT = "`validation_data` needs a step for each step of `data`; {} checks nothing"
 # A text to its end, or a comma that ends a list or an object.
 _TEXT_OR_LAST_COMMA = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|,(?=\s*[\]}])', re.DOTALL)
 
@@ -94,7 +94,7 @@ def _body(folder: Path, step: _JsonStep) -> bytes:
     names = step.get("TORCHSERVE_INPUT")
     if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
         raise InputError(
-            f"`TORCHSERVE_INPUT`: a list of one file name was expected, but got {shown(names)}",
+            f"`TORCHSERVE_INPUT`: a list of one file name was expected, but got {in_json(names)}",
             hint='write {"data": [{"TORCHSERVE_INPUT": ["kitten_small.jpg"]}, ...]}',
         )
     for file in (folder / names[0], Path(names[0])):
@@ -127,7 +127,7 @@ def _document(path: Path) -> _JsonStep:
         raise InputError("has a number of thousands of digits") from None
     if not isinstance(document, dict):
         raise InputError(
-            f"an object with `data` was expected, but got {shown(document)}", hint=_FORM
+            f"an object with `data` was expected, but got {in_json(document)}", hint=_FORM_HINT
         )
     return document
 
@@ -158,8 +158,8 @@ def _steps(name: str, steps: object) -> list[_JsonStep]:
         if not isinstance(step, dict):
             raise InputError(
                 f"{name}, step {place}: an object with tensors was expected, but got "
-                + shown(step),
-                hint=_FORM,
+                + in_json(step),
+                hint=_FORM_HINT,
             )
     return content
 
@@ -167,20 +167,20 @@ def _steps(name: str, steps: object) -> list[_JsonStep]:
 def _filled(content: object) -> list[Any]:
     if isinstance(content, list) and content:
         return content
-    raise InputError(f"a list of steps was expected, but got {shown(content)}", hint=_FORM)
+    raise InputError(f"a list of steps was expected, but got {in_json(content)}", hint=_FORM_HINT)
 
 
 def _check_aligned(data: list[int], expected: list[int]) -> None:
     if len(data) != len(expected):
         raise InputError(
             f"`data` has {len(data)} streams, but `validation_data` has {len(expected)}",
-            hint=_ALIGNED,
+            hint=_ALIGNED_HINT,
         )
     for number, (steps, outputs) in enumerate(zip(data, expected, strict=True), 1):
         if steps != outputs:
             raise InputError(
                 f"stream {number}: `data` has the length {steps}, but `validation_data` {outputs}",
-                hint=_ALIGNED,
+                hint=_ALIGNED_HINT,
             )
 
 

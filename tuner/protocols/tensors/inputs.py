@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.errors import InputError
+from tuner.errors import InputError, at
 from tuner.load.requests import Tensor, TensorSpec
 from tuner.protocols.tensors.datatypes import element_bytes, is_floating, pack_array, pack_strings
 from tuner.protocols.tensors.input_data import InputData, Step, Stream
 from tuner.protocols.tensors.input_files import read_folder, read_json
-from tuner.protocols.tensors.json_tensors import Shape, Side, at, fits
+from tuner.protocols.tensors.json_tensors import Shape, Side, fits
 
 RANDOM = "random"
 ZERO = "zero"
 
-# Distinct samples that are big are made fewer, but one at least.
-_LARGEST_BYTES = 32 << 20
+# Bytes of all distinct samples: big ones are made fewer, but one at least.
+_MOST_SAMPLE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ def _generated(specs: Sequence[TensorSpec], options: InputOptions, *, zero: bool
     samples = _samples(specs, options, zero=zero)
     first = next(samples)
     size = max(1, sum(len(tensor.data) for tensor in first))
-    count = 1 if zero else min(options.samples, max(1, _LARGEST_BYTES // size))
+    count = 1 if zero else min(options.samples, max(1, _MOST_SAMPLE_BYTES // size))
     return tuple(Step(inputs) for inputs in chain([first], islice(samples, count - 1)))
 
 

@@ -5,20 +5,13 @@ nested as the shape is, and one open dimension follows from the number of values
 """
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from tuner.errors import InputError
+from tuner.errors import InputError, at, quoted
 from tuner.load.requests import Tensor, TensorSpec
-from tuner.protocols.tensors.datatypes import (
-    element_bytes,
-    pack_values,
-    quoted,
-    shown,
-    unpack_strings,
-)
+from tuner.protocols.tensors.datatypes import element_bytes, in_json, pack_values, unpack_strings
 
 Shape = tuple[int, ...]
 
@@ -72,15 +65,6 @@ class Side:
             return sized(spec, shape, pack_values(spec.datatype, values))
 
 
-@contextmanager
-def at(place: object) -> Iterator[None]:
-    """Errors within say where they are."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{place}: {error.message}", hint=error.hint) from None
-
-
 def fits(shape: Sequence[int], open_shape: Sequence[int]) -> bool:
     """Whether `shape` is `open_shape` with some of its open dimensions (-1) chosen."""
     return len(shape) == len(open_shape) and all(
@@ -131,11 +115,11 @@ def _content_and_shape(value: object) -> tuple[object, Shape | None]:
         return content, None
     shape = value["shape"]
     if not isinstance(shape, list):
-        raise InputError(f"`shape`: a list was expected, but got {shown(shape)}")
+        raise InputError(f"`shape`: a list was expected, but got {in_json(shape)}")
     for dimension in shape:
         if type(dimension) is not int or dimension < 0:
             raise InputError(
-                f"`shape`: whole numbers of at least 0 were expected, but got {shown(dimension)}"
+                f"`shape`: whole numbers of at least 0 were expected, but got {in_json(dimension)}"
             )
     return content, tuple(shape)
 
@@ -164,12 +148,12 @@ def _flattened(values: list[object], shape: Shape) -> tuple[Shape, list[object]]
 def _decoded(content: object) -> bytes:
     if not isinstance(content, dict) or "b64" not in content:
         raise InputError(
-            f"a list or an object with `b64` was expected, but got {shown(content)}",
+            f"a list or an object with `b64` was expected, but got {in_json(content)}",
             hint='a tensor is [1, 2, ...], {"b64": "..."} or {"content": ..., "shape": [...]}',
         )
     text = content["b64"]
     if not isinstance(text, str):
-        raise InputError(f"`b64`: a text was expected, but got {shown(text)}")
+        raise InputError(f"`b64`: a text was expected, but got {in_json(text)}")
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tuner.errors import InputError
+from tests.refusals import refused
 from tuner.protocols.tensors.input_files import file_bodies
 
-DATA = Path(__file__).parents[1] / "protocols" / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture
@@ -43,13 +43,12 @@ def test_missing(file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None
     (file.parent / "folder").mkdir()
     monkeypatch.chdir(file.parent / "folder")
     file.write_text(json.dumps({"data": [{"TORCHSERVE_INPUT": [name]}]}))
-    with pytest.raises(InputError) as raised:
-        file_bodies(file)
-    assert raised.value.message == (
+    with refused(
         f"{file}: stream 1, step 1: no file `{repr(name)[1:-1]}` is in {file.parent} or in "
-        f"{file.parent}/folder"
-    )
-    assert raised.value.hint == "put the file there, or write its whole path"
+        f"{file.parent}/folder",
+        "put the file there, or write its whole path",
+    ):
+        file_bodies(file)
 
 
 @pytest.mark.parametrize(
@@ -65,19 +64,15 @@ def test_missing(file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None
 def test_form(file: Path, step: object, came: str) -> None:
     """A step names one file."""
     file.write_text(json.dumps({"data": [step]}))
-    with pytest.raises(InputError) as raised:
-        file_bodies(file)
-    assert raised.value.message == (
+    with refused(
         f"{file}: stream 1, step 1: `TORCHSERVE_INPUT`: a list of one file name was "
-        f"expected, but got {came}"
-    )
-    assert raised.value.hint == (
-        'write {"data": [{"TORCHSERVE_INPUT": ["kitten_small.jpg"]}, ...]}'
-    )
+        f"expected, but got {came}",
+        'write {"data": [{"TORCHSERVE_INPUT": ["kitten_small.jpg"]}, ...]}',
+    ):
+        file_bodies(file)
 
 
 def test_no_json_file(file: Path) -> None:
     """The JSON file itself has to be there."""
-    with pytest.raises(InputError) as raised:
+    with refused(f"{file}: cannot be read: No such file or directory"):
         file_bodies(file)
-    assert raised.value.message == f"{file}: cannot be read: No such file or directory"

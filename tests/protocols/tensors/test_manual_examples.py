@@ -1,19 +1,17 @@
 """Every JSON example of perf_analyzer's manual is read, with its `...` taken out.
 
-They are the files in `data/`.
+They are the files in `data/`; test_file_bodies.py reads the one for TorchServe.
 """
 
 import base64
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from tests.load.data_files import both, one, read, tensors
-from tuner.errors import InputError
-from tuner.protocols.tensors.input_files import file_bodies
+from tests.protocols.tensors.data_files import both, one, read, tensors
+from tests.refusals import refused
 
-DATA = Path(__file__).parents[1] / "protocols" / "data"
+DATA = Path(__file__).parents[1] / "data"
 ONES, TWOS, ZEROS = (np.full(16, value, np.int32).tobytes() for value in (1, 2, 0))
 INPUTS, OUTPUTS = both("INPUT", "INT32", 4, 4), both("OUTPUT", "INT32", 4, 4)
 
@@ -53,16 +51,13 @@ def test_shapes() -> None:
 
 def test_a_shape_is_missing() -> None:
     """Without `--shape`, the step without a shape of its own is refused."""
-    with pytest.raises(InputError) as raised:
-        read(DATA / "shapes.json", one("INT32", -1, -1))
-    assert raised.value.message == (
+    with refused(
         f"{DATA}/shapes.json: stream 1, step 3: input `INPUT`: "
-        "16 values do not say which shape of [-1, -1] they have"
-    )
-    assert raised.value.hint == (
+        "16 values do not say which shape of [-1, -1] they have",
         "choose it: `--shape INPUT:D1,D2,...`, or "
-        '{"content": [...], "shape": [...]} in a JSON file'
-    )
+        '{"content": [...], "shape": [...]} in a JSON file',
+    ):
+        read(DATA / "shapes.json", one("INT32", -1, -1))
 
 
 def test_base64_with_a_shape(tmp_path: Path) -> None:
@@ -94,11 +89,3 @@ def test_validation() -> None:
     assert [tensor.name for tensor in step.expected] == ["OUTPUT0", "OUTPUT1"]
     assert [tensor.shape for tensor in step.expected] == [(4, 4)] * 2
     assert [tensor.data for tensor in step.expected] == [ZEROS, TWOS]
-
-
-def test_torchserve(tmp_path: Path) -> None:
-    """TorchServe gets the contents of a file; it lies beside the JSON file."""
-    file = tmp_path / "data.json"
-    file.write_bytes((DATA / "torchserve.json").read_bytes())
-    (tmp_path / "kitten_small.jpg").write_bytes(b"a kitten")
-    assert file_bodies(file) == (b"a kitten",)
