@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.delay_server import Answers, Behaviour, FloatArray, Freeze, delay_server
+from benchmarks.delay_server import Answers, Behaviour, Freeze, delay_server
 from benchmarks.options import count, seconds
 from benchmarks.tables import machine, table
 from tuner.load.client import LoadEngine
@@ -28,6 +28,7 @@ from tuner.load.histogram import percentile
 from tuner.load.measurement import Measurement
 from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, LoadRun, OpenLoop
 from tuner.load.requests import RequestSet
+from tuner.numbers.arrays import FloatArray
 
 _REQUESTS = RequestSet((b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",))
 

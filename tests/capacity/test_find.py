@@ -9,7 +9,6 @@ import pytest
 
 from tests.capacity.simulated_server import (
     Batching,
-    FloatArray,
     Instances,
     SimulatedServer,
     Simulation,
@@ -23,6 +22,7 @@ from tuner.capacity.probes import Capacity, CapacityPlan
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
 from tuner.load.profile import ClosedLoop, OpenLoop
+from tuner.numbers.arrays import FloatArray
 from tuner.records import Outcome, Phase
 
 BATCHING = Batching(base_s=4e-3, each_s=0.5e-3, most=16, delay_s=2e-3)  # 1333/s at most

@@ -11,9 +11,9 @@ from tuner.analysis.interpolation import Estimate, Kind, bracket, capacity, late
 from tuner.analysis.load_curves import LoadCurve, Reading, load_curves, reference_load
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective
+from tuner.numbers.distributions import Z
 from tuner.records import StudyRecord, TrialRecord, Usage
 
-_Z = 1.96
 _CURVE_TYPES = {
     "limit_ms": "float64",
     "throughput": "float64",
@@ -176,7 +176,7 @@ def _meets(estimate: Estimate, budget: LatencyBudget, objective: Objective, leas
 
 
 def _within_error(other: Estimate, best: Estimate, objective: Objective) -> bool:
-    margin = math.exp(_Z * math.hypot(other.log_error, best.log_error))
+    margin = math.exp(Z * math.hypot(other.log_error, best.log_error))
     if objective.maximize:
         return other.value * margin >= best.value
     return other.value <= best.value * margin

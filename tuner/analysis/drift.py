@@ -14,11 +14,9 @@ from datetime import datetime
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tuner.numbers.arrays import FloatArray
 from tuner.records import NOT_ITS_FAULT, Purpose, TrialRecord, TrialState
-
-FloatArray = NDArray[np.float64]
 
 # The baseline is measured again after so many trials and so much time, whichever is later, but
 # for no more than this share of the time that trials took.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tuner.numbers.arrays import FloatArray
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
 
@@ -63,9 +63,7 @@ def columns(
     return _all(tried, references, dict.fromkeys(tried, False))
 
 
-def matrix(
-    found: Sequence[Column], configurations: Sequence[Configuration]
-) -> NDArray[np.float64]:
+def matrix(found: Sequence[Column], configurations: Sequence[Configuration]) -> FloatArray:
     """One row for each configuration; the column 0 is that of the intercept."""
     rows = [[1.0, *(column.entry(each) for column in found)] for each in configurations]
     return np.array(rows, dtype=np.float64).reshape(len(configurations), 1 + len(found))

@@ -9,7 +9,8 @@ from statistics import stdev
 from typing import Self
 
 from tuner.analysis import comparison
-from tuner.analysis.comparison import LEVEL, Difference, Start, Z
+from tuner.analysis.comparison import LEVEL, Difference, Start
+from tuner.numbers.distributions import Z
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration
 

@@ -11,12 +11,12 @@ from tuner.capacity.intervals import throughput_interval
 from tuner.capacity.open_search import duration_s, sure_beat
 from tuner.capacity.probes import Capacity, LoadPoint, Probes
 from tuner.load.profile import ClosedLoop
+from tuner.numbers.distributions import Z
 from tuner.records import Outcome, Phase
 
 _MOST = 4096
 _RISE = 1.02  # a doubling that brings less has saturated the server
 _CLOSE = 1.1  # the search is content once the bracket is this narrow, or has no number inside
-_Z = 1.96
 
 
 def find(probes: Probes) -> Capacity:
@@ -44,7 +44,7 @@ def find(probes: Probes) -> Capacity:
         return probes.result(Outcome.INFEASIBLE)
     best = max(within, key=lambda p: p.measurement.throughput)
     interval = throughput_interval(best.measurement)
-    error = math.log(interval.high / interval.estimate) / _Z
+    error = math.log(interval.high / interval.estimate) / Z
     return probes.result(
         Outcome.FEASIBLE, interval.estimate, log_error=max(error, 0.01), best=best
     )

@@ -14,6 +14,7 @@ from tuner.capacity.queue_model import Observation, Root, root
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
 from tuner.load.profile import ClosedLoop, OpenLoop, Overload
+from tuner.numbers.distributions import Z_ONE_SIDED, Z
 from tuner.records import Outcome, Phase
 
 SATURATION_S = 1.0
@@ -34,7 +35,6 @@ _BELOW_ROOT, _IN_PROPORTION, _HALF, _STEEPER = 0.2, 0.9, 0.5, 0.2
 _WORST_CHANCE = 0.05  # of beating the best, below which a configuration is given up
 _SMALLEST_ERROR = 0.01  # the model is no better than that
 _UNKNOWN_ERROR = 0.2  # of a log percentile with too few requests beyond it
-_Z, _Z_ONE_SIDED = 1.96, 1.645
 
 
 def find(probes: Probes) -> Capacity:
@@ -69,7 +69,7 @@ def find(probes: Probes) -> Capacity:
 
 def sure_beat(plan: CapacityPlan) -> float:
     """What the best configuration carries at least, in inferences per second."""
-    return plan.beat * math.exp(-_Z_ONE_SIDED * plan.beat_log_error)
+    return plan.beat * math.exp(-Z_ONE_SIDED * plan.beat_log_error)
 
 
 def duration_s(budget: LatencyBudget, requests_per_s: float) -> float:
@@ -171,8 +171,8 @@ def _log_error(point: LoadPoint) -> float:
     if not math.isfinite(estimate):
         return 0.0
     if not math.isfinite(high):
-        return max((estimate - low) / _Z, _UNKNOWN_ERROR)
-    return (high - low) / 2 / _Z
+        return max((estimate - low) / Z, _UNKNOWN_ERROR)
+    return (high - low) / 2 / Z
 
 
 def _within(probes: Probes) -> list[LoadPoint]:

@@ -15,7 +15,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tuner.capacity.intervals import FloatArray
+from tuner.numbers.arrays import FloatArray
 
 # The grid: roots as shares of the saturation throughput, headrooms above the root.
 _LOWEST_ROOT, _HIGHEST_ROOT, _ROOTS = 0.005, 1.4, 700

@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from tuner.errors import Reason, TrialFailure
 from tuner.load.requests import Tensor
+from tuner.numbers.arrays import FloatArray
 
 _TOLERANCE_RELATIVE, _TOLERANCE_ABSOLUTE = 1e-2, 1e-3
 _FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
@@ -78,10 +78,7 @@ def _distance(one: Tensor, other: Tensor) -> float:
     return most / largest if math.isfinite(most) and largest else math.inf
 
 
-_Floats = npt.NDArray[np.float64]
-
-
-def _arrays(one: Tensor, other: Tensor) -> tuple[_Floats, _Floats] | None:
+def _arrays(one: Tensor, other: Tensor) -> tuple[FloatArray, FloatArray] | None:
     """Their numbers, if they are floating-point and equally many."""
     kind = _FLOATS.get(one.datatype)
     if kind is None or len(one.data) != len(other.data):
