@@ -12,8 +12,9 @@ import numpy as np
 from benchmarks.known_capacities import Scenario
 from tests.capacity.simulated_server import Batching, SimulatedServer, fresh_start
 from tuner.capacity.find import find_capacity
-from tuner.capacity.probes import Capacity, Expected
+from tuner.capacity.probes import Beat, Capacity, Expected
 from tuner.goals import LatencyBudget
+from tuner.numbers.distributions import Z
 from tuner.records import Outcome
 
 _BUDGET = LatencyBudget(99, 0.02)
@@ -26,7 +27,6 @@ _START_VARIATION = 0.03
 
 _FINALISTS, _ROUNDS = 3, 3
 _FINAL_SEEDS = 1000
-_Z = 1.96
 
 
 def _configuration(instances: int, most: int, delay_s: float) -> Scenario:
@@ -97,12 +97,12 @@ class _Study:
         scenario = FAMILY[index]
         started = fresh_start(scenario.simulation, self.random, variation=_START_VARIATION)
         server = SimulatedServer(started, seed=int(self.random.integers(1 << 32)))
-        plan = replace(scenario.plan(seed), beat=beat, expected=expected)
+        plan = replace(scenario.plan(seed), beat=Beat(beat), expected=expected)
         capacity = find_capacity(server, plan)
         self.spent_s += server.spent_s
         return capacity
 
     def _to_beat(self) -> float:
         """As a study has it: the lower end of the best capacity so far."""
-        ends = [c.throughput * math.exp(-_Z * c.log_error) for c in self.found.values()]
+        ends = [c.throughput * math.exp(-Z * c.log_error) for c in self.found.values()]
         return max(ends, default=0.0)

@@ -18,7 +18,7 @@ from tests.capacity.simulated_server import (
 )
 from tuner.capacity.find import expected_s, find_capacity
 from tuner.capacity.open_search import duration_s
-from tuner.capacity.probes import Capacity, CapacityPlan
+from tuner.capacity.probes import Beat, Capacity, CapacityPlan
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
 from tuner.load.profile import ClosedLoop, OpenLoop
@@ -45,7 +45,7 @@ class Scenario:
             concurrency=self.concurrency,
             largest_batch=self.simulation.most if isinstance(self.simulation, Batching) else 1,
             seed=seed,
-            beat=beat,
+            beat=Beat(beat),
             points=points,
         )
 
