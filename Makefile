@@ -36,7 +36,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[triton,parquet,torchserve,gp,onnx,pytorch]'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch]'
 	touch $@
 
 $(VENV)/docs-installed: pyproject.toml

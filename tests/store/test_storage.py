@@ -123,7 +123,7 @@ def everything() -> StudyRecord:
         environment={"python": "3.11.7"},
         objectives=(Objective.LATENCY, Objective.ENERGY),
         arrivals=Loop.CLOSED,
-        sampler="gp",
+        sampler="random",
         warm_start=("last night", "“the one” before"),
         stopped="the time was used up",
         trials=(hard_trial(),),

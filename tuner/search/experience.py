@@ -120,7 +120,7 @@ class Experience:
         ]
 
     def constraints(self, record: TrialRecord) -> dict[str, float]:
-        """Positive where violated: all of them, always, in one order (GPSampler needs that).
+        """Positive where violated: all of them, always.
 
         `latency` is the log of the unloaded latency over the limit where no load meets it.
         """

@@ -64,7 +64,7 @@ class Search:
     learns; one that does not is asked each time. Without `model`, all others are small steps.
 
     Raises:
-        InputError: The sampler lacks a package, or the space is too large for it.
+        InputError: The space is too large for the sampler.
     """
 
     def __init__(  # noqa: PLR0913 - the facts of a study
@@ -183,7 +183,7 @@ class Search:
         self._experience.learn(record)
         if record.reason in NOT_ITS_FAULT:
             return None
-        params = encoded(self._space, record.configuration, flat=self._sampler.flat)
+        params = encoded(self._space, record.configuration)
         outcome = self._finished(params, record)
         self._study.add_trial(outcome)
         return outcome
@@ -201,7 +201,7 @@ class Search:
     def _open(self, configuration: Configuration) -> int:
         if self._tables is None:
             return next(self._numbers)
-        params = encoded(self._space, configuration, flat=self._sampler.flat)
+        params = encoded(self._space, configuration)
         distributions = {name: self._distributions[name] for name in params}
         return self._tables.open(
             create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
@@ -235,7 +235,7 @@ class Search:
         vetoes = _VETOES if self._sampler.learns else 0
         for _attempt in range(_ATTEMPTS):
             trial = self._study.ask()
-            configuration = suggested(self._space, trial, flat=self._sampler.flat)
+            configuration = suggested(self._space, trial)
             # Closed at once: what comes of it is added when it is known.
             self._study.tell(trial, state=TrialState.FAIL)
             known = self._experience.of(configuration)
@@ -268,7 +268,7 @@ class Search:
     def _read(self, trial: FrozenTrial) -> Configuration | None:
         """The configuration of a trial; None if it ended before it had one."""
         try:
-            return suggested(self._space, FixedTrial(trial.params), flat=False)
+            return suggested(self._space, FixedTrial(trial.params))
         except ValueError:
             return None
 
