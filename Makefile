@@ -35,8 +35,14 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[triton]'
 	touch $@
 
-$(VENV)/developed: $(VENV)/installed
+$(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed
 	$(BIN)/python -m pip install --quiet --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch]'
+	touch $@
+
+# A server that is tuned by a file alone has an environment of its own, as other servers do.
+$(VENV)/mlserver/installed: $(VENV)/installed
+	$(PYTHON) -m venv $(VENV)/mlserver
+	$(VENV)/mlserver/bin/python -m pip install --quiet 'mlserver==1.7.1' 'uvloop<0.22'
 	touch $@
 
 $(VENV)/docs-installed: pyproject.toml
