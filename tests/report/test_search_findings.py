@@ -8,9 +8,10 @@ import pytest
 
 from tests.report import studies
 from tests.spaces import choice, integer, space
+from tuner.analysis.drift import Block, Drift
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report.search_findings import about_search, saved_s
+from tuner.report.search_findings import about_drift, about_search, saved_s
 from tuner.space.space import Configuration
 
 
@@ -122,6 +123,62 @@ def test_batches_that_wait_are_told() -> None:
         "At a few requests per second trial 7 would be over p99 <= 50 ms: batches that do not "
         "fill wait for their delay."
     )
+
+
+@pytest.mark.parametrize(
+    ("speeds", "repeat", "changed", "measure"),
+    [
+        (
+            [1.0, 0.9],
+            (),
+            "10 % slower after trial 0 (22:00 UTC)",
+            ": results before and after were compared with that taken off.",
+        ),
+        (
+            [1.0, 1.2],
+            (12,),
+            "20 % faster after trial 0 (22:00 UTC)",
+            ": results before and after were compared with that taken off. Trial 12 should be",
+        ),
+        (
+            [1.0, 0.7],
+            (2, 3, 6),
+            "30 % slower after trial 0 (22:00 UTC)",
+            ", too much to be taken off. Trials 2, 3 and 6 should be",
+        ),
+        (
+            [1.0, 0.7],
+            (),
+            "30 % slower after trial 0 (22:00 UTC)",
+            (
+                ", too much to be taken off: the best are compared by what they carry at the speed that "
+                "it has now."
+            ),
+        ),
+        (
+            [1.0, 0.8, 1.0],
+            (1,),
+            "20 % slower after trial 0 (22:00 UTC) and 25 % faster after trial 10 (22:02 UTC)",
+            ", too often to be taken off. Trial 1 should be",
+        ),
+    ],
+)
+def test_how_the_machine_changed(
+    speeds: list[float], repeat: tuple[int, ...], changed: str, measure: str
+) -> None:
+    """Each change with its size and the last trial before it, and what follows from them."""
+    marks = [studies.trial(10 * number) for number in range(len(speeds))]
+    blocks = [Block(m, m, math.log(s)) for m, s in zip(marks, speeds, strict=True)]
+    again = " measured again at the speed that it has now." if repeat else ""
+
+    said = " ".join(about_drift(Drift(tuple(blocks), repeat)))
+
+    assert said == f"The machine became {changed}{measure}{again}"
+
+
+def test_a_machine_that_kept_its_speed() -> None:
+    """One block is no change."""
+    assert about_drift(Drift((Block(studies.baseline(), studies.baseline()),))) == ()
 
 
 def of_variant(number: int, name: str, difference: float, **facts: Any) -> TrialRecord:

@@ -82,7 +82,7 @@ class Drift:
     @property
     def correctable(self) -> bool:
         """Whether dividing by the speed is enough: it changed little, and in one direction."""
-        return not self._too_large and not self._back_and_forth
+        return not self.too_large and not self._back_and_forth
 
     def factor(self, moment: datetime) -> float:
         """The speed at `moment` over that of the first block: 0.92 is 8 % slower.
@@ -119,28 +119,8 @@ class Drift:
         return min(self.blocks, key=lambda block: block.distance_s(_middle(trial)))
 
     @property
-    def sentences(self) -> tuple[str, ...]:
-        """What a report says of it; nothing where no change is proved."""
-        if not self.significant:
-            return ()
-        changes = " and ".join(itertools.starmap(_change, itertools.pairwise(self.blocks)))
-        found = [f"The machine became {changes}{self._consequence}."]
-        if self.repeat:
-            found.append(
-                f"{_listed(self.repeat)} should be measured again at the speed that it has now."
-            )
-        return tuple(found)
-
-    @property
-    def _consequence(self) -> str:
-        if self.correctable:
-            return ": results before and after were compared with that taken off"
-        what = "too much" if self._too_large else "too often"
-        done = ": the best are compared by what they carry at the speed that it has now"
-        return f", {what} to be taken off{'' if self.repeat else done}"
-
-    @property
-    def _too_large(self) -> bool:
+    def too_large(self) -> bool:
+        """Whether the slowest speed is so far from the fastest that it is another machine."""
         speeds = [block.log_speed for block in self.blocks] or [0.0]
         return 1 - math.exp(min(speeds) - max(speeds)) > _LARGEST_CHANGE
 
@@ -323,22 +303,6 @@ def _to_repeat(found: Drift, trials: Sequence[TrialRecord]) -> tuple[int, ...]:
 
 def _differ(one: Block, other: Block) -> bool:
     return abs(math.expm1(one.log_speed - other.log_speed)) > _SMALLEST_CHANGE
-
-
-def _change(before: Block, after: Block) -> str:
-    """`8 % slower after trial 14 (22:41 UTC)`: the last one known to have had the old speed."""
-    change = math.expm1(after.log_speed - before.log_speed)
-    moment = before.last.finished_at
-    return (
-        f"{abs(change) * 100:.0f} % {'slower' if change < 0 else 'faster'} after trial "
-        f"{before.last.number} ({moment:%H:%M} {moment.tzname()})"
-    )
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"Trial {numbers[0]}"
-    return f"Trials {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 def _log(value: float) -> float:

@@ -165,7 +165,7 @@ def _listed(estimates: Sequence[Estimate]) -> str:
     names = [f"trial {each.trial.number}" for each in estimates[:_NAMED]]
     if len(estimates) > _NAMED:
         names.append(f"{len(estimates) - _NAMED} more")
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    return formats.listed(names)
 
 
 def _about_unmeasured(answer: Answer) -> str:

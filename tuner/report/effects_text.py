@@ -40,8 +40,8 @@ def check(study: StudyRecord, found: Effects) -> None:
     else:
         message = (
             f"study `{study.name}` measured the capacity of "
-            f"{_count(found.measured, 'configuration')}, but to tell the "
-            f"{_count(len(found.effects), 'effect')} apart takes at least {found.needed}"
+            f"{formats.counted(found.measured, 'configuration')}, but to tell the "
+            f"{formats.counted(len(found.effects), 'effect')} apart takes at least {found.needed}"
         )
     raise InputError(
         message,
@@ -56,7 +56,7 @@ def title(found: Effects) -> str:
         return "No parameter is proved to have mattered"
     named = [f"{name(each)} {formats.times(_ratio(each))}" for each in decided[:_NAMED]]
     more = len(decided) - len(named)
-    others = f", and {_count(more, 'other')}" if more else ""
+    others = f", and {formats.counted(more, 'other')}" if more else ""
     return f"What mattered for the capacity: {', '.join(named)}{others}"
 
 
@@ -85,7 +85,7 @@ def counts(found: Effects) -> str:
         )
         if number
     ]
-    measured = f"From {_count(found.measured, 'configuration')} with a measured capacity"
+    measured = f"From {formats.counted(found.measured, 'configuration')} with a measured capacity"
     return f"{'; '.join((measured, *rest))}."
 
 
@@ -237,7 +237,3 @@ def _about_others(study: StudyRecord, found: Effects) -> str:
 
 def _parameters(found: Sequence[Effect], without: set[str]) -> list[str]:
     return [p for p in dict.fromkeys(each.parameter for each in found) if p not in without]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -57,7 +57,7 @@ class StudyRow:
 
 def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     """The best configuration beside the server's defaults, with what must be said of them."""
-    sides = _sides(standings)
+    sides = findings.sides(standings)
     sentences = [Text(findings.headline(study, standings), style="bold")]
     said = (*findings.remarks(study, standings), *search_findings.about_search(study))
     remarks = [Text(sentence) for sentence in said]
@@ -301,16 +301,6 @@ def _titled(title: str, table: Table) -> Group:
     return Group(Text(title, style="bold"), table)
 
 
-def _sides(standings: Standings) -> dict[str, Standing]:
-    """What stands side by side, by title: the defaults and, if it is another, the winner."""
-    sides = {}
-    if standings.baseline is not None:
-        sides[formats.DEFAULTS] = standings.baseline
-    if standings.winner is not None and not findings.keeps_defaults(standings):
-        sides["best configuration"] = standings.winner
-    return sides
-
-
 def _parameter_rows(sides: Sequence[Standing]) -> list[list[str]]:
     configurations = [side.configuration for side in sides]
     names = formats.changed(configurations[-1], configurations[0])
@@ -320,7 +310,7 @@ def _parameter_rows(sides: Sequence[Standing]) -> list[list[str]]:
 def _result_rows(
     study: StudyRecord, standings: Standings, sides: Sequence[Standing]
 ) -> list[list[str]]:
-    throughputs = [formats.with_margin(side.throughput, figures.margin(side)) for side in sides]
+    throughputs = [findings.carried(side) for side in sides]
     rows = [[f"inf/s within {study.budget}", *throughputs]]
     if standings.gain and len(sides) > 1:
         rows.append(["gain (95 % interval)", "", formats.gain(standings.gain)])
