@@ -118,7 +118,9 @@ def main() -> None:
     for sentence in effects_text.remarks(result, found):
         print(sentence)
     if options.json:
-        options.json.write_text(json.dumps(effects_text.document(found, result), default=str))
+        options.json.write_text(
+            json.dumps(effects_text.effects_document(found, result), default=str)
+        )
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ class TestDocument:
         """Every configuration with its capacity, its bounds and the loads around it."""
         study = studies.study([trial(1, (100, 10.0), (400, 40.0)), trial(2, (50, 30.0))])
 
-        content = answer_text.document(study, answer(study, P99_20MS), MEASURE)
+        content = answer_text.answer_document(study, answer(study, P99_20MS), MEASURE)
 
         best = {
             "trial": 1,
@@ -249,13 +249,15 @@ class TestDocument:
         study = study_of((100, 10.0), usage=Usage(0.002, 1e9, 0.5))
         found = answer(study, P99_20MS, objective, least_throughput=100.0)
 
-        assert answer_text.document(study, found, MEASURE)["best"][key] == pytest.approx(value)
+        assert answer_text.answer_document(study, found, MEASURE)["best"][key] == pytest.approx(
+            value
+        )
 
     def test_of_nothing(self) -> None:
         """Without a best configuration there is none in it."""
         study = study_of((100, 30.0))
 
-        assert answer_text.document(study, answer(study, P99_20MS), MEASURE)["best"] is None
+        assert answer_text.answer_document(study, answer(study, P99_20MS), MEASURE)["best"] is None
 
 
 class TestNothingWithin:

@@ -26,7 +26,7 @@ _FIRST_GUESS_RATE = 1000.0
 _SMALLEST_LOG_ERROR = 0.01
 
 
-def find(probes: Probes) -> Capacity:
+def closed_capacity(probes: Probes) -> Capacity:
     """From the concurrency that should saturate the server up or down to the limit, then between.
 
     Coming from above, a small load that is over the limit (a batch that waits for its delay) hides

@@ -27,8 +27,8 @@ def find_capacity(measure: Measure, plan: CapacityPlan) -> Capacity:
     if not probes.warm_up():
         return probes.result(Outcome.INFEASIBLE)
     if plan.arrivals is Loop.CLOSED:
-        return closed_search.find(probes)
-    return open_search.find(probes)
+        return closed_search.closed_capacity(probes)
+    return open_search.open_capacity(probes)
 
 
 def prove(measure: Measure, plan: CapacityPlan, throughput: float) -> tuple[Capacity, LoadVerdict]:

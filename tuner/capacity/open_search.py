@@ -59,7 +59,7 @@ _SMALLEST_LOG_ERROR = 0.01
 _UNKNOWN_LOG_ERROR = 0.2
 
 
-def find(probes: Probes) -> Capacity:
+def open_capacity(probes: Probes) -> Capacity:
     """The highest rate, once `probes` has warmed the server up.
 
     Raises:

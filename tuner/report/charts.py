@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tuner.analysis.answers import budget_curve
-from tuner.analysis.interpolation import Kind
+from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.pareto import load_points, loaded_points, trade_off
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
@@ -152,7 +152,10 @@ def _curve(study: StudyRecord, standing: Standing) -> list[PointRecord]:
 def _limit_lines(curve: pd.DataFrame, name: str, colour: str) -> list[go.Scatter]:
     """Capacity over the latency limit; dotted where it is a lower bound."""
     lines = []
-    for dash, kinds in (("solid", (Kind.MEASURED, Kind.INTERPOLATED)), ("dot", (Kind.AT_LEAST,))):
+    for dash, kinds in (
+        ("solid", (EstimateKind.MEASURED, EstimateKind.INTERPOLATED)),
+        ("dot", (EstimateKind.AT_LEAST,)),
+    ):
         shown = curve[curve["kind"].isin([kind.value for kind in kinds])]
         lines.append(
             go.Scatter(

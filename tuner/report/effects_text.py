@@ -150,7 +150,7 @@ def tried(effect: Effect) -> str:
     return f"{effect.measured}/{effect.measured + effect.bounded + effect.without}"
 
 
-def document(found: Effects, standings: Standings) -> dict[str, Any]:
+def effects_document(found: Effects, standings: Standings) -> dict[str, Any]:
     """All of it as plain data; ratios are of capacities."""
     ratio, gained = found.multiplied, standings.gain
     return {
