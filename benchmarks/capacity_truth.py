@@ -38,12 +38,21 @@ from tuner.load.profile import OpenLoop
 from tuner.numbers.distributions import Z
 from tuner.study.time_plan import STRETCHES
 
-_LOADS = (0.90, 0.95, 1.05, 1.10)  # times the capacity
-_JUST_OVER, _ALLOWED_FALSE = 1.05, 0.05
-_LOWEST, _STEP = 0.25, 0.01  # of the saturation throughput
+# The loads that are judged, times the capacity.
+_LOADS = (0.90, 0.95, 1.05, 1.10)
+# At this one of them,
+_JUST_OVER = 1.05
+# no more than this share of all verdicts may be `within`.
+_ALLOWED_FALSE = 0.05
+# Where perf_analyzer's rule begins to search, and its steps; shares of the saturation throughput.
+_LOWEST = 0.25
+_STEP = 0.01
+# Seeds of the finals begin here.
 _FINAL_SEEDS = 10_000
-_SEED_SPACING = 100  # load points of one run have arrivals of their own
-_GOOD = 0.95  # of the best configuration's capacity
+# The seeds of two runs are this far apart: load points of one run have arrivals of their own.
+_SEED_SPACING = 100
+# A recommendation that carries this share of the best configuration's capacity is good.
+_GOOD = 0.95
 
 
 @dataclass(frozen=True)

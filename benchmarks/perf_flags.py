@@ -28,7 +28,10 @@ from tuner.study import job
 
 _SPACE = Path(__file__).with_name("perf_flags.yaml")
 _CONFIGURATIONS = 32
-_WIDTH, _STEPS = 128, 16
+# The model multiplies vectors of this length,
+_WIDTH = 128
+# this many times.
+_STEPS = 16
 
 
 def write_model(path: Path) -> None:

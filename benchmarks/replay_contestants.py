@@ -13,7 +13,9 @@ from tuner.search.samplers import Sampler
 from tuner.search.search import Proposal, Search
 from tuner.space.space import Configuration
 
-RANDOM, HINTS, QUICK = "random-order", "hints-then-random", "model-analyzer-quick"
+RANDOM = "random-order"
+HINTS = "hints-then-random"
+QUICK = "model-analyzer-quick"
 # `tpe` is what a study does by default; `tpe/5` makes five small steps between two proposals of
 # the sampler, `tpe/0` none.
 CONTESTANTS = ("tpe", "tpe/0", "tpe/3", "tpe/5", "random", RANDOM, HINTS, QUICK)

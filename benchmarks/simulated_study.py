@@ -18,14 +18,18 @@ from tuner.numbers.distributions import Z
 from tuner.records import Outcome
 
 _BUDGET = LatencyBudget(99, 0.02)
-# Two instances share the machine: each takes so many times as long as one that has it for itself.
+# By the number of instances: how many times as long each takes as one that has the machine alone.
 _SHARING = {1: 1.0, 2: 1.5}
-_SIZES, _DELAYS_S = (4, 8, 12, 16, 24, 32), (0.0, 4e-3)
+# The largest batches and the queue delays of the family.
+_SIZES = (4, 8, 12, 16, 24, 32)
+_DELAYS_S = (0.0, 4e-3)
 
 # Of the service times, from start to start: here that is some 6 % of the capacity.
 _START_VARIATION = 0.03
 
-_FINALISTS, _ROUNDS = 3, 3
+# As in a study: finalists, rounds of the finals, and how far apart the seeds of two rounds are.
+_FINALISTS = 3
+_ROUNDS = 3
 _FINAL_SEEDS = 1000
 
 

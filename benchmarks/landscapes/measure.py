@@ -35,10 +35,18 @@ from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import TargetSetup
 
+# The server's defaults are measured again after this many configurations.
 _BASELINE_EVERY = 12
-_BEST, _REPEATS = 4, 2
+# In the end this many of the best are measured again,
+_BEST = 4
+# each this often.
+_REPEATS = 2
+# The concurrencies of the closed loops beside the capacity search.
 _LADDER = (1, 2, 4, 8, 16, 32, 64, 128)
-_LADDER_REQUESTS, _LADDER_SHORTEST_S, _LADDER_LONGEST_S = 300, 0.3, 0.6
+# Each lasts for this many requests, within these limits.
+_LADDER_REQUESTS = 300
+_LADDER_SHORTEST_S = 0.3
+_LADDER_LONGEST_S = 0.6
 _SEED = 0
 # A trial that the machine spoiled says nothing of its configuration.
 _RETRIES = 2

@@ -151,8 +151,8 @@ def test_batches_that_wait_are_told() -> None:
             (),
             "30 % slower after trial 0 (22:00 UTC)",
             (
-                ", too much to be taken off: the best are compared by what they carry at the speed "
-                "that it has now."
+                ", too much to be taken off: the best are compared by what they carry at the "
+                "speed that it has now."
             ),
         ),
         (

@@ -18,28 +18,32 @@ import numpy as np
 from tuner.numbers.arrays import FloatArray
 from tuner.records import NOT_ITS_FAULT, Purpose, TrialRecord, TrialState
 
-# The baseline is measured again after so many trials and so much time, whichever is later, but
-# for no more than this share of the time that trials took.
-_EVERY_TRIALS, _EVERY_S = 10, 600.0
-_LARGEST_SHARE = 0.05
-# A change is believed if it is larger than this, and if chance makes one like it in fewer than
-# this share of all studies: beyond 2.2 standard errors with two repeats, 2.9 with ten. Counting
-# all ways to cut a study into blocks, one in twenty is accused wrongly (by simulation).
+# The baseline is measured again after this many trials
+_EVERY_TRIALS = 10
+# and this much time, whichever is later,
+_EVERY_S = 600.0
+# but for no more than this share of the time that trials took.
+_LARGEST_TIME_SHARE = 0.05
+# A change is believed if it is larger than this share of the speed,
 _SMALLEST_CHANGE = 0.05
+# and if chance makes one like it in fewer than this share of all studies: beyond 2.2 standard
+# errors with two repeats, 2.9 with ten. Counting all ways to cut a study into blocks, one in
+# twenty is accused wrongly (by simulation).
 _CHANCE = 0.03
 # A machine that changed more than that is another one: what it carried before says too little.
 _LARGEST_CHANGE = 0.25
-# How much repeats of the baseline differ at one speed (standard deviation): on two shared cores
-# it was 4 to 6 %. This counts as so many repeats; so many tell more of the machine at hand.
-# Where their capacities themselves are vaguer, this share of the error that these state: that is
-# on the wide side, since its 95 % interval holds nearly every truth (benchmarks/README.md).
+# How much repeats of the baseline differ at one speed (standard deviation of the log): on two
+# shared cores it was 4 to 6 %.
 _REPEAT_LOG_ERROR = 0.05
+# This many repeats tell of the machine at hand, beside that number, which counts as as many.
+_REPEATS_FOR_SCATTER = 6
+# Where the capacities of repeats are vaguer, this share of the error that they state: that is on
+# the wide side, since its 95 % interval holds nearly every truth (benchmarks/README.md).
 _SHARE_OF_STATED = 0.67
-_ENOUGH_REPEATS = 6
-# Of a normal distribution, the standard deviation is so many times the median of the absolute
-# differences of two draws.
+# The standard deviation of a normal distribution over the median of the absolute differences of
+# two draws.
 _DEVIATION_OF_DIFFERENCES = 1.4826 / math.sqrt(2)
-# So many configurations of a block are measured again where its speed cannot be taken off.
+# Configurations of a block that are measured again where its speed cannot be taken off.
 _BEST_OF_BLOCK = 3
 # Trials for these purposes are spread over the whole study, those of the finals are not.
 _AT_ANY_TIME = (Purpose.BASELINE, Purpose.SEARCH, Purpose.DRIFT)
@@ -169,7 +173,7 @@ def due(trials: Sequence[TrialRecord], now: datetime | None = None) -> bool:
     if paused_s < _EVERY_S and (trials_since < _EVERY_TRIALS or since_s < _EVERY_S):
         return False
     repeats_s = sum(_lasted_s(each) for each in attempts if each.purpose is Purpose.DRIFT)
-    return repeats_s + _lasted_s(last) <= _LARGEST_SHARE * sum(map(_lasted_s, trials))
+    return repeats_s + _lasted_s(last) <= _LARGEST_TIME_SHARE * sum(map(_lasted_s, trials))
 
 
 def drift(trials: Sequence[TrialRecord]) -> Drift:
@@ -232,11 +236,11 @@ def _repeat_error(log_speeds: FloatArray, repeats: Sequence[TrialRecord]) -> flo
     stated = [each.log_error for each in repeats if math.isfinite(each.log_error)]
     vague = _SHARE_OF_STATED * float(np.median(stated)) if stated else 0.0
     usual, count = max(_REPEAT_LOG_ERROR, vague), len(log_speeds)
-    if count < _ENOUGH_REPEATS:
+    if count < _REPEATS_FOR_SCATTER:
         return usual
     own = _DEVIATION_OF_DIFFERENCES * float(np.median(np.abs(np.diff(log_speeds))))
-    variances = _ENOUGH_REPEATS * usual**2 + (count - 1) * own**2
-    return math.sqrt(variances / (_ENOUGH_REPEATS + count - 1))
+    variances = _REPEATS_FOR_SCATTER * usual**2 + (count - 1) * own**2
+    return math.sqrt(variances / (_REPEATS_FOR_SCATTER + count - 1))
 
 
 def _starts(log_speeds: FloatArray, error: float) -> list[int]:

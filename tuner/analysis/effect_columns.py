@@ -11,11 +11,13 @@ from tuner.numbers.arrays import FloatArray
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
 
-# What stands for the value where many numbers were tried: a line over their logarithm.
+# What stands for the value where many numbers were tried: a line over their logarithm,
 DOUBLED = "each doubling"
+# and what all of them have over 0, which has no logarithm.
 ABOVE_ZERO = "above 0"
-# More numbers than that are a line, as are fewer where configurations are few.
+# More numbers than this are a line,
 _MOST_LEVELS = 4
+# as are fewer where there are not this many measured configurations for each column.
 _CONFIGURATIONS_FOR_EACH = 2
 
 

@@ -30,8 +30,10 @@ from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, Tria
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
 
-# Of a measurement that states no error, and the least that is believed of one that does.
-_USUAL_LOG_ERROR, _LEAST_LOG_ERROR = 0.05, 1e-4
+# The log error of a measurement that states none.
+_USUAL_LOG_ERROR = 0.05
+# The least that is believed of one that states its error.
+_LEAST_LOG_ERROR = 1e-4
 
 
 class Judgement(StrEnum):

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tuner.analysis.comparison import START_LOG_ERROR
 from tuner.analysis.load_curves import LoadCurve, LoadReading
 from tuner.records import TrialRecord
 
-# A load so near to the answer counts as having been measured; loads so far apart leave it vague.
-_NEAR, _FAR = 1.05, 1.5
-# Fresh starts of one configuration differ by so much (standard deviation), as in finals.
-_START_LOG_ERROR = 0.05
+# A load within this factor of the answer counts as having been measured.
+_NEAR = 1.05
+# Two loads further apart than this factor leave what lies between them vague.
+_FAR = 1.5
 
 
 class EstimateKind(StrEnum):
@@ -160,8 +161,8 @@ def _spread(lower: LoadReading | None, upper: LoadReading | None) -> float:
 
 
 def start_error(curves: Sequence[LoadCurve]) -> float:
-    """The standard error of a logarithm that was measured on so many fresh starts."""
-    return _START_LOG_ERROR / math.sqrt(len(curves))
+    """The standard error of a logarithm that was measured on that many fresh starts."""
+    return START_LOG_ERROR / math.sqrt(len(curves))
 
 
 def latency(curves: Sequence[LoadCurve], throughput: float) -> CurveEstimate:

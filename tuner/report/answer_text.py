@@ -15,7 +15,8 @@ from tuner.report.objective_text import amount
 
 # Fewer requests beyond a percentile than this say little of it.
 _ENOUGH_BEYOND = 3
-_NAMED = 3
+# Configurations that are named in one sentence.
+_MOST_NAMED = 3
 
 
 def headline(answer: Answer, best: CurveEstimate) -> str:
@@ -162,9 +163,9 @@ def _about_ties(answer: Answer) -> str:
 
 
 def _listed(estimates: Sequence[CurveEstimate]) -> str:
-    names = [f"trial {each.trial.number}" for each in estimates[:_NAMED]]
-    if len(estimates) > _NAMED:
-        names.append(f"{len(estimates) - _NAMED} more")
+    names = [f"trial {each.trial.number}" for each in estimates[:_MOST_NAMED]]
+    if len(estimates) > _MOST_NAMED:
+        names.append(f"{len(estimates) - _MOST_NAMED} more")
     return formats.listed(names)
 
 

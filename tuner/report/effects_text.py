@@ -18,9 +18,10 @@ LEGEND = (
     "Intervals are of one effect alone; verdicts are corrected for the number of effects. Pairs "
     "of measured configurations differ in nothing else, and show what is in brackets."
 )
-# An interval whose ends are so many times apart is no number for a person.
+# An interval whose ends are further apart than this factor is no number for a person.
 _VAGUE = 100.0
-_NAMED = 3  # so many effects are in a title
+# Effects that are named in a title.
+_MOST_NAMED = 3
 
 
 def of(study: StudyRecord, standings: Standings) -> Effects:
@@ -54,7 +55,7 @@ def title(found: Effects) -> str:
     decided = _decided(found)
     if not decided:
         return "No parameter is proved to have mattered"
-    named = [f"{name(each)} {formats.times(_ratio(each))}" for each in decided[:_NAMED]]
+    named = [f"{name(each)} {formats.times(_ratio(each))}" for each in decided[:_MOST_NAMED]]
     more = len(decided) - len(named)
     others = f", and {formats.counted(more, 'other')}" if more else ""
     return f"What mattered for the capacity: {', '.join(named)}{others}"

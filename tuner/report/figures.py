@@ -7,6 +7,7 @@ from statistics import median
 
 from tuner.analysis.pareto import loaded_points
 from tuner.analysis.standings import Standing
+from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
 from tuner.records import Applied, Phase, StudyRecord, TrialRecord, TrialState
 
@@ -45,6 +46,11 @@ class MeasuringFacts:
     median_lag_s: float
     worst_lag_s: float
     priorities: tuple[str, ...]
+
+
+def percentiles(budget: LatencyBudget) -> list[float]:
+    """Those that are shown of a load point, the budget's among them."""
+    return sorted({50.0, 95.0, 99.0, budget.percentile})
 
 
 def total_s(trial: TrialRecord) -> float:

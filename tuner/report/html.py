@@ -18,7 +18,6 @@ from tuner.report import (
     search_findings,
 )
 
-_PERCENTILES = (50, 95, 99)
 _FILTERS: Mapping[str, Callable[..., Any]] = {
     "rate": formats.rate,
     "latency": formats.latency,
@@ -60,7 +59,7 @@ def render(study: StudyRecord, standings: Standings) -> str:
         headline=findings.headline(study, standings),
         remarks=(*findings.remarks(study, standings), *search_findings.about_search(study)),
         changed=_changed(study, winner),
-        percentiles=sorted({*_PERCENTILES, study.budget.percentile}),
+        percentiles=figures.percentiles(study.budget),
         about=_about(study, standings),
         export=winner.trial.export if winner else "",
         effects=effects.effects,

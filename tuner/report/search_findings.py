@@ -17,7 +17,8 @@ _VERDICTS = {
     "over": "found over",
     "undecided": "not proved to be within (nor over)",
 }
-_SHORTEST_S = 1.0
+# Less time than this is not worth a sentence.
+_LEAST_SAVED_S = 1.0
 
 
 def about_search(study: StudyRecord) -> tuple[str, ...]:
@@ -100,7 +101,7 @@ def _about_end(study: StudyRecord) -> str:
 def _about_racing(study: StudyRecord) -> str:
     count = sum(trial.state is TrialState.PRUNED for trial in study.searched)
     spared_s = saved_s(study)
-    if not count or spared_s < _SHORTEST_S:
+    if not count or spared_s < _LEAST_SAVED_S:
         return ""
     trials = formats.counted(count, "trial")
     return (

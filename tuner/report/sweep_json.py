@@ -16,7 +16,8 @@ from tuner.records import ServerStatistics
 from tuner.sweep.point import SweepPoint
 
 _PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
-_DECIMALS = 7  # of a second: beyond is no clock's
+# Decimals of a second: beyond is no clock's.
+_DECIMALS = 7
 
 
 def point_document(

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 import pandas as pd
@@ -25,10 +24,10 @@ from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text, figures, findings, formats, search_findings
 from tuner.space.space import Configuration
 
-_PERCENTILES = (50, 95, 99)
 _TRIAL_LINE = "{:>5}  {:<8}  {:<29}  {:>8}  {:>8}  {:>11}"
 _EFFECT_LINE = "  {:<13}  {:<22}  {:<16}  {:<11}  {:>8}"
-_REFRESH_PER_S = 2  # a clock needs no more, and the server under test wants the processor
+# A clock needs no more, and the server under test wants the processor.
+_REFRESH_PER_S = 2
 _PHASES = {
     "apply": "start or reload the server",
     "verify": "verify the configuration",
@@ -218,12 +217,7 @@ class LiveProgress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -315,7 +309,7 @@ def _result_rows(
     if standings.gain and len(sides) > 1:
         rows.append(["gain (95 % interval)", "", formats.gain(standings.gain)])
     points = [side.trial.best_point(study.budget) for side in sides]
-    for q in sorted({*_PERCENTILES, study.budget.percentile}):
+    for q in figures.percentiles(study.budget):
         latencies = [formats.latency(p.percentile(q) if p else math.nan) for p in points]
         rows.append([f"p{q:g} at the highest load", *latencies])
     rows.append(["inf/s at saturation", *(formats.rate(s.trial.saturation) for s in sides)])

@@ -18,11 +18,11 @@ from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
 
-# A rule of one condition covers at least so many failures, one of two conditions one more.
-_FEWEST = 2
+# A rule of one condition covers at least this many failures, one of two conditions one more.
+_FEWEST_FAILURES = 2
 # At most this share of the trials in a region did not fail.
 _EXCEPTIONS = 0.1
-# So many thresholds of one parameter are tried at most, spread over the values that failed.
+# At most this many thresholds of one parameter are tried, spread over the values that failed.
 _THRESHOLDS = 12
 
 
@@ -81,7 +81,7 @@ def regions(space: SearchSpace, trials: Sequence[TrialRecord]) -> tuple[CrashReg
     telling = [t for t in trials if t.reason not in NOT_ITS_FAULT]
     failed = np.array([t.state is TrialState.FAILED for t in telling], dtype=np.bool_)
     found: list[CrashRegion] = []
-    if failed.sum() < _FEWEST:
+    if failed.sum() < _FEWEST_FAILURES:
         return ()
     rules = _Rules(space, [t.configuration for t in telling], failed)
     unexplained = failed.copy()
@@ -135,7 +135,9 @@ class _Rules:
         Of several the shortest, and of these the one that says least of the rest of the space.
         """
         covered, succeeded = self._pairs(unexplained), self._succeeded
-        fewest = np.where(np.eye(len(covered), dtype=np.bool_), _FEWEST, _FEWEST + 1)
+        fewest = np.where(
+            np.eye(len(covered), dtype=np.bool_), _FEWEST_FAILURES, _FEWEST_FAILURES + 1
+        )
         allowed = (covered >= fewest) & (succeeded <= _EXCEPTIONS * (covered + succeeded))
         if not allowed.any():
             return None

@@ -16,13 +16,16 @@ from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
 from tuner.search.steps import ordinals, share
 from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
 
-# Lengthscales, in domains of a parameter; under the last one it hardly matters. Noise, in
-# variances of what was measured.
+# The lengthscales to choose from, in domains of a parameter; under the last one it hardly matters.
 _LENGTHS = (0.25, 0.5, 1.0, 2.0, 10.0)
+# The noises to choose from, in variances of what was measured.
 _NOISES = (1e-3, 1e-2, 1e-1)
+# Rounds of the coordinate ascent that chooses.
 _SWEEPS = 2
-# The lengthscales are chosen on so many trials at most, and the prediction rests on so many.
-_FITTED, _KNOWN = 60, 200
+# It looks at this many trials at most,
+_MOST_FITTED = 60
+# and the prediction rests on no more than this many.
+_MOST_KNOWN = 200
 # What was not tried may differ by as much as what was, and by this share of the best at least.
 _LEAST_SPREAD = 0.1
 # What failed, or is infeasible, counts as the worst that was measured, or as this share of the
@@ -59,7 +62,7 @@ class Prospects:
         if not best or not left:
             return {}
         known = sorted(zip(_values(telling, best), telling, strict=True), key=lambda k: k[0])
-        known = _evenly(known, _KNOWN)
+        known = _evenly(known, _MOST_KNOWN)
         process = _Process(
             _features(self._space, [t.configuration for _, t in known]),
             np.array([value for value, _ in known]),
@@ -88,7 +91,7 @@ class _Process:
         self._mean = values.mean()
         self._scale = max(float(values.std()), _LEAST_SPREAD)
         standard = (values - self._mean) / self._scale
-        few = _evenly(range(len(values)), _FITTED)
+        few = _evenly(range(len(values)), _MOST_FITTED)
         self._lengths, self._noise = _fitted(features[few], standard[few])
         covariance = self.kernel(features, features) + self._noise * np.eye(len(values))
         self._precision = np.linalg.inv(covariance)

@@ -32,15 +32,13 @@ from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
 from tuner.store.database import display_name, translated
 
-# After so many proposals in a row that are known or break a rule, the sampler is not asked again.
+# The sampler is not asked again after this many proposals in a row that are known or break a rule.
 _ATTEMPTS = 4
 # A sampler that proposes what surely crashes is told so, but not more often than this in a row:
 # what is sure may be wrong.
 _VETOES = 2
 # A restart takes about a quarter of a trial: what needs one has to promise that much more.
 _AFTER_RESTART = 0.8
-
-_MINIMIZE, _MAXIMIZE = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
 
 CanReload = Callable[[Configuration, Configuration], bool]
 
@@ -93,7 +91,10 @@ class Search:
         self._steps = 0
         if sampler is Sampler.EXHAUSTIVE:
             self.exhaust()
-        directions = [_MAXIMIZE if each.maximize else _MINIMIZE for each in objectives]
+        directions = [
+            StudyDirection.MAXIMIZE if each.maximize else StudyDirection.MINIMIZE
+            for each in objectives
+        ]
         self._study = optuna.create_study(sampler=build(sampler, seed), directions=directions)
         self._numbers = count()
         self._tables: _Tables | None = None
