@@ -64,7 +64,7 @@ def _options() -> argparse.Namespace:
 
 
 def _costs(sampler: Sampler, trials: int, seed: int) -> Iterator[Cost]:
-    """One study of so many trials."""
+    """One study of `trials` trials."""
     space, noise = _space(), random.Random(seed)  # noqa: S311 - noise, not a secret
     with tempfile.TemporaryDirectory() as folder:
         search = Search(

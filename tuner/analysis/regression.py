@@ -20,8 +20,9 @@ from tuner.numbers.distributions import normal_hazard
 _SINGULAR_ROUNDING = 1e-9
 # How far a projection may be from what it projects, absolute, and still be it.
 _PROJECTION_ROUNDING = 1e-7
-# The fit ends with a step below this, in the unit of the values, or after so many steps.
+# The fit ends with a step below this, in the unit of the values,
 _FIT_PRECISION = 1e-7
+# or after this many steps.
 _FIT_STEPS = 2000
 
 
