@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from tuner.errors import InputError, StorageError
+from tuner.store.schema import metadata
 
 VERSION_TABLE = "tuner_migrations"
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -90,7 +91,7 @@ class Database:
             raise InputError(f"{path}: there is no such database", hint=_CREATE_HINT)
 
     def _bring_up_to_date(self) -> None:
-        """Apply the migrations that are missing; write nothing if there are none."""
+        """Create the tables, or apply the migrations that are missing; else write nothing."""
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         script = ScriptDirectory.from_config(config)
@@ -115,9 +116,13 @@ class Database:
                 hint="upgrade: pip install --upgrade serving-tuner",
             )
         with self.transaction() as connection:
+            config.attributes["connection"] = connection
             # Asked again, now that nobody else writes: another process may have been faster.
-            if _revision(connection) != newest:
-                config.attributes["connection"] = connection
+            current = _revision(connection)
+            if current is None:
+                metadata.create_all(connection, checkfirst=False)
+                command.stamp(config, "head")
+            elif current != newest:
                 command.upgrade(config, "head")
 
 

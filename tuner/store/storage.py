@@ -84,30 +84,15 @@ class Storage:
 
     def save_stopped(self, study_name: str, why: str) -> None:
         """Keep why the search ended."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                tuner_studies.update()
-                .where(tuner_studies.c.name == study_name)
-                .values(stopped=why)
-            )
+        self._update(study_name, stopped=why)
 
     def save_space(self, study_name: str, space: SearchSpace) -> None:
         """Keep the space of a study that a version began which did not store it."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                tuner_studies.update()
-                .where(tuner_studies.c.name == study_name)
-                .values(space=space_document(space), space_fingerprint=fingerprint(space))
-            )
+        self._update(study_name, space=space_document(space), space_fingerprint=fingerprint(space))
 
     def save_golden(self, study_name: str, outputs: tuple[Tensor, ...]) -> None:
         """Keep the baseline's outputs, which all other configurations are compared with."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                tuner_studies.update()
-                .where(tuner_studies.c.name == study_name)
-                .values(golden=[_tensor_json(tensor) for tensor in outputs])
-            )
+        self._update(study_name, golden=[_tensor_json(tensor) for tensor in outputs])
 
     def golden(self, study_name: str) -> tuple[Tensor, ...] | None:
         """The baseline's outputs; None while there are none."""
@@ -172,6 +157,12 @@ class Storage:
             if row is None or _aware(row["measured_at"]) < datetime.now(UTC) - _CALIBRATION_HOLDS:
                 return None
             return Calibration(row["rate"], row["send_lag_p99_s"])
+
+    def _update(self, study_name: str, **values: Any) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                tuner_studies.update().where(tuner_studies.c.name == study_name).values(values)
+            )
 
 
 def _of(host: str, payload_bytes: int) -> tuple[sa.ColumnElement[bool], ...]:
