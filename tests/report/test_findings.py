@@ -51,10 +51,10 @@ def missed(trial: TrialRecord) -> TrialRecord:
 STUDIES = {
     "a proven gain": measured_again(PROVED),
     "a proven gain on a remote server": reloaded(measured_again(PROVED)),
-    "a gain of too few rounds": measured_again(
-        {BEST: (396.0, 398.0), DEFAULTS: (149.0, 150.0)}
+    "a gain of too few rounds": measured_again({BEST: (396.0, 398.0), DEFAULTS: (149.0, 150.0)}),
+    "a gain of the search alone": studies.study(
+        [studies.baseline(150.0), studies.trial(1, 400.0)]
     ),
-    "a gain of the search alone": studies.study([studies.baseline(150.0), studies.trial(1, 400.0)]),
     "a tie of which none is cheaper": measured_again(
         {
             configuration(3): BEHIND,
@@ -81,7 +81,9 @@ STUDIES = {
     "defaults that win by nothing": studies.study(
         [studies.baseline(203.0), studies.trial(1, 200.0)]
     ),
-    "several ties, and no defaults": studies.study([studies.trial(n, 400.0 - n) for n in (1, 2, 3)]),
+    "several ties, and no defaults": studies.study(
+        [studies.trial(n, 400.0 - n) for n in (1, 2, 3)]
+    ),
     "infeasible defaults": studies.study(
         [studies.infeasible(studies.baseline(), unloaded_s=0.061), studies.trial(1, 300.0)]
     ),
@@ -92,7 +94,11 @@ STUDIES = {
         ]
     ),
     "defaults that missed the budget on a fresh start": studies.study(
-        [studies.baseline(), studies.final(2, BEST, 400.0), missed(studies.final(3, DEFAULTS, 1.0))]
+        [
+            studies.baseline(),
+            studies.final(2, BEST, 400.0),
+            missed(studies.final(3, DEFAULTS, 1.0)),
+        ]
     ),
     "nothing feasible": studies.study(
         [
@@ -104,7 +110,7 @@ STUDIES = {
     "an empty study": studies.study(),
     "one trial of each ending": studies.small_study(),
     "a whole night": studies.night(),
-}  # fmt: skip
+}
 
 
 def result(study: StudyRecord) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def check(name: str, said: Mapping[str, Iterable[str]]) -> None:
-    """Compare sentences, by the title of what they are about, with the whole of the file `name`."""
+    """Compare sentences, each under the title of its case, with the whole of the file `name`."""
     text = "\n\n".join(
         "\n".join([f"## {title}", *(line.rstrip() for line in lines)])
         for title, lines in said.items()
