@@ -32,7 +32,7 @@ def sized(number: int, size: int, **facts: Any) -> TrialRecord:
 def proof(verdict: str, applied: str = "restart") -> StudyRecord:
     """Two looks of 5 s at the claimed load."""
     point = replace(studies.point(300.0, 0.04, phase="proof"), duration_s=5.0)
-    facts = {"purpose": Purpose.PROOF, "proof": verdict, "applied": applied}
+    facts: dict[str, Any] = {"purpose": Purpose.PROOF, "proof": verdict, "applied": applied}
     return study(replace(studies.trial(3, 300.0), points=(point, point), **facts))
 
 
