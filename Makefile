@@ -57,7 +57,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed
-	$(PIP) --group dev --editable '.[triton,parquet,torchserve,gp,onnx,pytorch]'
+	$(PIP) --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch]'
 	touch $@
 
 # A server that is tuned by a file alone has an environment of its own, as other servers do.

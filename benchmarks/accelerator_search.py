@@ -22,7 +22,9 @@ from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration
 from tuner.study import job
 
-FIXED_S, EACH_S = 0.016, 0.001
+# What a batch takes on the device, and what each inference in it takes more; the model has both.
+FIXED_S = 0.016
+EACH_S = 0.001
 BUDGET = LatencyBudget(99, 0.1)
 # A second instance would take requests early, which then wait for the device in smaller batches.
 # No delay is needed: while the device is busy, requests gather by themselves.

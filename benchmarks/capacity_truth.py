@@ -32,18 +32,27 @@ from benchmarks.tables import machine, table
 from tests.capacity.simulated_server import SimulatedServer
 from tuner.capacity.find import find_capacity
 from tuner.capacity.probes import Expected
-from tuner.capacity.proof import Verdict, certify
+from tuner.capacity.proof import LoadVerdict, certify
 from tuner.load.arrivals import schedule
 from tuner.load.profile import OpenLoop
+from tuner.numbers.distributions import Z
 from tuner.study.time_plan import STRETCHES
 
-_LOADS = (0.90, 0.95, 1.05, 1.10)  # times the capacity
-_JUST_OVER, _ALLOWED_FALSE = 1.05, 0.05
-_LOWEST, _STEP = 0.25, 0.01  # of the saturation throughput
+# The loads that are judged, times the capacity.
+_LOADS = (0.90, 0.95, 1.05, 1.10)
+# At this one of them,
+_JUST_OVER = 1.05
+# no more than this share of all verdicts may be `within`.
+_ALLOWED_FALSE = 0.05
+# Where perf_analyzer's rule begins to search, and its steps; shares of the saturation throughput.
+_LOWEST = 0.25
+_STEP = 0.01
+# Seeds of the finals begin here.
 _FINAL_SEEDS = 10_000
-_SEED_SPACING = 100  # load points of one run have arrivals of their own
-_GOOD = 0.95  # of the best configuration's capacity
-_Z = 1.96
+# The seeds of two runs are this far apart: load points of one run have arrivals of their own.
+_SEED_SPACING = 100
+# A recommendation that carries this share of the best configuration's capacity is good.
+_GOOD = 0.95
 
 
 @dataclass(frozen=True)
@@ -217,7 +226,7 @@ def _accuracy(found: Sequence[Found], truth: float) -> list[str]:
     logs = np.log([each.rate / truth for each in answers])
     near = [_percent(int((abs(logs) <= math.log1p(e)).sum()), len(found)) for e in (0.05, 0.10)]
     errors = np.array([each.log_error for each in answers])
-    holds = int((abs(logs) <= _Z * errors).sum())
+    holds = int((abs(logs) <= Z * errors).sum())
     coverage = "-" if np.isnan(errors).all() else _percent(holds, len(answers))
     bias, error = np.expm1(np.median(logs)), math.sqrt((logs**2).mean())
     return [none, f"{100 * bias:+.1f}", f"{100 * error:.1f}", *near, coverage, *seconds]
@@ -250,7 +259,7 @@ def _verdict_table(verdicts: _Verdicts, methods: Sequence[str]) -> str:
 
 def _said(said: Sequence[Said]) -> list[str]:
     counts = Counter(each.verdict for each in said)
-    within, over = counts[Verdict.WITHIN], counts[Verdict.OVER]
+    within, over = counts[LoadVerdict.WITHIN], counts[LoadVerdict.OVER]
     return [
         _percent(within, len(said)),
         f"{100 * over / len(said):.1f}",
@@ -262,7 +271,9 @@ def _said(said: Sequence[Said]) -> list[str]:
 def _false_within(verdicts: _Verdicts, method: str) -> list[float]:
     """The share of verdicts that were too good, by server."""
     just_over = [verdicts[key] for key in verdicts if key[1:] == (_JUST_OVER, method)]
-    return [sum(each.verdict == Verdict.WITHIN for each in said) / len(said) for said in just_over]
+    return [
+        sum(each.verdict == LoadVerdict.WITHIN for each in said) / len(said) for said in just_over
+    ]
 
 
 def _study_table(capacities: Sequence[float], recommended: Sequence[Recommendation]) -> str:
@@ -297,8 +308,8 @@ def _study_row(name: str, shares: Sequence[float], seconds: Sequence[float]) -> 
 
 def _percent(number: int, of: int) -> str:
     """A share and its 95 % interval, in percent (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
-    middle = (number + _Z**2 / 2) / (of + _Z**2)
-    half = _Z / (of + _Z**2) * math.sqrt(number * (of - number) / of + _Z**2 / 4)
+    middle = (number + Z**2 / 2) / (of + Z**2)
+    half = Z / (of + Z**2) * math.sqrt(number * (of - number) / of + Z**2 / 4)
     low, high = max(0.0, middle - half), min(1.0, middle + half)
     return f"{100 * number / of:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 

@@ -22,12 +22,10 @@ from multiprocessing.connection import Connection
 from time import monotonic
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuner.load.profile import Endpoint
 from tuner.load.timer import Timer
-
-FloatArray = NDArray[np.float64]
+from tuner.numbers.arrays import FloatArray
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 # More than the connections that an open loop makes while the server is frozen.

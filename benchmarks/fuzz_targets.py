@@ -16,8 +16,10 @@ from tuner.load.requests import GrpcCall
 from tuner.protocols import v2_grpc
 from tuner.protocols.v2 import V2Options
 
-# How many requests a connection carries at a time, and how many one input may answer.
-_STREAMS, _MOST_REQUESTS = 3, 16
+# Requests that a connection carries at a time.
+_STREAMS = 3
+# Requests that one input may answer.
+_MOST_REQUESTS = 16
 _SETTINGS = http2.settings({http2.MAX_CONCURRENT_STREAMS: 100})
 _MESSAGE = b"\x0a\x04echo"
 _STATUSES = range(200, 1000)

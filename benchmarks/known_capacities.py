@@ -57,7 +57,7 @@ class Scenario:
     def capacity(self, *, runs: int, requests: int) -> float:
         """The highest requests per second within the budget.
 
-        Interpolated from so many runs at each of two loads beside a first guess, since one long
+        Interpolated from `runs` at each of two loads beside a first guess, since one long
         run is not enough on a machine that stalls. One over the percentile is nearly straight over
         the load (exactly so in M/M/1).
         """

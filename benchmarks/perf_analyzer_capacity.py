@@ -18,9 +18,14 @@ from pathlib import Path
 from benchmarks.perf_analyzer import PerfAnalyzer
 from tuner.goals import LatencyBudget
 
+# The highest concurrency that is tried.
 _LARGEST = 1024
-_HOPELESS = 2.0  # times the limit
-_WINDOW_MS, _WINDOWS = 2000, 3
+# A latency of this many limits ends the search.
+_HOPELESS = 2.0
+# perf_analyzer's window, and how many of them must agree.
+_WINDOW_MS = 2000
+_WINDOWS = 3
+# No load point takes longer.
 _LIMIT_S = 60.0
 
 

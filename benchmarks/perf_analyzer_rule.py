@@ -17,11 +17,9 @@ from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tuner.numbers.arrays import FloatArray
 from tuner.sweep.stability import CONSECUTIVE, Stability, Window
-
-FloatArray = NDArray[np.float64]
 
 # A window lasts this many times the measurement interval.
 _STRETCH = 1.2

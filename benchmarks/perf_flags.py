@@ -28,7 +28,10 @@ from tuner.study import job
 
 _SPACE = Path(__file__).with_name("perf_flags.yaml")
 _CONFIGURATIONS = 32
-_WIDTH, _STEPS = 128, 16
+# The model multiplies vectors of this length,
+_WIDTH = 128
+# this many times.
+_STEPS = 16
 
 
 def write_model(path: Path) -> None:
@@ -118,7 +121,9 @@ def main() -> None:
     for sentence in effects_text.remarks(result, found):
         print(sentence)
     if options.json:
-        options.json.write_text(json.dumps(effects_text.document(found, result), default=str))
+        options.json.write_text(
+            json.dumps(effects_text.effects_document(found, result), default=str)
+        )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ _NEIGHBOURS = 3
 _THRESHOLDS = (0.09, 0.3, 1.0)
 _VISITS = 2
 _SWEPT = 3
-_PLATEAU, _PLATEAU_GAIN = 4, 0.05
+# A sweep ends when this many results
+_PLATEAU = 4
+# in a row gain less than this share.
+_PLATEAU_GAIN = 0.05
 _BISECTIONS = 5
 
 # Indices of the largest batch and of the instances.

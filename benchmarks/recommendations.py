@@ -111,7 +111,7 @@ def measure(
         fresh=True,
     )
     with _bench(landscape, recommendation, engine) as bench:
-        trial = run_trial(bench, plan)
+        trial, _ = run_trial(bench, plan)
         failed = trial.state is TrialState.FAILED
         theirs = None if failed else _seen_by(perf_analyzer, bench)
     return Carried(

@@ -94,7 +94,7 @@ def _carried(bench: Bench, configuration: Configuration, number: int) -> float:
         seed=10_000 + number,
         fresh=True,
     )
-    trial = run_trial(bench, plan)
+    trial, _ = run_trial(bench, plan)
     return trial.throughput if trial.state is TrialState.FEASIBLE else 0.0
 
 

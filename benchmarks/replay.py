@@ -30,7 +30,7 @@ from benchmarks.options import count
 from benchmarks.replay_contestants import CONTESTANTS, HINTS, RANDOM, check, search
 from benchmarks.replay_metrics import reached
 from benchmarks.replay_report import SHARES, Costs, Replays
-from tuner.errors import InputError, TunerError
+from tuner.errors import TunerError
 
 _CHUNK = 5
 
@@ -78,22 +78,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _contestants(wanted: Sequence[str] | None) -> list[str]:
-    """Those that were asked for, or all that can search here; and the random orders always.
+    """Those that were asked for, or all; and the random orders always.
 
     Raises:
-        InputError: One that was asked for cannot search.
+        InputError: There is no such contestant.
     """
-    able = []
-    for name in wanted or CONTESTANTS:
-        try:
-            check(name)
-        except InputError as error:
-            if wanted:
-                raise
-            print(f"{name} is left out: {error}", file=sys.stderr)
-        else:
-            able.append(name)
-    return list(dict.fromkeys([*able, RANDOM, HINTS]))
+    for name in wanted or ():
+        check(name)
+    return list(dict.fromkeys([*(wanted or CONTESTANTS), RANDOM, HINTS]))
 
 
 def _costs(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.replayed_trials import Cost, Moment
-from tuner.capacity.intervals import FloatArray
+from tuner.numbers.arrays import FloatArray
 from tuner.records import Interval
 
 _WORST = 0.9

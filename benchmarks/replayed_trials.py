@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.landscapes.table import Point, Row, Table
 from tuner.goals import LatencyBudget
+from tuner.numbers.distributions import Z
 from tuner.records import Phase, Purpose, TrialRecord, TrialState
 from tuner.search.search import Proposal
 from tuner.space.space import Configuration
@@ -25,7 +26,6 @@ EXHAUSTIVE_LOADS = 11
 # Tables keep no interval of the throughput: this is half of it (95 %), for the second that the
 # saturation takes. It is on the wide side: pruning less makes a search look dearer.
 _SATURATION_WIDTH = 0.05
-_Z = 1.96
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -104,7 +104,7 @@ def replayed(table: Table, proposer: Proposer, seed: int) -> Iterator[Moment]:
         proposer.tell(proposal.number, record)
         cost += spent
         if record.state is TrialState.FEASIBLE:
-            beat = max(beat, record.throughput * math.exp(-_Z * record.log_error))
+            beat = max(beat, record.throughput * math.exp(-Z * record.log_error))
             if best is None or record.throughput > noise.capacity(best):
                 best = row
         yield Moment(cost, best.capacity if best else 0.0)

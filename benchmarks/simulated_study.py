@@ -12,21 +12,25 @@ import numpy as np
 from benchmarks.known_capacities import Scenario
 from tests.capacity.simulated_server import Batching, SimulatedServer, fresh_start
 from tuner.capacity.find import find_capacity
-from tuner.capacity.probes import Capacity, Expected
+from tuner.capacity.probes import Beat, Capacity, Expected
 from tuner.goals import LatencyBudget
+from tuner.numbers.distributions import Z
 from tuner.records import Outcome
 
 _BUDGET = LatencyBudget(99, 0.02)
-# Two instances share the machine: each takes so many times as long as one that has it for itself.
+# By the number of instances: how many times as long each takes as one that has the machine alone.
 _SHARING = {1: 1.0, 2: 1.5}
-_SIZES, _DELAYS_S = (4, 8, 12, 16, 24, 32), (0.0, 4e-3)
+# The largest batches and the queue delays of the family.
+_SIZES = (4, 8, 12, 16, 24, 32)
+_DELAYS_S = (0.0, 4e-3)
 
 # Of the service times, from start to start: here that is some 6 % of the capacity.
 _START_VARIATION = 0.03
 
-_FINALISTS, _ROUNDS = 3, 3
+# As in a study: finalists, rounds of the finals, and how far apart the seeds of two rounds are.
+_FINALISTS = 3
+_ROUNDS = 3
 _FINAL_SEEDS = 1000
-_Z = 1.96
 
 
 def _configuration(instances: int, most: int, delay_s: float) -> Scenario:
@@ -97,12 +101,12 @@ class _Study:
         scenario = FAMILY[index]
         started = fresh_start(scenario.simulation, self.random, variation=_START_VARIATION)
         server = SimulatedServer(started, seed=int(self.random.integers(1 << 32)))
-        plan = replace(scenario.plan(seed), beat=beat, expected=expected)
+        plan = replace(scenario.plan(seed), beat=Beat(beat), expected=expected)
         capacity = find_capacity(server, plan)
         self.spent_s += server.spent_s
         return capacity
 
     def _to_beat(self) -> float:
         """As a study has it: the lower end of the best capacity so far."""
-        ends = [c.throughput * math.exp(-_Z * c.log_error) for c in self.found.values()]
+        ends = [c.throughput * math.exp(-Z * c.log_error) for c in self.found.values()]
         return max(ends, default=0.0)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.delay_server import Answers, Behaviour, FloatArray, Freeze, delay_server
+from benchmarks.delay_server import Answers, Behaviour, Freeze, delay_server
 from benchmarks.options import count, seconds
 from benchmarks.tables import machine, table
 from tuner.load.client import LoadEngine
@@ -28,11 +28,14 @@ from tuner.load.histogram import percentile
 from tuner.load.measurement import Measurement
 from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, LoadRun, OpenLoop
 from tuner.load.requests import RequestSet
+from tuner.numbers.arrays import FloatArray
 
 _REQUESTS = RequestSet((b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",))
 
 _PERCENTILES = (50.0, 95.0, 99.0, 99.9)
-_ALLOWED_SHARE, _ALLOWED_S = 0.02, 100e-6
+# How far a percentile may be from the truth: this share of it and this much beside.
+_ALLOWED_SHARE = 0.02
+_ALLOWED_S = 100e-6
 _PROFILES: tuple[LoadProfile, ...] = (ClosedLoop(8), OpenLoop(400))
 
 _FREEZE = Freeze(after_s=5.0, length_s=1.0, every_s=10.0)

@@ -49,7 +49,7 @@ class Loop(StrEnum):
     """How the load under which a capacity is searched arrives.
 
     poisson   an open loop: at random, whether or not the server keeps up
-    closed    a closed loop: so many requests in flight, each answer starts the next
+    closed    a closed loop: a number of requests in flight, each answer starts the next
     """
 
     OPEN = "poisson"

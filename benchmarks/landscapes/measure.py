@@ -15,6 +15,7 @@ import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,23 @@ from tuner.records import NOT_ITS_FAULT, Phase, PointRecord, Purpose, TrialRecor
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study import job
 from tuner.study.deployment import Deployment
+from tuner.study.outputs import Outputs
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import TargetSetup
 
+# The server's defaults are measured again after this many configurations.
 _BASELINE_EVERY = 12
-_BEST, _REPEATS = 4, 2
+# In the end this many of the best are measured again,
+_BEST = 4
+# each this often.
+_REPEATS = 2
+# The concurrencies of the closed loops beside the capacity search.
 _LADDER = (1, 2, 4, 8, 16, 32, 64, 128)
-_LADDER_REQUESTS, _LADDER_SHORTEST_S, _LADDER_LONGEST_S = 300, 0.3, 0.6
+# Each lasts for this many requests, within these limits.
+_LADDER_REQUESTS = 300
+_LADDER_SHORTEST_S = 0.3
+_LADDER_LONGEST_S = 0.6
 _SEED = 0
 # A trial that the machine spoiled says nothing of its configuration.
 _RETRIES = 2
@@ -68,7 +78,8 @@ def measure(landscape: Landscape) -> None:
 def _measure(bench: Bench, table: Path, order: Sequence[Configuration]) -> None:
     """Write those of `order` that come after what the table has."""
     for number in range(len(_rows(table)) - 1, len(order)):
-        row = _row(bench, number, order[number])
+        row, golden = _row(bench, number, order[number])
+        bench = replace(bench, golden=golden)
         _append(table, row)
         print(
             f"{number + 1}/{len(order)} {row['state']} {row['throughput']:.0f}/s "
@@ -96,15 +107,18 @@ def _best_again(table: Path, count: int) -> list[Configuration]:
     return list(tried)[:_BEST] * _REPEATS
 
 
-def _row(bench: Bench, number: int, configuration: Configuration) -> dict[str, Any]:
+def _row(
+    bench: Bench, number: int, configuration: Configuration
+) -> tuple[dict[str, Any], Outputs | None]:
+    """What is written of a configuration, and the outputs that later ones must give, too."""
     plan = TrialPlan(
         number=number, purpose=Purpose.SEARCH, configuration=configuration, seed=_SEED
     )
-    trial = run_trial(bench, plan)
+    trial, golden = run_trial(bench, plan)
     for _ in range(_RETRIES):
         if trial.reason not in NOT_ITS_FAULT:
             break
-        trial = run_trial(bench, plan)
+        trial, golden = run_trial(bench, plan)
     row: dict[str, Any] = {
         "configuration": dict(configuration),
         "state": trial.state.value,
@@ -121,7 +135,7 @@ def _row(bench: Bench, number: int, configuration: Configuration) -> dict[str, A
     }
     if trial.state is not TrialState.FAILED:
         row["more"] = [_point(each) for each in _more(bench, trial.saturation)]
-    return row
+    return row, golden
 
 
 def _more(bench: Bench, saturation: float) -> Iterator[PointRecord]:

@@ -10,7 +10,7 @@ import pytest
 from tests.report import studies
 from tests.report.studies import point
 from tuner.analysis.answers import Answer, answer, budget_curve
-from tuner.analysis.interpolation import Kind
+from tuner.analysis.interpolation import EstimateKind
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
@@ -63,7 +63,7 @@ class TestThroughput:
         found = answer(small(), P99_20MS)
 
         (over,) = found.infeasible
-        assert (over.trial.number, over.kind, over.high) == (2, Kind.NONE, 120)
+        assert (over.trial.number, over.kind, over.high) == (2, EstimateKind.NONE, 120)
         assert found.unmeasured == 1
 
     def test_another_percentile(self) -> None:

@@ -1,4 +1,4 @@
-"""Student's t, Holm's correction, means over starts, and differences within rounds."""
+"""Holm's correction, means over starts, and differences within rounds."""
 
 import math
 from statistics import fmean, stdev
@@ -12,10 +12,7 @@ from tuner.analysis.comparison import (
     adjusted_means,
     differences,
     holm,
-    incomplete_beta,
     mean,
-    t_cdf,
-    t_quantile,
     weighted_mean,
 )
 
@@ -28,66 +25,6 @@ def starts(values: list[list[float]], error: float = 0.0) -> list[Start]:
         for finalist, value in enumerate(row)
         if not math.isnan(value)
     ]
-
-
-@pytest.mark.parametrize(
-    ("share", "degrees", "expected"),
-    [
-        (0.975, 1, 12.706),
-        (0.975, 2, 4.303),
-        (0.975, 3, 3.182),
-        (0.975, 4, 2.776),
-        (0.975, 6, 2.447),
-        (0.975, 10, 2.228),
-        (0.975, 19, 2.093),
-        (0.975, 30, 2.042),
-        (0.975, 120, 1.980),
-        (0.975, math.inf, 1.960),
-        (0.95, 2, 2.920),
-        (0.95, 8, 1.860),
-        (0.995, 4, 4.604),
-        (0.9995, 5, 6.869),
-        (0.6, 1, 0.325),
-    ],
-)
-def test_quantiles_of_student_s_t(share: float, degrees: float, expected: float) -> None:
-    """The quantiles are those of Abramowitz and Stegun, table 26.10, and the signs mirror them."""
-    assert t_quantile(share, degrees) == pytest.approx(expected, abs=5.1e-4)
-    assert t_quantile(1 - share, degrees) == pytest.approx(-expected, abs=5.1e-4)
-
-
-@pytest.mark.parametrize("t", [-40.0, -3.0, -0.1, 0.0, 0.7, 2.0, 12.0])
-def test_closed_forms_of_student_s_t(t: float) -> None:
-    """With one and with two degrees of freedom the distribution has a closed form."""
-    assert t_cdf(t, 1) == pytest.approx(0.5 + math.atan(t) / math.pi, rel=1e-9)
-    assert t_cdf(t, 2) == pytest.approx(0.5 + t / (2 * math.sqrt(2 + t * t)), rel=1e-9)
-
-
-def test_the_far_tail_keeps_its_digits() -> None:
-    """Far out the probability is small, and not zero."""
-    assert t_cdf(-1e6, 2) == pytest.approx(0.5e-12, rel=1e-5)
-    assert t_cdf(-10.0, math.inf) == pytest.approx(7.62e-24, rel=1e-3)
-    assert t_cdf(-math.inf, 4) == 0.0
-    assert t_cdf(math.inf, 4) == 1.0
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 5, 60, 5000, math.inf])
-def test_the_quantile_is_the_inverse_of_the_distribution(degrees: float) -> None:
-    """Whatever the degrees of freedom; with many of them it is nearly the normal one."""
-    for share in (0.0005, 0.3, 0.5, 0.9, 0.999):
-        assert t_cdf(t_quantile(share, degrees), degrees) == pytest.approx(share, rel=1e-9)
-    assert t_quantile(0.975, 5000) == pytest.approx(1.9604, abs=1e-4)
-
-
-@pytest.mark.parametrize("x", [0.0, 1e-9, 0.2, 0.5, 0.93, 1.0])
-def test_the_incomplete_beta_function(x: float) -> None:
-    """Known values: powers where one exponent is 1, and the mirror of the other side."""
-    assert incomplete_beta(3.5, 1, x) == pytest.approx(x**3.5)
-    assert incomplete_beta(1, 4, x) == pytest.approx(1 - (1 - x) ** 4)
-    assert incomplete_beta(7, 0.5, x) + incomplete_beta(0.5, 7, 1 - x) == pytest.approx(1)
-    # 10 heads or more of 20 coins is I_p(10, 11), a sum of binomial terms.
-    heads = sum(math.comb(20, n) * x**n * (1 - x) ** (20 - n) for n in range(10, 21))
-    assert incomplete_beta(10, 11, x) == pytest.approx(heads)
 
 
 def test_holm_s_correction() -> None:

@@ -84,12 +84,9 @@ def test_too_large_a_change_means_measuring_again() -> None:
 
     found = drift(trials)
 
+    assert found.too_large
     assert not found.correctable
     assert found.repeat == (2, 3, 6)
-    assert found.sentences == (
-        "The machine became 30 % slower after trial 5 (22:01 UTC), too much to be taken off.",
-        "Trials 2, 3 and 6 should be measured again at the speed that it has now.",
-    )
 
 
 def test_what_was_measured_again_counts_instead() -> None:
@@ -105,12 +102,7 @@ def test_what_was_measured_again_counts_instead() -> None:
     ranked = corrected(trials, trials)
 
     assert [trial.number for trial in doubtful] == [2, 6, 7]
-    assert found.sentences == (
-        (
-            "The machine became 30 % slower after trial 5 (22:01 UTC), too much to be taken off: "
-            "the best are compared by what they carry at the speed that it has now."
-        ),
-    )
+    assert found.repeat == ()
     assert not {2, 6, 7} & {trial.number for trial in ranked}
     assert ranked[-3].throughput == pytest.approx(340.0 * 0.65 / 0.7)
 
@@ -134,10 +126,7 @@ def test_back_and_forth_means_measuring_again() -> None:
 
     assert not found.correctable
     assert len(found.blocks) == 3
-    assert found.sentences[0] == (
-        "The machine became 20 % slower after trial 10 (22:02 UTC) and 25 % faster after "
-        "trial 25 (22:06 UTC), too often to be taken off."
-    )
+    assert not found.too_large
     slow = found.blocks[1]
     assert found.repeat
     assert all(found.block(trials[number]) is slow for number in found.repeat)
@@ -159,10 +148,4 @@ def test_trials_that_were_stopped_wrongly_are_measured_again() -> None:
     assert drift(trials).correctable
     assert drift(trials).repeat == (12, 17)
     assert drift([*trials, replace(searched(20, 500.0), purpose=Purpose.FINAL)]).repeat == (12, 17)
-    assert drift(trials).sentences[1:] == (
-        "Trials 12 and 17 should be measured again at the speed that it has now.",
-    )
     assert drift([*trials, again]).repeat == (17,)
-    assert drift([*trials, again]).sentences[1:] == (
-        "Trial 17 should be measured again at the speed that it has now.",
-    )

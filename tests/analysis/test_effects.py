@@ -12,10 +12,11 @@ import pytest
 
 from tests.report import studies
 from tests.spaces import choice, space
-from tuner.analysis.comparison import holm, t_cdf, t_quantile
+from tuner.analysis.comparison import holm
 from tuner.analysis.effect_columns import DOUBLED
 from tuner.analysis.effects import Effect, Effects, Judgement, effects
 from tuner.errors import Reason
+from tuner.numbers.distributions import t_cdf, t_quantile
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration, Parameter

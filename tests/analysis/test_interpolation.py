@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report import studies
-from tuner.analysis.interpolation import Estimate, Kind, capacity, latency
-from tuner.analysis.load_curves import LoadCurve, Reading
+from tuner.analysis.interpolation import CurveEstimate, EstimateKind, capacity, latency
+from tuner.analysis.load_curves import LoadCurve, LoadReading
 
 ENDLESS = math.inf
 
 
-def reading(load: float, latency_ms: float, *, trial: int = 1) -> Reading:
-    return Reading(trial=trial, throughput=load, latency_s=latency_ms / 1e3, requests=1000)
+def reading(load: float, latency_ms: float, *, trial: int = 1) -> LoadReading:
+    return LoadReading(trial=trial, throughput=load, latency_s=latency_ms / 1e3, requests=1000)
 
 
 def curve(*places: tuple[float, float], trial: int = 1) -> LoadCurve:
@@ -26,17 +26,17 @@ def curve(*places: tuple[float, float], trial: int = 1) -> LoadCurve:
 def closed(*places: tuple[int, float, float]) -> LoadCurve:
     """A load curve of concurrency, inferences per second and milliseconds."""
     readings = tuple(
-        Reading(trial=1, throughput=t, latency_s=ms / 1e3, requests=1000, concurrency=c)
+        LoadReading(trial=1, throughput=t, latency_s=ms / 1e3, requests=1000, concurrency=c)
         for c, t, ms in places
     )
     return LoadCurve(studies.trial(1), readings, ())
 
 
-def at_20_ms(*curves: LoadCurve) -> Estimate:
+def at_20_ms(*curves: LoadCurve) -> CurveEstimate:
     return capacity(curves, 0.020)
 
 
-def ends(estimate: Estimate) -> tuple[float, float]:
+def ends(estimate: CurveEstimate) -> tuple[float, float]:
     return estimate.low, estimate.high
 
 
@@ -47,34 +47,44 @@ class TestCapacity:
 
         assert found.throughput == pytest.approx(100 * math.sqrt(2))
         assert found.value == found.throughput
-        assert (found.kind, ends(found)) == (Kind.INTERPOLATED, (100, 200))
+        assert (found.kind, ends(found)) == (EstimateKind.INTERPOLATED, (100, 200))
 
     @pytest.mark.parametrize(
         ("latency_ms", "kind"),
-        [(20.0, Kind.MEASURED), (18.2, Kind.MEASURED), (17.8, Kind.INTERPOLATED)],
+        [
+            (20.0, EstimateKind.MEASURED),
+            (18.2, EstimateKind.MEASURED),
+            (17.8, EstimateKind.INTERPOLATED),
+        ],
     )
-    def test_near_a_measured_load_it_is_measured(self, latency_ms: float, kind: Kind) -> None:
+    def test_near_a_measured_load_it_is_measured(
+        self, latency_ms: float, kind: EstimateKind
+    ) -> None:
         """Within 5 % of a load that was measured nothing is called interpolated."""
         found = at_20_ms(curve((100, latency_ms), (200, 80)))
 
         assert found.kind is kind
-        assert (found.throughput <= 105) is (kind is Kind.MEASURED)
+        assert (found.throughput <= 105) is (kind is EstimateKind.MEASURED)
 
     def test_near_the_load_above_it_is_measured(self) -> None:
         """The load over the limit counts as well."""
-        assert at_20_ms(curve((100, 5), (200, 20.5))).kind is Kind.MEASURED
+        assert at_20_ms(curve((100, 5), (200, 20.5))).kind is EstimateKind.MEASURED
 
     def test_nothing_over_the_limit(self) -> None:
         """It is never extrapolated beyond the highest load."""
         found = at_20_ms(curve((100, 10), (200, 15)))
 
-        assert (found.kind, found.throughput, ends(found)) == (Kind.AT_LEAST, 200, (200, math.inf))
+        assert (found.kind, found.throughput, ends(found)) == (
+            EstimateKind.AT_LEAST,
+            200,
+            (200, math.inf),
+        )
 
     def test_nothing_within_the_limit(self) -> None:
         """It is at most the lowest load."""
         found = at_20_ms(curve((200, 40), (100, 30)))
 
-        assert (found.kind, found.throughput, ends(found)) == (Kind.NONE, 0, (0, 100))
+        assert (found.kind, found.throughput, ends(found)) == (EstimateKind.NONE, 0, (0, 100))
 
     def test_small_loads_that_wait_for_their_batch(self) -> None:
         """A small load over the limit hides no larger one within it."""
@@ -95,7 +105,7 @@ class TestCapacity:
 
     def test_only_overloaded_loads(self) -> None:
         """An overloaded load is over any limit."""
-        assert capacity([curve((100, ENDLESS))], 3600.0).kind is Kind.NONE
+        assert capacity([curve((100, ENDLESS))], 3600.0).kind is EstimateKind.NONE
 
     def test_a_limit_that_a_load_just_meets(self) -> None:
         """A latency equal to the limit is within it."""
@@ -138,7 +148,7 @@ class TestStarts:
 
         assert ends(found) == (380, 390)
         assert found.throughput == pytest.approx(math.sqrt(380 * 390))
-        assert found.kind is Kind.MEASURED
+        assert found.kind is EstimateKind.MEASURED
 
     def test_of_which_one_was_lucky(self) -> None:
         """The best of many starts does not rule: the middle of them does."""
@@ -189,7 +199,7 @@ def test_a_larger_limit_never_allows_less(
     assert small.throughput <= large.throughput * (1 + 1e-9)
     for each in (small, large):
         assert each.low * (1 - 1e-9) <= each.throughput
-        assert each.kind is Kind.NONE or each.throughput <= each.high * (1 + 1e-9)
+        assert each.kind is EstimateKind.NONE or each.throughput <= each.high * (1 + 1e-9)
 
 
 class TestClosedLoops:
@@ -197,7 +207,11 @@ class TestClosedLoops:
         """Nothing lies between two concurrencies that could be interpolated."""
         found = at_20_ms(closed((8, 400, 10), (12, 500, 18), (16, 520, 25)))
 
-        assert (found.throughput, found.kind, ends(found)) == (500, Kind.MEASURED, (500, 520))
+        assert (found.throughput, found.kind, ends(found)) == (
+            500,
+            EstimateKind.MEASURED,
+            (500, 520),
+        )
 
     def test_a_higher_concurrency_that_carries_less(self) -> None:
         """The upper bound is not below the lower one."""
@@ -205,7 +219,7 @@ class TestClosedLoops:
 
     def test_nothing_over_the_limit(self) -> None:
         """The highest concurrency is a lower bound."""
-        assert at_20_ms(closed((8, 400, 10))).kind is Kind.AT_LEAST
+        assert at_20_ms(closed((8, 400, 10))).kind is EstimateKind.AT_LEAST
 
     @pytest.mark.parametrize(("above", "wide"), [(2, False), (3, True)])
     def test_neighbours_are_no_gap(self, above: int, *, wide: bool) -> None:
@@ -223,24 +237,28 @@ class TestLatency:
         found = latency([curve((100, 10), (400, 40))], 200)
 
         assert found.value == pytest.approx(0.020)
-        assert (found.kind, found.throughput, ends(found)) == (Kind.INTERPOLATED, 200, (100, 400))
+        assert (found.kind, found.throughput, ends(found)) == (
+            EstimateKind.INTERPOLATED,
+            200,
+            (100, 400),
+        )
 
     def test_near_a_measured_load_it_is_measured(self) -> None:
         """5 % are near."""
-        assert latency([curve((100, 10), (400, 40))], 104).kind is Kind.MEASURED
+        assert latency([curve((100, 10), (400, 40))], 104).kind is EstimateKind.MEASURED
 
     def test_below_all_loads(self) -> None:
         """The latency at the lowest load is a bound."""
         found = latency([curve((100, 10), (400, 40))], 50)
 
-        assert (found.kind, found.value) == (Kind.AT_MOST, 0.010)
+        assert (found.kind, found.value) == (EstimateKind.AT_MOST, 0.010)
 
     def test_above_all_loads(self) -> None:
         """Nothing is extrapolated."""
         found = latency([curve((100, 10), (400, 40))], 500)
 
         assert math.isnan(found.value)
-        assert found.kind is Kind.NONE
+        assert found.kind is EstimateKind.NONE
 
     def test_above_an_overloaded_load(self) -> None:
         """Where less was too much already, it is infinite."""
@@ -257,7 +275,7 @@ class TestLatency:
 
         found = latency(starts, 100)
 
-        assert (found.value, found.kind, ends(found)) == (0.020, Kind.MEASURED, (100, 100))
+        assert (found.value, found.kind, ends(found)) == (0.020, EstimateKind.MEASURED, (100, 100))
 
     def test_between_loads_of_several_starts(self) -> None:
         """The nearest loads count, of whatever start."""

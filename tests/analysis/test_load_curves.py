@@ -9,7 +9,7 @@ import pytest
 
 from tests.report import studies
 from tests.report.studies import point
-from tuner.analysis.load_curves import Reading, load_curves, lowest_latency, reference_load
+from tuner.analysis.load_curves import LoadReading, load_curves, lowest_latency, reference_load
 from tuner.errors import Reason
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.histogram import Histogram
@@ -20,7 +20,7 @@ def study_of(*points: PointRecord, **wishes: Any) -> StudyRecord:
     return studies.study([studies.baseline(points=points)], **wishes)
 
 
-def only_reading(study: StudyRecord, percentile: float = 99) -> Reading:
+def only_reading(study: StudyRecord, percentile: float = 99) -> LoadReading:
     ((curve,),) = load_curves(study, percentile)
     (reading,) = curve.readings
     return reading

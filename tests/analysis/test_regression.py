@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from tuner.analysis.comparison import Z, t_quantile
-from tuner.analysis.regression import FloatArray, Observations, Regression
+from tuner.analysis.regression import Observations, Regression
+from tuner.numbers.arrays import FloatArray
+from tuner.numbers.distributions import Z, t_quantile
 
 FACTORIAL = np.array(list(itertools.product((0.0, 1.0), repeat=3)))
 VALUES = np.array([5.0, 5.1, 4.8, 5.2, 5.5, 5.4, 5.6, 5.9])

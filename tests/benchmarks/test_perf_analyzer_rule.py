@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from benchmarks.perf_analyzer_rule import (
-    FloatArray,
     Found,
     Judgement,
     Rule,
@@ -16,6 +15,7 @@ from benchmarks.perf_analyzer_rule import (
     highest_load,
     judge,
 )
+from tuner.numbers.arrays import FloatArray
 
 RULE = Rule(percentile=95, threshold_s=0.05)
 WINDOW_S = 6.0

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tests.run_records import run_record
 from tuner.goals import LatencyBudget
@@ -21,9 +20,9 @@ from tuner.load.histogram import percentile
 from tuner.load.measurement import Measurement, RunRecord
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, LoadRun, OpenLoop, Overload
 from tuner.load.recorder import PENDING, SUCCESS
+from tuner.numbers.arrays import FloatArray
 from tuner.records import Phase
 
-FloatArray = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], FloatArray]
 _BLOCK_S = 0.1
 _AFTER_LAST_S = 1.0

@@ -7,16 +7,16 @@ import pytest
 
 from tests.capacity.simulated_server import (
     Batching,
-    FloatArray,
     Instances,
     SimulatedServer,
     Simulation,
     exponential,
 )
 from tuner.capacity.find import find_capacity
-from tuner.capacity.probes import Capacity, CapacityPlan
+from tuner.capacity.probes import Beat, Capacity, CapacityPlan
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.profile import ClosedLoop
+from tuner.numbers.arrays import FloatArray
 from tuner.records import Outcome, Phase
 
 
@@ -46,7 +46,7 @@ def searched(
         budget=LatencyBudget(95, limit_s),
         concurrency=concurrency,
         largest_batch=batch,
-        beat=beat,
+        beat=Beat(beat),
         arrivals=Loop.CLOSED,
     )
     capacity = find_capacity(server, plan)

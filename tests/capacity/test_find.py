@@ -9,7 +9,6 @@ import pytest
 
 from tests.capacity.simulated_server import (
     Batching,
-    FloatArray,
     Instances,
     SimulatedServer,
     Simulation,
@@ -19,10 +18,11 @@ from tests.capacity.simulated_server import (
 )
 from tuner.capacity.find import expected_s, find_capacity
 from tuner.capacity.open_search import duration_s
-from tuner.capacity.probes import Capacity, CapacityPlan
+from tuner.capacity.probes import Beat, Capacity, CapacityPlan
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
 from tuner.load.profile import ClosedLoop, OpenLoop
+from tuner.numbers.arrays import FloatArray
 from tuner.records import Outcome, Phase
 
 BATCHING = Batching(base_s=4e-3, each_s=0.5e-3, most=16, delay_s=2e-3)  # 1333/s at most
@@ -45,7 +45,7 @@ class Scenario:
             concurrency=self.concurrency,
             largest_batch=self.simulation.most if isinstance(self.simulation, Batching) else 1,
             seed=seed,
-            beat=beat,
+            beat=Beat(beat),
             points=points,
         )
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tests.capacity.simulated_server import Instances, SimulatedServer, exponential
 from tests.run_records import run_record
@@ -12,9 +11,8 @@ from tuner.capacity.intervals import mser5, percentile_interval, throughput_inte
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop
 from tuner.load.recorder import PENDING, SUCCESS
+from tuner.numbers.arrays import FloatArray
 from tuner.records import Phase
-
-FloatArray = NDArray[np.float64]
 
 
 def measurement(

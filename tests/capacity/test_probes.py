@@ -7,7 +7,6 @@ import pytest
 
 from tests.capacity.simulated_server import (
     Batching,
-    FloatArray,
     Instances,
     SimulatedServer,
     Simulation,
@@ -17,6 +16,7 @@ from tuner.capacity.probes import Capacity, CapacityPlan
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop
+from tuner.numbers.arrays import FloatArray
 from tuner.records import Outcome, Phase
 
 PLAN = CapacityPlan(budget=LatencyBudget(95, 0.05), concurrency=8)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.capacity.simulated_server import Batching, SimulatedServer, true_capacity
-from tuner.capacity.proof import Verdict, certify, certifying_s
+from tuner.capacity.proof import LoadVerdict, certify, certifying_s
 from tuner.goals import LatencyBudget
 from tuner.load.profile import OpenLoop
 from tuner.records import Phase
@@ -13,7 +13,7 @@ SERVER = Batching(base_s=4e-3, each_s=0.5e-3, most=16, delay_s=2e-3)
 CAPACITY = true_capacity(SERVER, BUDGET, highest=1333)
 
 
-def verdicts(share: float, seeds: int) -> list[Verdict]:
+def verdicts(share: float, seeds: int) -> list[LoadVerdict]:
     """What is said of that share of the capacity, one verdict for each seed."""
     return [
         certify(SimulatedServer(SERVER, seed=seed), BUDGET, share * CAPACITY, seed=seed).verdict
@@ -25,7 +25,7 @@ def test_a_load_well_below_the_capacity_is_proved_at_the_first_look() -> None:
     """Half of the capacity needs one look, after 8 s."""
     server = SimulatedServer(SERVER)
     certificate = certify(server, BUDGET, 0.5 * CAPACITY, seed=3)
-    assert certificate.verdict is Verdict.WITHIN
+    assert certificate.verdict is LoadVerdict.WITHIN
     assert certificate.rate == 0.5 * CAPACITY
     assert certificate.duration_s == pytest.approx(8.0)
     [(phase, _, duration_s)] = server.measured
@@ -35,24 +35,24 @@ def test_a_load_well_below_the_capacity_is_proved_at_the_first_look() -> None:
 
 def test_a_load_above_the_capacity_is_disproved() -> None:
     """A fifth too much is over, every time."""
-    assert set(verdicts(1.2, 10)) == {Verdict.OVER}
+    assert set(verdicts(1.2, 10)) == {LoadVerdict.OVER}
 
 
 def test_an_overload_is_disproved_at_once() -> None:
     """Twice of what the server carries stops early, and needs no second look."""
     server = SimulatedServer(SERVER)
-    assert certify(server, BUDGET, 2700.0, seed=0).verdict is Verdict.OVER
+    assert certify(server, BUDGET, 2700.0, seed=0).verdict is LoadVerdict.OVER
     assert len(server.measured) == 1
 
 
 def test_a_load_5_percent_above_the_capacity_is_hardly_ever_called_within() -> None:
     """The stated error: at most 5 of 100."""
-    assert verdicts(1.05, 60).count(Verdict.WITHIN) <= 3
+    assert verdicts(1.05, 60).count(LoadVerdict.WITHIN) <= 3
 
 
 def test_a_load_10_percent_below_the_capacity_is_mostly_proved() -> None:
     """The power of the proof: it does not only say no."""
-    assert verdicts(0.9, 20).count(Verdict.WITHIN) >= 12
+    assert verdicts(0.9, 20).count(LoadVerdict.WITHIN) >= 12
 
 
 def test_what_is_near_the_capacity_is_looked_at_longer() -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from tests.capacity.simulated_server import (
     Batching,
-    FloatArray,
     Instances,
     SimulatedServer,
     Simulation,
@@ -22,6 +21,7 @@ from tuner.goals import LatencyBudget
 from tuner.load.arrivals import schedule
 from tuner.load.histogram import percentile
 from tuner.load.profile import ClosedLoop, OpenLoop, Overload
+from tuner.numbers.arrays import FloatArray
 from tuner.records import Phase
 
 

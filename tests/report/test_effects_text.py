@@ -6,22 +6,13 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.test_effects import factorial, trial
-from tests.report import studies
-from tests.report.test_terminal import row, shown
+from tests.report import studies, texts
+from tests.report.test_terminal import shown
 from tuner.analysis.standings import standings
 from tuner.errors import InputError
 from tuner.records import StudyRecord, TrialState
 from tuner.report import effects_text, terminal
-from tuner.report.effects_text import remarks_on_decided, title
-
-
-def section(study: StudyRecord, *, width: int = 80) -> str:
-    tables = terminal.effects_tables(study, standings(study))
-    return "".join(shown(table, width=width) for table in tables)
-
-
-def everything(study: StudyRecord, *, width: int = 80) -> str:
-    return shown(terminal.all_effects(effects_text.of(study, standings(study))), width=width)
+from tuner.report.effects_text import title
 
 
 def refusal(study: StudyRecord) -> InputError:
@@ -31,13 +22,31 @@ def refusal(study: StudyRecord) -> InputError:
     return caught.value
 
 
-def test_what_is_decided_is_in_the_title() -> None:
-    """The largest effects come first, whether they helped or hurt."""
-    study = factorial()
+def told(study: StudyRecord) -> list[str]:
+    """What the terminal says of the effects: the decided ones, then all."""
+    result = standings(study)
+    tables = terminal.effects_tables(study, result)
+    every = terminal.all_effects(effects_text.of(study, result))
+    return "\n".join(shown(table) for table in (*tables, every)).splitlines()
 
-    assert title(effects_text.of(study, standings(study))) == (
-        "What mattered for the capacity: a=true 1.64x, b=true 0.69x"
-    )
+
+def test_every_kind_of_effects() -> None:
+    """Decided, undecided, too vague, not known, along a line; and studies that cannot tell."""
+    whole = factorial()
+    together = [{"a": on, "b": on, "c": c} for on in (False, True) for c in (1, 2, 3)]
+    lines = [{"size": 2 ** (n % 6), "on": n > 5} for n in range(12)]
+    found = {
+        "nothing is decided, and too vague": factorial(scatter=5.0),
+        "too few configurations": replace(whole, trials=whole.trials[:3]),
+        "parameters that changed together": studies.study(
+            [trial(n, 100.0 + 7 * (n % 2), v) for n, v in enumerate(together)]
+        ),
+        "a line over many numbers": studies.study(
+            [trial(n, 100 * 1.3 ** (n % 6) * (1 + 0.01 * (n % 4)), v) for n, v in enumerate(lines)]
+        ),
+    }
+
+    texts.check("effects.txt", {title: told(study) for title, study in found.items()})
 
 
 def test_more_than_three_are_counted() -> None:
@@ -56,43 +65,10 @@ def test_more_than_three_are_counted() -> None:
     assert found.endswith(", and 2 others")
 
 
-def test_the_terminal_shows_the_decided_ones() -> None:
-    """A row for each decided effect, and the others by name with the command for the rest."""
-    text = section(factorial())
-
-    assert row(text, "a")[:2] == ["true", "false"]
-    assert row(text, "a")[2].startswith("1.64x (")
-    assert row(text, "a")[3] == "8"
-    assert "No proven effect: c, d. `tuner effects encoder-p99-50ms` shows all." in text
-    assert "Together, what the best configuration changes gives " in text
-    assert "single effects would be 1.62x (1.50 to 1.74).\n" in text
-
-
-def test_nothing_decided() -> None:
-    """Where nothing is proved there is no table, and each parameter is named."""
-    study = factorial(scatter=5.0)
-    text = section(study)
-
-    assert text.startswith("No parameter is proved to have mattered\n")
-    assert "No proven effect: a, b, c, d. `tuner effects" in text
-    assert "pairs" not in text
-
-
-def test_too_few_configurations() -> None:
-    """A study that cannot tell says so in two lines."""
-    whole = factorial()
-    study = replace(whole, trials=whole.trials[:3])
-
-    assert section(study) == (
-        "No parameter is proved to have mattered\n"
-        "Too few different configurations were measured to tell the parameters apart.\n"
-    )
-
-
 def test_nothing_to_compare() -> None:
     """A study of one configuration has no such section."""
-    assert section(studies.study([studies.baseline()])) == ""
-    assert section(studies.study()) == ""
+    for study in (studies.study([studies.baseline()]), studies.study()):
+        assert terminal.effects_tables(study, standings(study)) == []
 
 
 def test_defaults_that_won_are_not_multiplied() -> None:
@@ -107,57 +83,6 @@ def test_defaults_that_won_are_not_multiplied() -> None:
     assert not any("Together" in sentence for sentence in said)
 
 
-@pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("study", [factorial(), studies.night(), studies.small_study()])
-def test_everything_fits(study: StudyRecord, width: int) -> None:
-    """No line is wider than the terminal, and no row is broken."""
-    text = section(study, width=width) + everything(study, width=width)
-
-    assert max(len(line) for line in text.splitlines()) <= width
-
-
-def test_all_effects_stand_under_their_parameters() -> None:
-    """Each value has its ratio, verdict, pairs with what they show, and how much was measured."""
-    lines = everything(factorial()).splitlines()
-
-    at = lines.index("a, instead of false")
-    assert lines[at + 1].split()[0] == "true"
-    assert lines[at + 1].split()[-1] == "8/8"
-    assert "helped" in lines[at + 1]
-    assert "8 (1.64x)" in lines[at + 1]
-
-
-def test_a_line_over_many_numbers() -> None:
-    """A slope stands beside no single value: its name and its row say `each doubling`."""
-    trials = [
-        trial(n, 100 * 1.3 ** (n % 6) * (1 + 0.01 * (n % 4)), {"size": 2 ** (n % 6), "on": n > 5})
-        for n in range(12)
-    ]
-    study = studies.study(trials)
-
-    assert title(effects_text.of(study, standings(study))) == (
-        "What mattered for the capacity: size (each doubling) 1.30x"
-    )
-    assert row(section(study), "size")[:2] == ["each doubling", "-"]
-    assert "size" in [line.strip() for line in everything(study).splitlines()]
-
-
-def test_an_interval_that_says_nothing() -> None:
-    """Where the ends of an interval are more than 100 times apart, they are not shown."""
-    lines = everything(factorial(scatter=5.0)).splitlines()
-
-    assert all("(too vague)" in line for line in lines if "no proven effect" in line)
-    assert max(map(len, lines)) <= 80
-
-
-def test_why_an_effect_is_not_known_is_said() -> None:
-    """Below a value that is not known stands the reason."""
-    values = [{"a": on, "b": on, "c": c} for on in (False, True) for c in (1, 2, 3)]
-    text = everything(studies.study([trial(n, 100.0 + n, v) for n, v in enumerate(values)]))
-
-    assert "    not separable from b\n" in "\n".join(map(str.rstrip, text.splitlines())) + "\n"
-
-
 def test_what_the_effects_rest_on() -> None:
     """Bounds and configurations without a capacity are told, with how they count."""
     whole = factorial()
@@ -168,19 +93,6 @@ def test_what_the_effects_rest_on() -> None:
     assert effects_text.counts(effects_text.of(study, standings(study))) == (
         "From 14 configurations with a measured capacity; 1 stopped because beaten count as "
         "below their bound; 1 without a capacity do not count."
-    )
-
-
-def test_parameters_of_which_nothing_is_known() -> None:
-    """They are named apart from those without a proven effect."""
-    values = [{"a": on, "b": on, "c": c} for on in (False, True) for c in (1, 2, 3)]
-    study = studies.study([trial(n, 100.0 + 7 * (n % 2), v) for n, v in enumerate(values)])
-    result = standings(study)
-
-    said = remarks_on_decided(study, result, effects_text.of(study, result))
-
-    assert said == (
-        "No proven effect: c; not known: a, b. `tuner effects encoder-p99-50ms` shows all.",
     )
 
 

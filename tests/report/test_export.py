@@ -127,8 +127,8 @@ def test_parquet_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_document_of_a_study() -> None:
     """A document has the result and every trial, also before there is any."""
     night = studies.night()
-    content = export.document(night, standings(night))
-    nothing = export.document(studies.study(), standings(studies.study()))
+    content = export.study_document(night, standings(night))
+    nothing = export.study_document(studies.study(), standings(studies.study()))
 
     assert content["baseline"]["configuration"] == dict(studies.DEFAULTS)
     assert content["winner"]["p99_ms"] <= 50

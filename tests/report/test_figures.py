@@ -10,7 +10,7 @@ import pytest
 from tests.report import studies
 from tuner.analysis.standings import Ratio, standings
 from tuner.records import TrialState
-from tuner.report import charts, figures, formats
+from tuner.report import figures, formats, page
 from tuner.space.space import Configuration
 
 
@@ -138,4 +138,4 @@ class TestShort:
 )
 def test_log_ticks(values: list[float], expected: list[float]) -> None:
     """The ticks are round and reach a little beyond the values."""
-    assert charts.log_ticks(values) == expected
+    assert page.log_ticks(values) == expected

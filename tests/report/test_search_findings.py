@@ -1,16 +1,18 @@
-"""How a study searched, in sentences."""
+"""How a study searched, in sentences: texts/search.txt and texts/drift.txt."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.report import studies
+from tests.report import studies, texts
 from tests.spaces import choice, integer, space
+from tuner.analysis.drift import Block, Drift
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report.search_findings import about_search, saved_s
+from tuner.report.search_findings import about_drift, about_search, saved_s
 from tuner.space.space import Configuration
 
 
@@ -22,106 +24,16 @@ def lasting(trial: TrialRecord, total_s: float) -> TrialRecord:
     return replace(trial, timings_s={"total": total_s})
 
 
-PRUNED = replace(studies.trial(2, 90.0), state=TrialState.PRUNED)
+def sized(number: int, size: int, **facts: Any) -> TrialRecord:
+    configuration = Configuration.of({"max_batch_size": size, "threads": number})
+    return replace(studies.trial(number, 100.0), configuration=configuration, **facts)
 
 
-def test_a_study_without_anything_special_says_nothing() -> None:
-    """No sentence is better than one that says nothing."""
-    assert about_search(study(studies.baseline())) == ()
-
-
-def test_why_the_search_ended() -> None:
-    """In the words that the study kept."""
-    sentences = about_search(study(studies.baseline(), stopped="all 60 trials were run"))
-    assert sentences == ("The search ended because all 60 trials were run.",)
-
-
-def test_which_studies_it_began_with() -> None:
-    """Those that were named for the warm start."""
-    sentences = about_search(study(warm_start=("monday", "tuesday")))
-    assert sentences == ("It began with the best configurations of monday and tuesday.",)
-
-
-def test_the_time_that_racing_saved() -> None:
-    """What pruned trials would have taken, had they been like the others."""
-    trials = (lasting(studies.baseline(), 15.0), lasting(PRUNED, 5.0))
-    assert saved_s(study(*trials)) == pytest.approx(10.0)
-    [sentence] = about_search(study(*trials))
-    assert sentence == (
-        "1 trial of 2 stopped at the first proof that the best cannot be beaten, which saved 10 s "
-        "or so."
-    )
-
-
-def test_no_time_saved_is_not_told() -> None:
-    """A pruned trial that took as long as others saved nothing."""
-    trials = (lasting(studies.baseline(), 15.0), lasting(PRUNED, 15.0))
-    assert about_search(study(*trials)) == ()
-
-
-@pytest.mark.parametrize(
-    ("proof", "words"),
-    [
-        ("within", "proved to be within"),
-        ("over", "found over"),
-        ("undecided", "not proved to be within (nor over)"),
-    ],
-)
-@pytest.mark.parametrize(("applied", "start"), [("restart", "fresh start"), ("reload", "reload")])
-def test_what_was_proved_of_the_claimed_load(
-    proof: str, words: str, applied: str, start: str
-) -> None:
-    """The verdict, the load, and how long it was looked at; a remote server only reloads."""
+def proof(verdict: str, applied: str = "restart") -> StudyRecord:
+    """Two looks of 5 s at the claimed load."""
     point = replace(studies.point(300.0, 0.04, phase="proof"), duration_s=5.0)
-    trial = replace(
-        studies.trial(3, 300.0),
-        purpose=Purpose.PROOF,
-        proof=proof,
-        points=(point, point),
-        applied=applied,
-    )
-    [sentence] = about_search(study(trial))
-    assert sentence == (
-        f"On one more {start}, 300 inferences/s of the best configuration were {words} "
-        "p99 <= 50 ms, after 10 s of that load."
-    )
-
-
-def crashed(number: int, size: int) -> TrialRecord:
-    trial = studies.trial(number, 0.0)
-    return replace(
-        trial,
-        configuration=Configuration.of({"max_batch_size": size, "threads": number}),
-        state=TrialState.FAILED,
-        reason=Reason.OUT_OF_MEMORY,
-    )
-
-
-def test_where_everything_fails() -> None:
-    """The region in words, with how often and for what."""
-    good = [
-        replace(
-            lasting(studies.trial(n, 100.0), 10.0),
-            configuration=Configuration.of({"max_batch_size": size, "threads": n}),
-        )
-        for n, size in ((1, 2), (2, 4), (3, 8))
-    ]
-    bad = [crashed(4, 32), crashed(5, 32), crashed(6, 64)]
-    searched = space(choice(2, 4, 8, 32, 64, name="max_batch_size"), integer("threads"))
-    found = replace(study(*good, *bad), space=searched)
-    assert about_search(found) == (
-        "Nearly everything fails where max_batch_size >= 32: 3 of 3 failed (out_of_memory).",
-    )
-
-
-def test_batches_that_wait_are_told() -> None:
-    """A configuration can carry much within the budget, and little only over it."""
-    slow = replace(studies.trial(7, 300.0), unloaded_s=0.080)
-    [sentence] = about_search(study(slow))
-    assert sentence == (
-        "At a few requests per second trial 7 would be over p99 <= 50 ms: batches that do not "
-        "fill wait for their delay."
-    )
+    facts: dict[str, Any] = {"purpose": Purpose.PROOF, "proof": verdict, "applied": applied}
+    return study(replace(studies.trial(3, 300.0), points=(point, point), **facts))
 
 
 def of_variant(number: int, name: str, difference: float, **facts: Any) -> TrialRecord:
@@ -130,49 +42,69 @@ def of_variant(number: int, name: str, difference: float, **facts: Any) -> Trial
     return replace(trial, configuration=configuration, difference=difference, **facts)
 
 
-def test_how_far_variants_are_from_the_defaults() -> None:
-    """The most that was seen of each, with the tolerance that was stated."""
-    trials = (
-        of_variant(0, "fp32", 0.0, purpose=Purpose.BASELINE),
-        of_variant(1, "int8", 0.021),
-        of_variant(2, "int8", 0.034),
-        of_variant(3, "half", math.nan),
-    )
-    said = (
-        "Variant int8: its outputs differ from the default's by 3.4 % of their largest value at "
-    )
-    [sentence] = about_search(study(*trials))
-    assert sentence == f"{said}most."
-    [sentence] = about_search(study(*trials, request={"tolerance": 0.05}))
-    assert sentence == f"{said}most, within the tolerance of 5.0 %."
-
-
-@pytest.mark.parametrize(
-    ("difference", "words"),
-    [
-        (0.37, "its outputs differ from the default's by 37 % of their largest value"),
-        (math.inf, "its outputs cannot be compared with the default's"),
-    ],
+WRONG = {"state": TrialState.FAILED, "reason": Reason.WRONG_OUTPUT}
+CRASHED = {"state": TrialState.FAILED, "reason": Reason.OUT_OF_MEMORY}
+WHOLE = lasting(studies.baseline(), 15.0)
+PRUNED = replace(studies.trial(2, 90.0), state=TrialState.PRUNED)
+FP32 = of_variant(0, "fp32", 0.0, purpose=Purpose.BASELINE)
+SEVERAL = (
+    FP32,
+    of_variant(1, "int8", 0.021),
+    of_variant(2, "int8", 0.034),
+    of_variant(3, "half", math.nan),
 )
-def test_a_variant_that_was_refused(difference: float, words: str) -> None:
-    """Outputs beyond the tolerance refute a variant, however fast it is."""
-    refused = {"state": TrialState.FAILED, "reason": Reason.WRONG_OUTPUT}
-    trials = (
-        of_variant(0, "fp32", 0.0, purpose=Purpose.BASELINE),
-        of_variant(1, "int8", difference, **refused),
-    )
-    assert f"Variant int8: refused, {words}." in about_search(study(*trials))
+STUDIES = {
+    "nothing special": study(studies.baseline()),
+    "why it ended": study(studies.baseline(), stopped="all 60 trials were run"),
+    "what it began with": study(warm_start=("monday", "tuesday")),
+    "time that racing saved": study(WHOLE, lasting(PRUNED, 5.0)),
+    "no time saved": study(WHOLE, lasting(PRUNED, 15.0)),
+    "proved": proof("within"),
+    "proved on a remote server": proof("within", "reload"),
+    "found over": proof("over"),
+    "undecided": proof("undecided"),
+    "where everything fails": study(
+        *(sized(n, size, timings_s={"total": 10.0}) for n, size in ((1, 2), (2, 4), (3, 8))),
+        *(sized(n, size, **CRASHED) for n, size in ((4, 32), (5, 32), (6, 64))),
+        space=space(choice(2, 4, 8, 32, 64, name="max_batch_size"), integer("threads")),
+    ),
+    "batches that wait": study(replace(studies.trial(7, 300.0), unloaded_s=0.080)),
+    "variants, the most that was seen of each": study(*SEVERAL),
+    "variants within a tolerance": study(*SEVERAL, request={"tolerance": 0.05}),
+    "a variant that is too far": study(FP32, of_variant(1, "int8", 0.37, **WRONG)),
+    "a variant that cannot be compared": study(FP32, of_variant(1, "int8", math.inf, **WRONG)),
+    "a variant that was wrong once": study(
+        FP32, of_variant(1, "half", 0.02), of_variant(2, "half", 0.5, **WRONG)
+    ),
+}
 
 
-def test_a_variant_that_was_wrong_once() -> None:
-    """One configuration of it may be wrong and others right: then it was not refused."""
-    wrong = {"state": TrialState.FAILED, "reason": Reason.WRONG_OUTPUT}
-    trials = (
-        of_variant(0, "fp32", 0.0, purpose=Purpose.BASELINE),
-        of_variant(1, "half", 0.02),
-        of_variant(2, "half", 0.5, **wrong),
-    )
-    assert (
-        "Variant half: its outputs differ from the default's by 2.0 % of their largest value at "
-        "most; in 1 of 2 trials they were wrong."
-    ) in about_search(study(*trials))
+def test_every_sentence() -> None:
+    """What must be known of each search; nothing where there is nothing special."""
+    texts.check("search.txt", {title: about_search(each) for title, each in STUDIES.items()})
+
+
+def test_how_much_time_racing_saved() -> None:
+    """What pruned trials would have taken, had they been like the others."""
+    assert saved_s(STUDIES["time that racing saved"]) == pytest.approx(10.0)
+
+
+def drift(speeds: Sequence[float], *repeat: int) -> Drift:
+    """Blocks of these speeds, ten trials apart."""
+    marks = [studies.trial(10 * number) for number in range(len(speeds))]
+    blocks = [Block(m, m, math.log(s)) for m, s in zip(marks, speeds, strict=True)]
+    return Drift(tuple(blocks), repeat)
+
+
+def test_how_the_machine_changed() -> None:
+    """Each change with its size and the last trial before it, and what follows from them."""
+    found = {
+        "steady": drift([1.0]),
+        "slower": drift([1.0, 0.9]),
+        "faster": drift([1.0, 1.2], 12),
+        "too much, to be measured again": drift([1.0, 0.7], 2, 3, 6),
+        "too much, and measured again": drift([1.0, 0.7]),
+        "too often": drift([1.0, 0.8, 1.0], 1),
+    }
+
+    texts.check("drift.txt", {title: about_drift(each) for title, each in found.items()})

@@ -79,7 +79,7 @@ SERVER: dict[str, Any] = {
 
 def test_everything() -> None:
     """All that is known of a load point is there, with its unit in its name."""
-    content = read(sweep_json.document(full_point(), 75, limit_s=0.025))
+    content = read(sweep_json.point_document(full_point(), 75, limit_s=0.025))
 
     engine_cpu_us = content.pop("engine_cpu_us_per_request")
     assert engine_cpu_us == pytest.approx(125_000)
@@ -126,7 +126,7 @@ def test_everything() -> None:
 def test_what_is_not_known() -> None:
     """Null stands for what was not asked for or not told; goodput is only there with a limit."""
     measurement = replace(measured([math.inf]), client_send_s=math.nan, client_receive_s=math.nan)
-    content = read(sweep_json.document(point(measurement), 99))
+    content = read(sweep_json.point_document(point(measurement), 99))
 
     assert {name for name, value in content.items() if value is None} == {
         "avg_ms",
@@ -154,7 +154,7 @@ def test_doubts() -> None:
     measurement = measured([0.01], OpenLoop(100), send_lag_p99_s=0.5, stopped_early="overloaded")
     unstable = Stability((Window(1, 1), Window(2, 1), Window(3, 1)))
     doubtful = point(measurement, stability=unstable)
-    content = read(sweep_json.document(doubtful, 99))
+    content = read(sweep_json.point_document(doubtful, 99))
 
     assert content["client_overloaded"] == "requests left 500.0 ms late (p99)"
     assert content["stopped_early"] == "overloaded"
@@ -188,7 +188,7 @@ def test_doubts() -> None:
 )
 def test_loads(profile: LoadProfile, load: dict[str, object]) -> None:
     """Each kind of load says what it was, before anything else."""
-    content = read(sweep_json.document(point(measured([0.01], profile)), 99))
+    content = read(sweep_json.point_document(point(measured([0.01], profile)), 99))
 
     assert list(content.items())[: len(load)] == list(load.items())
 

@@ -6,12 +6,13 @@ import time
 import pytest
 from rich.console import Console, RenderableType  # noqa: TID251 - to see what it shows
 
-from tests.report import studies
+from tests.analysis.test_effects import factorial
+from tests.report import studies, texts
 from tuner.analysis.pareto import trade_off
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord
-from tuner.report import terminal
+from tuner.report import effects_text, terminal
 from tuner.space.space import Configuration
 
 
@@ -32,90 +33,47 @@ def shown(renderable: RenderableType, *, width: int = 80) -> str:
     return written(console)
 
 
-def result(study: StudyRecord) -> str:
-    return shown(terminal.result_table(study, standings(study)))
-
-
-def row(text: str, begins: str) -> list[str]:
-    """The cells of the row with this title."""
-    line = next(line for line in text.splitlines() if line.strip().startswith(begins))
-    return [
-        cell.strip() for cell in line.strip().removeprefix(begins).split("   ") if cell.strip()
-    ]
+def page(study: StudyRecord, *, width: int = 80) -> list[str]:
+    """All that is said of a study, in lines."""
+    found = standings(study)
+    tables = (
+        terminal.result_table(study, found),
+        *terminal.effects_tables(study, found),
+        terminal.all_effects(effects_text.of(study, found)),
+        terminal.pareto_table(trade_off(study)),
+        terminal.trials_table(study),
+        terminal.time_table(study),
+    )
+    return "\n".join(shown(table, width=width) for table in tables).splitlines()
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_everything_fits(width: int) -> None:
+@pytest.mark.parametrize("study", [studies.night(), studies.small_study(), factorial()])
+def test_everything_fits(study: StudyRecord, width: int) -> None:
     """No line is wider than the terminal."""
-    study = studies.night()
-    shown_tables = [
-        shown(table, width=width)
-        for table in (
-            terminal.result_table(study, standings(study)),
-            terminal.pareto_table(trade_off(study)),
-            terminal.trials_table(study),
-            terminal.time_table(study),
-        )
-    ]
-
-    assert max(len(line) for text in shown_tables for line in text.splitlines()) <= width
+    assert max(map(len, page(study, width=width))) <= width
 
 
-def test_result_compares_with_the_defaults() -> None:
-    """The parameters, the throughputs, the gain and the latencies stand side by side."""
-    text = result(studies.night())
-
-    assert row(text, "instance_count") == ["1", "2"]
-    assert row(text, "dynamic_batching") == ["false", "true"]
-    assert row(text, "max_batch_size") == ["-", "16"]
-    assert row(text, "inf/s within p99 <= 50 ms") == ["150 ± 3", "398 ± 7"]
-    assert row(text, "gain (95 % interval)") == ["2.65x (2.59 to 2.72)"]
-    assert row(text, "p99 at the highest load") == ["46.9 ms", "46.9 ms"]
-    assert "measured again on 3" in text
-    assert "Tied with the best within the uncertainty: trial 8; none within 2 % of it is" in text
-
-
-def test_result_of_the_search_alone() -> None:
-    """Without finals the table says what it rests on."""
-    text = result(studies.small_study())
-
-    assert row(text, "rests on") == ["from the search alone", "from the search alone"]
-
-
-def test_result_that_keeps_the_defaults() -> None:
-    """Defaults that won stand alone."""
-    text = result(studies.study([studies.baseline(200.0), studies.trial(1, 100.0)]))
-
-    assert "Keep the server's defaults" in text
-    assert "best configuration" not in text
-    assert row(text, "inf/s within p99 <= 50 ms") == ["200 ± 22"]
-
-
-def test_result_with_infeasible_defaults() -> None:
-    """Where the defaults carry nothing there is a dash, and no gain."""
+def test_everything() -> None:
+    """All tables with all sentences, in texts/terminal.txt."""
     slow = studies.infeasible(studies.baseline(), unloaded_s=0.061)
-    text = result(studies.study([slow, studies.trial(1, 300.0)]))
+    found = {
+        "one trial of each ending": studies.small_study(),
+        "defaults that won": studies.study([studies.baseline(200.0), studies.trial(1, 100.0)]),
+        "infeasible defaults": studies.study([slow, studies.trial(1, 300.0)]),
+        "decided effects": factorial(),
+        "an empty study": studies.study(),
+    }
 
-    assert row(text, "inf/s within p99 <= 50 ms") == ["-", "300 ± 32"]
-    assert row(text, "p99 at the highest load") == ["-", "46.9 ms"]
-    assert "gain" not in text
+    texts.check("terminal.txt", {title: page(study) for title, study in found.items()})
 
 
-def test_result_of_an_empty_study() -> None:
-    """Before the first trial there is a sentence and no table."""
-    assert result(studies.study()).strip() == "No trial was run yet"
+def test_a_whole_night() -> None:
+    """The result of a study with finals."""
+    study = studies.night()
+    table = terminal.result_table(study, standings(study))
 
-
-def test_every_trial_is_told() -> None:
-    """Each trial has a line with how it ended and one with what it changed."""
-    text = shown(terminal.trials_table(studies.small_study()))
-
-    assert [int(line[:5]) for line in text.splitlines() if line[:5].strip().isdigit()] == [
-        *range(7)
-    ]
-    assert "failed: out of memory" in text
-    assert "< 180" in text
-    assert "server's defaults" in text
+    texts.check("night.txt", {"result": shown(table).splitlines()})
 
 
 def test_text_of_others_is_no_markup() -> None:
@@ -126,33 +84,6 @@ def test_text_of_others_is_no_markup() -> None:
     )
 
     assert "flags=[bold]fast[/bold]" in text
-
-
-def test_tables_of_an_empty_study() -> None:
-    """Empty tables are sentences."""
-    study = studies.study()
-
-    assert shown(terminal.trials_table(study)) == "No trial was run yet\n"
-    assert shown(terminal.time_table(study)) == "No time was spent yet\n"
-    assert shown(terminal.pareto_table(trade_off(study))) == "No load point was measured yet\n"
-
-
-def test_time_table() -> None:
-    """The steps have their time and share, and a reload its overhead."""
-    text = shown(terminal.time_table(studies.small_study()))
-
-    assert "84 % went into warming up and measuring" in text
-    assert row(text, "start the server") == ["3.2 s", "3.9 %"]
-    assert "spends 1.0 s (median)" in text
-
-
-def test_pareto_table() -> None:
-    """Each point of the front says what it carries, how fast, and by which trial."""
-    study = studies.study([studies.baseline(points=(studies.point(120.0, 0.0601),))])
-
-    cells = shown(terminal.pareto_table(trade_off(study))).splitlines()[4].split()
-
-    assert cells[:5] == ["120", "60.1", "ms", "no", "0"]
 
 
 def test_studies_table() -> None:
@@ -171,11 +102,7 @@ def test_studies_table() -> None:
         for name, best in (("first", 398.0), ("second", 0.0))
     ]
 
-    text = shown(terminal.studies_table(found))
-
-    assert row(text, "first")[-1] == "398"
-    assert row(text, "second")[-1] == "-"
-    assert "2026-03-07 22:00" in text
+    texts.check("studies.txt", {"studies": shown(terminal.studies_table(found)).splitlines()})
 
 
 def progress_on(console: Console, *, deadline_s: float | None = None) -> terminal.LiveProgress:

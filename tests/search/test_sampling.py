@@ -2,10 +2,8 @@
 
 import math
 import random
-import sys
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,11 @@ import pytest
 
 from tests.search.test_search import SERVER, crashed, optunas, run, search, server, throughput
 from tests.spaces import choice, integer, real, space, switch
-from tuner.errors import InputError, Reason
+from tuner.errors import Reason
 from tuner.records import TrialRecord, TrialState
 from tuner.search.samplers import Sampler
 from tuner.space.space import Configuration
 
-needs_scipy = pytest.mark.skipif(not find_spec("scipy"), reason="needs scipy: pip install '.[gp]'")
-SAMPLERS = [
-    Sampler.TPE,
-    Sampler.RANDOM,
-    Sampler.EXHAUSTIVE,
-    pytest.param(Sampler.GP, marks=needs_scipy),
-    pytest.param(Sampler.QMC, marks=needs_scipy),
-]
 # One corner, of a quarter of the space, crashes.
 CORNER = space(integer("memory", high=8), integer("copies", high=8), integer("other", high=8))
 
@@ -45,7 +35,7 @@ def share_crashed(trials: list[TrialRecord]) -> float:
     return sum(t.state is TrialState.FAILED for t in trials) / len(trials)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", Sampler)
 def test_every_sampler_is_valid_and_new(url: str, sampler: Sampler) -> None:
     """With any sampler, conditions and rules hold, and nothing is proposed twice."""
     started = search(SERVER, url, sampler=sampler)
@@ -61,7 +51,7 @@ def test_every_sampler_is_valid_and_new(url: str, sampler: Sampler) -> None:
         assert all(SERVER[name].accepts(value) for name, value in configuration.items())
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", Sampler)
 def test_every_sampler_ends(sampler: Sampler) -> None:
     """With any sampler, the whole of a small space is tried; then there is nothing to propose."""
     small = space(switch(), integer("size", when="batching", low=2, high=8, log=True, default=2))
@@ -73,7 +63,7 @@ def test_every_sampler_ends(sampler: Sampler) -> None:
     assert started.ask() is None
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", Sampler)
 def test_every_sampler_goes_on(url: str, sampler: Sampler) -> None:
     """With any sampler, a search made again repeats nothing, and the lost trial comes first."""
     killed = search(SERVER, url, sampler=sampler)
@@ -89,20 +79,12 @@ def test_every_sampler_goes_on(url: str, sampler: Sampler) -> None:
     assert not {t.configuration for t in before} & set(after)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", Sampler)
 def test_every_sampler_keeps_quiet(url: str, sampler: Sampler) -> None:
-    """No sampler warns, also where it does not know conditions."""
+    """No sampler warns."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         list(run(search(SERVER, url, sampler=sampler), server, 15))
-
-
-def test_a_sampler_without_its_packages(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """A sampler that cannot work is refused before anything starts."""
-    monkeypatch.setitem(sys.modules, "scipy", None)
-
-    with pytest.raises(InputError, match="the sampler `gp` needs"):
-        search(SERVER, url, sampler=Sampler.GP)
 
 
 def trace(sampler: Sampler, outcome: Callable[[Configuration], dict[str, Any]]) -> list[object]:

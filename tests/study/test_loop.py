@@ -17,6 +17,7 @@ from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study.loop import Study, StudyPlan, open_study
+from tuner.study.outputs import Outputs
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
 BUDGET = LatencyBudget(95, 0.05)
@@ -134,7 +135,7 @@ def test_no_round_begins_that_would_end_too_late(
     """Here every final takes an hour, and there is one for all."""
     passed_s = 0.0
 
-    def an_hour_later(bench: Bench, plan: TrialPlan) -> TrialRecord:
+    def an_hour_later(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Outputs | None]:
         nonlocal passed_s
         passed_s += 3600.0 if plan.purpose is Purpose.FINAL else 0.0
         return run_trial(bench, plan)

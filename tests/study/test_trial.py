@@ -15,6 +15,7 @@ from runners.base import RunningServer
 from tests.runner_tests.waiting import wait_until
 from tests.study.simulated_engine import SimulatedEngine
 from tests.targets.moody import Moody, moody
+from tuner.capacity.probes import Beat
 from tuner.clients.v2_http import V2Client
 from tuner.errors import LoadError, Reason
 from tuner.goals import LatencyBudget
@@ -96,17 +97,20 @@ def shared_bench(model: Moody) -> Iterator[Bench]:
 
 @pytest.fixture
 def bench(shared_bench: Bench) -> Bench:
-    return replace(shared_bench, observer=Events(), golden=None)
+    return replace(shared_bench, observer=Events())
 
 
 def plan(configuration: Configuration, *, beat: float = OUT_OF_REACH) -> TrialPlan:
-    return TrialPlan(number=3, purpose=Purpose.SEARCH, configuration=configuration, beat=beat)
+    return TrialPlan(
+        number=3, purpose=Purpose.SEARCH, configuration=configuration, beat=Beat(beat)
+    )
 
 
 def failed(bench: Bench, model: Moody, configuration: Configuration) -> TrialRecord:
     """The record of a trial that must fail, and leave nothing."""
-    record = run_trial(bench, plan(configuration))
+    record, golden = run_trial(bench, plan(configuration))
     assert record.state is TrialState.FAILED, record
+    assert golden == bench.golden
     assert model.processes() == []
     assert record.throughput == 0.0
     assert record.timings_s["total"] > 0
@@ -124,7 +128,7 @@ class TestGoodTrial:
         events = Events()
         bench = replace(bench, observer=events)
 
-        record = run_trial(bench, replace(plan(model.configuration()), beat=0.0, seed=5))
+        record, golden = run_trial(bench, replace(plan(model.configuration(), beat=0.0), seed=5))
 
         assert events.seen == [
             "search trial 3 begins with good",
@@ -149,7 +153,8 @@ class TestGoodTrial:
         assert (record.reason, record.message, record.log_tail) == (None, "", "")
         assert (record.number, record.seed) == (3, 5)
         assert record.started_at < record.finished_at
-        assert bench.golden is not None
+        assert golden is not None
+        assert [output.name for output in golden] == ["y"]
         assert 0 < record.usage.cpu_s < 0.1
         assert record.usage.memory_bytes > 1 << 20
         searched = [p for p in record.points if p.phase == "search"]
@@ -163,9 +168,9 @@ class TestGoodTrial:
         """
         bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET))
         configuration = model.configuration()
-        shared = run_trial(bench, replace(plan(configuration, beat=0.0), reference=0.5))
+        shared, _ = run_trial(bench, replace(plan(configuration, beat=0.0), reference=0.5))
         fixed, beyond = (
-            run_trial(bench, replace(plan(configuration, beat=0.0), reference=rate))
+            run_trial(bench, replace(plan(configuration, beat=0.0), reference=rate))[0]
             for rate in (100.0, 1e6)
         )
 
@@ -180,7 +185,7 @@ class TestGoodTrial:
         """A load that is claimed is put on the server until it is decided."""
         bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET))
         modest, bold = (
-            run_trial(bench, replace(plan(model.configuration()), claim=claim, fresh=True))
+            run_trial(bench, replace(plan(model.configuration()), claim=claim, fresh=True))[0]
             for claim in (500.0, 20_000.0)
         )
 
@@ -327,7 +332,6 @@ class TestFailures:
 
         assert record.reason is Reason.WRONG_OUTPUT
         assert record.message.startswith("validate: output `y` differs from the baseline's")
-        assert bench.golden == golden
 
     def test_refuted(self, bench: Bench, tmp_path: Path) -> None:
         """A parameter that the server has otherwise is never credited."""
@@ -359,7 +363,7 @@ class TestFailures:
             bench, load=TrialLoad(SimulatedEngine(lags_s=(0.1, 0.1)), BUDGET, most_workers=1)
         )
 
-        record = run_trial(bench, plan(model.configuration(), beat=0.0))
+        record, _ = run_trial(bench, plan(model.configuration(), beat=0.0))
 
         assert record.reason is Reason.CLIENT_OVERLOADED
         assert record.message == (
@@ -389,7 +393,7 @@ def test_a_point_that_the_engine_spoiled_once(bench: Bench, model: Moody) -> Non
         bench, load=TrialLoad(SimulatedEngine(lags_s=(0.1, 0.0)), BUDGET, most_workers=1)
     )
 
-    record = run_trial(bench, plan(model.configuration(), beat=0.0))
+    record, _ = run_trial(bench, plan(model.configuration(), beat=0.0))
 
     assert record.state is TrialState.FEASIBLE
     assert max(p.send_lag_p99_s for p in record.points) == 0.0

@@ -7,13 +7,20 @@ from statistics import median
 
 import pandas as pd
 
-from tuner.analysis.interpolation import Estimate, Kind, bracket, capacity, latency, start_error
-from tuner.analysis.load_curves import LoadCurve, Reading, load_curves, reference_load
+from tuner.analysis.interpolation import (
+    CurveEstimate,
+    EstimateKind,
+    bracket,
+    capacity,
+    latency,
+    start_error,
+)
+from tuner.analysis.load_curves import LoadCurve, LoadReading, load_curves, reference_load
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective
+from tuner.numbers.distributions import Z
 from tuner.records import StudyRecord, TrialRecord, Usage
 
-_Z = 1.96
 _CURVE_TYPES = {
     "limit_ms": "float64",
     "throughput": "float64",
@@ -37,16 +44,16 @@ class Answer:
     budget: LatencyBudget
     objective: Objective
     least_throughput: float
-    ranked: tuple[Estimate, ...]
-    infeasible: tuple[Estimate, ...]
+    ranked: tuple[CurveEstimate, ...]
+    infeasible: tuple[CurveEstimate, ...]
     unmeasured: int
 
     @property
-    def best(self) -> Estimate | None:
+    def best(self) -> CurveEstimate | None:
         return self.ranked[0] if self.ranked else None
 
     @property
-    def tied(self) -> tuple[Estimate, ...]:
+    def tied(self) -> tuple[CurveEstimate, ...]:
         """Those that may be as good as the best: the difference is within the uncertainty."""
         undecided = [each.trial.number for each in self.undecided]
         return tuple(
@@ -57,15 +64,15 @@ class Answer:
         )
 
     @property
-    def undecided(self) -> tuple[Estimate, ...]:
+    def undecided(self) -> tuple[CurveEstimate, ...]:
         """Those that may be better than the best: they were not measured near enough to it."""
         best = self.best
         match self.objective:
             case Objective.THROUGHPUT if best:
                 over = [each for each in self.infeasible if each.high > best.throughput]
-                return (*(e for e in self.ranked[1:] if e.kind is Kind.AT_LEAST), *over)
+                return (*(e for e in self.ranked[1:] if e.kind is EstimateKind.AT_LEAST), *over)
             case Objective.LATENCY:
-                return tuple(each for each in self.ranked[1:] if each.kind is Kind.AT_MOST)
+                return tuple(each for each in self.ranked[1:] if each.kind is EstimateKind.AT_MOST)
             case _:
                 return ()
 
@@ -139,7 +146,7 @@ def _reference_load(study: StudyRecord) -> float:
     return load
 
 
-def _usage(curves: Sequence[LoadCurve], limit_s: float, objective: Objective) -> Estimate:
+def _usage(curves: Sequence[LoadCurve], limit_s: float, objective: Objective) -> CurveEstimate:
     """What a configuration takes of the machine within the limit, in the median of its starts."""
     within = [(curve.trial, bracket(curve, limit_s)[0]) for curve in curves]
     values = [_used(trial, lower, objective) for trial, lower in within]
@@ -151,32 +158,34 @@ def _usage(curves: Sequence[LoadCurve], limit_s: float, objective: Objective) ->
     )
 
 
-def _used(trial: TrialRecord, reading: Reading | None, objective: Objective) -> float:
+def _used(trial: TrialRecord, reading: LoadReading | None, objective: Objective) -> float:
     """At `reading`; where nothing was measured there, at the trial's own best load point."""
     there = replace(trial, usage=reading.usage if reading else Usage()).value(objective)
     return there if math.isfinite(there) else trial.value(objective)
 
 
-def _of_baseline(study: StudyRecord, estimates: Sequence[Estimate]) -> Estimate | None:
+def _of_baseline(study: StudyRecord, estimates: Sequence[CurveEstimate]) -> CurveEstimate | None:
     """None where the baseline failed, or has no load curve."""
     baseline = study.baseline
     own = (e for e in estimates if baseline and e.trial.configuration == baseline.configuration)
     return next(own, None)
 
 
-def _rank(estimate: Estimate, objective: Objective) -> tuple[float, int]:
+def _rank(estimate: CurveEstimate, objective: Objective) -> tuple[float, int]:
     value = -estimate.value if objective.maximize else estimate.value
     return value, estimate.trial.number
 
 
-def _meets(estimate: Estimate, budget: LatencyBudget, objective: Objective, least: float) -> bool:
+def _meets(
+    estimate: CurveEstimate, budget: LatencyBudget, objective: Objective, least: float
+) -> bool:
     if objective is Objective.LATENCY:
         return estimate.value <= budget.limit_s
-    return estimate.kind is not Kind.NONE and estimate.throughput >= least
+    return estimate.kind is not EstimateKind.NONE and estimate.throughput >= least
 
 
-def _within_error(other: Estimate, best: Estimate, objective: Objective) -> bool:
-    margin = math.exp(_Z * math.hypot(other.log_error, best.log_error))
+def _within_error(other: CurveEstimate, best: CurveEstimate, objective: Objective) -> bool:
+    margin = math.exp(Z * math.hypot(other.log_error, best.log_error))
     if objective.maximize:
         return other.value * margin >= best.value
     return other.value <= best.value * margin
@@ -186,17 +195,17 @@ def _curve_row(
     study: StudyRecord, curves: Sequence[Sequence[LoadCurve]], limit_ms: float
 ) -> dict[str, object]:
     estimates = [capacity(each, limit_ms / 1e3) for each in curves]
-    carrying = [each for each in estimates if each.kind is not Kind.NONE]
+    carrying = [each for each in estimates if each.kind is not EstimateKind.NONE]
     best = max(carrying, key=lambda each: each.throughput, default=None)
     baseline = _of_baseline(study, carrying)
     return {
         "limit_ms": limit_ms,
         "throughput": best.throughput if best else 0.0,
-        "kind": best.kind.value if best else Kind.NONE.value,
+        "kind": best.kind.value if best else EstimateKind.NONE.value,
         "trial": best.trial.number if best else pd.NA,
         "configuration": str(best.trial.configuration) if best else "",
         "baseline": baseline.throughput if baseline else 0.0,
-        "baseline_kind": baseline.kind.value if baseline else Kind.NONE.value,
+        "baseline_kind": baseline.kind.value if baseline else EstimateKind.NONE.value,
     }
 
 

@@ -9,17 +9,19 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean, stdev
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tuner.numbers.arrays import FloatArray
+from tuner.numbers.distributions import Z, t_cdf, t_quantile
 
 # What is called sure is wrong in one case of twenty.
 LEVEL = 0.05
-Z = NormalDist().inv_cdf(1 - LEVEL / 2)
-_PRECISION = 1e-14
-_MOST_TERMS = 10_000
+# Fresh starts of one configuration differ more than the requests within one start tell. Where
+# there are too few to see by how much, this is the standard deviation of a log capacity: on two
+# shared cores it was about 5 %.
+START_LOG_ERROR = 0.05
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def adjusted_means(starts: Sequence[Start]) -> dict[int, float]:
     With nothing missing that is its mean; else it is the least-squares mean, so that nobody gains
     by having missed a slow round. Nothing where rounds and finalists are not all connected.
     """
-    fit = _Fit(starts)
+    fit = _BlockFit(starts)
     connected = fit.rank == len(fit.design[0]) - 1
     return dict(zip(_rounds(starts), fit.means.tolist(), strict=True)) if connected else {}
 
@@ -103,7 +105,7 @@ def differences(starts: Sequence[Start]) -> dict[tuple[int, int], Difference]:
     together: three rounds of four of them have six degrees of freedom, of a pair alone two.
     Nothing where no start is left to tell that variance.
     """
-    fit = _Fit(starts)
+    fit = _BlockFit(starts)
     degrees = len(starts) - fit.rank
     if degrees == 0:
         return {}
@@ -137,70 +139,13 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
-def t_cdf(t: float, degrees: float) -> float:
-    """Student's t distribution, the normal one with infinite `degrees` of freedom.
-
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.1.
-    """
-    if math.isinf(degrees):
-        return math.erfc(-t / math.sqrt(2)) / 2
-    tail = incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t)) / 2
-    return tail if t < 0 else 1 - tail
-
-
-@lru_cache(maxsize=256)
-def t_quantile(share: float, degrees: float) -> float:
-    """What Student's t stays below with the probability `share`, between 0 and 1."""
-    if share < 0.5:
-        return -t_quantile(1 - share, degrees)
-    low, high = 0.0, 1.0
-    while t_cdf(high, degrees) < share:
-        low, high = high, 2 * high
-    while high - low > 1e-12 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_cdf(middle, degrees) < share else (low, middle)
-    return high
-
-
-def incomplete_beta(a: float, b: float, x: float) -> float:
-    """The regularised incomplete beta function I_x(a, b), for `x` from 0 to 1.
-
-    By its continued fraction (Abramowitz and Stegun, 26.5.8), from the side on which that
-    converges fast (Press et al., Numerical Recipes, 6.4).
-    """
-    if x <= 0 or x >= 1:
-        return float(x > 0)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - incomplete_beta(b, a, 1 - x)
-    log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-    return math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta) / (a * _fraction(a, b, x))
-
-
-def _fraction(a: float, b: float, x: float) -> float:
-    """The denominator 1 + d1 / (1 + d2 / (1 + ...)) of 26.5.8, by Lentz's method."""
-    value = ahead = 1.0
-    behind = 0.0
-    for number in range(1, _MOST_TERMS):
-        m = number // 2
-        if number % 2:
-            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        else:
-            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        behind = 1 / (1 + term * behind)
-        ahead = 1 + term / ahead
-        value *= ahead * behind
-        if abs(ahead * behind - 1) < _PRECISION:
-            break
-    return value
-
-
 def _p_value(value: float, error: float, degrees: float) -> float:
     if value == 0:
         return 1.0
     return 2 * t_cdf(-abs(value) / error, degrees) if error > 0 else 0.0
 
 
-class _Fit:
+class _BlockFit:
     """Least squares of value = finalist + round: `weights` of the starts in each one's mean."""
 
     def __init__(self, starts: Sequence[Start]) -> None:
@@ -216,7 +161,7 @@ class _Fit:
         self.residuals = values - self.design @ (effects @ values)
 
 
-def _indicators(labels: Sequence[int]) -> NDArray[np.float64]:
+def _indicators(labels: Sequence[int]) -> FloatArray:
     """One column for each label: 1 where a start has it."""
     return np.equal.outer(labels, np.unique(labels)).astype(np.float64)
 

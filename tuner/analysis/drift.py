@@ -14,34 +14,36 @@ from datetime import datetime
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tuner.numbers.arrays import FloatArray
 from tuner.records import NOT_ITS_FAULT, Purpose, TrialRecord, TrialState
 
-FloatArray = NDArray[np.float64]
-
-# The baseline is measured again after so many trials and so much time, whichever is later, but
-# for no more than this share of the time that trials took.
-_EVERY_TRIALS, _EVERY_S = 10, 600.0
-_LARGEST_SHARE = 0.05
-# A change is believed if it is larger than this, and if chance makes one like it in fewer than
-# this share of all studies: beyond 2.2 standard errors with two repeats, 2.9 with ten. Counting
-# all ways to cut a study into blocks, one in twenty is accused wrongly (by simulation).
+# The baseline is measured again after this many trials
+_EVERY_TRIALS = 10
+# and this much time, whichever is later,
+_EVERY_S = 600.0
+# but for no more than this share of the time that trials took.
+_LARGEST_TIME_SHARE = 0.05
+# A change is believed if it is larger than this share of the speed,
 _SMALLEST_CHANGE = 0.05
+# and if chance makes one like it in fewer than this share of all studies: beyond 2.2 standard
+# errors with two repeats, 2.9 with ten. Counting all ways to cut a study into blocks, one in
+# twenty is accused wrongly (by simulation).
 _CHANCE = 0.03
 # A machine that changed more than that is another one: what it carried before says too little.
 _LARGEST_CHANGE = 0.25
-# How much repeats of the baseline differ at one speed (standard deviation): on two shared cores
-# it was 4 to 6 %. This counts as so many repeats; so many tell more of the machine at hand.
-# Where their capacities themselves are vaguer, this share of the error that these state: that is
-# on the wide side, since its 95 % interval holds nearly every truth (benchmarks/README.md).
+# How much repeats of the baseline differ at one speed (standard deviation of the log): on two
+# shared cores it was 4 to 6 %.
 _REPEAT_LOG_ERROR = 0.05
+# This many repeats tell of the machine at hand, beside that number, which counts as as many.
+_REPEATS_FOR_SCATTER = 6
+# Where the capacities of repeats are vaguer, this share of the error that they state: that is on
+# the wide side, since its 95 % interval holds nearly every truth (benchmarks/README.md).
 _SHARE_OF_STATED = 0.67
-_ENOUGH_REPEATS = 6
-# Of a normal distribution, the standard deviation is so many times the median of the absolute
-# differences of two draws.
+# The standard deviation of a normal distribution over the median of the absolute differences of
+# two draws.
 _DEVIATION_OF_DIFFERENCES = 1.4826 / math.sqrt(2)
-# So many configurations of a block are measured again where its speed cannot be taken off.
+# Configurations of a block that are measured again where its speed cannot be taken off.
 _BEST_OF_BLOCK = 3
 # Trials for these purposes are spread over the whole study, those of the finals are not.
 _AT_ANY_TIME = (Purpose.BASELINE, Purpose.SEARCH, Purpose.DRIFT)
@@ -84,7 +86,7 @@ class Drift:
     @property
     def correctable(self) -> bool:
         """Whether dividing by the speed is enough: it changed little, and in one direction."""
-        return not self._too_large and not self._back_and_forth
+        return not self.too_large and not self._back_and_forth
 
     def factor(self, moment: datetime) -> float:
         """The speed at `moment` over that of the first block: 0.92 is 8 % slower.
@@ -121,28 +123,8 @@ class Drift:
         return min(self.blocks, key=lambda block: block.distance_s(_middle(trial)))
 
     @property
-    def sentences(self) -> tuple[str, ...]:
-        """What a report says of it; nothing where no change is proved."""
-        if not self.significant:
-            return ()
-        changes = " and ".join(itertools.starmap(_change, itertools.pairwise(self.blocks)))
-        found = [f"The machine became {changes}{self._consequence}."]
-        if self.repeat:
-            found.append(
-                f"{_listed(self.repeat)} should be measured again at the speed that it has now."
-            )
-        return tuple(found)
-
-    @property
-    def _consequence(self) -> str:
-        if self.correctable:
-            return ": results before and after were compared with that taken off"
-        what = "too much" if self._too_large else "too often"
-        done = ": the best are compared by what they carry at the speed that it has now"
-        return f", {what} to be taken off{'' if self.repeat else done}"
-
-    @property
-    def _too_large(self) -> bool:
+    def too_large(self) -> bool:
+        """Whether the slowest speed is so far from the fastest that it is another machine."""
         speeds = [block.log_speed for block in self.blocks] or [0.0]
         return 1 - math.exp(min(speeds) - max(speeds)) > _LARGEST_CHANGE
 
@@ -191,7 +173,7 @@ def due(trials: Sequence[TrialRecord], now: datetime | None = None) -> bool:
     if paused_s < _EVERY_S and (trials_since < _EVERY_TRIALS or since_s < _EVERY_S):
         return False
     repeats_s = sum(_lasted_s(each) for each in attempts if each.purpose is Purpose.DRIFT)
-    return repeats_s + _lasted_s(last) <= _LARGEST_SHARE * sum(map(_lasted_s, trials))
+    return repeats_s + _lasted_s(last) <= _LARGEST_TIME_SHARE * sum(map(_lasted_s, trials))
 
 
 def drift(trials: Sequence[TrialRecord]) -> Drift:
@@ -254,11 +236,11 @@ def _repeat_error(log_speeds: FloatArray, repeats: Sequence[TrialRecord]) -> flo
     stated = [each.log_error for each in repeats if math.isfinite(each.log_error)]
     vague = _SHARE_OF_STATED * float(np.median(stated)) if stated else 0.0
     usual, count = max(_REPEAT_LOG_ERROR, vague), len(log_speeds)
-    if count < _ENOUGH_REPEATS:
+    if count < _REPEATS_FOR_SCATTER:
         return usual
     own = _DEVIATION_OF_DIFFERENCES * float(np.median(np.abs(np.diff(log_speeds))))
-    variances = _ENOUGH_REPEATS * usual**2 + (count - 1) * own**2
-    return math.sqrt(variances / (_ENOUGH_REPEATS + count - 1))
+    variances = _REPEATS_FOR_SCATTER * usual**2 + (count - 1) * own**2
+    return math.sqrt(variances / (_REPEATS_FOR_SCATTER + count - 1))
 
 
 def _starts(log_speeds: FloatArray, error: float) -> list[int]:
@@ -325,22 +307,6 @@ def _to_repeat(found: Drift, trials: Sequence[TrialRecord]) -> tuple[int, ...]:
 
 def _differ(one: Block, other: Block) -> bool:
     return abs(math.expm1(one.log_speed - other.log_speed)) > _SMALLEST_CHANGE
-
-
-def _change(before: Block, after: Block) -> str:
-    """`8 % slower after trial 14 (22:41 UTC)`: the last one known to have had the old speed."""
-    change = math.expm1(after.log_speed - before.log_speed)
-    moment = before.last.finished_at
-    return (
-        f"{abs(change) * 100:.0f} % {'slower' if change < 0 else 'faster'} after trial "
-        f"{before.last.number} ({moment:%H:%M} {moment.tzname()})"
-    )
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"Trial {numbers[0]}"
-    return f"Trials {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 def _log(value: float) -> float:

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tuner.numbers.arrays import FloatArray
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
 
-# What stands for the value where many numbers were tried: a line over their logarithm.
+# What stands for the value where many numbers were tried: a line over their logarithm,
 DOUBLED = "each doubling"
+# and what all of them have over 0, which has no logarithm.
 ABOVE_ZERO = "above 0"
-# More numbers than that are a line, as are fewer where configurations are few.
+# More numbers than this are a line,
 _MOST_LEVELS = 4
+# as are fewer where there are not this many measured configurations for each column.
 _CONFIGURATIONS_FOR_EACH = 2
 
 
@@ -63,9 +65,7 @@ def columns(
     return _all(tried, references, dict.fromkeys(tried, False))
 
 
-def matrix(
-    found: Sequence[Column], configurations: Sequence[Configuration]
-) -> NDArray[np.float64]:
+def matrix(found: Sequence[Column], configurations: Sequence[Configuration]) -> FloatArray:
     """One row for each configuration; the column 0 is that of the intercept."""
     rows = [[1.0, *(column.entry(each) for column in found)] for each in configurations]
     return np.array(rows, dtype=np.float64).reshape(len(configurations), 1 + len(found))

@@ -23,14 +23,17 @@ import numpy as np
 from tuner.analysis import drift
 from tuner.analysis.comparison import Difference, Estimate, holm
 from tuner.analysis.effect_columns import DOUBLED, Column, columns, matrix
-from tuner.analysis.regression import FloatArray, Observations, Regression
+from tuner.analysis.regression import Observations, Regression
 from tuner.analysis.standings import Ratio
+from tuner.numbers.arrays import FloatArray
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
 
-# Of a measurement that states no error, and the least that is believed of one that does.
-_USUAL_LOG_ERROR, _LEAST_LOG_ERROR = 0.05, 1e-4
+# The log error of a measurement that states none.
+_USUAL_LOG_ERROR = 0.05
+# The least that is believed of one that states its error.
+_LEAST_LOG_ERROR = 1e-4
 
 
 class Judgement(StrEnum):
@@ -105,7 +108,7 @@ def effects(study: StudyRecord, together: Configuration | None = None) -> Effect
         return Effects(without=len(tried))
     measured = sum(not each.bounded for each in known.values())
     found = columns(list(tried), _references(study, outcomes), measured)
-    fit, baseline = _Fit(found, known), study.baseline
+    fit, baseline = _CapacityFit(found, known), study.baseline
     estimates = [fit.estimate(number) for number in range(len(found))]
     p_values = iter(holm([each.p_value for each in estimates if each]))
     ratios = [_ratio(each, next(p_values)) if each else None for each in estimates]
@@ -133,7 +136,7 @@ class _Outcome:
     bounded: bool = False
 
 
-class _Fit:
+class _CapacityFit:
     """The regression over the configurations whose capacity, or a bound of it, is known."""
 
     def __init__(self, found: Sequence[Column], known: Mapping[Configuration, _Outcome]) -> None:
@@ -193,7 +196,7 @@ class _Fit:
 
 
 def _effect(
-    fit: _Fit,
+    fit: _CapacityFit,
     number: int,
     ratio: Ratio | None,
     outcomes: Mapping[Configuration, _Outcome | None],

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tuner.analysis.load_curves import LoadCurve, Reading
+from tuner.analysis.comparison import START_LOG_ERROR
+from tuner.analysis.load_curves import LoadCurve, LoadReading
 from tuner.records import TrialRecord
 
-# A load so near to the answer counts as having been measured; loads so far apart leave it vague.
-_NEAR, _FAR = 1.05, 1.5
-# Fresh starts of one configuration differ by so much (standard deviation), as in finals.
-_START_LOG_ERROR = 0.05
+# A load within this factor of the answer counts as having been measured.
+_NEAR = 1.05
+# Two loads further apart than this factor leave what lies between them vague.
+_FAR = 1.5
 
 
-class Kind(StrEnum):
+class EstimateKind(StrEnum):
     """How an estimate is known.
 
     measured       a load within 5 % of it was measured
@@ -38,7 +39,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class CurveEstimate:
     """A place on the load curve of one configuration, between two loads that were measured.
 
     It is where the latency meets the limit, and `throughput` is the capacity; for the objective
@@ -48,10 +49,10 @@ class Estimate:
     """
 
     trial: TrialRecord
-    kind: Kind
+    kind: EstimateKind
     throughput: float
-    lower: Reading | None
-    upper: Reading | None
+    lower: LoadReading | None
+    upper: LoadReading | None
     value: float
     log_error: float
     starts: int
@@ -75,11 +76,11 @@ class Estimate:
         return self.upper.load > _FAR * self.lower.load and not neighbours
 
 
-def capacity(curves: Sequence[LoadCurve], limit_s: float) -> Estimate:
+def capacity(curves: Sequence[LoadCurve], limit_s: float) -> CurveEstimate:
     """Where the latency of a configuration meets the limit; `curves` are those of its trials."""
     lower, upper = _middle([bracket(curve, limit_s) for curve in curves])
     throughput = _root(lower, upper, limit_s)
-    return Estimate(
+    return CurveEstimate(
         trial=curves[0].trial,
         kind=_kind(lower, upper, throughput),
         throughput=throughput,
@@ -91,7 +92,7 @@ def capacity(curves: Sequence[LoadCurve], limit_s: float) -> Estimate:
     )
 
 
-def bracket(curve: LoadCurve, limit_s: float) -> tuple[Reading | None, Reading | None]:
+def bracket(curve: LoadCurve, limit_s: float) -> tuple[LoadReading | None, LoadReading | None]:
     """The highest load of one trial within the limit, and the next one above it."""
     within = [each for each in curve.readings if each.latency_s <= limit_s]
     lower = max(within, key=lambda each: each.load, default=None)
@@ -100,8 +101,8 @@ def bracket(curve: LoadCurve, limit_s: float) -> tuple[Reading | None, Reading |
 
 
 def _middle(
-    brackets: Sequence[tuple[Reading | None, Reading | None]],
-) -> tuple[Reading | None, Reading | None]:
+    brackets: Sequence[tuple[LoadReading | None, LoadReading | None]],
+) -> tuple[LoadReading | None, LoadReading | None]:
     """The two middle ones, by load, of the ends of all brackets.
 
     A load between them has the least sum of distances to the brackets. Of brackets that agree it
@@ -116,7 +117,7 @@ def _middle(
     return (ends[below - 1] if below else None, ends[below] if below < len(ends) else None)
 
 
-def _root(lower: Reading | None, upper: Reading | None, limit_s: float) -> float:
+def _root(lower: LoadReading | None, upper: LoadReading | None, limit_s: float) -> float:
     """The throughput at the limit, on the line of log latency over log load."""
     if lower is None:
         return 0.0
@@ -132,7 +133,7 @@ def _root(lower: Reading | None, upper: Reading | None, limit_s: float) -> float
     return float(lower.throughput * (upper.throughput / lower.throughput) ** share)
 
 
-def _odds(throughput: float, full: Reading) -> float:
+def _odds(throughput: float, full: LoadReading) -> float:
     """Load over headroom, rho / (1 - rho), where `full` is what the server carries at most.
 
     A single queue's latency grows in proportion to it (M/M/1); a line towards an infinite latency
@@ -141,18 +142,18 @@ def _odds(throughput: float, full: Reading) -> float:
     return throughput / (full.throughput - throughput)
 
 
-def _kind(lower: Reading | None, upper: Reading | None, throughput: float) -> Kind:
+def _kind(lower: LoadReading | None, upper: LoadReading | None, throughput: float) -> EstimateKind:
     if lower is None:
-        return Kind.NONE
+        return EstimateKind.NONE
     if upper is None:
-        return Kind.AT_LEAST
+        return EstimateKind.AT_LEAST
     if lower.concurrency is not None:
-        return Kind.MEASURED
+        return EstimateKind.MEASURED
     factor = min(throughput / lower.throughput, upper.throughput / throughput)
-    return Kind.MEASURED if factor <= _NEAR else Kind.INTERPOLATED
+    return EstimateKind.MEASURED if factor <= _NEAR else EstimateKind.INTERPOLATED
 
 
-def _spread(lower: Reading | None, upper: Reading | None) -> float:
+def _spread(lower: LoadReading | None, upper: LoadReading | None) -> float:
     """The standard deviation of a log capacity that may be anywhere between the two."""
     if lower is None or upper is None or lower.concurrency is not None:
         return 0.0
@@ -160,17 +161,17 @@ def _spread(lower: Reading | None, upper: Reading | None) -> float:
 
 
 def start_error(curves: Sequence[LoadCurve]) -> float:
-    """The standard error of a logarithm that was measured on so many fresh starts."""
-    return _START_LOG_ERROR / math.sqrt(len(curves))
+    """The standard error of a logarithm that was measured on that many fresh starts."""
+    return START_LOG_ERROR / math.sqrt(len(curves))
 
 
-def latency(curves: Sequence[LoadCurve], throughput: float) -> Estimate:
+def latency(curves: Sequence[LoadCurve], throughput: float) -> CurveEstimate:
     """The latency of a configuration at `throughput` > 0, between the loads next to it.
 
     Infinite where the server falls behind, NaN where no load that high was measured.
     """
     lower, upper = _neighbours([r for c in curves for r in c.open_readings], throughput)
-    return Estimate(
+    return CurveEstimate(
         trial=curves[0].trial,
         kind=_latency_kind(lower, upper, throughput),
         throughput=throughput,
@@ -183,8 +184,8 @@ def latency(curves: Sequence[LoadCurve], throughput: float) -> Estimate:
 
 
 def _neighbours(
-    readings: Sequence[Reading], throughput: float
-) -> tuple[Reading | None, Reading | None]:
+    readings: Sequence[LoadReading], throughput: float
+) -> tuple[LoadReading | None, LoadReading | None]:
     """The loads next to `throughput`; twice the median one of those that are equal to it."""
     ordered = sorted(readings, key=lambda each: (each.throughput, each.latency_s))
     equal = [each for each in ordered if math.isclose(each.throughput, throughput)]
@@ -196,7 +197,7 @@ def _neighbours(
     return (below[-1] if below else None, above[0] if above else None)
 
 
-def _latency_s(lower: Reading | None, upper: Reading | None, throughput: float) -> float:
+def _latency_s(lower: LoadReading | None, upper: LoadReading | None, throughput: float) -> float:
     """On the line of log latency over log load; NaN beyond the highest load."""
     if lower is None or lower is upper:
         return upper.latency_s if upper else math.nan
@@ -210,7 +211,9 @@ def _latency_s(lower: Reading | None, upper: Reading | None, throughput: float) 
     return float(lower.latency_s * (upper.latency_s / lower.latency_s) ** share)
 
 
-def _latency_kind(lower: Reading | None, upper: Reading | None, throughput: float) -> Kind:
+def _latency_kind(
+    lower: LoadReading | None, upper: LoadReading | None, throughput: float
+) -> EstimateKind:
     if upper is None:
-        return Kind.NONE
-    return Kind.AT_MOST if lower is None else _kind(lower, upper, throughput)
+        return EstimateKind.NONE
+    return EstimateKind.AT_MOST if lower is None else _kind(lower, upper, throughput)

@@ -20,7 +20,7 @@ from tuner.space.space import Configuration
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class LoadReading:
     """The latency percentile at one load of one trial; infinite where the server fell behind.
 
     `throughput` is in inferences per second: what an open loop offered, what a closed loop of this
@@ -49,8 +49,8 @@ class LoadCurve:
     """
 
     trial: TrialRecord
-    readings: tuple[Reading, ...]
-    open_readings: tuple[Reading, ...]
+    readings: tuple[LoadReading, ...]
+    open_readings: tuple[LoadReading, ...]
 
 
 def load_curves(study: StudyRecord, percentile: float) -> tuple[tuple[LoadCurve, ...], ...]:
@@ -81,7 +81,7 @@ def reference_load(study: StudyRecord) -> float:
     return study.baseline.throughput if study.baseline else 0.0
 
 
-def lowest_latency(study: StudyRecord, percentile: float) -> Reading | None:
+def lowest_latency(study: StudyRecord, percentile: float) -> LoadReading | None:
     """Of all configurations that did not fail, the lowest percentile at any load.
 
     With one request at a time it is a reading of concurrency 1. None if nothing was measured.
@@ -104,13 +104,13 @@ def _by_configuration(study: StudyRecord) -> dict[Configuration, list[TrialRecor
     return trials
 
 
-def _open(study: StudyRecord, trial: TrialRecord, q: float) -> tuple[Reading, ...]:
+def _open(study: StudyRecord, trial: TrialRecord, q: float) -> tuple[LoadReading, ...]:
     return _readings(study, [p for p in trial.points if p.kind == "open"], trial, q)
 
 
 def _readings(
     study: StudyRecord, points: Iterable[PointRecord], trial: TrialRecord, q: float
-) -> tuple[Reading, ...]:
+) -> tuple[LoadReading, ...]:
     """One for each load; a load that was measured in several parts is one."""
     parts: dict[float, list[PointRecord]] = {}
     for point in points:
@@ -120,10 +120,10 @@ def _readings(
 
 def _reading(
     study: StudyRecord, points: Sequence[PointRecord], trial: TrialRecord, q: float
-) -> Reading:
+) -> LoadReading:
     last = points[-1]
     closed = last.kind == "closed"
-    return Reading(
+    return LoadReading(
         trial=trial.number,
         throughput=last.throughput if closed else last.load * _inferences(study),
         latency_s=_percentile_s(study, points, q),
@@ -145,7 +145,7 @@ def _percentile_s(study: StudyRecord, points: Sequence[PointRecord], q: float) -
     return Histogram(counts, sum(p.histogram.failures for p in points)).percentile(q)
 
 
-def _unloaded(study: StudyRecord, trial: TrialRecord, q: float) -> Iterator[Reading]:
+def _unloaded(study: StudyRecord, trial: TrialRecord, q: float) -> Iterator[LoadReading]:
     """With one request at a time: the last of these points, the earlier ones were not warm."""
     points = [point for point in trial.points if point.phase == Phase.UNLOADED]
     for point in points[-1:]:

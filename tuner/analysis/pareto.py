@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tuner.goals import LatencyBudget, Loop
+from tuner.numbers.arrays import BoolArray, FloatArray
 from tuner.records import (
     LATENCY_PERCENTILES,
     Phase,
@@ -59,7 +60,7 @@ def load_points(study: StudyRecord) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
-def dominates(a: ArrayLike, b: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.bool_]:
+def dominates(a: ArrayLike, b: ArrayLike, maximize: Sequence[bool]) -> BoolArray:
     """Whether `a` is nowhere worse than `b` and somewhere better.
 
     `maximize` says of each objective, along the last axis, whether more is better; the other axes
@@ -169,7 +170,7 @@ def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> dict[
     }
 
 
-def _volume(gains: NDArray[np.float64]) -> float:
+def _volume(gains: FloatArray) -> float:
     """Of boxes from the origin to each row."""
     ordered = gains[np.argsort(-gains[:, -1])]
     thicknesses = -np.diff(ordered[:, -1], append=0.0)

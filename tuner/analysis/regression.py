@@ -11,19 +11,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuner.analysis.comparison import Estimate
+from tuner.numbers.arrays import BoolArray, FloatArray
+from tuner.numbers.distributions import normal_hazard
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-
-# Of singular values, and of what should be a projection.
-_ROUNDING, _PROJECTION_ROUNDING = 1e-9, 1e-7
-_PRECISION = 1e-7
-_MOST_STEPS = 2000
-# Below this many standard deviations the tail is its asymptote; erfc would underflow soon.
-_DEEPEST = -30.0
+# A singular value below this share of the largest one is zero.
+_SINGULAR_ROUNDING = 1e-9
+# How far a projection may be from what it projects, absolute, and still be it.
+_PROJECTION_ROUNDING = 1e-7
+# The fit ends with a step below this, in the unit of the values,
+_FIT_PRECISION = 1e-7
+# or after this many steps.
+_FIT_STEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Regression:
     def __init__(self, observations: Observations) -> None:
         measured = observations.design[~observations.bounded]
         _, sizes, basis = np.linalg.svd(measured, full_matrices=False)
-        kept = sizes > _ROUNDING * max(sizes.max(initial=0.0), 1.0)
+        kept = sizes > _SINGULAR_ROUNDING * max(sizes.max(initial=0.0), 1.0)
         # Coefficients along these directions, and no others, are known.
         self._basis = basis[kept].T
         self._known = self._basis @ self._basis.T
@@ -119,7 +119,7 @@ class Regression:
         position = np.linalg.lstsq(rows[measured], observations.values[measured], rcond=None)[0]
         residuals = (observations.values - rows @ position)[measured]
         extra, degrees = float(np.mean(residuals**2)), len(rows) - self.rank
-        for _ in range(_MOST_STEPS):
+        for _ in range(_FIT_STEPS):
             before = position, extra
             deviations = np.sqrt(own + extra)
             values, _, _ = _completed(observations, rows @ position, deviations)
@@ -128,7 +128,7 @@ class Regression:
             _, squares, _ = _completed(observations, rows @ position, deviations)
             step = (squares.sum() - degrees) / (squares / deviations**2).sum()
             extra = max(0.0, extra + float(step))
-            if np.abs(position - before[0]).max() + abs(extra - before[1]) < _PRECISION:
+            if np.abs(position - before[0]).max() + abs(extra - before[1]) < _FIT_PRECISION:
                 break
         deviations = np.sqrt(own + extra)
         _, squares, told = _completed(observations, rows @ position, deviations)
@@ -152,22 +152,8 @@ def _completed(
     gaps = (observations.values - expected) / deviations
     bounded = observations.bounded
     values, squares, told = observations.values.copy(), gaps**2, np.ones(len(gaps))
-    pulls = _hazard(gaps[bounded])
+    pulls = normal_hazard(gaps[bounded])
     values[bounded] = expected[bounded] - deviations[bounded] * pulls
     squares[bounded] = 1 - gaps[bounded] * pulls
     told[bounded] = np.clip(pulls * (pulls + gaps[bounded]), 0.0, 1.0)
     return values, squares, told
-
-
-def _hazard(gaps: FloatArray) -> FloatArray:
-    """The normal density over the normal distribution function."""
-    return np.array(
-        [
-            math.exp(-gap * gap / 2)
-            / math.sqrt(2 * math.pi)
-            / (math.erfc(-gap / math.sqrt(2)) / 2)
-            if gap > _DEEPEST
-            else -gap - 1 / gap
-            for gap in gaps.tolist()
-        ]
-    )

@@ -9,21 +9,22 @@ from statistics import stdev
 from typing import Self
 
 from tuner.analysis import comparison
-from tuner.analysis.comparison import LEVEL, Difference, Start, Z
+from tuner.analysis.comparison import LEVEL, START_LOG_ERROR, Difference, Start
+from tuner.numbers.distributions import Z
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration
 
 # The baseline's repeats look for drift, a proof is of a load: neither counts as a start.
 _COUNTED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.FINAL)
-# So many starts tell how much they scatter; a proof takes so many rounds that had both.
-_ENOUGH = 3
-# Fresh starts of one configuration differ more than the requests within one start tell. Where
-# there are too few to see by how much: on two shared cores it was about 5 % (standard deviation).
-_START_LOG_ERROR = 0.05
+# This many starts tell how much they scatter.
+_STARTS_FOR_SCATTER = 3
+# A proof takes this many rounds of finals that had both configurations.
+_ROUNDS_FOR_PROOF = 3
 # What a tie leaves open may be a real difference: for something cheaper or simpler, no more than
 # this share of the throughput that was measured is given up (and never so much that the baseline
-# measured more); to keep the baseline, no more than the other.
+# measured more);
 MOST_GIVEN_UP = 0.02
+# to keep the baseline, no more than this share.
 _MOST_GIVEN_UP_TO_KEEP = 0.10
 
 
@@ -46,7 +47,7 @@ class Ratio:
         low, estimate, high = (
             math.exp(difference.value + side * difference.margin) for side in (-1, 0, 1)
         )
-        proved = p_value <= LEVEL and difference.rounds >= _ENOUGH
+        proved = p_value <= LEVEL and difference.rounds >= _ROUNDS_FOR_PROOF
         return cls(low, estimate, high, p_value, proved)
 
     @property
@@ -268,10 +269,10 @@ def _standing(configuration: Configuration, trials: Sequence[TrialRecord]) -> St
         return Standing(configuration, 0.0, math.inf, confirmations, trial)
     logs = [math.log(t.throughput) for t in rests_on]
     errors = [t.log_error for t in rests_on]
-    if confirmations >= _ENOUGH:
+    if confirmations >= _STARTS_FOR_SCATTER:
         estimate = comparison.mean(logs, errors)
     else:
-        scatter = max(_START_LOG_ERROR, stdev(logs) if len(logs) > 1 else 0.0)
+        scatter = max(START_LOG_ERROR, stdev(logs) if len(logs) > 1 else 0.0)
         whole = [math.hypot(error, scatter) for error in errors]
         estimate = comparison.weighted_mean(logs, whole)
     return Standing(
@@ -300,7 +301,7 @@ def _compared(
     by_rounds = {
         pair: difference
         for pair, difference in comparison.differences(_starts(confirmed, tried)).items()
-        if difference.rounds >= _ENOUGH
+        if difference.rounds >= _ROUNDS_FOR_PROOF
     }
     found = [by_rounds.get((a, b)) or confirmed[a].minus(confirmed[b]) for a, b in pairs]
     p_values = comparison.holm([difference.p_value for difference in found])

@@ -8,18 +8,25 @@ not wait (Schroeder et al., NSDI 2006).
 import math
 
 from tuner.capacity.intervals import throughput_interval
-from tuner.capacity.open_search import duration_s, sure_beat
+from tuner.capacity.open_search import duration_s
 from tuner.capacity.probes import Capacity, LoadPoint, Probes
 from tuner.load.profile import ClosedLoop
+from tuner.numbers.distributions import Z
 from tuner.records import Outcome, Phase
 
-_MOST = 4096
-_RISE = 1.02  # a doubling that brings less has saturated the server
-_CLOSE = 1.1  # the search is content once the bracket is this narrow, or has no number inside
-_Z = 1.96
+# The highest concurrency that is tried.
+_MOST_CONCURRENCY = 4096
+# A doubling that has less than this many times the throughput has saturated the server.
+_SATURATION_RISE = 1.02
+# The search is content once the ends of the bracket are no further apart than this factor.
+_CLOSE = 1.1
+# The rate, in requests per second, for which the first point is long enough.
+_FIRST_GUESS_RATE = 1000.0
+# No log capacity is known better than with this standard error.
+_SMALLEST_LOG_ERROR = 0.01
 
 
-def find(probes: Probes) -> Capacity:
+def closed_capacity(probes: Probes) -> Capacity:
     """From the concurrency that should saturate the server up or down to the limit, then between.
 
     Coming from above, a small load that is over the limit (a batch that waits for its delay) hides
@@ -36,7 +43,7 @@ def find(probes: Probes) -> Capacity:
         points[concurrency] = point
         probes.saturation = max(probes.saturation, point.rate)
         highest = throughput_interval(point.measurement).high
-        if not point.within(plan.budget) and highest < sure_beat(plan):
+        if not point.within(plan.budget) and highest < plan.beat.surely:
             return probes.result(Outcome.PRUNED, point.measurement.throughput)
         concurrency = _next(probes, points)
     within = [p for p in points.values() if p.within(plan.budget)]
@@ -44,15 +51,15 @@ def find(probes: Probes) -> Capacity:
         return probes.result(Outcome.INFEASIBLE)
     best = max(within, key=lambda p: p.measurement.throughput)
     interval = throughput_interval(best.measurement)
-    error = math.log(interval.high / interval.estimate) / _Z
+    error = math.log(interval.high / interval.estimate) / Z
     return probes.result(
-        Outcome.FEASIBLE, interval.estimate, log_error=max(error, 0.01), best=best
+        Outcome.FEASIBLE, interval.estimate, log_error=max(error, _SMALLEST_LOG_ERROR), best=best
     )
 
 
 def _measured(probes: Probes, concurrency: int) -> LoadPoint:
     known = probes.of(Phase.SEARCH)
-    rate = known[-1].rate if known else 1000.0
+    rate = known[-1].rate if known else _FIRST_GUESS_RATE
     length_s = probes.plan.stretch * duration_s(probes.plan.budget, max(rate, 1.0))
     return probes.add(Phase.SEARCH, ClosedLoop(concurrency), duration_s=length_s)
 
@@ -77,5 +84,5 @@ def _next(probes: Probes, points: dict[int, LoadPoint]) -> int | None:
 
 def _doubled(points: dict[int, LoadPoint], low: int) -> int | None:
     lower = [p.rate for c, p in points.items() if c < low]
-    risen = not lower or points[low].rate > _RISE * max(lower)
-    return 2 * low if risen and 2 * low <= _MOST else None
+    risen = not lower or points[low].rate > _SATURATION_RISE * max(lower)
+    return 2 * low if risen and 2 * low <= _MOST_CONCURRENCY else None

@@ -6,28 +6,15 @@ function, so it can be tried on simulated servers.
 
 from tuner.capacity import closed_search, open_search
 from tuner.capacity.open_search import SATURATION_S, duration_s
-from tuner.capacity.probes import Capacity, CapacityPlan, Expected, LoadPoint, Measure, Probes
-from tuner.capacity.proof import Verdict, certify, certifying_s
+from tuner.capacity.probes import Capacity, CapacityPlan, Measure, Probes
+from tuner.capacity.proof import LoadVerdict, certify
 from tuner.goals import LatencyBudget, Loop
-from tuner.records import Outcome, Phase
+from tuner.records import Outcome
 
-__all__ = [
-    "Capacity",
-    "CapacityPlan",
-    "Expected",
-    "LatencyBudget",
-    "LoadPoint",
-    "Loop",
-    "Measure",
-    "Outcome",
-    "Phase",
-    "Verdict",
-    "certifying_s",
-    "duration_s",
-    "expected_s",
-    "find_capacity",
-    "prove",
-]
+# Roughly what warming up takes.
+_WARM_UP_S = 1.0
+# In requests per second: that of the points whose length is foretold.
+_USUAL_RATE = 500
 
 
 def find_capacity(measure: Measure, plan: CapacityPlan) -> Capacity:
@@ -40,11 +27,11 @@ def find_capacity(measure: Measure, plan: CapacityPlan) -> Capacity:
     if not probes.warm_up():
         return probes.result(Outcome.INFEASIBLE)
     if plan.arrivals is Loop.CLOSED:
-        return closed_search.find(probes)
-    return open_search.find(probes)
+        return closed_search.closed_capacity(probes)
+    return open_search.open_capacity(probes)
 
 
-def prove(measure: Measure, plan: CapacityPlan, throughput: float) -> tuple[Capacity, Verdict]:
+def prove(measure: Measure, plan: CapacityPlan, throughput: float) -> tuple[Capacity, LoadVerdict]:
     """Whether `throughput` is within the budget, on a server that has just started.
 
     Raises:
@@ -54,10 +41,10 @@ def prove(measure: Measure, plan: CapacityPlan, throughput: float) -> tuple[Capa
     probes.warm_up()
     rate = throughput / probes.inferences
     verdict = certify(measure, plan.budget, rate, seed=plan.seed).verdict
-    outcome = Outcome.INFEASIBLE if verdict is Verdict.OVER else Outcome.FEASIBLE
+    outcome = Outcome.INFEASIBLE if verdict is LoadVerdict.OVER else Outcome.FEASIBLE
     return probes.result(outcome, throughput), verdict
 
 
 def expected_s(budget: LatencyBudget, points: int = 3) -> float:
     """Roughly how long the measuring of a configuration takes, for plans and time left."""
-    return 1.0 + 2 * SATURATION_S + (points - 1) * duration_s(budget, 500)
+    return _WARM_UP_S + 2 * SATURATION_S + (points - 1) * duration_s(budget, _USUAL_RATE)

@@ -7,19 +7,23 @@ variances come from blocks of time, never from single requests.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuner.load.measurement import Measurement
+from tuner.numbers.arrays import FloatArray
+from tuner.numbers.distributions import t_quantile
 from tuner.records import Interval
 
-FloatArray = NDArray[np.float64]
-
-BLOCKS = 20
-# Student's t for 19 degrees of freedom, two-sided 95 %.
-_T_19 = 2.093
+# A measurement is cut into this many blocks of equal time.
+_BLOCKS = 20
+# Student's t of a two-sided 95 % interval over the blocks.
+_T_BLOCKS = t_quantile(0.975, _BLOCKS - 1)
+# Latencies in one mean of MSER-5; the method's name has the number.
 _MSER_BATCH = 5
-_LEVEL = 0.05
-_ROUNDING = 1e-10
+# Medians of both halves of a series that differ by less than this share are level.
+_LEVEL_SHARE = 0.05
+# A sum of squares below this share of its terms is rounding.
+_SQUARES_ROUNDING = 1e-10
+# A first-order autocorrelation beyond this would make intervals of anything.
 _LARGEST_CORRELATION = 0.9
 
 
@@ -40,7 +44,7 @@ def mser5(latencies_s: FloatArray) -> float:
     sums = np.cumsum(means[::-1])[::-1]
     squares = np.cumsum((means**2)[::-1])[::-1]
     spread = squares - sums**2 / left
-    spread[spread < _ROUNDING * squares] = 0.0
+    spread[spread < _SQUARES_ROUNDING * squares] = 0.0
     # The last means are left out: an error over a handful of values is close to nothing.
     errors = (spread / left**2)[:-_MSER_BATCH]
     return int(np.argmin(errors)) / count
@@ -58,10 +62,10 @@ def warm_up_share(latencies_s: FloatArray) -> float:
     if share <= 1 / 2 or half < 2 * _MSER_BATCH:
         return share
     first, second = float(np.median(latencies_s[:half])), float(np.median(latencies_s[half:]))
-    return 0.0 if abs(first - second) < _LEVEL * second else share
+    return 0.0 if abs(first - second) < _LEVEL_SHARE * second else share
 
 
-def percentile_interval(measurement: Measurement, q: float, *, t: float = _T_19) -> Interval:
+def percentile_interval(measurement: Measurement, q: float, *, t: float = _T_BLOCKS) -> Interval:
     """The latency percentile with its interval, in seconds; infinite where requests failed.
 
     `t` is the quantile of Student's t with 19 degrees of freedom that gives the confidence.
@@ -79,12 +83,12 @@ def percentile_interval(measurement: Measurement, q: float, *, t: float = _T_19)
     estimate = measurement.percentile(q)
     share = q / 100
     blocks = np.minimum(
-        (measurement.due_s / measurement.duration_s * BLOCKS).astype(np.int64), BLOCKS - 1
+        (measurement.due_s / measurement.duration_s * _BLOCKS).astype(np.int64), _BLOCKS - 1
     )
-    over = np.bincount(blocks[measurement.latencies_s > estimate], minlength=BLOCKS)
-    excess = over - (1 - share) * np.bincount(blocks, minlength=BLOCKS)
+    over = np.bincount(blocks[measurement.latencies_s > estimate], minlength=_BLOCKS)
+    excess = over - (1 - share) * np.bincount(blocks, minlength=_BLOCKS)
     binomial = math.sqrt(count * share * (1 - share))
-    deviation = max(binomial, math.sqrt(BLOCKS * excess.var(ddof=1) * _autocorrelation(excess)))
+    deviation = max(binomial, math.sqrt(_BLOCKS * excess.var(ddof=1) * _autocorrelation(excess)))
     low = math.floor(count * share - t * deviation)
     high = math.ceil(count * share + t * deviation)
     return Interval(
@@ -98,12 +102,12 @@ def throughput_interval(measurement: Measurement) -> Interval:
     """The throughput with its interval, from the answers in 20 blocks of equal time."""
     done = measurement.due_s + measurement.latencies_s
     answered = done[np.isfinite(done) & (done <= measurement.duration_s)]
-    counts, _ = np.histogram(answered, bins=BLOCKS, range=(0.0, measurement.duration_s))
+    counts, _ = np.histogram(answered, bins=_BLOCKS, range=(0.0, measurement.duration_s))
     inferences = measurement.inferences_per_request * measurement.sample_stride
-    rates = counts * (BLOCKS / measurement.duration_s * inferences)
-    error = math.sqrt(rates.var(ddof=1) * _autocorrelation(rates) / BLOCKS)
+    rates = counts * (_BLOCKS / measurement.duration_s * inferences)
+    error = math.sqrt(rates.var(ddof=1) * _autocorrelation(rates) / _BLOCKS)
     estimate = measurement.throughput
-    return Interval(estimate - _T_19 * error, estimate, estimate + _T_19 * error)
+    return Interval(estimate - _T_BLOCKS * error, estimate, estimate + _T_BLOCKS * error)
 
 
 def _autocorrelation(blocks: FloatArray) -> float:

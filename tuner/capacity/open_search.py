@@ -9,35 +9,57 @@ import math
 from collections.abc import Iterator
 
 from tuner.capacity.intervals import throughput_interval
-from tuner.capacity.probes import Capacity, CapacityPlan, LoadPoint, Probes
+from tuner.capacity.probes import Capacity, LoadPoint, Probes
 from tuner.capacity.queue_model import Observation, Root, root
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
 from tuner.load.profile import ClosedLoop, OpenLoop, Overload
+from tuner.numbers.distributions import Z
 from tuner.records import Outcome, Phase
 
+# Each closed loop of the saturation probe lasts this long;
 SATURATION_S = 1.0
-_SATURATION_DOUBLINGS = 4
+# there are at most this many, each with twice as many requests in flight,
+_SATURATION_LOOPS = 4
+# until one has less than this many times the throughput of the best before.
 _SATURATION_RISE = 1.05
-# The first load, as a share of the saturation throughput; rather the best one's capacity, if it is
-# not much less: whether that can be beaten is then known after one point.
-_FIRST_LOAD, _MUCH_LESS = 0.8, 0.5
-_SMALLEST_POINT_S, _SLOW_POINT_S, _LARGEST_POINT_S = 2.0, 5.0, 30.0
-_LIMITS_A_POINT = 33
+# The first load, as a share of the saturation throughput.
+_FIRST_LOAD = 0.8
+# It is what the best configuration carries instead, if that is less, but at least this share of
+# it: whether the best can be beaten is then known after one point.
+_LEAST_FIRST = 0.5
+# A point lasts at least this long,
+_SHORTEST_POINT_S = 2.0
+# however slow the server is, no longer than this for the sake of more requests,
+_REQUESTS_LIMIT_S = 5.0
+# and for the sake of a large latency limit no longer than this.
+_LONGEST_POINT_S = 30.0
+# The latency limits and the requests that a point should last.
+_POINT_LIMITS = 33
+_POINT_REQUESTS = 1000
+# Points beyond the planned ones, while all loads were too high.
 _EXTRA_POINTS = 3
-_PRECISE = 0.025  # standard error of the log capacity with which the search is content
-_POINT_SEEDS = 100  # the arrivals of a point are those of no other trial's seed
-# Where all loads were too high, the next is this quantile of the root; but not lower than so many
-# times what it would be if the latency fell no faster than the load, and not below half of it.
-# Each extra point goes lower by another share: a flat curve would take many small steps.
-_BELOW_ROOT, _IN_PROPORTION, _HALF, _STEEPER = 0.2, 0.9, 0.5, 0.2
-_WORST_CHANCE = 0.05  # of beating the best, below which a configuration is given up
-_SMALLEST_ERROR = 0.01  # the model is no better than that
-_UNKNOWN_ERROR = 0.2  # of a log percentile with too few requests beyond it
-_Z, _Z_ONE_SIDED = 1.96, 1.645
+# The standard error of the log capacity with which the search is content.
+_PRECISE_LOG_ERROR = 0.025
+# The arrivals of a point are those of no other trial's seed, for up to this many points a trial.
+_POINT_SEEDS = 100
+# Where all loads were too high, the next one is this quantile of the root,
+_BELOW_ROOT = 0.2
+# but not below this share of what it would be if the latency fell no faster than the load,
+_IN_PROPORTION = 0.9
+# nor below this share of the lowest load so far.
+_LOWEST = 0.5
+# Each extra point is lower by this share more: a flat curve would take many small steps.
+_STEEPER = 0.2
+# A configuration with less chance than this of beating the best is given up.
+_WORST_CHANCE = 0.05
+# The model's own standard error of a log capacity: no capacity is known better.
+_SMALLEST_LOG_ERROR = 0.01
+# The standard error of a log percentile with too few requests beyond it.
+_UNKNOWN_LOG_ERROR = 0.2
 
 
-def find(probes: Probes) -> Capacity:
+def open_capacity(probes: Probes) -> Capacity:
     """The highest rate, once `probes` has warmed the server up.
 
     Raises:
@@ -46,7 +68,7 @@ def find(probes: Probes) -> Capacity:
     plan = probes.plan
     if plan.expected is None:
         saturation = _saturate(probes)
-        if throughput_interval(saturation.measurement).high < sure_beat(plan):
+        if throughput_interval(saturation.measurement).high < plan.beat.surely:
             return probes.result(Outcome.PRUNED, saturation.measurement.throughput)
     else:
         probes.saturation = plan.expected.saturation / probes.inferences
@@ -60,16 +82,11 @@ def find(probes: Probes) -> Capacity:
             overload=Overload(max(32, math.ceil(2 * rate * plan.budget.limit_s))),
         )
         found = _root(probes)
-        to_beat = plan.beat / probes.inferences
-        if found.probability_above(to_beat, plan.beat_log_error) < _WORST_CHANCE:
+        to_beat = plan.beat.throughput / probes.inferences
+        if found.probability_above(to_beat, plan.beat.log_error) < _WORST_CHANCE:
             bound = probes.per_inference(found.quantile(1 - _WORST_CHANCE))
             return probes.result(Outcome.PRUNED, bound)
     return _conclude(probes, found)
-
-
-def sure_beat(plan: CapacityPlan) -> float:
-    """What the best configuration carries at least, in inferences per second."""
-    return plan.beat * math.exp(-_Z_ONE_SIDED * plan.beat_log_error)
 
 
 def duration_s(budget: LatencyBudget, requests_per_s: float) -> float:
@@ -77,15 +94,15 @@ def duration_s(budget: LatencyBudget, requests_per_s: float) -> float:
 
     A slow server gets fewer than 1000 requests: it is measured well enough to be beaten.
     """
-    requests_s = min(1000 / requests_per_s, _SLOW_POINT_S)
-    limits_s = _LIMITS_A_POINT * budget.limit_s
-    return min(max(limits_s, requests_s, _SMALLEST_POINT_S), _LARGEST_POINT_S)
+    requests_s = min(_POINT_REQUESTS / requests_per_s, _REQUESTS_LIMIT_S)
+    limits_s = _POINT_LIMITS * budget.limit_s
+    return min(max(limits_s, requests_s, _SHORTEST_POINT_S), _LONGEST_POINT_S)
 
 
 def _saturate(probes: Probes) -> LoadPoint:
     """The closed loop's throughput, with more in flight for as long as that helps."""
     concurrency, best = probes.plan.concurrency, None
-    for _ in range(_SATURATION_DOUBLINGS):
+    for _ in range(_SATURATION_LOOPS):
         point = probes.add(Phase.SATURATION, ClosedLoop(concurrency), duration_s=SATURATION_S)
         rises = best is None or point.rate > _SATURATION_RISE * best.rate
         best = point if best is None or point.rate > best.rate else best
@@ -108,7 +125,7 @@ def _rates(probes: Probes) -> Iterator[float]:
     for number in range(1, points + _EXTRA_POINTS):
         within = _within(probes)
         found = _root(probes)
-        if within and (number >= points or found.log_error < _PRECISE):
+        if within and (number >= points or found.log_error < _PRECISE_LOG_ERROR):
             return
         if within:
             yield found.rate
@@ -121,15 +138,15 @@ def _first_rate(probes: Probes) -> float:
     plan = probes.plan
     if plan.expected is not None:
         return plan.expected.throughput / probes.inferences
-    usual, to_beat = _FIRST_LOAD * probes.saturation, plan.beat / probes.inferences
-    return to_beat if _MUCH_LESS * usual < to_beat < usual else usual
+    usual, to_beat = _FIRST_LOAD * probes.saturation, plan.beat.throughput / probes.inferences
+    return to_beat if _LEAST_FIRST * usual < to_beat < usual else usual
 
 
 def _lowest_next(probes: Probes) -> float:
     """One point says little of how fast the latency falls: the posterior alone would fall deep."""
     lowest = min(probes.of(Phase.SEARCH), key=lambda point: point.rate)
-    in_proportion = _IN_PROPORTION * probes.plan.budget.limit_s / _seen_s(lowest)
-    return lowest.rate * max(_HALF, min(in_proportion, _IN_PROPORTION))
+    in_proportion = min(1.0, probes.plan.budget.limit_s / _seen_s(lowest))
+    return lowest.rate * max(_LOWEST, _IN_PROPORTION * in_proportion)
 
 
 def _root(probes: Probes) -> Root:
@@ -171,8 +188,8 @@ def _log_error(point: LoadPoint) -> float:
     if not math.isfinite(estimate):
         return 0.0
     if not math.isfinite(high):
-        return max((estimate - low) / _Z, _UNKNOWN_ERROR)
-    return (high - low) / 2 / _Z
+        return max((estimate - low) / Z, _UNKNOWN_LOG_ERROR)
+    return (high - low) / 2 / Z
 
 
 def _within(probes: Probes) -> list[LoadPoint]:
@@ -191,6 +208,6 @@ def _conclude(probes: Probes, found: Root | None) -> Capacity:
     return probes.result(
         Outcome.FEASIBLE,
         probes.per_inference(found.rate),
-        log_error=max(found.log_error, _SMALLEST_ERROR),
+        log_error=max(found.log_error, _SMALLEST_LOG_ERROR),
         best=max(within, key=lambda point: point.rate),
     )

@@ -1,7 +1,7 @@
 """The load points of one configuration: what they are for, how one is taken, what is kept.
 
-Shared by the searches for a capacity in an open loop (open_capacity) and in a closed one
-(closed_capacity); both begin with the same warm-up.
+Shared by the searches for a capacity in an open loop (open_search) and in a closed one
+(closed_search); both begin with the same warm-up.
 """
 
 import math
@@ -13,13 +13,22 @@ from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
+from tuner.numbers.distributions import Z_ONE_SIDED
 from tuner.records import Interval, Outcome, Phase
 
-_WARM_UP_BURST_S = 0.1
+# Each burst of a batch size lasts this long.
+_BURST_S = 0.1
+# One request at a time: the first time this long, then twice as long each time, until the latency
+# is steady;
 _FIRST_UNLOADED_S = 0.5
-_WARM_UP_LIMIT_S = 10.0
+# in all no longer than this.
+_UNLOADED_LIMIT_S = 10.0
+# A point of which more than this share of the requests failed says nothing.
 _FAILED_SHARE = 0.5
-_RUN_IN_S, _RUN_IN_LIMIT_S = 1.0, 20.0
+# A server that compiles itself while it runs is put under full load for spells of this length,
+_RUN_IN_S = 1.0
+# in all no longer than this.
+_RUN_IN_LIMIT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,26 @@ class Expected:
     saturation: float
 
 
+@dataclass(frozen=True)
+class Beat:
+    """What a configuration is to beat: what the best so far carries, in inferences per second.
+
+    `log_error` is the standard error of the throughput's logarithm. There is nothing to beat where
+    the throughput is 0.
+    """
+
+    throughput: float = 0.0
+    log_error: float = 0.0
+
+    @property
+    def surely(self) -> float:
+        """What the best carries at least, with 95 % confidence."""
+        return self.throughput * math.exp(-Z_ONE_SIDED * self.log_error)
+
+
+NOTHING_TO_BEAT = Beat()
+
+
 class Measure(Protocol):
     """Puts a load on the server under test."""
 
@@ -85,21 +114,19 @@ class Measure(Protocol):
 class CapacityPlan:
     """What the search must know beforehand.
 
-    `concurrency` should saturate the server; `largest_batch` is what it makes by itself;
-    `beat` is the throughput of the best configuration so far, and `beat_log_error` the standard
-    error of its logarithm: what has no chance to be better is of no interest. `points` are the
-    measurements that are planned under load, `stretch` how many times as long as usual each is.
-    `expected` saves the saturation probe, where the configuration was measured before.
-    `warm_up_requests` are sent before anything counts: a server that compiles itself while it runs
-    is as fast as it will be only then.
+    `concurrency` should saturate the server; `largest_batch` is what it makes by itself; what has
+    no chance to be better than `beat` is of no interest. `points` are the measurements that are
+    planned under load, `stretch` how many times as long as usual each is. `expected` saves the
+    saturation probe, where the configuration was measured before. `warm_up_requests` are sent
+    before anything counts: a server that compiles itself while it runs is as fast as it will be
+    only then.
     """
 
     budget: LatencyBudget
     concurrency: int
     largest_batch: int = 1
     seed: int = 0
-    beat: float = 0.0
-    beat_log_error: float = 0.0
+    beat: Beat = NOTHING_TO_BEAT
     points: int = 3
     stretch: float = 1.0
     arrivals: Loop = Loop.OPEN
@@ -134,7 +161,7 @@ class Probes:
         self._run_in()
         concurrency = 1
         while concurrency <= self.plan.largest_batch:
-            self.add(Phase.WARM_UP, ClosedLoop(concurrency), duration_s=_WARM_UP_BURST_S)
+            self.add(Phase.WARM_UP, ClosedLoop(concurrency), duration_s=_BURST_S)
             concurrency *= 2
         unloaded = self._unloaded()
         bursts = [p.interval for p in self.of(Phase.WARM_UP)[1:] if p.interval.low > 0]
@@ -209,9 +236,9 @@ class Probes:
             point = self.add(Phase.UNLOADED, ClosedLoop(1), duration_s=length_s)
             spent_s += length_s
             cold = warm_up_share(point.measurement.latencies_s)
-            if cold <= 1 / 2 or spent_s >= _WARM_UP_LIMIT_S:
+            if cold <= 1 / 2 or spent_s >= _UNLOADED_LIMIT_S:
                 break
-            length_s = min(2 * length_s, _WARM_UP_LIMIT_S - spent_s)
+            length_s = min(2 * length_s, _UNLOADED_LIMIT_S - spent_s)
         return self._without_start(point, cold) if 0 < cold <= 1 / 2 else point
 
     def _without_start(self, point: LoadPoint, share: float) -> LoadPoint:

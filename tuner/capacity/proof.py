@@ -17,14 +17,16 @@ from tuner.load.measurement import Measurement
 from tuner.load.profile import OpenLoop, Overload
 from tuner.records import Phase
 
-# Looks after so many limits of measuring, the first after so many seconds at least.
+# The looks come after this many latency limits of measuring.
 _LOOKS = (200, 400, 800)
-_SMALLEST_LOOK_S = 8.0
-# Student's t (19 degrees of freedom) at the level of each of three looks, 0.0221 two-sided.
+# The first one comes after this time at least, the others in proportion.
+_FIRST_LOOK_S = 8.0
+# Student's t with 19 degrees of freedom at the two-sided level that Pocock gives each of three
+# looks, 0.0221: it is 2.492, rounded up.
 _T_POCOCK = 2.5
 
 
-class Verdict(StrEnum):
+class LoadVerdict(StrEnum):
     """What was proved of a load."""
 
     WITHIN = "within"
@@ -37,7 +39,7 @@ class Certificate:
     """The verdict on `rate` requests per second, after `duration_s` of measuring."""
 
     rate: float
-    verdict: Verdict
+    verdict: LoadVerdict
     duration_s: float
 
 
@@ -59,7 +61,7 @@ def certify(
     """
     overload = Overload(max(32, math.ceil(2 * rate * budget.limit_s)))
     parts: list[Measurement] = []
-    spent_s, verdict = 0.0, Verdict.UNDECIDED
+    spent_s, verdict = 0.0, LoadVerdict.UNDECIDED
     for number, look in enumerate(looks):
         until_s = _until_s(budget, look, looks)
         profile = OpenLoop(rate, seed=seed + number)
@@ -68,7 +70,7 @@ def certify(
         )
         spent_s = until_s
         verdict = _verdict(parts, budget)
-        if verdict is not Verdict.UNDECIDED:
+        if verdict is not LoadVerdict.UNDECIDED:
             break
     return Certificate(rate, verdict, spent_s)
 
@@ -79,13 +81,13 @@ def certifying_s(budget: LatencyBudget, looks: Sequence[int] = _LOOKS) -> float:
 
 
 def _until_s(budget: LatencyBudget, look: int, looks: Sequence[int]) -> float:
-    return max(look * budget.limit_s, _SMALLEST_LOOK_S * look / looks[0])
+    return max(look * budget.limit_s, _FIRST_LOOK_S * look / looks[0])
 
 
-def _verdict(parts: Sequence[Measurement], budget: LatencyBudget) -> Verdict:
+def _verdict(parts: Sequence[Measurement], budget: LatencyBudget) -> LoadVerdict:
     if parts[-1].stopped_early:
-        return Verdict.OVER
+        return LoadVerdict.OVER
     interval = percentile_interval(Measurement.pooled(parts), budget.percentile, t=_T_POCOCK)
     if interval.high <= budget.limit_s:
-        return Verdict.WITHIN
-    return Verdict.OVER if interval.low > budget.limit_s else Verdict.UNDECIDED
+        return LoadVerdict.WITHIN
+    return LoadVerdict.OVER if interval.low > budget.limit_s else LoadVerdict.UNDECIDED

@@ -15,24 +15,32 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tuner.capacity.intervals import FloatArray
+from tuner.numbers.arrays import FloatArray
 
-# The grid: roots as shares of the saturation throughput, headrooms above the root.
-_LOWEST_ROOT, _HIGHEST_ROOT, _ROOTS = 0.005, 1.4, 700
+# The grid: roots as shares of the saturation throughput,
+_ROOT_SHARES = np.geomspace(0.005, 1.4, 700)
+# and headrooms above the root, as shares of it.
 _HEADROOMS = np.geomspace(0.004, 30.0, 36)
-# How far the most that an open loop gets through is from what the closed loop got (log).
-_SATURATION_ERROR = 0.15
+# The standard deviation of the log of the most that an open loop gets through, around what the
+# closed loop got.
+_SATURATION_LOG_ERROR = 0.15
 # The error of a log latency beside that which is known of it: noise of the machine and the model's
-# own. How large it is, the points themselves say; it grows with the distance from the root.
-_ERRORS = np.array([0.03, 0.06, 0.12, 0.24])
-_DRIFT, _LARGEST_DRIFT = 0.3, 0.4
-# Latencies beyond these (log of percentile over limit) say no more than "far".
-_FAR_BELOW, _FAR_ABOVE = -3.0, 1.5
+# own. Which of these it is, the points themselves say.
+_LOG_ERRORS = np.array([0.03, 0.06, 0.12, 0.24])
+# It grows by this share of the distance from the root (log of the load),
+_ERROR_GROWTH = 0.3
+# but by no more than this.
+_LARGEST_GROWTH = 0.4
+# Latencies below this (log of percentile over limit) say no more than "far below",
+_FAR_BELOW = -3.0
+# those beyond this no more than "far above".
+_FAR_ABOVE = 1.5
 # Student's t with few degrees of freedom: a point that the machine spoiled must not rule.
-_FREEDOM = 4.0
+_DEGREES = 4.0
 # The share of the limit that is there without a queue, where one request alone takes longer.
 _UNKNOWN_FLOOR = 0.5
-_SHARP = 1e-6
+# The least standard error of a log rate to compare with: a distribution needs one.
+_LEAST_LOG_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Root:
         """That the root is beyond `rate`, of whose logarithm the standard error is known."""
         if rate <= 0:
             return 1.0
-        known = NormalDist(math.log(rate), max(log_error, _SHARP))
+        known = NormalDist(math.log(rate), max(log_error, _LEAST_LOG_ERROR))
         return float(self.weights @ [known.cdf(each) for each in self.log_rates])
 
     def quantile(self, share: float) -> float:
@@ -82,9 +90,9 @@ def root(
     `unloaded_s` is the percentile without load, `saturation` the requests per second of a closed
     loop that keeps the server full.
     """
-    shares = np.geomspace(_LOWEST_ROOT, _HIGHEST_ROOT, _ROOTS)[:, None, None]
+    shares = _ROOT_SHARES[:, None, None]
     roots, headrooms = saturation * shares, _HEADROOMS[:, None]
-    log_likelihood = -_squared(np.log(shares * (1 + headrooms)) / _SATURATION_ERROR)
+    log_likelihood = -_squared(np.log(shares * (1 + headrooms)) / _SATURATION_LOG_ERROR)
     floor = unloaded_s / limit_s if unloaded_s < limit_s else _UNKNOWN_FLOOR
     for each in observations:
         rho = each.rate / roots / (1 + headrooms)
@@ -92,8 +100,8 @@ def root(
         predicted = np.where(rho < 1, np.log(floor + (1 - floor) * queue), _FAR_ABOVE)
         seen = math.log(max(each.latency_s, 1e-9) / limit_s)
         off = np.clip(predicted, _FAR_BELOW, _FAR_ABOVE) - np.clip(seen, _FAR_BELOW, _FAR_ABOVE)
-        away = np.minimum(_DRIFT * np.abs(np.log(each.rate / roots)), _LARGEST_DRIFT)
-        error = np.hypot(each.log_error, _ERRORS + away)
+        away = np.minimum(_ERROR_GROWTH * np.abs(np.log(each.rate / roots)), _LARGEST_GROWTH)
+        error = np.hypot(each.log_error, _LOG_ERRORS + away)
         log_likelihood = log_likelihood - np.log(error) - _squared(off / error)
     weights = np.exp(log_likelihood - log_likelihood.max()).sum(axis=(1, 2))
     return Root(np.log(roots[:, 0, 0]), weights / weights.sum())
@@ -101,4 +109,4 @@ def root(
 
 def _squared(deviation: FloatArray) -> FloatArray:
     """Minus the logarithm of Student's t density, but for a constant."""
-    return np.asarray((_FREEDOM + 1) / 2 * np.log1p(deviation**2 / _FREEDOM))
+    return np.asarray((_DEGREES + 1) / 2 * np.log1p(deviation**2 / _DEGREES))

@@ -42,7 +42,7 @@ def effects(
     effects_text.check(record, found)
     match EffectsFormat.JSON if as_json else form:
         case EffectsFormat.JSON:
-            print_json({"study": record.name, **effects_text.document(found, result)})
+            print_json({"study": record.name, **effects_text.effects_document(found, result)})
         case EffectsFormat.CSV:
             print_text(effects_text.as_csv(found))
         case EffectsFormat.TABLE:

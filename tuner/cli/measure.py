@@ -61,7 +61,7 @@ def _print(options: MeasureOptions, plan: "SweepPlan", points: "list[SweepPoint]
 
     if options.as_json:
         print_json(
-            [sweep_json.document(each, plan.judged, limit_s=plan.limit_s) for each in points]
+            [sweep_json.point_document(each, plan.judged, limit_s=plan.limit_s) for each in points]
         )
     else:
         print_blocks(tables.sweep_tables(points, plan.judged, limit_s=plan.limit_s))

@@ -31,7 +31,7 @@ def optimize(options: OptimizeOptions) -> None:
     result = standings.standings(finished)
     written = write_files(finished, result, options.output / finished.name)
     if options.as_json:
-        print_json(export.document(finished, result) | {"files": [str(p) for p in written]})
+        print_json(export.study_document(finished, result) | {"files": [str(p) for p in written]})
     else:
         _print_result(finished, result, written, options.db)
     if result.winner is None:

@@ -27,9 +27,7 @@ class SamplerChoice(StrEnum):
     """What proposes configurations."""
 
     TPE = "tpe"
-    GP = "gp"
     RANDOM = "random"
-    QMC = "qmc"
     EXHAUSTIVE = "exhaustive"
 
 

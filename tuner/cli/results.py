@@ -62,7 +62,7 @@ def report(
     result = standings.standings(record)
     written = write_files(record, result, output / record.name)
     if as_json:
-        print_json(export.document(record, result) | {"files": [str(p) for p in written]})
+        print_json(export.study_document(record, result) | {"files": [str(p) for p in written]})
         return
     _print_study(record, result)
     for path in written:
@@ -158,7 +158,7 @@ def show(study: StudyArgument = None, *, db: Database = DATABASE, as_json: AsJso
     record = _stored(db, study)
     result = standings.standings(record)
     if as_json:
-        print_json(export.document(record, result))
+        print_json(export.study_document(record, result))
         return
     _print_study(record, result)
 
@@ -292,7 +292,7 @@ def _print_answer(study: "StudyRecord", answer: "Answer", form: BestFormat, data
             note(remark)
         if doubts:
             note(f"to measure it: {measure}")
-    _print_best(found.trial.export, answer_text.document(study, answer, measure), form)
+    _print_best(found.trial.export, answer_text.answer_document(study, answer, measure), form)
 
 
 def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:

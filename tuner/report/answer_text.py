@@ -5,8 +5,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from tuner.analysis.answers import Answer, budget_curve
-from tuner.analysis.interpolation import Estimate, Kind
-from tuner.analysis.load_curves import Reading, lowest_latency
+from tuner.analysis.interpolation import CurveEstimate, EstimateKind
+from tuner.analysis.load_curves import LoadReading, lowest_latency
 from tuner.errors import NothingFeasibleError
 from tuner.goals import Objective
 from tuner.records import StudyRecord
@@ -15,20 +15,21 @@ from tuner.report.objective_text import amount
 
 # Fewer requests beyond a percentile than this say little of it.
 _ENOUGH_BEYOND = 3
-_NAMED = 3
+# Configurations that are named in one sentence.
+_MOST_NAMED = 3
 
 
-def headline(answer: Answer, best: Estimate) -> str:
+def headline(answer: Answer, best: CurveEstimate) -> str:
     """What the best configuration achieves, and how that is known."""
     return f"{_finding(answer, best)}, {_grounds(best)}"
 
 
-def doubts(answer: Answer, best: Estimate) -> tuple[str, ...]:
+def doubts(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
     """Why the answer should be measured, a sentence each; none if it is good enough."""
     found = []
-    if best.kind is Kind.AT_LEAST and answer.objective is Objective.THROUGHPUT:
+    if best.kind is EstimateKind.AT_LEAST and answer.objective is Objective.THROUGHPUT:
         found.append("no load that was measured is over the limit: it may carry more")
-    if best.kind is Kind.AT_MOST:
+    if best.kind is EstimateKind.AT_MOST:
         found.append("the latency at that load itself was not measured")
     if best.wide and best.lower and best.upper:
         factor = formats.times(best.upper.load / best.lower.load)
@@ -38,7 +39,7 @@ def doubts(answer: Answer, best: Estimate) -> tuple[str, ...]:
     return tuple(found)
 
 
-def remarks(answer: Answer, best: Estimate) -> tuple[str, ...]:
+def remarks(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
     """What must be known besides, a sentence each."""
     found = (_about_requests(answer, best), _about_ties(answer), _about_unmeasured(answer))
     return tuple(sentence for sentence in found if sentence)
@@ -52,7 +53,7 @@ def about_limits(study: StudyRecord) -> str:
     return f"Another latency limit would allow: {half}, {twice}"
 
 
-def document(study: StudyRecord, answer: Answer, measure: str) -> dict[str, Any]:
+def answer_document(study: StudyRecord, answer: Answer, measure: str) -> dict[str, Any]:
     """The whole answer; `measure` is the command that measures it."""
     return {
         "study": study.name,
@@ -72,7 +73,7 @@ def document(study: StudyRecord, answer: Answer, measure: str) -> dict[str, Any]
 
 def nothing_within(study: StudyRecord, answer: Answer, measure: str) -> NothingFeasibleError:
     """What to say where no configuration is ranked; `measure` is the command that measures."""
-    carrying = [each for each in answer.infeasible if each.kind is not Kind.NONE]
+    carrying = [each for each in answer.infeasible if each.kind is not EstimateKind.NONE]
     if answer.objective is Objective.LATENCY and answer.infeasible:
         return _too_slow(answer, answer.infeasible[0])
     if carrying:
@@ -82,20 +83,20 @@ def nothing_within(study: StudyRecord, answer: Answer, measure: str) -> NothingF
 
 def _within(row: Mapping[Hashable, Any]) -> str:
     limit = f"within {row['limit_ms']:g} ms"
-    if row["kind"] == Kind.NONE:
+    if row["kind"] == EstimateKind.NONE:
         return f"nothing that was measured {limit}"
-    least = "at least " if row["kind"] == Kind.AT_LEAST else ""
+    least = "at least " if row["kind"] == EstimateKind.AT_LEAST else ""
     return f"{least}{formats.rate(row['throughput'])} inferences/s {limit}"
 
 
-def _finding(answer: Answer, best: Estimate) -> str:
-    least = "at least " if best.kind is Kind.AT_LEAST else ""
+def _finding(answer: Answer, best: CurveEstimate) -> str:
+    least = "at least " if best.kind is EstimateKind.AT_LEAST else ""
     carries = f"{least}{formats.rate(best.throughput)} inferences/s"
     match answer.objective:
         case Objective.THROUGHPUT:
             return f"{answer.budget}: {carries}"
         case Objective.LATENCY:
-            most = "at most " if best.kind is Kind.AT_MOST else ""
+            most = "at most " if best.kind is EstimateKind.AT_MOST else ""
             latency = formats.latency(best.value)
             return f"p{answer.budget.percentile:g} at {carries}: {most}{latency}"
         case _:
@@ -111,31 +112,31 @@ def _least(answer: Answer) -> str:
     return f"{formats.rate(answer.least_throughput)} inferences/s"
 
 
-def _grounds(best: Estimate) -> str:
+def _grounds(best: CurveEstimate) -> str:
     ends = [each for each in (best.lower, best.upper) if each]
     nearest = min(ends, key=lambda each: abs(each.throughput - best.throughput))
     match best.kind:
-        case Kind.INTERPOLATED:
+        case EstimateKind.INTERPOLATED:
             return f"interpolated between {_between(*ends)}; not measured at that load"
-        case Kind.AT_LEAST:
+        case EstimateKind.AT_LEAST:
             return f"the highest load that was measured: {_of_trial(nearest)}"
-        case Kind.AT_MOST:
+        case EstimateKind.AT_MOST:
             return f"only higher loads were measured, the lowest: {_of_trial(nearest)}"
         case _:
             return f"measured at {_of_trial(nearest)}"
 
 
-def _between(lower: Reading, upper: Reading) -> str:
+def _between(lower: LoadReading, upper: LoadReading) -> str:
     if lower.trial == upper.trial:
         return f"{_load(lower)} and {_of_trial(upper)}"
     return f"{_of_trial(lower)} and {_of_trial(upper)}"
 
 
-def _of_trial(reading: Reading) -> str:
+def _of_trial(reading: LoadReading) -> str:
     return f"{_load(reading)} of trial {reading.trial}"
 
 
-def _load(reading: Reading) -> str:
+def _load(reading: LoadReading) -> str:
     """A load and its latency: `2,200/s (17.8 ms)`."""
     overloaded = math.isinf(reading.latency_s)
     latency = "overloaded" if overloaded else formats.latency(reading.latency_s)
@@ -144,7 +145,7 @@ def _load(reading: Reading) -> str:
     return f"{formats.rate(reading.throughput)}/s ({latency})"
 
 
-def _about_requests(answer: Answer, best: Estimate) -> str:
+def _about_requests(answer: Answer, best: CurveEstimate) -> str:
     percentile = answer.budget.percentile
     fewest = min(each.requests for each in (best.lower, best.upper) if each)
     if fewest * (1 - percentile / 100) >= _ENOUGH_BEYOND:
@@ -161,11 +162,11 @@ def _about_ties(answer: Answer) -> str:
     return f"as good within the uncertainty: {_listed(answer.tied)}"
 
 
-def _listed(estimates: Sequence[Estimate]) -> str:
-    names = [f"trial {each.trial.number}" for each in estimates[:_NAMED]]
-    if len(estimates) > _NAMED:
-        names.append(f"{len(estimates) - _NAMED} more")
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+def _listed(estimates: Sequence[CurveEstimate]) -> str:
+    names = [f"trial {each.trial.number}" for each in estimates[:_MOST_NAMED]]
+    if len(estimates) > _MOST_NAMED:
+        names.append(f"{len(estimates) - _MOST_NAMED} more")
+    return formats.listed(names)
 
 
 def _about_unmeasured(answer: Answer) -> str:
@@ -178,7 +179,7 @@ def _about_unmeasured(answer: Answer) -> str:
     )
 
 
-def _estimate(estimate: Estimate, objective: Objective) -> dict[str, Any]:
+def _estimate(estimate: CurveEstimate, objective: Objective) -> dict[str, Any]:
     return {
         "trial": estimate.trial.number,
         "configuration": dict(estimate.trial.configuration),
@@ -206,7 +207,7 @@ def _value(value: float, objective: Objective) -> dict[str, float]:
             return {"energy_j": value}
 
 
-def _reading(reading: Reading) -> dict[str, Any]:
+def _reading(reading: LoadReading) -> dict[str, Any]:
     return {
         "trial": reading.trial,
         "throughput": reading.throughput,
@@ -216,7 +217,7 @@ def _reading(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _too_slow(answer: Answer, nearest: Estimate) -> NothingFeasibleError:
+def _too_slow(answer: Answer, nearest: CurveEstimate) -> NothingFeasibleError:
     percentile, load = answer.budget.percentile, formats.rate(answer.least_throughput)
     return NothingFeasibleError(
         f"no configuration meets {answer.budget} at {load} inferences/s; the nearest has "
@@ -225,7 +226,7 @@ def _too_slow(answer: Answer, nearest: Estimate) -> NothingFeasibleError:
     )
 
 
-def _too_little(answer: Answer, most: Estimate) -> NothingFeasibleError:
+def _too_little(answer: Answer, most: CurveEstimate) -> NothingFeasibleError:
     carries = formats.rate(most.throughput)
     return NothingFeasibleError(
         f"no configuration is known to carry {_least(answer)} within {answer.budget}; the nearest "
@@ -257,7 +258,7 @@ def _over_the_limit(study: StudyRecord, answer: Answer, measure: str) -> Nothing
     )
 
 
-def _place(reading: Reading) -> str:
+def _place(reading: LoadReading) -> str:
     if reading.concurrency is not None:
         return f"concurrency {reading.concurrency}"
     return f"{formats.rate(reading.throughput)} inferences/s"

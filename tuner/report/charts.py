@@ -1,10 +1,5 @@
-"""The charts of the HTML report, as fragments that need plotly.js on the same page.
+"""The charts of the HTML report, as fragments that need plotly.js on the same page."""
 
-Colours of text and grid come from the page's style sheet, so that both follow light and dark;
-those of the data are readable on both.
-"""
-
-import html
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -12,28 +7,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import plotly.io
-from plotly.offline import get_plotlyjs
 
 from tuner.analysis.answers import budget_curve
-from tuner.analysis.interpolation import Kind
+from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.pareto import load_points, loaded_points, trade_off
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
-from tuner.report import findings, formats
+from tuner.report import findings, formats, page
 from tuner.space.space import Configuration
 
-_BEST, _DEFAULTS, _FRONT, _LIMIT, _POINTS = "#2f81d7", "#d9822b", "#2a9d8f", "#d1495b", "#8b949e"
-_OTHERS = ("#8e6bbf", "#5c9e4a")
+_BEST = page.BLUE
+_DEFAULTS = page.ORANGE
+_OTHERS = (page.PURPLE, page.GREEN)
+# Configurations whose load curves are drawn, beside the server's defaults.
 _SHOWN_CURVES = 3
+# Points of a line over the latency limits.
 _LIMITS = 60
-_HEIGHT = "440px"
-_TOOLS = {"displaylogo": False, "responsive": True, "displayModeBar": False}
-
-
-def script() -> str:
-    """plotly.js itself, to stand once on the page."""
-    return str(get_plotlyjs())
 
 
 def pareto_chart(study: StudyRecord, standings: Standings) -> str:
@@ -41,12 +30,12 @@ def pareto_chart(study: StudyRecord, standings: Standings) -> str:
     points, edge = load_points(study), trade_off(study)
     winner, baseline = standings.winner, study.baseline
     traces = [
-        _cloud(points, "all load points", _POINTS, study, size=6),
+        _cloud(points, "all load points", page.GREY, study, size=6),
         go.Scatter(
             x=edge["throughput"].tolist(),
             y=edge["latency_ms"].tolist(),
             mode="lines",
-            line={"color": _FRONT, "width": 2, "shape": "vh"},
+            line={"color": page.TEAL, "width": 2, "shape": "vh"},
             name="Pareto front",
             hoverinfo="skip",
         ),
@@ -75,7 +64,7 @@ def load_curves(study: StudyRecord, standings: Standings) -> str:
                 y=y,
                 mode="lines+markers",
                 line={"color": colour, "width": 2},
-                marker={"size": 9, "symbol": [_symbol(point) for point in points]},
+                marker={"size": 9, "symbol": [_symbol(stopped=p.stopped_early) for p in points]},
                 name=name,
                 hovertext=[_point_text(name, point, study) for point in points],
                 hoverinfo="text",
@@ -102,23 +91,15 @@ def budget_chart(study: StudyRecord) -> str:
         *_limit_lines(curve, "best configuration of each limit", _BEST),
         *_limit_lines(defaults, formats.DEFAULTS, _DEFAULTS),
     ]
-    title = f"p{study.budget.percentile:g} latency limit (ms), logarithmic"
-    figure = _figure(
-        traces,
-        xaxis=_logarithmic(title, [*limits_ms, 1e3 * study.budget.limit_s]),
+    figure = go.Figure(traces)
+    _draw_limit(figure, study, axis="x")
+    title = f"p{study.budget.percentile:g} latency limit (ms)"
+    return page.chart(
+        "limits",
+        figure,
+        xaxis=page.logarithmic(title, [*limits_ms, 1e3 * study.budget.limit_s]),
         yaxis={"title": {"text": "capacity (inferences/s)"}, "rangemode": "tozero"},
     )
-    _draw_limit(figure, study, axis="x")
-    return _html("limits", figure)
-
-
-def log_ticks(values: Sequence[float]) -> list[float]:
-    """1, 2 and 5 times the powers of ten, from just below `values` to just above."""
-    if not values:
-        return []
-    exponents = range(math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 2)
-    ticks = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
-    return [tick for tick in ticks if 0.4 * min(values) <= tick <= 2.5 * max(values)]
 
 
 def _cloud(
@@ -132,7 +113,7 @@ def _cloud(
         marker={
             "color": colour,
             "size": size,
-            "symbol": ["x-thin-open" if row["stopped_early"] else "circle" for row in rows],
+            "symbol": [_symbol(stopped=row["stopped_early"]) for row in rows],
         },
         name=name,
         hovertext=[_row_text(row, study) for row in rows],
@@ -171,7 +152,10 @@ def _curve(study: StudyRecord, standing: Standing) -> list[PointRecord]:
 def _limit_lines(curve: pd.DataFrame, name: str, colour: str) -> list[go.Scatter]:
     """Capacity over the latency limit; dotted where it is a lower bound."""
     lines = []
-    for dash, kinds in (("solid", (Kind.MEASURED, Kind.INTERPOLATED)), ("dot", (Kind.AT_LEAST,))):
+    for dash, kinds in (
+        ("solid", (EstimateKind.MEASURED, EstimateKind.INTERPOLATED)),
+        ("dot", (EstimateKind.AT_LEAST,)),
+    ):
         shown = curve[curve["kind"].isin([kind.value for kind in kinds])]
         lines.append(
             go.Scatter(
@@ -188,8 +172,8 @@ def _limit_lines(curve: pd.DataFrame, name: str, colour: str) -> list[go.Scatter
     return lines
 
 
-def _symbol(point: PointRecord) -> str:
-    return "x-thin-open" if point.stopped_early else "circle"
+def _symbol(*, stopped: object) -> str:
+    return page.DOUBTFUL if stopped else page.SURE
 
 
 def _row_text(row: Mapping[Hashable, Any], study: StudyRecord) -> str:
@@ -201,7 +185,7 @@ def _row_text(row: Mapping[Hashable, Any], study: StudyRecord) -> str:
     ]
     if row["stopped_early"]:
         lines.insert(3, "stopped early: overloaded")
-    return "<br>".join(html.escape(line) for line in lines)
+    return page.hover(lines)
 
 
 def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
@@ -212,7 +196,7 @@ def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
     ]
     if point.stopped_early:
         lines.append("stopped early: overloaded")
-    return "<br>".join(html.escape(line) for line in lines)
+    return page.hover(lines)
 
 
 def _limit_text(name: str, row: Mapping[Hashable, Any]) -> str:
@@ -220,7 +204,7 @@ def _limit_text(name: str, row: Mapping[Hashable, Any]) -> str:
     lines = [name, f"{carries} within {formats.latency(row['limit_ms'] / 1e3)}"]
     if "trial" in row:
         lines += [f"trial {row['trial']}", *str(row["configuration"]).split(" ")]
-    return "<br>".join(html.escape(line) for line in lines)
+    return page.hover(lines)
 
 
 def _of(points: pd.DataFrame, configuration: Configuration) -> pd.DataFrame:
@@ -231,62 +215,12 @@ def _fragment(
     name: str, traces: list[go.Scatter], study: StudyRecord, latencies_ms: Sequence[float]
 ) -> str:
     """A chart of latency over throughput."""
-    limit_ms = 1e3 * study.budget.limit_s
-    title = f"p{study.budget.percentile:g} latency (ms), logarithmic"
-    figure = _figure(
-        traces,
-        xaxis={"title": {"text": "throughput (inferences/s)"}, "rangemode": "tozero"},
-        yaxis=_logarithmic(title, [*latencies_ms, limit_ms]),
-    )
-    _draw_limit(figure, study, axis="y")
-    return _html(name, figure)
-
-
-def _logarithmic(title: str, values: Sequence[float]) -> dict[str, Any]:
-    ticks = log_ticks(values)
-    return {
-        "title": {"text": title},
-        "type": "log",
-        "tickvals": ticks,
-        "ticktext": [f"{tick:g}" for tick in ticks],
-    }
-
-
-def _figure(
-    traces: list[go.Scatter], *, xaxis: Mapping[str, Any], yaxis: Mapping[str, Any]
-) -> go.Figure:
     figure = go.Figure(traces)
-    figure.update_layout(
-        template="none",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13},
-        margin={"l": 56, "r": 12, "t": 8, "b": 52},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        hovermode="closest",
-        hoverlabel={
-            "bgcolor": "#22272e",
-            "font": {"color": "#f0f3f6", "size": 12},
-            "align": "left",
-        },
-        xaxis=xaxis,
-        yaxis=yaxis,
-    )
-    figure.update_xaxes(zeroline=False)
-    return figure
-
-
-def _html(name: str, figure: go.Figure) -> str:
-    return str(
-        plotly.io.to_html(
-            figure,
-            config=_TOOLS,
-            include_plotlyjs=False,
-            full_html=False,
-            default_height=_HEIGHT,
-            div_id=name,
-        )
-    )
+    _draw_limit(figure, study, axis="y")
+    title = f"p{study.budget.percentile:g} latency (ms)"
+    values = [*latencies_ms, 1e3 * study.budget.limit_s]
+    yaxis = page.logarithmic(title, values)
+    return page.chart(name, figure, xaxis=page.THROUGHPUT_AXIS, yaxis=yaxis)
 
 
 def _draw_limit(figure: go.Figure, study: StudyRecord, *, axis: str) -> None:
@@ -294,7 +228,7 @@ def _draw_limit(figure: go.Figure, study: StudyRecord, *, axis: str) -> None:
     limit_ms, other = 1e3 * study.budget.limit_s, "y" if axis == "x" else "x"
     across = {f"{axis}ref": axis, f"{other}ref": "paper"}
     ends = {f"{axis}0": limit_ms, f"{axis}1": limit_ms, f"{other}0": 0, f"{other}1": 1}
-    dashed = {"color": _LIMIT, "dash": "dash", "width": 1.5}
+    dashed = {"color": page.RED, "dash": "dash", "width": 1.5}
     figure.add_shape(**across, **ends, type="line", line=dashed)
     # Where a shape wants the value on a logarithmic axis, an annotation wants the exponent.
     figure.add_annotation(

@@ -18,9 +18,10 @@ LEGEND = (
     "Intervals are of one effect alone; verdicts are corrected for the number of effects. Pairs "
     "of measured configurations differ in nothing else, and show what is in brackets."
 )
-# An interval whose ends are so many times apart is no number for a person.
+# An interval whose ends are further apart than this factor is no number for a person.
 _VAGUE = 100.0
-_NAMED = 3  # so many effects are in a title
+# Effects that are named in a title.
+_MOST_NAMED = 3
 
 
 def of(study: StudyRecord, standings: Standings) -> Effects:
@@ -40,8 +41,8 @@ def check(study: StudyRecord, found: Effects) -> None:
     else:
         message = (
             f"study `{study.name}` measured the capacity of "
-            f"{_count(found.measured, 'configuration')}, but to tell the "
-            f"{_count(len(found.effects), 'effect')} apart takes at least {found.needed}"
+            f"{formats.counted(found.measured, 'configuration')}, but to tell the "
+            f"{formats.counted(len(found.effects), 'effect')} apart takes at least {found.needed}"
         )
     raise InputError(
         message,
@@ -54,9 +55,9 @@ def title(found: Effects) -> str:
     decided = _decided(found)
     if not decided:
         return "No parameter is proved to have mattered"
-    named = [f"{name(each)} {formats.times(_ratio(each))}" for each in decided[:_NAMED]]
+    named = [f"{name(each)} {formats.times(_ratio(each))}" for each in decided[:_MOST_NAMED]]
     more = len(decided) - len(named)
-    others = f", and {_count(more, 'other')}" if more else ""
+    others = f", and {formats.counted(more, 'other')}" if more else ""
     return f"What mattered for the capacity: {', '.join(named)}{others}"
 
 
@@ -85,7 +86,7 @@ def counts(found: Effects) -> str:
         )
         if number
     ]
-    measured = f"From {_count(found.measured, 'configuration')} with a measured capacity"
+    measured = f"From {formats.counted(found.measured, 'configuration')} with a measured capacity"
     return f"{'; '.join((measured, *rest))}."
 
 
@@ -150,7 +151,7 @@ def tried(effect: Effect) -> str:
     return f"{effect.measured}/{effect.measured + effect.bounded + effect.without}"
 
 
-def document(found: Effects, standings: Standings) -> dict[str, Any]:
+def effects_document(found: Effects, standings: Standings) -> dict[str, Any]:
     """All of it as plain data; ratios are of capacities."""
     ratio, gained = found.multiplied, standings.gain
     return {
@@ -237,7 +238,3 @@ def _about_others(study: StudyRecord, found: Effects) -> str:
 
 def _parameters(found: Sequence[Effect], without: set[str]) -> list[str]:
     return [p for p in dict.fromkeys(each.parameter for each in found) if p not in without]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

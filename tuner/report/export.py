@@ -27,7 +27,7 @@ def summary(study: StudyRecord) -> dict[str, Any]:
     }
 
 
-def document(study: StudyRecord, result: Standings) -> dict[str, Any]:
+def study_document(study: StudyRecord, result: Standings) -> dict[str, Any]:
     """A whole study: its result and its trials."""
     return {
         **summary(study),
@@ -36,7 +36,9 @@ def document(study: StudyRecord, result: Standings) -> dict[str, Any]:
         "fastest": standing(result.fastest, study) if result.fastest else None,
         "recommended_for": result.advantage.cost.value if result.advantage else None,
         "gain": _ratio(result.gain) if result.gain else None,
-        "effects": effects_text.document(effects_text.of(study, result), result)["effects"],
+        "effects": effects_text.effects_document(effects_text.of(study, result), result)[
+            "effects"
+        ],
         "tied": [dict(each.configuration) for each in result.tied],
         "hardware": dict(study.hardware),
         "environment": dict(study.environment),

@@ -7,9 +7,10 @@ from statistics import median
 
 from tuner.analysis.pareto import loaded_points
 from tuner.analysis.standings import Standing
+from tuner.goals import LatencyBudget
+from tuner.numbers.distributions import Z
 from tuner.records import Applied, Phase, StudyRecord, TrialRecord, TrialState
 
-_Z = 1.96
 _APPLY = {Applied.RESTART.value: "start the server", Applied.RELOAD.value: "reload the model"}
 _STEPS = {
     "verify": "verify the configuration",
@@ -45,6 +46,11 @@ class MeasuringFacts:
     median_lag_s: float
     worst_lag_s: float
     priorities: tuple[str, ...]
+
+
+def percentiles(budget: LatencyBudget) -> list[float]:
+    """Those that are shown of a load point, the budget's among them."""
+    return sorted({50.0, 95.0, 99.0, budget.percentile})
 
 
 def total_s(trial: TrialRecord) -> float:
@@ -88,7 +94,7 @@ def margin(standing: Standing) -> float:
     """Half the 95 % interval of its throughput; 0 where it is not known."""
     if not math.isfinite(standing.log_error):
         return 0.0
-    return standing.throughput * math.expm1(_Z * standing.log_error)
+    return standing.throughput * math.expm1(Z * standing.log_error)
 
 
 def states(study: StudyRecord) -> dict[TrialState, int]:

@@ -43,6 +43,21 @@ def keeps_defaults(standings: Standings) -> bool:
     return bool(winner and baseline and winner.configuration == baseline.configuration)
 
 
+def sides(standings: Standings) -> dict[str, Standing]:
+    """What stands side by side, by title: the defaults and, if it is another, the winner."""
+    found = {}
+    if standings.baseline is not None:
+        found[formats.DEFAULTS] = standings.baseline
+    if standings.winner is not None and not keeps_defaults(standings):
+        found["best configuration"] = standings.winner
+    return found
+
+
+def carried(standing: Standing) -> str:
+    """Its throughput with half the 95 % interval."""
+    return formats.with_margin(standing.throughput, figures.margin(standing))
+
+
 def remarks(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
     """What must be known besides the headline, a sentence each."""
     found = (
@@ -59,7 +74,7 @@ def grounds(standing: Standing) -> str:
     count = standing.confirmations
     if count == 0:
         return "from the search alone"
-    return f"measured again on {count} {start(standing.trial)}{'s' if count > 1 else ''}"
+    return f"measured again on {formats.counted(count, start(standing.trial))}"
 
 
 def start(trial: TrialRecord) -> str:
@@ -124,10 +139,9 @@ def about_curves(study: StudyRecord, standings: Standings) -> str:
 
 def about_trials(study: StudyRecord) -> str:
     counts = [f"{n} {_WORDS_FOR_STATES[state]}" for state, n in figures.states(study).items()]
-    total = len(study.trials)
     if not counts:
         return "No trial was run yet"
-    return f"{total} trial{'s' if total > 1 else ''}: {', '.join(counts)}"
+    return f"{formats.counted(len(study.trials), 'trial')}: {', '.join(counts)}"
 
 
 def about_time(study: StudyRecord) -> str:
@@ -209,8 +223,7 @@ def _about_ties(study: StudyRecord, standings: Standings) -> str:
         whom = name_of(study, winner)
         more = formats.per_cent(fastest.throughput / winner.throughput - 1)
         names[0] += f" (it measured {more} more)"
-    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    return f"Tied with {whom} within the uncertainty: {listed}{why}."
+    return f"Tied with {whom} within the uncertainty: {formats.listed(names)}{why}."
 
 
 def _why(name: str, tied: Sequence[str], standings: Standings) -> str:
@@ -235,14 +248,9 @@ def _cheaper(advantage: Advantage) -> str:
         case Cost.CPU:
             spent, instead = formats.latency(own), formats.latency(fastest)
             return f"it takes less processor time: {spent} for each inference instead of {instead}"
-        case Cost.INSTANCES:
-            return f"it is simpler: {_count(own, 'instance')} instead of {fastest:g}"
-        case Cost.CHANGES:
-            return f"it is simpler: {_count(own, 'changed parameter')} instead of {fastest:g}"
-
-
-def _count(number: float, what: str) -> str:
-    return f"{number:g} {what}{'' if number == 1 else 's'}"
+        case Cost.INSTANCES | Cost.CHANGES:
+            what = "instance" if advantage.cost is Cost.INSTANCES else "changed parameter"
+            return f"it is simpler: {formats.counted(own, what)} instead of {fastest:g}"
 
 
 def _about_confirmation(standings: Standings) -> str:

@@ -1,7 +1,7 @@
 """Numbers and configurations as people read them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tuner.analysis.standings import Ratio
@@ -97,6 +97,16 @@ def fact(name: str, found: object) -> str:
     if name.endswith("_bytes") and isinstance(found, int):
         return f"{found / 2**30:.1f} GiB"
     return str(found) or NOTHING
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def counted(number: float, what: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _decimals(number: float) -> int:

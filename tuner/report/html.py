@@ -1,8 +1,7 @@
 """One self-contained HTML file about a study, to keep, to send and to read offline."""
 
-from importlib.resources import files
-
-import jinja2
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tuner.analysis.effects import Judgement
 from tuner.analysis.pareto import load_points
@@ -15,12 +14,11 @@ from tuner.report import (
     figures,
     findings,
     formats,
+    page,
     search_findings,
 )
-from tuner.space.space import Configuration
 
-_PERCENTILES = (50, 95, 99)
-_FILTERS = {
+_FILTERS: Mapping[str, Callable[..., Any]] = {
     "rate": formats.rate,
     "latency": formats.latency,
     "duration": formats.duration,
@@ -36,6 +34,10 @@ _FILTERS = {
     "effect_gain": effects_text.gain,
     "effect_pairs": effects_text.pairs,
     "effect_tried": effects_text.tried,
+    "margin": findings.carried,
+    "typeset": lambda sentence: str(sentence).replace("<=", "≤"),
+    "fact": lambda found, name: formats.fact(name, found),
+    "short": formats.short,
 }
 
 
@@ -44,16 +46,20 @@ def render(study: StudyRecord, standings: Standings) -> str:
     winner = standings.winner
     effects = effects_text.of(study, standings)
     has_points = not load_points(study).empty
-    return _template().render(
+    return page.template("study.html", **_FILTERS).render(
+        FAILED=TrialState.FAILED,
+        HELPED=Judgement.HELPED,
+        HURT=Judgement.HURT,
         study=study,
         standings=standings,
         winner=winner,
-        sides=_sides(standings),
+        baseline=study.baseline.configuration if study.baseline else None,
+        sides=findings.sides(standings),
         gain=formats.gain(standings.gain) if standings.gain else formats.NOTHING,
         headline=findings.headline(study, standings),
         remarks=(*findings.remarks(study, standings), *search_findings.about_search(study)),
         changed=_changed(study, winner),
-        percentiles=sorted({*_PERCENTILES, study.budget.percentile}),
+        percentiles=figures.percentiles(study.budget),
         about=_about(study, standings),
         export=winner.trial.export if winner else "",
         effects=effects.effects,
@@ -61,7 +67,7 @@ def render(study: StudyRecord, standings: Standings) -> str:
         effects_remarks=effects_text.remarks(standings, effects),
         steps=figures.time_by_step(study),
         measuring=figures.measuring_facts(study),
-        plotly=charts.script() if has_points else "",
+        plotly=page.script() if has_points else "",
         pareto_chart=charts.pareto_chart(study, standings) if has_points else "",
         load_curves=charts.load_curves(study, standings) if has_points else "",
         budget_chart=charts.budget_chart(study) if has_points else "",
@@ -82,40 +88,7 @@ def _about(study: StudyRecord, standings: Standings) -> dict[str, str]:
     }
 
 
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= _FILTERS
-    environment.filters["typeset"] = lambda sentence: str(sentence).replace("<=", "≤")
-    environment.filters["margin"] = _with_margin
-    environment.filters["short"] = _short
-    environment.filters["fact"] = lambda found, name: formats.fact(name, found)
-    environment.globals |= {"HELPED": Judgement.HELPED, "HURT": Judgement.HURT}
-    environment.globals["FAILED"] = TrialState.FAILED
-    source = files("tuner.report").joinpath("template.html").read_text(encoding="utf-8")
-    return environment.from_string(source)
-
-
-def _sides(standings: Standings) -> dict[str, Standing]:
-    """What the headline table compares, by title."""
-    sides = {}
-    if standings.baseline is not None:
-        sides["Server's defaults"] = standings.baseline
-    if standings.winner is not None and not findings.keeps_defaults(standings):
-        sides["Best configuration"] = standings.winner
-    return sides
-
-
 def _changed(study: StudyRecord, winner: Standing | None) -> tuple[str, ...]:
     if winner is None or study.baseline is None:
         return ()
     return formats.changed(winner.configuration, study.baseline.configuration)
-
-
-def _with_margin(standing: Standing) -> str:
-    return formats.with_margin(standing.throughput, figures.margin(standing))
-
-
-def _short(configuration: Configuration, study: StudyRecord) -> str:
-    return formats.short(configuration, study.baseline.configuration if study.baseline else None)

@@ -1,5 +1,6 @@
 """How a study searched, in sentences: what it saved, why it ended, what crashed, the proof."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -16,7 +17,8 @@ _VERDICTS = {
     "over": "found over",
     "undecided": "not proved to be within (nor over)",
 }
-_SHORTEST_S = 1.0
+# Less time than this is not worth a sentence.
+_LEAST_SAVED_S = 1.0
 
 
 def about_search(study: StudyRecord) -> tuple[str, ...]:
@@ -27,7 +29,7 @@ def about_search(study: StudyRecord) -> tuple[str, ...]:
         _about_end(study),
         _about_racing(study),
         *_about_variants(study),
-        *drift.drift(study.trials).sentences,
+        *about_drift(drift.drift(study.trials)),
         *_about_crashes(study),
         _about_low_loads(study),
     )
@@ -40,6 +42,37 @@ def saved_s(study: StudyRecord) -> float:
     pruned = [figures.total_s(t) for t in study.searched if t.state is TrialState.PRUNED]
     mean_s = sum(whole) / len(whole) if whole else 0.0
     return sum(max(0.0, mean_s - each) for each in pruned)
+
+
+def about_drift(found: drift.Drift) -> tuple[str, ...]:
+    """How the machine changed its speed; nothing where no change is proved."""
+    if not found.significant:
+        return ()
+    changes = " and ".join(itertools.starmap(_change, itertools.pairwise(found.blocks)))
+    said = f"The machine became {changes}{_consequence(found)}."
+    if not found.repeat:
+        return (said,)
+    trials = "Trial" if len(found.repeat) == 1 else "Trials"
+    numbers = formats.listed([str(number) for number in found.repeat])
+    return said, f"{trials} {numbers} should be measured again at the speed that it has now."
+
+
+def _consequence(found: drift.Drift) -> str:
+    if found.correctable:
+        return ": results before and after were compared with that taken off"
+    what = "too much" if found.too_large else "too often"
+    done = ": the best are compared by what they carry at the speed that it has now"
+    return f", {what} to be taken off{'' if found.repeat else done}"
+
+
+def _change(before: drift.Block, after: drift.Block) -> str:
+    """`8 % slower after trial 14 (22:41 UTC)`: the last one known to have had the old speed."""
+    change = math.expm1(after.log_speed - before.log_speed)
+    moment = before.last.finished_at
+    return (
+        f"{abs(change) * 100:.0f} % {'slower' if change < 0 else 'faster'} after trial "
+        f"{before.last.number} ({moment:%H:%M} {moment.tzname()})"
+    )
 
 
 def _about_proof(study: StudyRecord) -> str:
@@ -58,7 +91,7 @@ def _about_proof(study: StudyRecord) -> str:
 def _about_warm_start(study: StudyRecord) -> str:
     if not study.warm_start:
         return ""
-    return f"It began with the best configurations of {_listed(study.warm_start)}."
+    return f"It began with the best configurations of {formats.listed(study.warm_start)}."
 
 
 def _about_end(study: StudyRecord) -> str:
@@ -68,9 +101,9 @@ def _about_end(study: StudyRecord) -> str:
 def _about_racing(study: StudyRecord) -> str:
     count = sum(trial.state is TrialState.PRUNED for trial in study.searched)
     spared_s = saved_s(study)
-    if not count or spared_s < _SHORTEST_S:
+    if not count or spared_s < _LEAST_SAVED_S:
         return ""
-    trials = "1 trial" if count == 1 else f"{count} trials"
+    trials = formats.counted(count, "trial")
     return (
         f"{trials} of {len(study.searched)} stopped at the first proof that the best cannot be "
         f"beaten, which saved {formats.duration(spared_s)} or so."
@@ -123,10 +156,6 @@ def _about_low_loads(study: StudyRecord) -> str:
     if not slow:
         return ""
     return (
-        f"At a few requests per second {_listed([f'trial {number}' for number in slow])} "
+        f"At a few requests per second {formats.listed([f'trial {number}' for number in slow])} "
         f"would be over {study.budget}: batches that do not fill wait for their delay."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

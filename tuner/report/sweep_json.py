@@ -16,10 +16,11 @@ from tuner.records import ServerStatistics
 from tuner.sweep.point import SweepPoint
 
 _PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
-_DECIMALS = 7  # of a second: beyond is no clock's
+# Decimals of a second: beyond is no clock's.
+_DECIMALS = 7
 
 
-def document(
+def point_document(
     point: SweepPoint, percentile: float, *, limit_s: float | None = None
 ) -> dict[str, Any]:
     """One load point as plain data: latencies in milliseconds, null for what is not known.
@@ -76,7 +77,7 @@ def export(
         "started_at": started_at.isoformat(timespec="seconds"),
         "points": [
             {
-                **document(point, percentile, limit_s=limit_s),
+                **point_document(point, percentile, limit_s=limit_s),
                 **_requests(point.measurement),
             }
             for point in points

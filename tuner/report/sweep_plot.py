@@ -3,38 +3,19 @@
 It looks like the report of a study, and like it loads nothing from anywhere.
 """
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib.resources import files
 
-import jinja2
 import plotly.graph_objects as go
-import plotly.io
 
-from tuner.report import charts, formats
+from tuner.report import formats, page
 from tuner.sweep.point import SweepPoint, latency_parts_s
 
 _PERCENTILES = (50.0, 95.0, 99.0)
-_LINES = ("#2a9d8f", "#2f81d7", "#d9822b", "#8e6bbf")
+_LINES = (page.TEAL, page.BLUE, page.ORANGE, page.PURPLE)
 # The server's parts are the strong colours; what surrounds them is grey.
-_PARTS = ("#b9c0c8", "#8b949e", "#d1495b", "#d9822b", "#2f81d7", "#2a9d8f", "#6e7781")
-_HEIGHT = "440px"
-_TOOLS = {"displaylogo": False, "responsive": True, "displayModeBar": False}
-_LAYOUT = {
-    "template": "none",
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"family": "system-ui, sans-serif", "size": 13},
-    "margin": {"l": 56, "r": 12, "t": 8, "b": 52},
-    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
-    "hoverlabel": {
-        "bgcolor": "#22272e",
-        "font": {"color": "#f0f3f6", "size": 12},
-        "align": "left",
-    },
-}
+_PARTS = ("#b9c0c8", page.GREY, page.RED, page.ORANGE, page.BLUE, page.TEAL, "#6e7781")
 
 
 def render(
@@ -48,9 +29,8 @@ def render(
     """The page: percentiles over throughput, the parts of the mean latency, and the numbers."""
     percentiles = sorted({*_PERCENTILES, percentile})
     told = [point for point in points if point.statistics]
-    return _template().render(
-        style=_style(),
-        plotly=charts.script(),
+    return page.template("sweep_plot.html").render(
+        plotly=page.script(),
         endpoint=endpoint,
         model=model,
         started_at=formats.stamp(started_at),
@@ -92,20 +72,13 @@ def _row(point: SweepPoint, percentiles: Sequence[float]) -> list[str]:
 def _curve(points: Sequence[SweepPoint], percentiles: Sequence[float]) -> str:
     """One line for each percentile, through the points in the order of their load."""
     traces = [_line(points, q, colour) for q, colour in zip(percentiles, _LINES, strict=False)]
-    ticks = charts.log_ticks([y for trace in traces for y in trace.y if y is not None])
-    figure = go.Figure(traces)
-    figure.update_layout(
-        **_LAYOUT,
-        hovermode="closest",
-        xaxis={"title": {"text": "throughput (inferences/s)"}, "rangemode": "tozero"},
-        yaxis={
-            "title": {"text": "latency (ms), logarithmic"},
-            "type": "log",
-            "tickvals": ticks,
-            "ticktext": [f"{tick:g}" for tick in ticks],
-        },
+    drawn_ms = [y for trace in traces for y in trace.y if y is not None]
+    return page.chart(
+        "curve",
+        go.Figure(traces),
+        xaxis=page.THROUGHPUT_AXIS,
+        yaxis=page.logarithmic("latency (ms)", drawn_ms),
     )
-    return _fragment("curve", figure)
 
 
 def _line(points: Sequence[SweepPoint], q: float, colour: str) -> go.Scatter:
@@ -116,7 +89,7 @@ def _line(points: Sequence[SweepPoint], q: float, colour: str) -> go.Scatter:
         y=[1e3 * each if math.isfinite(each) else None for each in latencies_s],
         mode="lines+markers",
         line={"color": colour, "width": 2},
-        marker={"size": 9, "symbol": ["x-thin-open" if p.doubts else "circle" for p in points]},
+        marker={"size": 9, "symbol": [page.DOUBTFUL if p.doubts else page.SURE for p in points]},
         name=f"p{q:g}",
         hovertext=list(map(_hover, points, told)),
         hoverinfo="text",
@@ -125,8 +98,7 @@ def _line(points: Sequence[SweepPoint], q: float, colour: str) -> go.Scatter:
 
 def _hover(point: SweepPoint, latency: str) -> str:
     throughput = f"{formats.rate(point.measurement.throughput)} inferences/s"
-    lines = [_load(point), throughput, latency, *point.doubts]
-    return "<br>".join(html.escape(line) for line in lines)
+    return page.hover([_load(point), throughput, latency, *point.doubts])
 
 
 def _parts(points: Sequence[SweepPoint]) -> str:
@@ -140,10 +112,9 @@ def _parts(points: Sequence[SweepPoint]) -> str:
             for name, colour in zip(parts[0], _PARTS, strict=True)
         ]
     )
-    figure.update_layout(
-        **_LAYOUT, barmode="stack", yaxis={"title": {"text": "mean latency (ms)"}}
-    )
-    return _fragment("parts", figure)
+    figure.update_xaxes(automargin=True)
+    yaxis = {"title": {"text": "mean latency (ms)"}}
+    return page.chart("parts", figure, barmode="stack", yaxis=yaxis)
 
 
 def _bar(name: str, colour: str, durations_s: Mapping[str, float]) -> go.Bar:
@@ -154,39 +125,8 @@ def _bar(name: str, colour: str, durations_s: Mapping[str, float]) -> go.Bar:
         name=name,
         marker={"color": colour},
         hovertext=[
-            html.escape(f"{load}: {name} {formats.latency(each)}")
+            page.hover([f"{load}: {name} {formats.latency(each)}"])
             for load, each in durations_s.items()
         ],
         hoverinfo="text",
     )
-
-
-def _fragment(name: str, figure: go.Figure) -> str:
-    figure.update_xaxes(zeroline=False, automargin=True)
-    return str(
-        plotly.io.to_html(
-            figure,
-            config=_TOOLS,
-            include_plotlyjs=False,
-            full_html=False,
-            default_height=_HEIGHT,
-            div_id=name,
-        )
-    )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_source("measure_plot.html"))
-
-
-def _style() -> str:
-    """The style sheet of a study's report."""
-    _, _, after = _source("template.html").partition("<style>")
-    return after.partition("</style>")[0]
-
-
-def _source(name: str) -> str:
-    return files("tuner.report").joinpath(name).read_text(encoding="utf-8")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 import pandas as pd
@@ -25,10 +24,10 @@ from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text, figures, findings, formats, search_findings
 from tuner.space.space import Configuration
 
-_PERCENTILES = (50, 95, 99)
 _TRIAL_LINE = "{:>5}  {:<8}  {:<29}  {:>8}  {:>8}  {:>11}"
 _EFFECT_LINE = "  {:<13}  {:<22}  {:<16}  {:<11}  {:>8}"
-_REFRESH_PER_S = 2  # a clock needs no more, and the server under test wants the processor
+# A clock needs no more, and the server under test wants the processor.
+_REFRESH_PER_S = 2
 _PHASES = {
     "apply": "start or reload the server",
     "verify": "verify the configuration",
@@ -57,7 +56,7 @@ class StudyRow:
 
 def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     """The best configuration beside the server's defaults, with what must be said of them."""
-    sides = _sides(standings)
+    sides = findings.sides(standings)
     sentences = [Text(findings.headline(study, standings), style="bold")]
     said = (*findings.remarks(study, standings), *search_findings.about_search(study))
     remarks = [Text(sentence) for sentence in said]
@@ -218,12 +217,7 @@ class LiveProgress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -301,16 +295,6 @@ def _titled(title: str, table: Table) -> Group:
     return Group(Text(title, style="bold"), table)
 
 
-def _sides(standings: Standings) -> dict[str, Standing]:
-    """What stands side by side, by title: the defaults and, if it is another, the winner."""
-    sides = {}
-    if standings.baseline is not None:
-        sides[formats.DEFAULTS] = standings.baseline
-    if standings.winner is not None and not findings.keeps_defaults(standings):
-        sides["best configuration"] = standings.winner
-    return sides
-
-
 def _parameter_rows(sides: Sequence[Standing]) -> list[list[str]]:
     configurations = [side.configuration for side in sides]
     names = formats.changed(configurations[-1], configurations[0])
@@ -320,12 +304,12 @@ def _parameter_rows(sides: Sequence[Standing]) -> list[list[str]]:
 def _result_rows(
     study: StudyRecord, standings: Standings, sides: Sequence[Standing]
 ) -> list[list[str]]:
-    throughputs = [formats.with_margin(side.throughput, figures.margin(side)) for side in sides]
+    throughputs = [findings.carried(side) for side in sides]
     rows = [[f"inf/s within {study.budget}", *throughputs]]
     if standings.gain and len(sides) > 1:
         rows.append(["gain (95 % interval)", "", formats.gain(standings.gain)])
     points = [side.trial.best_point(study.budget) for side in sides]
-    for q in sorted({*_PERCENTILES, study.budget.percentile}):
+    for q in figures.percentiles(study.budget):
         latencies = [formats.latency(p.percentile(q) if p else math.nan) for p in points]
         rows.append([f"p{q:g} at the highest load", *latencies])
     rows.append(["inf/s at saturation", *(formats.rate(s.trial.saturation) for s in sides)])

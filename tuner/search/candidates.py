@@ -8,10 +8,14 @@ from itertools import islice
 from tuner.search.steps import drawn, steps
 from tuner.space.space import Configuration, SearchSpace
 
-# Spaces of up to so many combinations are written out; in others, so many draws are made.
-_WRITTEN_OUT, _DRAWS = 20_000, 10_000
-# So many that are equally good are looked at, and so many are a fair sample of a space.
-POOL, _SAMPLE = 64, 2000
+# Spaces of up to this many combinations are written out;
+_WRITTEN_OUT = 20_000
+# in others, this many configurations are drawn.
+_DRAWS = 10_000
+# Of those that are equally good, this many are looked at.
+POOL = 64
+# This many are a fair sample of a space.
+_SAMPLE = 2000
 
 Predicate = Callable[[Configuration], bool]
 

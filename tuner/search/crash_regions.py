@@ -13,18 +13,17 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.numbers.arrays import BoolArray, FloatArray
 from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
 
-# A rule of one condition covers at least so many failures, one of two conditions one more.
-_FEWEST = 2
+# A rule of one condition covers at least this many failures, one of two conditions one more.
+_FEWEST_FAILURES = 2
 # At most this share of the trials in a region did not fail.
 _EXCEPTIONS = 0.1
-# So many thresholds of one parameter are tried at most, spread over the values that failed.
+# At most this many thresholds of one parameter are tried, spread over the values that failed.
 _THRESHOLDS = 12
-
-_Mask = NDArray[np.bool_]
 
 
 class Condition(NamedTuple):
@@ -82,7 +81,7 @@ def regions(space: SearchSpace, trials: Sequence[TrialRecord]) -> tuple[CrashReg
     telling = [t for t in trials if t.reason not in NOT_ITS_FAULT]
     failed = np.array([t.state is TrialState.FAILED for t in telling], dtype=np.bool_)
     found: list[CrashRegion] = []
-    if failed.sum() < _FEWEST:
+    if failed.sum() < _FEWEST_FAILURES:
         return ()
     rules = _Rules(space, [t.configuration for t in telling], failed)
     unexplained = failed.copy()
@@ -112,7 +111,7 @@ class _Rules:
     """All conditions that a failure meets, and which trials meet each of them."""
 
     def __init__(
-        self, space: SearchSpace, configurations: Sequence[Configuration], failed: _Mask
+        self, space: SearchSpace, configurations: Sequence[Configuration], failed: BoolArray
     ) -> None:
         rows = [
             (condition, width, mask)
@@ -125,18 +124,20 @@ class _Rules:
         self._masks = np.array(masks, dtype=np.bool_).reshape(len(rows), len(failed))
         self._succeeded = self._pairs(~failed)
 
-    def _pairs(self, counted: _Mask) -> NDArray[np.float32]:
+    def _pairs(self, counted: BoolArray) -> NDArray[np.float32]:
         """How many of the `counted` trials meet both of two conditions; one, on the diagonal."""
         inside = self._masks[:, counted].astype(np.float32)
         return inside @ inside.T
 
-    def best(self, unexplained: _Mask) -> tuple[tuple[Condition, ...], _Mask] | None:
+    def best(self, unexplained: BoolArray) -> tuple[tuple[Condition, ...], BoolArray] | None:
         """The most certain rule that covers enough of the `unexplained` failures.
 
         Of several the shortest, and of these the one that says least of the rest of the space.
         """
         covered, succeeded = self._pairs(unexplained), self._succeeded
-        fewest = np.where(np.eye(len(covered), dtype=np.bool_), _FEWEST, _FEWEST + 1)
+        fewest = np.where(
+            np.eye(len(covered), dtype=np.bool_), _FEWEST_FAILURES, _FEWEST_FAILURES + 1
+        )
         allowed = (covered >= fewest) & (succeeded <= _EXCEPTIONS * (covered + succeeded))
         if not allowed.any():
             return None
@@ -155,8 +156,8 @@ class _Rules:
 
 
 def _conditions(
-    parameter: Parameter, configurations: Sequence[Configuration], failed: _Mask
-) -> Iterator[tuple[Condition, float, _Mask]]:
+    parameter: Parameter, configurations: Sequence[Configuration], failed: BoolArray
+) -> Iterator[tuple[Condition, float, BoolArray]]:
     """What failing values have in common, the share of the domain that has it too, and who has.
 
     Conditions that every value meets are left out.
@@ -183,7 +184,7 @@ def _conditions(
             yield Condition(name, "<=", threshold), width, column <= at
 
 
-def _domain(parameter: Parameter) -> NDArray[np.float64]:
+def _domain(parameter: Parameter) -> FloatArray:
     """All values of a parameter of numbers; of an interval, a hundred of them."""
     if isinstance(parameter, FloatParameter) and parameter.step is None:
         spaced = np.geomspace if parameter.log else np.linspace

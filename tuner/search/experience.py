@@ -12,11 +12,13 @@ from tuner.search.crash_regions import CrashRegion, predicted_crash, regions
 from tuner.search.promise import Prospects
 from tuner.space.space import Configuration, SearchSpace
 
-# After so many failures in a region, and no success, it is sure to crash.
-_SURE = 3
-# A model of so many trials proposes more wisely than chance; it takes so many with a throughput to
-# believe it that there is nothing left to gain.
-_WISE, _ENOUGH = 5, 10
+# After this many failures in a region, and no success, it is sure to crash.
+_FAILURES_TO_BE_SURE = 3
+# A model of this many trials proposes more wisely than chance;
+_TRIALS_FOR_MODEL = 5
+# of this many with a throughput it is believed that there is nothing left to gain.
+_TRIALS_FOR_STOPPING = 10
+# The constraints of a configuration that crashed; positive is violated.
 CRASHED = {"crash": 1.0, "latency": 1.0}
 
 
@@ -52,7 +54,7 @@ class Experience:
 
     def surely_crashes(self, configuration: Configuration) -> bool:
         return any(
-            configuration in region and region.failed == region.tried >= _SURE
+            configuration in region and region.failed == region.tried >= _FAILURES_TO_BE_SURE
             for region in self.regions
         )
 
@@ -83,7 +85,7 @@ class Experience:
 
         {} with several objectives, too: nobody knows how much each counts.
         """
-        if len(self._records) < _WISE or len(self._objectives) > 1:
+        if len(self._records) < _TRIALS_FOR_MODEL or len(self._objectives) > 1:
             return {}
         gains = prospects.expected(list(self._records.values()), tried, more)
         return {c: gain * (1 - predicted_crash(self.regions, c)) for c, gain in gains.items()}
@@ -92,7 +94,7 @@ class Experience:
         """The most that any of `prospects` promises; infinite while too little is known."""
         states = [t.state for t in self._records.values()]
         measured = states.count(TrialState.FEASIBLE) + states.count(TrialState.PRUNED)
-        unknown = measured < _ENOUGH or TrialState.FEASIBLE not in states
+        unknown = measured < _TRIALS_FOR_STOPPING or TrialState.FEASIBLE not in states
         if unknown or len(self._objectives) > 1:
             return math.inf
         return max(self.expected(prospects, tried).values(), default=0.0)
@@ -120,7 +122,7 @@ class Experience:
         ]
 
     def constraints(self, record: TrialRecord) -> dict[str, float]:
-        """Positive where violated: all of them, always, in one order (GPSampler needs that).
+        """Positive where violated: all of them, always.
 
         `latency` is the log of the unloaded latency over the limit where no load meets it.
         """

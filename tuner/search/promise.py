@@ -5,31 +5,33 @@ kernel and a lengthscale for each parameter, which coordinate ascent of the marg
 chooses from a few; the expected improvement is that of Jones, Schonlau and Welch (1998).
 """
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tuner.numbers.arrays import FloatArray
+from tuner.numbers.distributions import normal_cdf, normal_pdf
 from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
 from tuner.search.steps import ordinals, share
 from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
 
-# Lengthscales, in domains of a parameter; under the last one it hardly matters. Noise, in
-# variances of what was measured.
+# The lengthscales to choose from, in domains of a parameter; under the last one it hardly matters.
 _LENGTHS = (0.25, 0.5, 1.0, 2.0, 10.0)
+# The noises to choose from, in variances of what was measured.
 _NOISES = (1e-3, 1e-2, 1e-1)
+# Rounds of the coordinate ascent that chooses.
 _SWEEPS = 2
-# The lengthscales are chosen on so many trials at most, and the prediction rests on so many.
-_FITTED, _KNOWN = 60, 200
+# It looks at this many trials at most,
+_MOST_FITTED = 60
+# and the prediction rests on no more than this many.
+_MOST_KNOWN = 200
 # What was not tried may differ by as much as what was, and by this share of the best at least.
 _LEAST_SPREAD = 0.1
 # What failed, or is infeasible, counts as the worst that was measured, or as this share of the
 # best if that is less: as nothing at all, it would hide a best one right beside it.
 _USELESS = 0.5
 
-_Floats = NDArray[np.float64]
 _Item = TypeVar("_Item")
 
 
@@ -60,7 +62,7 @@ class Prospects:
         if not best or not left:
             return {}
         known = sorted(zip(_values(telling, best), telling, strict=True), key=lambda k: k[0])
-        known = _evenly(known, _KNOWN)
+        known = _evenly(known, _MOST_KNOWN)
         process = _Process(
             _features(self._space, [t.configuration for _, t in known]),
             np.array([value for value, _ in known]),
@@ -84,24 +86,24 @@ def _values(trials: Sequence[TrialRecord], best: float) -> list[float]:
 class _Process:
     """A Gaussian process through `values` at `features` (one row each), fitted to them."""
 
-    def __init__(self, features: _Floats, values: _Floats) -> None:
+    def __init__(self, features: FloatArray, values: FloatArray) -> None:
         self._features = features
         self._mean = values.mean()
         self._scale = max(float(values.std()), _LEAST_SPREAD)
         standard = (values - self._mean) / self._scale
-        few = _evenly(range(len(values)), _FITTED)
+        few = _evenly(range(len(values)), _MOST_FITTED)
         self._lengths, self._noise = _fitted(features[few], standard[few])
         covariance = self.kernel(features, features) + self._noise * np.eye(len(values))
         self._precision = np.linalg.inv(covariance)
         self._weights = self._precision @ standard
 
-    def kernel(self, left: _Floats, right: _Floats) -> _Floats:
+    def kernel(self, left: FloatArray, right: FloatArray) -> FloatArray:
         """How much alike each row of `left` is to each one of `right`, from 0 to 1."""
         a, b = left / self._lengths, right / self._lengths
         squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
         return _matern(squares)
 
-    def predict(self, features: _Floats) -> tuple[_Floats, _Floats]:
+    def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The mean and the standard deviation of what would be measured there without noise."""
         cross = self.kernel(features, self._features)
         variance = 1 - np.einsum("ij,ij->i", cross @ self._precision, cross)
@@ -109,7 +111,7 @@ class _Process:
         return self._mean + self._scale * (cross @ self._weights), deviation
 
 
-def _fitted(features: _Floats, values: _Floats) -> tuple[_Floats, float]:
+def _fitted(features: FloatArray, values: FloatArray) -> tuple[FloatArray, float]:
     """The lengthscales and the noise under which `values` are most likely."""
     squares = (features[:, None, :] - features[None, :, :]) ** 2
     columns = features.shape[1]
@@ -136,25 +138,19 @@ def _fitted(features: _Floats, values: _Floats) -> tuple[_Floats, float]:
     return np.array([_LENGTHS[each] for each in chosen[:-1]]), _NOISES[chosen[-1]]
 
 
-def _matern(squares: _Floats) -> _Floats:
+def _matern(squares: FloatArray) -> FloatArray:
     """The Matern 5/2 kernel of squared distances."""
     scaled = np.sqrt(5 * np.maximum(squares, 0.0))
     return np.asarray((1 + scaled + scaled**2 / 3) * np.exp(-scaled))
 
 
-def _improvement(mean: _Floats, deviation: _Floats) -> _Floats:
+def _improvement(mean: FloatArray, deviation: FloatArray) -> FloatArray:
     """E[max(0, x)] of a normal x."""
     z = mean / deviation
-    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    return np.asarray(mean * _normal(z) + deviation * density)
+    return mean * normal_cdf(z) + deviation * normal_pdf(z)
 
 
-def _normal(z: _Floats) -> _Floats:
-    """The distribution function of the standard normal."""
-    return np.array([0.5 * math.erfc(-each / math.sqrt(2)) for each in z])
-
-
-def _features(space: SearchSpace, configurations: Sequence[Configuration]) -> _Floats:
+def _features(space: SearchSpace, configurations: Sequence[Configuration]) -> FloatArray:
     """One row for each configuration: its parameters from 0 to 1, a column for each name."""
     rows = [
         [each for p in space.parameters for each in _columns(p, configuration)]

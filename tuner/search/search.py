@@ -32,15 +32,13 @@ from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
 from tuner.store.database import display_name, translated
 
-# After so many proposals in a row that are known or break a rule, the sampler is not asked again.
+# The sampler is not asked again after this many proposals in a row that are known or break a rule.
 _ATTEMPTS = 4
 # A sampler that proposes what surely crashes is told so, but not more often than this in a row:
 # what is sure may be wrong.
 _VETOES = 2
 # A restart takes about a quarter of a trial: what needs one has to promise that much more.
 _AFTER_RESTART = 0.8
-
-_MINIMIZE, _MAXIMIZE = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
 
 CanReload = Callable[[Configuration, Configuration], bool]
 
@@ -64,7 +62,7 @@ class Search:
     learns; one that does not is asked each time. Without `model`, all others are small steps.
 
     Raises:
-        InputError: The sampler lacks a package, or the space is too large for it.
+        InputError: The space is too large for the sampler.
     """
 
     def __init__(  # noqa: PLR0913 - the facts of a study
@@ -93,7 +91,10 @@ class Search:
         self._steps = 0
         if sampler is Sampler.EXHAUSTIVE:
             self.exhaust()
-        directions = [_MAXIMIZE if each.maximize else _MINIMIZE for each in objectives]
+        directions = [
+            StudyDirection.MAXIMIZE if each.maximize else StudyDirection.MINIMIZE
+            for each in objectives
+        ]
         self._study = optuna.create_study(sampler=build(sampler, seed), directions=directions)
         self._numbers = count()
         self._tables: _Tables | None = None
@@ -183,7 +184,7 @@ class Search:
         self._experience.learn(record)
         if record.reason in NOT_ITS_FAULT:
             return None
-        params = encoded(self._space, record.configuration, flat=self._sampler.flat)
+        params = encoded(self._space, record.configuration)
         outcome = self._finished(params, record)
         self._study.add_trial(outcome)
         return outcome
@@ -201,7 +202,7 @@ class Search:
     def _open(self, configuration: Configuration) -> int:
         if self._tables is None:
             return next(self._numbers)
-        params = encoded(self._space, configuration, flat=self._sampler.flat)
+        params = encoded(self._space, configuration)
         distributions = {name: self._distributions[name] for name in params}
         return self._tables.open(
             create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
@@ -235,7 +236,7 @@ class Search:
         vetoes = _VETOES if self._sampler.learns else 0
         for _attempt in range(_ATTEMPTS):
             trial = self._study.ask()
-            configuration = suggested(self._space, trial, flat=self._sampler.flat)
+            configuration = suggested(self._space, trial)
             # Closed at once: what comes of it is added when it is known.
             self._study.tell(trial, state=TrialState.FAIL)
             known = self._experience.of(configuration)
@@ -268,7 +269,7 @@ class Search:
     def _read(self, trial: FrozenTrial) -> Configuration | None:
         """The configuration of a trial; None if it ended before it had one."""
         try:
-            return suggested(self._space, FixedTrial(trial.params), flat=False)
+            return suggested(self._space, FixedTrial(trial.params))
         except ValueError:
             return None
 

@@ -15,8 +15,10 @@ from tuner.space.space import (
     SearchSpace,
 )
 
-# The largest step: so many choices up or down, or this share of an interval.
-_STEP_CHOICES, _STEP_SHARE = 2, 0.2
+# The largest step: this many choices up or down,
+_STEP_CHOICES = 2
+# or this share of an interval.
+_STEP_SHARE = 0.2
 
 
 def ordinals(parameter: Parameter) -> tuple[Value, ...] | None:

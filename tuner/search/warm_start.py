@@ -15,7 +15,7 @@ from tuner.records import NOT_ITS_FAULT, StudyRecord, TrialRecord, TrialState
 from tuner.space.expressions import Value
 from tuner.space.space import CategoricalParameter, Configuration, Parameter, SearchSpace
 
-# So many configurations of an earlier study are tried first.
+# Configurations of an earlier study that are tried first.
 COUNT = 3
 
 

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from tuner.errors import InputError, StorageError
+from tuner.store.schema import metadata
 
 VERSION_TABLE = "tuner_migrations"
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -55,12 +55,7 @@ class Database:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._engine.dispose()
 
     @contextmanager
@@ -96,7 +91,7 @@ class Database:
             raise InputError(f"{path}: there is no such database", hint=_CREATE_HINT)
 
     def _bring_up_to_date(self) -> None:
-        """Apply the migrations that are missing; write nothing if there are none."""
+        """Create the tables, or apply the migrations that are missing; else write nothing."""
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         script = ScriptDirectory.from_config(config)
@@ -121,9 +116,13 @@ class Database:
                 hint="upgrade: pip install --upgrade serving-tuner",
             )
         with self.transaction() as connection:
+            config.attributes["connection"] = connection
             # Asked again, now that nobody else writes: another process may have been faster.
-            if _revision(connection) != newest:
-                config.attributes["connection"] = connection
+            current = _revision(connection)
+            if current is None:
+                metadata.create_all(connection, checkfirst=False)
+                command.stamp(config, "head")
+            elif current != newest:
                 command.upgrade(config, "head")
 
 

@@ -7,10 +7,8 @@ trial in progress. Opening a database brings its tables up to date.
 import base64
 import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -38,6 +36,7 @@ from tuner.space.space import Configuration, SearchSpace
 from tuner.store.database import Database
 from tuner.store.schema import tuner_calibrations, tuner_load_points, tuner_studies, tuner_trials
 
+# How long to wait for another process that writes, unless somebody says otherwise.
 _BUSY_S = 5.0
 # A machine is kept up and updated: what the load engine could do long ago says little.
 _CALIBRATION_HOLDS = timedelta(days=30)
@@ -60,22 +59,17 @@ class Storage:
         self._database.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._database.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._database.__exit__(*error)
 
     def create_study(self, study: StudyRecord) -> None:
         """Write a new study, without its trials."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(tuner_studies.insert().values(_study_row(study)))
 
     def save_trial(self, study_name: str, trial: TrialRecord) -> None:
         """Write one trial with all its load points, in one transaction."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             study_id = connection.execute(
                 sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study_name)
             ).scalar_one()
@@ -90,42 +84,27 @@ class Storage:
 
     def save_stopped(self, study_name: str, why: str) -> None:
         """Keep why the search ended."""
-        with self._transaction() as connection:
-            connection.execute(
-                tuner_studies.update()
-                .where(tuner_studies.c.name == study_name)
-                .values(stopped=why)
-            )
+        self._update(study_name, stopped=why)
 
     def save_space(self, study_name: str, space: SearchSpace) -> None:
         """Keep the space of a study that a version began which did not store it."""
-        with self._transaction() as connection:
-            connection.execute(
-                tuner_studies.update()
-                .where(tuner_studies.c.name == study_name)
-                .values(space=space_document(space), space_fingerprint=fingerprint(space))
-            )
+        self._update(study_name, space=space_document(space), space_fingerprint=fingerprint(space))
 
     def save_golden(self, study_name: str, outputs: tuple[Tensor, ...]) -> None:
         """Keep the baseline's outputs, which all other configurations are compared with."""
-        with self._transaction() as connection:
-            connection.execute(
-                tuner_studies.update()
-                .where(tuner_studies.c.name == study_name)
-                .values(golden=[_tensor_json(tensor) for tensor in outputs])
-            )
+        self._update(study_name, golden=[_tensor_json(tensor) for tensor in outputs])
 
     def golden(self, study_name: str) -> tuple[Tensor, ...] | None:
         """The baseline's outputs; None while there are none."""
         query = sa.select(tuner_studies.c.golden).where(tuner_studies.c.name == study_name)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             content = connection.execute(query).scalar_one_or_none()
         return None if content is None else tuple(_tensor(each) for each in content)
 
     def studies(self) -> tuple[StudyRecord, ...]:
         """All studies, the newest first, without their load points."""
         query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
             return tuple(_study(row, _trials(connection, row["id"], points=False)) for row in rows)
 
@@ -138,7 +117,7 @@ class Storage:
         query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
         if name is not None:
             query = query.where(tuner_studies.c.name == name)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
             if row is not None:
                 return _study(row, _trials(connection, row["id"], points=True))
@@ -152,12 +131,12 @@ class Storage:
 
     def has_study(self, name: str) -> bool:
         query = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == name)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
     def save_calibration(self, host: str, payload_bytes: int, calibration: Calibration) -> None:
         """Keep what the load engine can do on `host` with requests of that size."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(tuner_calibrations.delete().where(*_of(host, payload_bytes)))
             row = {
                 "host": host,
@@ -173,17 +152,17 @@ class Storage:
         `host` is the fingerprint of the hardware, `payload_bytes` the size of a request.
         """
         query = sa.select(tuner_calibrations).where(*_of(host, payload_bytes))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
             if row is None or _aware(row["measured_at"]) < datetime.now(UTC) - _CALIBRATION_HOLDS:
                 return None
             return Calibration(row["rate"], row["send_lag_p99_s"])
 
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        return self._database.transaction()
-
-    def _reading(self) -> AbstractContextManager[Connection]:
-        return self._database.reading()
+    def _update(self, study_name: str, **values: Any) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                tuner_studies.update().where(tuner_studies.c.name == study_name).values(values)
+            )
 
 
 def _of(host: str, payload_bytes: int) -> tuple[sa.ColumnElement[bool], ...]:

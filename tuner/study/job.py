@@ -20,7 +20,7 @@ from tuner.load.client import LoadEngine
 from tuner.load.requests import TensorSpec
 from tuner.records import StudyRecord
 from tuner.search import warm_start
-from tuner.search.samplers import Sampler, check_available
+from tuner.search.samplers import Sampler
 from tuner.space import spec
 from tuner.space.document import fingerprint
 from tuner.space.resolution import resolve
@@ -99,7 +99,6 @@ def prepare(job: Job) -> PreparedJob:
     Raises:
         InputError: Something about them cannot be used.
     """
-    check_available(job.sampler)
     if job.arrivals is Loop.CLOSED and Objective.LATENCY in job.objectives:
         raise InputError(
             "`--objective latency` compares latencies at one rate, which a closed loop has not",

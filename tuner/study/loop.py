@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from tuner.analysis import drift
 from tuner.analysis.standings import finalists, standings, within_reach
-from tuner.capacity.probes import Expected
+from tuner.capacity.probes import Beat, Expected
 from tuner.errors import StudyChangedError, TunerError
 from tuner.goals import Loop, Objective, SearchBudget
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
@@ -21,17 +21,21 @@ from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, proof_s
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.targets.variants import PARAMETER
 
-# The search ends when so often in a row no configuration promised so much more (expected).
+# The search ends when no configuration promises a gain of this share any more (expected),
 WORTHWHILE = 0.01
+# this many times in a row.
 _PATIENCE = 3
-# A trial that this machine spoiled is run again, so often at most.
+# A trial that this machine spoiled is run again, up to this many times.
 _RETRIES = 2
 # The load at which the latency is compared, as a share of what the baseline carries.
 REFERENCE_SHARE = 0.8
 # What is claimed of the capacity, to be proved; at the capacity itself half of all proofs fail.
 CLAIMED_SHARE = 0.95
 _SEARCHED = (Purpose.BASELINE, Purpose.SEARCH)
-_FINAL_SEEDS, _PROOF_SEED = 1000, 900_000
+# What the seeds of a round of finals are beyond those of the round before,
+_FINAL_SEEDS = 1000
+# and that of the proof beyond those of the search.
+_PROOF_SEED = 900_000
 
 
 def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
@@ -131,7 +135,7 @@ class Study:
         Raises:
             TunerError: The baseline failed, so there is nothing to compare with.
         """
-        self._bench.golden = self._storage.golden(self._name)
+        self._bench = replace(self._bench, golden=self._storage.golden(self._name))
         search = Search(
             self._space,
             self._bench.budget,
@@ -190,8 +194,8 @@ class Study:
         plan = replace(self._plan(proposal.configuration, purpose), proposal=proposal.number)
         speed = drift.drift(self._trials)
         if best := self._best(speed):
-            beat = best.throughput * speed.factor(datetime.now(UTC))
-            plan = replace(plan, beat=beat, beat_log_error=best.log_error)
+            throughput = best.throughput * speed.factor(datetime.now(UTC))
+            plan = replace(plan, beat=Beat(throughput, best.log_error))
         record = self._run(plan)
         factor = speed.factor(record.finished_at)
         search.tell(proposal.number, replace(record, throughput=record.throughput / factor))
@@ -210,32 +214,20 @@ class Study:
         return self._bench.target.can_reload(before, after)
 
     def _run(self, plan: TrialPlan) -> TrialRecord:
-        record = run_trial(self._bench, plan)
+        record, golden = run_trial(self._bench, plan)
         for _ in range(_RETRIES):
             if record.reason not in NOT_ITS_FAULT or time.monotonic() >= self._deadline:
                 break
-            record = run_trial(self._bench, plan)
+            record, golden = run_trial(self._bench, plan)
         if plan.purpose is Purpose.BASELINE:
-            self._check_baseline(record)
+            _check_baseline(record)
+            if golden is not None:
+                self._storage.save_golden(self._name, golden)
+        self._bench = replace(self._bench, golden=golden)
         self._storage.save_trial(self._name, record)
         self._trials.append(record)
         self._bench.observer.trial_ends(record)
         return record
-
-    def _check_baseline(self, baseline: TrialRecord) -> None:
-        """Keep the outputs to compare with; a failed baseline is not stored, but tried again."""
-        if baseline.state is TrialState.FAILED:
-            raise TunerError(
-                f"the server's own defaults failed ({baseline.reason}): {baseline.message}"
-                + (f"\nIts last words:\n{baseline.log_tail}" if baseline.log_tail else ""),
-                hint=(
-                    "this machine is too busy to measure: end what else runs on it"
-                    if baseline.reason in NOT_ITS_FAULT
-                    else "make the model work on this server first; then tune it"
-                ),
-            )
-        if self._bench.golden is not None:
-            self._storage.save_golden(self._name, self._bench.golden)
 
     def _best(self, speed: drift.Drift) -> TrialRecord | None:
         """The best so far at the first speed of the machine: others must have a chance to beat it.
@@ -327,3 +319,18 @@ class Study:
             seed = plan.seed + _PROOF_SEED
             claim = CLAIMED_SHARE * winner.throughput
             self._run(replace(plan, seed=seed, fresh=True, claim=claim, reference=0.0))
+
+
+def _check_baseline(baseline: TrialRecord) -> None:
+    """A failed baseline is not stored, but tried again."""
+    if baseline.state is not TrialState.FAILED:
+        return
+    raise TunerError(
+        f"the server's own defaults failed ({baseline.reason}): {baseline.message}"
+        + (f"\nIts last words:\n{baseline.log_tail}" if baseline.log_tail else ""),
+        hint=(
+            "this machine is too busy to measure: end what else runs on it"
+            if baseline.reason in NOT_ITS_FAULT
+            else "make the model work on this server first; then tune it"
+        ),
+    )

@@ -3,16 +3,21 @@
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from tuner.errors import Reason, TrialFailure
 from tuner.load.requests import Tensor
+from tuner.numbers.arrays import FloatArray
 
-_TOLERANCE_RELATIVE, _TOLERANCE_ABSOLUTE = 1e-2, 1e-3
+Outputs = tuple[Tensor, ...]
+"""What a server answers one request with."""
+
+# Without a tolerance, a number may be off by this share of its value, or by this much.
+_TOLERANCE_RELATIVE = 1e-2
+_TOLERANCE_ABSOLUTE = 1e-3
 _FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 
 
-def distance(expected: tuple[Tensor, ...], got: tuple[Tensor, ...]) -> float:
+def distance(expected: Outputs, got: Outputs) -> float:
     """How far outputs are from the baseline's: 0.02 is 2 % of an output's largest value.
 
     It is the largest distance of a floating-point number from the baseline's, as a share of the
@@ -26,9 +31,7 @@ def distance(expected: tuple[Tensor, ...], got: tuple[Tensor, ...]) -> float:
     return max(map(_distance, expected, got), default=0.0)
 
 
-def check_outputs(
-    expected: tuple[Tensor, ...], got: tuple[Tensor, ...], *, tolerance: float | None = None
-) -> None:
+def check_outputs(expected: Outputs, got: Outputs, *, tolerance: float | None = None) -> None:
     """Compare a configuration's outputs with the baseline's.
 
     Floating-point outputs must be within `tolerance`, a share of the output's largest value. Where
@@ -78,10 +81,7 @@ def _distance(one: Tensor, other: Tensor) -> float:
     return most / largest if math.isfinite(most) and largest else math.inf
 
 
-_Floats = npt.NDArray[np.float64]
-
-
-def _arrays(one: Tensor, other: Tensor) -> tuple[_Floats, _Floats] | None:
+def _arrays(one: Tensor, other: Tensor) -> tuple[FloatArray, FloatArray] | None:
     """Their numbers, if they are floating-point and equally many."""
     kind = _FLOATS.get(one.datatype)
     if kind is None or len(one.data) != len(other.data):

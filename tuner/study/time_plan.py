@@ -11,19 +11,23 @@ from tuner.records import Purpose, TrialRecord, TrialState
 
 # What a start takes, until the study's own trials say better.
 _FIRST_GUESS_START_S = 3.0
-# Unless somebody says otherwise, a study takes so long, or as long as so many trials if that is
-# more: time for the rules of thumb, and finals that can prove a winner.
-_DEFAULT_TIMEOUT_S, _DEFAULT_TRIALS = 120.0, 10
+# Without a timeout, a study takes this long,
+_DEFAULT_TIMEOUT_S = 120.0
+# or as long as this many trials if that is more: time for the rules of thumb, and finals that can
+# prove a winner.
+_DEFAULT_TRIALS = 10
+# The finals take no more than this share of all the time.
 _FINALS_SHARE = 0.5
 # Steps of a trial that a final does not have, and its load points, which it has at other lengths.
 _NOT_AROUND = ("self-check", "saturation", "search")
-# Load points of the finals are so many times as long as the search's, where there is time: short
-# ones flatter every configuration by some per cent (benchmarks/README.md).
+# How many times as long as the search's are the load points of the finals, by the time that there
+# is: short ones flatter every configuration by some per cent (benchmarks/README.md).
 STRETCHES = (3.0, 2.0, 1.0, 0.6)
-# The baseline has to be known well enough to be beaten; and if it carries less than this share of
-# the best, even shorter points show by how much.
+# The same for the baseline in the search: it has to be known well enough to be beaten.
 BASELINE_STRETCH = 0.6
-_FAR_BEHIND, _FAR_BEHIND_STRETCH = 0.5, 0.4
+# If the baseline carries less than this share of the best, even shorter points show by how much:
+_FAR_BEHIND = 0.5
+_FAR_BEHIND_STRETCH = 0.4
 
 
 def default_timeout_s(budget: LatencyBudget) -> float:

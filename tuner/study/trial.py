@@ -15,15 +15,15 @@ from typing import Protocol
 from tuner.capacity.find import find_capacity, prove
 from tuner.capacity.intervals import percentile_interval
 from tuner.capacity.open_search import duration_s
-from tuner.capacity.probes import Capacity, CapacityPlan, Expected
+from tuner.capacity.probes import NOTHING_TO_BEAT, Beat, Capacity, CapacityPlan, Expected
 from tuner.errors import Reason, ServerError, TrialFailure
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
 from tuner.load.profile import LoadProfile, OpenLoop, Overload
-from tuner.load.requests import Tensor
 from tuner.records import (
     Applied,
     Grade,
+    Outcome,
     Phase,
     PointRecord,
     Purpose,
@@ -36,11 +36,11 @@ from tuner.records import (
 )
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
-from tuner.study.outputs import check_outputs, distance
+from tuner.study.outputs import Outputs, check_outputs, distance
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import Target
 
-# At the end so many requests are sent at once, if the server makes batches that large.
+# Requests that are sent at once at the end, if the server makes batches that large.
 _ANSWERS_AT_ONCE = 8
 # The server's use of its machine is read at the ends of these phases; that takes time itself.
 _WATCHED = (Phase.SEARCH, Phase.REFERENCE, Phase.PROOF)
@@ -58,12 +58,12 @@ class Observer(Protocol):
     def trial_ends(self, record: TrialRecord) -> None: ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class Bench:
     """What all trials of a study share.
 
-    `golden` are the baseline's outputs, once known; `tolerance` is how far others may be from
-    them, as `outputs.check_outputs` has it.
+    `golden` are the baseline's outputs; None as long as nobody knows them. `tolerance` is how far
+    others may be from them, as `outputs.check_outputs` has it.
     """
 
     target: Target
@@ -71,7 +71,7 @@ class Bench:
     load: TrialLoad
     observer: Observer
     arrivals: Loop = Loop.OPEN
-    golden: tuple[Tensor, ...] | None = None
+    golden: Outputs | None = None
     tolerance: float | None = None
 
     @property
@@ -81,7 +81,7 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """Which trial to run: `beat` is the best throughput so far, `beat_log_error` how sure it is.
+    """Which trial to run.
 
     `reference` is a throughput at which the latency is measured as well, 0 for none; below 1 it
     is a share of the capacity that is found. `stretch` makes load points longer. `expected` is
@@ -94,8 +94,7 @@ class TrialPlan:
     configuration: Configuration
     proposal: int | None = None
     seed: int = 0
-    beat: float = 0.0
-    beat_log_error: float = 0.0
+    beat: Beat = NOTHING_TO_BEAT
     stretch: float = 1.0
     fresh: bool = False
     reference: float = 0.0
@@ -104,10 +103,27 @@ class TrialPlan:
     claim: float = 0.0
 
 
-def run_trial(bench: Bench, plan: TrialPlan) -> TrialRecord:
-    """Run the trial and say how it ended."""
+def run_trial(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Outputs | None]:
+    """Run the trial and say how it ended.
+
+    Returns the outputs, too, that later ones are to be compared with: the golden ones of `bench`
+    or, where it has none, those of this trial; None if it failed.
+    """
     bench.observer.trial_begins(plan.number, plan.purpose, plan.configuration)
-    return _Trial(bench, plan).run()
+    trial = _Trial(bench, plan, bench.golden)
+    return trial.run(), trial.golden
+
+
+# What is recorded of the capacity of a trial that failed.
+_UNKNOWN = Capacity(
+    outcome=Outcome.INFEASIBLE,
+    throughput=0.0,
+    log_error=math.inf,
+    points=(),
+    best=None,
+    unloaded_s=math.nan,
+    saturation=0.0,
+)
 
 
 @dataclass
@@ -116,6 +132,7 @@ class _Trial:
 
     bench: Bench
     plan: TrialPlan
+    golden: Outputs | None
     timings_s: dict[str, float] = field(default_factory=dict)
     applied: str = ""
     verdicts: Mapping[str, SettingVerdict] = field(default_factory=dict)
@@ -128,17 +145,33 @@ class _Trial:
 
     def run(self) -> TrialRecord:
         started_at, began = datetime.now(UTC), time.perf_counter()
+        failure: TrialFailure | None = None
+        capacity = _UNKNOWN
         try:
             capacity = self._steps()
-            outcome = self._measured(capacity)
         except (TrialFailure, ServerError) as error:
-            outcome = self._failed(error)
+            failure = self._failure(error)
         self.timings_s["total"] = time.perf_counter() - began
+        return self._record(started_at, capacity, failure)
+
+    def _record(
+        self, started_at: datetime, capacity: Capacity, failure: TrialFailure | None
+    ) -> TrialRecord:
         return TrialRecord(
             number=self.plan.number,
             purpose=self.plan.purpose,
             proposal=self.plan.proposal,
             configuration=self.plan.configuration,
+            state=TrialState.FAILED if failure else TrialState(capacity.outcome.value),
+            reason=failure.reason if failure else None,
+            message=f"{self.step}: {failure}" if failure else "",
+            log_tail=failure.log_tail if failure else "",
+            throughput=capacity.throughput,
+            log_error=capacity.log_error,
+            unloaded_s=capacity.unloaded_s,
+            saturation=capacity.saturation,
+            reference_s=math.nan if failure else self.reference_s,
+            usage=self._usage(capacity),
             applied=self.applied,
             verdicts=self.verdicts,
             statistics=self.statistics,
@@ -151,7 +184,6 @@ class _Trial:
             proof=self.proof,
             started_at=started_at,
             finished_at=datetime.now(UTC),
-            **outcome,  # type: ignore[arg-type]  # fields of TrialRecord, built just below
         )
 
     def _steps(self) -> Capacity:
@@ -166,9 +198,9 @@ class _Trial:
             self.verdicts = bench.target.verify(server, configuration)
             _check_verdicts(self.verdicts)
             requests = bench.target.requests(server)
-        if bench.golden is not None:  # a wrong answer is not worth measuring
+        if self.golden is not None:  # a wrong answer is not worth measuring
             with self._step("validate"):
-                self._check_answers(1)
+                self._check_answers(self.golden, 1)
         if bench.load.is_unknown(requests):
             with self._step("self-check"):
                 bench.load.check_itself(requests)
@@ -179,7 +211,9 @@ class _Trial:
         self.reference_s = self._at_reference(capacity)
         with self._step("validate"):
             self.statistics = bench.target.statistics(server) - before
-            self._check_answers(bench.target.largest_batch(configuration))
+            golden = self.golden or bench.target.infer(server)[0]
+            self._check_answers(golden, bench.target.largest_batch(configuration))
+        self.golden = golden
         return capacity
 
     def _capacity(self) -> Capacity:
@@ -191,7 +225,6 @@ class _Trial:
             largest_batch=bench.target.largest_batch(plan.configuration),
             seed=plan.seed,
             beat=plan.beat,
-            beat_log_error=plan.beat_log_error,
             arrivals=bench.arrivals,
             stretch=plan.stretch,
             expected=plan.expected,
@@ -219,11 +252,10 @@ class _Trial:
         measurement = self._measure(Phase.REFERENCE, profile, duration_s=length_s)
         return measurement.percentile(self.bench.budget.percentile)
 
-    def _check_answers(self, largest_batch: int) -> None:
+    def _check_answers(self, golden: Outputs, largest_batch: int) -> None:
         """Ask several times at once: a batch must give what each request alone would get."""
         bench, count = self.bench, min(largest_batch, _ANSWERS_AT_ONCE)
         server = bench.deployment.server
-        golden = bench.golden or bench.target.infer(server)[0]
         answers = bench.target.infer(server, count=count)
         self.difference = max(distance(golden, outputs) for outputs in answers)
         for outputs in answers:
@@ -232,7 +264,6 @@ class _Trial:
             except TrialFailure as failure:
                 what = f"of {count} equal requests at once: {failure}" if count > 1 else failure
                 raise TrialFailure(failure.reason, str(what)) from None
-        bench.golden = golden
 
     def _measure(
         self,
@@ -263,17 +294,6 @@ class _Trial:
             raise TrialFailure(Reason.CRASHED, "it was gone after the load")
         return measurement
 
-    def _measured(self, capacity: Capacity) -> dict[str, object]:
-        return {
-            "state": TrialState(capacity.outcome.value),
-            "throughput": capacity.throughput,
-            "log_error": capacity.log_error,
-            "unloaded_s": capacity.unloaded_s,
-            "saturation": capacity.saturation,
-            "reference_s": self.reference_s,
-            "usage": self._usage(capacity),
-        }
-
     def _usage(self, capacity: Capacity) -> Usage:
         """For each inference, at the best load point."""
         if capacity.best is None:
@@ -283,7 +303,8 @@ class _Trial:
         best = next(p for p in searched if p.load == load_of(profile))
         return best.usage.per(best.throughput * best.duration_s)
 
-    def _failed(self, error: TrialFailure | ServerError) -> dict[str, object]:
+    def _failure(self, error: TrialFailure | ServerError) -> TrialFailure:
+        """What is to blame; the server is gone afterwards."""
         deployment = self.bench.deployment
         failure = (
             error
@@ -295,12 +316,7 @@ class _Trial:
         failure = deployment.blame(failure)
         # A server that failed once is not trusted with another configuration.
         deployment.stop()
-        return {
-            "state": TrialState.FAILED,
-            "reason": failure.reason,
-            "message": f"{self.step}: {failure}",
-            "log_tail": failure.log_tail,
-        }
+        return failure
 
     def _words(self) -> str:
         """What the server says to one more request: the load engine keeps no error texts."""

@@ -22,18 +22,29 @@ from tuner.watch.stolen_time import StolenTime, stood_still, undisturbed, watche
 
 # The load engine's share of one core above which its own latency shows in the measurement.
 _BUSY_ENGINE = 0.75
-# How late the sends of an open loop may be (p99), in seconds and as a share of the latency limit.
-# A point that is later is measured again; so many times later, and it says nothing. What lies
-# between makes a server look slower than it is, never faster: latencies count from the due time.
-_LATE_S, _LATE_SHARE, _HOPELESS = 0.5e-3, 0.05, 4.0
+# How late the sends of an open loop may be (p99) where the latency limit is small,
+_LATE_S = 0.5e-3
+# and as a share of one that is larger. A point that is later is measured again.
+_LATE_SHARE = 0.05
+# A point this many times as late says nothing. What lies between makes a server look slower than
+# it is, never faster: latencies count from the due time.
+_HOPELESS = 4.0
+# The server's use of its machine is read at this interval.
 _USAGE_INTERVAL_S = 1.0
-# So many runs of a load point, until this share of one was undisturbed; one with less than the
-# other share is taken as it is. Bursts are not worth it.
-_MOST_RUNS, _ENOUGH, _TOO_LITTLE = 2, 0.5, 0.2
+# A load point that the machine disturbed is measured again, up to this number of runs in all,
+_MOST_RUNS = 2
+# until at least this share of a run's time was undisturbed. The disturbed time is cut out,
+_SHARE_TO_KEEP = 0.5
+# unless less than this share would be left: then the whole run counts, disturbance included.
+_SHARE_TO_CUT = 0.2
+# Runs that are shorter (bursts) are neither cut nor repeated.
 _SHORTEST_S = 1.0
+# An answer that takes this many latency limits, or this long if that is more, never comes.
+_TIMEOUT_LIMITS = 20
+_SHORTEST_TIMEOUT_S = 2.0
 
 SelfCheck = Callable[[int], Calibration]
-"""What the load engine can do on this machine with requests of so many bytes."""
+"""What the load engine can do on this machine with requests of this number of bytes."""
 
 
 @dataclass
@@ -89,7 +100,7 @@ class TrialLoad:
     def complaint(self, measurement: Measurement, *, patience: float = _HOPELESS) -> str:
         """What the load engine did wrong, if its own slowness is in the measurement.
 
-        Sends may be so many times as late as they should be at most.
+        Sends may be up to `patience` times as late as they should be at most.
         """
         if measurement.stopped_early:
             return ""
@@ -130,10 +141,10 @@ class TrialLoad:
             spans = stolen.spoiled(limit_s)
             spans += stood_still(measurement, late_s=self._late_s, limit_s=limit_s)
             rest, share = undisturbed(measurement, spans)
-            if share < _TOO_LITTLE:
+            if share < _SHARE_TO_CUT:
                 rest = measurement
             runs.append((share, rest, usage.per(measurement.duration_s / rest.duration_s)))
-            if share >= _ENOUGH:
+            if share >= _SHARE_TO_KEEP:
                 break
         _, rest, usage = max(runs, key=itemgetter(0))
         return rest, usage
@@ -151,7 +162,7 @@ class TrialLoad:
             endpoint=endpoint,
             profile=profile,
             duration_s=duration_s,
-            timeout_s=max(20 * limit_s, 2.0),
+            timeout_s=max(_TIMEOUT_LIMITS * limit_s, _SHORTEST_TIMEOUT_S),
             drain_s=2 * limit_s + 0.2,
             overload=overload,
         )

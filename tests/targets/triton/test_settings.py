@@ -213,7 +213,7 @@ class TestRefusals:
             bench = Bench(triton.target, triton.deployment, load, Silent())
             configuration = triton.space.activate({"threads": 1, **asked})
             plan = TrialPlan(number=1, purpose=Purpose.SEARCH, configuration=configuration)
-            record = run_trial(bench, plan)
+            record, _ = run_trial(bench, plan)
 
         assert (record.state, record.reason) == (TrialState.FAILED, Reason.REFUTED)
         assert record.message == (

@@ -1,0 +1,1 @@
+"""Arrays and probability distributions: mathematics that knows nothing of servers."""

@@ -1,0 +1,111 @@
+"""What the HTML pages have in common: frame, style sheet, plotly.js and the look of a chart.
+
+Colours of text and grid come from the page's style sheet, so that both follow light and dark;
+those of the data are readable on both.
+"""
+
+import html
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import plotly.graph_objects as go
+import plotly.io
+from plotly.offline import get_plotlyjs
+
+# One colour for each thing that is drawn, by what it looks like.
+BLUE = "#2f81d7"
+ORANGE = "#d9822b"
+TEAL = "#2a9d8f"
+RED = "#d1495b"
+PURPLE = "#8e6bbf"
+GREEN = "#5c9e4a"
+GREY = "#8b949e"
+# The marker of a point, and that of one that may mislead.
+SURE = "circle"
+DOUBTFUL = "x-thin-open"
+THROUGHPUT_AXIS: Mapping[str, Any] = {
+    "title": {"text": "throughput (inferences/s)"},
+    "rangemode": "tozero",
+}
+_CHART_HEIGHT = "440px"
+_TOOLS = {"displaylogo": False, "responsive": True, "displayModeBar": False}
+_LAYOUT: Mapping[str, Any] = {
+    "template": "none",
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"family": "system-ui, sans-serif", "size": 13},
+    "margin": {"l": 56, "r": 12, "t": 8, "b": 52},
+    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+    "hovermode": "closest",
+    "hoverlabel": {
+        "bgcolor": "#22272e",
+        "font": {"color": "#f0f3f6", "size": 12},
+        "align": "left",
+    },
+}
+
+
+def template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
+    """The template called `name` in this room; what it shows is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= filters
+    return environment.get_template(name)
+
+
+def script() -> str:
+    """plotly.js itself, to stand once on the page."""
+    return str(get_plotlyjs())
+
+
+def chart(name: str, figure: go.Figure, **layout: Any) -> str:
+    """`figure` in the look of all charts, as a fragment that needs plotly.js on the same page."""
+    figure.update_layout(_LAYOUT, **layout)
+    figure.update_xaxes(zeroline=False)
+    return str(
+        plotly.io.to_html(
+            figure,
+            config=_TOOLS,
+            include_plotlyjs=False,
+            full_html=False,
+            default_height=_CHART_HEIGHT,
+            div_id=name,
+        )
+    )
+
+
+def logarithmic(title: str, values: Sequence[float]) -> dict[str, Any]:
+    """An axis of positive `values`, with ticks where people look for them."""
+    ticks = log_ticks(values)
+    return {
+        "title": {"text": f"{title}, logarithmic"},
+        "type": "log",
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
+def log_ticks(values: Sequence[float]) -> list[float]:
+    """1, 2 and 5 times the powers of ten, from just below `values` to just above."""
+    if not values:
+        return []
+    exponents = range(math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 2)
+    ticks = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
+    return [tick for tick in ticks if 0.4 * min(values) <= tick <= 2.5 * max(values)]
+
+
+def hover(lines: Iterable[str]) -> str:
+    """The text beside a point that is pointed at."""
+    return "<br>".join(map(html.escape, lines))
+
+
+def _source(name: str) -> str:
+    return files("tuner.report").joinpath(name).read_text(encoding="utf-8")
