@@ -40,80 +40,51 @@ def ends(estimate: CurveEstimate) -> tuple[float, float]:
     return estimate.low, estimate.high
 
 
+K = EstimateKind
+ROOT_2 = math.sqrt(2)
+
+
 class TestCapacity:
-    def test_lies_on_the_line_of_logarithms(self) -> None:
-        """Half way between the log latencies it is half way between the log loads."""
-        found = at_20_ms(curve((100, 10), (200, 40)))
-
-        assert found.throughput == pytest.approx(100 * math.sqrt(2))
-        assert found.value == found.throughput
-        assert (found.kind, ends(found)) == (EstimateKind.INTERPOLATED, (100, 200))
-
     @pytest.mark.parametrize(
-        ("latency_ms", "kind"),
+        ("places", "kind", "throughput", "between"),
         [
-            (20.0, EstimateKind.MEASURED),
-            (18.2, EstimateKind.MEASURED),
-            (17.8, EstimateKind.INTERPOLATED),
+            # Half way between the log latencies it is half way between the log loads.
+            (((100, 10), (200, 40)), K.INTERPOLATED, 100 * ROOT_2, (100, 200)),
+            # Within 5 % of a load that was measured nothing is called interpolated,
+            (((100, 20.0), (200, 80)), K.MEASURED, 100, (100, 200)),
+            (((100, 18.2), (200, 80)), K.MEASURED, 104.5, (100, 200)),
+            (((100, 17.8), (200, 80)), K.INTERPOLATED, 105.5, (100, 200)),
+            # also of the load over the limit.
+            (((100, 5), (200, 20.5)), K.MEASURED, 197.6, (100, 200)),
+            # It is never extrapolated beyond the highest load,
+            (((100, 10), (200, 15)), K.AT_LEAST, 200, (200, math.inf)),
+            # and at most the lowest load.
+            (((200, 40), (100, 30)), K.NONE, 0, (0, 100)),
+            # A small load that waits for its batch hides no larger one within the limit,
+            (((10, 35), (50, 25), (200, 10), (400, 40)), K.INTERPOLATED, 283, (200, 400)),
+            # nor does a bump.
+            (((100, 10), (150, 22), (200, 19), (300, 60)), K.MEASURED, 203.7, (200, 300)),
+            # What has no latency is taken as full: latency grows with rho / (1 - rho).
+            (((100, 10), (200, ENDLESS)), K.INTERPOLATED, 200 * 2 / 3, (100, 200)),
+            (((100, ENDLESS),), K.NONE, 0, (0, 100)),
+            # A latency equal to the limit is within it.
+            (((100, 20), (200, 40)), K.MEASURED, 100, (100, 200)),
+            # Load points come in the order of a search, not of their loads.
+            (((300, 60), (100, 10), (200, 40), (50, 9)), K.INTERPOLATED, 141.4, (100, 200)),
         ],
     )
-    def test_near_a_measured_load_it_is_measured(
-        self, latency_ms: float, kind: EstimateKind
+    def test_between_the_loads(
+        self,
+        places: tuple[tuple[float, float], ...],
+        kind: EstimateKind,
+        throughput: float,
+        between: tuple[float, float],
     ) -> None:
-        """Within 5 % of a load that was measured nothing is called interpolated."""
-        found = at_20_ms(curve((100, latency_ms), (200, 80)))
+        """Where the latency meets 20 ms, how that is known, and the loads around it."""
+        found = at_20_ms(curve(*places))
 
-        assert found.kind is kind
-        assert (found.throughput <= 105) is (kind is EstimateKind.MEASURED)
-
-    def test_near_the_load_above_it_is_measured(self) -> None:
-        """The load over the limit counts as well."""
-        assert at_20_ms(curve((100, 5), (200, 20.5))).kind is EstimateKind.MEASURED
-
-    def test_nothing_over_the_limit(self) -> None:
-        """It is never extrapolated beyond the highest load."""
-        found = at_20_ms(curve((100, 10), (200, 15)))
-
-        assert (found.kind, found.throughput, ends(found)) == (
-            EstimateKind.AT_LEAST,
-            200,
-            (200, math.inf),
-        )
-
-    def test_nothing_within_the_limit(self) -> None:
-        """It is at most the lowest load."""
-        found = at_20_ms(curve((200, 40), (100, 30)))
-
-        assert (found.kind, found.throughput, ends(found)) == (EstimateKind.NONE, 0, (0, 100))
-
-    def test_small_loads_that_wait_for_their_batch(self) -> None:
-        """A small load over the limit hides no larger one within it."""
-        found = at_20_ms(curve((10, 35), (50, 25), (200, 10), (400, 40)))
-
-        assert ends(found) == (200, 400)
-        assert found.throughput == pytest.approx(200 * math.sqrt(2))
-
-    def test_a_bump_below_the_highest_load_within(self) -> None:
-        """The capacity is beyond the highest load within the limit, whatever is below it."""
-        assert ends(at_20_ms(curve((100, 10), (150, 22), (200, 19), (300, 60)))) == (200, 300)
-
-    def test_an_overloaded_load_above(self) -> None:
-        """What has no latency is taken as full: latency grows with rho / (1 - rho)."""
-        found = at_20_ms(curve((100, 10), (200, ENDLESS)))
-
-        assert found.throughput == pytest.approx(200 * 2 / 3)
-
-    def test_only_overloaded_loads(self) -> None:
-        """An overloaded load is over any limit."""
-        assert capacity([curve((100, ENDLESS))], 3600.0).kind is EstimateKind.NONE
-
-    def test_a_limit_that_a_load_just_meets(self) -> None:
-        """A latency equal to the limit is within it."""
-        assert at_20_ms(curve((100, 20), (200, 40))).throughput == pytest.approx(100)
-
-    def test_the_order_of_measuring_does_not_matter(self) -> None:
-        """Load points come in the order of a search, not of their loads."""
-        assert ends(at_20_ms(curve((300, 60), (100, 10), (200, 40), (50, 9)))) == (100, 200)
+        assert (found.kind, ends(found)) == (kind, between)
+        assert found.value == found.throughput == pytest.approx(throughput, rel=1e-3)
 
     @pytest.mark.parametrize(("above", "wide"), [(149.0, False), (151.0, True)])
     def test_loads_that_are_far_apart(self, above: float, *, wide: bool) -> None:
@@ -232,42 +203,34 @@ class TestClosedLoops:
 
 
 class TestLatency:
-    def test_lies_on_the_line_of_logarithms(self) -> None:
-        """Half way between the log loads it is half way between the log latencies."""
-        found = latency([curve((100, 10), (400, 40))], 200)
+    @pytest.mark.parametrize(
+        ("places", "load", "kind", "latency_ms"),
+        [
+            # Half way between the log loads it is half way between the log latencies.
+            (((100, 10), (400, 40)), 200, K.INTERPOLATED, 20),
+            (((100, 10), (400, 40)), 104, K.MEASURED, 10.4),
+            # The latency at the lowest load is a bound; nothing is extrapolated.
+            (((100, 10), (400, 40)), 50, K.AT_MOST, 10),
+            (((100, 10), (400, 40)), 500, K.NONE, math.nan),
+            # Where less was too much already, it is infinite.
+            (((100, 10), (400, ENDLESS)), 500, K.NONE, math.inf),
+            (((100, ENDLESS), (400, 10)), 200, K.INTERPOLATED, math.inf),
+            # What has no latency is taken as full: latency grows with rho / (1 - rho).
+            (((100, 10), (300, ENDLESS)), 200, K.INTERPOLATED, 40),
+        ],
+    )
+    def test_between_the_loads(
+        self,
+        places: tuple[tuple[float, float], ...],
+        load: float,
+        kind: EstimateKind,
+        latency_ms: float,
+    ) -> None:
+        """The latency at a load, and how it is known."""
+        found = latency([curve(*places)], load)
 
-        assert found.value == pytest.approx(0.020)
-        assert (found.kind, found.throughput, ends(found)) == (
-            EstimateKind.INTERPOLATED,
-            200,
-            (100, 400),
-        )
-
-    def test_near_a_measured_load_it_is_measured(self) -> None:
-        """5 % are near."""
-        assert latency([curve((100, 10), (400, 40))], 104).kind is EstimateKind.MEASURED
-
-    def test_below_all_loads(self) -> None:
-        """The latency at the lowest load is a bound."""
-        found = latency([curve((100, 10), (400, 40))], 50)
-
-        assert (found.kind, found.value) == (EstimateKind.AT_MOST, 0.010)
-
-    def test_above_all_loads(self) -> None:
-        """Nothing is extrapolated."""
-        found = latency([curve((100, 10), (400, 40))], 500)
-
-        assert math.isnan(found.value)
-        assert found.kind is EstimateKind.NONE
-
-    def test_above_an_overloaded_load(self) -> None:
-        """Where less was too much already, it is infinite."""
-        assert latency([curve((100, 10), (400, ENDLESS))], 500).value == math.inf
-        assert latency([curve((100, ENDLESS), (400, 10))], 200).value == math.inf
-
-    def test_below_an_overloaded_load(self) -> None:
-        """What has no latency is taken as full: latency grows with rho / (1 - rho)."""
-        assert latency([curve((100, 10), (300, ENDLESS))], 200).value == pytest.approx(0.040)
+        assert (found.kind, found.throughput) == (kind, load)
+        assert 1e3 * found.value == pytest.approx(latency_ms, nan_ok=True)
 
     def test_at_a_load_that_was_measured(self) -> None:
         """Of several starts at the same load the middle one counts."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.command import Finished, tuner
-from tests.servers import docker, tensorflow_program
+from tests.servers import tensorflow_program
 from tests.servers.tensorflow_program import save_model, write_program
 from tests.targets.tensorflow_serving.tensorflow_serving_targets import served
 from tuner.records import Grade
@@ -90,15 +90,3 @@ def test_not_installed(tmp_path: Path) -> None:
     assert finished.status == 1
     assert "TensorFlow Serving is not installed" in finished.err
     assert "--runner docker --image tensorflow/serving" in finished.err
-
-
-def test_a_tensorflow_serving_in_a_container_is_tuned(docker_image: str, tmp_path: Path) -> None:
-    """The same in a container, of which nothing is left."""
-    del docker_image  # which says what is missing
-    with docker.with_tensorflow_serving() as image:
-        finished = tuner(*arguments(tmp_path), *image.options, folder=tmp_path)
-    assert finished.status == 0, finished.err
-    assert finished.json["winner"]["throughput"] > 0
-    assert finished.json["environment"]["image"] == image.name
-    check_trials(finished)
-    assert docker.containers(f"tuner.study={STUDY}") == []

@@ -1,11 +1,10 @@
-"""The main job with a real TorchServe, as a process and in a container."""
+"""The main job with a real TorchServe."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.command import Finished, tuner
-from tests.servers import docker
 from tests.servers import torchserve as torchserve_server
 from tests.targets.torchserve.torchserve_targets import archive
 
@@ -20,7 +19,7 @@ def arguments(folder: Path) -> tuple[str, ...]:
         *("optimize", "--server", "torchserve", "--budget-ms", "100", "--seed", "3", "--json"),
         *("--model-repository", "store", "--body", "request.json"),
         *("--content-type", "application/json", "--study", STUDY),
-        *("--timeout", "4m", "--confirmations", "0"),
+        *("--trials", "2", "--timeout", "4m", "--confirmations", "0"),
     )
 
 
@@ -33,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
-    return tuner(*arguments(folder), "--trials", "2", folder=folder)
+    return tuner(*arguments(folder), folder=folder)
 
 
 def test_a_torchserve_is_tuned(optimized: Finished) -> None:
@@ -65,18 +64,3 @@ def test_another_budget_names_the_command(optimized: Finished, folder: Path) -> 
     best = tuner("best", STUDY, "--budget-ms", "90", "--json", folder=folder)
     assert "--server torchserve" in best.out
     assert "request.json --content-type application/json" in best.out
-
-
-def test_a_torchserve_in_a_container_is_tuned(docker_image: str, tmp_path: Path) -> None:
-    """The same in a container, of which nothing is left."""
-    del docker_image  # which says what is missing
-    if missing := torchserve_server.missing():
-        pytest.skip(missing)
-    with docker.with_torchserve() as image:
-        finished = tuner(*arguments(tmp_path), "--trials", "1", *image.options, folder=tmp_path)
-    assert finished.status == 0, finished.err
-    assert finished.json["winner"]["throughput"] > 0
-    assert finished.json["environment"]["image"] == image.name
-    for trial in finished.json["trials"]:
-        assert trial["state"] != "failed", trial
-    assert docker.containers() == []

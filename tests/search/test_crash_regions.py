@@ -47,135 +47,108 @@ def words(*trials: TrialRecord) -> list[str]:
     return [str(region) for region in regions(SERVER, trials)]
 
 
-def test_one_condition() -> None:
-    """Large batches failed, smaller ones did not: the region begins at the smallest failure."""
-    found = words(
-        trial(FINE),
-        batched(FINE, 8),
-        batched(FINE, 16),
-        batched(FAILED, 32),
-        batched(FAILED, 64),
-    )
-
-    assert found == ["max_batch_size >= 32: 2 of 2 failed (load_failed)"]
-
-
-def test_two_conditions() -> None:
-    """Large batches failed only with several instances: both are named."""
-    found = words(
-        batched(FINE, 64, 1),
-        batched(FINE, 32, 1),
-        batched(FINE, 16, 4),
-        batched(FINE, 16, 2),
-        batched(FAILED, 64, 2),
-        batched(FAILED, 32, 2),
-        batched(FAILED, 32, 4),
-        batched(FAILED, 64, 4),
-        batched(FAILED, 64, 3),
-    )
-
-    assert found == ["instance_count >= 2 and max_batch_size >= 32: 5 of 5 failed (load_failed)"]
-
-
-def test_below_a_threshold() -> None:
-    """What fails may be what is small."""
-    found = words(batched(FAILED, 2), batched(FAILED, 4), batched(FINE, 8), batched(FINE, 32))
-
-    assert found == ["max_batch_size <= 4: 2 of 2 failed (load_failed)"]
-
-
-def test_names() -> None:
-    """One of several names can be what fails; a switch is a name as well."""
-    by_name = words(
-        trial(FAILED, allocator="jemalloc", share=0.1),
-        trial(FAILED, allocator="jemalloc", share=0.9),
-        trial(FINE, allocator="tcmalloc", share=0.0),
-        trial(FINE, allocator="system", share=1.0),
-    )
-    by_switch = words(batched(FAILED, 2), batched(FAILED, 64), trial(FINE), trial(FINE, share=1.0))
-
-    assert by_name == ["allocator = jemalloc: 2 of 2 failed (load_failed)"]
-    assert by_switch == ["dynamic_batching = true: 2 of 2 failed (load_failed)"]
-
-
-def test_an_interval() -> None:
-    """Real numbers without a step have thresholds where something failed."""
-    found = words(
-        *(
-            trial(FAILED if share > 0.6 else FINE, share=share)
-            for share in (0.1, 0.3, 0.5, 0.625, 0.75, 1.0)
-        )
-    )
-
-    assert found == ["share >= 0.625: 3 of 3 failed (load_failed)"]
-
-
-def test_several_regions() -> None:
-    """Two causes are two regions, the one with more evidence first."""
-    found = words(
-        *(batched(FAILED, 64, instances) for instances in (1, 2, 3, 4)),
-        *(batched(FINE, size) for size in (2, 4, 8, 16, 32)),
-        trial(Reason.START_FAILED, allocator="tcmalloc"),
-        trial(Reason.START_FAILED, allocator="tcmalloc", instance_count=3),
-        *(trial(FINE, instance_count=count) for count in (1, 2, 3, 4)),
-    )
-
-    assert found == [
-        "max_batch_size >= 64: 4 of 4 failed (load_failed)",
-        "allocator = tcmalloc: 2 of 2 failed (start_failed)",
-    ]
-
-
-def test_the_most_frequent_reason_comes_first() -> None:
-    """A region names every reason once, the most frequent first."""
-    (found,) = regions(
-        SERVER,
+CASES: dict[str, tuple[list[TrialRecord], list[str]]] = {
+    "it begins at the smallest failure": (
+        [
+            trial(FINE),
+            *(batched(FINE, size) for size in (8, 16)),
+            *(batched(FAILED, size) for size in (32, 64)),
+        ],
+        ["max_batch_size >= 32: 2 of 2 failed (load_failed)"],
+    ),
+    "both conditions are named": (
+        [
+            *(batched(FINE, size, n) for size, n in ((64, 1), (32, 1), (16, 4), (16, 2))),
+            *(
+                batched(FAILED, size, n)
+                for size, n in ((64, 2), (32, 2), (32, 4), (64, 4), (64, 3))
+            ),
+        ],
+        ["instance_count >= 2 and max_batch_size >= 32: 5 of 5 failed (load_failed)"],
+    ),
+    "what is small may be what fails": (
+        [*(batched(FAILED, size) for size in (2, 4)), *(batched(FINE, size) for size in (8, 32))],
+        ["max_batch_size <= 4: 2 of 2 failed (load_failed)"],
+    ),
+    "one of several names": (
+        [
+            trial(FAILED, allocator="jemalloc", share=0.1),
+            trial(FAILED, allocator="jemalloc", share=0.9),
+            trial(FINE, allocator="tcmalloc", share=0.0),
+            trial(FINE, allocator="system", share=1.0),
+        ],
+        ["allocator = jemalloc: 2 of 2 failed (load_failed)"],
+    ),
+    "a switch is a name as well": (
+        [batched(FAILED, 2), batched(FAILED, 64), trial(FINE), trial(FINE, share=1.0)],
+        ["dynamic_batching = true: 2 of 2 failed (load_failed)"],
+    ),
+    "real numbers have thresholds where something failed": (
+        [
+            *(trial(FINE, share=share) for share in (0.1, 0.3, 0.5)),
+            *(trial(FAILED, share=share) for share in (0.625, 0.75, 1.0)),
+        ],
+        ["share >= 0.625: 3 of 3 failed (load_failed)"],
+    ),
+    "two causes, the one with more evidence first": (
+        [
+            *(batched(FAILED, 64, instances) for instances in (1, 2, 3, 4)),
+            *(batched(FINE, size) for size in (2, 4, 8, 16, 32)),
+            trial(Reason.START_FAILED, allocator="tcmalloc"),
+            trial(Reason.START_FAILED, allocator="tcmalloc", instance_count=3),
+            *(trial(FINE, instance_count=count) for count in (1, 2, 3, 4)),
+        ],
+        [
+            "max_batch_size >= 64: 4 of 4 failed (load_failed)",
+            "allocator = tcmalloc: 2 of 2 failed (start_failed)",
+        ],
+    ),
+    "the most frequent reason comes first": (
         [
             batched(Reason.CRASHED, 64, 1),
             batched(Reason.OUT_OF_MEMORY, 64, 2),
             batched(Reason.OUT_OF_MEMORY, 64, 4),
             batched(FINE, 32),
         ],
-    )
+        ["max_batch_size >= 64: 3 of 3 failed (out_of_memory, crashed)"],
+    ),
+    "one success of eleven does not deny the region": (
+        [*(batched(FAILED, 64) for _ in range(10)), batched(FINE, 64), batched(FINE, 8)],
+        ["max_batch_size >= 64: 10 of 11 failed (load_failed)"],
+    ),
+    "one success of nine does": (
+        [*(batched(FAILED, 64) for _ in range(8)), batched(FINE, 64), batched(FINE, 8)],
+        [],
+    ),
+    "as many succeeded side by side": (
+        [batched(reason, 64) for reason in (FAILED, FAILED, FAILED, FINE, FINE, FINE)],
+        [],
+    ),
+    "a single failure": ([*(batched(FINE, n) for n in (2, 8, 16)), batched(FAILED, 64)], []),
+    "no failure": ([batched(FINE, size) for size in (2, 8, 16)], []),
+    "no trial": ([], []),
+    "two conditions need more than two failures": (
+        [
+            *(batched(FAILED, size, n) for size, n in ((64, 4), (32, 3))),
+            *(batched(FINE, size, n) for size, n in ((64, 1), (16, 4), (16, 3))),
+        ],
+        [],
+    ),
+    "of rules for the same trials, the one that excludes least of the space": (
+        [
+            *(batched(FAILED, size, 2) for size in (64, 32)),
+            *(batched(FINE, size, 1) for size in (16, 2)),
+            trial(FINE, instance_count=1),
+        ],
+        ["max_batch_size >= 32: 2 of 2 failed (load_failed)"],
+    ),
+}
 
-    assert found.reasons == ("out_of_memory", "crashed")
 
-
-def test_a_few_exceptions_are_allowed() -> None:
-    """One success among ten or more in a region is told, and does not deny the region."""
-    trials = [*(batched(FAILED, 64) for _ in range(10)), batched(FINE, 64), batched(FINE, 8)]
-
-    assert words(*trials) == ["max_batch_size >= 64: 10 of 11 failed (load_failed)"]
-    assert words(*trials[2:]) == []
-
-
-def test_too_many_exceptions() -> None:
-    """Where as many succeeded as failed, side by side, there is no region."""
-    trials = [batched(reason, 64) for reason in (FAILED, FAILED, FAILED, FINE, FINE, FINE)]
-
-    assert words(*trials) == []
-
-
-def test_one_failure_is_no_region() -> None:
-    """A single failure, and none at all, say nothing of their surroundings."""
-    fine = [batched(FINE, size) for size in (2, 8, 16)]
-
-    assert words(*fine, batched(FAILED, 64)) == []
-    assert words(*fine) == []
-    assert words() == []
-
-
-def test_failures_without_a_pattern() -> None:
-    """Two conditions need more than two failures: any two have something in common."""
-    found = words(
-        batched(FAILED, 64, 4),
-        batched(FAILED, 32, 3),
-        batched(FINE, 64, 1),
-        batched(FINE, 16, 4),
-        batched(FINE, 16, 3),
-    )
-
-    assert found == []
+@pytest.mark.parametrize(("trials", "expected"), CASES.values(), ids=CASES)
+def test_regions(trials: list[TrialRecord], expected: list[str]) -> None:
+    """Conditions, how many of how many failed, and why."""
+    assert words(*trials) == expected
 
 
 @pytest.mark.parametrize("reason", [Reason.CLIENT_OVERLOADED, Reason.INTERRUPTED])
@@ -282,33 +255,6 @@ def test_the_worst_region_counts() -> None:
         [milder, REGION], Configuration.of({"max_batch_size": 64, "instance_count": 4})
     ) == pytest.approx(11 / 13)
     assert predicted_crash([], SERVER.defaults) == 0.0
-
-
-def test_a_region_in_words() -> None:
-    """Conditions, how many of how many failed, and why."""
-    region = CrashRegion(
-        (Condition("dynamic_batching", "=", True), Condition("share", "<=", 0.3)),
-        failed=5,
-        tried=6,
-        reasons=("load_failed", "crashed"),
-    )
-
-    assert str(region) == (
-        "dynamic_batching = true and share <= 0.3: 5 of 6 failed (load_failed, crashed)"
-    )
-
-
-def test_the_narrowest_of_equals() -> None:
-    """Of rules that cover the same trials, the one that excludes least of the space is kept."""
-    found = words(
-        batched(FAILED, 64, 2),
-        batched(FAILED, 32, 2),
-        batched(FINE, 16, 1),
-        batched(FINE, 2, 1),
-        trial(FINE, instance_count=1),
-    )
-
-    assert found == ["max_batch_size >= 32: 2 of 2 failed (load_failed)"]
 
 
 def test_choices_in_any_order() -> None:
