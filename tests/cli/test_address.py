@@ -7,9 +7,9 @@ import pytest
 
 from tests.servers.certificates import Certificates
 from tuner.cli.address import Address, LoadOptions, address, read_intervals, steps, tls_settings
-from tuner.clients.v2_address import V2Protocol
 from tuner.errors import InputError
 from tuner.load.profile import Arrivals, ClosedLoop, Endpoint, OpenLoop, Ramp, Replay, TlsSettings
+from tuner.protocols.v2 import V2Protocol
 
 WANTED = "must be a number or START:END:STEP"
 HTTP, GRPC = V2Protocol.HTTP, V2Protocol.GRPC

@@ -23,9 +23,9 @@ from tuner.cli.measure_options import (
 from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
 from tuner.cli.measure_services import service
 from tuner.cli.signature import taking
-from tuner.clients.v2 import MemoryKind
 from tuner.errors import InputError
 from tuner.load.profile import ClosedLoop, Endpoint
+from tuner.protocols.v2 import MemoryKind
 from tuner.sweep.sweep import SweepPlan
 from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
 

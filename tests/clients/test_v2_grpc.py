@@ -14,12 +14,13 @@ from tritonclient.grpc import service_pb2
 from runners.base import RunningServer
 from tests.runner_tests.waiting import DEADLINE_S
 from tests.targets.answering import answering_grpc, misbehaving, says
-from tuner.clients.v2 import MemoryKind, ModelTraits, NotOffered, model_traits
+from tuner.clients.v2 import ModelTraits, NotOffered, model_traits
 from tuner.clients.v2_grpc import V2GrpcClient
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, ServerError, ServerTimeoutError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor, TensorSpec
+from tuner.protocols.v2 import MemoryKind
 from tuner.records import ServerStatistics
 from tuner.targets.triton import config as model_config
 

@@ -13,10 +13,11 @@ import pytest
 from tests.runner_tests.waiting import DEADLINE_S
 from tests.targets.answering import closes, misbehaving, says
 from tests.targets.fixtures import Triton
-from tuner.clients.v2 import MemoryKind, NotOffered
+from tuner.clients.v2 import NotOffered
 from tuner.clients.v2_http import V2Client
 from tuner.errors import ServerError, ServerTimeoutError
 from tuner.load.requests import Tensor, TensorSpec
+from tuner.protocols.v2 import MemoryKind
 from tuner.records import ServerStatistics
 
 X = Tensor("x", "FP32", (1, 4), np.array([1, 2, 3, 4], np.float32).tobytes())

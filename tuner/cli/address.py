@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tuner.clients.v2_address import V2Protocol
 from tuner.errors import InputError
 from tuner.load.profile import (
     Arrivals,
@@ -20,6 +19,7 @@ from tuner.load.profile import (
     TlsSettings,
 )
 from tuner.load.tls import tls_context
+from tuner.protocols.v2 import V2Protocol
 
 _MOST_POINTS = 1000
 _PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 443}

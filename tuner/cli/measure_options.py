@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import AsJson, Batch, EngineCpus, Seed, Shapes
-from tuner.clients.v2_address import V2Protocol
 from tuner.load.profile import Arrivals
+from tuner.protocols.v2 import V2Protocol
 
 
 class ServiceKind(StrEnum):

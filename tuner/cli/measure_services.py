@@ -15,14 +15,13 @@ from tuner.cli.measure_options import (
     TensorFormat,
 )
 from tuner.cli.options import shapes
-from tuner.clients.v2 import MemoryKind
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
 from tuner.protocols.tensors.input_files import file_bodies
 from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.torchserve import TorchServeOptions
-from tuner.protocols.v2 import RequestParameter, V2Options
+from tuner.protocols.v2 import MemoryKind, RequestParameter, V2Options
 from tuner.sweep.http import HttpForm, http_service, read_bodies
 from tuner.sweep.service import Service
 from tuner.sweep.tensorflow_serving import TensorFlowForm, tensorflow_service

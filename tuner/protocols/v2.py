@@ -5,6 +5,7 @@ KServe Open Inference Protocol, and Triton's extensions for sequences, shared me
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from tuner.load.requests import Tensor
 
@@ -12,6 +13,20 @@ RequestParameter = bool | int | float | str
 
 # Fixed by Triton's sequence extension.
 SEQUENCE_ID, SEQUENCE_START, SEQUENCE_END = "sequence_id", "sequence_start", "sequence_end"
+
+
+class V2Protocol(StrEnum):
+    """The protocols that V2 servers speak."""
+
+    HTTP = "http"
+    GRPC = "grpc"
+
+
+class MemoryKind(StrEnum):
+    """The memory that a server on the same machine can share with its client."""
+
+    SYSTEM = "system"
+    CUDA = "cuda"
 
 
 @dataclass(frozen=True)
