@@ -63,10 +63,6 @@ BAD = {
         "--until",
         "25:00",
     ],
-    "`trials >= 1` must hold, but got 0": ["--trials", "0"],
-    "`finalists >= 1` must hold, but got 0": ["--finalists", "0"],
-    "`confirmations >= 0` must hold, but got -1": ["--confirmations", "-1"],
-    "`--batch` must be at least 1, but got 0": ["--batch", "0"],
     "`--input-data` must be `random` or `zero`, but got `ones`": ["--input-data", "ones"],
     "`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `3,224`\n"
     "hint: for example: `--shape image:3,224,224`": ["--shape", "3,224"],
@@ -123,6 +119,19 @@ def test_bad_options(
             ["optimize", "--budget-ms", "50", "--seed", "-1"],
             "optimize",
             "Invalid value for '--seed': Input should be greater than or equal to 0",
+        ),
+        *(
+            (
+                ["plan", "--budget-ms", "50", option, str(least - 1)],
+                "plan",
+                f"Invalid value for '{option}': Input should be greater than or equal to {least}",
+            )
+            for option, least in {"--trials": 1, "--finalists": 1, "--confirmations": 0}.items()
+        ),
+        (
+            ["measure", "localhost", "--batch", "0"],
+            "measure",
+            "Invalid value for '--batch': Input should be greater than or equal to 1",
         ),
         (
             ["plan", "--budget-ms", "fast"],

@@ -12,6 +12,7 @@ from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord
 from tuner.report import terminal
+from tuner.report.studies import studies_table, summary
 from tuner.space.space import Configuration
 
 
@@ -157,21 +158,12 @@ def test_pareto_table() -> None:
 
 def test_studies_table() -> None:
     """Each study has its line; one without a result has a dash."""
-    facts = studies.study()
     found = [
-        terminal.StudyRow(
-            name=name,
-            created_at=facts.created_at,
-            server="triton",
-            model="encoder",
-            budget=facts.budget,
-            trials=29,
-            best=best,
-        )
-        for name, best in (("first", 398.0), ("second", 0.0))
+        summary(studies.study(name=name)) | {"best": best}
+        for name, best in (("first", 398.0), ("second", None))
     ]
 
-    text = shown(terminal.studies_table(found))
+    text = shown(studies_table(found))
 
     assert row(text, "first")[-1] == "398"
     assert row(text, "second")[-1] == "-"

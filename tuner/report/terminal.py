@@ -4,8 +4,6 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -40,19 +38,6 @@ _PHASES = {
     "proof": "prove the claimed load",
     "validate": "validate the outputs",
 }
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """What the list of studies says of one; `best` is 0 where nothing was feasible."""
-
-    name: str
-    created_at: datetime
-    server: str
-    model: str
-    budget: LatencyBudget
-    trials: int
-    best: float
 
 
 def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
@@ -160,26 +145,6 @@ def time_table(study: StudyRecord) -> RenderableType:
         table.add_row(step.name, formats.duration(step.spent_s), formats.per_cent(step.share))
     reloads = findings.about_reloads(study)
     return Group(_titled(title, table), *([Text(f"{reloads}.")] if reloads else []))
-
-
-def studies_table(rows: Sequence[StudyRow]) -> Table:
-    table = _table()
-    table.add_column("study", overflow="fold")
-    table.add_column("began", no_wrap=True)
-    table.add_column("server, model", overflow="fold")
-    table.add_column("latency budget")
-    table.add_column("trials", justify="right")
-    table.add_column("best inf/s", justify="right")
-    for row in rows:
-        table.add_row(
-            Text(row.name),
-            f"{row.created_at:%Y-%m-%d %H:%M}",
-            Text(f"{row.server}, {row.model}"),
-            str(row.budget),
-            str(row.trials),
-            formats.rate(row.best),
-        )
-    return table
 
 
 class LiveProgress:

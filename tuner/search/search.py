@@ -9,7 +9,6 @@ The sampler works in memory, where it costs milliseconds to propose what is know
 database gets what is tried: each commit costs it a few hundredths of a second.
 """
 
-import logging
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,8 +42,6 @@ _AFTER_RESTART = 0.8
 _MINIMIZE, _MAXIMIZE = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
 
 CanReload = Callable[[Configuration, Configuration], bool]
-
-logging.getLogger("optuna").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
