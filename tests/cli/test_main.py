@@ -131,7 +131,7 @@ def test_bad_options(
         (
             ["measure", "localhost", "--batch", "0"],
             "measure",
-            "Invalid value for '--batch': Input should be greater than or equal to 1",
+            "Invalid value for '-b' / '--batch': Input should be greater than or equal to 1",
         ),
         (
             ["plan", "--budget-ms", "fast"],

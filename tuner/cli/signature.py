@@ -5,7 +5,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import MISSING, Field, fields
 from importlib import import_module
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from typer.core import TyperCommand
 
@@ -58,13 +58,15 @@ def taking(options: type[Any], where: str) -> Callable[..., None]:
 def _group(options: type[Any], field: Field[Any]) -> str | None:
     """What the class that declares the field is called in the help."""
     declaring = next(
-        each for each in options.__mro__ if field.name in vars(each)["__annotations__"]
+        each for each in options.__mro__ if field.name in inspect.get_annotations(each)
     )
     return vars(declaring).get("group")
 
 
 def _in_group(hint: Any, group: str | None) -> Any:
     """The same annotation; the options of several commands belong to a group in each."""
+    if get_origin(hint) is not Annotated:
+        return hint
     value, *infos = get_args(hint)
     grouped = [copy(each) for each in infos]
     for each in grouped:
