@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Annotated, Any
 
@@ -45,13 +45,25 @@ _studies = typer.Typer(no_args_is_help=True, help="Studies in the database.")
 _spaces = typer.Typer(no_args_is_help=True, help="Search spaces: what may vary on a server.")
 
 
-def _add(group: typer.Typer, name: str, options: type[Any], where: str) -> None:
-    group.command(name, cls=GroupedCommand)(taking(options, f"tuner.cli.{where}"))
+# `measure` has no use for threads that multiply matrices, and starts no server that would inherit
+# this; gRPC's core would write lines of its own about what an error says anyway.
+_OF_MEASURE = {"OPENBLAS_NUM_THREADS": "1", "GRPC_VERBOSITY": "NONE"}
+
+
+def _add(
+    group: typer.Typer,
+    name: str,
+    options: type[Any],
+    where: str,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    run = taking(options, f"tuner.cli.{where}", environment)
+    group.command(name, cls=GroupedCommand)(run)
 
 
 _add(app, "optimize", OptimizeOptions, "optimize:optimize")
 _add(app, "plan", PlanOptions, "optimize:plan")
-_add(app, "measure", MeasureOptions, "measure:measure")
+_add(app, "measure", MeasureOptions, "measure:measure", _OF_MEASURE)
 _add(app, "report", ReportOptions, "results:report")
 _add(app, "pareto", ParetoOptions, "results:show_pareto")
 _add(app, "best", BestOptions, "best:best")

@@ -1,6 +1,5 @@
 """`tuner measure`: the load engine alone, against a server that already runs."""
 
-import os
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 
@@ -18,8 +17,6 @@ from tuner.sweep.sweep import Sweep, SweepPlan
 
 def measure(options: MeasureOptions) -> None:
     """Measure each load point, print all of them, and write the files that were asked for."""
-    # gRPC's core would write lines of its own about what an error says anyway.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     started_at = datetime.now(UTC)
     plan = sweep_plan(options)
     check_files(options)

@@ -205,7 +205,7 @@ def _endpoint(url: str) -> Endpoint:
 
 def _transport(endpoint: Endpoint) -> httpx.HTTPTransport:
     return httpx.HTTPTransport(
-        verify=tls_context(endpoint.tls) if endpoint.tls else True,
+        verify=tls_context(endpoint.tls) if endpoint.tls else False,
         uds=str(endpoint.unix_socket) if endpoint.unix_socket else None,
         trust_env=False,
     )

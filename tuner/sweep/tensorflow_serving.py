@@ -74,7 +74,7 @@ def _unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 def _rest_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) -> Signature:
     path = tensorflow_serving.model_path(model, options.version) + "/metadata"
     transport = httpx.HTTPTransport(
-        verify=tls_context(endpoint.tls) if endpoint.tls else True,
+        verify=tls_context(endpoint.tls) if endpoint.tls else False,
         uds=str(endpoint.unix_socket) if endpoint.unix_socket else None,
         trust_env=False,
     )
