@@ -19,7 +19,6 @@ from tuner.cli.main import app
 MAIN = "from tuner.cli.main import main"
 WITHOUT_TRITON = f"import sys; sys.modules['pytriton'] = None; {MAIN}; main()"
 SWITCH = "{type: boolean, default: true, sets: {flag: --n}}"
-LAZY = ("optuna", "pandas", "plotly", "sqlalchemy", "tritonclient")
 
 
 @pytest.fixture
@@ -312,18 +311,6 @@ def test_a_reader_that_goes_away(folder: Path) -> None:
         assert shown.stderr is not None
         shown.stdout.close()
         assert b"Traceback" not in shown.stderr.read()
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["spaces", "list"]])
-def test_what_is_slow_to_import_is_imported_late(arguments: list[str]) -> None:
-    """Help and the list of spaces need no search, no database, no tables and no charts."""
-    code = f"import sys; sys.argv[1:] = {arguments!r}\n{MAIN}\ntry: main()\n"
-    code += f"finally: sys.stderr.write(','.join(n for n in {LAZY!r} if n in sys.modules))"
-
-    ended = command("-c", code)
-
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "triton" in ended.stdout or "optimize" in ended.stdout
 
 
 def test_version(tuner: Tuner) -> None:

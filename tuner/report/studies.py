@@ -11,6 +11,7 @@ from rich.text import Text
 from tuner.analysis.standings import standings
 from tuner.records import StudyRecord
 from tuner.report import formats
+from tuner.report.columns import unbroken
 
 
 def summary(study: StudyRecord) -> dict[str, Any]:
@@ -44,4 +45,4 @@ def studies_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
             str(each["trials"]),
             formats.rate(each["best"] or 0.0),
         )
-    return table
+    return unbroken(table)

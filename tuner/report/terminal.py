@@ -21,6 +21,7 @@ from tuner.analysis.standings import Standing, Standings
 from tuner.goals import LatencyBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text, figures, findings, formats, search_findings
+from tuner.report.columns import unbroken
 from tuner.space.space import Configuration
 
 _PERCENTILES = (50, 95, 99)
@@ -57,7 +58,7 @@ def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     table.add_section()
     for row in _result_rows(study, standings, list(sides.values())):
         table.add_row(*map(Text, row))
-    return Group(*sentences, table, *remarks)
+    return Group(*sentences, unbroken(table), *remarks)
 
 
 def effects_tables(study: StudyRecord, standings: Standings) -> list[RenderableType]:
@@ -75,7 +76,7 @@ def effects_tables(study: StudyRecord, standings: Standings) -> list[RenderableT
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row.values()))
-    return [Group(title, table, *lines)]
+    return [Group(title, unbroken(table), *lines)]
 
 
 def all_effects(found: Effects) -> RenderableType:
@@ -263,7 +264,7 @@ def _table() -> Table:
 
 
 def _titled(title: str, table: Table) -> Group:
-    return Group(Text(title, style="bold"), table)
+    return Group(Text(title, style="bold"), unbroken(table))
 
 
 def _sides(standings: Standings) -> dict[str, Standing]:
