@@ -343,6 +343,35 @@ def test_every_command_has_help(tuner: Tuner, words: tuple[str, ...]) -> None:
     assert [p.name for p in commands()[words].params if not p.help] == []
 
 
+def test_help_shows_options_by_what_they_are_about(tuner: Tuner) -> None:
+    """Whoever has dozens of options to choose from finds them in groups."""
+    titles = [
+        line[:-1] for line in tuner("optimize", "--help").out.splitlines() if line[-1:] == ":"
+    ]
+
+    assert titles == [
+        *("Arguments", "Latency budget and time", "What to tune", "Search", "Requests"),
+        *("Where the server runs", "Study and output", "Options"),
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 80, 130])
+def test_tables_break_no_name(width: int) -> None:
+    """A table in a pipe is as wide as `COLUMNS` says, or as its names need."""
+    environment = {**os.environ, "COLUMNS": str(width)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tuner", "spaces", "show", "triton"],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    lines = ended.stdout.splitlines()
+
+    for name in ("max_queue_delay_microseconds", "OPENBLAS_NUM_THREADS"):
+        assert any(name in line.split() for line in lines)
+    assert "dynamic_batching.max_queue_delay_microseconds" in ended.stdout
+    rule = next(line for line in lines if set(line) == {" ", "─"})
+    assert (len(rule) <= width) == (width == 130)
+
+
 @pytest.mark.parametrize("words", [(), ("studies",), ("spaces",)])
 def test_groups_without_a_command_show_help(tuner: Tuner, words: tuple[str, ...]) -> None:
     """Whoever types too little sees what there is."""

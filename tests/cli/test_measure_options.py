@@ -295,6 +295,23 @@ def test_forms_over_http() -> None:
     assert form().shared_memory is None
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"), [("none", None), ("system", MemoryKind.SYSTEM), ("cuda", MemoryKind.CUDA)]
+)
+def test_shared_memory(text: str, kind: MemoryKind | None) -> None:
+    """Its kind is one of the protocol's, or none."""
+    command: Any = typer.main.get_command(app)
+    context = command.commands["measure"].make_context("", [NOWHERE, "--shared-memory", text])
+    assert context.params["shared_memory"] is kind
+
+
+def test_no_kind_of_shared_memory(measure: Measure) -> None:
+    """What is none of them is refused with their names."""
+    refused = measure.tuner("measure", NOWHERE, "--shared-memory", "disk")
+    assert refused.status == 2
+    assert "'disk' is not one of 'none', 'system', 'cuda'." in refused.err
+
+
 def test_sequences() -> None:
     """Sequences have the number, the lengths and the ids of the options."""
     found = form(

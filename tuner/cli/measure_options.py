@@ -37,7 +37,10 @@ class Compression(StrEnum):
 
 
 def _memory_kind(text: str) -> MemoryKind | None:
-    return None if text == "none" else MemoryKind(text)
+    kinds = {"none": None, **{kind.value: kind for kind in MemoryKind}}
+    if text not in kinds:
+        raise ValueError(f"{text!r} is not one of {', '.join(map(repr, kinds))}.")
+    return kinds[text]
 
 
 @dataclass(frozen=True, kw_only=True)
