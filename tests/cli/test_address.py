@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.servers.certificates import Certificates
-from tuner.cli.address import Address, LoadOptions, address, read_intervals, steps, tls_settings
-from tuner.clients.v2_address import V2Protocol
+from tuner.cli.address import Address, address, tls_settings
+from tuner.cli.measure_options import LoadOptions, ServerOptions
+from tuner.cli.measure_plan import profiles, read_intervals, steps
 from tuner.errors import InputError
 from tuner.load.profile import Arrivals, ClosedLoop, Endpoint, OpenLoop, Ramp, Replay, TlsSettings
+from tuner.protocols.v2 import V2Protocol
 
 WANTED = "must be a number or START:END:STEP"
 HTTP, GRPC = V2Protocol.HTTP, V2Protocol.GRPC
@@ -173,16 +175,18 @@ def test_profiles(tmp_path: Path) -> None:
     poisson, constant = Arrivals.POISSON, Arrivals.CONSTANT
     (tmp_path / "intervals").write_text("1000\n3000\n")
 
-    assert LoadOptions().profiles(5) == [ClosedLoop(1)]
-    assert LoadOptions(concurrency="1:3:2").profiles(5) == [ClosedLoop(1), ClosedLoop(3)]
-    assert LoadOptions(rate="0.5:1:0.5", seed=3).profiles(5) == [
+    assert profiles(LoadOptions(), 5) == [ClosedLoop(1)]
+    assert profiles(LoadOptions(concurrency="1:3:2"), 5) == [ClosedLoop(1), ClosedLoop(3)]
+    assert profiles(LoadOptions(rate="0.5:1:0.5", seed=3), 5) == [
         OpenLoop(0.5, poisson, 3),
         OpenLoop(1.0, poisson, 3),
     ]
-    assert LoadOptions(ramp="10:20:5", arrivals=constant, seed=3).profiles(5) == [
+    assert profiles(LoadOptions(ramp="10:20:5", arrivals=constant, seed=3), 5) == [
         Ramp((10.0, 15.0, 20.0), 5, constant, 3)
     ]
-    assert LoadOptions(intervals=tmp_path / "intervals").profiles(5) == [Replay((0.001, 0.003))]
+    assert profiles(LoadOptions(request_intervals=tmp_path / "intervals"), 5) == [
+        Replay((0.001, 0.003))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -190,9 +194,9 @@ def test_profiles(tmp_path: Path) -> None:
     [
         (LoadOptions(concurrency="1", rate="1"), ("--concurrency", "--rate")),
         (LoadOptions(rate="1", ramp="1:2"), ("--rate", "--ramp")),
-        (LoadOptions(ramp="1:2", intervals=Path("x")), ("--ramp", "--request-intervals")),
+        (LoadOptions(ramp="1:2", request_intervals=Path("x")), ("--ramp", "--request-intervals")),
         (
-            LoadOptions(concurrency="1", intervals=Path("x")),
+            LoadOptions(concurrency="1", request_intervals=Path("x")),
             ("--concurrency", "--request-intervals"),
         ),
     ],
@@ -200,7 +204,7 @@ def test_profiles(tmp_path: Path) -> None:
 def test_two_loads(options: LoadOptions, names: tuple[str, str]) -> None:
     """A load point has one load."""
     with pytest.raises(InputError) as caught:
-        options.profiles(5)
+        profiles(options, 5)
     assert caught.value.message == f"`{names[0]}` and `{names[1]}` exclude each other"
     assert caught.value.hint == "measure one after the other"
 
@@ -240,7 +244,13 @@ def settings(
     ca_file: Path | None = None, certificate: Path | None = None, key: Path | None = None
 ) -> TlsSettings:
     return tls_settings(
-        ca_file=ca_file, certificate=certificate, key=key, verify=True, name="server"
+        ServerOptions(
+            url="https://host",
+            ca_file=ca_file,
+            client_certificate=certificate,
+            client_key=key,
+            server_name="server",
+        )
     )
 
 
@@ -252,9 +262,7 @@ def test_tls_settings(certificates: Certificates) -> None:
         certificates.client_key,
     )
     assert settings(*files) == TlsSettings(*files, verify=True, server_name="server")
-    assert tls_settings(ca_file=None, certificate=None, key=None, verify=True, name="") == (
-        TlsSettings()
-    )
+    assert tls_settings(ServerOptions(url="https://host")) == TlsSettings()
 
 
 @pytest.mark.parametrize("option", ["--ca-file", "--client-certificate", "--client-key"])

@@ -18,8 +18,8 @@ from tests.report.studies import point
 from tests.store.test_storage import stored
 from tuner import demo
 from tuner.cli.asked import document
-from tuner.cli.optimize_options import ArrivalsChoice, PlanOptions
-from tuner.cli.results import measure_command
+from tuner.cli.best import measure_command
+from tuner.cli.optimize_options import PlanOptions
 from tuner.cli.runner_options import RunnerChoice
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
@@ -327,7 +327,7 @@ class TestMeasureCommand:
             model_repository=Path("store"),
             variant=["half one"],
             trials=9,
-            arrivals=ArrivalsChoice.CLOSED,
+            arrivals=Loop.CLOSED,
             batch=4,
             shape=["image:3,224,224"],
             runner=RunnerChoice.DOCKER,

@@ -19,7 +19,6 @@ from tuner.cli.main import app
 MAIN = "from tuner.cli.main import main"
 WITHOUT_TRITON = f"import sys; sys.modules['pytriton'] = None; {MAIN}; main()"
 SWITCH = "{type: boolean, default: true, sets: {flag: --n}}"
-LAZY = ("optuna", "pandas", "plotly", "sqlalchemy", "tritonclient")
 
 
 @pytest.fixture
@@ -63,10 +62,6 @@ BAD = {
         "--until",
         "25:00",
     ],
-    "`trials >= 1` must hold, but got 0": ["--trials", "0"],
-    "`finalists >= 1` must hold, but got 0": ["--finalists", "0"],
-    "`confirmations >= 0` must hold, but got -1": ["--confirmations", "-1"],
-    "`--batch` must be at least 1, but got 0": ["--batch", "0"],
     "`--input-data` must be `random` or `zero`, but got `ones`": ["--input-data", "ones"],
     "`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `3,224`\n"
     "hint: for example: `--shape image:3,224,224`": ["--shape", "3,224"],
@@ -123,6 +118,19 @@ def test_bad_options(
             ["optimize", "--budget-ms", "50", "--seed", "-1"],
             "optimize",
             "Invalid value for '--seed': Input should be greater than or equal to 0",
+        ),
+        *(
+            (
+                ["plan", "--budget-ms", "50", option, str(least - 1)],
+                "plan",
+                f"Invalid value for '{option}': Input should be greater than or equal to {least}",
+            )
+            for option, least in {"--trials": 1, "--finalists": 1, "--confirmations": 0}.items()
+        ),
+        (
+            ["measure", "localhost", "--batch", "0"],
+            "measure",
+            "Invalid value for '-b' / '--batch': Input should be greater than or equal to 1",
         ),
         (
             ["plan", "--budget-ms", "fast"],
@@ -305,18 +313,6 @@ def test_a_reader_that_goes_away(folder: Path) -> None:
         assert b"Traceback" not in shown.stderr.read()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["spaces", "list"]])
-def test_what_is_slow_to_import_is_imported_late(arguments: list[str]) -> None:
-    """Help and the list of spaces need no search, no database, no tables and no charts."""
-    code = f"import sys; sys.argv[1:] = {arguments!r}\n{MAIN}\ntry: main()\n"
-    code += f"finally: sys.stderr.write(','.join(n for n in {LAZY!r} if n in sys.modules))"
-
-    ended = command("-c", code)
-
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "triton" in ended.stdout or "optimize" in ended.stdout
-
-
 def test_version(tuner: Tuner) -> None:
     """`--version` prints the package's version."""
     result = tuner("--version")
@@ -345,6 +341,35 @@ def test_every_command_has_help(tuner: Tuner, words: tuple[str, ...]) -> None:
     assert usage.startswith(" ".join(("Usage: tuner", *words)))
     assert sentence.strip()
     assert [p.name for p in commands()[words].params if not p.help] == []
+
+
+def test_help_shows_options_by_what_they_are_about(tuner: Tuner) -> None:
+    """Whoever has dozens of options to choose from finds them in groups."""
+    titles = [
+        line[:-1] for line in tuner("optimize", "--help").out.splitlines() if line[-1:] == ":"
+    ]
+
+    assert titles == [
+        *("Arguments", "Latency budget and time", "What to tune", "Search", "Requests"),
+        *("Where the server runs", "Study and output", "Options"),
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 80, 130])
+def test_tables_break_no_name(width: int) -> None:
+    """A table in a pipe is as wide as `COLUMNS` says, or as its names need."""
+    environment = {**os.environ, "COLUMNS": str(width)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tuner", "spaces", "show", "triton"],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    lines = ended.stdout.splitlines()
+
+    for name in ("max_queue_delay_microseconds", "OPENBLAS_NUM_THREADS"):
+        assert any(name in line.split() for line in lines)
+    assert "dynamic_batching.max_queue_delay_microseconds" in ended.stdout
+    rule = next(line for line in lines if set(line) == {" ", "─"})
+    assert (len(rule) <= width) == (width == 130)
 
 
 @pytest.mark.parametrize("words", [(), ("studies",), ("spaces",)])

@@ -17,15 +17,14 @@ from tuner.cli.measure_options import (
     Compression,
     MeasureOptions,
     ServiceKind,
-    SharedMemoryKind,
     TensorFormat,
 )
 from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
 from tuner.cli.measure_services import service
 from tuner.cli.signature import taking
-from tuner.clients.v2 import MemoryKind
 from tuner.errors import InputError
 from tuner.load.profile import ClosedLoop, Endpoint
+from tuner.protocols.v2 import MemoryKind
 from tuner.sweep.sweep import SweepPlan
 from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
 
@@ -213,7 +212,7 @@ def test_no_model(measure: Measure, kind: str) -> None:
         (ServiceKind.TORCHSERVE, "batch", 4),
         (ServiceKind.TORCHSERVE, "streaming", True),
         (ServiceKind.TORCHSERVE, "shape", ["x:1"]),
-        (ServiceKind.TFSERVING, "shared_memory", SharedMemoryKind.SYSTEM),
+        (ServiceKind.TFSERVING, "shared_memory", MemoryKind.SYSTEM),
         (ServiceKind.TFSERVING, "compression", Compression.GZIP),
         (ServiceKind.TFSERVING, "request_parameter", ["a:1:int"]),
         (ServiceKind.HTTP, "input_data", ["zero"]),
@@ -274,7 +273,7 @@ def test_the_form_of_v2_requests() -> None:
         url="grpc://127.0.0.1:9", batch=3, shape=["x:3,4"], input_data=["zero"], string_length=5,
         string_data="s", seed=7, model_version="2", header=["A: b", "C:d : e "],
         request_parameter=["i:-1:int", "f:0.5:float", "b:TRUE:bool", "s:a:b:string"],
-        streaming=True, shared_memory=SharedMemoryKind.SYSTEM, output_shared_memory_size=9,
+        streaming=True, shared_memory=MemoryKind.SYSTEM, output_shared_memory_size=9,
     )  # fmt: skip
     assert found.sources == ("zero",)
     assert (found.data.shapes, found.data.samples) == ({"x": (3, 4)}, 64 * 3)
@@ -294,6 +293,23 @@ def test_forms_over_http() -> None:
     found = form(output_tensor_format=json).options
     assert (found.json_inputs, found.json_outputs, found.compression) == (False, True, "")
     assert form().shared_memory is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("none", None), ("system", MemoryKind.SYSTEM), ("cuda", MemoryKind.CUDA)]
+)
+def test_shared_memory(text: str, kind: MemoryKind | None) -> None:
+    """Its kind is one of the protocol's, or none."""
+    command: Any = typer.main.get_command(app)
+    context = command.commands["measure"].make_context("", [NOWHERE, "--shared-memory", text])
+    assert context.params["shared_memory"] is kind
+
+
+def test_no_kind_of_shared_memory(measure: Measure) -> None:
+    """What is none of them is refused with their names."""
+    refused = measure.tuner("measure", NOWHERE, "--shared-memory", "disk")
+    assert refused.status == 2
+    assert "'disk' is not one of 'none', 'system', 'cuda'." in refused.err
 
 
 def test_sequences() -> None:
@@ -371,8 +387,14 @@ def test_every_option_is_one_of_the_command() -> None:
     assert names - {"help"} == {each.name for each in fields(MeasureOptions)}
 
 
+taken: list[object] = []
+_take = taken.append
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Options:
+    """What it does."""
+
     needed: Annotated[str, typer.Argument()]
     number: int = 3
     words: list[str] | None = field(default=None)
@@ -380,14 +402,8 @@ class _Options:
 
 def test_a_command_that_takes_a_dataclass() -> None:
     """Each field is a parameter, with its annotation and its default."""
-    taken: list[_Options] = []
-
-    def command(options: _Options) -> None:
-        """What it does."""
-        taken.append(options)
-
-    run = taking(_Options, command)
-    assert (run.__name__, run.__doc__) == ("command", "What it does.")
+    run = taking(_Options, f"{__name__}:_take")
+    assert run.__doc__ == "What it does."
     parameters = signature(run).parameters
     assert list(parameters) == ["needed", "number", "words"]
     assert [each.default for each in parameters.values()][1:] == [3, None]

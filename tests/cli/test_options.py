@@ -3,10 +3,12 @@
 import math
 import os
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from tuner.cli import options
+from tuner.cli import job, values
+from tuner.cli.optimize_options import PlanOptions
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
@@ -20,7 +22,7 @@ TOO_LONG = "9" * 400
 def test_a_limit_out_of_range(limit_ms: float) -> None:
     """A latency that nobody can mean is refused, with an example of one."""
     with pytest.raises(InputError) as caught:
-        options.latency_budget(limit_ms, 99)
+        values.latency_budget(limit_ms, 99)
 
     assert caught.value.message == (
         f"`--budget-ms` must be above 0 and below 3600000, but got {limit_ms:g}"
@@ -32,7 +34,7 @@ def test_a_limit_out_of_range(limit_ms: float) -> None:
 def test_a_percentile_out_of_range(percentile: float) -> None:
     """A percentile that no load point can tell is refused."""
     with pytest.raises(InputError) as caught:
-        options.latency_budget(50, percentile)
+        values.latency_budget(50, percentile)
 
     assert caught.value.message == (
         f"`--percentile` must be from 1 to 99.99, but got {percentile:g}"
@@ -42,7 +44,7 @@ def test_a_percentile_out_of_range(percentile: float) -> None:
 
 def test_a_latency_budget() -> None:
     """Milliseconds on the command line are seconds inside."""
-    assert options.latency_budget(50.5, 99.9) == LatencyBudget(99.9, 0.0505)
+    assert values.latency_budget(50.5, 99.9) == LatencyBudget(99.9, 0.0505)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_a_latency_budget() -> None:
 )
 def test_durations(text: str, seconds: float) -> None:
     """A number is seconds; s, m and h are units."""
-    assert options.duration_s(text, "--timeout") == seconds
+    assert values.duration_s(text, "--timeout") == seconds
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_durations(text: str, seconds: float) -> None:
 def test_no_durations(text: str) -> None:
     """What is no duration, or longer than a study can be, is refused under its option's name."""
     with pytest.raises(InputError) as caught:
-        options.duration_s(text, "--start-timeout")
+        values.duration_s(text, "--start-timeout")
 
     assert caught.value.message == (
         f"`--start-timeout` must be a duration above 0 and up to 1000h, but got `{text}`"
@@ -82,7 +84,7 @@ def test_until_is_the_next_time_the_clock_shows_it(minutes: int) -> None:
     before = datetime.now().astimezone()
     wanted = (before + timedelta(minutes=minutes)).replace(second=0, microsecond=0)
 
-    seconds = options.seconds_until(f"{wanted:%H:%M}")
+    seconds = values.seconds_until(f"{wanted:%H:%M}")
     after = datetime.now().astimezone()
 
     if wanted > after:
@@ -93,42 +95,37 @@ def test_until_is_at_most_a_day_away() -> None:
     """The minute that has begun is tomorrow's."""
     now = datetime.now().astimezone()
 
-    assert 0 < options.seconds_until(f"{now:%H:%M}") <= 86_400
+    assert 0 < values.seconds_until(f"{now:%H:%M}") <= 86_400
 
 
 @pytest.mark.parametrize("text", ["", "7", "24:00", "07:60", "7 am", "07:00:00", "nan"])
 def test_no_clock_time(text: str) -> None:
     """What the clock never shows is refused."""
     with pytest.raises(InputError) as caught:
-        options.seconds_until(text)
+        values.seconds_until(text)
 
     assert caught.value.message == f"`--until` must be a clock time, but got `{text}`"
     assert caught.value.hint == "for example: 07:00"
 
 
+def form(**options: Any) -> RequestForm:
+    return job.request_form(PlanOptions(budget_ms=50, **options))
+
+
 def test_request_form() -> None:
     """Batch, data and shapes become one value; a name may contain colons."""
-    form = options.request_form(4, "zero", ["image:3,224,224", "ns:text:1"])
+    found = form(batch=4, input_data="zero", shape=["image:3,224,224", "ns:text:1"])
 
-    assert form == RequestForm(
+    assert found == RequestForm(
         batch=4, zero=True, shapes={"image": (3, 224, 224), "ns:text": (1,)}
     )
-    assert options.request_form(1, "random", None) == RequestForm()
-
-
-@pytest.mark.parametrize("batch", [0, -1])
-def test_a_batch_out_of_range(batch: int) -> None:
-    """A request carries at least one inference."""
-    with pytest.raises(InputError) as caught:
-        options.request_form(batch, "random", None)
-
-    assert caught.value.message == f"`--batch` must be at least 1, but got {batch}"
+    assert form() == RequestForm()
 
 
 def test_unknown_input_data() -> None:
     """There are two kinds of data."""
     with pytest.raises(InputError) as caught:
-        options.request_form(1, "zeros", None)
+        form(input_data="zeros")
 
     assert caught.value.message == "`--input-data` must be `random` or `zero`, but got `zeros`"
 
@@ -139,7 +136,7 @@ def test_unknown_input_data() -> None:
 def test_a_shape_that_is_none(text: str) -> None:
     """A shape has a name and whole dimensions."""
     with pytest.raises(InputError) as caught:
-        options.request_form(1, "random", [text])
+        form(shape=[text])
 
     assert caught.value.message == (
         f"`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `{text}`"
@@ -151,16 +148,16 @@ def test_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Single CPUs and ranges; none where nothing is given."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
 
-    assert options.cpus("", "--engine-cpus") == frozenset()
-    assert options.cpus("0", "--engine-cpus") == {0}
-    assert options.cpus("1, 4-7,5", "--engine-cpus") == {1, 4, 5, 6, 7}
+    assert values.cpus("", "--engine-cpus") == frozenset()
+    assert values.cpus("0", "--engine-cpus") == {0}
+    assert values.cpus("1, 4-7,5", "--engine-cpus") == {1, 4, 5, 6, 7}
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1-", "0,", ",", "3-1", "0-1-2", "1.5", "0;1"])
 def test_no_cpus(text: str) -> None:
     """What is no list of CPUs is refused, an empty range among it."""
     with pytest.raises(InputError) as caught:
-        options.cpus(text, "--server-cpus")
+        values.cpus(text, "--server-cpus")
 
     assert caught.value.message == f"`--server-cpus` must be a list of CPUs, but got `{text}`"
     assert caught.value.hint == "for example: 0,2-3"
@@ -172,7 +169,7 @@ def test_cpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch, text: str, las
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
     with pytest.raises(InputError) as caught:
-        options.cpus(text, "--engine-cpus")
+        values.cpus(text, "--engine-cpus")
 
     assert caught.value.message == (
         f"`--engine-cpus` names CPU {last}, but this machine has 0 to 1"
@@ -184,17 +181,17 @@ def test_how_long_a_study_takes() -> None:
     """A clock time, a duration, or what is usual for the latency budget."""
     quick, slow = LatencyBudget(99, 0.05), LatencyBudget(99, 2.0)
 
-    assert options.timeout_s("90s", None, quick) == 90.0
-    assert options.timeout_s(None, None, quick) == 120.0
-    assert options.timeout_s(None, None, slow) > 300.0
+    assert job.timeout_s("90s", None, quick) == 90.0
+    assert job.timeout_s(None, None, quick) == 120.0
+    assert job.timeout_s(None, None, slow) > 300.0
     now = datetime.now().astimezone()
-    assert options.timeout_s("90s", f"{now:%H:%M}", quick) > 86_400 - 120
+    assert job.timeout_s("90s", f"{now:%H:%M}", quick) > 86_400 - 120
 
 
 def test_inputs_of_a_model_file() -> None:
     """Each has a name, which may contain colons, a type and a shape; -1 may vary."""
-    assert options.inputs(None) == ()
-    assert options.inputs(["x:FP32:-1,128", "ns:ids:INT64:1"]) == (
+    assert values.inputs(None) == ()
+    assert values.inputs(["x:FP32:-1,128", "ns:ids:INT64:1"]) == (
         TensorSpec("x", "FP32", (-1, 128)),
         TensorSpec("ns:ids", "INT64", (1,)),
     )
@@ -210,7 +207,7 @@ def test_inputs_of_a_model_file() -> None:
 def test_an_input_that_is_none(text: str) -> None:
     """What has not the form is refused with an example, and the types that there are."""
     with pytest.raises(InputError) as caught:
-        options.inputs([text])
+        values.inputs([text])
 
     assert caught.value.message == f"`--input` must be NAME:DATATYPE:SHAPE, but got `{text}`"
     assert caught.value.hint == (
@@ -222,7 +219,7 @@ def test_an_input_that_is_none(text: str) -> None:
 def test_an_input_twice() -> None:
     """Two inputs of one name would be one too few."""
     with pytest.raises(InputError) as caught:
-        options.inputs(["x:FP32:-1", "y:FP32:-1", "x:INT64:-1"])
+        values.inputs(["x:FP32:-1", "y:FP32:-1", "x:INT64:-1"])
 
     assert caught.value.message == "`--input x:...` was given twice"
     assert caught.value.hint == "name each input once"
@@ -230,15 +227,15 @@ def test_an_input_twice() -> None:
 
 def test_a_tolerance() -> None:
     """A share of the largest value; none is the usual rule."""
-    assert options.tolerance(None) is None
-    assert options.tolerance(0.05) == 0.05
+    assert values.tolerance(None) is None
+    assert values.tolerance(0.05) == 0.05
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.0, 5.0, math.inf, math.nan])
 def test_no_tolerance(share: float) -> None:
     """Nothing, everything and per cents are no shares."""
     with pytest.raises(InputError) as caught:
-        options.tolerance(share)
+        values.tolerance(share)
 
     assert caught.value.message == (
         f"`--tolerance` must be more than 0 and less than 1, but got {share:g}"

@@ -15,7 +15,7 @@ from tests.command_line import Result, Tuner
 from tests.report import studies
 from tests.store.test_storage import everything, stored
 from tuner.analysis import standings
-from tuner.cli import optimize
+from tuner.cli import optimize, results
 from tuner.errors import NothingFeasibleError, Reason, TunerError
 from tuner.records import StudyRecord, TrialRecord
 
@@ -232,7 +232,7 @@ class TestBest:
         """A server that is fast without load, yet carries none within the limit, needs more."""
         study = studies.study([studies.infeasible(studies.baseline(), unloaded_s=0.0075)])
 
-        error = optimize.nothing_feasible(study)
+        error = results.nothing_feasible(study)
 
         assert type(error) is NothingFeasibleError
         assert error.hint == "try `--budget-ms 100`, or a faster model"
@@ -339,11 +339,11 @@ def test_files_without_a_folder(folder: Path) -> None:
     """Files go into a folder that is made for them; a study that failed has a report as well."""
     study = studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])
 
-    written = optimize.write_files(study, standings.standings(study), folder / "a" / "b")
+    written = results.write_files(study, standings.standings(study), folder / "a" / "b")
 
     assert written == [folder / "a" / "b" / "report.html"]
     assert math.isfinite(written[0].stat().st_size)
     (folder / "file").touch()
     with pytest.raises(TunerError) as caught:
-        optimize.write_files(study, standings.standings(study), folder / "file")
+        results.write_files(study, standings.standings(study), folder / "file")
     assert caught.value.message == f"{folder / 'file'}: cannot be written: File exists"

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from runners.docker import ContainerSettings
+from tuner.cli import place
+from tuner.cli.job import planned_job
 from tuner.cli.optimize_options import PlanOptions
 from tuner.cli.runner_options import RunnerChoice, RunnerOptions
 from tuner.errors import InputError
@@ -22,18 +24,18 @@ def docker(**options: Any) -> RunnerOptions:
 def refusal(options: RunnerOptions) -> tuple[str, str]:
     """Message and hint."""
     with pytest.raises(InputError) as caught:
-        options.container()
+        place.container(options)
     return caught.value.message, caught.value.hint
 
 
 def test_a_process_is_usual() -> None:
     """Without options, a server is a program of this machine, in no container."""
-    assert RunnerOptions().container() is None
+    assert place.container(RunnerOptions()) is None
 
 
 def test_an_image_is_enough() -> None:
     """A container has what Docker gives it, unless an option says otherwise."""
-    assert docker().container() == ContainerSettings(image="server:1")
+    assert place.container(docker()) == ContainerSettings(image="server:1")
 
 
 def test_everything_a_container_can_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +56,7 @@ def test_everything_a_container_can_get(tmp_path: Path, monkeypatch: pytest.Monk
         user="1000:1000",
     )
 
-    assert options.container() == ContainerSettings(
+    assert place.container(options) == ContainerSettings(
         image="server:1",
         pull=True,
         memory="1.5g",
@@ -96,7 +98,7 @@ def test_options_of_containers_without_one(option: str, value: object) -> None:
 
 def test_a_container_without_an_image() -> None:
     """The space file may name one; who names none at all is told so."""
-    assert docker(image="").container() == ContainerSettings(image="")
+    assert place.container(docker(image="")) == ContainerSettings(image="")
     job = Job(budget=LatencyBudget(99, 0.05), place=ContainerSettings(image=""))
     with pytest.raises(InputError, match="`--runner docker` needs an image") as caught:
         prepare(job)
@@ -113,9 +115,9 @@ def test_a_server_of_somebody_else() -> None:
     """Its address is that of the requests; further ports have names."""
     options = remote(port=["management=8081", "metrics=9090"])
     address = RemoteAddress("10.0.0.5", 8000, {"management": 8081, "metrics": 9090})
-    assert options.remote() == address
-    assert options.container() is None
-    assert RunnerOptions().remote() is None
+    assert place.remote(options) == address
+    assert place.container(options) is None
+    assert place.remote(RunnerOptions()) is None
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_a_server_of_somebody_else() -> None:
 def test_addresses_that_cannot_be_used(options: RunnerOptions, message: str) -> None:
     """What is no address of a server that can be tuned is refused at once."""
     with pytest.raises(InputError) as caught:
-        options.remote()
+        place.remote(options)
     assert caught.value.message.startswith(message)
 
 
@@ -172,7 +174,7 @@ def test_an_address_beside_a_container() -> None:
     """A container has no address that somebody could give."""
     options = PlanOptions(budget_ms=50, runner=RunnerChoice.DOCKER, image="a", url="http://a:1")
     with pytest.raises(InputError, match="`--url` and `--port` mean nothing to `--runner docker`"):
-        options.job()
+        planned_job(options)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_gpus_of_a_server(place: Place, limit: int | None) -> None:
 @pytest.mark.parametrize("text", ["0", "4096", "1b", "64k", "512m", "4g", "4G", "0.5g"])
 def test_sizes(text: str) -> None:
     """A size is as Docker reads it: a number with or without a unit."""
-    container = docker(memory=text, shm_size=text).container()
+    container = place.container(docker(memory=text, shm_size=text))
     assert container is not None
     assert (container.memory, container.shm_size) == (text, text)
 

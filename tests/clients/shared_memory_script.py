@@ -5,9 +5,10 @@ import sys
 from typing import Any
 
 from tuner.clients.shared_memory import SharedMemory
-from tuner.clients.v2_address import V2Address, V2Protocol
+from tuner.clients.v2_address import V2Address
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
+from tuner.protocols.v2 import V2Protocol
 
 
 def main() -> None:

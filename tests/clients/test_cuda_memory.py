@@ -33,12 +33,12 @@ def cudaGetErrorString(error):
 """
 CUDA_SCRIPT = """
 import sys
+from tuner.protocols.v2 import MemoryKind
 from tuner.errors import InputError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
 from tuner.clients.shared_memory import SharedMemory
 from tuner.clients.v2_address import V2Address
-from tuner.clients.v2 import MemoryKind
 
 address = V2Address(Endpoint("127.0.0.1", int(sys.argv[1])))
 inputs = [[Tensor("x", "FP32", (1, 4), bytes(16))]]

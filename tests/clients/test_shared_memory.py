@@ -22,11 +22,11 @@ from tests.runner_tests.waiting import wait_until, wait_until_gone
 from tests.targets.answering import misbehaving, says
 from tuner.clients.memory_region import MemorySlice, existing_regions, new_name
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, RequestSlices, SharedMemory
-from tuner.clients.v2 import MemoryKind
-from tuner.clients.v2_address import V2Address, V2Protocol
+from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
+from tuner.protocols.v2 import MemoryKind, V2Protocol
 
 pytest_plugins = ["tests.targets.triton.plain_triton"]
 

@@ -17,10 +17,11 @@ from tritonclient.grpc import service_pb2
 
 from tests.servers.certificates import Certificates, issued
 from tests.targets.answering import answering, answering_grpc, misbehaving, says, serving
-from tuner.clients.v2_address import V2Address, V2Protocol
+from tuner.clients.v2_address import V2Address
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, ServerError
 from tuner.load.profile import Endpoint, TlsSettings
+from tuner.protocols.v2 import V2Protocol
 
 TLS_HINT = (
     "check that the server speaks TLS there, and that the CA file holds what its certificate "

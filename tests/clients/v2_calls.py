@@ -4,8 +4,8 @@ from operator import methodcaller
 
 import numpy as np
 
-from tuner.clients.v2 import MemoryKind
 from tuner.load.requests import Tensor
+from tuner.protocols.v2 import MemoryKind
 
 X = Tensor("x", "FP32", (1, 4), np.array([1, 2, 3, 4], np.float32).tobytes())
 CALLS = {

@@ -18,7 +18,7 @@ from tests.servers.docker import ServerImage
 from tests.servers.tensorflow_program import save_model
 from tests.targets.torchserve.torchserve_targets import FORM, archive
 from tuner.goals import LatencyBudget
-from tuner.records import Grade, Verdict
+from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.study.deployment import Deployment
 from tuner.study.job import Job, PreparedJob, prepare
@@ -34,11 +34,11 @@ class Contained:
     target: Any
     deployment: Deployment
 
-    def apply(self, **values: Value) -> Mapping[str, Verdict]:
+    def apply(self, **values: Value) -> Mapping[str, SettingVerdict]:
         """Start with these values and the defaults; a target's `apply` ends with an answer."""
         configuration = self.prepared.space.activate(values)
         self.deployment.apply(configuration)
-        verdicts: Mapping[str, Verdict] = self.target.verify(
+        verdicts: Mapping[str, SettingVerdict] = self.target.verify(
             self.deployment.server, configuration
         )
         assert verdicts.keys() == configuration.keys()

@@ -15,6 +15,7 @@ from tests.store.test_storage import everything
 from tuner.analysis.standings import standings
 from tuner.errors import InputError, Reason, TunerError
 from tuner.report import export
+from tuner.report.studies import summary
 from tuner.space.space import Configuration
 
 POINTS = sum(len(t.points) for t in studies.night().trials)
@@ -152,7 +153,7 @@ def test_the_summary_of_a_study() -> None:
     """One line about a study: what it was about, how much was tried, what came out."""
     failed = studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])
 
-    assert export.summary(failed) == {
+    assert summary(failed) == {
         "study": "encoder-p99-50ms",
         "created_at": "2026-03-07T22:00:00+00:00",
         "server": "triton",

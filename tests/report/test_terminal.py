@@ -13,6 +13,7 @@ from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord
 from tuner.report import effects_text, terminal
+from tuner.report.studies import studies_table, summary
 from tuner.space.space import Configuration
 
 
@@ -88,21 +89,12 @@ def test_text_of_others_is_no_markup() -> None:
 
 def test_studies_table() -> None:
     """Each study has its line; one without a result has a dash."""
-    facts = studies.study()
     found = [
-        terminal.StudyRow(
-            name=name,
-            created_at=facts.created_at,
-            server="triton",
-            model="encoder",
-            budget=facts.budget,
-            trials=29,
-            best=best,
-        )
-        for name, best in (("first", 398.0), ("second", 0.0))
+        summary(studies.study(name=name)) | {"best": best}
+        for name, best in (("first", 398.0), ("second", None))
     ]
 
-    texts.check("studies.txt", {"studies": shown(terminal.studies_table(found)).splitlines()})
+    texts.check("studies.txt", {"studies": shown(studies_table(found)).splitlines()})
 
 
 def progress_on(console: Console, *, deadline_s: float | None = None) -> terminal.LiveProgress:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.servers.triton import TritonServer
-from tuner.clients.v2_address import V2Address, V2Protocol
+from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
 from tuner.load.profile import Endpoint
 from tuner.protocols import v2_grpc, v2_http
 from tuner.protocols.tensors.inputs import InputOptions
-from tuner.protocols.v2 import V2Options
+from tuner.protocols.v2 import V2Options, V2Protocol
 from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
 
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [4]}

@@ -1,33 +1,21 @@
 """`tuner clean`: remove what tuners that were killed have left on this machine."""
 
-from typing import Annotated
-
-import typer
-
+from runners import docker
+from runners.errors import EngineUnreachable
 from tuner.cli.console import note, print_json, print_text
-from tuner.cli.options import AsJson
+from tuner.cli.small_options import CleanOptions
+from tuner.study import workspaces
 
 
-def clean(
-    *,
-    everybodys: Annotated[
-        bool,
-        typer.Option("--all", help="All containers of tuners, also of those that still run."),
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Remove containers and folders of tuners that are no more; studies are kept."""
-    from runners import docker
-    from runners.errors import EngineUnreachable
-    from tuner.study import workspaces
-
+def clean(options: CleanOptions) -> None:
+    """Remove containers and folders, and say which."""
     folders = workspaces.remove_abandoned()
     containers: tuple[str, ...] = ()
     try:
-        containers = docker.clean(everybodys=everybodys)
+        containers = docker.clean(everybodys=options.everybodys)
     except EngineUnreachable as error:
         note(f"no containers were looked for: {error}")
-    if as_json:
+    if options.as_json:
         print_json({"folders": [str(each) for each in folders], "containers": list(containers)})
         return
     for folder in folders:

@@ -16,7 +16,7 @@ err = Console(stderr=True, emoji=False)
 def print_blocks(blocks: Iterable[RenderableType]) -> None:
     """Tables and sentences on stdout, each beginning on a line of its own."""
     for block in blocks:
-        out.print(block)
+        out.print(block, crop=False)
 
 
 def print_json(content: object) -> None:

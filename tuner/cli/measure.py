@@ -1,26 +1,22 @@
 """`tuner measure`: the load engine alone, against a server that already runs."""
 
-import os
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from tuner.cli.console import err, note, print_blocks, print_json
 from tuner.cli.measure_options import MeasureOptions
-from tuner.cli.options import cpus
-
-if TYPE_CHECKING:
-    from tuner.sweep.point import SweepPoint
-    from tuner.sweep.sweep import SweepPlan
+from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
+from tuner.cli.measure_results import check_files, write_files
+from tuner.cli.measure_services import service
+from tuner.cli.values import cpus
+from tuner.load.client import LoadEngine
+from tuner.report import sweep_json, tables
+from tuner.sweep.point import SweepPoint
+from tuner.sweep.sweep import Sweep, SweepPlan
 
 
 def measure(options: MeasureOptions) -> None:
-    """Measure throughput and latency of a model on a server that already runs."""
-    from tuner.cli.measure_plan import sweep_plan
-    from tuner.cli.measure_results import check_files, write_files
-
-    # gRPC's core would write lines of its own about what an error says anyway.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    """Measure each load point, print all of them, and write the files that were asked for."""
     started_at = datetime.now(UTC)
     plan = sweep_plan(options)
     check_files(options)
@@ -34,13 +30,8 @@ def measure(options: MeasureOptions) -> None:
             write_files(options, plan, points, started_at)
 
 
-def _sweep(options: MeasureOptions, plan: "SweepPlan", points: "list[SweepPoint]") -> None:
+def _sweep(options: MeasureOptions, plan: SweepPlan, points: list[SweepPoint]) -> None:
     """Measure, and add each point to `points` as soon as it is known."""
-    from tuner.cli.measure_plan import collectors, first_workers
-    from tuner.cli.measure_services import service
-    from tuner.load.client import LoadEngine
-    from tuner.sweep.sweep import Sweep
-
     engine_cpus = cpus(options.engine_cpus, "--engine-cpus")
     with ExitStack() as stack:
         with err.status("asking the server for its model"):
@@ -56,9 +47,7 @@ def _sweep(options: MeasureOptions, plan: "SweepPlan", points: "list[SweepPoint]
             note(f"warning: {watching.metrics.warning}")
 
 
-def _print(options: MeasureOptions, plan: "SweepPlan", points: "list[SweepPoint]") -> None:
-    from tuner.report import sweep_json, tables
-
+def _print(options: MeasureOptions, plan: SweepPlan, points: list[SweepPoint]) -> None:
     if options.as_json:
         print_json(
             [sweep_json.point_document(each, plan.judged, limit_s=plan.limit_s) for each in points]

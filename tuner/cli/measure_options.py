@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from tuner.cli.options import AsJson, Batch, EngineCpus, Seed, Shapes
-from tuner.clients.v2_address import V2Protocol
 from tuner.load.profile import Arrivals
+from tuner.protocols.v2 import MemoryKind, V2Protocol
 
 
 class ServiceKind(StrEnum):
@@ -19,14 +19,6 @@ class ServiceKind(StrEnum):
     TORCHSERVE = "torchserve"
     TFSERVING = "tfserving"
     HTTP = "http"
-
-
-class SharedMemoryKind(StrEnum):
-    """Where tensors lie that do not travel with the requests."""
-
-    NONE = "none"
-    SYSTEM = "system"
-    CUDA = "cuda"
 
 
 class TensorFormat(StrEnum):
@@ -44,10 +36,18 @@ class Compression(StrEnum):
     DEFLATE = "deflate"
 
 
+def _memory_kind(text: str) -> MemoryKind | None:
+    kinds = {"none": None, **{kind.value: kind for kind in MemoryKind}}
+    if text not in kinds:
+        raise ValueError(f"{text!r} is not one of {', '.join(map(repr, kinds))}.")
+    return kinds[text]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
     """Where the server is, and what is spoken there."""
 
+    group: ClassVar = "The server"
     url: Annotated[
         str, typer.Argument(help="http://, https://, grpc:// or grpcs://, then HOST:PORT.")
     ]
@@ -86,22 +86,22 @@ class ServerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadShapeOptions:
+class LoadOptions:
     """How much load, for how long."""
 
+    group: ClassVar = "The load"
     concurrency: Annotated[
         str | None,
         typer.Option(
-            "--concurrency",
-            "--concurrency-range",
+            *("--concurrency", "--concurrency-range"),
             help="Requests in flight (closed loop): 8, or START:END:STEP.",
+            show_default="1 where no other load is given",
         ),
     ] = None
     rate: Annotated[
         str | None,
         typer.Option(
-            "--rate",
-            "--request-rate-range",
+            *("--rate", "--request-rate-range"),
             help="Requests per second (open loop): 200, or START:END:STEP.",
         ),
     ] = None
@@ -125,16 +125,14 @@ class LoadShapeOptions:
     stability: Annotated[
         str | None,
         typer.Option(
-            "--stability",
-            "-s",
+            *("--stability", "-s"),
             help="Repeat each point until three in a row differ by no more: 10%.",
         ),
     ] = None
     budget_ms: Annotated[
         float | None,
         typer.Option(
-            "--budget-ms",
-            "--latency-threshold",
+            *("--budget-ms", "--latency-threshold"),
             help="Report the goodput within it; a range ends at the first point beyond it.",
         ),
     ] = None
@@ -153,6 +151,7 @@ class LoadShapeOptions:
 class RequestOptions:
     """What the requests carry."""
 
+    group: ClassVar = "The requests"
     batch: Batch = 1
     shape: Shapes = None
     input_data: Annotated[
@@ -174,8 +173,14 @@ class RequestOptions:
         list[str] | None, typer.Option(help="NAME:VALUE:TYPE (bool, int, float, string).")
     ] = None
     shared_memory: Annotated[
-        SharedMemoryKind, typer.Option(help="Inputs and outputs of a server on this machine.")
-    ] = SharedMemoryKind.NONE
+        MemoryKind | None,
+        typer.Option(
+            parser=_memory_kind,
+            metavar="[none|system|cuda]",
+            show_default="none",
+            help="Inputs and outputs of a server on this machine.",
+        ),
+    ] = None
     output_shared_memory_size: Annotated[
         int, typer.Option(min=1, help="Bytes for each output in shared memory.")
     ] = 102_400
@@ -209,6 +214,7 @@ class RequestOptions:
 class ResultOptions:
     """What is watched beside the load, and where the results go."""
 
+    group: ClassVar = "The results"
     collect_metrics: Annotated[
         bool, typer.Option("--collect-metrics", help="Read the server's Prometheus page.")
     ] = False
@@ -231,5 +237,5 @@ class ResultOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasureOptions(ResultOptions, RequestOptions, LoadShapeOptions, ServerOptions):
-    """All of them; of dataclasses, the last base comes first."""
+class MeasureOptions(ResultOptions, RequestOptions, LoadOptions, ServerOptions):
+    """Measure throughput and latency of a model on a server that already runs."""

@@ -1,15 +1,16 @@
 """What `tuner measure` measures and watches: options made into values."""
 
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from tuner.cli.address import LoadOptions
-from tuner.cli.measure_options import MeasureOptions
-from tuner.cli.options import checked_percentile, duration_s
+from tuner.cli.measure_options import LoadOptions, ResultOptions
+from tuner.cli.values import checked_percentile, duration_s, limit_s
 from tuner.errors import InputError
-from tuner.load.profile import Endpoint
+from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop, Ramp, Replay
 from tuner.sweep.sweep import SweepPlan
 from tuner.watch import gpu_usage
 from tuner.watch.collectors import Collectors
@@ -19,44 +20,127 @@ from tuner.watch.process_usage import ServerProcess
 # Triton's own default.
 _METRICS_PORT = 8002
 _AUTO = "auto"
+_MOST_POINTS = 1000
 
 
-def sweep_plan(options: MeasureOptions) -> SweepPlan:
+def sweep_plan(options: LoadOptions) -> SweepPlan:
     """The load points.
 
     Raises:
         InputError: An option cannot be used.
     """
     length_s = duration_s(options.duration, "--duration")
-    load = LoadOptions(
-        concurrency=options.concurrency,
-        rate=options.rate,
-        ramp=options.ramp,
-        intervals=options.request_intervals,
-        arrivals=options.arrivals,
-        seed=options.seed,
-    )
-    percentile = options.percentile
+    percentile, limit_ms = options.percentile, options.budget_ms
     return SweepPlan(
-        profiles=load.profiles(length_s),
+        profiles=profiles(options, length_s),
         duration_s=length_s,
         warm_up_s=duration_s(options.warm_up, "--warm-up"),
         timeout_s=duration_s(options.timeout, "--timeout"),
         max_requests=options.request_count,
         tolerance=_tolerance(options.stability),
         percentile=None if percentile is None else checked_percentile(percentile),
-        limit_s=_limit_s(options.budget_ms),
+        limit_s=None if limit_ms is None else limit_s(limit_ms),
         most_workers=_most_workers(options.workers),
     )
 
 
-def first_workers(options: MeasureOptions) -> int:
+def first_workers(options: LoadOptions) -> int:
     """The processes that the load engine begins with."""
     return 1 if options.workers == _AUTO else _most_workers(options.workers)
 
 
+def profiles(options: LoadOptions, step_s: float) -> list[LoadProfile]:
+    """One profile a load point, concurrency 1 by default; each step of a ramp has `step_s`.
+
+    Raises:
+        InputError: A range or a file cannot be used, or two loads exclude each other.
+    """
+    given = {
+        "--concurrency": options.concurrency,
+        "--rate": options.rate,
+        "--ramp": options.ramp,
+        "--request-intervals": options.request_intervals,
+    }
+    names = [name for name, value in given.items() if value]
+    if len(names) > 1:
+        raise InputError(
+            f"`{names[0]}` and `{names[1]}` exclude each other",
+            hint="measure one after the other",
+        )
+    spread = options.arrivals, options.seed
+    if options.rate:
+        return [OpenLoop(each, *spread) for each in steps(options.rate, "--rate")]
+    if options.ramp:
+        return [Ramp(tuple(steps(options.ramp, "--ramp")), step_s, *spread)]
+    if options.request_intervals:
+        return [Replay(read_intervals(options.request_intervals))]
+    numbers = steps(options.concurrency or "1", "--concurrency", whole=True)
+    return [ClosedLoop(round(each)) for each in numbers]
+
+
+def steps(text: str, option: str, *, whole: bool = False) -> list[float]:
+    """The values of `8`, `START:END` or `START:END:STEP`, the end included."""
+    try:
+        numbers = [float(int(part)) if whole else float(part) for part in text.split(":")]
+    except ValueError:
+        numbers = []
+    start, end, step = _range(numbers)
+    if not 0 < start <= end < math.inf or not step > 0:
+        kind = "whole numbers" if whole else "numbers"
+        raise InputError(
+            f"`{option}` must be a number or START:END:STEP in {kind} above 0, but got `{text}`",
+            hint=f"for example: `{option} 1:16:5`",
+        )
+    if (end - start) / step >= _MOST_POINTS:
+        raise InputError(
+            f"`{option} {text}` would be more than {_MOST_POINTS} load points",
+            hint="choose a larger STEP",
+        )
+    count = int((end - start) / step + 1e-9) + 1
+    return [start + n * step for n in range(count)]
+
+
+def _range(numbers: Sequence[float]) -> tuple[float, float, float]:
+    match numbers:
+        case [start]:
+            return start, start, 1.0
+        case [start, end]:
+            return start, end, 1.0
+        case [start, end, step]:
+            return start, end, step
+        case _:
+            return 0.0, 0.0, 0.0
+
+
+def read_intervals(path: Path) -> tuple[float, ...]:
+    """Seconds between requests from a file of whole microseconds, one in each line.
+
+    Source: perf_analyzer's `--request-intervals`.
+
+    Raises:
+        InputError: The file cannot be read, or has something else in it.
+    """
+    try:
+        lines = path.read_text().split()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(
+            f"the intervals in `{path}` cannot be read: {reason}",
+            hint="give a text file with one number of microseconds in each line",
+        ) from None
+    for number, line in enumerate(lines, start=1):
+        if not line.isdecimal():
+            raise InputError(
+                f"`{path}`, number {number}: whole microseconds were expected, but got `{line}`"
+            )
+    intervals_s = tuple(int(line) / 1e6 for line in lines)
+    if not sum(intervals_s) > 0:
+        raise InputError(f"`{path}` has no interval above 0 microseconds")
+    return intervals_s
+
+
 @contextmanager
-def collectors(options: MeasureOptions, endpoint: Endpoint) -> Iterator[Collectors]:
+def collectors(options: ResultOptions, endpoint: Endpoint) -> Iterator[Collectors]:
     """Who watches the server at `endpoint`.
 
     Raises:
@@ -89,15 +173,6 @@ def _tolerance(text: str | None) -> float | None:
             hint="for example: `--stability 10%`",
         )
     return percent / 100
-
-
-def _limit_s(limit_ms: float | None) -> float | None:
-    if limit_ms is not None and not 0 < limit_ms < 3_600_000:
-        raise InputError(
-            f"`--budget-ms` must be above 0 and below 3600000, but got {limit_ms:g}",
-            hint="for example: `--budget-ms 50`",
-        )
-    return None if limit_ms is None else limit_ms / 1e3
 
 
 def _most_workers(text: str) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from tuner.cli.console import note
 from tuner.cli.measure_options import MeasureOptions
-from tuner.report import sweep_csv, sweep_json, sweep_plot
+from tuner.report import sweep_csv, sweep_json
 from tuner.report.json_text import json_text
 from tuner.report.whole_file import check_writable, write_whole
 from tuner.sweep.point import SweepPoint
@@ -47,6 +47,9 @@ def write_files(
         write_whole(options.csv, sweep_csv.text(trusted, plan.judged, verbose=options.verbose_csv))
         note(f"CSV: {options.csv}")
     if options.plot is not None:
+        # Plotly is slow to import, and few want a plot.
+        from tuner.report import sweep_plot
+
         page = sweep_plot.render(
             trusted,
             plan.judged,

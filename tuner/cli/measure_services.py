@@ -6,16 +6,14 @@ from dataclasses import fields
 from math import inf
 from pathlib import Path
 
-from tuner.cli.address import Address, address, tls_settings
+from tuner.cli.address import Address, server_address
 from tuner.cli.measure_options import (
     Compression,
     MeasureOptions,
     ServiceKind,
-    SharedMemoryKind,
     TensorFormat,
 )
-from tuner.cli.options import shapes
-from tuner.clients.v2 import MemoryKind
+from tuner.cli.values import shapes
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
@@ -82,24 +80,6 @@ def service(options: MeasureOptions) -> Service:
             return http_service(where.endpoint, _http_form(where, options))
 
 
-def server_address(options: MeasureOptions) -> Address:
-    """Where the server is.
-
-    Raises:
-        InputError: URL or TLS options cannot be used.
-    """
-    tls = tls_settings(
-        ca_file=options.ca_file,
-        certificate=options.client_certificate,
-        key=options.client_key,
-        verify=not options.no_verify,
-        name=options.server_name,
-    )
-    return address(
-        options.url, protocol=options.protocol, tls=tls, unix_socket=options.unix_socket
-    )
-
-
 def _check_meaningful(options: MeasureOptions) -> None:
     """An option that changed nothing would be believed to have changed something."""
     kind, given = options.service_kind, vars(options)
@@ -113,7 +93,6 @@ def _check_meaningful(options: MeasureOptions) -> None:
 
 
 def _v2_form(options: MeasureOptions) -> V2Form:
-    kind = options.shared_memory
     return V2Form(
         sources=tuple(options.input_data or ()),
         data=_input_options(options),
@@ -128,7 +107,7 @@ def _v2_form(options: MeasureOptions) -> V2Form:
             streaming=options.streaming,
         ),
         sequences=_sequence_form(options),
-        shared_memory=None if kind is SharedMemoryKind.NONE else MemoryKind(kind),
+        shared_memory=options.shared_memory,
         output_byte_size=options.output_shared_memory_size,
     )
 

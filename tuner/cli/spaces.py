@@ -2,13 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
-
+from tuner import hardware
 from tuner.cli.console import print_blocks, print_json, print_text
-from tuner.cli.options import AsJson
+from tuner.cli.small_options import (
+    CheckSpaceOptions,
+    ListSpacesOptions,
+    ShowSpaceOptions,
+    SpaceTableOptions,
+)
 from tuner.errors import SpaceError
+from tuner.report import formats, tables
+from tuner.space import spec
+from tuner.space.resolution import search_space
 from tuner.space.settings import (
     ConfigPath,
     EnvironmentVariables,
@@ -18,16 +25,7 @@ from tuner.space.settings import (
     TemplateVariable,
 )
 from tuner.space.space import Parameter, SearchSpace
-
-if TYPE_CHECKING:
-    from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
-
-app = typer.Typer(no_args_is_help=True, help="Search spaces: what may vary on a server.")
-
-NameOrFile = Annotated[str, typer.Argument(help="Name of a built-in space, or a file.")]
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="Built-in spaces; all by default.")
-]
+from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
 
 _TITLES = (
     "parameter",
@@ -41,60 +39,49 @@ _TITLES = (
 )
 
 
-@app.command("list")
-def list_spaces(*, as_json: AsJson = False) -> None:
+def list_spaces(options: ListSpacesOptions) -> None:
     """List the built-in spaces."""
-    from tuner.report import tables
-    from tuner.space import spec
-
     rows = [
         {"name": name, "file": str(path), "description": spec.load_space(path).description}
         for name, path in spec.built_in().items()
     ]
-    if as_json:
+    if options.as_json:
         print_json(rows)
     else:
         print_blocks([tables.rows_table(rows)])
 
 
-@app.command()
-def show(space: NameOrFile, *, as_json: AsJson = False) -> None:
+def show(options: ShowSpaceOptions) -> None:
     """Show a space with its bounds on this machine."""
-    from tuner.report import tables
-
-    resolved = resolve(space)
-    if as_json:
-        print_json(document(resolved))
+    resolved = resolve(options.space)
+    if options.as_json:
+        print_json(space_content(resolved))
     else:
         print_blocks(tables.space_tables(resolved))
 
 
-@app.command()
-def check(file: NameOrFile, *, as_json: AsJson = False) -> None:
-    """Check a space file; exit status 2 if it cannot be used."""
-    resolved = resolve(file)
-    if as_json:
-        print_json(document(resolved))
+def check(options: CheckSpaceOptions) -> None:
+    """Say what is in a space file, if it can be used."""
+    resolved = resolve(options.file)
+    if options.as_json:
+        print_json(space_content(resolved))
     else:
         print_text(
-            f"{file}: {len(resolved.parameters)} parameters, {len(resolved.rules)} rules, "
+            f"{options.file}: {len(resolved.parameters)} parameters, {len(resolved.rules)} rules, "
             f"{size(resolved)} valid configurations on this machine"
         )
 
 
-@app.command()
-def table(names: Names = None, *, as_json: AsJson = False) -> None:
-    """Print the built-in spaces in Markdown, with their bounds as they are written."""
-    from tuner.space import spec
-
+def table(options: SpaceTableOptions) -> None:
+    """Print the built-in spaces in Markdown."""
     files = spec.built_in()
-    for name in names or ():
+    for name in options.names or ():
         if name not in files:
             raise SpaceError(
                 f"`{name}` is not a built-in space", hint="built in: " + ", ".join(files)
             )
-    spaces = [_written(name, spec.load_space(files[name])) for name in names or files]
-    if as_json:
+    spaces = [_written(name, spec.load_space(files[name])) for name in options.names or files]
+    if options.as_json:
         print_json(spaces)
     else:
         print_text("\n\n".join(map(_section, spaces)))
@@ -102,10 +89,6 @@ def table(names: Names = None, *, as_json: AsJson = False) -> None:
 
 def resolve(name_or_file: str) -> SearchSpace:
     """The space on this machine."""
-    from tuner import hardware
-    from tuner.space import spec
-    from tuner.space.resolution import search_space
-
     built_in = spec.built_in()
     path = built_in.get(name_or_file, Path(name_or_file))
     if name_or_file not in built_in and not path.exists():
@@ -125,7 +108,7 @@ def size(space: SearchSpace) -> str:
     return f"up to {space.combinations:,}"
 
 
-def document(space: SearchSpace) -> dict[str, Any]:
+def space_content(space: SearchSpace) -> dict[str, Any]:
     """The space as JSON content."""
     return {
         "server": space.server,
@@ -166,7 +149,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _written(name: str, written: "SpaceSpec") -> dict[str, Any]:
+def _written(name: str, written: SpaceSpec) -> dict[str, Any]:
     """A space as its file has it, on no machine: expressions are texts."""
     return {
         "name": name,
@@ -175,7 +158,7 @@ def _written(name: str, written: "SpaceSpec") -> dict[str, Any]:
     }
 
 
-def _row(name: str, written: "ParameterSpec") -> dict[str, Any]:
+def _row(name: str, written: ParameterSpec) -> dict[str, Any]:
     return {
         "name": name,
         "sets": _places(written.sets),
@@ -188,16 +171,14 @@ def _row(name: str, written: "ParameterSpec") -> dict[str, Any]:
     }
 
 
-def _places(sets: "SetsSpec") -> dict[str, Any]:
+def _places(sets: SetsSpec) -> dict[str, Any]:
     given = sets.model_dump(exclude_none=True)
     if sets.environment:
         given["environment"] = ", ".join(sets.environment)
     return given
 
 
-def _range(written: "ParameterSpec") -> str:
-    from tuner.report import formats
-
+def _range(written: ParameterSpec) -> str:
     match written.type:
         case "boolean":
             return "false, true"
@@ -217,8 +198,6 @@ def _section(space: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> Iterable[str]:
-    from tuner.report import formats
-
     places = dict(row["sets"])
     omit = places.pop("omit", None)
     where = ", ".join(f"{place} `{name}`" for place, name in places.items())

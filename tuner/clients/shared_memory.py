@@ -25,11 +25,12 @@ from tuner.clients.memory_region import (
     new_name,
     unlink,
 )
-from tuner.clients.v2 import MemoryKind, NotOffered, V2Control
+from tuner.clients.v2 import NotOffered, V2Control
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError, ServerTimeoutError, TunerError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
+from tuner.protocols.v2 import MemoryKind
 
 # Bytes for an output whose size is not known: perf_analyzer's `--output-shared-memory-size`.
 OUTPUT_BYTE_SIZE = 102_400

@@ -7,11 +7,11 @@ configuration, statistics and shared memory.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol, Self
 
 from tuner.errors import ServerError
 from tuner.load.requests import Tensor, TensorSpec
+from tuner.protocols.v2 import MemoryKind
 from tuner.records import ServerStatistics
 
 TIMEOUT_HINT = "see in the server's log what it waits for"
@@ -51,13 +51,6 @@ class ModelTraits:
             stateful="sequence_batching" in config,
             decoupled=bool(policy.get("decoupled")),
         )
-
-
-class MemoryKind(StrEnum):
-    """The memory that a server on the same machine can share with its client."""
-
-    SYSTEM = "system"
-    CUDA = "cuda"
 
 
 class NotOffered(ServerError):  # noqa: N818 - the name of what was found, as TrialFailure

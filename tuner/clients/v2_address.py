@@ -2,18 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from tuner.clients.v2 import V2Control
 from tuner.clients.v2_http import V2Client
 from tuner.load.profile import Endpoint
-
-
-class V2Protocol(StrEnum):
-    """The protocols that V2 servers speak."""
-
-    HTTP = "http"
-    GRPC = "grpc"
+from tuner.protocols.v2 import V2Protocol
 
 
 @dataclass(frozen=True)

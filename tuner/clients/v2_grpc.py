@@ -17,7 +17,6 @@ from tuner.clients import grpc_channel
 from tuner.clients.v2 import (
     TIMEOUT_HINT,
     TLS_HINT,
-    MemoryKind,
     ModelMetadata,
     NotOffered,
     read_metadata,
@@ -27,6 +26,7 @@ from tuner.clients.v2 import (
 from tuner.errors import InputError, ServerError, ServerTimeoutError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
+from tuner.protocols.v2 import MemoryKind
 from tuner.records import ServerStatistics
 
 # gRPC's PROTOCOL-HTTP2.md: Header-Name (which is sent in lower case) and ASCII-Value.

@@ -17,7 +17,6 @@ from tuner.clients.v2 import (
     CONNECTION_HINT,
     TIMEOUT_HINT,
     TLS_HINT,
-    MemoryKind,
     ModelMetadata,
     NotOffered,
     read_metadata,
@@ -29,6 +28,7 @@ from tuner.load.profile import Endpoint, TlsSettings
 from tuner.load.requests import Tensor
 from tuner.load.tls import tls_context
 from tuner.protocols import v2_http
+from tuner.protocols.v2 import MemoryKind
 from tuner.records import ServerStatistics
 
 # How servers without an extension answer its paths.
@@ -187,7 +187,7 @@ def _endpoint(url: str) -> Endpoint:
 
 def _transport(endpoint: Endpoint) -> httpx.HTTPTransport:
     return httpx.HTTPTransport(
-        verify=tls_context(endpoint.tls) if endpoint.tls else True,
+        verify=tls_context(endpoint.tls) if endpoint.tls else False,
         uds=str(endpoint.unix_socket) if endpoint.unix_socket else None,
         trust_env=False,
     )

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Self
 
 from tuner.errors import LoadError
-from tuner.load.grpc.calls import request_block
 from tuner.load.measurement import Measurement, RunRecord
 from tuner.load.profile import ClosedLoop, LoadRun, Share
 from tuner.load.requests import RequestSet
@@ -75,6 +74,9 @@ class LoadEngine:
             LoadError: An engine process has died.
         """
         if requests.call is not None:
+            # Whoever measures over HTTP does not wait for this.
+            from tuner.load.grpc.calls import request_block
+
             request_block(requests.call, "", "http")
         self._requests = requests
         for process in self._processes:

@@ -5,6 +5,7 @@ KServe Open Inference Protocol, and Triton's extensions for sequences, shared me
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from tuner.load.requests import Tensor
 
@@ -14,6 +15,20 @@ RequestParameter = bool | int | float | str
 SEQUENCE_ID = "sequence_id"
 SEQUENCE_START = "sequence_start"
 SEQUENCE_END = "sequence_end"
+
+
+class V2Protocol(StrEnum):
+    """The protocols that V2 servers speak."""
+
+    HTTP = "http"
+    GRPC = "grpc"
+
+
+class MemoryKind(StrEnum):
+    """The memory that a server on the same machine can share with its client."""
+
+    SYSTEM = "system"
+    CUDA = "cuda"
 
 
 @dataclass(frozen=True)

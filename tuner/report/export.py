@@ -6,25 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from tuner.analysis.standings import Ratio, Standing, Standings, standings
+from tuner.analysis.standings import Ratio, Standing, Standings
 from tuner.errors import InputError, TunerError
 from tuner.records import StudyRecord, TrialRecord
 from tuner.report import effects_text
-
-
-def summary(study: StudyRecord) -> dict[str, Any]:
-    """One line about a study."""
-    result = standings(study)
-    return {
-        "study": study.name,
-        "created_at": study.created_at.isoformat(timespec="seconds"),
-        "server": study.server,
-        "model": study.model,
-        "latency_budget": str(study.budget),
-        "trials": len(study.searched),
-        "best": result.winner.throughput if result.winner else None,
-        "gain": result.gain.estimate if result.gain else None,
-    }
+from tuner.report.studies import summary
 
 
 def study_document(study: StudyRecord, result: Standings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.text import Text
 from tuner.load.measurement import Measurement
 from tuner.records import ServerStatistics
 from tuner.report import formats
+from tuner.report.columns import unbroken
 from tuner.space.settings import ConfigPath, EnvironmentVariables, ModelVariant
 from tuner.space.space import Parameter, SearchSpace
 from tuner.sweep.point import SweepPoint
@@ -19,6 +20,7 @@ from tuner.sweep.point import SweepPoint
 def space_tables(space: SearchSpace) -> list[RenderableType]:
     """What may vary, with the bounds of this machine, and the rules between the parameters."""
     table = _table("parameter", "values", "default", "sets", "by")
+    table.columns[3].no_wrap = True
     for parameter in space.parameters:
         table.add_row(
             Text(parameter.name),
@@ -34,7 +36,7 @@ def space_tables(space: SearchSpace) -> list[RenderableType]:
     ]
     lines += [f"proof of {p.name}: {p.proof}" for p in space.parameters if p.proof]
     lines += [f"rule: {rule.expression.text} ({rule.because})" for rule in space.rules]
-    return [table, *map(Text, lines)]
+    return [unbroken(table), *map(Text, lines)]
 
 
 def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
@@ -76,7 +78,7 @@ def sweep_tables(
     remarks = [
         Text(f"{point.measurement.profile}: {doubt}") for point in points for doubt in point.doubts
     ]
-    return [client, *([_server_table(told)] if told else []), *remarks]
+    return [unbroken(client), *([_server_table(told)] if told else []), *remarks]
 
 
 def _client_cells(
@@ -110,7 +112,7 @@ def _server_table(points: Sequence[SweepPoint]) -> Table:
             figures = [formats.NOTHING] * len(figures)
         load = str(point.measurement.profile)
         table.add_row(load, *figures, *_process_cells(point))
-    return table
+    return unbroken(table)
 
 
 def _process_cells(point: SweepPoint) -> Iterator[str]:
@@ -125,7 +127,7 @@ def rows_table(rows: Sequence[Mapping[str, str]]) -> Table:
     table = _table(*rows[0]) if rows else _table("nothing here")
     for row in rows:
         table.add_row(*map(Text, row.values()))
-    return table
+    return unbroken(table)
 
 
 def _table(*titles: str, title: str | None = None) -> Table:
@@ -147,7 +149,7 @@ def _sets(parameter: Parameter) -> str:
         case ConfigPath(path):
             return path
         case EnvironmentVariables(names):
-            return ", ".join(names)
+            return "\n".join(names)
         case ModelVariant():
             return "the model"
         case other:

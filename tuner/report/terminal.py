@@ -4,8 +4,6 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Self
 
 import pandas as pd
@@ -22,6 +20,7 @@ from tuner.analysis.standings import Standing, Standings
 from tuner.goals import LatencyBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text, figures, findings, formats, search_findings
+from tuner.report.columns import unbroken
 from tuner.space.space import Configuration
 
 _TRIAL_LINE = "{:>5}  {:<8}  {:<29}  {:>8}  {:>8}  {:>11}"
@@ -41,19 +40,6 @@ _PHASES = {
 }
 
 
-@dataclass(frozen=True)
-class StudyRow:
-    """What the list of studies says of one; `best` is 0 where nothing was feasible."""
-
-    name: str
-    created_at: datetime
-    server: str
-    model: str
-    budget: LatencyBudget
-    trials: int
-    best: float
-
-
 def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     """The best configuration beside the server's defaults, with what must be said of them."""
     sides = findings.sides(standings)
@@ -71,7 +57,7 @@ def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     table.add_section()
     for row in _result_rows(study, standings, list(sides.values())):
         table.add_row(*map(Text, row))
-    return Group(*sentences, table, *remarks)
+    return Group(*sentences, unbroken(table), *remarks)
 
 
 def effects_tables(study: StudyRecord, standings: Standings) -> list[RenderableType]:
@@ -89,7 +75,7 @@ def effects_tables(study: StudyRecord, standings: Standings) -> list[RenderableT
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row.values()))
-    return [Group(title, table, *lines)]
+    return [Group(title, unbroken(table), *lines)]
 
 
 def all_effects(found: Effects) -> RenderableType:
@@ -159,26 +145,6 @@ def time_table(study: StudyRecord) -> RenderableType:
         table.add_row(step.name, formats.duration(step.spent_s), formats.per_cent(step.share))
     reloads = findings.about_reloads(study)
     return Group(_titled(title, table), *([Text(f"{reloads}.")] if reloads else []))
-
-
-def studies_table(rows: Sequence[StudyRow]) -> Table:
-    table = _table()
-    table.add_column("study", overflow="fold")
-    table.add_column("began", no_wrap=True)
-    table.add_column("server, model", overflow="fold")
-    table.add_column("latency budget")
-    table.add_column("trials", justify="right")
-    table.add_column("best inf/s", justify="right")
-    for row in rows:
-        table.add_row(
-            Text(row.name),
-            f"{row.created_at:%Y-%m-%d %H:%M}",
-            Text(f"{row.server}, {row.model}"),
-            str(row.budget),
-            str(row.trials),
-            formats.rate(row.best),
-        )
-    return table
 
 
 class LiveProgress:
@@ -292,7 +258,7 @@ def _table() -> Table:
 
 
 def _titled(title: str, table: Table) -> Group:
-    return Group(Text(title, style="bold"), table)
+    return Group(Text(title, style="bold"), unbroken(table))
 
 
 def _parameter_rows(sides: Sequence[Standing]) -> list[list[str]]:

@@ -9,7 +9,6 @@ The sampler works in memory, where it costs milliseconds to propose what is know
 database gets what is tried: each commit costs it a few hundredths of a second.
 """
 
-import logging
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,8 +40,6 @@ _VETOES = 2
 _AFTER_RESTART = 0.8
 
 CanReload = Callable[[Configuration, Configuration], bool]
-
-logging.getLogger("optuna").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)

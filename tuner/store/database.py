@@ -11,17 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from tuner.errors import InputError, StorageError
 from tuner.store.schema import metadata
 
 VERSION_TABLE = "tuner_migrations"
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 _CREATE_HINT = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
 
 
@@ -92,17 +88,13 @@ class Database:
 
     def _bring_up_to_date(self) -> None:
         """Create the tables, or apply the migrations that are missing; else write nothing."""
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        script = ScriptDirectory.from_config(config)
-        newest = script.get_current_head()
         with translated(self._name), self._engine.connect() as connection:
-            current = _revision(connection)
-        if current == newest:
+            current = revision(connection)
+        known = known_revisions()
+        if current == known[-1]:
             return
         if current is None and not self._create:
             raise InputError(f"{self._name}: holds no studies", hint=_CREATE_HINT)
-        known = sorted(revision.revision for revision in script.walk_revisions())
         if current is not None and current < known[0]:
             raise StorageError(
                 f"{self._name}: was written before the first release (revision {current}), "
@@ -112,18 +104,33 @@ class Database:
         if current is not None and current not in known:
             raise StorageError(
                 f"{self._name}: was written by a newer version of tuner "
-                f"(revision {current}, this one knows up to {newest})",
+                f"(revision {current}, this one knows up to {known[-1]})",
                 hint="upgrade: pip install --upgrade serving-tuner",
             )
+        # Alembic is slow to import, and most databases are up to date.
+        from tuner.store import migrate
+
         with self.transaction() as connection:
-            config.attributes["connection"] = connection
             # Asked again, now that nobody else writes: another process may have been faster.
-            current = _revision(connection)
+            current = revision(connection)
             if current is None:
                 metadata.create_all(connection, checkfirst=False)
-                command.stamp(config, "head")
-            elif current != newest:
-                command.upgrade(config, "head")
+                migrate.stamp(connection, MIGRATIONS)
+            elif current != known[-1]:
+                migrate.upgrade(connection, MIGRATIONS)
+
+
+def known_revisions() -> list[str]:
+    """Those of the migrations, in their order, by the names of their files."""
+    return sorted(path.name[1:5] for path in (MIGRATIONS / "versions").glob("m[0-9]*.py"))
+
+
+def revision(connection: Connection) -> str | None:
+    """The last migration that the database has had; None if it is none of ours."""
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
+    return connection.scalar(sa.select(versions.c.version_num))
 
 
 def display_name(url: str) -> str:
@@ -202,11 +209,6 @@ def _is_there(path: str) -> bool:
         return path.startswith("file:") or Path(path).exists()
     except OSError:
         return True  # SQLite will say what is wrong with it
-
-
-def _revision(connection: Connection) -> str | None:
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return context.get_current_revision()
 
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import grpc as grpcio
 import httpx
 
-from tuner.clients import grpc_channel, tensorflow_signature
+from tuner.clients import tensorflow_signature
 from tuner.clients.tensorflow_signature import DEFAULT_SIGNATURE, Signature, understood
 from tuner.errors import ServerError
 from tuner.load.profile import Endpoint
@@ -75,7 +74,7 @@ def _unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 def _rest_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) -> Signature:
     path = tensorflow_serving.model_path(model, options.version) + "/metadata"
     transport = httpx.HTTPTransport(
-        verify=tls_context(endpoint.tls) if endpoint.tls else True,
+        verify=tls_context(endpoint.tls) if endpoint.tls else False,
         uds=str(endpoint.unix_socket) if endpoint.unix_socket else None,
         trust_env=False,
     )
@@ -98,6 +97,11 @@ def _rest_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) 
 
 
 def _grpc_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) -> Signature:
+    # gRPC is slow to import, and not everybody speaks it.
+    import grpc as grpcio
+
+    from tuner.clients import grpc_channel
+
     request = protobuf.delimited(1, tensorflow_serving.model_spec(model, options))
     request += protobuf.delimited(2, "signature_def")
     channel = grpc_channel.new(endpoint)

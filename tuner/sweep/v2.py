@@ -9,22 +9,15 @@ from typing import Self
 
 from tuner.clients.memory_region import MemorySlice
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, RequestSlices, SharedMemory
-from tuner.clients.v2 import (
-    MemoryKind,
-    ModelMetadata,
-    ModelTraits,
-    NotOffered,
-    V2Control,
-    model_traits,
-)
-from tuner.clients.v2_address import V2Address, V2Protocol
+from tuner.clients.v2 import ModelMetadata, ModelTraits, NotOffered, V2Control, model_traits
+from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
 from tuner.load.requests import RequestSet, SequenceSet, SequenceStep, TensorSpec
 from tuner.protocols import v2_grpc, v2_http
 from tuner.protocols.checks import OutputsCheck, ResponseReader
 from tuner.protocols.tensors.input_data import InputData, Step, batches
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
-from tuner.protocols.v2 import Input, SharedTensor, V2Options
+from tuner.protocols.v2 import Input, MemoryKind, SharedTensor, V2Options, V2Protocol
 from tuner.records import ServerStatistics
 
 

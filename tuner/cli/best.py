@@ -1,0 +1,123 @@
+"""`tuner best`: the winning configuration, or that for another budget or objective."""
+
+import math
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from tuner import demo
+from tuner.analysis import answers, standings
+from tuner.analysis.answers import Answer
+from tuner.cli import asked
+from tuner.cli.console import note, print_json, print_text
+from tuner.cli.optimize_options import OptimizeOptions
+from tuner.cli.options import DATABASE
+from tuner.cli.results import nothing_feasible, stored
+from tuner.cli.study_options import BestFormat, BestOptions
+from tuner.cli.values import latency_budget
+from tuner.errors import InputError
+from tuner.goals import LatencyBudget, Objective
+from tuner.records import StudyRecord
+from tuner.report import answer_text, export
+
+# What `tuner optimize` takes where nothing is said.
+_USUAL = {
+    "percentile": OptimizeOptions.percentile,
+    "objective": [Objective.THROUGHPUT.value],
+}
+
+
+def best(options: BestOptions) -> None:
+    """Print the configuration that is the best for the budget and the objective."""
+    _check_min_throughput(options.min_throughput, options.objective)
+    study = stored(options.db, options.study)
+    budget = _asked_budget(study, options.budget_ms, options.percentile)
+    form = BestFormat.JSON if options.as_json else options.form
+    if budget == study.budget and options.objective is Objective.THROUGHPUT:
+        _print_winner(study, form)
+        return
+    found = answers.answer(
+        study, budget, options.objective, least_throughput=options.min_throughput
+    )
+    _print_answer(study, found, form, options.db)
+
+
+def measure_command(
+    study: StudyRecord, budget: LatencyBudget, objective: Objective, database: str
+) -> str:
+    """The command that measures what the load points of `study` leave open."""
+    changed = {"budget_ms": budget.limit_s * 1e3, "objective": [objective.value]}
+    changed["percentile"] = budget.percentile
+    options = {
+        name: value
+        for name, value in ((dict(study.options) or _known_options(study)) | changed).items()
+        if _USUAL.get(name) != value
+    }
+    words = ["tuner", "optimize", *asked.words(options, OptimizeOptions)]
+    words += ["--warm-start", study.name]
+    return shlex.join(words if database == DATABASE else [*words, "--db", database])
+
+
+def _known_options(study: StudyRecord) -> dict[str, Any]:
+    """What a study says of its options that was begun before they were stored."""
+    if study.model == demo.MODEL:
+        return {}
+    return {"server": study.server, "model_repository": "FOLDER", "model": study.model}
+
+
+def _check_min_throughput(min_throughput: float | None, objective: Objective) -> None:
+    if min_throughput is None:
+        return
+    if objective is Objective.THROUGHPUT:
+        raise InputError(
+            "`--min-throughput` needs another objective than throughput",
+            hint="for example: `--objective memory --min-throughput 100`",
+        )
+    if not 0 < min_throughput < math.inf:
+        raise InputError(f"`--min-throughput` must be above 0, but got {min_throughput:g}")
+
+
+def _asked_budget(
+    study: StudyRecord, budget_ms: float | None, percentile: float | None
+) -> LatencyBudget:
+    """The study's own budget but for what was asked for."""
+    own = study.budget
+    limit_ms = own.limit_s * 1e3 if budget_ms is None else budget_ms
+    asked = latency_budget(limit_ms, own.percentile if percentile is None else percentile)
+    return replace(asked, limit_s=own.limit_s) if budget_ms is None else asked
+
+
+def _print_winner(study: StudyRecord, form: BestFormat) -> None:
+    """What the study itself confirmed."""
+    winner = standings.standings(study).winner
+    if winner is None:
+        raise nothing_feasible(study)
+    _print_best(winner.trial.export, export.standing(winner, study), form)
+
+
+def _print_answer(study: StudyRecord, answer: Answer, form: BestFormat, database: str) -> None:
+    """What the load points say; the file comes with remarks, documents have it all in them."""
+    measure = measure_command(study, answer.budget, answer.objective, database)
+    found = answer.best
+    if found is None:
+        raise answer_text.nothing_within(study, answer, measure)
+    if form is BestFormat.FILE:
+        note(answer_text.headline(answer, found))
+        doubts = answer_text.doubts(answer, found)
+        for remark in (*answer_text.remarks(answer, found), *doubts):
+            note(remark)
+        if doubts:
+            note(f"to measure it: {measure}")
+    _print_best(found.trial.export, answer_text.answer_document(study, answer, measure), form)
+
+
+def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:
+    match form:
+        case BestFormat.FILE:
+            print_text(file)
+        case BestFormat.JSON:
+            print_json(content)
+        case BestFormat.YAML:
+            print_text(yaml.safe_dump(content, sort_keys=False))

@@ -1,0 +1,100 @@
+"""The options of `tuner plan` and `tuner optimize` made into a job."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tuner.cli import asked, values
+from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
+from tuner.cli.place import container, remote
+from tuner.errors import InputError
+from tuner.goals import LatencyBudget, Objective, SearchBudget
+from tuner.study.job import Job
+from tuner.study.time_plan import default_timeout_s
+from tuner.sweep.http import read_bodies
+from tuner.targets.request_form import RequestForm
+
+
+def planned_job(options: PlanOptions) -> Job:
+    """The job, as far as the options of `plan` say it.
+
+    Raises:
+        InputError: One of them cannot be used.
+    """
+    budget = values.latency_budget(options.budget_ms, options.percentile)
+    place = container(options), remote(options)
+    return Job(
+        budget=budget,
+        repository=options.model_repository,
+        model=options.model,
+        model_file=options.model_file,
+        inputs=values.inputs(options.input),
+        variants=tuple(dict.fromkeys(options.variant or ())),
+        tolerance=values.tolerance(options.tolerance),
+        space_file=options.space,
+        search_budget=SearchBudget(
+            trials=options.trials,
+            timeout_s=timeout_s(options.timeout, options.until, budget),
+            finalists=options.finalists,
+            confirmations=options.confirmations,
+        ),
+        objectives=tuple(dict.fromkeys(options.objective or [Objective.THROUGHPUT])),
+        arrivals=options.arrivals,
+        sampler=options.sampler,
+        form=request_form(options),
+        server=options.server,
+        place=place[0] or place[1],
+        options=_asked(options),
+    )
+
+
+def job(options: OptimizeOptions) -> Job:
+    """The whole job.
+
+    Raises:
+        InputError: One of the options cannot be used.
+    """
+    return replace(
+        planned_job(options),
+        warm_start=tuple(options.warm_start or ()),
+        database=options.db,
+        study=options.study,
+        seed=options.seed,
+        engine_cpus=values.cpus(options.engine_cpus, "--engine-cpus"),
+        server_cpus=values.cpus(options.server_cpus, "--server-cpus"),
+        start_timeout_s=values.duration_s(options.start_timeout, "--start-timeout"),
+    )
+
+
+def timeout_s(timeout: str | None, until: str | None, budget: LatencyBudget) -> float:
+    """A clock time, a duration, or what is usual for such a latency budget."""
+    if until:
+        return values.seconds_until(until)
+    return values.duration_s(timeout, "--timeout") if timeout else default_timeout_s(budget)
+
+
+def request_form(options: PlanOptions) -> RequestForm:
+    """What each request carries.
+
+    Raises:
+        InputError: An option cannot be used.
+    """
+    if options.input_data not in ("random", "zero"):
+        raise InputError(
+            f"`--input-data` must be `random` or `zero`, but got `{options.input_data}`"
+        )
+    return RequestForm(
+        batch=options.batch,
+        zero=options.input_data == "zero",
+        shapes=values.shapes(options.shape),
+        bodies=read_bodies(options.body or ()),
+        content_type=options.content_type,
+    )
+
+
+def _asked(options: PlanOptions) -> dict[str, Any]:
+    variants = options.variant
+    if options.model_file and variants:
+        # Files with their whole paths: the words are not always used in the same folder.
+        variants = [str(Path(each).absolute()) for each in variants]
+    return asked.document(replace(options, variant=variants))

@@ -1,0 +1,129 @@
+"""The options of a runner made into its settings."""
+
+import math
+import re
+from pathlib import Path
+
+from runners.docker import ContainerSettings
+from tuner.cli.address import address
+from tuner.cli.runner_options import BRIDGE, RunnerChoice, RunnerOptions
+from tuner.errors import InputError
+from tuner.study.placement import RemoteAddress
+
+_SIZE = re.compile(r"\d+(\.\d+)?[bkmgBKMG]?")
+_GPUS = re.compile(r"all|[\w-]+(,[\w-]+)*")
+_PORT = re.compile(r"([a-z_]+)=(\d{1,5})")
+_ULIMIT = re.compile(r"([a-z]+)=(-?\d+)")
+_OF_CONTAINERS = (
+    *("image", "pull", "memory", "shm_size", "cpu_quota", "gpus", "cap_add", "ulimit"),
+    *("mount", "network", "user"),
+)
+
+
+def container(options: RunnerOptions) -> ContainerSettings | None:
+    """What containers get; None where servers run as processes.
+
+    Raises:
+        InputError: An option cannot be used, or means nothing to this runner.
+    """
+    if options.runner is not RunnerChoice.DOCKER:
+        _check_no_container(options)
+        return None
+    _check_forms(options)
+    return ContainerSettings(
+        image=options.image,
+        pull=options.pull,
+        memory=options.memory,
+        shm_size=options.shm_size,
+        cpu_quota=options.cpu_quota,
+        gpus=options.gpus,
+        capabilities=tuple(options.cap_add or ()),
+        ulimits=dict(_ulimit(each) for each in options.ulimit or ()),
+        mounts=tuple(_existing(each) for each in options.mount or ()),
+        network=options.network,
+        user=options.user,
+    )
+
+
+def remote(options: RunnerOptions) -> RemoteAddress | None:
+    """Where a server that already runs is; None where the tuner starts servers itself.
+
+    Raises:
+        InputError: The address cannot be used, or means nothing to this runner.
+    """
+    if options.runner is not RunnerChoice.REMOTE:
+        if options.url or options.port:
+            raise InputError(
+                f"`--url` and `--port` mean nothing to `--runner {options.runner}`",
+                hint="add `--runner remote`, or leave them out",
+            )
+        return None
+    if not options.url:
+        raise InputError(
+            "`--runner remote` needs the address of the server",
+            hint="for example: `--url http://127.0.0.1:8000`",
+        )
+    found = address(options.url)
+    if found.grpc or found.endpoint.tls:
+        raise InputError(
+            f"`--url {options.url}`: a server is tuned over plain HTTP",
+            hint="give the URL as http://HOST:PORT",
+        )
+    ports = dict(_port(each) for each in options.port or ())
+    return RemoteAddress(found.endpoint.host, found.endpoint.port, ports)
+
+
+def _check_no_container(options: RunnerOptions) -> None:
+    for name in _OF_CONTAINERS:
+        if getattr(options, name) != getattr(RunnerOptions, name):
+            raise InputError(
+                f"`--{name.replace('_', '-')}` means nothing to `--runner {options.runner}`",
+                hint="add `--runner docker`, or leave it out",
+            )
+
+
+def _check_forms(options: RunnerOptions) -> None:
+    for name, value in (("--memory", options.memory), ("--shm-size", options.shm_size)):
+        if value and not _SIZE.fullmatch(value):
+            raise InputError(
+                f"`{name}` must be a size, but got `{value}`", hint="for example: 512m, 4g"
+            )
+    if not 0 <= options.cpu_quota < math.inf:
+        raise InputError(
+            f"`--cpu-quota` must be a number of at least 0, but got {options.cpu_quota:g}",
+            hint="for example: `--cpu-quota 1.5`",
+        )
+    if options.gpus and not _GPUS.fullmatch(options.gpus):
+        raise InputError(
+            f"`--gpus` must be `all` or a list of ids, but got `{options.gpus}`",
+            hint="for example: `--gpus 0,1`",
+        )
+    if options.network not in (BRIDGE, "host"):
+        raise InputError(
+            f"`--network` must be `bridge` or `host`, but got `{options.network}`",
+            hint="a network of your own is not published on 127.0.0.1",
+        )
+
+
+def _ulimit(text: str) -> tuple[str, int]:
+    match = _ULIMIT.fullmatch(text)
+    if match is None:
+        raise InputError(
+            f"`--ulimit` must be NAME=NUMBER, but got `{text}`", hint="for example: memlock=-1"
+        )
+    return match[1], int(match[2])
+
+
+def _port(text: str) -> tuple[str, int]:
+    match = _PORT.fullmatch(text)
+    if match is None or not 0 < int(match[2]) < 1 << 16:
+        raise InputError(
+            f"`--port` must be NAME=NUMBER, but got `{text}`", hint="for example: management=8081"
+        )
+    return match[1], int(match[2])
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise InputError(f"`--mount {path}` is not there", hint="give a file or folder that is")
+    return path.absolute()

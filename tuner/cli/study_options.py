@@ -1,0 +1,119 @@
+"""The options of the commands about stored studies."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuner.cli.options import DATABASE, AsJson, Database, Study
+from tuner.goals import Objective
+
+
+class BestFormat(StrEnum):
+    """How `best` writes the winning configuration."""
+
+    FILE = "file"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class ExportFormat(StrEnum):
+    """How `studies export` writes the load points."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+class EffectsFormat(StrEnum):
+    """How `effects` prints."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """List the studies, the newest first."""
+
+    db: Database = DATABASE
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions:
+    """Show a study's result and trials."""
+
+    study: Study = None
+    db: Database = DATABASE
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(ShowOptions):
+    """Write the HTML report of a study, and print its result and its trials."""
+
+    output: Annotated[Path, typer.Option(help="Folder that gets a folder for the study.")] = Path(
+        "reports"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParetoOptions(ShowOptions):
+    """Print the Pareto front: the load points that no other beats in throughput and latency.
+
+    A study of several objectives has a second one: the trials that no other beats in all of them.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestOptions(ShowOptions):
+    """Print the winning configuration, ready to deploy.
+
+    For another latency budget or objective than the study's it is found in the stored load points,
+    without measuring; how it is known is said on stderr.
+    """
+
+    budget_ms: Annotated[
+        float | None, typer.Option(help="Another latency limit than the study's, in ms.")
+    ] = None
+    percentile: Annotated[
+        float | None, typer.Option(help="Another percentile of the latency than the study's.")
+    ] = None
+    objective: Annotated[Objective, typer.Option(help="What the best one is best in.")] = (
+        Objective.THROUGHPUT
+    )
+    min_throughput: Annotated[
+        float | None,
+        typer.Option(
+            help="For other objectives: what the best one carries, in inferences per second."
+        ),
+    ] = None
+    form: Annotated[
+        BestFormat, typer.Option("--format", help="The server's own file, JSON or YAML.")
+    ] = BestFormat.FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectsOptions(ShowOptions):
+    """Print which parameters helped or hurt the capacity, by how much, and how sure that is.
+
+    Each value is compared with the default, all else equal, in the average of what was tried.
+    """
+
+    form: Annotated[EffectsFormat, typer.Option("--format", help="table, csv or json.")] = (
+        EffectsFormat.TABLE
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Write every load point of a study, one row each."""
+
+    study: Study = None
+    form: Annotated[ExportFormat, typer.Option("--format", help="csv, json or parquet.")]
+    output: Annotated[Path | None, typer.Option(help="File to write; stdout without it.")] = None
+    db: Database = DATABASE

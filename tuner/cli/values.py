@@ -1,0 +1,166 @@
+"""How the values of options are read, and what is said of those that cannot be used."""
+
+import os
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tuner.errors import InputError
+from tuner.goals import LatencyBudget
+from tuner.load.requests import TensorSpec
+from tuner.protocols.tensors.datatypes import NUMPY_TYPES
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_H = 1000
+
+
+def latency_budget(limit_ms: float, percentile: float) -> LatencyBudget:
+    """The budget in seconds.
+
+    Raises:
+        InputError: The limit or the percentile is out of range.
+    """
+    return LatencyBudget(checked_percentile(percentile), limit_s(limit_ms))
+
+
+def limit_s(limit_ms: float) -> float:
+    """The seconds of `--budget-ms`.
+
+    Raises:
+        InputError: It is out of range.
+    """
+    if not 0 < limit_ms < 3_600_000:
+        raise InputError(
+            f"`--budget-ms` must be above 0 and below 3600000, but got {limit_ms:g}",
+            hint="for example: `--budget-ms 50`",
+        )
+    return limit_ms / 1e3
+
+
+def checked_percentile(percentile: float) -> float:
+    """`percentile`, if load points have enough requests to say anything of it.
+
+    Raises:
+        InputError: They have not.
+    """
+    if not 1 <= percentile <= 99.99:
+        raise InputError(
+            f"`--percentile` must be from 1 to 99.99, but got {percentile:g}",
+            hint="for example: `--percentile 99`",
+        )
+    return percentile
+
+
+def duration_s(text: str, option: str) -> float:
+    """Seconds of a duration such as `90`, `90s`, `3m` or `1.5h`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    seconds = float(match[1]) * _UNITS_S[match[2] or "s"] if match else 0.0
+    if not 0 < seconds <= _LONGEST_H * 3600:
+        raise InputError(
+            f"`{option}` must be a duration above 0 and up to {_LONGEST_H}h, but got `{text}`",
+            hint="for example: 90s, 3m, 2h",
+        )
+    return seconds
+
+
+def seconds_until(text: str) -> float:
+    """Seconds from now to the next time the clock shows `text` (HH:MM)."""
+    try:
+        clock = datetime.strptime(text, "%H:%M")  # noqa: DTZ007 - a wall clock has no zone
+    except ValueError:
+        raise InputError(
+            f"`--until` must be a clock time, but got `{text}`", hint="for example: 07:00"
+        ) from None
+    now = datetime.now().astimezone()
+    moment = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+    if moment <= now:
+        moment += timedelta(days=1)
+    return (moment - now).total_seconds()
+
+
+def cpus(text: str, option: str) -> frozenset[int]:
+    """CPU numbers of a list such as `0,2-3`; empty for none given."""
+    numbers: set[int] = set()
+    for part in text.split(",") if text else ():
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if first > last:
+            raise InputError(
+                f"`{option}` must be a list of CPUs, but got `{text}`", hint="for example: 0,2-3"
+            )
+        there = os.cpu_count() or 1
+        if last >= there:
+            raise InputError(
+                f"`{option}` names CPU {last}, but this machine has 0 to {there - 1}",
+                hint="`lscpu --extended` lists them",
+            )
+        numbers.update(range(first, last + 1))
+    return frozenset(numbers)
+
+
+def inputs(texts: Sequence[str] | None) -> tuple[TensorSpec, ...]:
+    """The inputs that `--input` names; -1 is a dimension that may vary.
+
+    Raises:
+        InputError: One has not the form NAME:DATATYPE:SHAPE, or is named twice.
+    """
+    found = tuple(_input(text) for text in texts or ())
+    names = [each.name for each in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"`--input {name}:...` was given twice", hint="name each input once")
+    return found
+
+
+def _input(text: str) -> TensorSpec:
+    name, datatype, dimensions = ("", "", *text.rsplit(":", 2))[-3:]
+    shape = _whole_numbers(dimensions)
+    if not (name and datatype in NUMPY_TYPES and shape and all(d == -1 or d > 0 for d in shape)):
+        raise InputError(
+            f"`--input` must be NAME:DATATYPE:SHAPE, but got `{text}`",
+            hint="for example: `--input x:FP32:-1,128`, where -1 is the batch; datatypes: "
+            + ", ".join(NUMPY_TYPES),
+        )
+    return TensorSpec(name, datatype, shape)
+
+
+def tolerance(share: float | None) -> float | None:
+    """What `--tolerance` says.
+
+    Raises:
+        InputError: It is no share.
+    """
+    if share is not None and not 0 < share < 1:
+        raise InputError(
+            f"`--tolerance` must be more than 0 and less than 1, but got {share:g}",
+            hint="for example: `--tolerance 0.05` for 5 % of an output's largest value",
+        )
+    return share
+
+
+def shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """The dimensions that `--shape` gives, by input.
+
+    Raises:
+        InputError: One of them is not NAME:D1,D2,...
+    """
+    return dict(_shape(text) for text in texts or ())
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, dimensions = text.rpartition(":")
+    shape = _whole_numbers(dimensions)
+    if not name or not shape or min(shape) < 1:
+        raise InputError(
+            f"`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `{text}`",
+            hint="for example: `--shape image:3,224,224`",
+        )
+    return name, shape
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    """Those of a list such as `3,224,224`; none where it is no such list."""
+    try:
+        return tuple(int(each) for each in text.split(","))
+    except ValueError:
+        return ()
