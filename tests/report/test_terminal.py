@@ -90,7 +90,7 @@ def test_text_of_others_is_no_markup() -> None:
 def test_studies_table() -> None:
     """Each study has its line; one without a result has a dash."""
     found = [
-        summary(studies.study(name=name)) | {"best": best}
+        summary(studies.study(name=name)) | {"trials": 29, "best": best}
         for name, best in (("first", 398.0), ("second", None))
     ]
 

@@ -325,6 +325,7 @@ def test_optuna_keeps_quiet(
     url: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """No warning or log line of Optuna reaches the user (warnings are errors in these tests)."""
+    caplog.set_level(logging.WARNING, logger="optuna")
     logging.getLogger("optuna").propagate = True
     try:
         started = search(SERVER, url)

@@ -260,7 +260,7 @@ def test_the_baseline_is_measured_again_and_again(
     """Whether the machine is as fast as it was; here after every third trial."""
     monkeypatch.setattr(drift, "_EVERY_TRIALS", 3)
     monkeypatch.setattr(drift, "_EVERY_S", 0.0)
-    monkeypatch.setattr(drift, "_LARGEST_SHARE", 1.0)
+    monkeypatch.setattr(drift, "_LARGEST_TIME_SHARE", 1.0)
     ran = run(budget=SearchBudget(trials=8, timeout_s=3600.0))
     repeats = [t for t in ran.record.trials if t.purpose is Purpose.DRIFT]
     assert len(repeats) >= 2

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -12,6 +13,10 @@ from types import ModuleType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from typer.core import TyperCommand
+
+
+# What may be said several times, as typer shows its type.
+_SEVERAL = re.compile(r"<list\[(.+)\]>")
 
 
 class GroupedCommand(TyperCommand):
@@ -24,7 +29,8 @@ class GroupedCommand(TyperCommand):
             if parameter.param_type_name == "argument":
                 title = "Arguments"
             if record := parameter.get_help_record(ctx):
-                sections.setdefault(title, []).append(record)
+                name, text = record
+                sections.setdefault(title, []).append((_SEVERAL.sub(r"<\1> ...", name), text))
         for title, records in sections.items():
             if records:
                 with formatter.section(title):

@@ -99,7 +99,7 @@ class Database:
             raise StorageError(
                 f"{self._name}: was written before the first release (revision {current}), "
                 f"and is read from revision {known[0]} on",
-                hint="name another database with `--db`",
+                hint="name another with `--db`",
             )
         if current is not None and current not in known:
             raise StorageError(
