@@ -14,7 +14,6 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from typer.core import TyperCommand
 
-
 # What may be said several times, as typer shows its type.
 _SEVERAL = re.compile(r"<list\[(.+)\]>")
 
