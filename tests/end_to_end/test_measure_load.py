@@ -44,13 +44,19 @@ def test_a_range_of_rates(measure: Measure, url: str) -> None:
 
 def test_poisson_arrivals(measure: Measure, url: str) -> None:
     """Poisson arrivals are the same for one seed, at any time; and others for another."""
-    exports = []
-    for seed in ("1", "1", "2"):
-        options = ("--rate", "200", "--seed", seed, "--export", "export.json")
-        result = measure.run(url, "-m", "echo", *options, *LASTING)
-        assert result.status == 0
-        exports.append(Path("export.json").read_text().partition('"due_s": ')[2].partition("]")[0])
-    assert exports[0] == exports[1] != exports[2]
+    first, again, other = (due(measure, url, seed) for seed in ("1", "1", "2"))
+    assert first == again != other
+
+
+def due(measure: Measure, url: str, seed: str) -> str:
+    """When the requests were due, which is not exported where the engine sent them too late."""
+    options = ("--rate", "200", "--seed", seed, "--export", "export.json")
+    for _ in range(20):
+        assert measure.run(url, "-m", "echo", *options, *LASTING).status == 0
+        _, _, told = Path("export.json").read_text().partition('"due_s": ')
+        if told:
+            return told.partition("]")[0]
+    pytest.fail("the machine is too busy to send 200 requests per second in time")
 
 
 def test_a_ramp(measure: Measure, url: str) -> None:
