@@ -70,8 +70,7 @@ class TestPlan:
 
         assert (result.status, result.err) == (0, "")
         assert "model mlp, latency budget p99 <= 50 ms" in result.out.splitlines()
-        assert "variant" in result.out
-        assert "mlp, int8" in result.out
+        assert {"variant", "mlp,", "int8"} <= set(result.out.split())
 
     def test_torchscript(self, tuner: Tuner) -> None:
         """With its inputs named, a TorchScript file is enough as well."""
