@@ -159,8 +159,8 @@ def test_sizes_in_bytes(text: str, size: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"repository": Path("a")}, "`--model-repository` means nothing to a server that"),
-        ({"server_cpus": frozenset({0})}, "`--server-cpus` means nothing to a server that"),
+        ({"repository": Path("a")}, "`--model-repository` means nothing to a remote server"),
+        ({"server_cpus": frozenset({0})}, "`--server-cpus` means nothing to a remote server"),
     ],
 )
 def test_what_a_remote_server_cannot_be_given(options: dict[str, Any], message: str) -> None:

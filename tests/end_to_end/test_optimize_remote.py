@@ -1,4 +1,4 @@
-"""The main job on servers that somebody else runs: they are changed, and changed back."""
+"""The main job on remote servers: they are changed, and changed back."""
 
 import signal
 from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ def settings(server: RunningServer) -> Mapping[str, Any]:
         return client.config(demo.MODEL)
 
 
-def test_a_triton_of_somebody_else(triton: RunningServer, tmp_path: Path) -> None:
+def test_a_remote_triton(triton: RunningServer, tmp_path: Path) -> None:
     """What it can reload is searched, from its own settings on; they are put back at the end."""
     before = settings(triton)
     arguments = ("optimize", "--budget-ms", "50", "--runner", "remote", "--seed", "3", "--json")
@@ -80,7 +80,7 @@ def test_interrupted(triton: RunningServer, tmp_path: Path) -> None:
     assert settings(triton) == before
 
 
-def test_a_torchserve_of_somebody_else(tmp_path: Path) -> None:
+def test_a_remote_torchserve(tmp_path: Path) -> None:
     """Workers and batches are searched over its management API, and put back at the end."""
     if missing := torchserve_server.missing():
         pytest.skip(missing)

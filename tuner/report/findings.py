@@ -78,7 +78,7 @@ def grounds(standing: Standing) -> str:
 
 
 def start(trial: TrialRecord) -> str:
-    """What a final is called; a server of somebody else is not started, but reloads the model."""
+    """What a final is called; a remote server is not started, but reloads the model."""
     return "reload" if trial.applied == Applied.RELOAD.value else "fresh start"
 
 

@@ -168,7 +168,7 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
         for option, value in given.items():
             if value:
                 raise InputError(
-                    f"`{option}` means nothing to a server that somebody else runs",
+                    f"`{option}` means nothing to a remote server",
                     hint="leave it out",
                 )
     return ModelSource(
