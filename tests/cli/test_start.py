@@ -12,7 +12,7 @@ from tests.store.test_storage import stored
 # Libraries that are slow to import, from the most to the least often needed.
 SLOW = (
     *("numpy", "sqlalchemy", "httpx", "psutil", "yaml", "jinja2", "pandas", "plotly", "optuna"),
-    *("alembic", "docker", "grpc", "tritonclient", "google.protobuf"),
+    *("alembic", "docker", "prometheus_client", "grpc", "tritonclient", "google.protobuf"),
 )
 NOWHERE = "http://127.0.0.1:9"
 RUN = """import sys

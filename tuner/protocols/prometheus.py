@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prometheus_client.parser import text_string_to_metric_families
-
 _TYPE = re.compile(
     r"#[ \t]*TYPE[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]+(counter|gauge|histogram|summary|untyped)"
 )
@@ -89,6 +87,9 @@ def parse(text: str) -> MetricsPage:
 
 def _sample(line: str) -> tuple[Series, float]:
     """One line at a time: of a whole page, the library gives all counters other names."""
+    # Imported where a page is read: it brings a web server along, which few runs want to wait for.
+    from prometheus_client.parser import text_string_to_metric_families
+
     [metric] = text_string_to_metric_families(line)
     [sample] = metric.samples
     return Series(sample.name, tuple(sorted(sample.labels.items()))), float(sample.value)
