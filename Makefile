@@ -11,10 +11,12 @@ PIP := $(BIN)/python -m pip install --quiet $(CONSTRAINTS)
 optimize: $(VENV)/installed
 	$(BIN)/tuner optimize --budget-ms $(BUDGET_MS)
 
-# What needs only a processor runs in two processes; what starts servers runs after it, alone.
+# What needs only a processor and what starts servers runs in two processes, a file in one of them;
+# whole studies, which measure, run alone.
 test: $(VENV)/developed
 	$(BIN)/python -m pytest -m pure -n 2
-	$(BIN)/python -m pytest -m 'not pure' --durations=25
+	$(BIN)/python -m pytest -m 'not pure' -n 2 --dist loadfile --ignore=tests/end_to_end
+	$(BIN)/python -m pytest tests/end_to_end --durations=25
 
 test-fast: $(VENV)/developed
 	$(BIN)/python -m pytest -m pure -n 2

@@ -14,6 +14,7 @@ PURE = [
     "capacity",
     "cli",
     "docs",
+    "numbers",
     "protocols",
     "report",
     "search",
@@ -21,6 +22,7 @@ PURE = [
     "store",
     "study",
     "sweep",
+    "test_hardware.py",
 ]
 # Modules of these rooms that do start one.
 SERVING = [
