@@ -152,9 +152,10 @@ def test_content_is_decoded() -> None:
     ],
 )
 def test_content_that_cannot_be_decoded_is_refused(
-    coding: bytes, body: bytes, complaint: str
+    coding: bytes, body: bytes, complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few bytes cannot make us fill the memory."""
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: " + coding + b"\r\n\r\n"
+    monkeypatch.setattr(content, "_MOST_BYTES", 100)
     with pytest.raises(ValueError, match=complaint):
-        content.decoded(head, body, most_bytes=100)
+        content.decoded(head, body)

@@ -4,8 +4,8 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from tuner.load.connecting import Connector
-from tuner.load.lane import Connection, Lane
+from tuner.load.connecting import Connection, Connector
+from tuner.load.lane import Lane
 
 
 class LanePool:
