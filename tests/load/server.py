@@ -52,11 +52,12 @@ class Exchange:
             self._server.listener.close()
 
     def reset(self) -> None:
-        _reset_at_close(self._writer)
+        reset_at_close(self._writer)
         self.close()
 
 
-def _reset_at_close(writer: asyncio.StreamWriter) -> None:
+def reset_at_close(writer: asyncio.StreamWriter) -> None:
+    """The peer meets an RST in place of a FIN."""
     connection: socket.socket = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -165,10 +166,6 @@ def closed_port() -> Endpoint:
         return Endpoint("127.0.0.1", once.getsockname()[1])
 
 
-async def answer(exchange: Exchange) -> None:
-    await exchange.send(OK)
-
-
 def answer_after(delay_s: float) -> Behaviour:
     async def behaviour(exchange: Exchange) -> None:
         await asyncio.sleep(delay_s)
@@ -189,6 +186,9 @@ def answer_with(*pieces: bytes, close: bool = False) -> Behaviour:
             exchange.close()
 
     return behaviour
+
+
+answer = answer_with(OK)
 
 
 async def never_answer(exchange: Exchange) -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.protocols.json_values import json_values
 from tests.refusals import refused
 from tuner.load.requests import Tensor, TensorSpec
-from tuner.protocols import tensorflow_serving, torchserve, v2_grpc, v2_http
+from tuner.protocols import tensorflow_serving, v2_grpc, v2_http
 from tuner.protocols.checks import JsonPathCheck, OutputsCheck, ResponseReader
 from tuner.protocols.tensorflow_serving import RestReader
 
@@ -165,25 +166,16 @@ READERS: list[ResponseReader] = [
     v2_http.read_response,
     v2_grpc.read_response,
     v2_grpc.read_streamed_response,
-    torchserve.read_http_response,
-    torchserve.read_grpc_response,
     tensorflow_serving.read_grpc_response,
     RestReader((TensorSpec("y", "FP32", (1,)),)),
 ]
 KEYS = ["outputs", "predictions", "name", "datatype", "shape", "data", "parameters", "b64", "y"]
-JSON_VALUES: st.SearchStrategy[object] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
 
 
 @pytest.mark.parametrize("number", range(len(READERS)))
 @given(
     head=st.sampled_from([HEAD, b"", b"\r\nContent-Encoding: gzip\r\n", b"\r\ncontent-encoding:"]),
-    body=st.binary(max_size=80) | st.builds(lambda v: json.dumps(v).encode(), JSON_VALUES),
+    body=st.binary(max_size=80) | st.builds(lambda v: json.dumps(v).encode(), json_values(KEYS)),
 )
 def test_garbage_is_never_right_and_never_raises(number: int, head: bytes, body: bytes) -> None:
     """Whatever a server sends, the run goes on."""

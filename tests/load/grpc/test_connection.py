@@ -58,8 +58,6 @@ class Service:
         """As many messages as a request says, the last of which is `0`."""
         context.add_callback(self.cancelled.set)
         for request in requests:
-            if request == b"abort":
-                context.abort(grpc.StatusCode.DATA_LOSS, "as you wish")
             for number in range(int(request) - 1, -1, -1):
                 yield b"%d" % number
 
@@ -241,17 +239,6 @@ async def test_a_stream_that_the_server_ends_is_opened_again(service: Service) -
                 await asyncio.sleep(0.001)
             assert connection.sender.last_stream == 2 * number - 1
         assert owner.told.empty()
-
-
-@in_event_loop
-async def test_a_stream_that_fails_fails_its_request(service: Service) -> None:
-    """The status tells how; the next request opens another stream."""
-    async with connected(service.port, COUNT, streams=1) as (owner, connection):
-        lane = connection.lanes[0]
-        assert await owner.outcome(lane, b"2") == (True, "")
-        assert await owner.outcome(lane, b"abort") == (True, "grpc_data_loss")
-        assert await owner.outcome(lane, b"nonsense") == (True, "grpc_unknown")
-        assert await owner.outcome(lane, b"2") == (True, "")
 
 
 @in_event_loop
