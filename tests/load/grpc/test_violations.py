@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.load.grpc.grpc_owner import connected, greeted, in_event_loop, talking
+from tests.load.grpc.grpc_owner import greeted, hand_fed, in_event_loop, talking
 from tests.load.grpc.http2_server import (
     OK_HEAD,
     Peer,
@@ -11,7 +11,6 @@ from tests.load.grpc.http2_server import (
     head,
     message,
     response,
-    serving_http2,
 )
 from tests.load.server import reset_at_close
 from tuner.load.grpc import frames as h2
@@ -140,15 +139,11 @@ UNREADY = {
 @pytest.mark.parametrize("name", UNREADY)
 @in_event_loop
 async def test_a_server_that_offers_no_stream_is_never_ready(name: str) -> None:
-    """`ready` fails, and says what came; a server that says nothing closes."""
-    greeting, reason = UNREADY[name]
-
-    async def behaviour(peer: Peer) -> None:
-        if greeting:
-            await peer.next(h2.GOAWAY)
-
-    async with serving_http2(behaviour, greeting) as server:
-        with pytest.raises(ConnectionError) as caught:
-            async with connected(server.port):
-                pass
+    """`ready` fails, and says what came before the end."""
+    said, reason = UNREADY[name]
+    _, connection, _ = hand_fed()
+    connection.data_received(said)
+    connection.connection_lost(None)
+    with pytest.raises(ConnectionError) as caught:
+        await connection.ready
     assert str(caught.value) == reason

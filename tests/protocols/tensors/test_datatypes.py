@@ -112,10 +112,9 @@ def test_bytes_are_little_endian() -> None:
 def test_floats_have_limits(datatype: str, largest: float, too_large: float) -> None:
     """A number that rounds to the largest of its type is taken; to infinity, it is not."""
     assert pack_values(datatype, [largest]) == LARGEST[datatype]
-    with pytest.raises(InputError) as raised:
-        pack_values(datatype, [0, too_large])
     expected = f"value 2: a finite number that {datatype} can hold was expected, but got "
-    assert raised.value.message == expected + str(too_large)[:40]
+    with refused(expected + str(too_large)[:40]):
+        pack_values(datatype, [0, too_large])
 
 
 @pytest.mark.parametrize(
@@ -139,11 +138,6 @@ def test_floats_have_limits(datatype: str, largest: float, too_large: float) -> 
         ("BOOL", 2, "a boolean was expected, but got 2"),
         ("BOOL", 1.0, "a boolean was expected, but got 1.0"),
         ("BYTES", 7, "a text was expected, but got 7"),
-        (
-            "BYTES",
-            "a\ud800",
-            "the text `a\\ud800` has half of a surrogate pair, which is no character",
-        ),
     ],
 )
 def test_values_of_another_type_are_refused(datatype: str, value: object, message: str) -> None:
@@ -155,9 +149,11 @@ def test_values_of_another_type_are_refused(datatype: str, value: object, messag
 
 def test_text_that_is_none_goes_as_base64() -> None:
     """There is a way for any bytes, and the error names it."""
-    with pytest.raises(InputError) as raised:
-        pack_values("BYTES", ["\udfff"])
-    assert raised.value.hint == "give bytes that are no text as `b64`"
+    with refused(
+        "value 1: the text `a\\ud800` has half of a surrogate pair, which is no character",
+        "give bytes that are no text as `b64`",
+    ):
+        pack_values("BYTES", ["a\ud800"])
 
 
 def test_other_types_are_refused() -> None:
