@@ -3,9 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
+from tests.load.server import Behaviour, Server, serving
+from tuner.load.client import LoadEngine
 from tuner.load.http1 import request_bytes
-from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, LoadRun, Overload
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, LoadRun
 from tuner.load.requests import RequestSet
 
 # No run of these tests may take longer by this; slow machines are not what is tested.
@@ -22,25 +27,29 @@ REQUESTS = RequestSet((request(b"{}"),))
 def load_run(
     endpoint: Endpoint,
     profile: LoadProfile = ClosedLoop(2),  # noqa: B008 - a frozen value
-    *,
-    duration_s: float = 0.1,
-    timeout_s: float = 2.0,
-    drain_s: float = 0.3,
-    max_connections: int = 1024,
-    max_requests: int = 0,
-    overload: Overload | None = None,
+    **options: Any,
 ) -> LoadRun:
-    return LoadRun(
+    """A short run; `options` are those of LoadRun."""
+    short = LoadRun(
         endpoint=endpoint,
         profile=profile,
-        duration_s=duration_s,
-        timeout_s=timeout_s,
-        drain_s=drain_s,
+        duration_s=0.1,
+        timeout_s=2.0,
+        drain_s=0.3,
         connections=4,
-        max_connections=max_connections,
-        max_requests=max_requests,
-        overload=overload,
     )
+    return replace(short, **options)
+
+
+def observe(
+    engine: LoadEngine,
+    behaviour: Behaviour,
+    profile: LoadProfile = ClosedLoop(2),  # noqa: B008 - a frozen value
+    **options: Any,
+) -> tuple[Measurement, Server]:
+    """What the engine saw of a server that behaves so, and what the server saw of the run."""
+    with serving(behaviour) as server:
+        return engine.measure(load_run(server.endpoint, profile, **options)), server
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tuner.load.profile import Endpoint
 
@@ -48,15 +49,15 @@ class Exchange:
         self.open = False
 
     def stop_listening(self) -> None:
-        if self._server.listener is not None:
-            self._server.listener.close()
+        self._server.stop_listening()
 
     def reset(self) -> None:
-        _reset_at_close(self._writer)
+        reset_at_close(self._writer)
         self.close()
 
 
-def _reset_at_close(writer: asyncio.StreamWriter) -> None:
+def reset_at_close(writer: asyncio.StreamWriter) -> None:
+    """The peer meets an RST in place of a FIN."""
     connection: socket.socket = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -71,15 +72,26 @@ class Server:
     behaviour: Behaviour
     close_at_once: bool = False
     idle_limit_s: float | None = None
+    unix_socket: Path | None = None
     endpoint: Endpoint = field(init=False)
+    stop_listening: Callable[[], None] = field(init=False)
     bodies: list[bytes] = field(default_factory=list)
     arrivals_s: list[float] = field(default_factory=list)
     connections: int = 0
     idle_closed: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
-    listener: asyncio.Server | None = None
     handlers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def listen(self) -> None:
+        if self.unix_socket is not None:
+            start = asyncio.start_unix_server(self.accept, self.unix_socket, limit=1 << 22)
+        else:
+            start = asyncio.start_server(self.accept, "127.0.0.1", 0, limit=1 << 22, backlog=1024)
+        listener = await start
+        self.stop_listening = listener.close
+        port = 0 if self.unix_socket else listener.sockets[0].getsockname()[1]
+        self.endpoint = Endpoint("127.0.0.1", port, unix_socket=self.unix_socket)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -115,15 +127,9 @@ class Server:
 
 
 @contextmanager
-def serving(
-    behaviour: Behaviour,
-    *,
-    close_at_once: bool = False,
-    idle_limit_s: float | None = None,
-    unix_socket: Path | None = None,
-) -> Iterator[Server]:
+def serving(behaviour: Behaviour, **options: Any) -> Iterator[Server]:
     """The server listens until the block ends: on a free port of 127.0.0.1, or a Unix socket."""
-    server = Server(behaviour, close_at_once, idle_limit_s)
+    server = Server(behaviour, **options)
     ready = threading.Event()
     stop: list[Callable[[], object]] = []
 
@@ -131,13 +137,10 @@ def serving(
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         stop.append(lambda: loop.call_soon_threadsafe(stopped.set))
-        listener = await _listen(server, unix_socket)
-        server.listener = listener
-        port = 0 if unix_socket else listener.sockets[0].getsockname()[1]
-        server.endpoint = Endpoint("127.0.0.1", port, unix_socket=unix_socket)
+        await server.listen()
         ready.set()
         await stopped.wait()
-        listener.close()
+        server.stop_listening()
         for handler in server.handlers:
             handler.cancel()
         await asyncio.gather(*server.handlers)
@@ -152,21 +155,11 @@ def serving(
         thread.join()
 
 
-async def _listen(server: Server, unix_socket: Path | None) -> asyncio.Server:
-    if unix_socket is not None:
-        return await asyncio.start_unix_server(server.accept, unix_socket, limit=1 << 22)
-    return await asyncio.start_server(server.accept, "127.0.0.1", 0, limit=1 << 22, backlog=1024)
-
-
 def closed_port() -> Endpoint:
     """Where nothing listens."""
     with socket.socket() as once:
         once.bind(("127.0.0.1", 0))
         return Endpoint("127.0.0.1", once.getsockname()[1])
-
-
-async def answer(exchange: Exchange) -> None:
-    await exchange.send(OK)
 
 
 def answer_after(delay_s: float) -> Behaviour:
@@ -189,6 +182,9 @@ def answer_with(*pieces: bytes, close: bool = False) -> Behaviour:
             exchange.close()
 
     return behaviour
+
+
+answer = answer_with(OK)
 
 
 async def never_answer(exchange: Exchange) -> None:

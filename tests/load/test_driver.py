@@ -1,7 +1,6 @@
 """A driver's life, step by step: what may happen between its steps."""
 
 import asyncio
-from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -50,11 +49,8 @@ def measured(behaviour: Behaviour, profile: LoadProfile) -> tuple[Measurement, i
 
     async def scenario() -> tuple[Measurement, int]:
         async with serving_http2(behaviour) as server:
-            run = replace(
-                load_run(Endpoint("127.0.0.1", server.port), profile, duration_s=0.3),
-                connections=1,
-                streams=2,
-            )
+            endpoint = Endpoint("127.0.0.1", server.port)
+            run = load_run(endpoint, profile, duration_s=0.3, connections=1, streams=2)
             driver = Driver(run, RequestSet((b"request",), call=CALL))
             await driver.connect()
             return await driven(driver, run), len(server.peers)

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from tests.load import parent_script
-from tests.load.runs import REQUESTS, ends_within, load_run
-from tests.load.server import Server, answer_after, never_answer, serving
+from tests.load.runs import REQUESTS, ends_within, load_run, observe
+from tests.load.server import Server, answer, answer_after, never_answer, serving
 from tests.runner_tests.waiting import is_gone, wait_until, wait_until_gone
 from tuner.errors import LoadError
 from tuner.load import client
@@ -146,31 +146,27 @@ def test_the_engine_stays_on_its_processors() -> None:
         assert os.sched_getaffinity(engine.pids[0]) == {cpu}
 
 
-def test_an_engine_may_open_as_many_files_as_the_system_allows() -> None:
+def test_an_engine_may_open_as_many_files_as_the_system_allows(engine: LoadEngine) -> None:
     """A thousand connections are a thousand files; the soft limit is not in their way."""
-    with serving(answer_after(0.005)) as server, LoadEngine() as engine:
-        engine.prepare(REQUESTS)
-        engine.measure(load_run(server.endpoint))
-        soft, hard = psutil.Process(engine.pids[0]).rlimit(psutil.RLIMIT_NOFILE)
+    observe(engine, answer)  # what it does first is done by then
+    soft, hard = psutil.Process(engine.pids[0]).rlimit(psutil.RLIMIT_NOFILE)
     assert soft == hard
 
 
 @pytest.mark.parametrize("profile", [ClosedLoop(2), OpenLoop(100)], ids=["closed", "open"])
-def test_the_server_is_not_kept_waiting_between_runs(profile: LoadProfile) -> None:
+def test_the_server_is_not_kept_waiting_between_runs(
+    profile: LoadProfile, engine: LoadEngine
+) -> None:
     """Between runs the engine is an ordinary process, whatever priority it takes for a run."""
-    with serving(answer_after(0.005)) as server, LoadEngine() as engine:
-        engine.prepare(REQUESTS)
-        engine.measure(load_run(server.endpoint, profile))
-        assert os.sched_getscheduler(engine.pids[0]) == os.SCHED_OTHER
-        assert os.getpriority(os.PRIO_PROCESS, engine.pids[0]) == 0
+    observe(engine, answer, profile)
+    assert os.sched_getscheduler(engine.pids[0]) == os.SCHED_OTHER
+    assert os.getpriority(os.PRIO_PROCESS, engine.pids[0]) == 0
 
 
-def test_only_an_open_loop_needs_to_be_real_time() -> None:
+def test_only_an_open_loop_needs_to_be_real_time(engine: LoadEngine) -> None:
     """A closed loop has nothing to be late for, and is cheaper without."""
-    with serving(answer_after(0.005)) as server, LoadEngine() as engine:
-        engine.prepare(REQUESTS)
-        closed = engine.measure(load_run(server.endpoint, ClosedLoop(2)))
-        opened = engine.measure(load_run(server.endpoint, OpenLoop(100)))
+    closed, _ = observe(engine, answer)
+    opened, _ = observe(engine, answer, OpenLoop(100))
     assert closed.priority != "real-time"
     assert opened.priority in ("real-time", closed.priority)
 

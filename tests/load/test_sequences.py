@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from tests.load.runs import load_run, request
+from tests.load.runs import load_run, observe, request
 from tests.load.server import Exchange, answer_after, serving
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop
@@ -58,9 +58,8 @@ def test_every_sequence_is_played_whole_and_in_order(
 ) -> None:
     """First and last step are flagged, also of the sequences that the end of the run cut short."""
     engine.prepare(sequences())
-    with serving(answer_after(0.003)) as server:
-        measurement = engine.measure(load_run(server.endpoint, profile, duration_s=0.3))
-        by_id = played(server.bodies)
+    measurement, server = observe(engine, answer_after(0.003), profile, duration_s=0.3)
+    by_id = played(server.bodies)
     assert measurement.errors == {}
     assert measurement.requests <= len(server.bodies) <= measurement.requests + 3
     assert server.most_in_flight <= 3
@@ -75,28 +74,18 @@ def test_every_sequence_is_played_whole_and_in_order(
 def test_lengths_vary_around_the_one_asked_for(engine: LoadEngine) -> None:
     """20 % either way by default; a stream that is too short starts again."""
     engine.prepare(sequences(length=10))
-    with serving(answer_after(0.0)) as server:
-        engine.measure(load_run(server.endpoint, ClosedLoop(2), duration_s=0.5))
-        by_id = played(server.bodies)
+    _, server = observe(engine, answer_after(0.0), duration_s=0.5)
+    by_id = played(server.bodies)
     lengths = {len(steps) for number, steps in by_id.items() if number < max(by_id) - 2}
     assert lengths <= set(range(8, 13))
     assert len(lengths) > 2
 
 
-def test_correlation_ids_come_from_a_range(engine: LoadEngine) -> None:
-    """After the last one comes the first one again."""
-    engine.prepare(sequences(ids=5))
-    with serving(answer_after(0.0)) as server:
-        engine.measure(load_run(server.endpoint, ClosedLoop(2)))
-        assert set(played(server.bodies)) == {1, 2, 3, 4, 5}
-
-
 def test_an_id_is_not_used_by_two_sequences_at_once(engine: LoadEngine) -> None:
-    """With as many ids as sequences, a short one's id is the only one that is free again."""
+    """After the last id comes the first again, or the one that is free, as a short one's is."""
     engine.prepare(sequences(ids=2))
-    with serving(answer_after(0.001)) as server:
-        engine.measure(load_run(server.endpoint, ClosedLoop(2), duration_s=0.3))
-        by_id = played(server.bodies)
+    _, server = observe(engine, answer_after(0.001), duration_s=0.3)
+    by_id = played(server.bodies)
     assert set(by_id) == {1, 2}
     for steps in by_id.values():
         flags = "".join(each[1:] for each in steps)

@@ -16,23 +16,10 @@ from runners.process import ProcessRunner
 from tests.load.exchange import exchange
 from tuner.load.profile import Endpoint
 from tuner.protocols import generic_http
+from tuner.protocols.tensors.values import NUMBER_TYPES
 from tuner.targets.triton import install as triton_install
 
-TYPES = {
-    "BOOL": "BOOL",
-    "UINT8": "UINT8",
-    "UINT16": "UINT16",
-    "UINT32": "UINT32",
-    "UINT64": "UINT64",
-    "INT8": "INT8",
-    "INT16": "INT16",
-    "INT32": "INT32",
-    "INT64": "INT64",
-    "FP16": "FP16",
-    "FP32": "FP32",
-    "FP64": "FP64",
-    "BYTES": "STRING",
-}
+TYPES = (*NUMBER_TYPES, "BYTES")
 
 # Gives each input back, and the request's parameters as JSON.
 _ECHO_CONFIG = """
@@ -44,7 +31,7 @@ output { name: "parameters" data_type: TYPE_STRING dims: [ 1 ] }
 input {{ name: "in_{name}" data_type: TYPE_{kind} dims: [ -1, -1 ] optional: true }}
 output {{ name: "out_{name}" data_type: TYPE_{kind} dims: [ -1, -1 ] }}
 """
-    for name, kind in TYPES.items()
+    for name, kind in ((each, each.replace("BYTES", "STRING")) for each in TYPES)
 )
 _ECHO_CODE = """
 import numpy as np

@@ -1,74 +1,51 @@
 """Any HTTP request, and the content of its response."""
 
 import gzip
-import threading
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
 
 import pytest
 
-from tests.load.exchange import exchange
 from tests.refusals import refused
 from tuner.load.profile import Endpoint
 from tuner.protocols import content, generic_http
 
 ENDPOINT = Endpoint("127.0.0.1", 8000)
 GZIPPED = gzip.compress(b"content", mtime=0)  # without the time: it names a test
-Seen = tuple[str, str, dict[str, str], bytes]
 
 
-@contextmanager
-def recorder() -> Iterator[tuple[Endpoint, list[Seen]]]:
-    """The standard library's server: where it is, and the requests as it understood them."""
-    seen: list[Seen] = []
+class Understood(BaseHTTPRequestHandler):
+    """A request as the standard library's server understands it."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers["content-length"]))
-            seen.append((self.command, self.path, headers, body))
-            self.send_response(204)
-            self.end_headers()
+    def __init__(self, request: bytes) -> None:
+        self.rfile = BytesIO(request)
+        self.raw_requestline = self.rfile.readline()
+        assert self.parse_request()
 
-        def do_GET(self) -> None:
-            self.do_PUT()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield Endpoint("127.0.0.1", server.server_address[1]), seen
-        finally:
-            server.shutdown()
-            thread.join()
+    def parts(self) -> tuple[str, str, dict[str, str], bytes]:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return self.command, self.path, headers, self.rfile.read()
 
 
 def test_a_server_understands_the_request() -> None:
     """Method, path with its query, headers and body arrive as they were given."""
-    with recorder() as (endpoint, seen):
-        put = generic_http.prepare(
-            endpoint,
-            "/a%20b?c=1",
-            method="PUT",
-            headers={"X-Key": "a: b", "host": "model.example"},
-            body=b"\0\xff",
-        )
-        get = generic_http.prepare(endpoint, "/", method="GET")
-        assert [exchange(endpoint, request)[0] for request in (put, get)] == [204, 204]
-    assert seen == [
-        (
-            "PUT",
-            "/a%20b?c=1",
-            {"host": "model.example", "x-key": "a: b", "content-length": "2"},
-            b"\0\xff",
-        ),
-        ("GET", "/", {"host": endpoint.authority, "content-length": "0"}, b""),
-    ]
+    put = generic_http.prepare(
+        ENDPOINT,
+        "/a%20b?c=1",
+        method="PUT",
+        headers={"X-Key": "a: b", "host": "model.example"},
+        body=b"\0\xff",
+    )
+    assert Understood(put).parts() == (
+        "PUT",
+        "/a%20b?c=1",
+        {"host": "model.example", "x-key": "a: b", "content-length": "2"},
+        b"\0\xff",
+    )
+    get = generic_http.prepare(ENDPOINT, "/", method="GET")
+    headers = {"host": ENDPOINT.authority, "content-length": "0"}
+    assert Understood(get).parts() == ("GET", "/", headers, b"")
 
 
 def test_any_status_of_200_to_299_is_a_success() -> None:
@@ -152,9 +129,10 @@ def test_content_is_decoded() -> None:
     ],
 )
 def test_content_that_cannot_be_decoded_is_refused(
-    coding: bytes, body: bytes, complaint: str
+    coding: bytes, body: bytes, complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few bytes cannot make us fill the memory."""
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: " + coding + b"\r\n\r\n"
+    monkeypatch.setattr(content, "_MOST_BYTES", 100)
     with pytest.raises(ValueError, match=complaint):
-        content.decoded(head, body, most_bytes=100)
+        content.decoded(head, body)

@@ -2,12 +2,10 @@
 
 import json
 
-import grpc
 import numpy as np
 import pytest
 
 from tests.load.descriptors import message_classes
-from tests.protocols.grpc_service import serving_method
 from tests.refusals import refused
 from tuner.load.profile import Endpoint
 from tuner.load.requests import GrpcCall, Tensor, TensorSpec
@@ -51,23 +49,6 @@ MESSAGES = message_classes(
         "PredictResponse": "map<string, TensorProto> outputs = 1; ModelSpec model_spec = 2;",
     },
 )
-# tensorflow/core/framework/types.proto
-DTYPES = {
-    "FP32": 1,
-    "FP64": 2,
-    "INT32": 3,
-    "UINT8": 4,
-    "INT16": 5,
-    "INT8": 6,
-    "BYTES": 7,
-    "INT64": 9,
-    "BOOL": 10,
-    "BF16": 14,
-    "UINT16": 17,
-    "FP16": 19,
-    "UINT32": 22,
-    "UINT64": 23,
-}
 FLOATS = Tensor("x", "FP32", (2, 2), np.array([1, 2, 3, 4], dtype="<f4").tobytes())
 STRINGS = Tensor("s", "BYTES", (2,), b"\x02\0\0\0\xff\xfe\0\0\0\0")
 
@@ -77,10 +58,10 @@ def body_of(*inputs: Tensor, options: TensorFlowOptions) -> object:
     return json.loads(request.partition(b"\r\n\r\n")[2])
 
 
-def output(name: str, datatype: str, shape: tuple[int, ...], **values: object) -> bytes:
+def output(name: str, dtype: int, shape: tuple[int, ...], **values: object) -> bytes:
     """A PredictResponse with one output."""
     shape_proto = MESSAGES["TensorShapeProto"](dim=[MESSAGES["Dim"](size=n) for n in shape])
-    tensor = MESSAGES["TensorProto"](dtype=DTYPES[datatype], tensor_shape=shape_proto, **values)
+    tensor = MESSAGES["TensorProto"](dtype=dtype, tensor_shape=shape_proto, **values)
     response: bytes = MESSAGES["PredictResponse"](outputs={name: tensor}).SerializeToString()
     return response
 
@@ -189,30 +170,30 @@ def test_the_method_is_predict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("datatype", "field", "values", "kind"),
-    [
-        ("FP32", "float_val", [1.5, -2.0], "<f4"),
-        ("FP64", "double_val", [1.5, -2.0], "<f8"),
-        ("INT32", "int_val", [-(2**31), 1], "<i4"),
-        ("INT16", "int_val", [-1, 1], "<i2"),
-        ("UINT16", "int_val", [2**16 - 1, 1], "<u2"),
-        ("INT8", "int_val", [-1, 1], "i1"),
-        ("UINT8", "int_val", [255, 1], "u1"),
-        ("INT64", "int64_val", [-(2**63), 1], "<i8"),
-        ("BOOL", "bool_val", [True, False], "?"),
-        ("UINT32", "uint32_val", [2**32 - 1, 1], "<u4"),
-        ("UINT64", "uint64_val", [2**64 - 1, 1], "<u8"),
-        ("FP16", "half_val", [0x3C00, 0xC000], "<u2"),
-        ("BF16", "half_val", [0x3F80, 0xC000], "<u2"),
+    ("datatype", "dtype", "field", "values", "kind"),
+    [  # the numbers are those of tensorflow/core/framework/types.proto
+        ("FP32", 1, "float_val", [1.5, -2.0], "<f4"),
+        ("FP64", 2, "double_val", [1.5, -2.0], "<f8"),
+        ("INT32", 3, "int_val", [-(2**31), 1], "<i4"),
+        ("UINT8", 4, "int_val", [255, 1], "u1"),
+        ("INT16", 5, "int_val", [-1, 1], "<i2"),
+        ("INT8", 6, "int_val", [-1, 1], "i1"),
+        ("INT64", 9, "int64_val", [-(2**63), 1], "<i8"),
+        ("BOOL", 10, "bool_val", [True, False], "?"),
+        ("BF16", 14, "half_val", [0x3F80, 0xC000], "<u2"),
+        ("UINT16", 17, "int_val", [2**16 - 1, 1], "<u2"),
+        ("FP16", 19, "half_val", [0x3C00, 0xC000], "<u2"),
+        ("UINT32", 22, "uint32_val", [2**32 - 1, 1], "<u4"),
+        ("UINT64", 23, "uint64_val", [2**64 - 1, 1], "<u8"),
     ],
 )
 def test_values_are_read_in_either_form(
-    datatype: str, field: str, values: list[float], kind: str
+    datatype: str, dtype: int, field: str, values: list[float], kind: str
 ) -> None:
     """TensorFlow Serving answers with values, or with content if it is told so."""
     data = np.array(values, dtype=kind).tobytes()
     for form in ({field: values}, {"tensor_content": data}):
-        response = output("y", datatype, (2, 1), **form)
+        response = output("y", dtype, (2, 1), **form)
         assert tensorflow_serving.read_grpc_response(b"", response) == (
             Tensor("y", datatype, (2, 1), data),
         )
@@ -220,7 +201,7 @@ def test_values_are_read_in_either_form(
 
 def test_strings_are_read() -> None:
     """Whatever bytes they hold."""
-    response = output("s", "BYTES", (2,), string_val=[b"\xff\xfe", b""])
+    response = output("s", 7, (2,), string_val=[b"\xff\xfe", b""])
     [found] = tensorflow_serving.read_grpc_response(b"", response)
     assert found == STRINGS
 
@@ -270,29 +251,10 @@ def test_what_is_no_rest_response_is_refused(body: bytes, complaint: str) -> Non
         RestReader((TensorSpec("x", "FP32", ()),))(HEAD, body)
 
 
-def echo(request: bytes, context: grpc.ServicerContext) -> bytes:
-    """Speaks Predict through Google's protobuf: the outputs are the inputs."""
-    asked = MESSAGES["PredictRequest"].FromString(request)
-    if asked.model_spec.name != "echo":
-        context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
-    answer: bytes = MESSAGES["PredictResponse"](
-        outputs={name: asked.inputs[name] for name in asked.output_filter or asked.inputs}
-    ).SerializeToString()
-    return answer
-
-
 def test_all_types_go_there_and_back() -> None:
-    """What a server echoes is what was sent; with a filter, only that."""
+    """What a server echoes is what was sent."""
     inputs = generate_inputs([TensorSpec(n, n, (2, 3)) for n in (*NUMBER_TYPES, "BYTES")], seed=1)
+    sent = MESSAGES["PredictRequest"].FromString(tensorflow_serving.prepare_grpc("m", inputs))
+    echoed = MESSAGES["PredictResponse"](outputs=sent.inputs).SerializeToString()
     check = OutputsCheck(tensorflow_serving.read_grpc_response, (inputs,))
-    path = tensorflow_serving.grpc_call().path
-    with serving_method(path, echo) as address, grpc.insecure_channel(address) as channel:
-        send = channel.unary_unary(path, None, None)
-        everything = send(tensorflow_serving.prepare_grpc("echo", inputs), timeout=30)
-        options = TensorFlowOptions(outputs=("FP32",))
-        one = send(tensorflow_serving.prepare_grpc("echo", inputs, options), timeout=30)
-        with pytest.raises(grpc.RpcError, match="Servable not found"):
-            send(tensorflow_serving.prepare_grpc("nobody", inputs), timeout=30)
-    assert check.fault(0, b"", everything) == ""
-    assert check.fault(0, b"", one) == "wrong_output"
-    assert [each.name for each in tensorflow_serving.read_grpc_response(b"", one)] == ["FP32"]
+    assert check.fault(0, b"", echoed) == ""

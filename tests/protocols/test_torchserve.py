@@ -1,17 +1,14 @@
 """TorchServe's predictions: messages that Google's protobuf reads, requests as its manual says."""
 
-import pytest
-
 from tests.load.descriptors import message_classes
 from tuner.load.profile import Endpoint
-from tuner.load.requests import GrpcCall, Tensor
+from tuner.load.requests import GrpcCall
 from tuner.protocols import torchserve
-from tuner.protocols.checks import OutputsCheck
 from tuner.protocols.torchserve import TorchServeOptions
 
 ENDPOINT = Endpoint("127.0.0.1", 8080)
 # frontend/server/src/main/resources/proto/inference.proto
-MESSAGES = message_classes(
+PredictionsRequest = message_classes(
     "org.pytorch.serve.grpc.inference",
     {
         "PredictionsRequest": """
@@ -19,9 +16,8 @@ MESSAGES = message_classes(
             string model_version = 2;
             map<string, bytes> input = 3;
         """,
-        "PredictionResponse": "bytes prediction = 1;",
     },
-)
+)["PredictionsRequest"]
 
 
 def test_the_body_goes_to_the_model() -> None:
@@ -48,9 +44,9 @@ def test_the_message_is_a_predictions_request() -> None:
     """The body is the input `data`, which handlers look for."""
     for version in ("", "2.0"):
         message = torchserve.prepare_grpc("m", b"\0\xff", TorchServeOptions(version=version))
-        assert MESSAGES["PredictionsRequest"].FromString(message) == MESSAGES[
-            "PredictionsRequest"
-        ](model_name="m", model_version=version, input={"data": b"\0\xff"})
+        assert PredictionsRequest.FromString(message) == PredictionsRequest(
+            model_name="m", model_version=version, input={"data": b"\0\xff"}
+        )
 
 
 def test_the_method_is_predictions() -> None:
@@ -59,22 +55,3 @@ def test_the_method_is_predictions() -> None:
         "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions",
         {"authorization": "x"},
     )
-
-
-def test_predictions_are_compared_byte_by_byte() -> None:
-    """Over HTTP the body is the prediction, over gRPC it is a field of the message."""
-    expected = ((torchserve.prediction(b"cat"),),)
-    assert expected[0][0] == Tensor("prediction", "BYTES", (1,), b"\x03\0\0\0cat")
-    over_http = OutputsCheck(torchserve.read_http_response, expected)
-    over_grpc = OutputsCheck(torchserve.read_grpc_response, expected)
-    for prediction, fault in ((b"cat", ""), (b"dog", "wrong_output"), (b"", "wrong_output")):
-        message = MESSAGES["PredictionResponse"](prediction=prediction).SerializeToString()
-        assert over_http.fault(0, b"HTTP/1.1 200 OK\r\n\r\n", prediction) == fault
-        assert over_grpc.fault(0, b"", message) == fault
-    assert over_grpc.fault(0, b"", b"\x08") == "bad_response"
-
-
-def test_what_is_no_prediction_is_refused() -> None:
-    """A message of another kind is a ValueError."""
-    with pytest.raises(ValueError, match="the protobuf field 1 is a number"):
-        torchserve.read_grpc_response(b"", b"\x08\x01")

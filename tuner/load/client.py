@@ -89,7 +89,9 @@ class LoadEngine:
             LoadError: An engine process died, or cannot send at all. That the server fails is no
                 error: it is in the measurement.
         """
-        processes = self._processes[: _most_workers(run)]
+        # A closed loop has no work for more processes than requests in flight.
+        most = run.profile.concurrency if isinstance(run.profile, ClosedLoop) else None
+        processes = self._processes[:most]
         for index, process in enumerate(processes):
             process.send(replace(run, share=Share(index, len(processes))))
         for process in processes:
@@ -102,11 +104,6 @@ class LoadEngine:
         records = [answer for answer in answers if isinstance(answer, RunRecord)]
         inferences = self._requests.inferences if self._requests else 1
         return Measurement.of(run, records, inferences)
-
-
-def _most_workers(run: LoadRun) -> int | None:
-    """A closed loop has no work for more processes than requests in flight."""
-    return run.profile.concurrency if isinstance(run.profile, ClosedLoop) else None
 
 
 class _Process:

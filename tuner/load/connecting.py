@@ -8,10 +8,12 @@ from typing import Any
 
 from tuner.load.grpc.connection import GrpcConnection
 from tuner.load.http_connection import HttpConnection
-from tuner.load.lane import Connection, LaneOwner
+from tuner.load.lane import LaneOwner
 from tuner.load.profile import Endpoint, LoadRun
 from tuner.load.requests import RequestSet
 from tuner.load.tls import tls_context
+
+Connection = GrpcConnection | HttpConnection
 
 # Errors that say something of this machine, not of the server.
 _FAULTS_OF_THIS_MACHINE = {
@@ -58,7 +60,7 @@ class Connector:
             return _FAULTS_OF_THIS_MACHINE.get(error.errno or 0, lost)
         return connection
 
-    async def _open(self) -> GrpcConnection | HttpConnection:
+    async def _open(self) -> Connection:
         loop, endpoint = asyncio.get_running_loop(), self._endpoint
         if endpoint.unix_socket is not None:
             _, connection = await loop.create_unix_connection(
@@ -85,9 +87,7 @@ def _tls_arguments(endpoint: Endpoint, alpn: str) -> dict[str, Any]:
     }
 
 
-def _factory(
-    owner: LaneOwner, run: LoadRun, requests: RequestSet
-) -> Callable[[], GrpcConnection | HttpConnection]:
+def _factory(owner: LaneOwner, run: LoadRun, requests: RequestSet) -> Callable[[], Connection]:
     call = requests.call
     if call is None:
         return lambda: HttpConnection(owner, requests)

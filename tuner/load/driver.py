@@ -325,7 +325,7 @@ class Driver:
         if not self._stopped_early and now < self._end_s:
             self._stopped_early = reason
             self._end_s = now
-            self._due_s = _never
+            self._due_s = lambda now_s, begun: math.inf  # nothing is due any more
             self._recorder.ends_at(now)
 
     def _outstanding(self) -> int:
@@ -369,12 +369,6 @@ class Driver:
         self._last_outstanding = outstanding
         if self._checks_not_fallen >= overload.blocks:
             self._stop("overload")
-
-
-def _never(now_s: float, begun: int) -> float:
-    """When the next request of a run that has stopped is due."""
-    del now_s, begun
-    return math.inf
 
 
 def _mean(total_s: float, count: int) -> float:

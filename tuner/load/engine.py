@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 
@@ -78,12 +78,12 @@ async def _measure(run: LoadRun, requests: RequestSet, parent: Connection) -> Ru
     gc.freeze()
     gc.disable()
     try:
-        with _ending_with(parent):
+        with _at_a_word_of(parent, os._exit, 1):  # its end: it is silent while it waits
             await driver.connect()
         parent.send(CONNECTED)
         start_s = await _start_moment(parent)
         cpu_s, wall_s = _cpu_s(), time.monotonic()
-        with _ending_with(parent):
+        with _at_a_word_of(parent, os._exit, 1):
             await driver.drive(start_s)
         return driver.record(
             priority=priority,
@@ -99,27 +99,22 @@ async def _measure(run: LoadRun, requests: RequestSet, parent: Connection) -> Ru
 
 async def _start_moment(parent: Connection) -> float:
     """What the parent says once all engine processes are connected."""
-    loop = asyncio.get_running_loop()
     heard = asyncio.Event()
-    loop.add_reader(parent.fileno(), heard.set)
-    try:
+    with _at_a_word_of(parent, heard.set):
         await heard.wait()
-    finally:
-        loop.remove_reader(parent.fileno())
-        os.set_blocking(parent.fileno(), True)  # the loop made it non-blocking
     return float(parent.recv())
 
 
 @contextmanager
-def _ending_with(parent: Connection) -> Iterator[None]:
-    """The parent is silent while it waits: what can be read now is the end of it."""
+def _at_a_word_of(parent: Connection, do: Callable[..., object], *args: int) -> Iterator[None]:
+    """Within the block, `do` is called once there is something to read, or the parent's end."""
     loop = asyncio.get_running_loop()
-    loop.add_reader(parent.fileno(), os._exit, 1)
+    loop.add_reader(parent.fileno(), do, *args)
     try:
         yield
     finally:
         loop.remove_reader(parent.fileno())
-        os.set_blocking(parent.fileno(), True)
+        os.set_blocking(parent.fileno(), True)  # the loop made it non-blocking
 
 
 def _cpu_s() -> float:

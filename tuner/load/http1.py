@@ -107,7 +107,10 @@ class ResponseParser:
             if end < 0:
                 return False
             head, rest = self._buffer[: end + 4], self._buffer[end + 4 :]
-            self.status = _status(head)
+            line = _STATUS_LINE.match(head)
+            if line is None:
+                raise ResponseError(f"no HTTP/1.1 status line: {head[:40]!r}")
+            self.status = int(line[1])
             if self.status >= 200:
                 return self._begin_body(head, rest)
             self._buffer = rest  # "100 Continue" and its like announce the response itself
@@ -178,13 +181,6 @@ class ResponseParser:
         if end >= 0:
             self._awaits, self._buffer = _Awaits.HEAD, b""
         return end >= 0
-
-
-def _status(head: bytes) -> int:
-    line = _STATUS_LINE.match(head)
-    if line is None:
-        raise ResponseError(f"no HTTP/1.1 status line: {head[:40]!r}")
-    return int(line[1])
 
 
 def _field(fields: bytes, name: bytes) -> bytes:

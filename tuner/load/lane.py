@@ -41,17 +41,3 @@ class Lane(ABC):
     @abstractmethod
     def cancel(self, kind: str) -> None:
         """Give the request in flight up: the owner is told that it failed as `kind`."""
-
-
-class Connection(Protocol):
-    """A connection of either protocol with the lanes that it offers."""
-
-    bytes_received: int
-
-    @property
-    def lanes(self) -> tuple[Lane, ...]: ...
-
-    def is_closing(self) -> bool: ...
-
-    def close(self) -> None:
-        """Close at once, and tell the owner nothing."""

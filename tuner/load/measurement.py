@@ -7,7 +7,7 @@ unanswered when the run gave up counts with its age, which it has reached at lea
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -126,12 +126,7 @@ class Measurement:
         counts = np.sum([record.counts for record in records], axis=0)
         lags = Histogram.of_counts(np.sum([record.lag_counts for record in records], axis=0), 0)
         histogram = Histogram.of_counts(counts, sum(record.failures for record in records))
-        sample, stride = _thinned_alike(
-            [
-                ((each.due_s - start_s, each.latencies_s, each.lags_s), each.sample_stride)
-                for each in records
-            ]
-        )
+        due_s, latencies_s, lags_s, stride = _thinned_alike(records, [-start_s] * len(records))
         mean_s, std_s = _moments(
             sum(record.requests - record.failures for record in records),
             sum(record.latency_sum_s for record in records),
@@ -151,9 +146,9 @@ class Measurement:
             engine_wall_s=max(record.engine_wall_s for record in records),
             priority=records[0].priority,
             stopped_early=next((r.stopped_early for r in records if r.stopped_early), ""),
-            due_s=sample[0],
-            latencies_s=sample[1],
-            lags_s=sample[2],
+            due_s=due_s,
+            latencies_s=latencies_s,
+            lags_s=lags_s,
             sample_stride=stride,
             histogram=histogram,
             mean_s=mean_s,
@@ -169,12 +164,8 @@ class Measurement:
     def pooled(cls, parts: Sequence["Measurement"]) -> "Measurement":
         """Runs of the same load, one after the other, as one."""
         duration_s = sum(part.duration_s for part in parts)
-        begins_s = accumulate((part.duration_s for part in parts), initial=0.0)
-        samples = [
-            ((part.due_s + begin_s, part.latencies_s, part.lags_s), part.sample_stride)
-            for part, begin_s in zip(parts, begins_s, strict=False)
-        ]
-        sample, stride = _thinned_alike(samples)
+        begins_s = accumulate((part.duration_s for part in parts[:-1]), initial=0.0)
+        due_s, latencies_s, lags_s, stride = _thinned_alike(parts, begins_s)
         counts = sum((Counter(part.histogram.counts) for part in parts), Counter())
         failures = sum(part.histogram.failures for part in parts)
         weights = [(part, part.histogram.count - part.histogram.failures) for part in parts]
@@ -190,14 +181,14 @@ class Measurement:
             requests=sum(part.requests for part in parts),
             errors=dict(sum((Counter(part.errors) for part in parts), Counter())),
             unanswered=sum(part.unanswered for part in parts),
-            send_lag_p99_s=_p99_s(sample[2]),
+            send_lag_p99_s=_p99_s(lags_s),
             engine_cpu_s=sum(part.engine_cpu_s for part in parts),
             engine_wall_s=sum(part.engine_wall_s for part in parts),
             stopped_early=next((p.stopped_early for p in parts if p.stopped_early), ""),
             start_s=parts[0].start_s,
-            due_s=sample[0],
-            latencies_s=sample[1],
-            lags_s=sample[2],
+            due_s=due_s,
+            latencies_s=latencies_s,
+            lags_s=lags_s,
             sample_stride=stride,
             histogram=Histogram(dict(counts), failures),
             mean_s=mean_s,
@@ -293,14 +284,19 @@ class Measurement:
 
 
 def _thinned_alike(
-    samples: Sequence[tuple[tuple[FloatArray, ...], int]],
-) -> tuple[list[FloatArray], int]:
-    """Several samples (due times first) and their strides as one, in order of the due times."""
-    stride = max(each for _, each in samples)
-    thinned = [[column[:: stride // each] for column in sample] for sample, each in samples]
-    columns = [np.concatenate(parts) for parts in zip(*thinned, strict=True)]
-    order = np.argsort(columns[0], kind="stable")
-    return [column[order] for column in columns], stride
+    parts: Sequence[RunRecord | Measurement], shifts_s: Iterable[float]
+) -> tuple[FloatArray, FloatArray, FloatArray, int]:
+    """Due times (each part's moved by its shift), latencies, lags and stride of one sample."""
+    stride = max(part.sample_stride for part in parts)
+    samples = [
+        np.stack((part.due_s + shift_s, part.latencies_s, part.lags_s))[
+            :, :: stride // part.sample_stride
+        ]
+        for part, shift_s in zip(parts, shifts_s, strict=True)
+    ]
+    sample = np.concatenate(samples, axis=1)
+    due_s, latencies_s, lags_s = np.take(sample, np.argsort(sample[0], kind="stable"), axis=1)
+    return due_s, latencies_s, lags_s, stride
 
 
 def _p99_s(lags_s: FloatArray) -> float:

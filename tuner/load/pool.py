@@ -4,8 +4,8 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from tuner.load.connecting import Connector
-from tuner.load.lane import Connection, Lane
+from tuner.load.connecting import Connection, Connector
+from tuner.load.lane import Lane
 
 
 class LanePool:
@@ -98,12 +98,9 @@ class LanePool:
         elif connection.is_closing():
             self._failed("connection_lost")
         else:
-            self._connected(connection)
-
-    def _connected(self, connection: Connection) -> None:
-        self._connection_count += 1
-        room = min(self.most_lanes - len(self.lanes), len(connection.lanes))
-        lanes = connection.lanes[: int(room)]
-        self.lanes.update(dict.fromkeys(lanes, connection))
-        for lane in lanes:
-            self._opened(lane)
+            self._connection_count += 1
+            room = min(self.most_lanes - len(self.lanes), len(connection.lanes))
+            lanes = connection.lanes[: int(room)]
+            self.lanes.update(dict.fromkeys(lanes, connection))
+            for lane in lanes:
+                self._opened(lane)

@@ -22,9 +22,6 @@ _BLOCK = 1024
 PENDING = 0
 SUCCESS = 1
 
-# Due times, latencies and send lags of the same requests.
-_Columns = tuple[FloatArray, FloatArray, FloatArray]
-
 
 class Recorder:
     """Moments are seconds of the monotonic clock; `open_loop` says whether sends can be late."""
@@ -40,7 +37,8 @@ class Recorder:
         self._counts = np.zeros(BINS, dtype=np.int64)
         self._lag_counts = np.zeros(BINS if open_loop else 0, dtype=np.int64)
         self._latency_sum_s = self._square_sum = 0.0
-        self._samples: list[_Columns] = []
+        # Due times, latencies and send lags, a row each; a column is a request.
+        self._samples: list[FloatArray] = [np.empty((3, 0))]
         self._sample_count = self._requests = self._late = 0
         self._stride = 1
         self._end_s = np.inf
@@ -68,7 +66,7 @@ class Recorder:
     def record(self, *, start_s: float, end_s: float) -> RunRecord:
         """All of it; the caller adds what it knows of its process."""
         self._fold()
-        due_s, latencies_s, lags_s = self._whole_sample()
+        due_s, latencies_s, lags_s = np.concatenate(self._samples, axis=1)
         counts = self._outcome_counts
         answered = int(counts[SUCCESS])
         return RunRecord(
@@ -88,11 +86,6 @@ class Recorder:
             lags_s=lags_s,
             sample_stride=self._stride,
         )
-
-    def _whole_sample(self) -> _Columns:
-        empty = np.empty(0)
-        due_s, latencies_s, lags_s = zip((empty, empty, empty), *self._samples, strict=True)
-        return np.concatenate(due_s), np.concatenate(latencies_s), np.concatenate(lags_s)
 
     def _fold(self) -> None:
         due_s, sent_s, done_s = (np.array(each) for each in (self._due, self._sent, self._done))
@@ -128,11 +121,9 @@ class Recorder:
         first = -self._requests % self._stride
         self._requests += len(block[0])
         # Copies: a view would keep the whole block alive.
-        due_s, latencies_s, lags_s = (column[first :: self._stride].copy() for column in block)
-        self._samples.append((due_s, latencies_s, lags_s))
-        self._sample_count += len(due_s)
+        self._samples.append(np.stack([column[first :: self._stride] for column in block]))
+        self._sample_count += self._samples[-1].shape[1]
         while self._sample_count > MOST_SAMPLES:
-            due_s, latencies_s, lags_s = (each[::2].copy() for each in self._whole_sample())
-            self._samples = [(due_s, latencies_s, lags_s)]
-            self._sample_count = len(due_s)
+            self._samples = [np.concatenate(self._samples, axis=1)[:, ::2].copy()]
+            self._sample_count = self._samples[0].shape[1]
             self._stride *= 2

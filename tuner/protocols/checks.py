@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -121,7 +122,7 @@ class JsonPathCheck:
             return BAD_RESPONSE
         try:
             for name, index in _PATH_STEP.findall(self.path):
-                value = _member(value, name) if name else _element(value, int(index))
+                value = _part(value, name or int(index))
         except (LookupError, TypeError):
             return WRONG_OUTPUT
         if self.expected is None or _equal(value, json.loads(self.expected)):
@@ -144,16 +145,10 @@ def _agree(found: Tensor | None, expected: Tensor) -> bool:
     return bool(close.all())
 
 
-def _member(value: object, name: str) -> object:
-    if not isinstance(value, dict):
-        raise TypeError(name)
-    return value[name]
-
-
-def _element(value: object, index: int) -> object:
-    if not isinstance(value, list):
-        raise TypeError(index)
-    return value[index]
+def _part(value: Any, place: Any) -> Any:
+    if not isinstance(value, dict if isinstance(place, str) else list):
+        raise TypeError(place)
+    return value[place]
 
 
 def _equal(value: object, expected: object) -> bool:

@@ -6,7 +6,7 @@ import zlib
 from tuner.errors import InputError
 
 # Bytes that a response may have: a few compressed bytes can claim to be any amount of content.
-MOST_BYTES = 256 << 20
+_MOST_BYTES = 256 << 20
 # zlib: the largest window; plus 32: gzip (RFC 1952) or zlib (RFC 1950, `deflate`), as it comes.
 _ANY_FORMAT = zlib.MAX_WBITS + 32
 
@@ -34,11 +34,11 @@ def header(head: bytes, name: str) -> str:
     return rest.partition(b"\r\n")[0].strip().decode("latin-1") if found else ""
 
 
-def decoded(head: bytes, body: bytes, *, most_bytes: int = MOST_BYTES) -> bytes:
+def decoded(head: bytes, body: bytes) -> bytes:
     """The body of a response without its content coding.
 
     Raises:
-        ValueError: The coding is unknown or broken, or there are more than `most_bytes`.
+        ValueError: The coding is unknown or broken, or there are more than 256 MiB.
     """
     coding = header(head, "Content-Encoding")
     if coding in ("", "identity"):
@@ -47,9 +47,9 @@ def decoded(head: bytes, body: bytes, *, most_bytes: int = MOST_BYTES) -> bytes:
         raise ValueError(f"a response in the content coding `{coding}`")
     decompressor = zlib.decompressobj(_ANY_FORMAT)
     try:
-        content = decompressor.decompress(body, most_bytes)
+        content = decompressor.decompress(body, _MOST_BYTES)
     except zlib.error as error:
         raise ValueError(f"a response that is not {coding}: {error}") from None
     if not decompressor.eof:
-        raise ValueError(f"a {coding} response that is cut short, or of over {most_bytes} bytes")
+        raise ValueError(f"a {coding} response that is cut short, or of over {_MOST_BYTES} bytes")
     return content

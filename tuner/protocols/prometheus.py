@@ -23,6 +23,14 @@ class MetricKind(StrEnum):
     SHAPE = "shape"  # a bucket or quantile of one
 
 
+# Of a metric of this type, under its own name; those of other types are gauges.
+_KINDS = {
+    "counter": MetricKind.COUNTER,
+    "histogram": MetricKind.SHAPE,
+    "summary": MetricKind.SHAPE,
+}
+
+
 @dataclass(frozen=True)
 class Series:
     """A metric's name with its labels, which are sorted by name."""
@@ -47,17 +55,9 @@ class MetricsPage:
     types: Mapping[str, str]
 
     def kind(self, series: Series) -> MetricKind:
-        match self.types.get(series.name):
-            case "counter":
-                return MetricKind.COUNTER
-            case "histogram" | "summary":
-                return MetricKind.SHAPE
-            case None:
-                return self._kind_of_part(series.name)
-            case _:
-                return MetricKind.GAUGE
-
-    def _kind_of_part(self, name: str) -> MetricKind:
+        name = series.name
+        if name in self.types:
+            return _KINDS.get(self.types[name], MetricKind.GAUGE)
         part = next((each for each in _PARTS if name.endswith(each)), "")
         if self.types.get(name.removesuffix(part)) not in {"histogram", "summary"}:
             return MetricKind.GAUGE

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from tuner.load.profile import Endpoint
-from tuner.load.requests import GrpcCall, Tensor
+from tuner.load.requests import GrpcCall
 from tuner.protocols import generic_http, protobuf
-from tuner.protocols.content import decoded
-from tuner.protocols.tensors.datatypes import pack_strings
 
 _PREDICTIONS = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 # Handlers look for `data`, or else for `body` (BaseHandler.preprocess).
@@ -64,27 +62,3 @@ def prepare_grpc(model: str, body: bytes, options: TorchServeOptions = _DEFAULT)
 def grpc_call(options: TorchServeOptions = _DEFAULT) -> GrpcCall:
     """The method that the messages of `prepare_grpc` are for."""
     return GrpcCall(_PREDICTIONS, {name.lower(): text for name, text in options.headers.items()})
-
-
-def prediction(content: bytes) -> Tensor:
-    """A prediction as the one output that it is: a string of bytes."""
-    return Tensor("prediction", "BYTES", (1,), pack_strings([content]))
-
-
-def read_http_response(head: bytes, body: bytes) -> tuple[Tensor, ...]:
-    """The prediction of a whole HTTP response.
-
-    Raises:
-        ValueError: Its content coding is unknown or broken.
-    """
-    return (prediction(decoded(head, body)),)
-
-
-def read_grpc_response(head: bytes, body: bytes) -> tuple[Tensor, ...]:
-    """The prediction of a PredictionResponse; `head` says nothing.
-
-    Raises:
-        ValueError: The body is no such message.
-    """
-    del head
-    return (prediction(bytes(protobuf.Message(body).content(1))),)

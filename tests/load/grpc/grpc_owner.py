@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, ParamSpec
 
 from tests.load.grpc.http2_server import Behaviour, serving_http2
+from tuner.load.grpc import frames as h2
 from tuner.load.grpc.connection import GrpcConnection
 from tuner.load.grpc.frames import settings
 from tuner.load.lane import Lane
@@ -88,14 +89,10 @@ class KeepingCheck:
 
 @asynccontextmanager
 async def connected(
-    port: int,
-    owner: Owner,
-    call: GrpcCall = CALL,
-    *,
-    streams: int = 2,
-    check: ResponseCheck | None = None,
-) -> AsyncIterator[GrpcConnection]:
-    """A connection that is ready."""
+    port: int, call: GrpcCall = CALL, *, streams: int = 2, check: ResponseCheck | None = None
+) -> AsyncIterator[tuple[Owner, GrpcConnection]]:
+    """A connection that is ready, and its owner."""
+    owner = Owner()
     _, connection = await asyncio.get_running_loop().create_connection(
         lambda: GrpcConnection(owner, call, f"127.0.0.1:{port}", "http", streams, check),
         "127.0.0.1",
@@ -103,7 +100,7 @@ async def connected(
     )
     try:
         await connection.ready
-        yield connection
+        yield owner, connection
     finally:
         connection.close()
 
@@ -119,6 +116,16 @@ class FakeTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
 
+    def data(self, stream: int) -> bytes:
+        """What was written of a stream, without the heads of its frames."""
+        at, content = 0, b""
+        while at < len(self.written):
+            end = at + 9 + int.from_bytes(self.written[at : at + 3], "big")
+            if self.written[at + 3] == h2.DATA and self.written[at + 8] == stream:
+                content += self.written[at + 9 : end]
+            at = end
+        return content
+
     def is_closing(self) -> bool:
         return self.closed
 
@@ -130,34 +137,29 @@ class FakeTransport(asyncio.Transport):
 
 
 def hand_fed(
-    owner: Owner, call: GrpcCall = CALL, *, streams: int = 2, check: ResponseCheck | None = None
-) -> tuple[GrpcConnection, FakeTransport]:
-    """A connection without a socket, which has not heard from its peer yet."""
-    connection = GrpcConnection(owner, call, "test:1", "http", streams, check)
-    transport = FakeTransport()
+    call: GrpcCall = CALL, *, streams: int = 2
+) -> tuple[Owner, GrpcConnection, FakeTransport]:
+    """A connection without a socket, which has not heard from its peer yet, and its owner."""
+    owner, transport = Owner(), FakeTransport()
+    connection = GrpcConnection(owner, call, "test:1", "http", streams)
     connection.connection_made(transport)
-    return connection, transport
+    return owner, connection, transport
 
 
 def greeted(
-    call: GrpcCall = CALL, *, streams: int = 2
+    call: GrpcCall = CALL, *, streams: int = 2, said: bytes = settings({})
 ) -> tuple[Owner, GrpcConnection, FakeTransport]:
     """A connection without a socket that is ready, its owner, and what it has written since."""
-    owner = Owner()
-    connection, transport = hand_fed(owner, call, streams=streams)
-    connection.data_received(settings({}))
+    owner, connection, transport = hand_fed(call, streams=streams)
+    connection.data_received(said)
     transport.written.clear()
     return owner, connection, transport
 
 
 @asynccontextmanager
 async def talking(
-    behaviour: Behaviour, *, streams: int = 2, greeting: bytes | None = None, **options: int
+    behaviour: Behaviour, *, greeting: bytes = settings({})
 ) -> AsyncIterator[tuple[Owner, GrpcConnection]]:
     """A connection to a server that behaves so (`serving_http2`), and its owner."""
-    owner = Owner()
-    async with (
-        serving_http2(behaviour, greeting=greeting, **options) as server,
-        connected(server.port, owner, streams=streams) as connection,
-    ):
-        yield owner, connection
+    async with serving_http2(behaviour, greeting) as server, connected(server.port) as both:
+        yield both

@@ -1,15 +1,17 @@
 """An HTTP/2 server on a real socket that says what a test tells it to, and the frames to say."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import hpack
 
 from tuner.load.grpc import frames as h2
 from tuner.load.grpc.calls import prefix
-from tuner.load.grpc.frames import frame, settings
+from tuner.load.grpc.frames import frame, settings, unpack_frame_header
 
 _PREFACE_SIZE = 24
 OK_HEAD = {":status": "200", "content-type": "application/grpc"}
@@ -44,61 +46,46 @@ def response(stream: int, content: bytes = b"fine") -> bytes:
     return head(stream) + data(stream, message(content)) + trailers(stream)
 
 
-@dataclass(frozen=True)
-class Frame:
-    kind: int
-    flags: int
-    stream: int
-    payload: bytes
+def pieces(whole: bytes, size: int) -> list[bytes]:
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 
-@dataclass
-class Request:
-    """What came on a stream: its headers, and its DATA frames, prefixes included."""
+class Request(NamedTuple):
+    """What came on a stream: `size` bytes of DATA, prefixes included."""
 
     stream: int
-    fields: dict[str, str]
-    parts: list[bytes] = field(default_factory=list)
-
-    @property
-    def data(self) -> bytes:
-        return b"".join(self.parts)
+    size: int
 
 
 class Peer:
-    """The server's end of one connection; `seen` are the frames that came."""
+    """The server's end of one connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self.writer = writer
-        self._decoder = hpack.Decoder()
-        self.seen: list[Frame] = []
-        self.requests: dict[int, Request] = {}
+        self._sizes: Counter[int] = Counter()
 
-    async def frame(self) -> Frame:
-        begin = await self._reader.readexactly(9)
-        payload = await self._reader.readexactly(int.from_bytes(begin[:3], "big"))
-        taken = Frame(begin[3], begin[4], int.from_bytes(begin[5:], "big"), payload)
-        self.seen.append(taken)
-        if taken.kind == h2.HEADERS:
-            fields = {str(name): str(value) for name, value in self._decoder.decode(payload)}
-            self.requests[taken.stream] = Request(taken.stream, fields)
-        if taken.kind == h2.DATA:
-            self.requests[taken.stream].parts.append(payload)
-        return taken
+    async def _frame(self) -> tuple[int, int, int]:
+        """Kind, flags and stream."""
+        length_high, length, kind_and_flags, stream = unpack_frame_header(
+            await self._reader.readexactly(h2.FRAME_HEADER_SIZE)
+        )
+        payload = await self._reader.readexactly(length_high << 16 | length)
+        kind, flags = divmod(kind_and_flags, 256)
+        self._sizes[stream] += len(payload) if kind == h2.DATA else 0
+        return kind, flags, stream
 
-    async def next(self, kind: int) -> Frame:
-        """The next frame of a kind."""
-        while (taken := await self.frame()).kind != kind:
+    async def next(self, kind: int) -> None:
+        """The next frame of a kind has come."""
+        while (await self._frame())[0] != kind:
             pass
-        return taken
 
     async def request(self) -> Request:
         """The next request that has come to its end."""
         while True:
-            taken = await self.frame()
-            if taken.kind in (h2.DATA, h2.HEADERS) and taken.flags & h2.END_STREAM:
-                return self.requests[taken.stream]
+            kind, flags, stream = await self._frame()
+            if kind in (h2.DATA, h2.HEADERS) and flags & h2.END_STREAM:
+                return Request(stream, self._sizes[stream])
 
     def send(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -108,39 +95,8 @@ class Peer:
         while True:
             self.send(response((await self.request()).stream))
 
-    async def settled(self) -> None:
-        """The client has acknowledged the settings: what it said before came before."""
-        while not (await self.next(h2.SETTINGS)).flags & h2.ACK:
-            pass
-
-    async def reset(self) -> Frame:
-        return await self.next(h2.RST_STREAM)
-
 
 Behaviour = Callable[[Peer], Awaitable[None]]
-
-
-def reply(make: Callable[[int], bytes]) -> Behaviour:
-    """The first request is answered with `make(stream)`, the others are answered well."""
-
-    async def behaviour(peer: Peer) -> None:
-        peer.send(make((await peer.request()).stream))
-        await peer.answer_the_rest()
-
-    return behaviour
-
-
-def drip(make: Callable[[int], bytes], size: int = 3) -> Behaviour:
-    """The first answer comes in pieces of `size` bytes."""
-
-    async def behaviour(peer: Peer) -> None:
-        whole = make((await peer.request()).stream)
-        for at in range(0, len(whole), size):
-            peer.send(whole[at : at + size])
-            await asyncio.sleep(0.0002)
-        await peer.answer_the_rest()
-
-    return behaviour
 
 
 @dataclass
@@ -153,14 +109,12 @@ class Http2Server:
 
 @asynccontextmanager
 async def serving_http2(
-    behaviour: Behaviour, *, greeting: bytes | None = None, **options: int
+    behaviour: Behaviour, greeting: bytes = settings({})
 ) -> AsyncIterator[Http2Server]:
-    """A server on 127.0.0.1 in this event loop; it says `greeting` first, or its settings.
+    """A server on 127.0.0.1 in this event loop; it says `greeting` first.
 
-    `options` go by number: `s3=1` is MAX_CONCURRENT_STREAMS. What goes wrong in `behaviour` fails
-    the test, unless it is the end of the connection.
+    What goes wrong in `behaviour` fails the test, unless it is the end of the connection.
     """
-    first = settings({int(k[1:]): value for k, value in options.items()})
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -168,7 +122,7 @@ async def serving_http2(
         server.tasks.add(task)
         peer = Peer(reader, writer)
         server.peers.append(peer)
-        peer.send(first if greeting is None else greeting)
+        peer.send(greeting)
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 await reader.readexactly(_PREFACE_SIZE)

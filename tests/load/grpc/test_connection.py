@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
-from tests.load.grpc.grpc_owner import KeepingCheck, Owner, connected, in_event_loop
+from tests.load.grpc.grpc_owner import KeepingCheck, connected, in_event_loop
 from tuner.load.requests import GrpcCall
 
 LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -58,8 +58,6 @@ class Service:
         """As many messages as a request says, the last of which is `0`."""
         context.add_callback(self.cancelled.set)
         for request in requests:
-            if request == b"abort":
-                context.abort(grpc.StatusCode.DATA_LOSS, "as you wish")
             for number in range(int(request) - 1, -1, -1):
                 yield b"%d" % number
 
@@ -107,8 +105,8 @@ def theirs(service: Service, path: str, request: bytes) -> tuple[str, bytes]:
 
 
 async def ours(service: Service, path: str, request: bytes) -> tuple[str, bytes]:
-    owner, check = Owner(), KeepingCheck()
-    async with connected(service.port, owner, GrpcCall(path), check=check) as connection:
+    check = KeepingCheck()
+    async with connected(service.port, GrpcCall(path), check=check) as (owner, connection):
         first = await owner.outcome(connection.lanes[0], request)
         assert await owner.outcome(connection.lanes[0], request) == first
         return first[1], check.last[2]
@@ -138,9 +136,9 @@ async def test_requests_end_as_they_do_with_grpcio(name: str, service: Service) 
 @in_event_loop
 async def test_many_streams_share_a_connection(service: Service) -> None:
     """Each lane gets its own answers, however many are under way."""
-    owner, check = Owner(), KeepingCheck()
+    check = KeepingCheck()
     call = GrpcCall(ECHO)
-    async with connected(service.port, owner, call, streams=50, check=check) as connection:
+    async with connected(service.port, call, streams=50, check=check) as (owner, connection):
         assert len(connection.lanes) == 50
         for number, lane in enumerate(connection.lanes):
             lane.payload = number
@@ -154,8 +152,8 @@ async def test_many_streams_share_a_connection(service: Service) -> None:
 @in_event_loop
 async def test_a_check_sees_the_message(service: Service) -> None:
     """It gets the request's position in its set and the message, and its word is the outcome."""
-    owner, check = Owner(), KeepingCheck("wrong_output")
-    async with connected(service.port, owner, GrpcCall(ECHO), check=check) as connection:
+    check = KeepingCheck("wrong_output")
+    async with connected(service.port, GrpcCall(ECHO), check=check) as (owner, connection):
         lane = connection.lanes[0]
         lane.payload = 7
         assert await owner.outcome(lane, b"hello") == (True, "wrong_output")
@@ -165,9 +163,8 @@ async def test_a_check_sees_the_message(service: Service) -> None:
 @in_event_loop
 async def test_metadata_arrives(service: Service) -> None:
     """Under `-bin` keys it is bytes; grpcio decodes them."""
-    owner = Owner()
     call = GrpcCall(ECHO, {"x-tenant": "a, b", "x-trace-bin": "\xfc"})
-    async with connected(service.port, owner, call) as connection:
+    async with connected(service.port, call) as (owner, connection):
         assert await owner.outcome(connection.lanes[0]) == (True, "")
     assert service.metadata["x-tenant"] == "a, b"
     assert service.metadata["x-trace-bin"] == "\xfc".encode()
@@ -177,9 +174,8 @@ async def test_metadata_arrives(service: Service) -> None:
 @in_event_loop
 async def test_the_server_hears_of_a_cancelled_request(service: Service) -> None:
     """A timeout frees the server; the connection carries the next request."""
-    owner = Owner()
     call = GrpcCall("/test.Service/Wait")
-    async with connected(service.port, owner, call) as connection:
+    async with connected(service.port, call) as (owner, connection):
         lane = connection.lanes[0]
         owner.send(lane, b"")
         assert await asyncio.to_thread(service.waiting.wait, 10)
@@ -192,8 +188,7 @@ async def test_the_server_hears_of_a_cancelled_request(service: Service) -> None
 @in_event_loop
 async def test_the_time_of_an_answer_in_pieces_is_kept(service: Service) -> None:
     """`first_bytes_s` is when the first of several pieces came, and 0 when there was one."""
-    owner = Owner()
-    async with connected(service.port, owner, GrpcCall(ECHO)) as connection:
+    async with connected(service.port, GrpcCall(ECHO)) as (owner, connection):
         small, large = connection.lanes
         assert await owner.outcome(small, b"x") == (True, "")
         began_s = time.monotonic()
@@ -205,8 +200,8 @@ async def test_the_time_of_an_answer_in_pieces_is_kept(service: Service) -> None
 @in_event_loop
 async def test_a_stream_carries_all_requests_of_a_lane(service: Service) -> None:
     """Each request ends with the answer that the rule says ends it."""
-    owner, check = Owner(), KeepingCheck()
-    async with connected(service.port, owner, COUNT, check=check) as connection:
+    check = KeepingCheck()
+    async with connected(service.port, COUNT, check=check) as (owner, connection):
         for request in (b"1", b"3", b"1", b"12"):
             for lane in connection.lanes:
                 assert await owner.outcome(lane, request) == (True, "")
@@ -218,9 +213,8 @@ async def test_a_stream_carries_all_requests_of_a_lane(service: Service) -> None
 @in_event_loop
 async def test_large_requests_go_through_a_stream(service: Service) -> None:
     """Flow control is that of unary calls."""
-    owner = Owner()
     call = GrpcCall("/test.Service/EndAfterTwo", stream=AnyAnswer())
-    async with connected(service.port, owner, call) as connection:
+    async with connected(service.port, call) as (owner, connection):
         for _ in range(2):
             assert await owner.outcome(connection.lanes[0], bytes(5_000_000)) == (True, "")
 
@@ -235,9 +229,8 @@ class AnyAnswer:
 @in_event_loop
 async def test_a_stream_that_the_server_ends_is_opened_again(service: Service) -> None:
     """An end between requests is no fault."""
-    owner = Owner()
     call = GrpcCall("/test.Service/EndAfterTwo", stream=AnyAnswer())
-    async with connected(service.port, owner, call, streams=1) as connection:
+    async with connected(service.port, call, streams=1) as (owner, connection):
         lane = connection.lanes[0]
         for number in range(1, 4):
             assert await owner.outcome(lane, b"x") == (True, "")
@@ -249,22 +242,10 @@ async def test_a_stream_that_the_server_ends_is_opened_again(service: Service) -
 
 
 @in_event_loop
-async def test_a_stream_that_fails_fails_its_request(service: Service) -> None:
-    """The status tells how; the next request opens another stream."""
-    owner = Owner()
-    async with connected(service.port, owner, COUNT, streams=1) as connection:
-        lane = connection.lanes[0]
-        assert await owner.outcome(lane, b"2") == (True, "")
-        assert await owner.outcome(lane, b"abort") == (True, "grpc_data_loss")
-        assert await owner.outcome(lane, b"nonsense") == (True, "grpc_unknown")
-        assert await owner.outcome(lane, b"2") == (True, "")
-
-
-@in_event_loop
 async def test_cancelling_ends_the_stream(service: Service) -> None:
     """What the stream still had to say is not taken for the next request's answer."""
-    owner, check = Owner(), KeepingCheck()
-    async with connected(service.port, owner, COUNT, streams=1, check=check) as connection:
+    check = KeepingCheck()
+    async with connected(service.port, COUNT, streams=1, check=check) as (owner, connection):
         lane = connection.lanes[0]
         assert await owner.outcome(lane, b"1") == (True, "")
         lane.cancel("timeout")
@@ -279,9 +260,8 @@ async def test_cancelling_ends_the_stream(service: Service) -> None:
 @in_event_loop
 async def test_a_server_that_stops_politely_loses_nothing(service: Service) -> None:
     """grpcio's GOAWAY: what is in flight is answered, and then the connection closes."""
-    owner = Owner()
     call = GrpcCall("/test.Service/Wait")
-    async with connected(service.port, owner, call) as connection:
+    async with connected(service.port, call) as (owner, connection):
         busy, idle = connection.lanes
         owner.send(busy, b"")
         assert await asyncio.to_thread(service.waiting.wait, 10)

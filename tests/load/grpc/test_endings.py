@@ -1,37 +1,25 @@
 """Connections that end politely: by the server, by the owner, or for want of stream ids."""
 
-import asyncio
-
-from tests.load.grpc.grpc_owner import greeted, in_event_loop, talking
-from tests.load.grpc.http2_server import Peer, response
-from tuner.load.grpc.frames import GOAWAY, LAST_STREAM, PING, frame, goaway, settings
-
-SETTINGS_ONLY = settings({})
+from tests.load.grpc.grpc_owner import greeted, in_event_loop
+from tests.load.grpc.http2_server import response
+from tuner.load.grpc.frames import LAST_STREAM, PING, frame, goaway
 
 
 @in_event_loop
 async def test_a_server_that_goes_away_finishes_what_it_began() -> None:
     """GOAWAY: later streams fail, earlier ones end, and then the connection closes."""
-    goodbyes = []
-
-    async def behaviour(peer: Peer) -> None:
-        for _ in range(3):
-            await peer.request()
-        peer.send(goaway(LAST_STREAM, 0), goaway(3, 0), response(3), response(1))
-        goodbyes.append(await peer.next(GOAWAY))
-
-    async with talking(behaviour, streams=4) as (owner, client):
-        first, second, third, idle = client.lanes
-        for lane in (first, second, third):
-            owner.send(lane, b"")
-        assert await owner.next(idle) == (False, "goaway")
-        assert await owner.next(third) == (False, "goaway")
-        assert await owner.next(second) == (True, "")
-        assert await owner.next(first) == (True, "")
-        assert not any(lane.usable for lane in client.lanes)
-        assert client.is_closing()
-        while not goodbyes:
-            await asyncio.sleep(0.001)
+    owner, connection, transport = greeted(streams=4)
+    first, second, third, idle = connection.lanes
+    for lane in (first, second, third):
+        owner.send(lane, b"")
+    connection.data_received(goaway(LAST_STREAM, 0) + goaway(3, 0) + response(3) + response(1))
+    assert await owner.next(idle) == (False, "goaway")
+    assert await owner.next(third) == (False, "goaway")
+    assert await owner.next(second) == (True, "")
+    assert await owner.next(first) == (True, "")
+    assert not any(lane.usable for lane in connection.lanes)
+    assert transport.closed
+    assert transport.written.endswith(goaway(0, 0))
     assert owner.told.empty()
 
 
@@ -65,18 +53,12 @@ async def test_a_connection_ends_before_its_ids_do() -> None:
 @in_event_loop
 async def test_closing_tells_nobody() -> None:
     """The owner that closes a connection knows it; the server hears a GOAWAY."""
-    goodbyes = []
-
-    async def behaviour(peer: Peer) -> None:
-        goodbyes.append(await peer.next(GOAWAY))
-
-    async with talking(behaviour) as (owner, client):
-        owner.send(client.lanes[0], bytes(100_000))
-        client.close()
-        assert client.is_closing()
-        client.lanes[0].cancel("timeout")
-        while not goodbyes:
-            await asyncio.sleep(0.001)
+    owner, connection, transport = greeted()
+    owner.send(connection.lanes[0], bytes(100_000))
+    connection.close()
+    assert connection.is_closing()
+    connection.lanes[0].cancel("timeout")
+    assert transport.written.endswith(goaway(0, 0))
     assert owner.told.empty()
 
 

@@ -1,17 +1,15 @@
 """Flow control and floods: what the server says is kept to, and it cannot fill our memory."""
 
-import asyncio
-
 import pytest
 
-from tests.load.grpc.grpc_owner import Owner, connected, greeted, hand_fed, in_event_loop, talking
+from tests.load.grpc.grpc_owner import greeted, hand_fed, in_event_loop, talking
 from tests.load.grpc.http2_server import (
     Peer,
     data,
     head,
     message,
+    pieces,
     response,
-    serving_http2,
     trailers,
 )
 from tuner.load.grpc import frames as h2
@@ -24,17 +22,14 @@ SETTINGS_ONLY = settings({})
 async def test_there_are_as_many_lanes_as_the_server_allows() -> None:
     """MAX_CONCURRENT_STREAMS is kept to, and never more lanes are offered than were asked for."""
     for limit, lanes in ((1, 1), (3, 3), (100, 4)):
-        async with (
-            serving_http2(Peer.answer_the_rest, s3=limit) as server,
-            connected(server.port, Owner(), streams=4) as client,
-        ):
-            assert len(client.lanes) == lanes
+        _, connection, _ = greeted(streams=4, said=settings({3: limit}))
+        assert len(connection.lanes) == lanes
 
 
 @in_event_loop
 async def test_a_server_may_allow_streams_later() -> None:
     """A connection without any stream is not ready; settings that come later give it lanes."""
-    connection, _ = hand_fed(Owner())
+    _, connection, _ = hand_fed()
     connection.data_received(settings({3: 0}))
     assert not connection.ready.done()
     connection.data_received(settings({3: 1}))
@@ -46,7 +41,7 @@ async def test_a_server_may_allow_streams_later() -> None:
 @in_event_loop
 async def test_settings_that_nobody_waits_for_do_no_harm() -> None:
     """They may come just after the owner gave up waiting."""
-    connection, transport = hand_fed(Owner())
+    _, connection, transport = hand_fed()
     connection.ready.cancel()
     connection.data_received(SETTINGS_ONLY)
     connection.close()
@@ -56,82 +51,54 @@ async def test_settings_that_nobody_waits_for_do_no_harm() -> None:
 @in_event_loop
 async def test_settings_and_pings_are_answered() -> None:
     """RFC 9113 sections 6.5.3 and 6.7."""
-    answers = []
-
-    async def behaviour(peer: Peer) -> None:
-        await peer.settled()
-        peer.send(frame(h2.PING, 0, 0, b"question"))
-        answers.append(await peer.next(h2.PING))
-        await peer.answer_the_rest()
-
-    async with talking(behaviour) as (owner, client):
-        while not answers:
-            await asyncio.sleep(0.001)
-        assert await owner.outcome(client.lanes[0]) == (True, "")
-    assert (answers[0].flags, answers[0].payload) == (h2.ACK, b"question")
+    _, connection, transport = hand_fed()
+    transport.written.clear()
+    connection.data_received(SETTINGS_ONLY + frame(h2.PING, 0, 0, b"question"))
+    assert transport.written == h2.SETTINGS_ACK + frame(h2.PING, h2.ACK, 0, b"question")
 
 
+@pytest.mark.parametrize("limit", [16_384, 20_000])
 @in_event_loop
-async def test_a_message_is_cut_into_the_frames_that_the_server_takes() -> None:
+async def test_a_message_is_cut_into_the_frames_that_the_server_takes(limit: int) -> None:
     """MAX_FRAME_SIZE is 16384 unless the server says more; the last frame ends the stream."""
-    sizes = {16_384: [16_384, 16_384, 7_237], 20_000: [20_000, 20_000, 5]}
-    for limit, expected in sizes.items():
-        owner = Owner()
-        serving = serving_http2(Peer.answer_the_rest, s5=limit)
-        async with serving as server, connected(server.port, owner) as client:
-            assert await owner.outcome(client.lanes[0], bytes(40_000)) == (True, "")
-            (peer,) = server.peers
-            frames = [each for each in peer.seen if each.kind == h2.DATA]
-        assert [len(each.payload) for each in frames] == expected
-        assert [each.flags for each in frames] == [0, 0, h2.END_STREAM]
-        assert peer.requests[1].data == message(bytes(40_000))
-
-
-async def received(peer: Peer, total: int) -> None:
-    """Wait until `total` bytes of DATA have come, and no more."""
-    while sum(len(each.data) for each in peer.requests.values()) < total:
-        await peer.frame()
-    peer.send(frame(h2.PING, 0, 0, bytes(8)))
-    await peer.next(h2.PING)
-    assert sum(len(each.data) for each in peer.requests.values()) == total
+    owner, connection, transport = greeted(said=settings({5: limit}))
+    owner.send(connection.lanes[0], bytes(40_000))
+    first, second, last = pieces(message(bytes(40_000)), limit)
+    assert transport.written.endswith(data(1, first) + data(1, second) + data(1, last, ends=True))
+    connection.data_received(response(1))
+    assert await owner.next(connection.lanes[0]) == (True, "")
 
 
 @in_event_loop
 async def test_a_message_waits_for_the_windows() -> None:
     """Both the stream's and the connection's window must have room (RFC 9113 section 5.2.1)."""
-
-    async def behaviour(peer: Peer) -> None:
-        await received(peer, 10_000)  # the stream's initial window
-        peer.send(window_update(1, 40_000))
-        await received(peer, 50_000)
-        peer.send(window_update(1, 100_000))
-        await received(peer, 65_535)  # the connection's
-        peer.send(window_update(0, 100_000))
-        request = await peer.request()
-        assert request.data == message(bytes(100_000))
-        peer.send(response(1))
-
-    async with talking(behaviour, s4=10_000) as (owner, c):
-        assert await owner.outcome(c.lanes[0], bytes(100_000)) == (True, "")
+    owner, connection, transport = greeted(said=settings({4: 10_000}))
+    owner.send(connection.lanes[0], bytes(100_000))
+    assert len(transport.data(1)) == 10_000  # the stream's initial window
+    connection.data_received(window_update(1, 40_000))
+    assert len(transport.data(1)) == 50_000
+    connection.data_received(window_update(1, 100_000))
+    assert len(transport.data(1)) == 65_535  # the connection's
+    connection.data_received(window_update(0, 100_000))
+    assert transport.data(1) == message(bytes(100_000))
+    connection.data_received(response(1))
+    assert await owner.next(connection.lanes[0]) == (True, "")
 
 
 @in_event_loop
 async def test_a_change_of_the_initial_window_applies_to_open_streams() -> None:
     """It may even become negative (RFC 9113 section 6.9.2)."""
-
-    async def behaviour(peer: Peer) -> None:
-        await received(peer, 10_000)
-        peer.send(settings({4: 4_000}))  # the stream's window is now -6000
-        peer.send(window_update(1, 5_999))
-        await received(peer, 10_000)
-        peer.send(window_update(1, 2))
-        await received(peer, 10_001)
-        peer.send(settings({4: 50_000}))
-        assert (await peer.request()).data == message(bytes(30_000))
-        peer.send(response(1))
-
-    async with talking(behaviour, s4=10_000) as (owner, c):
-        assert await owner.outcome(c.lanes[0], bytes(30_000)) == (True, "")
+    owner, connection, transport = greeted(said=settings({4: 10_000}))
+    owner.send(connection.lanes[0], bytes(30_000))
+    # The stream's window is now -6000, and then -1.
+    connection.data_received(settings({4: 4_000}) + window_update(1, 5_999))
+    assert len(transport.data(1)) == 10_000
+    connection.data_received(window_update(1, 2))
+    assert len(transport.data(1)) == 10_001
+    connection.data_received(settings({4: 50_000}))
+    assert transport.data(1) == message(bytes(30_000))
+    connection.data_received(response(1))
+    assert await owner.next(connection.lanes[0]) == (True, "")
 
 
 @pytest.mark.parametrize(
@@ -152,80 +119,67 @@ async def test_the_window_of_a_stream_has_a_limit(widening: bytes) -> None:
 @in_event_loop
 async def test_a_stream_without_room_does_not_hold_up_the_others() -> None:
     """Requests wait in turn for the connection's window, but each for its own stream's."""
-
-    async def behaviour(peer: Peer) -> None:
-        await received(peer, 65_535)
-        peer.send(window_update(0, 1 << 20))
-        assert (await peer.request()).stream == 3
-        peer.send(window_update(1, 1 << 20))
-        assert (await peer.request()).stream == 1
-        peer.send(response(1), response(3))
-
-    async with talking(behaviour) as (owner, client):
-        for lane, size in zip(client.lanes, (100_000, 10), strict=True):
-            owner.send(lane, bytes(size))
-        for lane in client.lanes:
-            assert await owner.next(lane) == (True, "")
+    owner, connection, transport = greeted()
+    large, small = connection.lanes
+    owner.send(large, bytes(100_000))
+    owner.send(small, bytes(10))
+    assert (len(transport.data(1)), transport.data(3)) == (65_535, b"")
+    connection.data_received(window_update(0, 1 << 20))
+    assert (len(transport.data(1)), transport.data(3)) == (65_535, message(bytes(10)))
+    connection.data_received(window_update(1, 1 << 20))
+    assert transport.data(1) == message(bytes(100_000))
+    connection.data_received(response(1) + response(3))
+    assert [await owner.next(lane) for lane in (large, small)] == [(True, "")] * 2
 
 
 @in_event_loop
 async def test_an_answer_may_come_before_the_whole_request() -> None:
     """The rest of the message is not sent: the server hears of it by a reset."""
-
-    async def behaviour(peer: Peer) -> None:
-        await received(peer, 65_535)
-        peer.send(head(1), trailers(1, "8"))
-        assert (await peer.reset()).stream == 1
-        peer.send(window_update(0, 1 << 20), settings({4: 1 << 20}))
-        await peer.answer_the_rest()
-
-    async with talking(behaviour) as (owner, client):
-        outcome = await owner.outcome(client.lanes[0], bytes(100_000))
-        assert outcome == (True, "grpc_resource_exhausted")
-        assert await owner.outcome(client.lanes[0], bytes(100_000)) == (True, "")
-        assert client.sender.unfinished == {}
+    owner, connection, transport = greeted()
+    owner.send(connection.lanes[0], bytes(100_000))
+    connection.data_received(head(1) + trailers(1, "8"))
+    assert await owner.next(connection.lanes[0]) == (True, "grpc_resource_exhausted")
+    assert transport.written.endswith(rst_stream(1, h2.CANCEL))
+    connection.data_received(window_update(0, 1 << 20) + settings({4: 1 << 20}))
+    owner.send(connection.lanes[0], bytes(100_000))
+    assert (len(transport.data(1)), transport.data(3)) == (65_535, message(bytes(100_000)))
+    connection.data_received(response(3))
+    assert await owner.next(connection.lanes[0]) == (True, "")
+    assert connection.sender.unfinished == {}
 
 
 @in_event_loop
 async def test_a_request_is_cancelled_alone() -> None:
     """The server hears of it by a reset; what it says of the stream later is ignored."""
-
-    async def behaviour(peer: Peer) -> None:
-        await peer.request()
-        second = await peer.request()
-        assert (await peer.reset()).stream == 1
-        peer.send(response(1), response(second.stream))
-        await peer.answer_the_rest()
-
-    async with talking(behaviour) as (owner, client):
-        first, second = client.lanes
-        owner.send(first, b"")
-        owner.send(second, b"")
-        first.cancel("timeout")
-        assert await owner.next(first) == (True, "timeout")
-        assert await owner.next(second) == (True, "")
-        first.cancel("timeout")
-        assert await owner.outcome(first) == (True, "")
-        assert owner.told.empty()
+    owner, connection, transport = greeted()
+    first, second = connection.lanes
+    owner.send(first, b"")
+    owner.send(second, b"")
+    first.cancel("timeout")
+    assert await owner.next(first) == (True, "timeout")
+    assert transport.written.endswith(rst_stream(1, h2.CANCEL))
+    connection.data_received(response(1) + response(3))
+    assert await owner.next(second) == (True, "")
+    first.cancel("timeout")
+    owner.send(first, b"")
+    connection.data_received(response(5))
+    assert await owner.next(first) == (True, "")
+    assert owner.told.empty()
 
 
 @in_event_loop
 async def test_a_request_that_waits_can_be_cancelled() -> None:
     """It leaves the queue, and the next one goes on."""
-
-    async def behaviour(peer: Peer) -> None:
-        await received(peer, 65_535)
-        peer.send(window_update(0, 1 << 20))
-        assert (await peer.request()).stream == 3
-        peer.send(response(3))
-
-    async with talking(behaviour) as (owner, client):
-        first, second = client.lanes
-        owner.send(first, bytes(100_000))
-        owner.send(second, bytes(10))
-        first.cancel("timeout")
-        assert await owner.next(first) == (True, "timeout")
-        assert await owner.next(second) == (True, "")
+    owner, connection, transport = greeted()
+    first, second = connection.lanes
+    owner.send(first, bytes(100_000))
+    owner.send(second, bytes(10))
+    first.cancel("timeout")
+    assert await owner.next(first) == (True, "timeout")
+    connection.data_received(window_update(0, 1 << 20))
+    assert (len(transport.data(1)), transport.data(3)) == (65_535, message(bytes(10)))
+    connection.data_received(response(3))
+    assert await owner.next(second) == (True, "")
 
 
 @in_event_loop
@@ -320,16 +274,14 @@ async def test_a_server_that_does_not_read_is_left_at_once() -> None:
 @in_event_loop
 async def test_large_requests_go_as_the_server_reads() -> None:
     """What the socket does not take stays in the lane: nothing piles up in between."""
-    owner = Owner()
 
     async def behaviour(peer: Peer) -> None:
         requests = [await peer.request() for _ in range(2)]
-        assert {len(each.data) for each in requests} == {20_000_005}
+        assert {each.size for each in requests} == {20_000_005}
         peer.send(*(response(each.stream) for each in requests))
 
     wide = settings({4: 2**31 - 1}) + window_update(0, 2**30)
-    serving = serving_http2(behaviour, greeting=wide)
-    async with serving as server, connected(server.port, owner) as client:
+    async with talking(behaviour, greeting=wide) as (owner, client):
         for lane in client.lanes:
             owner.send(lane, bytes(20_000_000))
         assert client._transport.get_write_buffer_size() < 1 << 20

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.load.grpc.grpc_owner import Owner, hand_fed, in_event_loop
+from tests.load.grpc.grpc_owner import hand_fed, in_event_loop
 from tests.load.grpc.http2_server import OK_HEAD, block, data, head, message, response, trailers
 from tests.refusals import refused
 from tuner.load.grpc import frames as h2
@@ -209,8 +209,7 @@ OUTCOMES = [
 
 
 async def listen(pieces: list[bytes]) -> list[tuple[int, str]]:
-    owner = Owner()
-    connection, _ = hand_fed(owner, streams=7)
+    owner, connection, _ = hand_fed(streams=7)
     for number, piece in enumerate(pieces):
         connection.data_received(piece)
         if number == 0:
@@ -253,8 +252,7 @@ def test_any_bytes_end_without_an_exception(pieces: list[bytes], greeted: bool) 
 
     @in_event_loop
     async def scenario() -> None:
-        owner = Owner()
-        connection, transport = hand_fed(owner)
+        owner, connection, transport = hand_fed()
         if greeted:
             connection.data_received(settings({}))
         for lane in connection.lanes:

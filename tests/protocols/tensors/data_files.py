@@ -3,10 +3,29 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.input_data import InputData, Stream
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
+
+# BF16 has no type in numpy.
+NUMPY: dict[str, Any] = {
+    "BOOL": np.bool_,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "INT8": np.int8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+}
 
 
 def one(datatype: str, *shape: int) -> list[TensorSpec]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.protocols.tensors.data_files import NUMPY
 from tests.refusals import refused
 from tuner.errors import InputError, quoted
 from tuner.protocols.tensors.datatypes import (
@@ -19,38 +20,27 @@ from tuner.protocols.tensors.datatypes import (
     unpack_strings,
 )
 
-INTEGERS: dict[str, Any] = {
-    "UINT8": np.uint8,
-    "UINT16": np.uint16,
-    "UINT32": np.uint32,
-    "UINT64": np.uint64,
-    "INT8": np.int8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-}
 LARGEST = {
     "FP16": b"\xff\x7b",
     "BF16": b"\x7f\x7f",
     "FP32": b"\xff\xff\x7f\x7f",
     "FP64": b"\xff\xff\xff\xff\xff\xff\xef\x7f",
 }
-FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 SUPPORTED = (
     "supported: BYTES, BOOL, UINT8, UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, FP16, "
     "BF16, FP32, FP64"
 )
 
 
-@pytest.mark.parametrize("datatype", INTEGERS)
+@pytest.mark.parametrize("datatype", [name for name in NUMPY if "INT" in name])
 @given(data=st.data())
 @settings(deadline=None)
 def test_whole_numbers_come_back(datatype: str, data: st.DataObject) -> None:
     """Every value of the type keeps its worth, in as many bytes as the type has."""
-    kind = np.iinfo(INTEGERS[datatype])
+    kind = np.iinfo(NUMPY[datatype])
     values = data.draw(st.lists(st.integers(int(kind.min), int(kind.max))))
     packed = pack_values(datatype, values)
-    assert np.frombuffer(packed, INTEGERS[datatype]).tolist() == values
+    assert np.frombuffer(packed, NUMPY[datatype]).tolist() == values
     assert len(packed) == len(values) * element_bytes(datatype)
 
 
@@ -61,7 +51,7 @@ def test_floats_come_back(datatype: str, width: Any, data: st.DataObject) -> Non
     """Every finite float of the width keeps its worth."""
     values = data.draw(st.lists(st.floats(width=width, allow_nan=False, allow_infinity=False)))
     packed = pack_values(datatype, values)
-    assert np.frombuffer(packed, FLOATS[datatype]).tolist() == values
+    assert np.frombuffer(packed, NUMPY[datatype]).tolist() == values
     assert len(packed) == len(values) * element_bytes(datatype)
 
 
@@ -81,15 +71,6 @@ def test_bf16_is_the_nearest(value: float) -> None:
     below, above = abs(value - low), abs(high - value)
     even = low if both[0] >> 16 & 1 == 0 else high
     assert bf16(value) == (low if below < above else high if above < below else even)
-
-
-@pytest.mark.parametrize(
-    ("value", "nearest"),
-    [(1, 1.0), (-2.5, -2.5), (0.1, 0.10009765625), (1.00390625, 1.0), (1.01171875, 1.015625)],
-)
-def test_bf16_by_example(value: float, nearest: float) -> None:
-    """Eight bits of significand; a tie goes to the even neighbour."""
-    assert bf16(value) == nearest
 
 
 @given(st.lists(st.booleans()))
@@ -131,10 +112,9 @@ def test_bytes_are_little_endian() -> None:
 def test_floats_have_limits(datatype: str, largest: float, too_large: float) -> None:
     """A number that rounds to the largest of its type is taken; to infinity, it is not."""
     assert pack_values(datatype, [largest]) == LARGEST[datatype]
-    with pytest.raises(InputError) as raised:
-        pack_values(datatype, [0, too_large])
     expected = f"value 2: a finite number that {datatype} can hold was expected, but got "
-    assert raised.value.message == expected + str(too_large)[:40]
+    with refused(expected + str(too_large)[:40]):
+        pack_values(datatype, [0, too_large])
 
 
 @pytest.mark.parametrize(
@@ -158,11 +138,6 @@ def test_floats_have_limits(datatype: str, largest: float, too_large: float) -> 
         ("BOOL", 2, "a boolean was expected, but got 2"),
         ("BOOL", 1.0, "a boolean was expected, but got 1.0"),
         ("BYTES", 7, "a text was expected, but got 7"),
-        (
-            "BYTES",
-            "a\ud800",
-            "the text `a\\ud800` has half of a surrogate pair, which is no character",
-        ),
     ],
 )
 def test_values_of_another_type_are_refused(datatype: str, value: object, message: str) -> None:
@@ -174,9 +149,11 @@ def test_values_of_another_type_are_refused(datatype: str, value: object, messag
 
 def test_text_that_is_none_goes_as_base64() -> None:
     """There is a way for any bytes, and the error names it."""
-    with pytest.raises(InputError) as raised:
-        pack_values("BYTES", ["\udfff"])
-    assert raised.value.hint == "give bytes that are no text as `b64`"
+    with refused(
+        "value 1: the text `a\\ud800` has half of a surrogate pair, which is no character",
+        "give bytes that are no text as `b64`",
+    ):
+        pack_values("BYTES", ["a\ud800"])
 
 
 def test_other_types_are_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.protocols.json_values import json_values
 from tests.protocols.tensors.data_files import both, one, read, tensors
 from tests.refusals import refused
 from tuner.errors import InputError
@@ -25,6 +26,7 @@ GOOD = '{"INPUT0": [1, 2], "INPUT1": [3, 4]}'
 SHORT = both("INPUT", "INT32", 2)
 FORM = 'the form is {"data": [{"INPUT0": [1, 2, ...], ...}, ...]}, or a list of such lists'
 ALIGNED = "`validation_data` needs a step for each step of `data`; {} checks nothing"
+KEYS = ["data", "validation_data", "INPUT", "OUTPUT", "content", "shape", "b64"]
 
 
 @pytest.fixture
@@ -149,26 +151,7 @@ class TestJson:
             read(file, one("BYTES", 1))
 
     @given(
-        st.recursive(
-            st.none()
-            | st.booleans()
-            | st.integers()
-            | st.floats()
-            | st.text(st.characters(), max_size=3)
-            | st.sampled_from(["AAAA", "\ud800"]),
-            lambda inner: (
-                st.lists(inner, max_size=4)
-                | st.dictionaries(
-                    st.sampled_from(
-                        ["data", "validation_data", "INPUT", "OUTPUT", "content", "shape", "b64"]
-                    )
-                    | st.text(max_size=2),
-                    inner,
-                    max_size=4,
-                )
-            ),
-            max_leaves=12,
-        ),
+        json_values(KEYS),
         st.sampled_from(["INT8", "FP16", "BF16", "FP64", "BOOL", "BYTES"]),
         st.sampled_from([(), (1,), (-1,), (2, -1), (-1, -1)]),
     )

@@ -1,6 +1,7 @@
 """One gRPC connection of the load engine: HTTP/2 on prepared frames (RFC 9113), without grpcio."""
 
 import asyncio
+from dataclasses import dataclass
 from time import monotonic
 from typing import cast
 
@@ -40,13 +41,13 @@ _PING_SIZE = 8
 _GOAWAY_SIZE = 8
 
 
+@dataclass
 class _HeaderBlock:
     """A header block that CONTINUATION frames are to complete."""
 
-    def __init__(self, stream: int, fragment: bytes, *, ended: bool) -> None:
-        self.stream = stream
-        self.fragments = bytearray(fragment)
-        self.ended = ended
+    stream: int
+    fragments: bytearray
+    ended: bool
 
 
 class GrpcConnection(asyncio.Protocol):
@@ -120,7 +121,8 @@ class GrpcConnection(asyncio.Protocol):
         if taken < len(data):
             self._rest += memoryview(data)[taken:]
         if self._consumed > LARGEST_WINDOW // 2:
-            self._open_window()
+            self.sender.answer(window_update(0, self._consumed))
+            self._consumed = 0
         if self.sender.last_stream > _RETIRE_AT:
             self._retire("connection_lost")
         if self._retired:
@@ -242,7 +244,7 @@ class GrpcConnection(asyncio.Protocol):
                 raise Http2Error(h2.FRAME_SIZE_ERROR, "a priority that is cut short")
             fragment = fragment[_PRIORITY_SIZE:]
         self._lane_of(stream)
-        self._open_block = _HeaderBlock(stream, fragment, ended=bool(flags & END_STREAM))
+        self._open_block = _HeaderBlock(stream, bytearray(fragment), bool(flags & END_STREAM))
         self._end_block(flags)
 
     def _take_continuation(self, flags: int, stream: int, payload: bytes) -> None:
@@ -315,10 +317,6 @@ class GrpcConnection(asyncio.Protocol):
         if rule is None:
             return GrpcLane(self, self._check)
         return StreamLane(self, self._check, rule)
-
-    def _open_window(self) -> None:
-        self.sender.answer(window_update(0, self._consumed))
-        self._consumed = 0
 
     def _retire(self, kind: str, last_stream: int = h2.LAST_STREAM) -> None:
         """Open no further streams; what is in flight up to `last_stream` may end."""

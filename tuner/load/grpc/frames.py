@@ -5,6 +5,7 @@ from struct import Struct, error
 from typing import Final
 
 import hpack
+from hpack.hpack import encode_integer
 
 DATA: Final = 0x0
 HEADERS: Final = 0x1
@@ -167,15 +168,7 @@ def literal_field(name: bytes, value: bytes) -> bytes:
 
 def _string(value: bytes) -> bytes:
     """A string literal without Huffman coding (RFC 7541 sections 5.1 and 5.2)."""
-    length = len(value)
-    if length < 0x7F:
-        return bytes((length,)) + value
-    digits, length = bytearray((0x7F,)), length - 0x7F
-    while length >= 0x80:
-        digits.append(length & 0x7F | 0x80)
-        length >>= 7
-    digits.append(length)
-    return bytes(digits) + value
+    return bytes(encode_integer(len(value), 7)) + value
 
 
 def read_header_block(block: bytes) -> dict[bytes, bytes]:

@@ -84,7 +84,9 @@ class GrpcLane(Lane):
         if not self.begun:
             self._begin(meaning, ended=ended)
         elif ended:
-            self.end(meaning.trailers or self._incompleteness())
+            # What the server calls well is so if it is one whole message.
+            whole = self._messages == 1 and self._reader.between
+            self.end(meaning.trailers or ("" if whole else "bad_response"))
         else:
             self.fail("bad_response")
 
@@ -113,10 +115,6 @@ class GrpcLane(Lane):
         self._messages += len(messages)
         if self._messages > 1:
             self.fail("bad_response")
-
-    def _incompleteness(self) -> str:
-        """The fault of a response that the server calls well, if it is not."""
-        return "" if self._messages == 1 and self._reader.between else "bad_response"
 
     def _report(self, fault: str) -> None:
         if not fault and self._check is not None:

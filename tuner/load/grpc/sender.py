@@ -1,6 +1,7 @@
 """The sending half of a gRPC connection: requests as prepared frames, and flow control."""
 
 import asyncio
+from dataclasses import dataclass
 
 from tuner.load.grpc import frames as h2
 from tuner.load.grpc.calls import PREFIX_SIZE, prefix
@@ -12,13 +13,13 @@ _MOST_UNREAD_ANSWERS = 1024
 _MOST_HELD = 65_536
 
 
+@dataclass
 class _Outgoing:
     """A stream that has not been sent to its end."""
 
-    def __init__(self, window: int) -> None:
-        self.window = window
-        self.opened = False
-        self.unsent = memoryview(b"")
+    window: int
+    opened: bool = False
+    unsent: bytes | memoryview = b""
 
 
 class GrpcSender:

@@ -1,7 +1,7 @@
 """What requests carry: steps of tensors, in streams, and how several steps share a request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, gcd
 
 from tuner.errors import InputError
@@ -85,11 +85,10 @@ def _concatenated(numbered: list[tuple[int, tuple[Tensor, ...]]]) -> tuple[Tenso
                 hint="give all steps of a stream the same shapes, or leave `--batch` out",
             )
     return tuple(
-        Tensor(
-            each.name,
-            each.datatype,
-            (len(numbered), *each.shape),
-            b"".join(others[at].data for _, others in numbered),
+        replace(
+            each,
+            shape=(len(numbered), *each.shape),
+            data=b"".join(others[at].data for _, others in numbered),
         )
         for at, each in enumerate(tensors)
     )

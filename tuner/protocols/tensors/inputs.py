@@ -4,7 +4,7 @@ The sources are those of perf_analyzer's manual, "Input Data".
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from math import prod
 from pathlib import Path
@@ -114,10 +114,7 @@ def _fitted(specs: Sequence[TensorSpec], shapes: Mapping[str, Shape]) -> tuple[T
             + ", ".join(f"`{spec.name}`" for spec in specs),
             hint="correct the name in `--shape NAME:DIMENSIONS`",
         )
-    return tuple(
-        TensorSpec(spec.name, spec.datatype, _shape(spec, shapes.get(spec.name, ())))
-        for spec in specs
-    )
+    return tuple(replace(spec, shape=_shape(spec, shapes.get(spec.name, ()))) for spec in specs)
 
 
 def _shape(spec: TensorSpec, chosen: Shape) -> Shape:

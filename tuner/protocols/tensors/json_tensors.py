@@ -36,18 +36,15 @@ class Side:
         Raises:
             InputError: A name, type, shape or value is not the model's.
         """
+        names = [spec.name for spec in self.specs]
         for name in step:
-            self._require(name)
+            if name not in names:
+                raise InputError(
+                    f"the model has no {self.kind} {quoted(name)}",
+                    hint=f"its {self.kind}s are " + ", ".join(f"`{each}`" for each in names),
+                )
         present = (spec for spec in self.specs if spec.name in step)
         return tuple(self._tensor(spec, step[spec.name]) for spec in present)
-
-    def _require(self, name: str) -> None:
-        names = [spec.name for spec in self.specs]
-        if name not in names:
-            raise InputError(
-                f"the model has no {self.kind} {quoted(name)}",
-                hint=f"its {self.kind}s are " + ", ".join(f"`{each}`" for each in names),
-            )
 
     def _tensor(self, spec: TensorSpec, value: object) -> Tensor:
         with at(f"{self.kind} `{spec.name}`"):
