@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 from math import inf
 from pathlib import Path
 
-from tuner.cli.address import Address, server_address
+from tuner.cli.address import Address, address, tls_settings
 from tuner.cli.measure_options import (
     Compression,
     MeasureOptions,
     ServiceKind,
     TensorFormat,
 )
-from tuner.cli.values import shapes
+from tuner.cli.values import check_meaning, shapes
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
@@ -61,7 +60,12 @@ def service(options: MeasureOptions) -> Service:
         InputError: An option cannot be used, or does not fit the kind of service.
         ServerError: The server does not tell what is needed for its requests.
     """
-    where = server_address(options)
+    where = address(
+        options.url,
+        protocol=options.protocol,
+        tls=tls_settings(options),
+        unix_socket=options.unix_socket,
+    )
     _check_meaningful(options)
     if options.service_kind is not ServiceKind.HTTP and not options.model:
         raise InputError("a model is needed", hint="name it with `--model`")
@@ -81,15 +85,9 @@ def service(options: MeasureOptions) -> Service:
 
 
 def _check_meaningful(options: MeasureOptions) -> None:
-    """An option that changed nothing would be believed to have changed something."""
-    kind, given = options.service_kind, vars(options)
+    kind = options.service_kind
     of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
-    for each in fields(options):
-        if each.name in of_others and given[each.name] != each.default:
-            raise InputError(
-                f"`--{each.name.replace('_', '-')}` means nothing to `--service-kind {kind}`",
-                hint="leave one of them out",
-            )
+    check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
 
 
 def _v2_form(options: MeasureOptions) -> V2Form:

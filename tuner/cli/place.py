@@ -2,11 +2,13 @@
 
 import math
 import re
+from dataclasses import fields
 from pathlib import Path
 
 from runners.docker import ContainerSettings
 from tuner.cli.address import address
 from tuner.cli.runner_options import BRIDGE, RunnerChoice, RunnerOptions
+from tuner.cli.values import check_meaning
 from tuner.errors import InputError
 from tuner.study.placement import RemoteAddress
 
@@ -14,10 +16,7 @@ _SIZE = re.compile(r"\d+(\.\d+)?[bkmgBKMG]?")
 _GPUS = re.compile(r"all|[\w-]+(,[\w-]+)*")
 _PORT = re.compile(r"([a-z_]+)=(\d{1,5})")
 _ULIMIT = re.compile(r"([a-z]+)=(-?\d+)")
-_OF_CONTAINERS = (
-    *("image", "pull", "memory", "shm_size", "cpu_quota", "gpus", "cap_add", "ulimit"),
-    *("mount", "network", "user"),
-)
+_OF_CONTAINERS = {each.name for each in fields(RunnerOptions)} - {"runner", "url", "port"}
 
 
 def container(options: RunnerOptions) -> ContainerSettings | None:
@@ -27,7 +26,8 @@ def container(options: RunnerOptions) -> ContainerSettings | None:
         InputError: An option cannot be used, or means nothing to this runner.
     """
     if options.runner is not RunnerChoice.DOCKER:
-        _check_no_container(options)
+        hint = "add `--runner docker`, or leave it out"
+        check_meaning(options, _OF_CONTAINERS, f"--runner {options.runner}", hint=hint)
         return None
     _check_forms(options)
     return ContainerSettings(
@@ -71,15 +71,6 @@ def remote(options: RunnerOptions) -> RemoteAddress | None:
         )
     ports = dict(_port(each) for each in options.port or ())
     return RemoteAddress(found.endpoint.host, found.endpoint.port, ports)
-
-
-def _check_no_container(options: RunnerOptions) -> None:
-    for name in _OF_CONTAINERS:
-        if getattr(options, name) != getattr(RunnerOptions, name):
-            raise InputError(
-                f"`--{name.replace('_', '-')}` means nothing to `--runner {options.runner}`",
-                hint="add `--runner docker`, or leave it out",
-            )
 
 
 def _check_forms(options: RunnerOptions) -> None:

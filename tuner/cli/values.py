@@ -2,8 +2,10 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
+from typing import Any
 
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget
@@ -12,6 +14,21 @@ from tuner.protocols.tensors.datatypes import NUMPY_TYPES
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_H = 1000
+
+
+def check_meaning(options: Any, names: Collection[str], choice: str, *, hint: str) -> None:
+    """Refuse each of `names` that was given: `choice` would not heed it.
+
+    An option that changed nothing would be believed to have changed something.
+
+    Raises:
+        InputError: One of the fields of `options` with these names is not as usual.
+    """
+    for each in fields(options):
+        if each.name in names and getattr(options, each.name) != each.default:
+            raise InputError(
+                f"`--{each.name.replace('_', '-')}` means nothing to `{choice}`", hint=hint
+            )
 
 
 def latency_budget(limit_ms: float, percentile: float) -> LatencyBudget:

@@ -41,8 +41,8 @@ def doubts(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
 
 def remarks(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
     """What must be known besides, a sentence each."""
-    found = (_about_requests(answer, best), _about_ties(answer), _about_unmeasured(answer))
-    return tuple(sentence for sentence in found if sentence)
+    said = (_about_requests(answer, best), _about_ties(answer), _about_unmeasured(answer))
+    return tuple(filter(None, said))
 
 
 def about_limits(study: StudyRecord) -> str:

@@ -66,7 +66,7 @@ def remarks(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
         _about_confirmation(standings),
         _about_nearest(study, standings),
     )
-    return tuple(sentence for sentence in found if sentence)
+    return tuple(filter(None, found))
 
 
 def grounds(standing: Standing) -> str:

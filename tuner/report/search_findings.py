@@ -33,7 +33,7 @@ def about_search(study: StudyRecord) -> tuple[str, ...]:
         *_about_crashes(study),
         _about_low_loads(study),
     )
-    return tuple(sentence for sentence in found if sentence)
+    return tuple(filter(None, found))
 
 
 def saved_s(study: StudyRecord) -> float:
