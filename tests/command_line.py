@@ -26,6 +26,11 @@ class Result:
         return json.loads(self.out, parse_constant=_no_constant)
 
 
+def error(message: str, hint: str = "", *, status: int = 2) -> Result:
+    """What a command leaves behind that says this and nothing else."""
+    return Result(status, "", f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 

@@ -16,20 +16,11 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.command_line import Tuner
 from tests.measuring import Measure
 from tests.v2_server import V2Server, serving
 from tuner.cli import measure as command
 from tuner.errors import ServerError
 from tuner.sweep.v2 import V2Service
-
-
-@pytest.fixture
-def measure(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Measure:
-    monkeypatch.chdir(tmp_path)
-    return Measure(Tuner(capsys))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from tests.command_line import Tuner
+from tests.command_line import Tuner, error
 from tests.targets import model_files as files
 
 BUDGET = ("--budget-ms", "50")
@@ -19,11 +19,6 @@ parameters:
 """
 
 
-@pytest.fixture
-def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
-    return Tuner(capsys)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with mlp.onnx, int8.onnx and mlp.pt: three forms of one model."""
@@ -34,13 +29,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in, with the model files."""
+def with_model_files(made: Path, folder: Path) -> None:
     for path in made.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    (tmp_path / "own.yaml").write_text(OWN_SERVER)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+        (folder / path.name).symlink_to(path)
+    (folder / "own.yaml").write_text(OWN_SERVER)
 
 
 class TestPlan:
@@ -188,21 +180,15 @@ class TestRepository:
         assert tuner("repository", "int8.onnx", "--output", "deployed").status == 0
         (folder / "deployed" / "mlp" / "config.pbtxt").write_text("mine")
 
-        result = tuner("repository", "mlp.onnx", "--output", "deployed")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == (
-            "error: deployed/mlp: is there already, and nothing is written over it\n"
-            "hint: choose another `--output FOLDER`\n"
+        assert tuner("repository", "mlp.onnx", "--output", "deployed") == error(
+            "deployed/mlp: is there already, and nothing is written over it",
+            "choose another `--output FOLDER`",
         )
         assert (folder / "deployed" / "mlp" / "config.pbtxt").read_text() == "mine"
 
     def test_no_model_file(self, tuner: Tuner, folder: Path) -> None:
         """What is no model file writes nothing."""
-        result = tuner("repository", "own.yaml", "--output", "deployed")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == (
-            f"error: own.yaml: a model file ends with .onnx, .pt, .pth\nhint: {REPOSITORY_HINT}\n"
+        assert tuner("repository", "own.yaml", "--output", "deployed") == error(
+            "own.yaml: a model file ends with .onnx, .pt, .pth", REPOSITORY_HINT
         )
         assert not (folder / "deployed").exists()

@@ -4,21 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import Tuner
+from tests.command_line import Tuner, error
 from tuner import hardware
 from tuner.space import spec
-
-
-@pytest.fixture
-def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
-    return Tuner(capsys)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in: these commands must leave nothing there."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 class TestPlan:
@@ -126,10 +114,7 @@ class TestSpaces:
     @pytest.mark.parametrize("name", ["show", "check"])
     def test_unknown(self, tuner: Tuner, name: str) -> None:
         """A name that is neither built in nor a file lists what is built in."""
-        result = tuner("spaces", name, "tritno")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == (
-            "error: `tritno` is neither a built-in space nor a file\n"
-            f"hint: built in: {', '.join(spec.built_in())}\n"
+        assert tuner("spaces", name, "tritno") == error(
+            "`tritno` is neither a built-in space nor a file",
+            f"built in: {', '.join(spec.built_in())}",
         )
