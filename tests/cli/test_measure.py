@@ -6,10 +6,8 @@ The same against real servers, when all goes well: tests/end_to_end/test_measure
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import psutil
 import pytest
 
 from tests.measuring import Measure
+from tests.targets.answering import misbehaving, says
 from tests.v2_server import V2Server, serving
 from tuner.cli import measure as command
 from tuner.errors import ServerError
@@ -27,30 +26,6 @@ from tuner.sweep.v2 import V2Service
 def server() -> Iterator[V2Server]:
     with serving() as running:
         yield running
-
-
-@contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
-    """The URL of a server that gives one answer to everything."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{http.server_address[1]}"
-        finally:
-            http.shutdown()
-            thread.join()
 
 
 def before(label: str, do: Callable[[], None]) -> Callable[..., AbstractContextManager[object]]:
@@ -146,7 +121,7 @@ def test_nothing_listens_over_grpc(measure: Measure) -> None:
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"<html></html>"])
 def test_a_server_of_another_kind(measure: Measure, body: bytes) -> None:
     """A server that says yes to everything is found out by what it says of the model."""
-    with answering(200, body) as url:
+    with misbehaving(says(body)) as url:
         message, hint = measure.refusal(url, "-m", "double", status=1)
     assert message.startswith(
         f"the answer of {url}/v2/models/double is not what the V2 protocol says: "

@@ -56,8 +56,9 @@ class TestPlan:
         assert (variant["default"], variant["choices"]) == ("mlp", ["mlp", "int8", "mlp_pt"])
         assert variant["reload"] is True
 
-    def test_in_words(self, tuner: Tuner) -> None:
+    def test_in_words(self, tuner: Tuner, monkeypatch: pytest.MonkeyPatch) -> None:
         """The plan for a person names the model and the parameter."""
+        monkeypatch.setenv("COLUMNS", "120")
         result = tuner("plan", "mlp.onnx", *BUDGET, "--variant", "int8.onnx")
 
         assert (result.status, result.err) == (0, "")

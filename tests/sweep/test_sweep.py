@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.refusals import refused
 from tests.report.sweep_points import measured
-from tuner.errors import InputError, ServerError
+from tuner.errors import ServerError
 from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop, Ramp, Replay
@@ -28,6 +29,7 @@ from tuner.watch.process_usage import ServerProcess
 
 ENDPOINT = Endpoint("127.0.0.1", 9)
 STEP = SequenceStep({})
+UNKNOWN = "check URL, protocol and model, and see the server's log"
 Answer = Callable[[LoadRun, int], Measurement]
 
 
@@ -267,11 +269,7 @@ class TestWorkers:
 @pytest.mark.parametrize(
     ("errors", "message", "hint"),
     [
-        (
-            {"http_500": 2, "timeout": 1},
-            "http_500 (2), timeout (1)",
-            "check URL, protocol and model, and see the server's log",
-        ),
+        ({"http_500": 2, "timeout": 1}, "http_500 (2), timeout (1)", UNKNOWN),
         (
             {"tls_failed": 3},
             "tls_failed (3)",
@@ -282,11 +280,7 @@ class TestWorkers:
             "wrong_output (3)",
             "compare the server's answers with the validation data, or the JSON path",
         ),
-        (
-            {},
-            "none could be sent",
-            "check URL, protocol and model, and see the server's log",
-        ),
+        ({}, "none could be sent", UNKNOWN),
     ],
     ids=["many", "TLS", "wrong", "none"],
 )
@@ -322,13 +316,12 @@ def test_correlation_ids(profile: ClosedLoop | OpenLoop, most: int) -> None:
         if ids == most:
             assert len(sweep(plan([ClosedLoop(1), profile]), requests=requests).points) == 2
             continue
-        with pytest.raises(InputError) as caught:
-            sweep(plan([ClosedLoop(1), profile]), requests=requests)
-        assert caught.value.message == (
+        message = (
             f"{most} sequences at once need as many correlation ids, but "
             f"`--sequence-id-range` has {ids}"
         )
-        assert caught.value.hint == "widen it, or put less load on the server"
+        with refused(message, "widen it, or put less load on the server"):
+            sweep(plan([ClosedLoop(1), profile]), requests=requests)
 
 
 def test_collectors() -> None:
