@@ -346,11 +346,7 @@ class TestPareto:
         assert "Pareto front: beyond these load points" in text
         assert "2,500 inferences/s" in text
         assert "900 MB" in text
-        assert " ".join(text.split()).endswith(
-            "Hypervolume 0 over the server's defaults as the reference point (throughput 150 "
-            "inferences/s, memory 400 MB), each objective in units of theirs: no trial is better "
-            "in every objective"
-        )
+        assert "\nHypervolume 0 over the server's defaults" in text
 
     def test_as_json(self, tuner: Tuner) -> None:
         """The document has both, the reference point and the hypervolume."""

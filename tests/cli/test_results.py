@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from tests.report import studies
 from tests.store.test_storage import everything, stored
 from tuner.analysis import standings
 from tuner.cli import optimize, results
-from tuner.errors import NothingFeasibleError, Reason, TunerError
+from tuner.errors import NothingFeasibleError, Reason
 from tuner.records import StudyRecord, TrialRecord
 
 NIGHT = studies.study().name
@@ -304,17 +303,3 @@ def test_what_to_type_next(study: StudyRecord, words: list[str]) -> None:
     text = optimize.next_command(study, standings.standings(study), "studies.db")
 
     assert shlex.split(text) == words
-
-
-def test_files_without_a_folder(folder: Path) -> None:
-    """Files go into a folder that is made for them; a study that failed has a report as well."""
-    study = studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])
-
-    written = results.write_files(study, standings.standings(study), folder / "a" / "b")
-
-    assert written == [folder / "a" / "b" / "report.html"]
-    assert math.isfinite(written[0].stat().st_size)
-    (folder / "file").touch()
-    with pytest.raises(TunerError) as caught:
-        results.write_files(study, standings.standings(study), folder / "file")
-    assert caught.value.message == f"{folder / 'file'}: cannot be written: File exists"
