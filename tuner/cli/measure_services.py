@@ -66,10 +66,12 @@ def service(options: MeasureOptions) -> Service:
         tls=tls_settings(options),
         unix_socket=options.unix_socket,
     )
-    _check_meaningful(options)
-    if options.service_kind is not ServiceKind.HTTP and not options.model:
+    kind = options.service_kind
+    of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
+    check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
+    if kind is not ServiceKind.HTTP and not options.model:
         raise InputError("a model is needed", hint="name it with `--model`")
-    match options.service_kind:
+    match kind:
         case ServiceKind.TRITON:
             headers = _headers(options.header)
             v2_address = V2Address(where.endpoint, where.protocol, headers)
@@ -84,12 +86,6 @@ def service(options: MeasureOptions) -> Service:
             return http_service(where.endpoint, _http_form(where, options))
 
 
-def _check_meaningful(options: MeasureOptions) -> None:
-    kind = options.service_kind
-    of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
-    check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
-
-
 def _v2_form(options: MeasureOptions) -> V2Form:
     return V2Form(
         sources=tuple(options.input_data or ()),
@@ -98,7 +94,7 @@ def _v2_form(options: MeasureOptions) -> V2Form:
         options=V2Options(
             version=options.model_version,
             headers=_headers(options.header),
-            parameters=_parameters(options.request_parameter),
+            parameters=dict(map(_parameter, options.request_parameter or ())),
             json_inputs=options.input_tensor_format is TensorFormat.JSON,
             json_outputs=options.output_tensor_format is TensorFormat.JSON,
             compression="" if options.compression is Compression.NONE else options.compression,
@@ -204,10 +200,6 @@ def _headers(texts: Sequence[str] | None) -> dict[str, str]:
             )
         headers[match[1]] = match[2].strip()
     return headers
-
-
-def _parameters(texts: Sequence[str] | None) -> dict[str, RequestParameter]:
-    return dict(_parameter(text) for text in texts or ())
 
 
 def _parameter(text: str) -> tuple[str, RequestParameter]:
