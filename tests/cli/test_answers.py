@@ -103,10 +103,6 @@ class TestTheStudysOwnBudget:
         """What the study itself found stands, without remarks on how it is known."""
         assert tuner("best", "one", *options) == Result(0, BULK, "")
 
-    def test_as_a_document(self, tuner: Tuner) -> None:
-        """The document is that of the winner."""
-        assert tuner("best", "one", "--budget-ms", "50", "--json").json["fresh_starts"] == 0
-
 
 class TestAnotherBudget:
     def test_prints_the_file_and_how_it_is_known(self, tuner: Tuner) -> None:

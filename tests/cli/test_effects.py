@@ -94,11 +94,3 @@ def test_a_study_that_is_too_short(
         message,
         f"run its `tuner optimize` again with `--study {study}` and more `--trials`",
     )
-
-
-def test_an_unknown_format(tuner: Tuner) -> None:
-    """A format that is not there is refused with those that are."""
-    result = tuner("effects", "factorial", "--format", "xml")
-
-    assert (result.status, result.out) == (2, "")
-    assert "Invalid value for '--format'" in result.err

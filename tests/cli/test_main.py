@@ -142,60 +142,6 @@ def test_misused_commands(tuner: Tuner, arguments: list[str], usage: str, messag
 
 
 @pytest.mark.parametrize(
-    ("files", "options", "message", "hint"),
-    [
-        (
-            {},
-            [],
-            "models: no model with a config.pbtxt was found",
-            "expected: REPOSITORY/MODEL/config.pbtxt and REPOSITORY/MODEL/1/",
-        ),
-        (
-            {"a/config.pbtxt": "", "b/config.pbtxt": ""},
-            [],
-            "models: holds several models: a, b",
-            "choose one with `--model NAME`",
-        ),
-        (
-            {"a/config.pbtxt": "", "b/config.pbtxt": ""},
-            ["--model", "c"],
-            "models: has no model `c` with a config.pbtxt",
-            "models here: a, b",
-        ),
-        (
-            {"a/config.pbtxt": 'backend: "python"'},
-            [],
-            "models/a: the model has no version folder",
-            "put the model's files into models/a/1",
-        ),
-    ],
-)
-def test_repositories_that_cannot_be_used(
-    tuner: Tuner, folder: Path, files: dict[str, str], options: list[str], message: str, hint: str
-) -> None:
-    """A repository without a model to tune says what was expected of it."""
-    (folder / "models").mkdir()
-    for name, content in files.items():
-        (folder / "models" / name).parent.mkdir()
-        (folder / "models" / name).write_text(content)
-
-    result = tuner("optimize", "--budget-ms", "50", "--model-repository", "models", *options)
-
-    assert result == error(message, hint)
-
-
-def test_a_configuration_that_cannot_be_read(tuner: Tuner, folder: Path) -> None:
-    """A config.pbtxt with a fault names the file; the status is 2."""
-    (folder / "models/a/1").mkdir(parents=True)
-    (folder / "models/a/config.pbtxt").write_text("max_batch_size: many\n")
-
-    result = tuner("plan", "--budget-ms", "50", "--model-repository", "models")
-
-    assert (result.status, result.out) == (2, "")
-    assert result.err.startswith("error: models/a/config.pbtxt: ")
-
-
-@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("parameters: [", ""),
@@ -273,18 +219,6 @@ def test_without_triton(folder: Path) -> None:
         "error: Triton is not installed: neither `tritonserver` on PATH nor the wheel was found",
         "hint: pip install 'serving-tuner[triton]'",
     ]
-
-
-def test_a_real_process_refuses_a_bad_option(folder: Path) -> None:
-    """The installed command ends with status 2 and one clear message."""
-    ended = command("-m", "tuner", "optimize", "--budget-ms", "-1")
-
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == (
-        "error: `--budget-ms` must be above 0 and below 3600000, but got -1\n"
-        "hint: for example: `--budget-ms 50`\n"
-    )
-    assert list(folder.iterdir()) == []
 
 
 def test_a_reader_that_goes_away(folder: Path) -> None:

@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from tests.measuring import Measure
-from tests.targets.answering import misbehaving, says
 from tests.v2_server import V2Server, serving
 from tuner.cli import measure as command
 from tuner.errors import ServerError
@@ -82,19 +81,6 @@ def test_a_server_that_always_fails(measure: Measure, server: V2Server) -> None:
     assert hint == "check URL, protocol and model, and see the server's log"
 
 
-def test_an_unknown_model(measure: Measure, server: V2Server) -> None:
-    """A model that the server does not have is refused in the server's words."""
-    message, hint = measure.refusal(server.url, "-m", "doubel", status=1)
-    assert message == (
-        "the server does not have the model `doubel` ready: "
-        f"{server.url}/v2/models/doubel answered 404: unknown model doubel"
-    )
-    assert hint == (
-        "check the name, and `--service-kind`; Triton lists its models at POST "
-        "/v2/repository/index"
-    )
-
-
 def test_nothing_listens(measure: Measure) -> None:
     """Where nothing listens, host and port are to be checked."""
     with socket.socket() as free:
@@ -106,27 +92,6 @@ def test_nothing_listens(measure: Measure) -> None:
         )
         message, _ = measure.refusal(url, "--service-kind", "http", status=1)
     assert message.startswith("no request of the warm-up was answered well: connection_refused (")
-
-
-def test_nothing_listens_over_grpc(measure: Measure) -> None:
-    """The same over gRPC, without lines of gRPC's own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"grpc://127.0.0.1:{free.getsockname()[1]}"
-        message, hint = measure.refusal(url, "-m", "double", status=1)
-    assert message.startswith(f"{url} is unavailable: failed to connect to all addresses")
-    assert hint == "check that the server runs, and that host, port and model are right"
-
-
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"<html></html>"])
-def test_a_server_of_another_kind(measure: Measure, body: bytes) -> None:
-    """A server that says yes to everything is found out by what it says of the model."""
-    with misbehaving(says(body)) as url:
-        message, hint = measure.refusal(url, "-m", "double", status=1)
-    assert message.startswith(
-        f"the answer of {url}/v2/models/double is not what the V2 protocol says: "
-    )
-    assert hint == "check that a V2 server (Triton, KServe) listens there"
 
 
 class TestInTheMiddle:

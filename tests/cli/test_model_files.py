@@ -86,32 +86,12 @@ class TestPlan:
         assert (variant["default"], variant["choices"]) == ("int8", ["int8", "mlp"])
 
 
+# More of them: tests/targets/triton/test_one_file.py and test_model_files.py.
 REFUSALS = {
-    "`--input` must be NAME:DATATYPE:SHAPE, but got `x`": ["mlp.pt", "--input", "x"],
-    "`--input x:...` was given twice\nhint: name each input once": [
-        "mlp.pt",
-        *("--input", files.INPUT, "--input", files.INPUT),
-    ],
     "`--input` means nothing without a model file": ["--input", files.INPUT],
-    "`--input` means nothing to ONNX files, which tell their inputs\nhint: leave it out": [
-        "mlp.onnx",
-        *("--input", files.INPUT),
-    ],
     "`--tolerance` must be more than 0 and less than 1, but got 5\n"
     "hint: for example: `--tolerance 0.05` for 5 % of an output's largest value": [
         *("--tolerance", "5"),
-    ],
-    "mlp.pt: a TorchScript module does not tell its inputs\n"
-    "hint: name each in its order: `--input NAME:DATATYPE:SHAPE`, such as x:FP32:-1,128": [
-        "mlp.pt"
-    ],
-    f"encoder: a model file ends with .onnx, .pt, .pth\nhint: {REPOSITORY_HINT}": ["encoder"],
-    "gone.onnx: there is no such file\nhint: check the path": [
-        *("mlp.onnx", "--variant", "gone.onnx"),
-    ],
-    "`--model-repository` and `--model` mean nothing to a model file\n"
-    "hint: give either a file, or a repository": [
-        *("mlp.onnx", "--model-repository", "."),
     ],
     "has no model `int8` with a config.pbtxt\nhint: models here: accelerator, encoder": [
         *("--variant", "int8"),

@@ -162,10 +162,6 @@ def test_pareto(tuner: Tuner) -> None:
 
 
 class TestBest:
-    def test_pbtxt(self, tuner: Tuner, database: Path) -> None:
-        """The winner's file comes to stdout exactly as it is deployed."""
-        assert succeeded(tuner("best", "--db", str(database))).out == EXPORT
-
     @pytest.mark.usefixtures("database")
     def test_json_and_yaml(self, tuner: Tuner) -> None:
         """As JSON and as YAML the winner comes with its figures."""

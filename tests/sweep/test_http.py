@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.refusals import refused
-from tuner.errors import InputError
 from tuner.load.profile import Endpoint
 from tuner.protocols.checks import JsonPathCheck
 from tuner.sweep.http import HttpForm, http_service, read_bodies
@@ -53,23 +52,6 @@ def test_a_content_type_of_ones_own() -> None:
 def test_a_json_path(text: str, check: JsonPathCheck) -> None:
     """What follows the first `=` is the value that is expected."""
     assert http_service(ENDPOINT, HttpForm(json_path=text)).requests.check == check
-
-
-@pytest.mark.parametrize(
-    ("form", "message"),
-    [
-        (HttpForm(method="get"), "requests cannot have the method `get`"),
-        (HttpForm(path="a b"), "requests cannot have the path `a b`"),
-        (HttpForm(json_path="$..a"), "`$..a` is no path into JSON"),
-        (HttpForm(headers={"a b": "c"}), "requests cannot have the header `a b: c`"),
-    ],
-)
-def test_requests_that_cannot_be_sent(form: HttpForm, message: str) -> None:
-    """What cannot be sent is refused, with what could be."""
-    with pytest.raises(InputError) as caught:
-        http_service(ENDPOINT, form)
-    assert caught.value.message == message
-    assert caught.value.hint
 
 
 def test_bodies(tmp_path: Path) -> None:

@@ -245,10 +245,3 @@ def test_an_unknown_model(tensorflow_serving: TensorFlowServing) -> None:
     assert caught.value.message.endswith(
         "NOT_FOUND: Servable not found for request: Latest(nobody)"
     )
-
-
-def test_a_version_that_is_no_number(tensorflow_serving: TensorFlowServing) -> None:
-    """Versions are numbers, which gRPC insists on."""
-    form = TensorFlowForm(options=TensorFlowOptions(version="newest"))
-    with refused("TensorFlow Serving has no version `newest`", "versions are numbers, such as 3"):
-        tensorflow_service(over_grpc(tensorflow_serving), MODEL, form, grpc=True)

@@ -1,6 +1,5 @@
 """The TorchServe service: one request for each body."""
 
-from tests.refusals import refused
 from tests.servers.torchserve import METHOD, PredictionsRequest
 from tuner.load.profile import Endpoint
 from tuner.protocols.torchserve import TorchServeOptions
@@ -36,11 +35,3 @@ def test_grpc() -> None:
     assert service.requests.call is not None
     assert service.requests.call.path == METHOD
     assert service.requests.call.metadata == {"x-run": "7"}
-
-
-def test_headers_that_cannot_be_sent() -> None:
-    """A header that no request can have is refused."""
-    options = TorchServeOptions(headers={"Content-Length": "7"})
-    message = "requests cannot have a header `Content-Length` of their own"
-    with refused(message, "it is set as it must be"):
-        torchserve_service(ENDPOINT, "m", BODIES, options, grpc=False)
