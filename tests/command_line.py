@@ -58,3 +58,9 @@ class Tuner:
             main(arguments)
         out, err = self._captured.readouterr()
         return Result(int(ended.value.code or 0), out, err)
+
+    def both(self, *arguments: str) -> tuple[str, Any]:
+        """What a command that succeeds tells people, and its JSON; with nothing on stderr."""
+        text, document = self(*arguments), self(*arguments, "--json")
+        assert (text.status, text.err, document.status, document.err) == (0, "", 0, "")
+        return text.out, document.json

@@ -13,7 +13,7 @@ import yaml
 
 from tests.command_line import Result, Tuner, error
 from tests.report import studies
-from tests.report.studies import point
+from tests.report.studies import loads, point
 from tests.store.test_storage import stored
 from tuner import demo
 from tuner.cli.asked import document
@@ -21,7 +21,7 @@ from tuner.cli.best import measure_command
 from tuner.cli.optimize_options import PlanOptions
 from tuner.cli.runner_options import RunnerChoice
 from tuner.goals import LatencyBudget, Loop, Objective
-from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
+from tuner.records import StudyRecord, TrialRecord, Usage
 
 BULK = 'name: "bulk"\n'
 QUICK = 'name: "quick"\n'
@@ -31,14 +31,6 @@ BOTH = (Objective.THROUGHPUT, Objective.MEMORY)
 @pytest.fixture(autouse=True)
 def with_studies(folder: Path) -> None:
     stored(folder / "studies.db", study(), several(), closed(), study(name="two words"))
-
-
-def loads(*places: tuple[float, float], **wishes: Any) -> tuple[PointRecord, ...]:
-    """Load points of inferences per second and milliseconds."""
-    return tuple(
-        point(load, latency_ms / 1e3, **({"requests": 5000} | wishes))
-        for load, latency_ms in places
-    )
 
 
 def trials() -> list[TrialRecord]:

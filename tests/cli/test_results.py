@@ -122,22 +122,20 @@ def test_everything_printed_as_json_is_json(
 @pytest.mark.usefixtures("database")
 def test_list(tuner: Tuner) -> None:
     """The studies, newest first, with the best of each."""
-    text = succeeded(tuner("studies", "list"))
-    content = succeeded(tuner("studies", "list", "--json")).json
+    text, content = tuner.both("studies", "list")
 
     assert [row["study"] for row in content] == [NIGHT, "broken", "slow", "odd [bold]"]
     assert [row["best"] is None for row in content] == [False, True, True, True]
-    assert "odd [bold]" in text.out
+    assert "odd [bold]" in text
 
 
 @pytest.mark.usefixtures("database")
 def test_show(tuner: Tuner) -> None:
     """A study's result and every trial; the newest one without a name."""
-    text = succeeded(tuner("studies", "show"))
-    content = succeeded(tuner("studies", "show", NIGHT, "--json")).json
+    text, content = tuner.both("studies", "show")
 
-    assert "398" in text.out
-    assert "29 trials: " in text.out
+    assert "398" in text
+    assert "29 trials: " in text
     assert (content["study"], len(content["trials"])) == (NIGHT, 29)
     assert content["winner"]["configuration"] == dict(studies.BEST)
     assert content["gain"]["low"] < content["gain"]["estimate"] < content["gain"]["high"]
@@ -148,13 +146,12 @@ def test_show(tuner: Tuner) -> None:
 @pytest.mark.usefixtures("database")
 def test_pareto(tuner: Tuner) -> None:
     """The front, ascending in throughput and latency."""
-    text = succeeded(tuner("pareto", NIGHT))
-    content = succeeded(tuner("pareto", NIGHT, "--json")).json
+    text, content = tuner.both("pareto", NIGHT)
 
     front = content["load_points"]
     assert content["objectives"] is None
-    assert "Pareto front" in text.out
-    assert "Hypervolume" not in text.out
+    assert "Pareto front" in text
+    assert "Hypervolume" not in text
     assert [row["throughput"] for row in front] == sorted(row["throughput"] for row in front)
     assert [row["latency_ms"] for row in front] == sorted(row["latency_ms"] for row in front)
     assert {type(front[0][key]) for key in ("trial", "errors")} == {int}
