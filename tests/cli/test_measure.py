@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.command_line import Result
 from tests.measuring import Measure
 from tests.v2_server import V2Server, serving
 from tuner.cli import measure as command
@@ -94,30 +95,39 @@ def test_nothing_listens(measure: Measure) -> None:
     assert message.startswith("no request of the warm-up was answered well: connection_refused (")
 
 
+Disturbed = Callable[[Callable[[], None]], Result]
+
+
+@pytest.fixture
+def disturbed(measure: Measure, server: V2Server, monkeypatch: pytest.MonkeyPatch) -> Disturbed:
+    """Two points are to be measured; between them something is done, and the first is kept."""
+
+    def run(do: Callable[[], None]) -> Result:
+        monkeypatch.setattr(command, "_announce", before("concurrency 2", do))
+        options = ("-m", "double", "--concurrency", "1:2", "-f", "perf.csv")
+        result = measure.run(server.url, "--json", *options)
+        assert [point["concurrency"] for point in result.json] == [1]
+        return result
+
+    return run
+
+
 class TestInTheMiddle:
-    """The first of two points has been measured when it happens."""
-
-    OPTIONS = ("-m", "double", "--concurrency", "1:2", "-f", "perf.csv")
-
-    def test_an_interrupt(
-        self, measure: Measure, server: V2Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_interrupt(self, disturbed: Disturbed) -> None:
         """The points so far are printed and written; the status is that of Ctrl-C."""
         others = engines()  # of the session
 
         def interrupt() -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(command, "_announce", before("concurrency 2", interrupt))
-        result = measure.run(server.url, "--json", *self.OPTIONS)
+        result = disturbed(interrupt)
 
         assert (result.status, result.err.strip()) == (130, "CSV: perf.csv")
-        assert [point["concurrency"] for point in result.json] == [1]
         assert os.listdir() == ["perf.csv"]  # noqa: PTH208 - the folder that the test is in
         assert engines() == others
 
     def test_the_server_breaks_down(
-        self, measure: Measure, server: V2Server, monkeypatch: pytest.MonkeyPatch
+        self, disturbed: Disturbed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What it did before is kept, and the error is said."""
 
@@ -127,18 +137,14 @@ class TestInTheMiddle:
 
             monkeypatch.setattr(V2Service, "statistics", statistics)
 
-        monkeypatch.setattr(command, "_announce", before("concurrency 2", break_down))
-        result = measure.run(server.url, "--json", *self.OPTIONS)
+        result = disturbed(break_down)
 
-        assert [point["concurrency"] for point in result.json] == [1]
         assert (result.status, result.err) == (
             1,
             "CSV: perf.csv\nerror: the server is gone\nhint: start it again\n",
         )
 
-    def test_the_engine_is_killed(
-        self, measure: Measure, server: V2Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_engine_is_killed(self, disturbed: Disturbed) -> None:
         """So it is if the load engine does not live to see the end."""
         others = engines()  # of the session
 
@@ -146,10 +152,8 @@ class TestInTheMiddle:
             [engine] = [each for each in engines() if each not in others]
             engine.send_signal(signal.SIGKILL)
 
-        monkeypatch.setattr(command, "_announce", before("concurrency 2", kill))
-        result = measure.run(server.url, "--json", *self.OPTIONS)
+        result = disturbed(kill)
 
-        assert [point["concurrency"] for point in result.json] == [1]
         assert result.status == 1
         assert result.err == (
             "CSV: perf.csv\nerror: the load engine ended unexpectedly (exit status -9)\n"

@@ -42,7 +42,8 @@ def doubts(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
 
 def remarks(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
     """What must be known besides, a sentence each."""
-    said = (_about_requests(answer, best), _about_ties(answer), _about_unmeasured(answer))
+    ties = f"as good within the uncertainty: {_listed(answer.tied)}" if answer.tied else ""
+    said = (_about_requests(answer, best), ties, _about_unmeasured(answer))
     return tuple(filter(None, said))
 
 
@@ -155,12 +156,6 @@ def _about_requests(answer: Answer, best: CurveEstimate) -> str:
         f"p{percentile:g} is vague: one of these loads has {fewest:,} requests, fewer than "
         f"{_ENOUGH_BEYOND} beyond it"
     )
-
-
-def _about_ties(answer: Answer) -> str:
-    if not answer.tied:
-        return ""
-    return f"as good within the uncertainty: {_listed(answer.tied)}"
 
 
 def _listed(estimates: Sequence[CurveEstimate]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Self
 
@@ -148,17 +148,13 @@ class V2Service(Service):
         self, data: InputData, streams: Sequence[Sequence[Step]], inputs: Sequence["_Prepared"]
     ) -> SequenceSet:
         steps: Iterator[SequenceStep] = map(self._step, inputs)
-        form = self._form.sequences
+        form = self._form.sequences if data.generated else replace(self._form.sequences, length=0)
         grpc = self._address.protocol is V2Protocol.GRPC
         return SequenceSet(
             streams=tuple(tuple(islice(steps, len(stream))) for stream in streams),
             encode_id=v2_grpc.encode_id if grpc else v2_http.encode_id,
-            count=form.count,
-            length=form.length if data.generated else 0,
-            variation=form.variation,
-            first_id=form.first_id,
-            ids=form.ids,
             seed=self._form.data.seed,
+            **asdict(form),
         )
 
 
