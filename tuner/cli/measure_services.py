@@ -12,7 +12,7 @@ from tuner.cli.measure_options import (
     ServiceKind,
     TensorFormat,
 )
-from tuner.cli.values import check_meaning, shapes
+from tuner.cli.values import check_meaning, shapes, unfit
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
@@ -119,11 +119,8 @@ def _input_options(options: MeasureOptions) -> InputOptions:
 def _sequence_form(options: MeasureOptions) -> SequenceForm:
     first, _, end = options.sequence_id_range.partition(":")
     if not first.isdecimal() or not (end or "1").isdecimal():
-        raise InputError(
-            f"`--sequence-id-range` must be START or START:END, but got "
-            f"`{options.sequence_id_range}`",
-            hint="for example: `--sequence-id-range 1:1000`",
-        )
+        hint = "for example: `--sequence-id-range 1:1000`"
+        raise unfit("--sequence-id-range", "START or START:END", options.sequence_id_range, hint)
     if end and int(end) <= int(first):
         raise InputError(
             f"`--sequence-id-range {options.sequence_id_range}` has no id in it",
@@ -194,10 +191,8 @@ def _headers(texts: Sequence[str] | None) -> dict[str, str]:
     for text in texts or ():
         match = _HEADER.fullmatch(text.strip())
         if not match:
-            raise InputError(
-                f"`--header` must be 'Name: value' in printable ASCII, but got `{text}`",
-                hint="for example: `--header 'Authorization: Bearer TOKEN'`",
-            )
+            hint = "for example: `--header 'Authorization: Bearer TOKEN'`"
+            raise unfit("--header", "'Name: value' in printable ASCII", text, hint)
         headers[match[1]] = match[2].strip()
     return headers
 
@@ -217,7 +212,5 @@ def _parameter(text: str) -> tuple[str, RequestParameter]:
                 return name, value.lower() == "true"
     except ValueError:
         pass  # said below
-    raise InputError(
-        f"`--request-parameter` must be NAME:VALUE:TYPE, but got `{text}`",
-        hint="the types are bool (true, false), int, float and string",
-    )
+    hint = "the types are bool (true, false), int, float and string"
+    raise unfit("--request-parameter", "NAME:VALUE:TYPE", text, hint)

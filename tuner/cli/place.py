@@ -8,7 +8,7 @@ from pathlib import Path
 from runners.docker import ContainerSettings
 from tuner.cli.address import address
 from tuner.cli.runner_options import BRIDGE, RunnerChoice, RunnerOptions
-from tuner.cli.values import check_meaning
+from tuner.cli.values import check_meaning, unfit
 from tuner.errors import InputError
 from tuner.study.placement import RemoteAddress
 
@@ -76,41 +76,29 @@ def remote(options: RunnerOptions) -> RemoteAddress | None:
 def _check_forms(options: RunnerOptions) -> None:
     for name, value in (("--memory", options.memory), ("--shm-size", options.shm_size)):
         if value and not _SIZE.fullmatch(value):
-            raise InputError(
-                f"`{name}` must be a size, but got `{value}`", hint="for example: 512m, 4g"
-            )
+            raise unfit(name, "a size", value, "for example: 512m, 4g")
     if not 0 <= options.cpu_quota < math.inf:
-        raise InputError(
-            f"`--cpu-quota` must be a number of at least 0, but got {options.cpu_quota:g}",
-            hint="for example: `--cpu-quota 1.5`",
-        )
+        hint = "for example: `--cpu-quota 1.5`"
+        raise unfit("--cpu-quota", "a number of at least 0", options.cpu_quota, hint)
     if options.gpus and not _GPUS.fullmatch(options.gpus):
-        raise InputError(
-            f"`--gpus` must be `all` or a list of ids, but got `{options.gpus}`",
-            hint="for example: `--gpus 0,1`",
-        )
+        hint = "for example: `--gpus 0,1`"
+        raise unfit("--gpus", "`all` or a list of ids", options.gpus, hint)
     if options.network not in (BRIDGE, "host"):
-        raise InputError(
-            f"`--network` must be `bridge` or `host`, but got `{options.network}`",
-            hint="a network of your own is not published on 127.0.0.1",
-        )
+        hint = "a network of your own is not published on 127.0.0.1"
+        raise unfit("--network", "`bridge` or `host`", options.network, hint)
 
 
 def _ulimit(text: str) -> tuple[str, int]:
     match = _ULIMIT.fullmatch(text)
     if match is None:
-        raise InputError(
-            f"`--ulimit` must be NAME=NUMBER, but got `{text}`", hint="for example: memlock=-1"
-        )
+        raise unfit("--ulimit", "NAME=NUMBER", text, "for example: memlock=-1")
     return match[1], int(match[2])
 
 
 def _port(text: str) -> tuple[str, int]:
     match = _PORT.fullmatch(text)
     if match is None or not 0 < int(match[2]) < 1 << 16:
-        raise InputError(
-            f"`--port` must be NAME=NUMBER, but got `{text}`", hint="for example: management=8081"
-        )
+        raise unfit("--port", "NAME=NUMBER", text, "for example: management=8081")
     return match[1], int(match[2])
 
 
