@@ -116,12 +116,6 @@ def test_what_does_not_fit(
         address(url, **others)
 
 
-@pytest.mark.parametrize("url", ["host:1", "http://host", "grpc://host"])
-def test_no_tls(url: str) -> None:
-    """Without options of TLS, a URL that does not say it has none."""
-    assert address(url, tls=TlsSettings()).endpoint.tls is None
-
-
 @pytest.mark.parametrize(
     ("text", "values"),
     [
