@@ -26,6 +26,11 @@ class Result:
         return json.loads(self.out, parse_constant=_no_constant)
 
 
+def error(message: str, hint: str = "", *, status: int = 2) -> Result:
+    """What a command leaves behind that says this and nothing else."""
+    return Result(status, "", f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
@@ -53,3 +58,9 @@ class Tuner:
             main(arguments)
         out, err = self._captured.readouterr()
         return Result(int(ended.value.code or 0), out, err)
+
+    def both(self, *arguments: str) -> tuple[str, Any]:
+        """What a command that succeeds tells people, and its JSON; with nothing on stderr."""
+        text, document = self(*arguments), self(*arguments, "--json")
+        assert (text.status, text.err, document.status, document.err) == (0, "", 0, "")
+        return text.out, document.json

@@ -2,9 +2,11 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.refusals import refused
 from tests.servers.certificates import Certificates
 from tuner.cli.address import Address, address, tls_settings
 from tuner.cli.measure_options import LoadOptions, ServerOptions
@@ -42,10 +44,9 @@ def test_a_protocol_of_its_own(url: str) -> None:
     assert address(url, protocol=GRPC) == Address(GRPC, Endpoint("host", 8001))
 
 
-def test_tls_and_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_and_a_unix_socket() -> None:
     """TLS settings and a socket become those of the endpoint."""
-    monkeypatch.chdir(tmp_path)  # a socket's path may not be long
-    settings, path = TlsSettings(server_name="x"), Path("socket")
+    settings, path = TlsSettings(server_name="x"), Path("socket")  # its path may not be long
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         found = address("https://host", tls=settings, unix_socket=path)
@@ -55,69 +56,64 @@ def test_tls_and_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     "url",
     [
-        "",
-        "http://",
-        "http://:8000",
-        "http://host:0",
-        "http://host:port",
-        "http://host:99999",
-        "http://[::1:8000",
-        "http://two words:8000",
-        "http://host:8000/v2/models",
-        "http://host:8000?x=1",
-        "http://host:8000#x",
-        "http://me@host:8000",
+        *("http://", "http://:8000", "http://host:0", "http://host:port", "http://host:99999"),
+        *("http://[::1:8000", "http://two words:8000", "http://host:8000/v2/models"),
+        *("http://host:8000?x=1", "http://host:8000#x", "http://me@host:8000"),
     ],
 )
 def test_urls_that_cannot_be_used(url: str) -> None:
     """What is not just a host and a port is refused, with an example of one."""
-    with pytest.raises(InputError) as caught:
+    message = f"a URL of host and port was expected, but got `{url}`"
+    with refused(message, "for example: http://127.0.0.1:8000"):
         address(url)
-    shown = url or "http://"
-    assert caught.value.message == f"a URL of host and port was expected, but got `{shown}`"
-    assert caught.value.hint == "for example: http://127.0.0.1:8000"
-
-
-def test_a_protocol_that_is_not_there() -> None:
-    """Only what can be measured is accepted."""
-    with pytest.raises(InputError) as caught:
-        address("ftp://host")
-    assert caught.value.message == (
-        "a URL of http, https, grpc or grpcs was expected, but got `ftp://host`"
-    )
-    assert caught.value.hint == "for example: http://127.0.0.1:8000 or grpc://127.0.0.1:8001"
-
-
-def test_two_protocols() -> None:
-    """URL and protocol must not contradict each other."""
-    with pytest.raises(InputError) as caught:
-        address("https://host:1", protocol=GRPC)
-    assert caught.value.message == "`https://host:1` is not spoken to over grpc"
-    assert caught.value.hint == "leave `--protocol` out, or give the URL as grpc://HOST:PORT"
 
 
 @pytest.mark.parametrize(
-    ("url", "secure"), [("host:1", "https"), ("http://host", "https"), ("grpc://host", "grpcs")]
+    ("url", "others", "message", "hint"),
+    [
+        ("", {}, "a URL of host and port was expected, but got `http://`", None),
+        (  # only what can be measured is accepted
+            "ftp://host",
+            {},
+            "a URL of http, https, grpc or grpcs was expected, but got `ftp://host`",
+            "for example: http://127.0.0.1:8000 or grpc://127.0.0.1:8001",
+        ),
+        (  # URL and protocol must not contradict each other
+            "https://host:1",
+            {"protocol": GRPC},
+            "`https://host:1` is not spoken to over grpc",
+            "leave `--protocol` out, or give the URL as grpc://HOST:PORT",
+        ),
+        *(  # options of TLS that would be of no use
+            (
+                url,
+                {"tls": TlsSettings(verify=False)},
+                f"options of TLS were given, but `{url}` is spoken to without it",
+                f"give the URL as {secure}://HOST:PORT",
+            )
+            for url, secure in (
+                ("host:1", "https"),
+                ("http://host", "https"),
+                ("grpc://host", "grpcs"),
+            )
+        ),
+        *(  # what is not there, and what is no socket
+            (
+                "http://host",
+                {"unix_socket": Path(path)},
+                f"`--unix-socket {path}` is no socket",
+                "check that the server listens on it",
+            )
+            for path in ("nowhere", ".")
+        ),
+    ],
 )
-def test_tls_options_without_tls(url: str, secure: str) -> None:
-    """Options of TLS that would be of no use are refused."""
-    shown = url if "://" in url else f"http://{url}"
-    with pytest.raises(InputError) as caught:
-        address(url, tls=TlsSettings(verify=False))
-    assert caught.value.message.startswith("options of TLS were given, but `")
-    assert url in shown
-    assert caught.value.hint == f"give the URL as {secure}://HOST:PORT"
-    assert address(url, tls=TlsSettings()).endpoint.tls is None
-
-
-@pytest.mark.parametrize("name", ["nowhere", "file"])
-def test_no_socket(tmp_path: Path, name: str) -> None:
-    """What is no socket is refused."""
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError) as caught:
-        address("http://host", unix_socket=tmp_path / name)
-    assert caught.value.message == f"`--unix-socket {tmp_path / name}` is no socket"
-    assert caught.value.hint == "check that the server listens on it"
+def test_what_does_not_fit(
+    url: str, others: dict[str, Any], message: str, hint: str | None
+) -> None:
+    """What would be of no use beside the URL is refused."""
+    with refused(message, hint):
+        address(url, **others)
 
 
 @pytest.mark.parametrize(
@@ -145,29 +141,25 @@ def test_steps(text: str, values: list[float]) -> None:
 )  # fmt: skip
 def test_no_steps(text: str) -> None:
     """Loads are above zero, and a range goes up."""
-    with pytest.raises(InputError) as caught:
+    message = f"`--rate` {WANTED} in numbers above 0, but got `{text}`"
+    with refused(message, "for example: `--rate 1:16:5`"):
         steps(text, "--rate")
-    assert caught.value.message == f"`--rate` {WANTED} in numbers above 0, but got `{text}`"
-    assert caught.value.hint == "for example: `--rate 1:16:5`"
 
 
 @pytest.mark.parametrize("text", ["1.5", "1:4:0.5", "1e3"])
 def test_no_whole_steps(text: str) -> None:
     """There is no half a request in flight."""
-    with pytest.raises(InputError) as caught:
+    message = f"`--concurrency` {WANTED} in whole numbers above 0, but got `{text}`"
+    with refused(message, "for example: `--concurrency 1:16:5`"):
         steps(text, "--concurrency", whole=True)
-    assert caught.value.message == (
-        f"`--concurrency` {WANTED} in whole numbers above 0, but got `{text}`"
-    )
 
 
 @pytest.mark.parametrize("text", ["1:1001", "1:1e9:1e-3", "1:1e308:1e-308"])
 def test_too_many_steps(text: str) -> None:
     """A range that would take forever is a slip."""
-    with pytest.raises(InputError) as caught:
+    message = f"`--rate {text}` would be more than 1000 load points"
+    with refused(message, "choose a larger STEP"):
         steps(text, "--rate")
-    assert caught.value.message == f"`--rate {text}` would be more than 1000 load points"
-    assert caught.value.hint == "choose a larger STEP"
 
 
 def test_profiles(tmp_path: Path) -> None:
@@ -203,10 +195,9 @@ def test_profiles(tmp_path: Path) -> None:
 )
 def test_two_loads(options: LoadOptions, names: tuple[str, str]) -> None:
     """A load point has one load."""
-    with pytest.raises(InputError) as caught:
+    message = f"`{names[0]}` and `{names[1]}` exclude each other"
+    with refused(message, "measure one after the other"):
         profiles(options, 5)
-    assert caught.value.message == f"`{names[0]}` and `{names[1]}` exclude each other"
-    assert caught.value.hint == "measure one after the other"
 
 
 @pytest.mark.parametrize(
@@ -219,25 +210,19 @@ def test_two_loads(options: LoadOptions, names: tuple[str, str]) -> None:
         (b"\xff\n", "the intervals in `intervals` cannot be read: it is no text"),
     ],
 )
-def test_intervals_that_cannot_be_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
-) -> None:
+def test_intervals_that_cannot_be_used(content: bytes, message: str) -> None:
     """A file of intervals has whole microseconds, and not only zeros."""
-    monkeypatch.chdir(tmp_path)
     Path("intervals").write_bytes(content)
-    with pytest.raises(InputError) as caught:
+    with refused(message):
         read_intervals(Path("intervals"))
-    assert caught.value.message == message
 
 
 def test_no_file_of_intervals() -> None:
     """A file that is not there is named."""
-    with pytest.raises(InputError) as caught:
+    message = "the intervals in `nowhere` cannot be read: No such file or directory"
+    hint = "give a text file with one number of microseconds in each line"
+    with refused(message, hint):
         read_intervals(Path("nowhere"))
-    assert caught.value.message == (
-        "the intervals in `nowhere` cannot be read: No such file or directory"
-    )
-    assert caught.value.hint == "give a text file with one number of microseconds in each line"
 
 
 def settings(
@@ -269,19 +254,16 @@ def test_tls_settings(certificates: Certificates) -> None:
 def test_tls_files_that_are_missing(option: str) -> None:
     """A file that is not there is named with its option."""
     names = ("--ca-file", "--client-certificate", "--client-key")
-    with pytest.raises(InputError) as caught:
+    with refused(f"`{option} nowhere` is no file", "give a file in PEM form"):
         settings(*(Path("nowhere") if name == option else None for name in names))
-    assert caught.value.message == f"`{option} nowhere` is no file"
-    assert caught.value.hint == "give a file in PEM form"
 
 
 def test_half_a_client(certificates: Certificates) -> None:
     """A certificate is of no use without its key, nor the key without it."""
     for half in ((certificates.client_certificate, None), (None, certificates.client_key)):
-        with pytest.raises(InputError) as caught:
+        hint = "give both `--client-certificate` and `--client-key`"
+        with refused("a client certificate and its key belong together", hint):
             settings(None, *half)
-        assert caught.value.message == "a client certificate and its key belong together"
-        assert caught.value.hint == "give both `--client-certificate` and `--client-key`"
 
 
 def test_tls_files_that_are_none(certificates: Certificates, tmp_path: Path) -> None:

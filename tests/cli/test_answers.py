@@ -5,16 +5,15 @@ What they answer from are stored load points: nothing is started and nothing is 
 
 import math
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.command_line import Result, Tuner
+from tests.command_line import Result, Tuner, error
 from tests.report import studies
-from tests.report.studies import point
+from tests.report.studies import loads, point
 from tests.store.test_storage import stored
 from tuner import demo
 from tuner.cli.asked import document
@@ -22,32 +21,16 @@ from tuner.cli.best import measure_command
 from tuner.cli.optimize_options import PlanOptions
 from tuner.cli.runner_options import RunnerChoice
 from tuner.goals import LatencyBudget, Loop, Objective
-from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
+from tuner.records import StudyRecord, TrialRecord, Usage
 
 BULK = 'name: "bulk"\n'
 QUICK = 'name: "quick"\n'
 BOTH = (Objective.THROUGHPUT, Objective.MEMORY)
 
 
-@pytest.fixture
-def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
-    return Tuner(capsys)
-
-
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return stored(
-        tmp_path / "studies.db", study(), several(), closed(), replace(study(), name="two words")
-    ).parent
-
-
-def loads(*places: tuple[float, float], **wishes: Any) -> tuple[PointRecord, ...]:
-    """Load points of inferences per second and milliseconds."""
-    return tuple(
-        point(load, latency_ms / 1e3, **({"requests": 5000} | wishes))
-        for load, latency_ms in places
-    )
+def with_studies(folder: Path) -> None:
+    stored(folder / "studies.db", study(), several(), closed(), study(name="two words"))
 
 
 def trials() -> list[TrialRecord]:
@@ -110,13 +93,7 @@ class TestTheStudysOwnBudget:
     )
     def test_is_answered_as_without_options(self, tuner: Tuner, options: list[str]) -> None:
         """What the study itself found stands, without remarks on how it is known."""
-        result = tuner("best", "one", *options)
-
-        assert (result.status, result.out, result.err) == (0, BULK, "")
-
-    def test_as_a_document(self, tuner: Tuner) -> None:
-        """The document is that of the winner."""
-        assert tuner("best", "one", "--budget-ms", "50", "--json").json["fresh_starts"] == 0
+        assert tuner("best", "one", *options) == Result(0, BULK, "")
 
 
 class TestAnotherBudget:
@@ -133,11 +110,11 @@ class TestAnotherBudget:
 
     def test_of_another_percentile(self, tuner: Tuner) -> None:
         """A lower percentile carries more within the same limit."""
-        usual = tuner("best", "one", "--budget-ms", "20", "--json").json["best"]
-        result = tuner("best", "one", "--budget-ms", "20", "--percentile", "50")
+        asked = ("best", "one", "--budget-ms", "20")
+        usual = tuner(*asked, "--json").json["best"]
+        lower = tuner(*asked, "--percentile", "50", "--json").json
 
-        assert answered(result)[0].startswith("p50 <= 20 ms: ")
-        lower = tuner("best", "one", "--budget-ms", "20", "--percentile", "50", "--json").json
+        assert answered(tuner(*asked, "--percentile", "50"))[0].startswith("p50 <= 20 ms: ")
         assert lower["best"]["throughput"] > usual["throughput"]
         assert lower["latency_budget"] == "p50 <= 20 ms"
 
@@ -147,31 +124,9 @@ class TestAnotherBudget:
 
         assert content["latency_budget"] == "p95 <= 50 ms"
 
-    def test_near_a_load_that_was_measured(self, tuner: Tuner) -> None:
-        """That is as good as having measured it."""
-        (remark,) = answered(tuner("best", "one", "--budget-ms", "30"))
-
-        assert remark == (
-            "p99 <= 30 ms: 2,462 inferences/s, measured at 2,450/s (24.1 ms) of trial 2"
-        )
-
-    def test_far_from_what_was_measured(self, tuner: Tuner) -> None:
-        """What cannot be compared is named, with the command that measures it."""
-        assert answered(tuner("best", "one", "--budget-ms", "11")) == [
-            "p99 <= 11 ms: 103 inferences/s, measured at 100/s (10.0 ms) of trial 0",
-            "not measured near enough to be compared: trial 1 and trial 2",
-            "to measure it: tuner optimize --budget-ms 11 --warm-start one",
-        ]
-
     def test_beyond_everything_that_was_measured(self, tuner: Tuner) -> None:
-        """A lower bound is called one, with the command that says more."""
-        remarks = answered(tuner("best", "one", "--budget-ms", "200"))
-
-        assert remarks[0] == (
-            "p99 <= 200 ms: at least 2,600 inferences/s, the highest load that was measured: "
-            "2,600/s (90.0 ms) of trial 1"
-        )
-        assert remarks[1:] == [
+        """What is in doubt is said, with the command that says more; the rest: answers.txt."""
+        assert answered(tuner("best", "one", "--budget-ms", "200"))[1:] == [
             "no load that was measured is over the limit: it may carry more",
             "not measured near enough to be compared: trial 2 and trial 0",
             "to measure it: tuner optimize --budget-ms 200 --warm-start one",
@@ -180,11 +135,8 @@ class TestAnotherBudget:
     def test_as_json_and_as_yaml(self, tuner: Tuner) -> None:
         """Documents have everything in them, also the remarks; stderr is empty."""
         asked = ("best", "one", "--budget-ms", "200")
-        results = [
-            tuner(*asked, "--json"),
-            tuner(*asked, "--format", "json"),
-            tuner(*asked, "--format", "yaml"),
-        ]
+        forms = (["--json"], ["--format", "json"], ["--format", "yaml"])
+        results = [tuner(*asked, *form) for form in forms]
 
         assert [result.err for result in results] == [""] * 3
         assert results[0].json == results[1].json
@@ -210,28 +162,24 @@ class TestAnotherBudget:
     @pytest.mark.parametrize("options", [[], ["--json"], ["--format", "yaml"]])
     def test_that_nothing_meets(self, tuner: Tuner, options: list[str]) -> None:
         """The nearest configuration is shown with its lowest latency, with status 3."""
-        result = tuner("best", "one", "--budget-ms", "5", *options)
-
-        assert (result.status, result.out) == (3, "")
-        assert result.err == (
-            "error: no configuration meets p99 <= 5 ms; the nearest has p99 = 10 ms at 100 "
-            f"inferences/s: {studies.DEFAULTS}\n"
-            "hint: try `--budget-ms 20`, or a faster model\n"
+        assert tuner("best", "one", "--budget-ms", "5", *options) == error(
+            "no configuration meets p99 <= 5 ms; the nearest has p99 = 10 ms at 100 "
+            f"inferences/s: {studies.DEFAULTS}",
+            "try `--budget-ms 20`, or a faster model",
+            status=3,
         )
+
+    @pytest.mark.parametrize("option", ["--budget-ms", "--percentile"])
+    def test_that_is_out_of_range(self, tuner: Tuner, option: str) -> None:
+        """It is refused as everywhere, which tests/cli/test_options.py has word for word."""
+        result = tuner("best", "one", option, "0")
+
+        assert (result.status, result.out) == (2, "")
+        assert result.err.startswith(f"error: `{option}` must be ")
 
     @pytest.mark.parametrize(
         ("options", "complaint", "hint"),
         [
-            (
-                ["--budget-ms", "0"],
-                "`--budget-ms` must be above 0 and below 3600000, but got 0",
-                "for example: `--budget-ms 50`",
-            ),
-            (
-                ["--percentile", "100"],
-                "`--percentile` must be from 1 to 99.99, but got 100",
-                "for example: `--percentile 99`",
-            ),
             (
                 ["--min-throughput", "100"],
                 "`--min-throughput` needs another objective than throughput",
@@ -248,10 +196,7 @@ class TestAnotherBudget:
         self, tuner: Tuner, options: list[str], complaint: str, hint: str
     ) -> None:
         """Options out of range are said to be, with status 2."""
-        result = tuner("best", "one", *options)
-
-        said = [f"error: {complaint}", *([f"hint: {hint}"] if hint else [])]
-        assert (result.status, result.out, result.err.splitlines()) == (2, "", said)
+        assert tuner("best", "one", *options) == error(complaint, hint)
 
 
 class TestAnotherObjective:
@@ -287,12 +232,9 @@ class TestAnotherObjective:
 
     def test_that_was_not_measured(self, tuner: Tuner) -> None:
         """It is said what measures it, with status 2."""
-        result = tuner("best", "one", "--objective", "energy")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == (
-            "error: study `one` has no load point that says anything of the objective `energy`\n"
-            "hint: `tuner optimize --objective energy` measures it\n"
+        assert tuner("best", "one", "--objective", "energy") == error(
+            "study `one` has no load point that says anything of the objective `energy`",
+            "`tuner optimize --objective energy` measures it",
         )
 
     def test_that_nothing_reaches(self, tuner: Tuner) -> None:
@@ -381,9 +323,7 @@ class TestMeasureCommand:
         other = study(options=document(asked))
         words = self.words(other, budget=LatencyBudget(99.9, 0.02), objective=Objective.MEMORY)
 
-        result = tuner(*words[1:], "--help")
-
-        assert result.status == 0
+        assert tuner(*words[1:], "--help").status == 0
 
 
 class TestPareto:
@@ -394,11 +334,7 @@ class TestPareto:
         assert "Pareto front: beyond these load points" in text
         assert "2,500 inferences/s" in text
         assert "900 MB" in text
-        assert " ".join(text.split()).endswith(
-            "Hypervolume 0 over the server's defaults as the reference point (throughput 150 "
-            "inferences/s, memory 400 MB), each objective in units of theirs: no trial is better "
-            "in every objective"
-        )
+        assert "\nHypervolume 0 over the server's defaults" in text
 
     def test_as_json(self, tuner: Tuner) -> None:
         """The document has both, the reference point and the hypervolume."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.test_effects import factorial
-from tests.command_line import Tuner
+from tests.command_line import Tuner, error
 from tests.report import studies
 from tests.store.test_storage import stored
 
@@ -24,14 +24,11 @@ TOO_SHORT = {
 
 
 @pytest.fixture
-def tuner(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Tuner:
+def tuner(tuner: Tuner, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Tuner:
     """The command in a folder whose `studies.db` has a whole factorial, a part, and a baseline."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    stored(tmp_path / "studies.db", FACTORIAL, SHORT, ALONE)
-    return Tuner(capsys)
+    stored(folder / "studies.db", FACTORIAL, SHORT, ALONE)
+    return tuner
 
 
 def test_the_table(tuner: Tuner) -> None:
@@ -93,18 +90,7 @@ def test_a_study_that_is_too_short(
     tuner: Tuner, study: str, message: str, options: list[str]
 ) -> None:
     """What it has, what it takes, and how to go on, with status 2 and nothing on stdout."""
-    result = tuner("effects", study, *options)
-
-    assert (result.status, result.out) == (2, "")
-    assert result.err == (
-        f"error: {message}\n"
-        f"hint: run its `tuner optimize` again with `--study {study}` and more `--trials`\n"
+    assert tuner("effects", study, *options) == error(
+        message,
+        f"run its `tuner optimize` again with `--study {study}` and more `--trials`",
     )
-
-
-def test_an_unknown_format(tuner: Tuner) -> None:
-    """A format that is not there is refused with those that are."""
-    result = tuner("effects", "factorial", "--format", "xml")
-
-    assert (result.status, result.out) == (2, "")
-    assert "Invalid value for '--format'" in result.err

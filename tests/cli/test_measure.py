@@ -6,17 +6,15 @@ The same against real servers, when all goes well: tests/end_to_end/test_measure
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from tests.command_line import Tuner
+from tests.command_line import Result
 from tests.measuring import Measure
 from tests.v2_server import V2Server, serving
 from tuner.cli import measure as command
@@ -25,41 +23,9 @@ from tuner.sweep.v2 import V2Service
 
 
 @pytest.fixture
-def measure(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Measure:
-    monkeypatch.chdir(tmp_path)
-    return Measure(Tuner(capsys))
-
-
-@pytest.fixture
 def server() -> Iterator[V2Server]:
     with serving() as running:
         yield running
-
-
-@contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
-    """The URL of a server that gives one answer to everything."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{http.server_address[1]}"
-        finally:
-            http.shutdown()
-            thread.join()
 
 
 def before(label: str, do: Callable[[], None]) -> Callable[..., AbstractContextManager[object]]:
@@ -116,19 +82,6 @@ def test_a_server_that_always_fails(measure: Measure, server: V2Server) -> None:
     assert hint == "check URL, protocol and model, and see the server's log"
 
 
-def test_an_unknown_model(measure: Measure, server: V2Server) -> None:
-    """A model that the server does not have is refused in the server's words."""
-    message, hint = measure.refusal(server.url, "-m", "doubel", status=1)
-    assert message == (
-        "the server does not have the model `doubel` ready: "
-        f"{server.url}/v2/models/doubel answered 404: unknown model doubel"
-    )
-    assert hint == (
-        "check the name, and `--service-kind`; Triton lists its models at POST "
-        "/v2/repository/index"
-    )
-
-
 def test_nothing_listens(measure: Measure) -> None:
     """Where nothing listens, host and port are to be checked."""
     with socket.socket() as free:
@@ -142,51 +95,39 @@ def test_nothing_listens(measure: Measure) -> None:
     assert message.startswith("no request of the warm-up was answered well: connection_refused (")
 
 
-def test_nothing_listens_over_grpc(measure: Measure) -> None:
-    """The same over gRPC, without lines of gRPC's own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"grpc://127.0.0.1:{free.getsockname()[1]}"
-        message, hint = measure.refusal(url, "-m", "double", status=1)
-    assert message.startswith(f"{url} is unavailable: failed to connect to all addresses")
-    assert hint == "check that the server runs, and that host, port and model are right"
+Disturbed = Callable[[Callable[[], None]], Result]
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"<html></html>"])
-def test_a_server_of_another_kind(measure: Measure, body: bytes) -> None:
-    """A server that says yes to everything is found out by what it says of the model."""
-    with answering(200, body) as url:
-        message, hint = measure.refusal(url, "-m", "double", status=1)
-    assert message.startswith(
-        f"the answer of {url}/v2/models/double is not what the V2 protocol says: "
-    )
-    assert hint == "check that a V2 server (Triton, KServe) listens there"
+@pytest.fixture
+def disturbed(measure: Measure, server: V2Server, monkeypatch: pytest.MonkeyPatch) -> Disturbed:
+    """Two points are to be measured; between them something is done, and the first is kept."""
+
+    def run(do: Callable[[], None]) -> Result:
+        monkeypatch.setattr(command, "_announce", before("concurrency 2", do))
+        options = ("-m", "double", "--concurrency", "1:2", "-f", "perf.csv")
+        result = measure.run(server.url, "--json", *options)
+        assert [point["concurrency"] for point in result.json] == [1]
+        return result
+
+    return run
 
 
 class TestInTheMiddle:
-    """The first of two points has been measured when it happens."""
-
-    OPTIONS = ("-m", "double", "--concurrency", "1:2", "-f", "perf.csv")
-
-    def test_an_interrupt(
-        self, measure: Measure, server: V2Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_interrupt(self, disturbed: Disturbed) -> None:
         """The points so far are printed and written; the status is that of Ctrl-C."""
         others = engines()  # of the session
 
         def interrupt() -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(command, "_announce", before("concurrency 2", interrupt))
-        result = measure.run(server.url, "--json", *self.OPTIONS)
+        result = disturbed(interrupt)
 
         assert (result.status, result.err.strip()) == (130, "CSV: perf.csv")
-        assert [point["concurrency"] for point in result.json] == [1]
         assert os.listdir() == ["perf.csv"]  # noqa: PTH208 - the folder that the test is in
         assert engines() == others
 
     def test_the_server_breaks_down(
-        self, measure: Measure, server: V2Server, monkeypatch: pytest.MonkeyPatch
+        self, disturbed: Disturbed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What it did before is kept, and the error is said."""
 
@@ -196,18 +137,14 @@ class TestInTheMiddle:
 
             monkeypatch.setattr(V2Service, "statistics", statistics)
 
-        monkeypatch.setattr(command, "_announce", before("concurrency 2", break_down))
-        result = measure.run(server.url, "--json", *self.OPTIONS)
+        result = disturbed(break_down)
 
-        assert [point["concurrency"] for point in result.json] == [1]
         assert (result.status, result.err) == (
             1,
             "CSV: perf.csv\nerror: the server is gone\nhint: start it again\n",
         )
 
-    def test_the_engine_is_killed(
-        self, measure: Measure, server: V2Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_engine_is_killed(self, disturbed: Disturbed) -> None:
         """So it is if the load engine does not live to see the end."""
         others = engines()  # of the session
 
@@ -215,10 +152,8 @@ class TestInTheMiddle:
             [engine] = [each for each in engines() if each not in others]
             engine.send_signal(signal.SIGKILL)
 
-        monkeypatch.setattr(command, "_announce", before("concurrency 2", kill))
-        result = measure.run(server.url, "--json", *self.OPTIONS)
+        result = disturbed(kill)
 
-        assert [point["concurrency"] for point in result.json] == [1]
         assert result.status == 1
         assert result.err == (
             "CSV: perf.csv\nerror: the load engine ended unexpectedly (exit status -9)\n"

@@ -10,8 +10,8 @@ import pytest
 import typer  # noqa: TID251 - asks typer which options there are
 import typer.main  # noqa: TID251
 
-from tests.command_line import Tuner
 from tests.measuring import Measure
+from tests.refusals import refused
 from tuner.cli.main import app
 from tuner.cli.measure_options import (
     Compression,
@@ -22,7 +22,6 @@ from tuner.cli.measure_options import (
 from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
 from tuner.cli.measure_services import service
 from tuner.cli.signature import taking
-from tuner.errors import InputError
 from tuner.load.profile import ClosedLoop, Endpoint
 from tuner.protocols.v2 import MemoryKind
 from tuner.sweep.sweep import SweepPlan
@@ -30,14 +29,6 @@ from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
 
 NOWHERE = "http://127.0.0.1:9"
 CORES = os.cpu_count() or 1
-
-
-@pytest.fixture
-def measure(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Measure:
-    monkeypatch.chdir(tmp_path)
-    return Measure(Tuner(capsys))
 
 
 def options(**values: Any) -> MeasureOptions:
@@ -50,148 +41,81 @@ def form(**values: Any) -> V2Form:
     return found._form
 
 
-def duration_message(option: str, text: str) -> tuple[str, str]:
-    return (
-        f"`{option}` must be a duration above 0 and up to 1000h, but got `{text}`",
-        "for example: 90s, 3m, 2h",
-    )
-
-
-RANGE = "must be a number or START:END:STEP"
-WORKERS = f"`auto` or from 1 to {CORES}, the cores of this machine"
-HEADER_HINT = "for example: `--header 'Authorization: Bearer TOKEN'`"
-PARAMETER_HINT = "the types are bool (true, false), int, float and string"
-BAD: dict[tuple[str, ...], tuple[str, str]] = {
-    ("--concurrency", "1", "--rate", "10"): (
-        "`--concurrency` and `--rate` exclude each other",
-        "measure one after the other",
+STABILITY = "`--stability` must be a percentage above 0, but got `{}`"
+WORKERS = (
+    f"`--workers` must be `auto` or from 1 to {CORES}, the cores of this machine, but got `{{}}`"
+)
+HEADER = "`--header` must be 'Name: value' in printable ASCII, but got `{}`"
+IDS = "`--sequence-id-range` must be START or START:END, but got `{}`"
+PARAMETER = "`--request-parameter` must be NAME:VALUE:TYPE, but got `{}`"
+# The option, values that it cannot have, and what is said of them: `{}` is the value.
+BAD: list[tuple[str, tuple[str, ...], str, str]] = [
+    ("--stability", ("0%", "much"), STABILITY, "for example: `--stability 10%`"),
+    ("--workers", ("0", "many"), WORKERS, ""),
+    (
+        "--header",
+        ("no colon", "X Y: z", "X: é", ": x"),
+        HEADER,
+        "for example: `--header 'Authorization: Bearer TOKEN'`",
     ),
-    ("--concurrency", "1.5"): (
-        f"`--concurrency` {RANGE} in whole numbers above 0, but got `1.5`",
-        "for example: `--concurrency 1:16:5`",
-    ),
-    ("--duration", "0s"): duration_message("--duration", "0s"),
-    ("--warm-up", "x"): duration_message("--warm-up", "x"),
-    ("--timeout", "-1s"): duration_message("--timeout", "-1s"),
-    ("--percentile", "100"): (
-        "`--percentile` must be from 1 to 99.99, but got 100",
-        "for example: `--percentile 99`",
-    ),
-    ("--stability", "0%"): (
-        "`--stability` must be a percentage above 0, but got `0%`",
-        "for example: `--stability 10%`",
-    ),
-    ("--stability", "much"): (
-        "`--stability` must be a percentage above 0, but got `much`",
-        "for example: `--stability 10%`",
-    ),
-    ("--budget-ms", "0"): (
-        "`--budget-ms` must be above 0 and below 3600000, but got 0",
-        "for example: `--budget-ms 50`",
-    ),
-    ("--budget-ms", "nan"): (
-        "`--budget-ms` must be above 0 and below 3600000, but got nan",
-        "for example: `--budget-ms 50`",
-    ),
-    ("--workers", "0"): (
-        f"`--workers` must be {WORKERS}, but got `0`",
-        "",
-    ),
-    ("--workers", "many"): (
-        f"`--workers` must be {WORKERS}, but got `many`",
-        "",
-    ),
-    ("--engine-cpus", "one"): (
-        "`--engine-cpus` must be a list of CPUs, but got `one`",
-        "for example: 0,2-3",
-    ),
-    ("--engine-cpus", "9999"): (
-        f"`--engine-cpus` names CPU 9999, but this machine has 0 to {CORES - 1}",
-        "`lscpu --extended` lists them",
-    ),
-    ("--shape", "3,224"): (
-        "`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `3,224`",
-        "for example: `--shape image:3,224,224`",
-    ),
-    ("--header", "no colon"): (
-        "`--header` must be 'Name: value' in printable ASCII, but got `no colon`",
-        HEADER_HINT,
-    ),
-    ("-H", "X Y: z"): (
-        "`--header` must be 'Name: value' in printable ASCII, but got `X Y: z`",
-        HEADER_HINT,
-    ),
-    ("-H", "X: é"): (
-        "`--header` must be 'Name: value' in printable ASCII, but got `X: é`",
-        HEADER_HINT,
-    ),
-    ("-H", ": x"): (
-        "`--header` must be 'Name: value' in printable ASCII, but got `: x`",
-        HEADER_HINT,
-    ),
-    ("--sequence-id-range", "a"): (
-        "`--sequence-id-range` must be START or START:END, but got `a`",
-        "for example: `--sequence-id-range 1:1000`",
-    ),
-    ("--sequence-id-range", "1:b"): (
-        "`--sequence-id-range` must be START or START:END, but got `1:b`",
-        "for example: `--sequence-id-range 1:1000`",
-    ),
-    ("--sequence-id-range", "5:5"): (
-        "`--sequence-id-range 5:5` has no id in it",
+    ("--sequence-id-range", ("a", "1:b"), IDS, "for example: `--sequence-id-range 1:1000`"),
+    (
+        "--sequence-id-range",
+        ("5:5",),
+        "`--sequence-id-range {}` has no id in it",
         "END is the first id that is not used",
     ),
-    ("--ca-file", "nowhere"): ("`--ca-file nowhere` is no file", "give a file in PEM form"),
-    ("--no-verify",): (
-        f"options of TLS were given, but `{NOWHERE}` is spoken to without it",
-        "give the URL as https://HOST:PORT",
+    (
+        "--request-parameter",
+        (
+            *("priority", "priority:1", ":1:int", "a:x:int", "a:1.5:int", "a:yes:bool"),
+            *("a:inf:float", "a:1:double"),
+        ),
+        PARAMETER,
+        "the types are bool (true, false), int, float and string",
     ),
-    ("--protocol", "grpc"): (
-        f"`{NOWHERE}` is not spoken to over grpc",
-        "leave `--protocol` out, or give the URL as grpc://HOST:PORT",
-    ),
-    ("--unix-socket", "nowhere"): (
-        "`--unix-socket nowhere` is no socket",
-        "check that the server listens on it",
-    ),
-    ("-f", "no/where.csv"): (
-        "`no/where.csv` cannot be written: No such file or directory",
-        "choose a file in a folder that exists and that you may write to",
-    ),
-    ("--export", "."): (
-        "`.` cannot be written: Is a directory",
-        "choose a file in a folder that exists and that you may write to",
-    ),
-    ("--plot", "no/where.html"): (
-        "`no/where.html` cannot be written: No such file or directory",
-        "choose a file in a folder that exists and that you may write to",
-    ),
-    **{
-        ("--request-parameter", text): (
-            f"`--request-parameter` must be NAME:VALUE:TYPE, but got `{text}`",
-            PARAMETER_HINT,
-        )
-        for text in (
-            "priority", "priority:1", ":1:int", "a:x:int", "a:1.5:int", "a:yes:bool",
-            "a:inf:float", "a:1:double",
-        )
-    },
-}  # fmt: skip
+]
+# Options whose refusals test_options, test_address and test_whole_file have word for word.
+BAD_ELSEWHERE: dict[tuple[str, ...], str] = {
+    ("--concurrency", "1", "--rate", "10"): "`--concurrency` and `--rate` exclude each other",
+    ("--concurrency", "1.5"): "`--concurrency` must be ",
+    ("--duration", "0s"): "`--duration` must be ",
+    ("--warm-up", "x"): "`--warm-up` must be ",
+    ("--timeout", "-1s"): "`--timeout` must be ",
+    ("--percentile", "100"): "`--percentile` must be ",
+    ("--budget-ms", "0"): "`--budget-ms` must be ",
+    ("--budget-ms", "nan"): "`--budget-ms` must be ",
+    ("--engine-cpus", "one"): "`--engine-cpus` must be ",
+    ("--engine-cpus", "9999"): "`--engine-cpus` names CPU 9999, ",
+    ("--shape", "3,224"): "`--shape` must be ",
+    ("--ca-file", "nowhere"): "`--ca-file nowhere` is no file",
+    ("--no-verify",): f"options of TLS were given, but `{NOWHERE}` ",
+    ("--protocol", "grpc"): f"`{NOWHERE}` is not spoken to over grpc",
+    ("--unix-socket", "nowhere"): "`--unix-socket nowhere` is no socket",
+    ("-f", "no/where.csv"): "`no/where.csv` cannot be written: ",
+    ("--export", "."): "`.` cannot be written: ",
+    ("--plot", "no/where.html"): "`no/where.html` cannot be written: ",
+}
 
 
-@pytest.mark.parametrize("given", BAD, ids=" ".join)
-def test_options_that_cannot_be_used(measure: Measure, given: tuple[str, ...]) -> None:
-    """They are refused before the server is asked anything, and nothing is written."""
-    assert measure.refusal(NOWHERE, "-m", "m", *given) == BAD[given]
+@pytest.mark.parametrize(
+    ("option", "value", "message", "hint"),
+    [(option, each, said.format(each), hint) for option, bad, said, hint in BAD for each in bad],
+)
+def test_options_that_cannot_be_used(
+    measure: Measure, option: str, value: str, message: str, hint: str
+) -> None:
+    """They are refused before the server is asked anything."""
+    assert measure.refusal(NOWHERE, "-m", "m", option, value) == (message, hint)
+
+
+@pytest.mark.parametrize("given", BAD_ELSEWHERE, ids=" ".join)
+def test_options_that_are_checked_elsewhere(measure: Measure, given: tuple[str, ...]) -> None:
+    """So are these, and nothing is written."""
+    message, hint = measure.refusal(NOWHERE, "-m", "m", *given)
+    assert message.startswith(BAD_ELSEWHERE[given])
+    assert hint
     assert list(Path.cwd().iterdir()) == []
-
-
-def test_a_url_that_is_none(measure: Measure) -> None:
-    """The URL is checked as well."""
-    assert measure.refusal("ftp://host", "-m", "m") == (
-        "a URL of http, https, grpc or grpcs was expected, but got `ftp://host`",
-        "for example: http://127.0.0.1:8000 or grpc://127.0.0.1:8001",
-    )
 
 
 @pytest.mark.parametrize("kind", ["triton", "torchserve", "tfserving"])
@@ -222,11 +146,9 @@ def test_no_model(measure: Measure, kind: str) -> None:
 )
 def test_options_of_other_services(kind: ServiceKind, option: str, value: object) -> None:
     """An option that would change nothing is refused, so that nobody believes it did."""
-    with pytest.raises(InputError) as caught:
+    message = f"`--{option.replace('_', '-')}` means nothing to `--service-kind {kind}`"
+    with refused(message, "leave one of them out"):
         service(options(service_kind=kind, **{option: value}))
-    name = option.replace("_", "-")
-    assert caught.value.message == f"`--{name}` means nothing to `--service-kind {kind}`"
-    assert caught.value.hint == "leave one of them out"
 
 
 def test_the_plan() -> None:
@@ -340,10 +262,9 @@ def test_where_metrics_are(host: str, url: str) -> None:
 def test_a_url_of_metrics_that_is_none() -> None:
     """A page of metrics has a URL."""
     watching = collectors(options(metrics_url="ftp://x"), Endpoint("h", 1))
-    with pytest.raises(InputError) as caught, watching:
+    message = "a URL of a page of metrics was expected, but got `ftp://x`"
+    with refused(message, "for example: http://127.0.0.1:8002/metrics"), watching:
         pass
-    assert caught.value.message == "a URL of a page of metrics was expected, but got `ftp://x`"
-    assert caught.value.hint == "for example: http://127.0.0.1:8002/metrics"
 
 
 def test_who_watches(tmp_path: Path) -> None:

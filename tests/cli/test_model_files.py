@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from tests.command_line import Tuner
+from tests.command_line import Tuner, error
 from tests.targets import model_files as files
 
 BUDGET = ("--budget-ms", "50")
@@ -19,11 +19,6 @@ parameters:
 """
 
 
-@pytest.fixture
-def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
-    return Tuner(capsys)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with mlp.onnx, int8.onnx and mlp.pt: three forms of one model."""
@@ -34,13 +29,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in, with the model files."""
+def with_model_files(made: Path, folder: Path) -> None:
     for path in made.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    (tmp_path / "own.yaml").write_text(OWN_SERVER)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+        (folder / path.name).symlink_to(path)
+    (folder / "own.yaml").write_text(OWN_SERVER)
 
 
 class TestPlan:
@@ -64,8 +56,9 @@ class TestPlan:
         assert (variant["default"], variant["choices"]) == ("mlp", ["mlp", "int8", "mlp_pt"])
         assert variant["reload"] is True
 
-    def test_in_words(self, tuner: Tuner) -> None:
+    def test_in_words(self, tuner: Tuner, monkeypatch: pytest.MonkeyPatch) -> None:
         """The plan for a person names the model and the parameter."""
+        monkeypatch.setenv("COLUMNS", "120")
         result = tuner("plan", "mlp.onnx", *BUDGET, "--variant", "int8.onnx")
 
         assert (result.status, result.err) == (0, "")
@@ -92,32 +85,12 @@ class TestPlan:
         assert (variant["default"], variant["choices"]) == ("int8", ["int8", "mlp"])
 
 
+# More of them: tests/targets/triton/test_one_file.py and test_model_files.py.
 REFUSALS = {
-    "`--input` must be NAME:DATATYPE:SHAPE, but got `x`": ["mlp.pt", "--input", "x"],
-    "`--input x:...` was given twice\nhint: name each input once": [
-        "mlp.pt",
-        *("--input", files.INPUT, "--input", files.INPUT),
-    ],
     "`--input` means nothing without a model file": ["--input", files.INPUT],
-    "`--input` means nothing to ONNX files, which tell their inputs\nhint: leave it out": [
-        "mlp.onnx",
-        *("--input", files.INPUT),
-    ],
     "`--tolerance` must be more than 0 and less than 1, but got 5\n"
     "hint: for example: `--tolerance 0.05` for 5 % of an output's largest value": [
         *("--tolerance", "5"),
-    ],
-    "mlp.pt: a TorchScript module does not tell its inputs\n"
-    "hint: name each in its order: `--input NAME:DATATYPE:SHAPE`, such as x:FP32:-1,128": [
-        "mlp.pt"
-    ],
-    f"encoder: a model file ends with .onnx, .pt, .pth\nhint: {REPOSITORY_HINT}": ["encoder"],
-    "gone.onnx: there is no such file\nhint: check the path": [
-        *("mlp.onnx", "--variant", "gone.onnx"),
-    ],
-    "`--model-repository` and `--model` mean nothing to a model file\n"
-    "hint: give either a file, or a repository": [
-        *("mlp.onnx", "--model-repository", "."),
     ],
     "has no model `int8` with a config.pbtxt\nhint: models here: accelerator, encoder": [
         *("--variant", "int8"),
@@ -187,21 +160,15 @@ class TestRepository:
         assert tuner("repository", "int8.onnx", "--output", "deployed").status == 0
         (folder / "deployed" / "mlp" / "config.pbtxt").write_text("mine")
 
-        result = tuner("repository", "mlp.onnx", "--output", "deployed")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == (
-            "error: deployed/mlp: is there already, and nothing is written over it\n"
-            "hint: choose another `--output FOLDER`\n"
+        assert tuner("repository", "mlp.onnx", "--output", "deployed") == error(
+            "deployed/mlp: is there already, and nothing is written over it",
+            "choose another `--output FOLDER`",
         )
         assert (folder / "deployed" / "mlp" / "config.pbtxt").read_text() == "mine"
 
     def test_no_model_file(self, tuner: Tuner, folder: Path) -> None:
         """What is no model file writes nothing."""
-        result = tuner("repository", "own.yaml", "--output", "deployed")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == (
-            f"error: own.yaml: a model file ends with .onnx, .pt, .pth\nhint: {REPOSITORY_HINT}\n"
+        assert tuner("repository", "own.yaml", "--output", "deployed") == error(
+            "own.yaml: a model file ends with .onnx, .pt, .pth", REPOSITORY_HINT
         )
         assert not (folder / "deployed").exists()

@@ -2,44 +2,102 @@
 
 import math
 import os
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tests.refusals import refused
 from tuner.cli import job, values
 from tuner.cli.optimize_options import PlanOptions
-from tuner.errors import InputError
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
 from tuner.targets.request_form import RequestForm
 
-TOO_LONG = "9" * 400
+
+def form(**options: Any) -> RequestForm:
+    return job.request_form(PlanOptions(budget_ms=50, **options))
 
 
-@pytest.mark.parametrize("limit_ms", [0.0, -1.0, 3_600_000.0, math.inf, math.nan])
-def test_a_limit_out_of_range(limit_ms: float) -> None:
-    """A latency that nobody can mean is refused, with an example of one."""
-    with pytest.raises(InputError) as caught:
-        values.latency_budget(limit_ms, 99)
+# What reads an option, the values that it refuses, in which words ({} is the value), and its hint.
+REFUSALS: list[tuple[Callable[[Any], object], Iterable[Any], str, str]] = [
+    (  # a latency that nobody can mean
+        lambda limit_ms: values.latency_budget(limit_ms, 99),
+        (0.0, -1.0, 3_600_000.0, math.inf, math.nan),
+        "`--budget-ms` must be above 0 and below 3600000, but got {:g}",
+        "for example: `--budget-ms 50`",
+    ),
+    (  # a percentile that no load point can tell
+        lambda percentile: values.latency_budget(50, percentile),
+        (0.0, 0.99, 100.0, -5.0, math.inf, math.nan),
+        "`--percentile` must be from 1 to 99.99, but got {:g}",
+        "for example: `--percentile 99`",
+    ),
+    (  # no duration, or longer than a study can be
+        lambda text: values.duration_s(text, "--start-timeout"),
+        ("", "0", "0s", "-5s", "3d", "s", "1h30m", "nan", "inf", "1e3", "1001h", "9" * 400),
+        "`--start-timeout` must be a duration above 0 and up to 1000h, but got `{}`",
+        "for example: 90s, 3m, 2h",
+    ),
+    (  # what the clock never shows
+        values.seconds_until,
+        ("", "7", "24:00", "25:00", "07:60", "7 am", "07:00:00", "nan"),
+        "`--until` must be a clock time, but got `{}`",
+        "for example: 07:00",
+    ),
+    (  # there are two kinds of data
+        lambda text: form(input_data=text),
+        ("zeros", "ones"),
+        "`--input-data` must be `random` or `zero`, but got `{}`",
+        "",
+    ),
+    (  # a shape has a name and whole dimensions
+        lambda text: form(shape=[text]),
+        ("", "image", "image:", ":3", "image:3,x", "image:0", "image:3,-1", "3,224"),
+        "`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `{}`",
+        "for example: `--shape image:3,224,224`",
+    ),
+    (  # no list of CPUs, an empty range among them
+        lambda text: values.cpus(text, "--server-cpus"),
+        ("x", "-1", "1-", "0,", ",", "3-1", "0-1-2", "1.5", "0;1"),
+        "`--server-cpus` must be a list of CPUs, but got `{}`",
+        "for example: 0,2-3",
+    ),
+    (  # the types that there are, are told
+        lambda text: values.inputs([text]),
+        (
+            *("", "x", "x:FP32", "FP32:-1", ":FP32:-1", "x:fp32:-1", "x:float:-1", "x:BYTES:-1"),
+            *("x:FP32:", "x:FP32:a", "x:FP32:0", "x:FP32:-2", "x:FP32:1,,2", "x:FP32:1.5"),
+        ),
+        "`--input` must be NAME:DATATYPE:SHAPE, but got `{}`",
+        "for example: `--input x:FP32:-1,128`, where -1 is the batch; datatypes: "
+        + ", ".join(NUMPY_TYPES),
+    ),
+    (  # nothing, everything and per cents are no shares
+        values.tolerance,
+        (0.0, -0.1, 1.0, 5.0, math.inf, math.nan),
+        "`--tolerance` must be more than 0 and less than 1, but got {:g}",
+        "for example: `--tolerance 0.05` for 5 % of an output's largest value",
+    ),
+]
 
-    assert caught.value.message == (
-        f"`--budget-ms` must be above 0 and below 3600000, but got {limit_ms:g}"
-    )
-    assert caught.value.hint == "for example: `--budget-ms 50`"
 
-
-@pytest.mark.parametrize("percentile", [0.0, 0.99, 100.0, -5.0, math.inf, math.nan])
-def test_a_percentile_out_of_range(percentile: float) -> None:
-    """A percentile that no load point can tell is refused."""
-    with pytest.raises(InputError) as caught:
-        values.latency_budget(50, percentile)
-
-    assert caught.value.message == (
-        f"`--percentile` must be from 1 to 99.99, but got {percentile:g}"
-    )
-    assert caught.value.hint == "for example: `--percentile 99`"
+@pytest.mark.parametrize(
+    ("read", "value", "message", "hint"),
+    [
+        (read, each, message.format(each), hint)
+        for read, bad, message, hint in REFUSALS
+        for each in bad
+    ],
+)
+def test_values_that_cannot_be_used(
+    read: Callable[[Any], object], value: object, message: str, hint: str
+) -> None:
+    """They are refused under the name of the option, with an example of one that can."""
+    with refused(message, hint):
+        read(value)
 
 
 def test_a_latency_budget() -> None:
@@ -64,20 +122,6 @@ def test_durations(text: str, seconds: float) -> None:
     assert values.duration_s(text, "--timeout") == seconds
 
 
-@pytest.mark.parametrize(
-    "text", ["", "0", "0s", "-5s", "3d", "s", "1h30m", "nan", "inf", "1e3", "1001h", TOO_LONG]
-)
-def test_no_durations(text: str) -> None:
-    """What is no duration, or longer than a study can be, is refused under its option's name."""
-    with pytest.raises(InputError) as caught:
-        values.duration_s(text, "--start-timeout")
-
-    assert caught.value.message == (
-        f"`--start-timeout` must be a duration above 0 and up to 1000h, but got `{text}`"
-    )
-    assert caught.value.hint == "for example: 90s, 3m, 2h"
-
-
 @pytest.mark.parametrize("minutes", [1, 90, 1438])
 def test_until_is_the_next_time_the_clock_shows_it(minutes: int) -> None:
     """A clock time is today's or tomorrow's, whichever comes first."""
@@ -98,20 +142,6 @@ def test_until_is_at_most_a_day_away() -> None:
     assert 0 < values.seconds_until(f"{now:%H:%M}") <= 86_400
 
 
-@pytest.mark.parametrize("text", ["", "7", "24:00", "07:60", "7 am", "07:00:00", "nan"])
-def test_no_clock_time(text: str) -> None:
-    """What the clock never shows is refused."""
-    with pytest.raises(InputError) as caught:
-        values.seconds_until(text)
-
-    assert caught.value.message == f"`--until` must be a clock time, but got `{text}`"
-    assert caught.value.hint == "for example: 07:00"
-
-
-def form(**options: Any) -> RequestForm:
-    return job.request_form(PlanOptions(budget_ms=50, **options))
-
-
 def test_request_form() -> None:
     """Batch, data and shapes become one value; a name may contain colons."""
     found = form(batch=4, input_data="zero", shape=["image:3,224,224", "ns:text:1"])
@@ -120,28 +150,6 @@ def test_request_form() -> None:
         batch=4, zero=True, shapes={"image": (3, 224, 224), "ns:text": (1,)}
     )
     assert form() == RequestForm()
-
-
-def test_unknown_input_data() -> None:
-    """There are two kinds of data."""
-    with pytest.raises(InputError) as caught:
-        form(input_data="zeros")
-
-    assert caught.value.message == "`--input-data` must be `random` or `zero`, but got `zeros`"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "image", "image:", ":3", "image:3,x", "image:0", "image:3,-1"]
-)
-def test_a_shape_that_is_none(text: str) -> None:
-    """A shape has a name and whole dimensions."""
-    with pytest.raises(InputError) as caught:
-        form(shape=[text])
-
-    assert caught.value.message == (
-        f"`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `{text}`"
-    )
-    assert caught.value.hint == "for example: `--shape image:3,224,224`"
 
 
 def test_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,28 +161,14 @@ def test_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert values.cpus("1, 4-7,5", "--engine-cpus") == {1, 4, 5, 6, 7}
 
 
-@pytest.mark.parametrize("text", ["x", "-1", "1-", "0,", ",", "3-1", "0-1-2", "1.5", "0;1"])
-def test_no_cpus(text: str) -> None:
-    """What is no list of CPUs is refused, an empty range among it."""
-    with pytest.raises(InputError) as caught:
-        values.cpus(text, "--server-cpus")
-
-    assert caught.value.message == f"`--server-cpus` must be a list of CPUs, but got `{text}`"
-    assert caught.value.hint == "for example: 0,2-3"
-
-
 @pytest.mark.parametrize(("text", "last"), [("2", 2), ("0-99999999999", 99_999_999_999)])
 def test_cpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch, text: str, last: int) -> None:
     """A CPU that this machine does not have is refused before anything is started on it."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
-    with pytest.raises(InputError) as caught:
+    message = f"`--engine-cpus` names CPU {last}, but this machine has 0 to 1"
+    with refused(message, "`lscpu --extended` lists them"):
         values.cpus(text, "--engine-cpus")
-
-    assert caught.value.message == (
-        f"`--engine-cpus` names CPU {last}, but this machine has 0 to 1"
-    )
-    assert caught.value.hint == "`lscpu --extended` lists them"
 
 
 def test_how_long_a_study_takes() -> None:
@@ -197,49 +191,13 @@ def test_inputs_of_a_model_file() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "x", "x:FP32", "FP32:-1", ":FP32:-1", "x:fp32:-1", "x:float:-1", "x:BYTES:-1"),
-        *("x:FP32:", "x:FP32:a", "x:FP32:0", "x:FP32:-2", "x:FP32:1,,2", "x:FP32:1.5"),
-    ],
-)
-def test_an_input_that_is_none(text: str) -> None:
-    """What has not the form is refused with an example, and the types that there are."""
-    with pytest.raises(InputError) as caught:
-        values.inputs([text])
-
-    assert caught.value.message == f"`--input` must be NAME:DATATYPE:SHAPE, but got `{text}`"
-    assert caught.value.hint == (
-        "for example: `--input x:FP32:-1,128`, where -1 is the batch; datatypes: "
-        + ", ".join(NUMPY_TYPES)
-    )
-
-
 def test_an_input_twice() -> None:
     """Two inputs of one name would be one too few."""
-    with pytest.raises(InputError) as caught:
+    with refused("`--input x:...` was given twice", "name each input once"):
         values.inputs(["x:FP32:-1", "y:FP32:-1", "x:INT64:-1"])
-
-    assert caught.value.message == "`--input x:...` was given twice"
-    assert caught.value.hint == "name each input once"
 
 
 def test_a_tolerance() -> None:
     """A share of the largest value; none is the usual rule."""
     assert values.tolerance(None) is None
     assert values.tolerance(0.05) == 0.05
-
-
-@pytest.mark.parametrize("share", [0.0, -0.1, 1.0, 5.0, math.inf, math.nan])
-def test_no_tolerance(share: float) -> None:
-    """Nothing, everything and per cents are no shares."""
-    with pytest.raises(InputError) as caught:
-        values.tolerance(share)
-
-    assert caught.value.message == (
-        f"`--tolerance` must be more than 0 and less than 1, but got {share:g}"
-    )
-    assert caught.value.hint == (
-        "for example: `--tolerance 0.05` for 5 % of an output's largest value"
-    )

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.command_line import Result, Tuner
+from tests.command_line import Result, Tuner, error
 from tests.report import studies
 from tests.store.test_storage import everything, stored
 from tuner.analysis import standings
 from tuner.cli import optimize, results
-from tuner.errors import NothingFeasibleError, Reason, TunerError
+from tuner.errors import NothingFeasibleError, Reason
 from tuner.records import StudyRecord, TrialRecord
 
 NIGHT = studies.study().name
@@ -30,17 +29,6 @@ READERS = (
     ("studies", "show"),
     ("studies", "export", "--format", "csv"),
 )
-
-
-@pytest.fixture
-def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
-    return Tuner(capsys)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture
@@ -83,12 +71,9 @@ def succeeded(result: Result) -> Result:
 @pytest.mark.parametrize("command", READERS)
 def test_without_a_database(tuner: Tuner, folder: Path, command: tuple[str, ...]) -> None:
     """Where there is no database, that is said with status 2, and none appears."""
-    result = tuner(*command)
-
-    assert (result.status, result.out) == (2, "")
-    assert result.err == (
-        "error: studies.db: there is no such database\n"
-        "hint: `tuner optimize --budget-ms 50` makes one; `--db` names another\n"
+    assert tuner(*command) == error(
+        "studies.db: there is no such database",
+        "`tuner optimize --budget-ms 50` makes one; `--db` names another",
     )
     assert list(folder.iterdir()) == []
 
@@ -96,12 +81,9 @@ def test_without_a_database(tuner: Tuner, folder: Path, command: tuple[str, ...]
 @pytest.mark.parametrize("command", [each for each in READERS if each != ("studies", "list")])
 def test_an_unknown_study(tuner: Tuner, database: Path, command: tuple[str, ...]) -> None:
     """A name that is not there lists the names that are, with status 2."""
-    result = tuner(*command, "nigth", "--db", str(database))
-
-    assert (result.status, result.out) == (2, "")
-    assert result.err == (
-        "error: no study is called `nigth`\n"
-        f"hint: studies here: broken, {NIGHT}, odd [bold], slow\n"
+    assert tuner(*command, "nigth", "--db", str(database)) == error(
+        "no study is called `nigth`",
+        f"studies here: broken, {NIGHT}, odd [bold], slow",
     )
 
 
@@ -112,11 +94,8 @@ def test_a_database_that_cannot_be_read(
     """A fault of the database is a fault, with status 1."""
     (folder / "studies.db").write_text("text\n" * 1000)
 
-    result = tuner(*command)
-
-    assert (result.status, result.out) == (1, "")
-    assert result.err == (
-        "error: studies.db: is not an SQLite database\nhint: name another with `--db`\n"
+    assert tuner(*command) == error(
+        "studies.db: is not an SQLite database", "name another with `--db`", status=1
     )
 
 
@@ -143,24 +122,20 @@ def test_everything_printed_as_json_is_json(
 @pytest.mark.usefixtures("database")
 def test_list(tuner: Tuner) -> None:
     """The studies, newest first, with the best of each."""
-    text, content = (
-        succeeded(tuner("studies", "list")),
-        succeeded(tuner("studies", "list", "--json")),
-    )
+    text, content = tuner.both("studies", "list")
 
-    assert [row["study"] for row in content.json] == [NIGHT, "broken", "slow", "odd [bold]"]
-    assert [row["best"] is None for row in content.json] == [False, True, True, True]
-    assert "odd [bold]" in text.out
+    assert [row["study"] for row in content] == [NIGHT, "broken", "slow", "odd [bold]"]
+    assert [row["best"] is None for row in content] == [False, True, True, True]
+    assert "odd [bold]" in text
 
 
 @pytest.mark.usefixtures("database")
 def test_show(tuner: Tuner) -> None:
     """A study's result and every trial; the newest one without a name."""
-    text = succeeded(tuner("studies", "show"))
-    content = succeeded(tuner("studies", "show", NIGHT, "--json")).json
+    text, content = tuner.both("studies", "show")
 
-    assert "398" in text.out
-    assert "29 trials: " in text.out
+    assert "398" in text
+    assert "29 trials: " in text
     assert (content["study"], len(content["trials"])) == (NIGHT, 29)
     assert content["winner"]["configuration"] == dict(studies.BEST)
     assert content["gain"]["low"] < content["gain"]["estimate"] < content["gain"]["high"]
@@ -171,13 +146,12 @@ def test_show(tuner: Tuner) -> None:
 @pytest.mark.usefixtures("database")
 def test_pareto(tuner: Tuner) -> None:
     """The front, ascending in throughput and latency."""
-    text = succeeded(tuner("pareto", NIGHT))
-    content = succeeded(tuner("pareto", NIGHT, "--json")).json
+    text, content = tuner.both("pareto", NIGHT)
 
     front = content["load_points"]
     assert content["objectives"] is None
-    assert "Pareto front" in text.out
-    assert "Hypervolume" not in text.out
+    assert "Pareto front" in text
+    assert "Hypervolume" not in text
     assert [row["throughput"] for row in front] == sorted(row["throughput"] for row in front)
     assert [row["latency_ms"] for row in front] == sorted(row["latency_ms"] for row in front)
     assert {type(front[0][key]) for key in ("trial", "errors")} == {int}
@@ -185,10 +159,6 @@ def test_pareto(tuner: Tuner) -> None:
 
 
 class TestBest:
-    def test_pbtxt(self, tuner: Tuner, database: Path) -> None:
-        """The winner's file comes to stdout exactly as it is deployed."""
-        assert succeeded(tuner("best", "--db", str(database))).out == EXPORT
-
     @pytest.mark.usefixtures("database")
     def test_json_and_yaml(self, tuner: Tuner) -> None:
         """As JSON and as YAML the winner comes with its figures."""
@@ -208,24 +178,20 @@ class TestBest:
     @pytest.mark.parametrize("options", [[], ["--json"], ["--format", "yaml"]])
     def test_nothing_feasible(self, tuner: Tuner, options: list[str]) -> None:
         """Without a feasible configuration the nearest one is shown, with status 3."""
-        result = tuner("best", "slow", *options)
-
-        assert (result.status, result.out) == (3, "")
-        assert result.err == (
-            "error: no configuration meets p99 <= 50 ms; the nearest has p99 = 61 ms without "
-            f"load: {studies.configuration(1)}\n"
-            "hint: try `--budget-ms 122`, or a faster model\n"
+        assert tuner("best", "slow", *options) == error(
+            "no configuration meets p99 <= 50 ms; the nearest has p99 = 61 ms without "
+            f"load: {studies.configuration(1)}",
+            "try `--budget-ms 122`, or a faster model",
+            status=3,
         )
 
     @pytest.mark.usefixtures("database")
     def test_nothing_measured(self, tuner: Tuner) -> None:
         """Where everything failed there is no nearest one; the report tells how."""
-        result = tuner("best", "broken")
-
-        assert (result.status, result.out) == (3, "")
-        assert result.err == (
-            "error: no configuration of study `broken` could be measured\n"
-            "hint: `tuner report broken` shows how each trial failed\n"
+        assert tuner("best", "broken") == error(
+            "no configuration of study `broken` could be measured",
+            "`tuner report broken` shows how each trial failed",
+            status=3,
         )
 
     def test_the_hint_is_above_the_limit(self) -> None:
@@ -264,12 +230,10 @@ class TestReport:
         """A report that cannot be written says that the study is safe, with status 1."""
         (folder / "file").touch()
 
-        result = tuner("report", "slow", "--output", "file/sub")
-
-        assert (result.status, result.out) == (1, "")
-        assert result.err == (
-            "error: file/sub/slow: cannot be written: Not a directory\n"
-            "hint: the study is kept: `tuner report slow --output FOLDER`\n"
+        assert tuner("report", "slow", "--output", "file/sub") == error(
+            "file/sub/slow: cannot be written: Not a directory",
+            "the study is kept: `tuner report slow --output FOLDER`",
+            status=1,
         )
 
 
@@ -285,10 +249,9 @@ class TestExport:
     @pytest.mark.usefixtures("database")
     def test_parquet_needs_a_file(self, tuner: Tuner) -> None:
         """Parquet is no text for a terminal."""
-        result = tuner("studies", "export", NIGHT, "--format", "parquet")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == ("error: `--format parquet` needs `--output FILE`: it is not text\n")
+        assert tuner("studies", "export", NIGHT, "--format", "parquet") == error(
+            "`--format parquet` needs `--output FILE`: it is not text"
+        )
 
     @pytest.mark.usefixtures("database")
     def test_into_a_file(self, tuner: Tuner, folder: Path) -> None:
@@ -333,17 +296,3 @@ def test_what_to_type_next(study: StudyRecord, words: list[str]) -> None:
     text = optimize.next_command(study, standings.standings(study), "studies.db")
 
     assert shlex.split(text) == words
-
-
-def test_files_without_a_folder(folder: Path) -> None:
-    """Files go into a folder that is made for them; a study that failed has a report as well."""
-    study = studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])
-
-    written = results.write_files(study, standings.standings(study), folder / "a" / "b")
-
-    assert written == [folder / "a" / "b" / "report.html"]
-    assert math.isfinite(written[0].stat().st_size)
-    (folder / "file").touch()
-    with pytest.raises(TunerError) as caught:
-        results.write_files(study, standings.standings(study), folder / "file")
-    assert caught.value.message == f"{folder / 'file'}: cannot be written: File exists"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runners.docker import ContainerSettings
+from tests.refusals import refused
 from tuner.cli import place
 from tuner.cli.job import planned_job
 from tuner.cli.optimize_options import PlanOptions
@@ -21,13 +22,6 @@ def docker(**options: Any) -> RunnerOptions:
     return RunnerOptions(**{"runner": RunnerChoice.DOCKER, "image": "server:1", **options})
 
 
-def refusal(options: RunnerOptions) -> tuple[str, str]:
-    """Message and hint."""
-    with pytest.raises(InputError) as caught:
-        place.container(options)
-    return caught.value.message, caught.value.hint
-
-
 def test_a_process_is_usual() -> None:
     """Without options, a server is a program of this machine, in no container."""
     assert place.container(RunnerOptions()) is None
@@ -38,9 +32,8 @@ def test_an_image_is_enough() -> None:
     assert place.container(docker()) == ContainerSettings(image="server:1")
 
 
-def test_everything_a_container_can_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_a_container_can_get(tmp_path: Path) -> None:
     """Each option has its place; a path is that of this folder, wherever the server looks."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "weights").mkdir()
     (tmp_path / "labels.txt").touch()
     options = docker(
@@ -90,10 +83,9 @@ def test_everything_a_container_can_get(tmp_path: Path, monkeypatch: pytest.Monk
 def test_options_of_containers_without_one(option: str, value: object) -> None:
     """What a process would silently do without is refused."""
     options: dict[str, Any] = {option: value}
-    assert refusal(RunnerOptions(**options)) == (
-        f"`--{option.replace('_', '-')}` means nothing to `--runner process`",
-        "add `--runner docker`, or leave it out",
-    )
+    message = f"`--{option.replace('_', '-')}` means nothing to `--runner process`"
+    with refused(message, "add `--runner docker`, or leave it out"):
+        place.container(RunnerOptions(**options))
 
 
 def test_a_container_without_an_image() -> None:
@@ -144,7 +136,8 @@ def test_addresses_that_cannot_be_used(options: RunnerOptions, message: str) -> 
 
 def test_a_container_elsewhere() -> None:
     """What a container gets means nothing to a server that runs already."""
-    assert refusal(remote(memory="4g"))[0] == "`--memory` means nothing to `--runner remote`"
+    with refused("`--memory` means nothing to `--runner remote`"):
+        place.container(remote(memory="4g"))
 
 
 @pytest.mark.parametrize(
@@ -225,55 +218,56 @@ def test_sizes(text: str) -> None:
     assert (container.memory, container.shm_size) == (text, text)
 
 
-@pytest.mark.parametrize("option", ["memory", "shm_size"])
-@pytest.mark.parametrize("text", ["g", "4t", "4 g", "4gb", "-1", "1e3", ".5g", "4g\n", "half"])
-def test_what_is_no_size(option: str, text: str) -> None:
-    """What Docker would not read is refused under its option's name."""
-    assert refusal(docker(**{option: text})) == (
-        f"`--{option.replace('_', '-')}` must be a size, but got `{text}`",
-        "for example: 512m, 4g",
-    )
-
-
-@pytest.mark.parametrize("quota", [-1.0, math.inf, math.nan])
-def test_what_is_no_share_of_processors(quota: float) -> None:
-    """A quota is a number that Docker can count in billionths."""
-    assert refusal(docker(cpu_quota=quota)) == (
-        f"`--cpu-quota` must be a number of at least 0, but got {quota:g}",
+NO_SIZES = ("g", "4t", "4 g", "4gb", "-1", "1e3", ".5g", "4g\n", "half")
+# What containers cannot have, by option; what is said of it (`{}` is the value), and the hint.
+REFUSALS: list[tuple[str, tuple[Any, ...], str, str]] = [
+    # What Docker would not read.
+    ("memory", NO_SIZES, "`--memory` must be a size, but got `{}`", "for example: 512m, 4g"),
+    ("shm_size", NO_SIZES, "`--shm-size` must be a size, but got `{}`", "for example: 512m, 4g"),
+    (  # a quota is a number that Docker can count in billionths
+        "cpu_quota",
+        (-1.0, math.inf, math.nan),
+        "`--cpu-quota` must be a number of at least 0, but got {:g}",
         "for example: `--cpu-quota 1.5`",
-    )
-
-
-@pytest.mark.parametrize("gpus", ["0,", ",0", "0 1", "0;1", "device=0"])
-def test_what_names_no_gpus(gpus: str) -> None:
-    """GPUs are all of them, or a list without blanks."""
-    assert refusal(docker(gpus=gpus)) == (
-        f"`--gpus` must be `all` or a list of ids, but got `{gpus}`",
+    ),
+    (  # GPUs are all of them, or a list without blanks
+        "gpus",
+        ("0,", ",0", "0 1", "0;1", "device=0"),
+        "`--gpus` must be `all` or a list of ids, but got `{}`",
         "for example: `--gpus 0,1`",
-    )
-
-
-@pytest.mark.parametrize("network", ["", "none", "Bridge", "my-network"])
-def test_networks_that_are_none_of_the_two(network: str) -> None:
-    """The load engine reaches a server on 127.0.0.1, or not at all."""
-    assert refusal(docker(network=network)) == (
-        f"`--network` must be `bridge` or `host`, but got `{network}`",
+    ),
+    (  # the load engine reaches a server on 127.0.0.1, or not at all
+        "network",
+        ("", "none", "Bridge", "my-network"),
+        "`--network` must be `bridge` or `host`, but got `{}`",
         "a network of your own is not published on 127.0.0.1",
-    )
-
-
-@pytest.mark.parametrize("text", ["", "memlock", "memlock=", "=1", "memlock=1:2", "MEMLOCK=1"])
-def test_what_is_no_limit(text: str) -> None:
-    """A limit has a name and one whole number."""
-    assert refusal(docker(ulimit=["nofile=1024", text])) == (
-        f"`--ulimit` must be NAME=NUMBER, but got `{text}`",
+    ),
+    (  # a limit has a name and one whole number
+        "ulimit",
+        ("", "memlock", "memlock=", "=1", "memlock=1:2", "MEMLOCK=1"),
+        "`--ulimit` must be NAME=NUMBER, but got `{}`",
         "for example: memlock=-1",
-    )
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message", "hint"),
+    [
+        (option, value, message.format(value), hint)
+        for option, values, message, hint in REFUSALS
+        for value in values
+    ],
+)
+def test_what_a_container_cannot_have(option: str, value: Any, message: str, hint: str) -> None:
+    """It is refused under its option's name, with an example of what there is."""
+    given = ["nofile=1024", value] if option == "ulimit" else value
+    with refused(message, hint):
+        place.container(docker(**{option: given}))
 
 
 def test_a_mount_that_is_not_there(tmp_path: Path) -> None:
     """Docker would make an empty folder of it, where a model looks for its files."""
-    assert refusal(docker(mount=[tmp_path, tmp_path / "weights"])) == (
-        f"`--mount {tmp_path}/weights` is not there",
-        "give a file or folder that is",
-    )
+    message = f"`--mount {tmp_path}/weights` is not there"
+    with refused(message, "give a file or folder that is"):
+        place.container(docker(mount=[tmp_path, tmp_path / "weights"]))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import Tuner
+from tests.command_line import Tuner, error
 from tuner.space import spec
 
 PAGE = Path(__file__).parents[2] / "docs" / "space_parameters.md"
@@ -21,11 +21,6 @@ PARAMETERS = [
     for space, path in spec.built_in().items()
     for name in spec.load_space(path).parameters
 ]
-
-
-@pytest.fixture
-def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
-    return Tuner(capsys)
 
 
 class TestBuiltInSpaces:
@@ -106,10 +101,7 @@ class TestTable:
 
     def test_unknown(self, tuner: Tuner) -> None:
         """Another name is refused with those that there are."""
-        result = tuner("spaces", "table", "triton", "tritno")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == (
-            "error: `tritno` is not a built-in space\n"
-            f"hint: built in: {', '.join(spec.built_in())}\n"
+        assert tuner("spaces", "table", "triton", "tritno") == error(
+            "`tritno` is not a built-in space",
+            f"built in: {', '.join(spec.built_in())}",
         )

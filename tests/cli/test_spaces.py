@@ -4,21 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import Tuner
+from tests.command_line import Tuner, error
 from tuner import hardware
 from tuner.space import spec
-
-
-@pytest.fixture
-def tuner(capsys: pytest.CaptureFixture[str]) -> Tuner:
-    return Tuner(capsys)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in: these commands must leave nothing there."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 class TestPlan:
@@ -54,28 +42,20 @@ class TestPlan:
 class TestSpaces:
     def test_list(self, tuner: Tuner) -> None:
         """The built-in spaces are listed with their files and descriptions."""
-        result, as_json = tuner("spaces", "list"), tuner("spaces", "list", "--json")
+        text, rows = tuner.both("spaces", "list")
 
-        assert (result.status, result.err, as_json.status, as_json.err) == (0, "", 0, "")
-        assert [row["name"] for row in as_json.json] == list(spec.built_in())
-        assert all(name in result.out for name in spec.built_in())
+        assert [row["name"] for row in rows] == list(spec.built_in())
+        assert all(name in text for name in spec.built_in())
 
     def test_show(self, tuner: Tuner) -> None:
         """A space is shown with the bounds of this machine, and every rule on its own line."""
-        result, as_json = (
-            tuner("spaces", "show", "triton"),
-            tuner("spaces", "show", "triton", "--json"),
-        )
+        text, content = tuner.both("spaces", "show", "triton")
 
-        cores = hardware.detect().cores
-        parameters = {p["name"]: p for p in as_json.json["parameters"]}
-        assert parameters["threads"]["default"] == cores
-        assert "sets" in parameters["threads"]
+        parameters = {p["name"]: p for p in content["parameters"]}
+        assert parameters["threads"]["default"] == hardware.detect().cores
         assert "environment" in parameters["threads"]["sets"]
-        assert result.err == as_json.err == ""
-        assert sum(line.startswith("rule: ") for line in result.out.splitlines()) == len(
-            as_json.json["rules"]
-        )
+        rules = [line for line in text.splitlines() if line.startswith("rule: ")]
+        assert len(rules) == len(content["rules"])
 
     def test_show_how_each_value_is_proved(self, tuner: Tuner, folder: Path) -> None:
         """A proof has a line of its own; a parameter without one has no such line."""
@@ -86,12 +66,11 @@ class TestSpaces:
             "  b: {type: boolean, default: false, sets: {flag: --b}}\n"
         )
 
-        result = tuner("spaces", "show", "mine.yaml")
-        as_json = tuner("spaces", "show", "mine.yaml", "--json")
+        text, content = tuner.both("spaces", "show", "mine.yaml")
 
-        lines = [line for line in result.out.splitlines() if line.startswith("proof of ")]
+        lines = [line for line in text.splitlines() if line.startswith("proof of ")]
         assert lines == ["proof of a: accepted: a log"]
-        assert [p["proof"] for p in as_json.json["parameters"]] == ["accepted: a log", ""]
+        assert [p["proof"] for p in content["parameters"]] == ["accepted: a log", ""]
 
     def test_check(self, tuner: Tuner, folder: Path) -> None:
         """A file that holds together is summed up; flags and reals are told as such."""
@@ -101,18 +80,15 @@ class TestSpaces:
             "  share: {type: float, low: 0, high: 1, default: 0.5, sets: {flag: --share}}\n"
         )
 
-        result, as_json = (
-            tuner("spaces", "check", "mine.yaml"),
-            tuner("spaces", "check", "mine.yaml", "--json"),
-        )
+        text, content = tuner.both("spaces", "check", "mine.yaml")
 
-        assert result.out == (
+        assert text == (
             "mine.yaml: 1 parameters, 0 rules, uncountably many valid configurations on this "
             "machine\n"
         )
-        assert as_json.json["size"] is None
-        assert as_json.json["parameters"][0]["choices"] is None
-        assert as_json.json["parameters"][0]["sets"] == {"flag": "--share"}
+        [parameter] = content["parameters"]
+        assert (content["size"], parameter["choices"]) == (None, None)
+        assert parameter["sets"] == {"flag": "--share"}
 
     def test_a_space_too_large_to_count(self, tuner: Tuner, folder: Path) -> None:
         """A space that nobody counts is told by its assignments."""
@@ -126,10 +102,7 @@ class TestSpaces:
     @pytest.mark.parametrize("name", ["show", "check"])
     def test_unknown(self, tuner: Tuner, name: str) -> None:
         """A name that is neither built in nor a file lists what is built in."""
-        result = tuner("spaces", name, "tritno")
-
-        assert (result.status, result.out) == (2, "")
-        assert result.err == (
-            "error: `tritno` is neither a built-in space nor a file\n"
-            f"hint: built in: {', '.join(spec.built_in())}\n"
+        assert tuner("spaces", name, "tritno") == error(
+            "`tritno` is neither a built-in space nor a file",
+            f"built in: {', '.join(spec.built_in())}",
         )

@@ -82,6 +82,11 @@ def point(
     return PointRecord(**(facts | wishes))
 
 
+def loads(*places: tuple[float, float], **wishes: Any) -> tuple[PointRecord, ...]:
+    """Load points of inferences per second and milliseconds, of 5000 requests each."""
+    return tuple(point(load, ms / 1e3, **({"requests": 5000} | wishes)) for load, ms in places)
+
+
 def load_curve(capacity: float, saturation: float) -> tuple[PointRecord, ...]:
     """What a capacity search leaves: unloaded, saturated, then a few open-loop points."""
 

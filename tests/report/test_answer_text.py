@@ -7,22 +7,15 @@ from typing import Any
 import pytest
 
 from tests.report import studies, texts
-from tests.report.studies import point
+from tests.report.studies import loads, point
 from tuner.analysis.answers import answer
 from tuner.errors import Reason
 from tuner.goals import LatencyBudget, Loop, Objective
-from tuner.records import PointRecord, StudyRecord, TrialRecord, Usage
+from tuner.records import StudyRecord, TrialRecord, Usage
 from tuner.report import answer_text
 
 P99_20MS = LatencyBudget(99, 0.020)
 MEASURE = "tuner optimize --budget-ms 20"
-
-
-def loads(*places: tuple[float, float], **wishes: Any) -> tuple[PointRecord, ...]:
-    return tuple(
-        point(load, latency_ms / 1e3, **({"requests": 5000} | wishes))
-        for load, latency_ms in places
-    )
 
 
 def trial(number: int, *places: tuple[float, float], **wishes: Any) -> TrialRecord:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.report import studies
-from tests.report.studies import point
+from tests.report.studies import loads, point
 from tuner.analysis.standings import standings
 from tuner.goals import LatencyBudget, Loop
 from tuner.records import StudyRecord
@@ -25,8 +25,7 @@ def traces(fragment: str) -> list[dict[str, Any]]:
 
 def study_of(*places: tuple[float, float], **wishes: Any) -> StudyRecord:
     """The baseline with load points of inferences per second and milliseconds."""
-    points = tuple(point(load, ms / 1e3) for load, ms in places)
-    return studies.study([studies.baseline(100.0, points=points)], **wishes)
+    return studies.study([studies.baseline(100.0, points=loads(*places))], **wishes)
 
 
 class TestBudgetChart:

@@ -3,23 +3,14 @@
 import math
 from dataclasses import replace
 
-import pytest
-
 from tests.analysis.test_effects import factorial, trial
+from tests.refusals import refused
 from tests.report import studies, texts
 from tests.report.test_terminal import shown
 from tuner.analysis.standings import standings
-from tuner.errors import InputError
 from tuner.records import StudyRecord, TrialState
 from tuner.report import effects_text, terminal
 from tuner.report.effects_text import title
-
-
-def refusal(study: StudyRecord) -> InputError:
-    found = effects_text.of(study, standings(study))
-    with pytest.raises(InputError) as caught:
-        effects_text.check(study, found)
-    return caught.value
 
 
 def told(study: StudyRecord) -> list[str]:
@@ -96,25 +87,10 @@ def test_what_the_effects_rest_on() -> None:
     )
 
 
-def test_refusals_say_what_is_missing() -> None:
-    """Too few configurations, or none to compare: what there is, and what it takes."""
-    whole = factorial()
-    few = refusal(replace(whole, trials=whole.trials[:3]))
-    one = refusal(studies.study([studies.baseline()]))
-    again = "run its `tuner optimize` again with `--study encoder-p99-50ms` and more `--trials`"
-
-    assert few.hint == one.hint == again
-    assert one.message == "in study `encoder-p99-50ms` no parameter has two values to compare"
-    assert few.message == (
-        "study `encoder-p99-50ms` measured the capacity of 3 configurations, but to tell the 2 "
-        "effects apart takes at least 4"
-    )
-
-
 def test_a_refusal_of_parameters_that_changed_together() -> None:
     """Where no parameter was changed without the other, that is what is said."""
     study = studies.study([trial(n, 100.0 + n * n, {"a": 2**n, "b": 2**n}) for n in range(4)])
 
-    assert refusal(study).message == (
-        "study `encoder-p99-50ms` varied its parameters only together with each other"
-    )
+    message = "study `encoder-p99-50ms` varied its parameters only together with each other"
+    with refused(message):  # the other refusals: tests/cli/test_effects.py
+        effects_text.check(study, effects_text.of(study, standings(study)))

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.refusals import refused
 from tests.report import studies
 from tests.store.test_storage import everything
 from tuner.analysis.standings import standings
-from tuner.errors import InputError, Reason, TunerError
+from tuner.errors import Reason, TunerError
 from tuner.report import export
 from tuner.report.studies import summary
 from tuner.space.space import Configuration
@@ -116,13 +117,9 @@ def test_parquet_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Parquet needs a package of its own, which is named."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 
-    with pytest.raises(InputError) as caught:
+    message = "`--format parquet` needs pyarrow: import of pyarrow halted; None in sys.modules"
+    with refused(message, "pip install 'serving-tuner[parquet]'"):
         export.write(studies.night(), "parquet", tmp_path / "points")
-
-    assert caught.value.message == (
-        "`--format parquet` needs pyarrow: import of pyarrow halted; None in sys.modules"
-    )
-    assert caught.value.hint == "pip install 'serving-tuner[parquet]'"
 
 
 def test_the_document_of_a_study() -> None:

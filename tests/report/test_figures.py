@@ -116,20 +116,21 @@ def test_formats(text: str, expected: str) -> None:
     assert text == expected
 
 
-class TestShort:
-    def test_names_what_is_changed(self) -> None:
-        """Only the values that differ from the server's defaults are told."""
-        tried = Configuration.of({"instance_count": 4, "threads": 2, "dynamic_batching": False})
+CHANGED = Configuration.of({"instance_count": 4, "threads": 2, "dynamic_batching": False})
 
-        assert formats.short(tried, studies.DEFAULTS) == "instance_count=4"
 
-    def test_of_the_defaults(self) -> None:
-        """The defaults have a name."""
-        assert formats.short(studies.DEFAULTS, studies.DEFAULTS) == "server's defaults"
-
-    def test_without_a_baseline(self) -> None:
-        """Without a baseline everything is told."""
-        assert formats.short(studies.BEST, None) == str(studies.BEST)
+@pytest.mark.parametrize(
+    ("configuration", "baseline", "said"),
+    [
+        (CHANGED, studies.DEFAULTS, "instance_count=4"),
+        (studies.DEFAULTS, studies.DEFAULTS, "server's defaults"),
+        (studies.BEST, None, str(studies.BEST)),
+    ],
+    ids=["what is changed", "the defaults have a name", "without a baseline everything"],
+)
+def test_short(configuration: Configuration, baseline: Configuration | None, said: str) -> None:
+    """Only the values that differ from the server's defaults are told."""
+    assert formats.short(configuration, baseline) == said
 
 
 @pytest.mark.parametrize(

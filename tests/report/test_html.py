@@ -54,6 +54,17 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data.strip()
 
 
+def check_offline(page: Page) -> None:
+    """No attribute and no style points anywhere, and the page forbids the browser to try."""
+    contents = [str(value) for name, value in page.attributes if name == "content"]
+
+    assert [pair for pair in page.attributes if pair[0] in _LOADS] == []
+    assert "link" not in page.tags
+    assert "url(" not in page.styles
+    assert "@import" not in page.styles
+    assert any(content.startswith("default-src 'none';") for content in contents)
+
+
 def page_of(study: StudyRecord) -> Page:
     return Page(html.render(study, standings(study)))
 
@@ -64,14 +75,8 @@ def night() -> Page:
 
 
 def test_loads_nothing(night: Page) -> None:
-    """No attribute and no style points anywhere, and the page forbids the browser to try."""
-    contents = [str(value) for name, value in night.attributes if name == "content"]
-
-    assert [pair for pair in night.attributes if pair[0] in _LOADS] == []
-    assert "link" not in night.tags
-    assert "url(" not in night.styles
-    assert "@import" not in night.styles
-    assert any(content.startswith("default-src 'none';") for content in contents)
+    """The page is whole without any network."""
+    check_offline(night)
 
 
 def test_has_plotly_once() -> None:

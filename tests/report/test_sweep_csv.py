@@ -99,30 +99,33 @@ def test_the_stabilising_percentile(percentile: float, columns: str) -> None:
     assert header.endswith(f"Client Recv,{columns}")
 
 
-def test_what_nobody_knows() -> None:
-    """Without statistics or times of the client, all of the mean is the network's."""
-    measurement = measured([0.010, 0.014])
-    unknown = replace(measurement, client_send_s=math.nan, client_receive_s=math.nan)
-    [row] = frame(point(unknown)).to_dict("records")
-
-    assert row["Client Send"] == row["Client Recv"] == row["Server Queue"] == 0
-    assert row["Network+Server Send/Recv"] == 12_000
+UNKNOWN = replace(measured([0.010, 0.014]), client_send_s=math.nan, client_receive_s=math.nan)
+ALL_OF_THE_NETWORK = {
+    **dict.fromkeys(["Client Send", "Client Recv", "Server Queue"], 0),
+    "Network+Server Send/Recv": 12_000,
+}
 
 
-def test_the_server_tells_of_more_than_there_was() -> None:
-    """The network's part is never negative, as the two sides are measured apart."""
-    [row] = frame(point(measured([0.001]), statistics())).to_dict("records")
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (point(UNKNOWN), ALL_OF_THE_NETWORK),
+        (  # never negative, as the two sides are measured apart
+            point(measured([0.001]), statistics()),
+            {"Network+Server Send/Recv": 0, "Server Compute Infer": 11_781},
+        ),
+        (  # as perf_analyzer divides nanoseconds; 225e-6 * 1e6 is 224.99999999999997
+            point(measured([0.000001999])),
+            {"p50 latency": 1, "Client Send": 225},
+        ),
+    ],
+    ids=["nobody knows", "the server tells of more than there was", "rounded down"],
+)
+def test_microseconds(seen: SweepPoint, told: dict[str, int]) -> None:
+    """What neither side accounts for is the network's; no float makes one microsecond less."""
+    [row] = frame(seen).to_dict("records")
 
-    assert row["Network+Server Send/Recv"] == 0
-    assert row["Server Compute Infer"] == 11_781
-
-
-def test_microseconds_are_rounded_down() -> None:
-    """As perf_analyzer divides nanoseconds; but no float makes one microsecond less."""
-    [row] = frame(point(measured([0.000001999]))).to_dict("records")
-
-    assert row["p50 latency"] == 1
-    assert row["Client Send"] == 225  # 225e-6 * 1e6 is 224.99999999999997
+    assert {name: row[name] for name in told} == told
 
 
 class TestVerbose:

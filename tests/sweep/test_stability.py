@@ -70,13 +70,6 @@ def test_an_unstable_result_is_kept() -> None:
     )
 
 
-def test_how_many_windows_at_most() -> None:
-    """The number of windows is limited by `most`, and may be too small for any verdict."""
-    windows = replayed([100, 100])
-
-    assert not until_stable(lambda: next(windows), most=2).stable
-
-
 def test_says_how_stable_it_is() -> None:
     """The label of a result names the tolerance and the windows, and what varied without bound."""
     assert str(stability_of([1, 9, 9, 9], [1, 1, 1, 1])) == "stable within 10 % after 4 windows"

@@ -1,18 +1,18 @@
 """The TensorFlow Serving service: what it reads from a model's metadata, and what it refuses."""
 
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import httpx
 import pytest
 
+from tests.refusals import refused
 from tests.servers.tensorflow_serving import (
     METADATA_METHOD,
     METHOD,
@@ -23,7 +23,8 @@ from tests.servers.tensorflow_serving import (
     PredictRequest,
     TensorFlowServing,
 )
-from tuner.errors import InputError, ServerError
+from tests.targets.answering import misbehaving, says
+from tuner.errors import ServerError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import TensorSpec
 from tuner.protocols.checks import OutputsCheck
@@ -47,24 +48,8 @@ def over_grpc(server: TensorFlowServing) -> Endpoint:
 def rest_answering(content: bytes) -> Iterator[Endpoint]:
     """A server with this answer to everything."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield Endpoint("127.0.0.1", server.server_address[1])
-        finally:
-            server.shutdown()
-            thread.join()
+    with misbehaving(says(content)) as url:
+        yield Endpoint("127.0.0.1", urlsplit(url).port or 0)
 
 
 @contextmanager
@@ -175,9 +160,8 @@ def test_a_model_without_batches() -> None:
     form = TensorFlowForm(data=InputOptions(shapes={"b": (5,)}))
     sent = body(made(inputs, {}, form).requests.payloads[0])["inputs"]
     assert (len(sent["a"]), len(sent["a"][0]), len(sent["b"])) == (2, 3, 5)
-    with pytest.raises(InputError) as caught:
+    with refused("`--batch 2` was given, but the model has no batch dimension"):
         made({"a": inputs["a"]}, {}, TensorFlowForm(batch=2))
-    assert caught.value.message == ("`--batch 2` was given, but the model has no batch dimension")
 
 
 def test_datatypes() -> None:
@@ -187,21 +171,22 @@ def test_datatypes() -> None:
     assert list(row[0]) == ["b64"]
 
 
+def metadata_of(**inputs: object) -> bytes:
+    return json.dumps(document(inputs, {})).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"<html>", "is no model metadata: "),
         (b"[]", "is no model metadata: "),
         (b"{}", "tells nothing of 'metadata'"),
-        (json.dumps(document({"x": {}}, {})).encode(), "tells nothing of 'dtype'"),
+        (metadata_of(x={}), "tells nothing of 'dtype'"),
         (
-            json.dumps(document({"x": tensor("DT_COMPLEX64", 1)}, {})).encode(),
+            metadata_of(x=tensor("DT_COMPLEX64", 1)),
             "is no model metadata: the type `DT_COMPLEX64` is not supported",
         ),
-        (
-            json.dumps(document({"x": {**tensor("DT_FLOAT"), "tensor_shape": 3}}, {})).encode(),
-            "is no model metadata: ",
-        ),
+        (metadata_of(x=tensor("DT_FLOAT") | {"tensor_shape": 3}), "is no model metadata: "),
     ],
 )
 def test_rest_answers_that_are_none(content: bytes, message: str) -> None:
@@ -260,12 +245,3 @@ def test_an_unknown_model(tensorflow_serving: TensorFlowServing) -> None:
     assert caught.value.message.endswith(
         "NOT_FOUND: Servable not found for request: Latest(nobody)"
     )
-
-
-def test_a_version_that_is_no_number(tensorflow_serving: TensorFlowServing) -> None:
-    """Versions are numbers, which gRPC insists on."""
-    form = TensorFlowForm(options=TensorFlowOptions(version="newest"))
-    with pytest.raises(InputError) as caught:
-        tensorflow_service(over_grpc(tensorflow_serving), MODEL, form, grpc=True)
-    assert caught.value.message == "TensorFlow Serving has no version `newest`"
-    assert caught.value.hint == "versions are numbers, such as 3"

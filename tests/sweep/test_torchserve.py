@@ -1,9 +1,6 @@
 """The TorchServe service: one request for each body."""
 
-import pytest
-
 from tests.servers.torchserve import METHOD, PredictionsRequest
-from tuner.errors import InputError
 from tuner.load.profile import Endpoint
 from tuner.protocols.torchserve import TorchServeOptions
 from tuner.sweep.torchserve import torchserve_service
@@ -38,12 +35,3 @@ def test_grpc() -> None:
     assert service.requests.call is not None
     assert service.requests.call.path == METHOD
     assert service.requests.call.metadata == {"x-run": "7"}
-
-
-def test_headers_that_cannot_be_sent() -> None:
-    """A header that no request can have is refused."""
-    options = TorchServeOptions(headers={"Content-Length": "7"})
-    with pytest.raises(InputError) as caught:
-        torchserve_service(ENDPOINT, "m", BODIES, options, grpc=False)
-    assert caught.value.message == "requests cannot have a header `Content-Length` of their own"
-    assert caught.value.hint == "it is set as it must be"

@@ -1,15 +1,16 @@
 """The V2 service: what it asks a server, the requests that it makes, and what it refuses."""
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.servers.triton import TritonServer
+from tests.targets.answering import misbehaving, says
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
 from tuner.load.profile import Endpoint
@@ -38,26 +39,13 @@ def address(triton_server: TritonServer, request: pytest.FixtureRequest) -> V2Ad
 def answering(answers: Mapping[str, object]) -> Iterator[V2Address]:
     """A server that has these paths, each with its JSON."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = self.path in answers
-            body = json.dumps(answers.get(self.path, {"error": "not here"})).encode()
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        found = answers.get(handler.path, {"error": "not here"})
+        status = 200 if handler.path in answers else 404
+        says(json.dumps(found).encode(), status=status)(handler)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield V2Address(Endpoint("127.0.0.1", server.server_address[1]))
-        finally:
-            server.shutdown()
-            thread.join()
+    with misbehaving(answer) as url:
+        yield V2Address(Endpoint("127.0.0.1", urlsplit(url).port or 0))
 
 
 def refusal(

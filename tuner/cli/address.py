@@ -88,20 +88,6 @@ def _not_an_address(url: str) -> InputError:
     )
 
 
-def server_address(options: ServerOptions) -> Address:
-    """Where the server of `tuner measure` is.
-
-    Raises:
-        InputError: URL or TLS options cannot be used.
-    """
-    return address(
-        options.url,
-        protocol=options.protocol,
-        tls=tls_settings(options),
-        unix_socket=options.unix_socket,
-    )
-
-
 def tls_settings(options: ServerOptions) -> TlsSettings:
     """The TLS that the options ask for.
 

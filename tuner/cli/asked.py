@@ -1,7 +1,7 @@
 """What `optimize` was asked for, as values: stored with a study, and made a command again."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -16,7 +16,7 @@ def document(options: Any) -> dict[str, Any]:
     return {
         field.name: _value(getattr(options, field.name))
         for field in fields(options)
-        if field.name not in _OF_ONE_RUN and _is_unusual(field, getattr(options, field.name))
+        if field.name not in _OF_ONE_RUN and getattr(options, field.name) != field.default
     }
 
 
@@ -28,10 +28,6 @@ def words(asked: Mapping[str, Any], options: type[Any]) -> list[str]:
         if field.name in asked:
             found += _words(_name(field.name, hints[field.name]), asked[field.name])
     return found
-
-
-def _is_unusual(field: Field[Any], value: Any) -> bool:
-    return field.default is MISSING or value != field.default
 
 
 def _value(value: Any) -> Any:

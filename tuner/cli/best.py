@@ -16,7 +16,7 @@ from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.options import DATABASE
 from tuner.cli.results import nothing_feasible, stored
 from tuner.cli.study_options import BestFormat, BestOptions
-from tuner.cli.values import latency_budget
+from tuner.cli.values import latency_budget, unfit
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord
@@ -76,7 +76,7 @@ def _check_min_throughput(min_throughput: float | None, objective: Objective) ->
             hint="for example: `--objective memory --min-throughput 100`",
         )
     if not 0 < min_throughput < math.inf:
-        raise InputError(f"`--min-throughput` must be above 0, but got {min_throughput:g}")
+        raise unfit("--min-throughput", "above 0", min_throughput)
 
 
 def _asked_budget(

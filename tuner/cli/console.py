@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
 
-from tuner.errors import TunerError
 from tuner.report.json_text import json_text
 
 # Texts of people and servers are printed as they are: `:end:` is no picture.
@@ -39,9 +38,3 @@ def print_error(message: str, hint: str = "") -> None:
     note(f"error: {message}")
     if hint:
         note(f"hint: {hint}")
-
-
-def report(error: TunerError) -> int:
-    """Print `error`; the exit status that it stands for."""
-    print_error(error.message, error.hint)
-    return error.exit_status

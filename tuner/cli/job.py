@@ -7,7 +7,6 @@ from typing import Any
 from tuner.cli import asked, values
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
-from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective, SearchBudget
 from tuner.study.job import Job
 from tuner.study.time_plan import default_timeout_s
@@ -80,9 +79,7 @@ def request_form(options: PlanOptions) -> RequestForm:
         InputError: An option cannot be used.
     """
     if options.input_data not in ("random", "zero"):
-        raise InputError(
-            f"`--input-data` must be `random` or `zero`, but got `{options.input_data}`"
-        )
+        raise values.unfit("--input-data", "`random` or `zero`", options.input_data)
     return RequestForm(
         batch=options.batch,
         zero=options.input_data == "zero",

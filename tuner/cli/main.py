@@ -10,7 +10,7 @@ import typer
 
 import tuner
 from runners.errors import RunnerError
-from tuner.cli.console import print_error, report
+from tuner.cli.console import print_error
 from tuner.cli.measure_options import MeasureOptions
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.signature import GroupedCommand, taking
@@ -108,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="tuner")
     except TunerError as error:
-        sys.exit(report(error))
+        print_error(error.message, error.hint)
+        sys.exit(error.exit_status)
     except RunnerError as error:
         print_error(str(error), error.hint)
         sys.exit(1)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tuner.cli.measure_options import LoadOptions, ResultOptions
-from tuner.cli.values import checked_percentile, duration_s, limit_s
+from tuner.cli.values import checked_percentile, duration_s, limit_s, unfit
 from tuner.errors import InputError
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop, Ramp, Replay
 from tuner.sweep.sweep import SweepPlan
@@ -87,10 +87,8 @@ def steps(text: str, option: str, *, whole: bool = False) -> list[float]:
     start, end, step = _range(numbers)
     if not 0 < start <= end < math.inf or not step > 0:
         kind = "whole numbers" if whole else "numbers"
-        raise InputError(
-            f"`{option}` must be a number or START:END:STEP in {kind} above 0, but got `{text}`",
-            hint=f"for example: `{option} 1:16:5`",
-        )
+        wanted = f"a number or START:END:STEP in {kind} above 0"
+        raise unfit(option, wanted, text, f"for example: `{option} 1:16:5`")
     if (end - start) / step >= _MOST_POINTS:
         raise InputError(
             f"`{option} {text}` would be more than {_MOST_POINTS} load points",
@@ -168,10 +166,8 @@ def _tolerance(text: str | None) -> float | None:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", text.strip())
     percent = float(match[1]) if match else 0.0
     if not 0 < percent <= 999:
-        raise InputError(
-            f"`--stability` must be a percentage above 0, but got `{text}`",
-            hint="for example: `--stability 10%`",
-        )
+        hint = "for example: `--stability 10%`"
+        raise unfit("--stability", "a percentage above 0", text, hint)
     return percent / 100
 
 
@@ -180,8 +176,6 @@ def _most_workers(text: str) -> int:
     if text == _AUTO:
         return max(1, cores - 1)
     if not text.isdecimal() or not 1 <= int(text) <= cores:
-        raise InputError(
-            f"`--workers` must be `auto` or from 1 to {cores}, the cores of this machine, but got "
-            f"`{text}`"
-        )
+        wanted = f"`{_AUTO}` or from 1 to {cores}, the cores of this machine"
+        raise unfit("--workers", wanted, text)
     return int(text)

@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 from math import inf
 from pathlib import Path
 
-from tuner.cli.address import Address, server_address
+from tuner.cli.address import Address, address, tls_settings
 from tuner.cli.measure_options import (
     Compression,
     MeasureOptions,
     ServiceKind,
     TensorFormat,
 )
-from tuner.cli.values import shapes
+from tuner.cli.values import check_meaning, shapes, unfit
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
@@ -61,11 +60,18 @@ def service(options: MeasureOptions) -> Service:
         InputError: An option cannot be used, or does not fit the kind of service.
         ServerError: The server does not tell what is needed for its requests.
     """
-    where = server_address(options)
-    _check_meaningful(options)
-    if options.service_kind is not ServiceKind.HTTP and not options.model:
+    where = address(
+        options.url,
+        protocol=options.protocol,
+        tls=tls_settings(options),
+        unix_socket=options.unix_socket,
+    )
+    kind = options.service_kind
+    of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
+    check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
+    if kind is not ServiceKind.HTTP and not options.model:
         raise InputError("a model is needed", hint="name it with `--model`")
-    match options.service_kind:
+    match kind:
         case ServiceKind.TRITON:
             headers = _headers(options.header)
             v2_address = V2Address(where.endpoint, where.protocol, headers)
@@ -80,18 +86,6 @@ def service(options: MeasureOptions) -> Service:
             return http_service(where.endpoint, _http_form(where, options))
 
 
-def _check_meaningful(options: MeasureOptions) -> None:
-    """An option that changed nothing would be believed to have changed something."""
-    kind, given = options.service_kind, vars(options)
-    of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
-    for each in fields(options):
-        if each.name in of_others and given[each.name] != each.default:
-            raise InputError(
-                f"`--{each.name.replace('_', '-')}` means nothing to `--service-kind {kind}`",
-                hint="leave one of them out",
-            )
-
-
 def _v2_form(options: MeasureOptions) -> V2Form:
     return V2Form(
         sources=tuple(options.input_data or ()),
@@ -100,7 +94,7 @@ def _v2_form(options: MeasureOptions) -> V2Form:
         options=V2Options(
             version=options.model_version,
             headers=_headers(options.header),
-            parameters=_parameters(options.request_parameter),
+            parameters=dict(map(_parameter, options.request_parameter or ())),
             json_inputs=options.input_tensor_format is TensorFormat.JSON,
             json_outputs=options.output_tensor_format is TensorFormat.JSON,
             compression="" if options.compression is Compression.NONE else options.compression,
@@ -125,11 +119,8 @@ def _input_options(options: MeasureOptions) -> InputOptions:
 def _sequence_form(options: MeasureOptions) -> SequenceForm:
     first, _, end = options.sequence_id_range.partition(":")
     if not first.isdecimal() or not (end or "1").isdecimal():
-        raise InputError(
-            f"`--sequence-id-range` must be START or START:END, but got "
-            f"`{options.sequence_id_range}`",
-            hint="for example: `--sequence-id-range 1:1000`",
-        )
+        hint = "for example: `--sequence-id-range 1:1000`"
+        raise unfit("--sequence-id-range", "START or START:END", options.sequence_id_range, hint)
     if end and int(end) <= int(first):
         raise InputError(
             f"`--sequence-id-range {options.sequence_id_range}` has no id in it",
@@ -200,16 +191,10 @@ def _headers(texts: Sequence[str] | None) -> dict[str, str]:
     for text in texts or ():
         match = _HEADER.fullmatch(text.strip())
         if not match:
-            raise InputError(
-                f"`--header` must be 'Name: value' in printable ASCII, but got `{text}`",
-                hint="for example: `--header 'Authorization: Bearer TOKEN'`",
-            )
+            hint = "for example: `--header 'Authorization: Bearer TOKEN'`"
+            raise unfit("--header", "'Name: value' in printable ASCII", text, hint)
         headers[match[1]] = match[2].strip()
     return headers
-
-
-def _parameters(texts: Sequence[str] | None) -> dict[str, RequestParameter]:
-    return dict(_parameter(text) for text in texts or ())
 
 
 def _parameter(text: str) -> tuple[str, RequestParameter]:
@@ -227,7 +212,5 @@ def _parameter(text: str) -> tuple[str, RequestParameter]:
                 return name, value.lower() == "true"
     except ValueError:
         pass  # said below
-    raise InputError(
-        f"`--request-parameter` must be NAME:VALUE:TYPE, but got `{text}`",
-        hint="the types are bool (true, false), int, float and string",
-    )
+    hint = "the types are bool (true, false), int, float and string"
+    raise unfit("--request-parameter", "NAME:VALUE:TYPE", text, hint)

@@ -2,11 +2,13 @@
 
 import math
 import re
+from dataclasses import fields
 from pathlib import Path
 
 from runners.docker import ContainerSettings
 from tuner.cli.address import address
 from tuner.cli.runner_options import BRIDGE, RunnerChoice, RunnerOptions
+from tuner.cli.values import check_meaning, unfit
 from tuner.errors import InputError
 from tuner.study.placement import RemoteAddress
 
@@ -14,10 +16,7 @@ _SIZE = re.compile(r"\d+(\.\d+)?[bkmgBKMG]?")
 _GPUS = re.compile(r"all|[\w-]+(,[\w-]+)*")
 _PORT = re.compile(r"([a-z_]+)=(\d{1,5})")
 _ULIMIT = re.compile(r"([a-z]+)=(-?\d+)")
-_OF_CONTAINERS = (
-    *("image", "pull", "memory", "shm_size", "cpu_quota", "gpus", "cap_add", "ulimit"),
-    *("mount", "network", "user"),
-)
+_OF_CONTAINERS = {each.name for each in fields(RunnerOptions)} - {"runner", "url", "port"}
 
 
 def container(options: RunnerOptions) -> ContainerSettings | None:
@@ -27,7 +26,8 @@ def container(options: RunnerOptions) -> ContainerSettings | None:
         InputError: An option cannot be used, or means nothing to this runner.
     """
     if options.runner is not RunnerChoice.DOCKER:
-        _check_no_container(options)
+        hint = "add `--runner docker`, or leave it out"
+        check_meaning(options, _OF_CONTAINERS, f"--runner {options.runner}", hint=hint)
         return None
     _check_forms(options)
     return ContainerSettings(
@@ -73,53 +73,32 @@ def remote(options: RunnerOptions) -> RemoteAddress | None:
     return RemoteAddress(found.endpoint.host, found.endpoint.port, ports)
 
 
-def _check_no_container(options: RunnerOptions) -> None:
-    for name in _OF_CONTAINERS:
-        if getattr(options, name) != getattr(RunnerOptions, name):
-            raise InputError(
-                f"`--{name.replace('_', '-')}` means nothing to `--runner {options.runner}`",
-                hint="add `--runner docker`, or leave it out",
-            )
-
-
 def _check_forms(options: RunnerOptions) -> None:
     for name, value in (("--memory", options.memory), ("--shm-size", options.shm_size)):
         if value and not _SIZE.fullmatch(value):
-            raise InputError(
-                f"`{name}` must be a size, but got `{value}`", hint="for example: 512m, 4g"
-            )
+            raise unfit(name, "a size", value, "for example: 512m, 4g")
     if not 0 <= options.cpu_quota < math.inf:
-        raise InputError(
-            f"`--cpu-quota` must be a number of at least 0, but got {options.cpu_quota:g}",
-            hint="for example: `--cpu-quota 1.5`",
-        )
+        hint = "for example: `--cpu-quota 1.5`"
+        raise unfit("--cpu-quota", "a number of at least 0", options.cpu_quota, hint)
     if options.gpus and not _GPUS.fullmatch(options.gpus):
-        raise InputError(
-            f"`--gpus` must be `all` or a list of ids, but got `{options.gpus}`",
-            hint="for example: `--gpus 0,1`",
-        )
+        hint = "for example: `--gpus 0,1`"
+        raise unfit("--gpus", "`all` or a list of ids", options.gpus, hint)
     if options.network not in (BRIDGE, "host"):
-        raise InputError(
-            f"`--network` must be `bridge` or `host`, but got `{options.network}`",
-            hint="a network of your own is not published on 127.0.0.1",
-        )
+        hint = "a network of your own is not published on 127.0.0.1"
+        raise unfit("--network", "`bridge` or `host`", options.network, hint)
 
 
 def _ulimit(text: str) -> tuple[str, int]:
     match = _ULIMIT.fullmatch(text)
     if match is None:
-        raise InputError(
-            f"`--ulimit` must be NAME=NUMBER, but got `{text}`", hint="for example: memlock=-1"
-        )
+        raise unfit("--ulimit", "NAME=NUMBER", text, "for example: memlock=-1")
     return match[1], int(match[2])
 
 
 def _port(text: str) -> tuple[str, int]:
     match = _PORT.fullmatch(text)
     if match is None or not 0 < int(match[2]) < 1 << 16:
-        raise InputError(
-            f"`--port` must be NAME=NUMBER, but got `{text}`", hint="for example: management=8081"
-        )
+        raise unfit("--port", "NAME=NUMBER", text, "for example: management=8081")
     return match[1], int(match[2])
 
 

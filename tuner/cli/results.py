@@ -16,7 +16,7 @@ from tuner.cli.study_options import (
 )
 from tuner.errors import InputError, NothingFeasibleError, TunerError
 from tuner.records import StudyRecord
-from tuner.report import export, html, objective_text, tables, terminal
+from tuner.report import export, findings, html, objective_text, tables, terminal
 from tuner.store.storage import Storage
 from tuner.targets.catalog import server_kind
 
@@ -105,10 +105,7 @@ def nothing_feasible(study: StudyRecord) -> NothingFeasibleError:
     """What to say when no configuration meets the budget: the nearest one."""
     closest = standings.nearest(study)
     if closest is None:
-        return NothingFeasibleError(
-            f"no configuration of study `{study.name}` could be measured",
-            hint=f"`tuner report {study.name}` shows how each trial failed",
-        )
+        return findings.nothing_measured(study)
     easier_ms = math.ceil(2e3 * max(closest.unloaded_s, study.budget.limit_s))
     return NothingFeasibleError(
         f"no configuration meets {study.budget}; the nearest has "

@@ -16,14 +16,6 @@ from tuner.errors import SpaceError
 from tuner.report import formats, tables
 from tuner.space import spec
 from tuner.space.resolution import search_space
-from tuner.space.settings import (
-    ConfigPath,
-    EnvironmentVariables,
-    LauncherArgument,
-    ServerFlag,
-    ServerProperty,
-    TemplateVariable,
-)
 from tuner.space.space import Parameter, SearchSpace
 from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
 
@@ -120,21 +112,6 @@ def space_content(space: SearchSpace) -> dict[str, Any]:
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    match parameter.sets:
-        case ConfigPath(path):
-            sets = {"config": path}
-        case EnvironmentVariables(names):
-            sets = {"environment": ", ".join(names)}
-        case ServerFlag(name):
-            sets = {"flag": name}
-        case ServerProperty(name):
-            sets = {"property": name}
-        case TemplateVariable(name):
-            sets = {"template": name}
-        case LauncherArgument(name):
-            sets = {"launcher": name}
-        case _:
-            sets = {"variant": parameter.name}
     return {
         "name": parameter.name,
         "domain": parameter.domain,
@@ -142,7 +119,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "default": parameter.default,
         "when": parameter.when.text if parameter.when else None,
         "reload": parameter.reload,
-        "sets": sets,
+        "sets": {parameter.sets.kind: ", ".join(parameter.sets.names)},
         "description": parameter.description,
         "source": parameter.source,
         "proof": parameter.proof,

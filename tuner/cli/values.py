@@ -2,8 +2,10 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
+from typing import Any
 
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget
@@ -12,6 +14,27 @@ from tuner.protocols.tensors.datatypes import NUMPY_TYPES
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_H = 1000
+
+
+def unfit(option: str, wanted: str, got: str | float, hint: str = "") -> InputError:
+    """What is said where the value of `option` is not `wanted`."""
+    shown = f"`{got}`" if isinstance(got, str) else f"{got:g}"
+    return InputError(f"`{option}` must be {wanted}, but got {shown}", hint=hint)
+
+
+def check_meaning(options: Any, names: Collection[str], choice: str, *, hint: str) -> None:
+    """Refuse each of `names` that was given: `choice` would not heed it.
+
+    An option that changed nothing would be believed to have changed something.
+
+    Raises:
+        InputError: One of the fields of `options` with these names is not as usual.
+    """
+    for each in fields(options):
+        if each.name in names and getattr(options, each.name) != each.default:
+            raise InputError(
+                f"`--{each.name.replace('_', '-')}` means nothing to `{choice}`", hint=hint
+            )
 
 
 def latency_budget(limit_ms: float, percentile: float) -> LatencyBudget:
@@ -30,10 +53,8 @@ def limit_s(limit_ms: float) -> float:
         InputError: It is out of range.
     """
     if not 0 < limit_ms < 3_600_000:
-        raise InputError(
-            f"`--budget-ms` must be above 0 and below 3600000, but got {limit_ms:g}",
-            hint="for example: `--budget-ms 50`",
-        )
+        wanted = "above 0 and below 3600000"
+        raise unfit("--budget-ms", wanted, limit_ms, "for example: `--budget-ms 50`")
     return limit_ms / 1e3
 
 
@@ -44,10 +65,8 @@ def checked_percentile(percentile: float) -> float:
         InputError: They have not.
     """
     if not 1 <= percentile <= 99.99:
-        raise InputError(
-            f"`--percentile` must be from 1 to 99.99, but got {percentile:g}",
-            hint="for example: `--percentile 99`",
-        )
+        wanted = "from 1 to 99.99"
+        raise unfit("--percentile", wanted, percentile, "for example: `--percentile 99`")
     return percentile
 
 
@@ -56,10 +75,8 @@ def duration_s(text: str, option: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     seconds = float(match[1]) * _UNITS_S[match[2] or "s"] if match else 0.0
     if not 0 < seconds <= _LONGEST_H * 3600:
-        raise InputError(
-            f"`{option}` must be a duration above 0 and up to {_LONGEST_H}h, but got `{text}`",
-            hint="for example: 90s, 3m, 2h",
-        )
+        wanted = f"a duration above 0 and up to {_LONGEST_H}h"
+        raise unfit(option, wanted, text, "for example: 90s, 3m, 2h")
     return seconds
 
 
@@ -68,9 +85,7 @@ def seconds_until(text: str) -> float:
     try:
         clock = datetime.strptime(text, "%H:%M")  # noqa: DTZ007 - a wall clock has no zone
     except ValueError:
-        raise InputError(
-            f"`--until` must be a clock time, but got `{text}`", hint="for example: 07:00"
-        ) from None
+        raise unfit("--until", "a clock time", text, "for example: 07:00") from None
     now = datetime.now().astimezone()
     moment = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
     if moment <= now:
@@ -85,9 +100,7 @@ def cpus(text: str, option: str) -> frozenset[int]:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if first > last:
-            raise InputError(
-                f"`{option}` must be a list of CPUs, but got `{text}`", hint="for example: 0,2-3"
-            )
+            raise unfit(option, "a list of CPUs", text, "for example: 0,2-3")
         there = os.cpu_count() or 1
         if last >= there:
             raise InputError(
@@ -116,11 +129,9 @@ def _input(text: str) -> TensorSpec:
     name, datatype, dimensions = ("", "", *text.rsplit(":", 2))[-3:]
     shape = _whole_numbers(dimensions)
     if not (name and datatype in NUMPY_TYPES and shape and all(d == -1 or d > 0 for d in shape)):
-        raise InputError(
-            f"`--input` must be NAME:DATATYPE:SHAPE, but got `{text}`",
-            hint="for example: `--input x:FP32:-1,128`, where -1 is the batch; datatypes: "
-            + ", ".join(NUMPY_TYPES),
-        )
+        example = "`--input x:FP32:-1,128`, where -1 is the batch"
+        hint = f"for example: {example}; datatypes: {', '.join(NUMPY_TYPES)}"
+        raise unfit("--input", "NAME:DATATYPE:SHAPE", text, hint)
     return TensorSpec(name, datatype, shape)
 
 
@@ -131,10 +142,8 @@ def tolerance(share: float | None) -> float | None:
         InputError: It is no share.
     """
     if share is not None and not 0 < share < 1:
-        raise InputError(
-            f"`--tolerance` must be more than 0 and less than 1, but got {share:g}",
-            hint="for example: `--tolerance 0.05` for 5 % of an output's largest value",
-        )
+        hint = "for example: `--tolerance 0.05` for 5 % of an output's largest value"
+        raise unfit("--tolerance", "more than 0 and less than 1", share, hint)
     return share
 
 
@@ -151,10 +160,8 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     name, _, dimensions = text.rpartition(":")
     shape = _whole_numbers(dimensions)
     if not name or not shape or min(shape) < 1:
-        raise InputError(
-            f"`--shape` must be NAME:D1,D2,... with dimensions of at least 1, but got `{text}`",
-            hint="for example: `--shape image:3,224,224`",
-        )
+        wanted = "NAME:D1,D2,... with dimensions of at least 1"
+        raise unfit("--shape", wanted, text, "for example: `--shape image:3,224,224`")
     return name, shape
 
 

@@ -11,6 +11,7 @@ from tuner.errors import NothingFeasibleError
 from tuner.goals import Objective
 from tuner.records import StudyRecord
 from tuner.report import formats
+from tuner.report.findings import nothing_measured
 from tuner.report.objective_text import amount
 
 # Fewer requests beyond a percentile than this say little of it.
@@ -41,8 +42,9 @@ def doubts(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
 
 def remarks(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
     """What must be known besides, a sentence each."""
-    found = (_about_requests(answer, best), _about_ties(answer), _about_unmeasured(answer))
-    return tuple(sentence for sentence in found if sentence)
+    ties = f"as good within the uncertainty: {_listed(answer.tied)}" if answer.tied else ""
+    said = (_about_requests(answer, best), ties, _about_unmeasured(answer))
+    return tuple(filter(None, said))
 
 
 def about_limits(study: StudyRecord) -> str:
@@ -156,12 +158,6 @@ def _about_requests(answer: Answer, best: CurveEstimate) -> str:
     )
 
 
-def _about_ties(answer: Answer) -> str:
-    if not answer.tied:
-        return ""
-    return f"as good within the uncertainty: {_listed(answer.tied)}"
-
-
 def _listed(estimates: Sequence[CurveEstimate]) -> str:
     names = [f"trial {each.trial.number}" for each in estimates[:_MOST_NAMED]]
     if len(estimates) > _MOST_NAMED:
@@ -194,17 +190,14 @@ def _estimate(estimate: CurveEstimate, objective: Objective) -> dict[str, Any]:
 
 
 def _value(value: float, objective: Objective) -> dict[str, float]:
-    match objective:
-        case Objective.THROUGHPUT:
-            return {}
-        case Objective.LATENCY:
-            return {"latency_ms": value * 1e3}
-        case Objective.MEMORY:
-            return {"memory_bytes": value}
-        case Objective.CPU:
-            return {"cpu_s": value}
-        case Objective.ENERGY:
-            return {"energy_j": value}
+    values = {
+        Objective.THROUGHPUT: {},  # stands there already
+        Objective.LATENCY: {"latency_ms": value * 1e3},
+        Objective.MEMORY: {"memory_bytes": value},
+        Objective.CPU: {"cpu_s": value},
+        Objective.ENERGY: {"energy_j": value},
+    }
+    return values[objective]
 
 
 def _reading(reading: LoadReading) -> dict[str, Any]:
@@ -239,10 +232,7 @@ def _over_the_limit(study: StudyRecord, answer: Answer, measure: str) -> Nothing
     budget = answer.budget
     nearest = lowest_latency(study, budget.percentile)
     if nearest is None:
-        return NothingFeasibleError(
-            f"no configuration of study `{study.name}` could be measured",
-            hint=f"`tuner report {study.name}` shows how each trial failed",
-        )
+        return nothing_measured(study)
     trial = next(each for each in study.trials if each.number == nearest.trial)
     place = "without load" if nearest.concurrency == 1 else f"at {_place(nearest)}"
     found = f"p{budget.percentile:g} = {_latency(nearest.latency_s)} {place}"

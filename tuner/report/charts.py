@@ -125,10 +125,10 @@ def _curves(study: StudyRecord, standings: Standings) -> list[tuple[str, Standin
     """What to draw, by name and colour: the winner, the next best, the server's defaults."""
     others = iter(_OTHERS)
     shown = []
-    winner = standings.winner
+    winner, own = standings.winner, study.baseline.configuration if study.baseline else None
     first = [winner] if winner else []
     for standing in [*first, *(s for s in standings.ranked if s is not winner)][:_SHOWN_CURVES]:
-        if _is_baseline(standing, study):
+        if standing.configuration == own:
             continue
         best = standing is winner
         name = "best configuration" if best else findings.name_of(study, standing)
@@ -136,11 +136,6 @@ def _curves(study: StudyRecord, standings: Standings) -> list[tuple[str, Standin
     if standings.baseline is not None:
         shown.append((formats.DEFAULTS, standings.baseline, _DEFAULTS))
     return shown
-
-
-def _is_baseline(standing: Standing, study: StudyRecord) -> bool:
-    baseline = study.baseline
-    return baseline is not None and standing.configuration == baseline.configuration
 
 
 def _curve(study: StudyRecord, standing: Standing) -> list[PointRecord]:

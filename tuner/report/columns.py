@@ -1,7 +1,22 @@
-"""Columns of tables for the terminal: as narrow as the terminal wants, but no name is broken."""
+"""Tables for the terminal: columns as narrow as the terminal wants, but no name is broken."""
 
+from collections.abc import Iterable
+from typing import Any
+
+from rich import box
 from rich.cells import cell_len
 from rich.table import Column, Table
+from rich.text import Text
+
+
+def text_table(
+    rows: Iterable[Iterable[str]], *columns: Column | str, pad_edge: bool = False, **look: Any
+) -> Table:
+    """A finished table of texts, none of which is markup."""
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=pad_edge, **look)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return unbroken(table)
 
 
 def unbroken(table: Table) -> Table:

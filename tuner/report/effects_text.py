@@ -67,13 +67,13 @@ def remarks_on_decided(
     """What must be said beside the decided effects alone."""
     together = _about_together(standings, found) if _decided(found) else ""
     said = (together, _about_others(study, found))
-    return tuple(sentence for sentence in said if sentence)
+    return tuple(filter(None, said))
 
 
 def remarks(standings: Standings, found: Effects) -> tuple[str, ...]:
     """What must be known to read the whole table."""
     said = (_about_together(standings, found), counts(found), LEGEND)
-    return tuple(sentence for sentence in said if sentence)
+    return tuple(filter(None, said))
 
 
 def counts(found: Effects) -> str:

@@ -1,12 +1,13 @@
 """A study as plain data: JSON documents, and one row for each load point as a table."""
 
 import importlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tuner.analysis.standings import Ratio, Standing, Standings
+from tuner.analysis.standings import Standing, Standings
 from tuner.errors import InputError, TunerError
 from tuner.records import StudyRecord, TrialRecord
 from tuner.report import effects_text
@@ -21,7 +22,7 @@ def study_document(study: StudyRecord, result: Standings) -> dict[str, Any]:
         "winner": standing(result.winner, study) if result.winner else None,
         "fastest": standing(result.fastest, study) if result.fastest else None,
         "recommended_for": result.advantage.cost.value if result.advantage else None,
-        "gain": _ratio(result.gain) if result.gain else None,
+        "gain": asdict(result.gain) if result.gain else None,
         "effects": effects_text.effects_document(effects_text.of(study, result), result)[
             "effects"
         ],
@@ -110,16 +111,6 @@ def _check_pyarrow() -> None:
             f"`--format parquet` needs pyarrow: {error}",
             hint="pip install 'serving-tuner[parquet]'",
         ) from None
-
-
-def _ratio(ratio: Ratio) -> dict[str, float | bool]:
-    return {
-        "low": ratio.low,
-        "estimate": ratio.estimate,
-        "high": ratio.high,
-        "p_value": ratio.p_value,
-        "proved": ratio.proved,
-    }
 
 
 def _trial(trial: TrialRecord) -> dict[str, Any]:

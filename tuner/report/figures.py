@@ -12,7 +12,8 @@ from tuner.numbers.distributions import Z
 from tuner.records import Applied, Phase, StudyRecord, TrialRecord, TrialState
 
 _APPLY = {Applied.RESTART.value: "start the server", Applied.RELOAD.value: "reload the model"}
-_STEPS = {
+# What a trial does between its start and its end, by the names in its timings.
+STEPS = {
     "verify": "verify the configuration",
     "self-check": "check the load engine",
     Phase.WARM_UP.value: "warm up",
@@ -23,7 +24,7 @@ _STEPS = {
     Phase.PROOF.value: "prove the claimed load",
     "validate": "validate the outputs",
 }
-_ORDER = (*_APPLY.values(), "start or reload that failed", *_STEPS.values(), "other")
+_ORDER = (*_APPLY.values(), "start or reload that failed", *STEPS.values(), "other")
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def measuring_facts(study: StudyRecord) -> MeasuringFacts | None:
 def _steps_s(trial: TrialRecord) -> dict[str, float]:
     applying = _APPLY.get(trial.applied, "start or reload that failed")
     spent = {applying: trial.timings_s.get("apply", 0.0)}
-    spent |= {name: trial.timings_s.get(step, 0.0) for step, name in _STEPS.items()}
+    spent |= {name: trial.timings_s.get(step, 0.0) for step, name in STEPS.items()}
     # Clocks that are read one after the other may leave a hair less than nothing.
     spent["other"] = max(0.0, total_s(trial) - sum(spent.values()))
     return spent

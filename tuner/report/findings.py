@@ -13,6 +13,7 @@ from tuner.analysis.standings import (
     Standings,
     nearest,
 )
+from tuner.errors import NothingFeasibleError
 from tuner.records import Applied, Grade, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import figures, formats
 
@@ -35,6 +36,14 @@ def headline(study: StudyRecord, standings: Standings) -> str:
         return f"Keep the server's defaults: nothing that was tried {beats} their {carries}"
     which = "best" if is_fastest else "recommended"
     return f"The {which} configuration carries {carries}{_over_defaults(winner, standings.gain)}"
+
+
+def nothing_measured(study: StudyRecord) -> NothingFeasibleError:
+    """What to say where every trial failed."""
+    return NothingFeasibleError(
+        f"no configuration of study `{study.name}` could be measured",
+        hint=f"`tuner report {study.name}` shows how each trial failed",
+    )
 
 
 def keeps_defaults(standings: Standings) -> bool:
@@ -66,7 +75,7 @@ def remarks(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
         _about_confirmation(standings),
         _about_nearest(study, standings),
     )
-    return tuple(sentence for sentence in found if sentence)
+    return tuple(filter(None, found))
 
 
 def grounds(standing: Standing) -> str:

@@ -7,7 +7,6 @@ those of the data are readable on both.
 import html
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import jinja2
@@ -51,7 +50,7 @@ _LAYOUT: Mapping[str, Any] = {
 def template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
     """The template called `name` in this room; what it shows is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_source),
+        loader=jinja2.PackageLoader("tuner.report", package_path=""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -105,7 +104,3 @@ def log_ticks(values: Sequence[float]) -> list[float]:
 def hover(lines: Iterable[str]) -> str:
     """The text beside a point that is pointed at."""
     return "<br>".join(map(html.escape, lines))
-
-
-def _source(name: str) -> str:
-    return files("tuner.report").joinpath(name).read_text(encoding="utf-8")

@@ -23,17 +23,19 @@ _LEAST_SAVED_S = 1.0
 
 def about_search(study: StudyRecord) -> tuple[str, ...]:
     """What must be known of the search, a sentence each."""
+    earlier = formats.listed(study.warm_start) if study.warm_start else ""
+    began = f"It began with the best configurations of {earlier}." if earlier else ""
     found = (
         _about_proof(study),
-        _about_warm_start(study),
-        _about_end(study),
+        began,
+        f"The search ended because {study.stopped}." if study.stopped else "",
         _about_racing(study),
         *_about_variants(study),
         *about_drift(drift.drift(study.trials)),
         *_about_crashes(study),
         _about_low_loads(study),
     )
-    return tuple(sentence for sentence in found if sentence)
+    return tuple(filter(None, found))
 
 
 def saved_s(study: StudyRecord) -> float:
@@ -86,16 +88,6 @@ def _about_proof(study: StudyRecord) -> str:
         f"{_VERDICTS[trial.proof]} {study.budget}, after {formats.duration(measured_s)} of that "
         "load."
     )
-
-
-def _about_warm_start(study: StudyRecord) -> str:
-    if not study.warm_start:
-        return ""
-    return f"It began with the best configurations of {formats.listed(study.warm_start)}."
-
-
-def _about_end(study: StudyRecord) -> str:
-    return f"The search ended because {study.stopped}." if study.stopped else ""
 
 
 def _about_racing(study: StudyRecord) -> str:

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
+from rich.table import Column, Table
 
 from tuner.analysis.standings import standings
 from tuner.records import StudyRecord
 from tuner.report import formats
-from tuner.report.columns import unbroken
+from tuner.report.columns import text_table
 
 
 def summary(study: StudyRecord) -> dict[str, Any]:
@@ -31,18 +29,20 @@ def summary(study: StudyRecord) -> dict[str, Any]:
 
 def studies_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
     """The summaries as a table."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("study", "began", "server, model", "latency budget"):
-        table.add_column(title, no_wrap=title == "began", overflow="fold")
-    table.add_column("trials", justify="right")
-    table.add_column("best inf/s", justify="right")
-    for each in summaries:
-        table.add_row(
-            Text(each["study"]),
+    texts = [
+        Column(title, no_wrap=title == "began", overflow="fold")
+        for title in ("study", "began", "server, model", "latency budget")
+    ]
+    numbers = [Column(title, justify="right") for title in ("trials", "best inf/s")]
+    rows = [
+        (
+            each["study"],
             f"{datetime.fromisoformat(each['created_at']):%Y-%m-%d %H:%M}",
-            Text(f"{each['server']}, {each['model']}"),
+            f"{each['server']}, {each['model']}",
             each["latency_budget"],
             str(each["trials"]),
             formats.rate(each["best"] or 0.0),
         )
-    return unbroken(table)
+        for each in summaries
+    ]
+    return text_table(rows, *texts, *numbers)

@@ -13,7 +13,7 @@ from tuner.load.histogram import Histogram
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Ramp
 from tuner.records import ServerStatistics
-from tuner.sweep.point import SweepPoint
+from tuner.sweep.point import SweepPoint, server_parts_s
 
 _PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 # Decimals of a second: beyond is no clock's.
@@ -133,10 +133,7 @@ def _statistics(statistics: ServerStatistics | None) -> dict[str, Any]:
     content = {
         "inferences": known.inferences,
         "executions": known.executions,
-        "queue_ms": known.per_request_s(known.queue_s) * 1e3,
-        "compute_input_ms": known.per_request_s(known.compute_input_s) * 1e3,
-        "compute_infer_ms": known.per_request_s(known.compute_infer_s) * 1e3,
-        "compute_output_ms": known.per_request_s(known.compute_output_s) * 1e3,
+        **{f"{part}_ms": each_s * 1e3 for part, each_s in server_parts_s(known).items()},
         "batches": dict(known.batches),
     }
     return content if statistics else dict.fromkeys(content)

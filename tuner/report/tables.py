@@ -1,34 +1,34 @@
 """Tables of search spaces, plans and single measurements for the terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tuner.load.measurement import Measurement
 from tuner.records import ServerStatistics
 from tuner.report import formats
-from tuner.report.columns import unbroken
-from tuner.space.settings import ConfigPath, EnvironmentVariables, ModelVariant
+from tuner.report.columns import text_table
+from tuner.space.settings import ModelVariant
 from tuner.space.space import Parameter, SearchSpace
-from tuner.sweep.point import SweepPoint
+from tuner.sweep.point import SweepPoint, server_parts_s
 
 
 def space_tables(space: SearchSpace) -> list[RenderableType]:
     """What may vary, with the bounds of this machine, and the rules between the parameters."""
-    table = _table("parameter", "values", "default", "sets", "by")
-    table.columns[3].no_wrap = True
-    for parameter in space.parameters:
-        table.add_row(
-            Text(parameter.name),
-            Text(parameter.domain),
-            Text(formats.value(parameter.default)),
-            Text(_sets(parameter)),
+    titles = ("parameter", "values", "default", "sets", "by")
+    rows = [
+        (
+            parameter.name,
+            parameter.domain,
+            formats.value(parameter.default),
+            _sets(parameter),
             "reload" if parameter.reload else "restart",
         )
+        for parameter in space.parameters
+    ]
     lines = [
         f"{p.name} is there only when {p.when.text}"
         for p in space.parameters
@@ -36,7 +36,7 @@ def space_tables(space: SearchSpace) -> list[RenderableType]:
     ]
     lines += [f"proof of {p.name}: {p.proof}" for p in space.parameters if p.proof]
     lines += [f"rule: {rule.expression.text} ({rule.because})" for rule in space.rules]
-    return [unbroken(table), *map(Text, lines)]
+    return [_table(rows, *titles, whole="sets"), *map(Text, lines)]
 
 
 def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
@@ -71,19 +71,18 @@ def sweep_tables(
     shown = sorted({50.0, 90.0, 95.0, 99.0, percentile})
     goodput = () if limit_s is None else (f"inf/s within {limit_s * 1e3:g} ms",)
     titles = ("load", "inf/s", *goodput, "avg ms", *(f"p{q:g} ms" for q in shown), "errors")
-    client = _load_table(*titles, title="Client")
-    for point in points:
-        client.add_row(*_client_cells(point.measurement, shown, limit_s))
+    rows = [_client_cells(point.measurement, shown, limit_s) for point in points]
+    client = _table(rows, *titles, whole="load", title="Client")
     told = [point for point in points if point.statistics or point.process]
     remarks = [
         Text(f"{point.measurement.profile}: {doubt}") for point in points for doubt in point.doubts
     ]
-    return [unbroken(client), *([_server_table(told)] if told else []), *remarks]
+    return [client, *([_server_table(told)] if told else []), *remarks]
 
 
 def _client_cells(
     measurement: Measurement, shown: Sequence[float], limit_s: float | None
-) -> Iterator[str | Text]:
+) -> Iterator[str]:
     figures = [formats.rate(measurement.throughput)]
     if limit_s is not None:
         figures.append(formats.rate(measurement.goodput(limit_s)))
@@ -92,68 +91,41 @@ def _client_cells(
         figures = ["client_overloaded", *[formats.NOTHING] * (len(figures) - 1)]
     yield str(measurement.profile)
     yield from figures
-    yield Text(_errors(measurement))
+    yield _errors(measurement)
 
 
 def _server_table(points: Sequence[SweepPoint]) -> Table:
     titles = ("load", "queue ms", "input ms", "infer ms", "output ms", "batch", "cores", "memory")
-    table = _load_table(*titles, title="Server")
-    for point in points:
-        statistics = point.statistics or ServerStatistics()
-        parts_s = (
-            statistics.queue_s,
-            statistics.compute_input_s,
-            statistics.compute_infer_s,
-            statistics.compute_output_s,
-        )
-        figures = [_ms(statistics.per_request_s(part_s)) for part_s in parts_s]
-        figures.append(f"{statistics.mean_batch:.2f}")
-        if point.statistics is None:
-            figures = [formats.NOTHING] * len(figures)
-        load = str(point.measurement.profile)
-        table.add_row(load, *figures, *_process_cells(point))
-    return unbroken(table)
+    return _table(map(_server_cells, points), *titles, whole="load", title="Server")
 
 
-def _process_cells(point: SweepPoint) -> Iterator[str]:
-    """Processor cores and memory that the server's processes took."""
-    process = point.process
+def _server_cells(point: SweepPoint) -> Iterator[str]:
+    """The load, what the server says of it, and the cores and memory that its processes took."""
+    statistics, process = point.statistics or ServerStatistics(), point.process
+    figures = [_ms(part_s) for part_s in server_parts_s(statistics).values()]
+    figures.append(f"{statistics.mean_batch:.2f}")
+    yield str(point.measurement.profile)
+    yield from figures if point.statistics else [formats.NOTHING] * len(figures)
     yield formats.NOTHING if process is None or process.cores is None else f"{process.cores:.2f}"
     yield formats.NOTHING if process is None else f"{process.resident_bytes / 1e6:.0f} MB"
 
 
 def rows_table(rows: Sequence[Mapping[str, str]]) -> Table:
     """Rows of equal keys; the keys are the titles."""
-    table = _table(*rows[0]) if rows else _table("nothing here")
-    for row in rows:
-        table.add_row(*map(Text, row.values()))
-    return unbroken(table)
+    return _table([row.values() for row in rows], *(rows[0] if rows else ["nothing here"]))
 
 
-def _table(*titles: str, title: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for each in titles:
-        table.add_column(each, overflow="fold")
-    return table
-
-
-def _load_table(*titles: str, title: str) -> Table:
-    """A table whose rows are loads, each of which stays on one line."""
-    table = _table(*titles, title=title)
-    table.columns[0].no_wrap = True
-    return table
+def _table(
+    rows: Iterable[Iterable[str]], *titles: str, whole: str = "", title: str | None = None
+) -> Table:
+    """A table in which the lines of the column `whole` are not broken."""
+    columns = [Column(each, overflow="fold", no_wrap=each == whole) for each in titles]
+    return text_table(rows, *columns, pad_edge=True, title=title, title_justify="left")
 
 
 def _sets(parameter: Parameter) -> str:
-    match parameter.sets:
-        case ConfigPath(path):
-            return path
-        case EnvironmentVariables(names):
-            return "\n".join(names)
-        case ModelVariant():
-            return "the model"
-        case other:
-            return other.name
+    sets = parameter.sets
+    return "the model" if isinstance(sets, ModelVariant) else "\n".join(sets.names)
 
 
 def _ms(seconds: float) -> str:

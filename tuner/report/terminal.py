@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Self
 
 import pandas as pd
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tuner.analysis.effects import Effects
@@ -20,24 +19,14 @@ from tuner.analysis.standings import Standing, Standings
 from tuner.goals import LatencyBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text, figures, findings, formats, search_findings
-from tuner.report.columns import unbroken
+from tuner.report.columns import text_table, unbroken
 from tuner.space.space import Configuration
 
 _TRIAL_LINE = "{:>5}  {:<8}  {:<29}  {:>8}  {:>8}  {:>11}"
 _EFFECT_LINE = "  {:<13}  {:<22}  {:<16}  {:<11}  {:>8}"
 # A clock needs no more, and the server under test wants the processor.
 _REFRESH_PER_S = 2
-_PHASES = {
-    "apply": "start or reload the server",
-    "verify": "verify the configuration",
-    "self-check": "check the load engine",
-    "unloaded": "measure unloaded",
-    "saturation": "measure saturated",
-    "search": "search the highest load",
-    "reference": "measure the reference load",
-    "proof": "prove the claimed load",
-    "validate": "validate the outputs",
-}
+_PHASES = {**figures.STEPS, "apply": "start or reload the server", "warm-up": "warm-up"}
 
 
 def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
@@ -48,14 +37,11 @@ def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     remarks = [Text(sentence) for sentence in said]
     if not sides:
         return Group(*sentences, *remarks)
-    table = _table()
-    table.add_column("", no_wrap=True)
-    for title in sides:
-        table.add_column(title, justify="right", overflow="fold")
-    for row in _parameter_rows(list(sides.values())):
-        table.add_row(*map(Text, row))
+    columns = [Column(title, justify="right", overflow="fold") for title in sides]
+    shown = list(sides.values())
+    table = text_table(_parameter_rows(shown), Column("", no_wrap=True), *columns)
     table.add_section()
-    for row in _result_rows(study, standings, list(sides.values())):
+    for row in _result_rows(study, standings, shown):
         table.add_row(*map(Text, row))
     return Group(*sentences, unbroken(table), *remarks)
 
@@ -70,12 +56,8 @@ def effects_tables(study: StudyRecord, standings: Standings) -> list[RenderableT
     rows = effects_text.decided_rows(found)
     if not rows:
         return [Group(title, *lines)]
-    table = _table()
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row.values()))
-    return [Group(title, unbroken(table), *lines)]
+    columns = [Column(name, overflow="fold") for name in rows[0]]
+    return [Group(title, text_table([row.values() for row in rows], *columns), *lines)]
 
 
 def all_effects(found: Effects) -> RenderableType:
@@ -95,19 +77,20 @@ def pareto_table(frame: pd.DataFrame) -> RenderableType:
     """The rows of a Pareto front, as `tuner.pareto` returns them."""
     if frame.empty:
         return Text("No load point was measured yet", style="bold")
-    table = _table()
-    for title in ("inferences/s", "latency", "within", "trial"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("configuration", overflow="fold")
-    for row in frame.to_dict("records"):
-        table.add_row(
+    titles = ("inferences/s", "latency", "within", "trial")
+    columns = [Column(title, justify="right", no_wrap=True) for title in titles]
+    rows = [
+        (
             formats.rate(row["throughput"]),
             formats.latency(row["latency_ms"] / 1e3),
             "yes" if row["within"] else "no",
             str(row["trial"]),
-            Text(row["configuration"]),
+            row["configuration"],
         )
-    return _titled("Pareto front: beyond these load points, throughput costs latency", table)
+        for row in frame.to_dict("records")
+    ]
+    title = Text("Pareto front: beyond these load points, throughput costs latency", style="bold")
+    return Group(title, text_table(rows, *columns, Column("configuration", overflow="fold")))
 
 
 def trials_table(study: StudyRecord) -> RenderableType:
@@ -134,17 +117,18 @@ def trials_table(study: StudyRecord) -> RenderableType:
 
 def time_table(study: StudyRecord) -> RenderableType:
     """Where the time of the trials went."""
-    title = findings.about_time(study)
+    title = Text(findings.about_time(study), style="bold")
     if not study.trials:
-        return Text(title, style="bold")
-    table = _table()
-    table.add_column("step")
-    table.add_column("time", justify="right")
-    table.add_column("share", justify="right")
-    for step in figures.time_by_step(study):
-        table.add_row(step.name, formats.duration(step.spent_s), formats.per_cent(step.share))
+        return title
+    rows = [
+        (step.name, formats.duration(step.spent_s), formats.per_cent(step.share))
+        for step in figures.time_by_step(study)
+    ]
+    numbers = [Column(name, justify="right") for name in ("time", "share")]
     reloads = findings.about_reloads(study)
-    return Group(_titled(title, table), *([Text(f"{reloads}.")] if reloads else []))
+    return Group(
+        title, text_table(rows, "step", *numbers), *([Text(f"{reloads}.")] if reloads else [])
+    )
 
 
 class LiveProgress:
@@ -251,14 +235,6 @@ class LiveProgress:
             f"{formats.duration(figures.total_s(record))}: "
             f"{formats.short(record.configuration, self._baseline)}"
         )
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
-
-
-def _titled(title: str, table: Table) -> Group:
-    return Group(Text(title, style="bold"), unbroken(table))
 
 
 def _parameter_rows(sides: Sequence[Standing]) -> list[list[str]]:

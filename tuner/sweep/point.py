@@ -59,14 +59,10 @@ def latency_parts_s(point: SweepPoint) -> dict[str, float]:
     the network's, with the server's sending and receiving; a part that nobody knows is 0. The
     server measures apart from the client, so the parts may add up to more than the mean.
     """
-    measurement, statistics = point.measurement, point.statistics or ServerStatistics()
+    measurement = point.measurement
     send_s, receive_s = known_s(measurement.client_send_s), known_s(measurement.client_receive_s)
-    server = {
-        "Server Queue": statistics.per_request_s(statistics.queue_s),
-        "Server Compute Input": statistics.per_request_s(statistics.compute_input_s),
-        "Server Compute Infer": statistics.per_request_s(statistics.compute_infer_s),
-        "Server Compute Output": statistics.per_request_s(statistics.compute_output_s),
-    }
+    parts_s = server_parts_s(point.statistics or ServerStatistics())
+    server = {f"Server {part.replace('_', ' ').title()}": each for part, each in parts_s.items()}
     told_s = send_s + math.fsum(server.values()) + receive_s
     return {
         "Client Send": send_s,
@@ -74,6 +70,17 @@ def latency_parts_s(point: SweepPoint) -> dict[str, float]:
         **server,
         "Client Recv": receive_s,
     }
+
+
+def server_parts_s(statistics: ServerStatistics) -> dict[str, float]:
+    """What the server took for a request on average, by step; 0 without any request."""
+    parts_s = {
+        "queue": statistics.queue_s,
+        "compute_input": statistics.compute_input_s,
+        "compute_infer": statistics.compute_infer_s,
+        "compute_output": statistics.compute_output_s,
+    }
+    return {part: statistics.per_request_s(total_s) for part, total_s in parts_s.items()}
 
 
 def known_s(duration_s: float) -> float:

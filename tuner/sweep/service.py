@@ -1,14 +1,16 @@
 """What a service is: a server that already runs, and the requests that it is sent."""
 
-from types import TracebackType
-from typing import Protocol, Self
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Protocol
 
 from tuner.load.profile import Endpoint
-from tuner.load.requests import RequestSet
+from tuner.load.requests import RequestSet, TensorSpec
 from tuner.records import ServerStatistics
 
 
-class Service(Protocol):
+class Service(AbstractContextManager["Service"], Protocol):
     """A running server within a `with` block; entering it raises TunerError if it cannot be used.
 
     `requests` are wire-ready and stay valid until the block ends.
@@ -17,36 +19,24 @@ class Service(Protocol):
     endpoint: Endpoint
     requests: RequestSet
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
     def statistics(self) -> ServerStatistics | None:
         """The server's own counters; None where it has none."""
 
 
-class PlainService:
+class PlainService(AbstractContextManager["PlainService"]):
     """A service that has nothing to open and nothing to close, nor any counters."""
 
     def __init__(self, endpoint: Endpoint, requests: RequestSet) -> None:
         self.endpoint = endpoint
         self.requests = requests
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         return None
 
     def statistics(self) -> ServerStatistics | None:
         return None
+
+
+def unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Inputs or outputs without their batch dimension, which is the first."""
+    return tuple(replace(spec, shape=spec.shape[1:]) for spec in specs)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 CONSECUTIVE = 3
+_MOST_WINDOWS = 10
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,13 @@ class Stability:
         )
 
 
-def until_stable(
-    measure_window: Callable[[], Window], tolerance: float = 0.10, *, most: int = 10
-) -> Stability:
-    """Measure windows until the last three are stable, or `most` were measured.
+def until_stable(measure_window: Callable[[], Window], tolerance: float = 0.10) -> Stability:
+    """Measure windows until the last three are stable, or ten were measured.
 
     The result rests on the last `CONSECUTIVE` windows; to pool them is the caller's part.
     """
     stability = Stability((), tolerance)
-    while not stability.stable and len(stability.windows) < most:
+    while not stability.stable and len(stability.windows) < _MOST_WINDOWS:
         stability = Stability((*stability.windows, measure_window()), tolerance)
     return stability
 

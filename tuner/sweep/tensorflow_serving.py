@@ -1,7 +1,7 @@
 """A TensorFlow Serving that already runs, over REST or gRPC."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -9,14 +9,14 @@ from tuner.clients import tensorflow_signature
 from tuner.clients.tensorflow_signature import DEFAULT_SIGNATURE, Signature, understood
 from tuner.errors import ServerError
 from tuner.load.profile import Endpoint
-from tuner.load.requests import RequestSet, Tensor, TensorSpec
+from tuner.load.requests import RequestSet, Tensor
 from tuner.load.tls import tls_context
 from tuner.protocols import protobuf, tensorflow_serving
 from tuner.protocols.checks import OutputsCheck
 from tuner.protocols.tensorflow_serving import RestReader, TensorFlowOptions
 from tuner.protocols.tensors.input_data import batches
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
-from tuner.sweep.service import PlainService
+from tuner.sweep.service import PlainService, unbatched
 
 _GET_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 _TIMEOUT_S = 10.0
@@ -45,7 +45,7 @@ def tensorflow_service(
     ask = _grpc_signature if grpc else _rest_signature
     signature = ask(endpoint, model, form.options)
     batched = signature.batched
-    inputs, outputs = map(_unbatched, signature) if batched else signature
+    inputs, outputs = map(unbatched, signature) if batched else signature
     data = read_input_data(form.sources, inputs, outputs, form.data)
     steps = [
         step for stream in data.streams for step in batches(stream, form.batch, batched=batched)
@@ -65,10 +65,6 @@ def tensorflow_service(
         check=OutputsCheck(reader, expected) if any(expected) else None,
     )
     return PlainService(endpoint, requests)
-
-
-def _unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    return tuple(replace(spec, shape=spec.shape[1:]) for spec in specs)
 
 
 def _rest_signature(endpoint: Endpoint, model: str, options: TensorFlowOptions) -> Signature:

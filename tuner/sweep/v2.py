@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from types import TracebackType
 from typing import Self
 
 from tuner.clients.memory_region import MemorySlice
@@ -12,13 +11,14 @@ from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, RequestSlices, SharedM
 from tuner.clients.v2 import ModelMetadata, ModelTraits, NotOffered, V2Control, model_traits
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
-from tuner.load.requests import RequestSet, SequenceSet, SequenceStep, TensorSpec
+from tuner.load.requests import RequestSet, SequenceSet, SequenceStep
 from tuner.protocols import v2_grpc, v2_http
 from tuner.protocols.checks import OutputsCheck, ResponseReader
 from tuner.protocols.tensors.input_data import InputData, Step, batches
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
 from tuner.protocols.v2 import Input, MemoryKind, SharedTensor, V2Options, V2Protocol
 from tuner.records import ServerStatistics
+from tuner.sweep.service import Service, unbatched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class V2Form:
     output_byte_size: int = OUTPUT_BYTE_SIZE
 
 
-class V2Service:
-    """Implements Service for `model`, with the requests that `form` describes."""
+class V2Service(Service):
+    """The service of `model`, with the requests that `form` describes."""
 
     def __init__(self, address: V2Address, model: str, form: V2Form) -> None:
         self.endpoint = address.endpoint
@@ -73,12 +73,7 @@ class V2Service:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def statistics(self) -> ServerStatistics | None:
@@ -153,17 +148,13 @@ class V2Service:
         self, data: InputData, streams: Sequence[Sequence[Step]], inputs: Sequence["_Prepared"]
     ) -> SequenceSet:
         steps: Iterator[SequenceStep] = map(self._step, inputs)
-        form = self._form.sequences
+        form = self._form.sequences if data.generated else replace(self._form.sequences, length=0)
         grpc = self._address.protocol is V2Protocol.GRPC
         return SequenceSet(
             streams=tuple(tuple(islice(steps, len(stream))) for stream in streams),
             encode_id=v2_grpc.encode_id if grpc else v2_http.encode_id,
-            count=form.count,
-            length=form.length if data.generated else 0,
-            variation=form.variation,
-            first_id=form.first_id,
-            ids=form.ids,
             seed=self._form.data.seed,
+            **asdict(form),
         )
 
 
@@ -201,7 +192,7 @@ def _known_model(
         )
     if not traits.batched:
         return metadata, traits
-    return ModelMetadata(_unbatched(metadata.inputs), _unbatched(metadata.outputs)), traits
+    return ModelMetadata(unbatched(metadata.inputs), unbatched(metadata.outputs)), traits
 
 
 def _check_ready(control: V2Control, model: str) -> None:
@@ -226,7 +217,3 @@ def _reason(control: V2Control, model: str) -> str:
     except ServerError as error:
         return f": {' '.join(error.message.split())}"
     return ""
-
-
-def _unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    return tuple(replace(spec, shape=spec.shape[1:]) for spec in specs)
