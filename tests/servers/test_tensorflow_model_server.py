@@ -118,14 +118,6 @@ class TestBatches:
             assert metric(server, "batching_session:processed_batch_size_sum") == 8
             assert metric(server, 'request_count{model_name="double",status="OK"}') == 8
 
-    def test_padding(self, tmp_path: Path) -> None:
-        """A batch gets rows until its size is allowed; the answer does not have them."""
-        save_model(tmp_path)
-        text = "max_batch_size { value: 4 } allowed_batch_sizes: 2 allowed_batch_sizes: 4"
-        with running(tmp_path, batching=text) as server:
-            assert len(ask(server, rows=3).json()["outputs"]) == 3
-            assert metric(server, "batching_session:padding_size_sum") == 1
-
     def test_a_full_queue(self, tmp_path: Path) -> None:
         """Requests beyond the queue are refused with 503."""
         save_model(tmp_path, seconds=0.5)
@@ -137,13 +129,6 @@ class TestBatches:
             statuses = {answer.status_code for answer in pool.map(lambda _: ask(server), range(8))}
             assert statuses == {200, 503}
             assert metric(server, 'request_count{model_name="double",status="UNAVAILABLE"}')
-
-    def test_no_batches_without_the_flag(self, tmp_path: Path) -> None:
-        """Then nothing of batches is counted at all, and any number of rows is taken."""
-        save_model(tmp_path)
-        with running(tmp_path) as server:
-            assert len(ask(server, rows=2000).json()["outputs"]) == 2000
-            assert metric(server, "batching_session:wrapped_run_count") is None
 
 
 class TestRequests:
