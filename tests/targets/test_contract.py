@@ -1,21 +1,15 @@
 """The contract of all targets, kept by each of them on a server of its own."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from runners.process import ProcessRunner
 from tests.servers import torchserve as torchserve_server
-from tests.targets.command.test_target import opened
+from tests.targets.command.test_target import served
 from tests.targets.contract import Subject, TargetContract
 from tests.targets.moody import moody
 from tests.targets.tensorflow_serving import tensorflow_serving_targets
 from tests.targets.torchserve import torchserve_targets
-from tuner.study.deployment import Deployment
-from tuner.targets.base import TargetSetup
-from tuner.targets.command.target import CommandTarget
-from tuner.targets.request_form import RequestForm
 
 
 class TestTriton(TargetContract):
@@ -56,11 +50,8 @@ class TestCommand(TargetContract):
     @pytest.fixture(scope="class")
     @classmethod
     def subject(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
-        folder: Path = tmp_path_factory.mktemp("command")
-        model, space = opened(folder)
-        setup = TargetSetup(workspace=folder, form=RequestForm(), start_timeout_s=30.0)
-        target = CommandTarget.of(model, space, setup)
-        runner = ProcessRunner(log_directory=folder / "logs")
-        with Deployment(target, runner) as deployment:
-            other = space.activate({"threads": 2, "fast": True, "level": 3})
-            yield Subject(target, space, deployment, space.defaults, other, counts=False)
+        mine = served(tmp_path_factory.mktemp("command"))
+        other = mine.configuration(threads=2, fast=True, level=3)
+        with mine.deployment() as deployment:
+            defaults = mine.configuration()
+            yield Subject(mine.target, mine.space, deployment, defaults, other, counts=False)

@@ -6,24 +6,20 @@ from pathlib import Path
 import pytest
 
 from runners.docker import ContainerSettings
-from runners.process import ProcessRunner
-from tests.servers.tensorflow_program import MODEL, save_model, write_program
-from tests.targets.tensorflow_serving.tensorflow_serving_targets import built_in_space
+from tests.servers.tensorflow_program import MODEL, save_model
+from tests.targets.tensorflow_serving.tensorflow_serving_targets import built_in_space, served
 from tuner.errors import InputError, ModelError
 from tuner.space.settings import ServerFlag
 from tuner.study import placement
-from tuner.study.deployment import Deployment
 from tuner.study.placement import Place
-from tuner.targets.base import Installation, ModelSource, TargetSetup
+from tuner.targets.base import ModelSource
 from tuner.targets.catalog import server_kind
 from tuner.targets.process_proofs import ACCEPTED, refuted
-from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import (
     TensorFlowServingModel,
     makes_batches,
     open_model,
 )
-from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 
 
 @pytest.fixture
@@ -33,19 +29,13 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_each_form_is_served_under_the_models_name(models: Path, tmp_path: Path) -> None:
+def test_each_form_is_served_under_the_models_name(tmp_path: Path) -> None:
     """Another form is a start with another folder, which the server's command line shows."""
-    model = open_model(ModelSource(folder=models, name=MODEL, variants=("half",)))
-    space = model.adapt(built_in_space(), contained=False)
-    target = TensorFlowServingTarget(
-        model,
-        space,
-        TargetSetup(workspace=tmp_path / "workspace", form=RequestForm()),
-        Installation(Path(write_program(tmp_path / "programs"))),
-    )
-    target.stage()
-    own, half = (space.activate({"variant": name}) for name in (MODEL, "half"))
-    with Deployment(target, ProcessRunner(log_directory=tmp_path / "logs")) as deployment:
+    save_model(tmp_path / "models", name="half")
+    forms = served(tmp_path, variants=("half",))
+    target = forms.target
+    own, half = (forms.configuration(variant=name) for name in (MODEL, "half"))
+    with forms.deployment() as deployment:
         deployment.apply(half)
         right = target.verify(deployment.server, half)["variant"]
         wrong = target.verify(deployment.server, own)["variant"]

@@ -278,7 +278,7 @@ class TestLibraries:
 
     def test_too_slow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that is not read in the longest time is for a repository."""
-        monkeypatch.setattr(model_files, "_LONGEST_S", 0.001)
+        monkeypatch.setattr(model_files, "_READ_TIMEOUT_S", 0.001)
         path = files.mlp(tmp_path / "mlp.onnx")
         assert refusal(path) == (
             f"{path}: ONNX Runtime has not read it within 0.001 s",

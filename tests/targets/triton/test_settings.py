@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.study.simulated_engine import SimulatedEngine
-from tests.targets.moody import MODELS, HastyRunner
-from tests.targets.triton.triton_targets import FACTS
+from tests.targets.moody import MODELS
+from tests.targets.triton.triton_targets import FACTS, Served, served
 from tuner import hardware
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
@@ -25,17 +25,14 @@ from tuner.space import spec
 from tuner.space.expressions import Value, value_text
 from tuner.space.resolution import resolve, search_space
 from tuner.space.settings import ConfigPath
-from tuner.space.space import Configuration, SearchSpace
+from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
-from tuner.targets.base import TargetSetup
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
-from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import install as triton_install
 from tuner.targets.triton.repository import RepositoryModel
-from tuner.targets.triton.target import TritonTarget
 
 Values = dict[str, Value]
 
@@ -43,8 +40,8 @@ Values = dict[str, Value]
 class Running:
     """A model under one of the built-in spaces, which is started by its first `apply`."""
 
-    def __init__(self, target: TritonTarget, space: SearchSpace, deployment: Deployment) -> None:
-        self.target, self.space, self.deployment = target, space, deployment
+    def __init__(self, served: Served, deployment: Deployment) -> None:
+        self.target, self.space, self.deployment = served.target, served.space, deployment
 
     def apply(self, **values: Value) -> tuple[Applied, Mapping[str, SettingVerdict]]:
         configuration = self.space.activate({"threads": 1, **values})
@@ -78,18 +75,11 @@ class Silent:
 def running(
     folder: Path, name: str, *, model: str = "moody", gpus: int = 0, contained: bool = False
 ) -> Iterator[Running]:
-    served = RepositoryModel(MODELS, model)
     written = spec.load_space(spec.built_in().get(name, Path(name)))
-    space = served.adapt(resolve(written, {**FACTS, "gpus": gpus}), contained=contained)
-    target = TritonTarget(
-        served,
-        space,
-        TargetSetup(workspace=folder, form=RequestForm()),
-        triton_install.find_triton(folder),
-    )
-    target.stage()
-    with Deployment(target, HastyRunner(folder / "logs")) as deployment:
-        yield Running(target, space, deployment)
+    searched = resolve(written, {**FACTS, "gpus": gpus})
+    found = served(folder, RepositoryModel(MODELS, model), searched=searched, contained=contained)
+    with found.deployment() as deployment:
+        yield Running(found, deployment)
 
 
 @pytest.fixture

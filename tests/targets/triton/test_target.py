@@ -29,7 +29,7 @@ class TestRequests:
     def test_batch_form(self, triton: Triton) -> None:
         """Requests may carry a batch each, and count as so many inferences."""
         form = RequestForm(batch=3)
-        target, server = target_in(triton.model.workspace, form), triton.server
+        target, server = target_in(triton.model.folder, form), triton.server
         before = target.statistics(server)
         [[y]] = target.infer(server)
         spent = target.statistics(server) - before
@@ -56,7 +56,7 @@ class TestUserFolder:
         model = moody(tmp_path, repository=repository)
         with model.deployment() as deployment:
             deployment.apply(model.configuration())
-        assert (model.workspace / "repository" / "moody" / "loaded").exists()
+        assert (model.folder / "repository" / "moody" / "loaded").exists()
         assert listing(repository) == before
 
 
@@ -121,7 +121,7 @@ class TestApply:
         [[y]] = triton.target.infer(triton.server)
         assert y.shape == (2, 4)
         with pytest.raises(InputError, match="`--batch 2` was given, but the model has no batch"):
-            target_in(triton.model.workspace, RequestForm(batch=2)).requests(triton.server)
+            target_in(triton.model.folder, RequestForm(batch=2)).requests(triton.server)
 
 
 class TestVerify:

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runners.base import RunningServer
-from tests.targets.moody import HastyRunner
+from tests.targets import served as served_targets
 from tuner.clients.v2_http import V2Client
 from tuner.load.requests import Tensor
 from tuner.space import spec
 from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
-from tuner.space.space import Configuration, SearchSpace
-from tuner.study.deployment import Deployment
+from tuner.space.space import SearchSpace
 from tuner.targets.base import TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
-from tuner.targets.triton import install as triton_install
 from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.target import TritonTarget
 
@@ -59,25 +56,12 @@ class TritonPythonModel:
 """
 
 
-@dataclass(frozen=True)
-class Served:
-    """A target with its space, and the folder that its processes name."""
-
-    target: TritonTarget
-    space: SearchSpace
-    workspace: Path
-
-    def configuration(self, **values: Value) -> Configuration:
-        """One thread where the space has such a parameter, and nothing else is said."""
-        one = {name: 1 for name in ("threads",) if name in self.space.defaults}
-        return self.space.activate({**one, **values})
-
-    def deployment(self) -> Deployment:
-        return Deployment(self.target, HastyRunner(self.workspace / "logs"))
+class Served(served_targets.Served[TritonTarget]):
+    """A Triton with one model of the study."""
 
     def add(self, server: RunningServer, model: TritonModel) -> None:
         """Give the server another model, which is none of the target's."""
-        model.stage(self.workspace / "repository")
+        model.stage(self.folder / "repository")
         with V2Client(server.url("http"), timeout_s=_LONGEST_S) as client:
             client.load(model.name, model_config.as_json(model.config))
 
@@ -86,23 +70,25 @@ def served(
     folder: Path,
     model: TritonModel,
     *,
-    space: str = "",
     searched: SearchSpace | None = None,
-    form: RequestForm | None = None,
+    kind: type[TritonTarget] = TritonTarget,
+    start_timeout_s: float = _LONGEST_S,
+    contained: bool = False,
+    **usual: Value,
 ) -> Served:
-    """`space` is a built-in one, `searched` any; without them, that of the model."""
+    """Under the space that is `searched`, or the model's; one thread, if nothing else is usual.
+
+    The space is what it is in a container, though the server is none, if `contained`.
+    """
     # Shared memory is named after this folder: no two runs of the tests may have the same.
     workspace = Path(tempfile.mkdtemp(prefix="served-", dir=folder))
-    found = search_space(spec.built_in()[space or model.space], FACTS)
-    adapted = model.adapt(searched or found)
-    target = TritonTarget(
-        model,
-        adapted,
-        TargetSetup(workspace=workspace, form=form or RequestForm(), start_timeout_s=_LONGEST_S),
-        triton_install.find_triton(workspace),
-    )
+    written = searched or search_space(spec.built_in()[model.space], FACTS)
+    space = model.adapt(written, contained=contained)
+    form = RequestForm()
+    setup = TargetSetup(workspace=workspace, form=form, start_timeout_s=start_timeout_s)
+    target = kind.of(model, space, setup)
     target.stage()
-    return Served(target, adapted, workspace)
+    return Served(target, space, workspace, {"threads": 1, **usual})
 
 
 def infer(server: RunningServer, model: str, **arrays: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
