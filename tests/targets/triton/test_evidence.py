@@ -11,6 +11,7 @@ from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
+from tuner.targets.triton import config as model_config
 from tuner.targets.triton import evidence as triton_evidence
 from tuner.targets.triton.repository import RepositoryModel
 
@@ -38,8 +39,10 @@ def path(name: str) -> str:
 
 
 def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> SettingVerdict:
-    """The verdict on a parameter of the model `m`."""
-    return triton_evidence.backend_verdict(path, value, model="m", backend=backend, log=log)
+    """The verdict on a parameter that the server has for the model `m`."""
+    model = model_config.of({"name": "m", "backend": backend})
+    effective = model_config.changed(model, {path: value})
+    return triton_evidence.field_verdict(path, value, effective=effective, log=log)
 
 
 class TestRecordedLogs:
@@ -119,10 +122,9 @@ class TestRecordedLogs:
             f"the log says nothing of `{name}`: the backend ignores it"
         )
 
-    def test_which_fields_are_the_backends(self) -> None:
-        """Only `parameters` is read by nobody but the backend."""
-        assert triton_evidence.is_backend_parameter(path("INFERENCE_MODE"))
-        assert not triton_evidence.is_backend_parameter("instance_group[0].count")
+    def test_a_field_that_the_server_reads_itself(self) -> None:
+        """Only `parameters` is read by nobody but the backend: for others no log is needed."""
+        assert graded("instance_group[0].count", 2, "") == CONFIRMED
 
 
 def test_a_flag_that_the_backend_ignores(tmp_path: Path) -> None:
