@@ -9,7 +9,6 @@ Outputs come as `float_val`, and a missing model in the words, that the original
 import ssl
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
@@ -24,6 +23,7 @@ from tests.servers.certificates import Certificates
 from tests.servers.messages import message_classes
 from tests.servers.tensorflow_model_server import Counters, Handler, Model, Server
 from tests.targets.answering import serving as in_a_thread
+from tests.targets.answering import serving_grpc
 
 MODEL, INPUT, OUTPUT = "double", "x", "y"
 SIGNATURE = "serving_default"
@@ -107,25 +107,14 @@ def _grpc_server(certificates: Certificates | None) -> Iterator[int]:
         request_deserializer=GetModelMetadataRequest.FromString,
         response_serializer=GetModelMetadataResponse.SerializeToString,
     )
+    credentials = None
+    if certificates:
+        pair = certificates.server_key.read_bytes(), certificates.server_certificate.read_bytes()
+        credentials = grpc.ssl_server_credentials([pair])
     _, service, method = METHOD.split("/")
-    methods = {method: predict, METADATA_METHOD.rpartition("/")[2]: metadata}
-    with ThreadPoolExecutor() as threads:
-        server = grpc.server(threads)
-        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
-        port = _listen(server, certificates)
-        server.start()
-        try:
-            yield port
-        finally:
-            server.stop(grace=None).wait()
-
-
-def _listen(server: Any, certificates: Certificates | None) -> int:
-    address = f"{LOCAL_HOST}:0"
-    if certificates is None:
-        return int(server.add_insecure_port(address))
-    pair = (certificates.server_key.read_bytes(), certificates.server_certificate.read_bytes())
-    return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
+    handlers = {method: predict, METADATA_METHOD.rpartition("/")[2]: metadata}
+    with serving_grpc(service, handlers, f"{LOCAL_HOST}:0", credentials) as port:
+        yield port
 
 
 def _metadata(request: Any, context: grpc.ServicerContext) -> Any:

@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2
 from tests.spaces import choice, integer, space
 from tests.targets.triton.triton_targets import FACTS, Served, served, write_form
 from tuner.clients.v2_http import V2Client
-from tuner.errors import ModelError, ServerError, SpaceError, TrialFailure
+from tuner.errors import ServerError, SpaceError, TrialFailure
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.records import Applied
@@ -95,27 +95,6 @@ class TestAdded:
 
 
 class TestRepository:
-    def test_unknown(self, repository: Path) -> None:
-        """A variant that is not there is refused with the models that are."""
-        with pytest.raises(ModelError) as caught:
-            opened(repository, "int8")
-        assert caught.value.message == f"{repository}: has no model `int8` with a config.pbtxt"
-        assert caught.value.hint == "models here: exact, rough, wrong"
-
-    def test_the_model_itself_is_no_variant(self, repository: Path) -> None:
-        """Naming it twice changes nothing."""
-        assert opened(repository, "exact").forms == ("exact",)
-        assert opened(repository, "exact").fingerprint == opened(repository).fingerprint
-
-    def test_fingerprint(self, tmp_path: Path) -> None:
-        """It changes with the files of any form."""
-        for name in ("a", "b"):
-            write_form(tmp_path, name)
-        before = opened(tmp_path, "b", name="a").fingerprint
-        assert before != opened(tmp_path, name="a").fingerprint
-        (tmp_path / "b" / "1" / "weights").touch()
-        assert before != opened(tmp_path, "b", name="a").fingerprint
-
     @pytest.mark.parametrize(
         ("backends", "expected"),
         [
@@ -199,13 +178,6 @@ class TestTriton:
         spent = forms.target.statistics(server) - before
         assert (measurement.failed, spent.requests) == (0, measurement.requests)
         assert measurement.requests > 0
-
-    def test_confirmed(self, forms: Served, deployment: Deployment) -> None:
-        """The server itself says which form it has, under which settings."""
-        configuration = forms.configuration(variant="rough", instance_count=2)
-        deployment.apply(configuration)
-        verdicts = forms.target.verify(deployment.server, configuration)
-        assert (verdicts["variant"], verdicts["instance_count"]) == (CONFIRMED, CONFIRMED)
 
     def test_another_form_behind_its_back(self, forms: Served, deployment: Deployment) -> None:
         """What somebody else loaded since is refuted, and named."""

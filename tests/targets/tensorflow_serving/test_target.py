@@ -14,7 +14,7 @@ from tests.servers.tensorflow_program import MODEL, write_program
 from tests.targets.tensorflow_serving.tensorflow_serving_targets import Served, served
 from tuner.errors import InputError, Reason, ServerMissingError
 from tuner.protocols.tensors.values import to_array
-from tuner.records import Applied, Grade
+from tuner.records import Grade
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 from tuner.targets.base import TargetSetup
@@ -105,16 +105,6 @@ class TestApply:
         [y] = outputs
         assert (y.name, y.datatype, y.shape) == ("y", "FP32", (1, 4))
         assert to_array(y).dtype == np.float32
-        assert plain.target.infer(deployment.server, count=3) == (outputs,) * 3
-
-    def test_another_configuration_is_a_restart(
-        self, plain: Served, deployment: Deployment
-    ) -> None:
-        """Each of them has a process of its own."""
-        deployment.apply(plain.configuration())
-        first = deployment.server.pid
-        assert deployment.apply(plain.batching()) is Applied.RESTART
-        assert deployment.server.pid != first
 
     def test_requests(self, tmp_path: Path) -> None:
         """Many distinct requests of the size that was asked for, all answered."""

@@ -15,7 +15,7 @@ from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, Reason, TrialFailure
 from tuner.load.requests import TensorSpec
 from tuner.records import Applied, Grade
-from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, environment_verdict, refuted
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 
@@ -37,14 +37,6 @@ class TestRequests:
         assert y.shape == (3, 4)
         assert (spent.inferences, spent.requests, spent.mean_batch) == (3, 1, 3.0)
         assert target.requests(server).inferences == 3
-
-    def test_big_requests(self, triton: Triton, monkeypatch: pytest.MonkeyPatch) -> None:
-        """There are fewer distinct requests where they are big, but always one."""
-        target, server = triton.target, triton.server
-        size = len(target.requests(server).payloads[0])
-        for room, count in ((3 * size + 1, 3), (10, 1)):
-            monkeypatch.setattr("tuner.targets.made_up_requests._DISTINCT_BYTES", room)
-            assert len(target.requests(server).payloads) == count
 
 
 class TestUserFolder:
@@ -165,12 +157,11 @@ class TestVerify:
         }
 
     def test_environment(self, triton: Triton) -> None:
-        """A variable that the server was not started with is refuted; a dead one says nothing."""
+        """A variable that the server was not started with is refuted."""
         meant = triton.model.configuration(threads=2)
         assert triton.target.verify(triton.server, meant)["threads"] == refuted(
             "process tritonserver has OMP_NUM_THREADS=1"
         )
-        assert environment_verdict(2**22 + 1, {"A": "b"}) == ACCEPTED
 
 
 class TestExport:

@@ -12,6 +12,8 @@ from runners.base import RunningServer
 from tests.targets import served as served_targets
 from tuner.clients.v2_http import V2Client
 from tuner.load.requests import Tensor
+from tuner.protocols.tensors.datatypes import NUMPY_TYPES
+from tuner.protocols.tensors.values import to_array
 from tuner.space import spec
 from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
@@ -31,8 +33,7 @@ FACTS = {
     "gpus": 0,
 }
 _LONGEST_S = 120.0
-_KINDS = {"f4": "FP32", "f8": "FP64", "f2": "FP16", "i8": "INT64", "b1": "BOOL"}
-_DTYPES = {name: kind for kind, name in _KINDS.items()}
+_KINDS = {np.dtype(kind): name for name, kind in NUMPY_TYPES.items() if name != "BF16"}
 
 _CONFIG = """
 {backend}
@@ -94,15 +95,12 @@ def served(
 def infer(server: RunningServer, model: str, **arrays: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
     """What the server answers, as arrays."""
     tensors = [
-        Tensor(name, _KINDS[array.dtype.str[1:]], array.shape, array.tobytes())
+        Tensor(name, _KINDS[array.dtype], array.shape, array.tobytes())
         for name, array in arrays.items()
     ]
     with V2Client(server.url("http"), timeout_s=_LONGEST_S) as client:
         outputs = client.infer(model, tensors)
-    return {
-        each.name: np.frombuffer(each.data, _DTYPES[each.datatype]).reshape(each.shape)
-        for each in outputs
-    }
+    return {each.name: to_array(each) for each in outputs}
 
 
 def write_form(
