@@ -4,10 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.spaces import choice, integer
-from tests.targets.triton.triton_targets import Served, served
-from tuner.space import spec
+from tests.targets.triton.triton_targets import Served, built_in, served
 from tuner.space.expressions import Value
-from tuner.space.resolution import search_space
 from tuner.space.settings import EnvironmentVariables, ServerFlag
 from tuner.space.space import Configuration, SearchSpace
 from tuner.targets.base import Installation, TargetSetup
@@ -35,18 +33,12 @@ BATCHING: dict[str, Value] = {
     "max_batch_size": 4,
     "max_queue_delay_microseconds": 500,
 }
-_CONSTANTS = {"cores": 2, "memory_gb": 8, "numa_nodes": 1, "gpus": 0}
-
-
-def built_in_space() -> SearchSpace:
-    """The shipped space, on a machine of this size."""
-    return search_space(spec.built_in()["triton"], _CONSTANTS)
 
 
 def moody_space() -> SearchSpace:
     mood = replace(choice(*MOODS, name="mood"), sets=EnvironmentVariables(("MOOD",)))
     http = replace(integer("http_threads", default=8), sets=ServerFlag("--http-thread-count"))
-    space = built_in_space()
+    space = built_in()
     return replace(space, parameters=(mood, http, *space.parameters))
 
 

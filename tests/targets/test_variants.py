@@ -6,25 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
 
 from tests.spaces import choice, integer, space
-from tests.targets.triton.triton_targets import FACTS, Served, served, write_form
+from tests.targets.triton.triton_targets import Served, built_in, parsed, served, write_form
 from tuner.clients.v2_http import V2Client
 from tuner.errors import ServerError, SpaceError, TrialFailure
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.records import Applied
-from tuner.space import spec
 from tuner.space.document import fingerprint
-from tuner.space.resolution import search_space
 from tuner.space.settings import ModelVariant
 from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets import variants
 from tuner.targets.base import ModelSource
 from tuner.targets.process_proofs import CONFIRMED, refuted
+from tuner.targets.triton import config as model_config
 from tuner.targets.triton import repository as triton_repository
 from tuner.targets.triton.repository import RepositoryModel
 
@@ -109,7 +106,7 @@ class TestRepository:
             write_form(tmp_path, name, backend=f'backend: "{backend}"')
         model = opened(tmp_path, "b", name="a")
         assert model.space == expected
-        adapted = model.adapt(search_space(spec.built_in()[expected], FACTS))
+        adapted = model.adapt(built_in(expected))
         assert adapted["variant"].choices == ("a", "b")
 
     def test_defaults_are_the_models_own(self, repository: Path) -> None:
@@ -120,8 +117,7 @@ class TestRepository:
 
 
 def served_space(repository: Path, name: str, *others: str) -> SearchSpace:
-    found = search_space(spec.built_in()["triton"], FACTS)
-    return opened(repository, *others, name=name).adapt(found)
+    return opened(repository, *others, name=name).adapt(built_in())
 
 
 @pytest.fixture(scope="module")
@@ -225,10 +221,9 @@ class TestTriton:
     def test_export(self, forms: Served) -> None:
         """The deployable file is the configuration of the form, under its own name."""
         configuration = forms.configuration(variant="rough", instance_count=2)
-        message = text_format.Parse(
-            forms.target.export(configuration), model_config_pb2.ModelConfig()
-        )
-        assert (message.name, message.instance_group[0].count) == ("rough", 2)
+        message = parsed(forms.target.export(configuration))
+        found = [model_config.get(message, n) for n in ("name", "instance_group[0].count")]
+        assert found == ["rough", 2]
         exported = forms.target.export(forms.configuration())
         assert 'name: "exact"' in exported
         assert "# variant: of the model `exact`" in exported.splitlines()

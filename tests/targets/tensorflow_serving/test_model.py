@@ -54,18 +54,6 @@ class TestModel:
         model.stage(tmp_path / "workspace")
         assert [each.name for each in (tmp_path / "workspace" / "double").iterdir()] == ["10"]
 
-    def test_fingerprint(self, tmp_path: Path) -> None:
-        """It changes with any file of the version, and with the version."""
-        model = TensorFlowServingModel(save_model(tmp_path))
-        before = model.fingerprint
-        assert len(before) == 10
-        assert TensorFlowServingModel(tmp_path / "double").fingerprint == before
-        (model.version / "variables").mkdir()
-        (model.version / "variables" / "variables.index").write_bytes(b"\0")
-        changed = model.fingerprint
-        newer = TensorFlowServingModel(save_model(tmp_path, version=2)).fingerprint
-        assert len({before, changed, newer}) == 3
-
 
 class TestAdapt:
     def adapted(self, folder: Path, sets: Setting) -> SearchSpace:

@@ -340,37 +340,30 @@ class TestExport:
 
 
 class TestFind:
-    def setup_of(self, folder: Path, *, contained: bool) -> TargetSetup:
-        return TargetSetup(workspace=folder, form=RequestForm(), contained=contained)
+    def program(self, plain: Served, folder: Path, *, contained: bool = False) -> str:
+        """What a job would start."""
+        model = TensorFlowServingModel(plain.folder / "models" / MODEL)
+        setup = TargetSetup(workspace=folder, form=RequestForm(), contained=contained)
+        target = TensorFlowServingTarget.of(model, plain.space, setup)
+        return target.launch_spec(plain.configuration()).command[0]
 
     def test_not_installed(
         self, plain: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Without the program, a container is the way."""
         monkeypatch.setenv("PATH", str(tmp_path))
-        model = TensorFlowServingModel(plain.folder / "models" / MODEL)
         with pytest.raises(ServerMissingError) as caught:
-            TensorFlowServingTarget.of(
-                model, plain.space, self.setup_of(tmp_path, contained=False)
-            )
+            self.program(plain, tmp_path)
         assert caught.value.message == (
             "TensorFlow Serving is not installed: no `tensorflow_model_server` on PATH"
         )
         assert caught.value.hint == (
             "run it in a container: `--runner docker --image tensorflow/serving`"
         )
-        contained = TensorFlowServingTarget.of(
-            model, plain.space, self.setup_of(tmp_path, contained=True)
-        )
-        launch = contained.launch_spec(plain.configuration())
-        assert launch.command[0] == "tensorflow_model_server"
+        assert self.program(plain, tmp_path, contained=True) == "tensorflow_model_server"
 
     def test_on_path(self, plain: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """As a process, the program is the one on PATH."""
         program = write_program(tmp_path / "programs")
         monkeypatch.setenv("PATH", str(program.parent))
-        model = TensorFlowServingModel(plain.folder / "models" / MODEL)
-        target = TensorFlowServingTarget.of(
-            model, plain.space, self.setup_of(tmp_path, contained=False)
-        )
-        assert target.launch_spec(plain.configuration()).command[0] == str(program)
+        assert self.program(plain, tmp_path) == str(program)

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.targets.triton.triton_targets import FACTS, served, write_form
+from tests.targets.triton.triton_targets import built_in, served, write_form, write_model
 from tuner.records import SettingVerdict
-from tuner.space import spec
 from tuner.space.expressions import Value
-from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.triton import config as model_config
@@ -77,7 +75,7 @@ class TestRecordedLogs:
         """A backend until 23.11 tells of it; one from 23.12 on ignores it, and says nothing."""
         old = "I1127 libtorch.cc:476] NvFuser is enabled for model instance 'm'\n"
         new = "".join(line for line in LOG.splitlines(keepends=True) if "NvFuser" not in line)
-        written = search_space(spec.built_in()["triton_pytorch_nvfuser"], FACTS)
+        written = built_in("triton_pytorch_nvfuser")
         nvfuser = written["nvfuser"].sets
 
         assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
@@ -130,8 +128,7 @@ class TestRecordedLogs:
 def test_a_flag_that_the_backend_ignores(tmp_path: Path) -> None:
     """The server echoes what it was given; a backend that says nothing of it is found out."""
     write_form(tmp_path, "m")
-    searched = search_space(spec.built_in()["triton_pytorch"], FACTS)
-    deaf = served(tmp_path, RepositoryModel(tmp_path, "m"), searched=searched)
+    deaf = served(tmp_path, RepositoryModel(tmp_path, "m"), searched=built_in("triton_pytorch"))
     assert deaf.verdicts(deaf.configuration(jit_executor=False))["jit_executor"] == refuted(
         "the log says nothing of `Jit executor`: the backend ignores it"
     )
@@ -152,9 +149,8 @@ def test_a_flag_that_the_backend_ignores(tmp_path: Path) -> None:
 )
 def test_the_space_of_a_backend(tmp_path: Path, config: str, space: str) -> None:
     """A model gets the space of its backend; where there is none, the one for all."""
-    (tmp_path / "m" / "1").mkdir(parents=True)
-    (tmp_path / "m" / "config.pbtxt").write_text(f"{config} max_batch_size: 8")
+    write_model(tmp_path, config=f"{config} max_batch_size: 8")
     model = RepositoryModel(tmp_path, "m")
     assert model.space == space
-    adapted = model.adapt(search_space(spec.built_in()[space], FACTS))
+    adapted = model.adapt(built_in(space))
     assert adapted["max_batch_size"].default == 8

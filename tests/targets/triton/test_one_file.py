@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from tests.targets import model_files as files
-from tests.targets.triton.triton_targets import FACTS
+from tests.targets.triton.triton_targets import built_in
 from tuner.errors import InputError, ModelError
 from tuner.load.requests import TensorSpec
-from tuner.space import spec
-from tuner.space.resolution import search_space
 from tuner.targets.base import ModelSource
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import one_file as triton_files
@@ -194,7 +192,7 @@ class TestForms:
     def test_what_is_handed_over_has_no_name(self, made: Path) -> None:
         """It goes into any folder, whose name is then the model's."""
         model = opened(made / "mlp.onnx")
-        space = model.adapt(search_space(spec.built_in()[model.space], FACTS))
+        space = model.adapt(built_in(model.space))
         assert model_config.get(model.configured(space.settings(space.defaults)), "name") == "mlp"
         assert not model_config.get(model.deployed(space.settings(space.defaults)), "name")
 
@@ -224,7 +222,7 @@ class TestForms:
         names = []
         for contained in (False, True):
             model = opened(made / name, inputs=inputs, contained=contained)
-            whole = search_space(spec.built_in()[model.space], FACTS)
+            whole = built_in(model.space)
             names.append({p.name for p in model.adapt(whole, contained=contained).parameters})
         assert names[1] - names[0] == only_in_a_container
         assert names[0] < names[1]

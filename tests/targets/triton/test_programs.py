@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from runners.base import RunningServer
 from tests.targets import model_files as files
-from tests.targets.triton.triton_targets import FACTS, Served, infer, served
+from tests.targets.triton.triton_targets import Served, built_in, infer, served
 from tuner.load.requests import TensorSpec
 from tuner.records import Applied
-from tuner.space import spec
 from tuner.space.expressions import Value
-from tuner.space.resolution import search_space
 from tuner.study.deployment import Deployment
 from tuner.study.outputs import check_outputs, distance
 from tuner.targets.base import ModelSource
@@ -294,8 +292,7 @@ class TestOnnxParameters:
 
     def test_threads_of_the_environment(self, folder: Path) -> None:
         """Where the space sets the variable for all libraries, the session has as many threads."""
-        for_all = search_space(spec.built_in()["triton"], FACTS)
-        mixed = served(folder, opened(files.mlp(folder / "mlp.onnx")), searched=for_all)
+        mixed = served(folder, opened(files.mlp(folder / "mlp.onnx")), searched=built_in())
         with mixed.deployment() as deployment:
             deployment.apply(mixed.configuration(threads=1))
             assert said(deployment.server, "intra_op_thread_count is 1")

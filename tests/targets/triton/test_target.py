@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
 
 from tests.runner_tests.waiting import is_gone
 from tests.targets.fixtures import Triton
 from tests.targets.moody import BATCHING, MODELS, listing, moody, target_in
+from tests.targets.triton.triton_targets import parsed
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, Reason, TrialFailure
 from tuner.load.requests import TensorSpec
@@ -102,10 +101,7 @@ class TestApply:
         Triton completes what a config.pbtxt leaves out.
         """
         config = model_config.changed(triton.target._model.config, {"max_batch_size": None})
-        config = text_format.Parse(
-            model_config.as_text(config).replace("dims: 4", "dims: [2, 4]"),
-            model_config_pb2.ModelConfig(),
-        )
+        config = parsed(model_config.as_text(config).replace("dims: 4", "dims: [2, 4]"))
         triton.configuration = None
         with V2Client(triton.server.url("http")) as client:
             client.load("moody", model_config.as_json(config))
@@ -168,7 +164,7 @@ class TestExport:
     def test_loads(self, triton: Triton) -> None:
         """The exported text is a config.pbtxt that Triton loads as the same configuration."""
         meant = triton.model.configuration(**BATCHING, instance_count=2)
-        message = text_format.Parse(triton.target.export(meant), model_config_pb2.ModelConfig())
+        message = parsed(triton.target.export(meant))
         triton.configuration = None
         with V2Client(triton.server.url("http")) as client:
             client.load("moody", model_config.as_json(message))

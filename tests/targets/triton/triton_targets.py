@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from google.protobuf import text_format
+from google.protobuf.message import Message
 from numpy.typing import NDArray
+from tritonclient.grpc import model_config_pb2
 
 from runners.base import RunningServer
 from tests.targets import served as served_targets
@@ -57,6 +60,26 @@ class TritonPythonModel:
 """
 
 
+def built_in(name: str = "triton", **facts: int) -> SearchSpace:
+    """A shipped space on a machine of this size."""
+    return search_space(spec.built_in()[name], {**FACTS, **facts})
+
+
+def parsed(text: str) -> Message:
+    """A model's configuration."""
+    message: Message = model_config_pb2.ModelConfig()
+    return text_format.Parse(text, message)
+
+
+def write_model(repository: Path, name: str = "m", config: str = "max_batch_size: 8\n") -> Path:
+    """A model that nobody serves."""
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.py").write_text("weights = 1\n")
+    (folder / "config.pbtxt").write_text(config)
+    return folder
+
+
 class Served(served_targets.Served[TritonTarget]):
     """A Triton with one model of the study."""
 
@@ -83,7 +106,7 @@ def served(
     """
     # Shared memory is named after this folder: no two runs of the tests may have the same.
     workspace = Path(tempfile.mkdtemp(prefix="served-", dir=folder))
-    written = searched or search_space(spec.built_in()[model.space], FACTS)
+    written = searched or built_in(model.space)
     space = model.adapt(written, contained=contained)
     form = RequestForm()
     setup = TargetSetup(workspace=workspace, form=form, start_timeout_s=start_timeout_s)
