@@ -20,7 +20,7 @@ from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets import variants
 from tuner.targets.base import ModelSource
-from tuner.targets.process_proofs import CONFIRMED, refuted
+from tuner.targets.process_proofs import refuted
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import repository as triton_repository
 from tuner.targets.triton.repository import RepositoryModel
@@ -77,11 +77,6 @@ class TestAdded:
         renamed = replace(found.parameters[0], name="form")
         found = replace(found, parameters=(renamed, *found.parameters[1:]))
         assert found.settings({"form": "a", "n": 1}).variant == "a"
-
-    def test_verdict(self) -> None:
-        """The server has the form, or it is said which it has."""
-        assert variants.variant_verdict("a", "a") == CONFIRMED
-        assert variants.variant_verdict("a", "b") == refuted("the server has the form `b`")
 
     def test_fingerprint(self) -> None:
         """That of a single form is its own; of several it depends on each."""

@@ -259,9 +259,8 @@ class TestRefusals:
 
     def test_a_variant_that_is_no_model_file(self, made: Path) -> None:
         """Variants of a file are files; that is known before any file is read."""
-        message, hint = refusal(lambda: opened(made / "mlp.onnx", Path("encoder")))
-        assert message == "encoder: a model file ends with .onnx, .pt, .pth"
-        assert hint == "for models in a repository or a store: `--model-repository FOLDER`"
+        message, _ = refusal(lambda: opened(made / "mlp.onnx", Path("encoder")))
+        assert message.startswith("encoder: a model file ends with")
 
 
 def forms_of(model: FileModel) -> list[FileModel]:
