@@ -30,7 +30,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(path: Path, *variants: Path, **keys: Any) -> FileModel:
-    source = ModelSource(variants=tuple(map(str, variants)), **keys)
+    """TorchScript is told its inputs, as a person must."""
+    told = {"inputs": (X,)} if path.suffix == ".pt" else {}
+    source = ModelSource(variants=tuple(map(str, variants)), **{**told, **keys})
     return triton_files.open_file(path, source)
 
 
@@ -55,7 +57,7 @@ class TestStage:
         self, made: Path, tmp_path: Path, name: str, content: str, program: str
     ) -> None:
         """The Triton of the wheel has Python only: a program beside the file serves it."""
-        model = opened(made / name, inputs=(X,) if name == "mlp.pt" else ())
+        model = opened(made / name)
         assert staged(model, tmp_path) == {
             "mlp/config.pbtxt",
             f"mlp/1/{content}",
@@ -76,8 +78,7 @@ class TestStage:
         self, made: Path, tmp_path: Path, name: str, backend: str, output: str
     ) -> None:
         """Triton's own backends get the file and its configuration, and nothing else."""
-        inputs = (X,) if name == "mlp.pt" else ()
-        model = opened(made / name, inputs=inputs, contained=True)
+        model = opened(made / name, contained=True)
         assert staged(model, tmp_path) == {"mlp/config.pbtxt", f"mlp/1/model{Path(name).suffix}"}
         config = model_config.read(tmp_path / "mlp" / "config.pbtxt")
         assert model_config.get(config, "backend") == backend
@@ -122,7 +123,7 @@ class TestStage:
         """A TorchScript file has its weights inside: a neighbour with a longer name stays."""
         for name in ("mlp.pt", "mlp.pth"):
             shutil.copyfile(made / "mlp.pt", tmp_path / name)
-        found = staged(opened(tmp_path / "mlp.pt", inputs=(X,)), tmp_path / "staged")
+        found = staged(opened(tmp_path / "mlp.pt"), tmp_path / "staged")
         assert "mlp/1/mlp.pth" not in found
 
     def test_no_room(self, made: Path, tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ class TestForms:
         onnx, torch = made / "mlp.onnx", made / "mlp.pt"
         keys: dict[str, Any] = {"contained": contained}
         assert opened(onnx, made / "int8.onnx", **keys).space == "triton_onnxruntime"
-        assert opened(torch, inputs=(X,), **keys).space == "triton_pytorch"
+        assert opened(torch, **keys).space == "triton_pytorch"
         assert opened(onnx, torch, **keys).space == "triton"
 
     @pytest.mark.parametrize(
@@ -218,10 +219,9 @@ class TestForms:
         self, made: Path, name: str, only_in_a_container: set[str]
     ) -> None:
         """What would have no effect is not searched; the rest is the same in both."""
-        inputs = (X,) if name == "mlp.pt" else ()
         names = []
         for contained in (False, True):
-            model = opened(made / name, inputs=inputs, contained=contained)
+            model = opened(made / name, contained=contained)
             whole = built_in(model.space)
             names.append({p.name for p in model.adapt(whole, contained=contained).parameters})
         assert names[1] - names[0] == only_in_a_container
