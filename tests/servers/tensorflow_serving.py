@@ -2,20 +2,16 @@
 
 No package registry has TensorFlow Serving itself. This follows its prediction_service.proto,
 predict.proto, get_model_metadata.proto and model.proto, TensorFlow's tensor.proto,
-tensor_shape.proto and meta_graph.proto, google/protobuf/any.proto, and api_rest.md.
+tensor_shape.proto and meta_graph.proto, and google/protobuf/any.proto.
 Outputs come as `float_val`, and a missing model in the words, that the original uses.
 """
 
-import json
-import re
 import ssl
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import grpc
@@ -25,6 +21,9 @@ import numpy.typing as npt
 from runners.ports import LOCAL_HOST
 from tests.servers.certificates import Certificates
 from tests.servers.messages import message_classes
+from tests.servers.tensorflow_model_server import Counters, Handler, Model, Server
+from tests.targets.answering import serving as in_a_thread
+from tests.targets.answering import serving_grpc
 
 MODEL, INPUT, OUTPUT = "double", "x", "y"
 SIGNATURE = "serving_default"
@@ -32,8 +31,7 @@ SIZES = (-1, 4)  # as its metadata says; it takes any shape
 DT_FLOAT = 1
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 METADATA_METHOD = "/tensorflow.serving.PredictionService/GetModelMetadata"
-_PREDICT_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/1)?:predict")
-_METADATA_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/1)?/metadata")
+_REST_THREADS = 16
 
 _MESSAGES = message_classes(
     "tensorflow.serving",
@@ -86,10 +84,6 @@ class TensorFlowServing:
     grpc_port: int
 
     @property
-    def predict_url(self) -> str:
-        return f"http://{self.host}:{self.rest_port}/v1/models/{MODEL}:predict"
-
-    @property
     def grpc_target(self) -> str:
         return f"{self.host}:{self.grpc_port}"
 
@@ -113,25 +107,14 @@ def _grpc_server(certificates: Certificates | None) -> Iterator[int]:
         request_deserializer=GetModelMetadataRequest.FromString,
         response_serializer=GetModelMetadataResponse.SerializeToString,
     )
+    credentials = None
+    if certificates:
+        pair = certificates.server_key.read_bytes(), certificates.server_certificate.read_bytes()
+        credentials = grpc.ssl_server_credentials([pair])
     _, service, method = METHOD.split("/")
-    methods = {method: predict, METADATA_METHOD.rpartition("/")[2]: metadata}
-    with ThreadPoolExecutor() as threads:
-        server = grpc.server(threads)
-        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
-        port = _listen(server, certificates)
-        server.start()
-        try:
-            yield port
-        finally:
-            server.stop(grace=None).wait()
-
-
-def _listen(server: Any, certificates: Certificates | None) -> int:
-    address = f"{LOCAL_HOST}:0"
-    if certificates is None:
-        return int(server.add_insecure_port(address))
-    pair = (certificates.server_key.read_bytes(), certificates.server_certificate.read_bytes())
-    return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
+    handlers = {method: predict, METADATA_METHOD.rpartition("/")[2]: metadata}
+    with serving_grpc(service, handlers, f"{LOCAL_HOST}:0", credentials) as port:
+        yield port
 
 
 def _metadata(request: Any, context: grpc.ServicerContext) -> Any:
@@ -188,88 +171,21 @@ def _read(tensor: Any) -> npt.NDArray[np.float32]:
 
 @contextmanager
 def _rest_server(certificates: Certificates | None) -> Iterator[int]:
-    with ThreadingHTTPServer((LOCAL_HOST, 0), _RestHandler) as server:
+    """The REST of the program of tensorflow_model_server.py, with a model that takes no time."""
+    model = Model(seconds=0.0, sizes=SIZES)
+    flags = {"model_name": MODEL, "monitoring_config_file": ""}
+    threads = threading.Semaphore(_REST_THREADS)
+
+    class RestHandler(Handler):
+        serving = Server(flags, model, "1", Counters(), model.run, threads)
+
+    with ThreadingHTTPServer((LOCAL_HOST, 0), RestHandler) as server:
         if certificates is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(certificates.server_certificate, certificates.server_key)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with in_a_thread(server):
             yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class _RestHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
-        match = _METADATA_PATH.fullmatch(self.path)
-        if not match:
-            self._answer(HTTPStatus.NOT_FOUND, {"error": f"Malformed request: GET {self.path}"})
-        elif match[1] != MODEL:
-            self._answer(HTTPStatus.NOT_FOUND, {"error": _unknown(match[1])})
-        else:
-            self._answer(HTTPStatus.OK, _rest_metadata())
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        match = _PREDICT_PATH.fullmatch(self.path)
-        if not match:
-            self._answer(HTTPStatus.NOT_FOUND, {"error": f"Malformed request: POST {self.path}"})
-        elif match[1] != MODEL:
-            self._answer(HTTPStatus.NOT_FOUND, {"error": _unknown(match[1])})
-        else:
-            try:
-                self._answer(HTTPStatus.OK, _rest_answer(json.loads(body)))
-            except (ValueError, TypeError, KeyError) as error:
-                self._answer(HTTPStatus.BAD_REQUEST, {"error": repr(error)})
-
-    def _answer(self, status: HTTPStatus, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def _rest_metadata() -> dict[str, Any]:
-    """A GetModelMetadataResponse in protobuf's JSON: 64-bit numbers are text."""
-    dimensions = [{"size": str(size), "name": ""} for size in SIZES]
-    shape = {"dim": dimensions, "unknown_rank": False}
-    infos = {
-        name: {name: {"dtype": "DT_FLOAT", "tensor_shape": shape, "name": f"{name}:0"}}
-        for name in (INPUT, OUTPUT)
-    }
-    signature = {
-        "inputs": infos[INPUT],
-        "outputs": infos[OUTPUT],
-        "method_name": "tensorflow/serving/predict",
-    }
-    return {
-        "model_spec": {"name": MODEL, "signature_name": "", "version": "1"},
-        "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
-    }
-
-
-def _rest_answer(request: dict[str, Any]) -> dict[str, Any]:
-    """In rows or in columns, as it was asked; the name of a single output is left out."""
-    if "instances" in request:
-        rows = request["instances"]
-        return {"predictions": _double([r[INPUT] if isinstance(r, dict) else r for r in rows])}
-    x = request["inputs"]
-    return {"outputs": _double(x[INPUT] if isinstance(x, dict) else x)}
-
-
-def _double(x: Any) -> Any:
-    return (2 * np.array(x, dtype=np.float32)).tolist()
 
 
 def _unknown(model: str) -> str:

@@ -1,20 +1,18 @@
-"""The servers that other tests talk to: each really serves what its fixture promises."""
+"""The servers that other tests talk to: how they begin, what they lack, and how they end.
+
+That each serves what its fixture promises is seen by the tests of `tuner measure`.
+"""
 
 import importlib.util
-import json
 import os
 import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
 
 import grpc
-import httpx
-import numpy as np
 import psutil
 import pytest
 
@@ -29,162 +27,38 @@ from tests.servers.torchserve import TorchServe
 from tests.servers.triton import TritonServer
 
 
-def call(target: str, method: str, request: Any, response_class: Any) -> Any:
-    """One unary gRPC call."""
-    with grpc.insecure_channel(target) as channel:
-        send = channel.unary_unary(
-            method,
+def test_torchserve(torchserve_server: TorchServe) -> None:
+    """Its process is known: below it are the JVM and the only worker."""
+    processes = psutil.Process(torchserve_server.pid).children(recursive=True)
+
+    assert [p.name() for p in processes].count("java") == 1
+    assert sum("model_service_worker" in " ".join(p.cmdline()) for p in processes) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "message"),
+    [(3, [1], "must be DT_FLOAT, but has type 3"), (1, [2], "cannot reshape")],
+)
+def test_a_tensor_that_tensorflow_serving_refuses(
+    tensorflow_serving: TensorFlowServing, dtype: int, shape: list[int], message: str
+) -> None:
+    """Another type, or a shape that does not fit, is INVALID_ARGUMENT."""
+    request = tensorflow.PredictRequest(model_spec={"name": tensorflow.MODEL})
+    x = request.inputs[tensorflow.INPUT]
+    x.MergeFrom(type(x)(dtype=dtype, float_val=[1.0]))
+    for size in shape:
+        x.tensor_shape.dim.add(size=size)
+
+    with (
+        grpc.insecure_channel(tensorflow_serving.grpc_target) as channel,
+        pytest.raises(grpc.RpcError, match=message) as caught,
+    ):
+        channel.unary_unary(
+            tensorflow.METHOD,
             request_serializer=type(request).SerializeToString,
-            response_deserializer=response_class.FromString,
-        )
-        return send(request, timeout=10)
-
-
-class TestTorchServe:
-    PATH = f"/predictions/{torchserve.MODEL}"
-
-    def test_http(self, torchserve_server: TorchServe) -> None:
-        """JSON is a list of numbers, and any other body one of bytes."""
-        with torchserve_server.inference_client() as client:
-            of_json = client.post(self.PATH, json=[0.5, 2.0, 3.0]).json()
-            of_bytes = client.post(self.PATH, content=b"\x01\x02").json()
-
-        assert of_json == {"length": 3, "sum": 5.5}
-        assert of_bytes == {"length": 2, "sum": 3.0}
-
-    def test_unknown(self, torchserve_server: TorchServe) -> None:
-        """A model that is not there is no prediction."""
-        with torchserve_server.inference_client() as client:
-            assert client.post("/predictions/nobody", content=b"").status_code == 404
-
-    def test_grpc(self, torchserve_server: TorchServe) -> None:
-        """The same over gRPC; the model's absence is a status."""
-        request = torchserve.PredictionsRequest(model_name="totals", input={"data": b"\x01\x02"})
-        target, method = torchserve_server.grpc_target, torchserve.METHOD
-        response = call(target, method, request, torchserve.PredictionResponse)
-        request.model_name = "nobody"
-
-        assert json.loads(response.prediction) == {"length": 2, "sum": 3.0}
-        with pytest.raises(grpc.RpcError, match="Model not found"):
-            call(target, method, request, torchserve.PredictionResponse)
-
-    def test_metrics(self, torchserve_server: TorchServe) -> None:
-        """Its metrics count the requests of the model."""
-        assert 'ts_inference_requests_total{model_name="totals"' in (
-            httpx.get(torchserve_server.metrics_url).text
-        )
-
-    def test_process(self, torchserve_server: TorchServe) -> None:
-        """Its process is known: below it are the JVM and the only worker."""
-        processes = psutil.Process(torchserve_server.pid).children(recursive=True)
-
-        assert [p.name() for p in processes].count("java") == 1
-        assert sum("model_service_worker" in " ".join(p.cmdline()) for p in processes) == 1
-
-    def test_socket(self, torchserve_socket: TorchServe) -> None:
-        """Inference may be on a Unix socket."""
-        with torchserve_socket.inference_client() as client:
-            assert client.post(self.PATH, json=[1]).json() == {"length": 1, "sum": 1.0}
-        assert torchserve_socket.inference_socket is not None
-        assert torchserve_socket.inference_socket.is_socket()
-
-
-class TestTensorFlowServing:
-    def predict(self, server: TensorFlowServing, request: Any) -> Any:
-        response = tensorflow.PredictResponse
-        return call(server.grpc_target, tensorflow.METHOD, request, response)
-
-    def request(self, shape: Sequence[int], **values: Any) -> Any:
-        request = tensorflow.PredictRequest()
-        request.model_spec.name = tensorflow.MODEL
-        x = request.inputs[tensorflow.INPUT]
-        x.MergeFrom(type(x)(dtype=tensorflow.DT_FLOAT, **values))
-        for size in shape:
-            x.tensor_shape.dim.add(size=size)
-        return request
-
-    @pytest.mark.parametrize(
-        "values",
-        [
-            {"float_val": [1.0, 2.0, 3.0, 4.0]},
-            {"tensor_content": np.array([1, 2, 3, 4], "<f4").tobytes()},
-        ],
-        ids=["values", "content"],
-    )
-    def test_grpc(self, tensorflow_serving: TensorFlowServing, values: dict[str, Any]) -> None:
-        """Twice the input, in its shape, from either form of a tensor."""
-        response = self.predict(tensorflow_serving, self.request([2, 2], **values))
-        y = response.outputs[tensorflow.OUTPUT]
-
-        assert list(y.float_val) == [2.0, 4.0, 6.0, 8.0]
-        assert [dim.size for dim in y.tensor_shape.dim] == [2, 2]
-        assert response.model_spec.name == "double"
-
-    def test_unknown_over_grpc(self, tensorflow_serving: TensorFlowServing) -> None:
-        """A model that is not there is NOT_FOUND."""
-        request = self.request([1], float_val=[1.0])
-        request.model_spec.name = "half"
-
-        with pytest.raises(grpc.RpcError, match=r"Servable not found .* Latest\(half\)") as caught:
-            self.predict(tensorflow_serving, request)
-        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-
-    @pytest.mark.parametrize(
-        ("dtype", "shape", "message"),
-        [(3, [1], "must be DT_FLOAT, but has type 3"), (1, [2], "cannot reshape")],
-    )
-    def test_bad_tensor(
-        self, tensorflow_serving: TensorFlowServing, dtype: int, shape: list[int], message: str
-    ) -> None:
-        """Another type, or a shape that does not fit, is INVALID_ARGUMENT."""
-        request = self.request(shape, float_val=[1.0])
-        request.inputs[tensorflow.INPUT].dtype = dtype
-
-        with pytest.raises(grpc.RpcError, match=message) as caught:
-            self.predict(tensorflow_serving, request)
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-    @pytest.mark.parametrize(
-        ("request_body", "response_body"),
-        [
-            ({"instances": [1.0, 2.5]}, {"predictions": [2.0, 5.0]}),
-            ({"instances": [{"x": [1.0]}, {"x": [2.0]}]}, {"predictions": [[2.0], [4.0]]}),
-            ({"inputs": [[1.0, 2.0]]}, {"outputs": [[2.0, 4.0]]}),
-            ({"inputs": {"x": [1.0, 2.0]}}, {"outputs": [2.0, 4.0]}),
-        ],
-    )
-    def test_rest(
-        self,
-        tensorflow_serving: TensorFlowServing,
-        request_body: dict[str, Any],
-        response_body: dict[str, Any],
-    ) -> None:
-        """Rows give rows and columns give columns, with and without the input's name."""
-        response = httpx.post(tensorflow_serving.predict_url, json=request_body)
-
-        assert (response.status_code, response.json()) == (200, response_body)
-
-    @pytest.mark.parametrize(
-        ("path", "body", "status", "error"),
-        [
-            ("half:predict", b"{}", 404, "Servable not found for request: Latest(half)"),
-            ("double:guess", b"{}", 404, "Malformed request: POST /v1/models/double:guess"),
-            ("double:predict", b"{}", 400, "KeyError('inputs')"),
-        ],
-    )
-    def test_rest_errors(
-        self,
-        tensorflow_serving: TensorFlowServing,
-        path: str,
-        body: bytes,
-        status: int,
-        error: str,
-    ) -> None:
-        """What cannot be answered is an error in JSON."""
-        url = tensorflow_serving.predict_url.replace("double:predict", path)
-        response = httpx.post(url, content=body)
-
-        assert (response.status_code, response.json()) == (status, {"error": error})
+            response_deserializer=tensorflow.PredictResponse.FromString,
+        )(request, timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 class TestMissing:

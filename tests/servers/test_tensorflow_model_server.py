@@ -21,12 +21,6 @@ def arguments(folder: Path, *more: str) -> list[str]:
     return [f"--model_name={MODEL}", f"--model_base_path={folder / MODEL}", *more]
 
 
-def ended(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """The program, which must end by itself."""
-    command = [*COMMAND, "--port=0", *arguments(folder, *more)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
 @contextmanager
 def running(folder: Path, *more: str, batching: str = "") -> Iterator[RunningServer]:
     """The program with these batching parameters, and with metrics."""
@@ -75,10 +69,7 @@ class TestStart:
     )
     def test_flags_that_end_it(self, tmp_path: Path, more: list[str], said: str) -> None:
         """What cannot be understood, and a batching file without batching, end the server."""
-        save_model(tmp_path)
-        end = ended(tmp_path, *more)
-        assert end.returncode == 255
-        assert said in end.stderr
+        self.ends(tmp_path, more, said)
 
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -90,11 +81,14 @@ class TestStart:
     )
     def test_batching_files_that_end_it(self, tmp_path: Path, text: str, said: str) -> None:
         """So do parameters that it does not have, or that contradict each other."""
-        save_model(tmp_path)
         (tmp_path / "bad.txt").write_text(text)
-        end = ended(
-            tmp_path, "--enable_batching", f"--batching_parameters_file={tmp_path}/bad.txt"
-        )
+        file = f"--batching_parameters_file={tmp_path}/bad.txt"
+        self.ends(tmp_path, ["--enable_batching", file], said)
+
+    def ends(self, folder: Path, more: list[str], said: str) -> None:
+        save_model(folder)
+        command = [*COMMAND, "--port=0", *arguments(folder, *more)]
+        end = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert end.returncode == 255
         assert said in end.stderr
 
@@ -118,14 +112,6 @@ class TestBatches:
             assert metric(server, "batching_session:processed_batch_size_sum") == 8
             assert metric(server, 'request_count{model_name="double",status="OK"}') == 8
 
-    def test_padding(self, tmp_path: Path) -> None:
-        """A batch gets rows until its size is allowed; the answer does not have them."""
-        save_model(tmp_path)
-        text = "max_batch_size { value: 4 } allowed_batch_sizes: 2 allowed_batch_sizes: 4"
-        with running(tmp_path, batching=text) as server:
-            assert len(ask(server, rows=3).json()["outputs"]) == 3
-            assert metric(server, "batching_session:padding_size_sum") == 1
-
     def test_a_full_queue(self, tmp_path: Path) -> None:
         """Requests beyond the queue are refused with 503."""
         save_model(tmp_path, seconds=0.5)
@@ -137,13 +123,6 @@ class TestBatches:
             statuses = {answer.status_code for answer in pool.map(lambda _: ask(server), range(8))}
             assert statuses == {200, 503}
             assert metric(server, 'request_count{model_name="double",status="UNAVAILABLE"}')
-
-    def test_no_batches_without_the_flag(self, tmp_path: Path) -> None:
-        """Then nothing of batches is counted at all, and any number of rows is taken."""
-        save_model(tmp_path)
-        with running(tmp_path) as server:
-            assert len(ask(server, rows=2000).json()["outputs"]) == 2000
-            assert metric(server, "batching_session:wrapped_run_count") is None
 
 
 class TestRequests:

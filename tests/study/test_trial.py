@@ -14,7 +14,8 @@ import pytest
 from runners.base import RunningServer
 from tests.runner_tests.waiting import wait_until
 from tests.study.simulated_engine import SimulatedEngine
-from tests.targets.moody import Moody, moody
+from tests.targets.moody import moody
+from tests.targets.triton.triton_targets import Served
 from tuner.capacity.probes import Beat
 from tuner.clients.v2_http import V2Client
 from tuner.errors import LoadError, Reason
@@ -85,12 +86,12 @@ class KillingTarget(TritonTarget):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Moody:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Served:
     return moody(tmp_path_factory.mktemp("moody"))
 
 
 @pytest.fixture(scope="module")
-def shared_bench(model: Moody) -> Iterator[Bench]:
+def shared_bench(model: Served) -> Iterator[Bench]:
     with LoadEngine() as engine, model.deployment() as deployment:
         yield Bench(model.target, deployment, TrialLoad(engine, BUDGET), Events())
 
@@ -106,7 +107,7 @@ def plan(configuration: Configuration, *, beat: float = OUT_OF_REACH) -> TrialPl
     )
 
 
-def failed(bench: Bench, model: Moody, configuration: Configuration) -> TrialRecord:
+def failed(bench: Bench, model: Served, configuration: Configuration) -> TrialRecord:
     """The record of a trial that must fail, and leave nothing."""
     record, golden = run_trial(bench, plan(configuration))
     assert record.state is TrialState.FAILED, record
@@ -119,12 +120,12 @@ def failed(bench: Bench, model: Moody, configuration: Configuration) -> TrialRec
 
 
 class TestGoodTrial:
-    def test_from_start_to_end(self, bench: Bench, model: Moody) -> None:
+    def test_from_start_to_end(self, bench: Bench, model: Served) -> None:
         """Apply, verify, warm up, unloaded, saturate, search, validate: in this order.
 
         The failure of the trial before has left the deployment fit for this one.
         """
-        before = failed(bench, model, model.configuration("takes all memory"))
+        before = failed(bench, model, model.configuration(mood="takes all memory"))
         events = Events()
         bench = replace(bench, observer=events)
 
@@ -161,7 +162,7 @@ class TestGoodTrial:
         assert all(p.latency_low_s <= p.latency_s <= p.latency_high_s for p in searched)
         assert all(p.usage.cpu_s > 0 for p in searched)
 
-    def test_the_latency_at_a_reference_load(self, bench: Bench, model: Moody) -> None:
+    def test_the_latency_at_a_reference_load(self, bench: Bench, model: Served) -> None:
         """Where it is an objective, one more load is measured: a share of the capacity, or a rate.
 
         Beyond the capacity nobody needs to look: the latency is over the limit.
@@ -181,7 +182,7 @@ class TestGoodTrial:
         assert beyond.reference_s == math.inf
         assert "reference" not in beyond.timings_s
 
-    def test_the_proof_of_a_claim(self, bench: Bench, model: Moody) -> None:
+    def test_the_proof_of_a_claim(self, bench: Bench, model: Served) -> None:
         """A load that is claimed is put on the server until it is decided."""
         bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET))
         modest, bold = (
@@ -198,7 +199,7 @@ class TestGoodTrial:
         assert {p.phase for p in modest.points} == {"warm-up", "unloaded", "proof"}
         assert modest.applied == "restart"
 
-    def test_the_engine_checks_itself_first(self, bench: Bench, model: Moody) -> None:
+    def test_the_engine_checks_itself_first(self, bench: Bench, model: Served) -> None:
         """Before the first load, and with the size of the requests."""
         sizes: list[int] = []
 
@@ -284,14 +285,14 @@ class TestFailures:
     def test_of_the_server(
         self,
         bench: Bench,
-        model: Moody,
+        model: Served,
         mood: str,
         reason: Reason,
         message: str,
         last_words: str,
     ) -> None:
         """Each has its reason, says what happened and when, and keeps the server's last words."""
-        record = failed(bench, model, model.configuration(mood))
+        record = failed(bench, model, model.configuration(mood=mood))
 
         assert record.reason is reason
         assert_matches(message, record.message)
@@ -302,16 +303,16 @@ class TestFailures:
         slow = moody(tmp_path, start_timeout_s=3.0)
         with slow.deployment() as deployment:
             bench = replace(bench, target=slow.target, deployment=deployment)
-            record = failed(bench, slow, slow.configuration("hangs at load"))
+            record = failed(bench, slow, slow.configuration(mood="hangs at load"))
 
         assert record.reason is Reason.START_TIMEOUT
         assert_matches("apply: the model was not loaded: .* within 3 s", record.message)
         assert_matches("loading: moody", record.log_tail)
 
-    def test_wrong_in_a_batch(self, bench: Bench, model: Moody) -> None:
+    def test_wrong_in_a_batch(self, bench: Bench, model: Served) -> None:
         """A model whose answers change with its batch is wrong, however fast it is."""
         configuration = model.configuration(
-            "adds the batch", dynamic_batching=True, max_queue_delay_microseconds=10000
+            mood="adds the batch", dynamic_batching=True, max_queue_delay_microseconds=10000
         )
 
         record = failed(bench, model, configuration)
@@ -323,7 +324,7 @@ class TestFailures:
         )
         assert record.statistics.mean_batch > 1
 
-    def test_other_than_the_baseline(self, bench: Bench, model: Moody) -> None:
+    def test_other_than_the_baseline(self, bench: Bench, model: Served) -> None:
         """An answer that is not the baseline's is wrong; the baseline's is kept."""
         golden = (Tensor("y", "FP32", (1, 4), np.full(4, 9.0, np.float32).tobytes()),)
         bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET), golden=golden)
@@ -357,7 +358,7 @@ class TestFailures:
         assert record.reason is Reason.CRASHED
         assert_matches("verify: the server was ended by SIGABRT; seen as: ", record.message)
 
-    def test_an_engine_that_cannot_keep_up(self, bench: Bench, model: Moody) -> None:
+    def test_an_engine_that_cannot_keep_up(self, bench: Bench, model: Served) -> None:
         """A point that the engine spoiled twice says nothing about the server."""
         bench = replace(
             bench, load=TrialLoad(SimulatedEngine(lags_s=(0.1, 0.1)), BUDGET, most_workers=1)
@@ -370,7 +371,7 @@ class TestFailures:
             "search: requests left 100.0 ms late (p99), 10.0 ms are tolerable"
         )
 
-    def test_requests_fail_that_nothing_explains(self, bench: Bench, model: Moody) -> None:
+    def test_requests_fail_that_nothing_explains(self, bench: Bench, model: Served) -> None:
         """Where the server answers afterwards, the message says so."""
         bench = replace(bench, load=TrialLoad(SimulatedEngine(failing_share=0.9), BUDGET))
 
@@ -379,7 +380,7 @@ class TestFailures:
         assert record.reason is Reason.LOAD_FAILED
         assert_matches("as http_503; one more request was answered$", record.message)
 
-    def test_an_engine_that_ends(self, bench: Bench, model: Moody) -> None:
+    def test_an_engine_that_ends(self, bench: Bench, model: Served) -> None:
         """A load engine that is broken ends the study, not only the trial."""
         bench = replace(bench, load=TrialLoad(DeadEngine(), BUDGET))
 
@@ -387,7 +388,7 @@ class TestFailures:
             run_trial(bench, plan(model.configuration()))
 
 
-def test_a_point_that_the_engine_spoiled_once(bench: Bench, model: Moody) -> None:
+def test_a_point_that_the_engine_spoiled_once(bench: Bench, model: Served) -> None:
     """It is measured again, and the trial goes on."""
     bench = replace(
         bench, load=TrialLoad(SimulatedEngine(lags_s=(0.1, 0.0)), BUDGET, most_workers=1)

@@ -72,11 +72,20 @@ def answering_grpc(
     address: str = "127.0.0.1:0",
     credentials: Any = None,
 ) -> Iterator[int]:
-    """The port of a server whose service has these methods, and no others."""
-    with ThreadPoolExecutor(2) as pool:
+    """The port of a server whose V2 service has these methods, and no others."""
+    handlers = {name: _handler(name, method) for name, method in methods.items()}
+    with serving_grpc("inference.GRPCInferenceService", handlers, address, credentials) as port:
+        yield port
+
+
+@contextmanager
+def serving_grpc(
+    service: str, handlers: Mapping[str, Any], address: str, credentials: Any
+) -> Iterator[int]:
+    """The port of a server of one service; with credentials it speaks TLS."""
+    with ThreadPoolExecutor() as pool:
         server = grpc.server(pool)
-        handlers = {name: _handler(name, method) for name, method in methods.items()}
-        server.add_registered_method_handlers("inference.GRPCInferenceService", handlers)
+        server.add_registered_method_handlers(service, handlers)
         if credentials:
             port = server.add_secure_port(address, credentials)
         else:

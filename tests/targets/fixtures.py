@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from runners.base import RunningServer
-from tests.targets.moody import Moody, moody
+from tests.targets.moody import moody
+from tests.targets.triton.triton_targets import Served
 from tuner.records import Applied
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
@@ -18,7 +19,7 @@ from tuner.targets.triton.target import TritonTarget
 class Triton:
     """A target with its server; `configuration` is what the server has, None if that is unsure."""
 
-    model: Moody
+    model: Served
     deployment: Deployment
     configuration: Configuration | None = None
 

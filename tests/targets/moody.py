@@ -1,24 +1,15 @@
 """The model of tests/models, which misbehaves on demand, and what may vary about it."""
 
-import tempfile
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
-from runners.base import LaunchSpec, RunningServer
-from runners.process import ProcessRunner
 from tests.spaces import choice, integer
-from tuner.space import spec
+from tests.targets.triton.triton_targets import Served, built_in, served
 from tuner.space.expressions import Value
-from tuner.space.resolution import search_space
 from tuner.space.settings import EnvironmentVariables, ServerFlag
 from tuner.space.space import Configuration, SearchSpace
-from tuner.study.deployment import Deployment
 from tuner.targets.base import Installation, TargetSetup
 from tuner.targets.request_form import RequestForm
-from tuner.targets.triton import install as triton_install
 from tuner.targets.triton.repository import RepositoryModel
 from tuner.targets.triton.target import TritonTarget
 
@@ -42,54 +33,13 @@ BATCHING: dict[str, Value] = {
     "max_batch_size": 4,
     "max_queue_delay_microseconds": 500,
 }
-_CONSTANTS = {"cores": 2, "memory_gb": 8, "numa_nodes": 1, "gpus": 0}
-
-
-def built_in_space() -> SearchSpace:
-    """The shipped space, on a machine of this size."""
-    return search_space(spec.built_in()["triton"], _CONSTANTS)
 
 
 def moody_space() -> SearchSpace:
     mood = replace(choice(*MOODS, name="mood"), sets=EnvironmentVariables(("MOOD",)))
     http = replace(integer("http_threads", default=8), sets=ServerFlag("--http-thread-count"))
-    space = built_in_space()
+    space = built_in()
     return replace(space, parameters=(mood, http, *space.parameters))
-
-
-@dataclass(frozen=True)
-class Moody:
-    """The target, its space, and the folder that all its processes name."""
-
-    target: TritonTarget
-    space: SearchSpace
-    workspace: Path
-
-    def configuration(self, mood: Value = "good", **values: Value) -> Configuration:
-        return self.space.activate({"mood": mood, "threads": 1, **values})
-
-    def deployment(self) -> Deployment:
-        return Deployment(self.target, HastyRunner(self.workspace / "logs"))
-
-    def processes(self) -> list[int]:
-        """Whatever runs on behalf of this target, by its command line."""
-        return [
-            process.pid
-            for process in psutil.process_iter(["cmdline"])
-            if any(str(self.workspace) in word for word in process.info["cmdline"] or ())
-        ]
-
-
-class HastyRunner:
-    """Kills servers rather than wait seconds for each; how they end in order is not the matter."""
-
-    may_restart = True
-
-    def __init__(self, log_directory: Path) -> None:
-        self._runner = ProcessRunner(log_directory=log_directory)
-
-    def start(self, launch_spec: LaunchSpec) -> AbstractContextManager[RunningServer]:
-        return self._runner.start(replace(launch_spec, stop_grace_s=0.0))
 
 
 def moody(
@@ -98,19 +48,15 @@ def moody(
     kind: type[TritonTarget] = TritonTarget,
     repository: Path = MODELS,
     start_timeout_s: float = 60.0,
-) -> Moody:
-    # Shared memory is named after this folder: no two runs of the tests may have the same.
-    workspace = Path(tempfile.mkdtemp(prefix="moody-", dir=folder))
-    model = RepositoryModel(repository, "moody")
-    space = model.adapt(moody_space())
-    target = kind(
-        model,
-        space,
-        TargetSetup(workspace=workspace, form=RequestForm(), start_timeout_s=start_timeout_s),
-        triton_install.find_triton(workspace),
+) -> Served:
+    return served(
+        folder,
+        RepositoryModel(repository, "moody"),
+        searched=moody_space(),
+        kind=kind,
+        start_timeout_s=start_timeout_s,
+        mood="good",
     )
-    target.stage()
-    return Moody(target, space, workspace)
 
 
 def target_in(workspace: Path, form: RequestForm | None = None) -> TritonTarget:

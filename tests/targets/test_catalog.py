@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.refusals import refused
 from tuner.errors import InputError
 from tuner.space import spec
 from tuner.targets.catalog import SERVERS, server_kind
@@ -41,10 +42,8 @@ def test_a_server_by_its_name(name: str) -> None:
 )
 def test_a_name_that_is_none(name: str, hint: str) -> None:
     """An unknown server is refused, with what was perhaps meant."""
-    with pytest.raises(InputError) as caught:
+    with refused(f"`{name}` is no server that can be tuned", hint):
         server_kind(name)
-    assert caught.value.message == f"`{name}` is no server that can be tuned"
-    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize(

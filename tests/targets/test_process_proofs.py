@@ -95,65 +95,57 @@ class TestFamily:
 
 
 class TestEnvironment:
-    EXPECTED: Mapping[str, str] = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
-
-    def test_as_expected(self) -> None:
-        """Variables that are set need not be heeded: that is accepted, no more."""
-        with running(*parent(), **self.EXPECTED, OTHER="1") as process:
-            assert environment_verdict(process.pid, self.EXPECTED) == ACCEPTED
+    THREADS: Mapping[str, str] = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 
     @pytest.mark.parametrize(
-        ("environment", "found"),
+        ("command", "environment", "found"),
         [
-            ({"OMP_NUM_THREADS": "2"}, "MKL_NUM_THREADS=None"),
-            ({"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "1"}, "MKL_NUM_THREADS=1"),
-            ({}, "OMP_NUM_THREADS=None"),
+            # Variables that are set need not be heeded: that is accepted, no more.
+            (parent(), {**THREADS, "OTHER": "1"}, ""),
+            (("cat",), {"OMP_NUM_THREADS": "2"}, "process cat has MKL_NUM_THREADS=None"),
+            (("cat",), {**THREADS, "MKL_NUM_THREADS": "1"}, "process cat has MKL_NUM_THREADS=1"),
+            (("cat",), {}, "process cat has OMP_NUM_THREADS=None"),
+            # A server that gives its workers another environment is found out.
+            (parent("OMP_NUM_THREADS=1"), THREADS, "process cat has OMP_NUM_THREADS=1"),
         ],
     )
-    def test_of_the_server(self, environment: dict[str, str], found: str) -> None:
-        """A variable that the server does not have, or with another value, is refuted."""
-        with running("cat", **environment) as process:
-            assert environment_verdict(process.pid, self.EXPECTED) == refuted(
-                f"process cat has {found}"
-            )
-
-    def test_of_a_worker(self) -> None:
-        """A server that gives its workers another environment is found out."""
-        with running(*parent("OMP_NUM_THREADS=1"), **self.EXPECTED) as process:
-            assert environment_verdict(process.pid, self.EXPECTED) == refuted(
-                "process cat has OMP_NUM_THREADS=1"
-            )
+    def test_variables(
+        self, command: tuple[str, ...], environment: dict[str, str], found: str
+    ) -> None:
+        """A variable that a process does not have, or with another value, is refuted."""
+        with running(*command, **environment) as process:
+            verdict = environment_verdict(process.pid, self.THREADS)
+        assert verdict == (refuted(found) if found else ACCEPTED)
 
     def test_nothing_to_look_at(self, ended: int, gone: int) -> None:
         """What cannot be seen proves nothing, in either direction."""
         for pid in (ended, gone):
-            assert environment_verdict(pid, self.EXPECTED) == ACCEPTED
+            assert environment_verdict(pid, self.THREADS) == ACCEPTED
 
-    def test_preloaded(self) -> None:
-        """A library that all processes have loaded proves more than the variable."""
-        with running(*parent(), LD_PRELOAD=LIBRARY) as process:
-            assert environment_verdict(process.pid, {"LD_PRELOAD": LIBRARY}) == CONFIRMED
+    @pytest.mark.parametrize(
+        ("command", "preload", "absent"),
+        [
+            (parent(), LIBRARY, ""),
+            # The linker goes on without what it does not find; the variable alone is no proof.
+            (("cat",), MISSING, MISSING),
+            (("cat",), f"{LIBRARY}:{MISSING}", MISSING),
+            (("cat",), f"{MISSING}:{LIBRARY}", MISSING),
+            # As the launcher does, which takes out of LD_PRELOAD what it does not know.
+            (parent("LD_PRELOAD="), LIBRARY, LIBRARY),
+        ],
+    )
+    def test_preloaded(self, command: tuple[str, ...], preload: str, absent: str) -> None:
+        """Libraries that all processes have loaded prove more than the variable."""
+        with running(*command, LD_PRELOAD=preload) as process:
+            verdict = environment_verdict(process.pid, {"LD_PRELOAD": preload})
+        loaded = refuted(f"process cat has not loaded {absent}") if absent else CONFIRMED
+        assert verdict == loaded
 
     def test_preloaded_by_path(self) -> None:
         """The same library may be named with its path, or by a link to it."""
         with running("cat", LD_PRELOAD=LIBRARY) as process:
             verdict = environment_verdict(process.pid, {"LD_PRELOAD": f"/some/where/{LIBRARY}"})
         assert verdict == CONFIRMED
-
-    @pytest.mark.parametrize("preload", [MISSING, f"{LIBRARY}:{MISSING}", f"{MISSING}:{LIBRARY}"])
-    def test_not_preloaded(self, preload: str) -> None:
-        """The linker goes on without what it does not find; the variable alone is no proof."""
-        with running("cat", LD_PRELOAD=preload) as process:
-            assert environment_verdict(process.pid, {"LD_PRELOAD": preload}) == refuted(
-                f"process cat has not loaded {MISSING}"
-            )
-
-    def test_not_preloaded_by_a_worker(self) -> None:
-        """As the launcher does, which takes out of LD_PRELOAD what it does not know."""
-        with running(*parent("LD_PRELOAD="), LD_PRELOAD=LIBRARY) as process:
-            assert environment_verdict(process.pid, {"LD_PRELOAD": LIBRARY}) == refuted(
-                f"process cat has not loaded {LIBRARY}"
-            )
 
 
 class TestPreload:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.errors import InputError
+from tests.refusals import refused
 from tuner.load.requests import TensorSpec
 from tuner.targets.request_form import RequestForm
 
@@ -57,76 +57,53 @@ class TestAsRecord:
         assert (records[0] == records[1]) is (first == second)
 
 
-class TestCheckTensors:
-    @pytest.mark.parametrize("form", [RequestForm(), RequestForm(batch=4, shapes={"x": (3,)})])
-    def test_good(self, form: RequestForm) -> None:
-        """A server of tensors takes what is said of them."""
-        form.check_tensors("Triton")
+NOT_BODIES = (
+    "`--body` and `--content-type` are for servers that take any body, but Triton takes tensors",
+    "leave them out; `--input-data`, `--shape` and `--batch` say what is sent",
+)
+NO_BODY = (
+    "TorchServe takes requests of any form, so one must be given",
+    "name a file that holds the body of a request: `--body FILE`; several are sent in turn",
+)
+NOT_TENSORS = (
+    (
+        "`--batch`, `--input-data` and `--shape` are for servers of tensors, but TorchServe takes "
+        "the bodies as they are"
+    ),
+    "leave them out",
+)
+
+
+class TestChecks:
+    def test_good(self) -> None:
+        """A server of tensors takes what is said of them, others a body, which may be empty."""
+        for tensors in (RequestForm(), RequestForm(batch=4, shapes={"x": (3,)})):
+            tensors.check_tensors("Triton")
+        for bodies in ((b"x",), (b"", b"x")):
+            RequestForm(bodies=bodies, content_type="text/plain").check_bodies("TorchServe")
+            RequestForm(bodies=bodies).check_bodies("TorchServe")
 
     @pytest.mark.parametrize(
-        "form",
+        ("form", "said"),
         [
-            RequestForm(bodies=(b"x",)),
-            RequestForm(content_type="text/plain"),
-            RequestForm(bodies=(b"x",), content_type="text/plain"),
+            (RequestForm(bodies=(b"x",)), NOT_BODIES),  # they would silently not be sent
+            (RequestForm(content_type="text/plain"), NOT_BODIES),
+            (RequestForm(bodies=(b"x",), content_type="text/plain"), NOT_BODIES),
+            (RequestForm(), NO_BODY),  # nobody can guess what a model takes that takes anything
+            (RequestForm(content_type="text/plain"), NO_BODY),
+            (RequestForm(batch=4), NO_BODY),
+            (RequestForm(bodies=(b"x",), batch=2), NOT_TENSORS),  # it would change nothing
+            (RequestForm(bodies=(b"x",), zero=True), NOT_TENSORS),
+            (RequestForm(bodies=(b"x",), shapes={"x": (3,)}), NOT_TENSORS),
         ],
     )
-    def test_bodies(self, form: RequestForm) -> None:
-        """Bodies would silently not be sent: refused."""
-        with pytest.raises(InputError) as caught:
-            form.check_tensors("Triton")
-        assert caught.value.message == (
-            "`--body` and `--content-type` are for servers that take any body, but Triton takes "
-            "tensors"
-        )
-        assert caught.value.hint == (
-            "leave them out; `--input-data`, `--shape` and `--batch` say what is sent"
-        )
-
-
-class TestCheckBodies:
-    @pytest.mark.parametrize(
-        "form",
-        [
-            RequestForm(bodies=(b"x",)),
-            RequestForm(bodies=(b"", b"x"), content_type="text/plain"),
-        ],
-    )
-    def test_good(self, form: RequestForm) -> None:
-        """A body may be empty, as some models are asked without one."""
-        form.check_bodies("TorchServe")
-
-    @pytest.mark.parametrize(
-        "form", [RequestForm(), RequestForm(content_type="text/plain"), RequestForm(batch=4)]
-    )
-    def test_without_any(self, form: RequestForm) -> None:
-        """Nobody can guess what a model that takes anything takes."""
-        with pytest.raises(InputError) as caught:
-            form.check_bodies("TorchServe")
-        assert (
-            caught.value.message == "TorchServe takes requests of any form, so one must be given"
-        )
-        assert caught.value.hint == (
-            "name a file that holds the body of a request: `--body FILE`; several are sent in turn"
-        )
-
-    @pytest.mark.parametrize(
-        "form",
-        [
-            RequestForm(bodies=(b"x",), batch=2),
-            RequestForm(bodies=(b"x",), zero=True),
-            RequestForm(bodies=(b"x",), shapes={"x": (3,)}),
-        ],
-    )
-    def test_tensors(self, form: RequestForm) -> None:
-        """What is said of tensors would change nothing: refused."""
-        with pytest.raises(InputError) as caught:
-            form.check_bodies("TorchServe")
-        assert caught.value.message == (
-            "`--batch`, `--input-data` and `--shape` are for servers of tensors, but TorchServe "
-            "takes the bodies as they are"
-        )
-        assert caught.value.hint == "leave them out"
+    def test_refused(self, form: RequestForm, said: tuple[str, str]) -> None:
+        """What a server would ignore, or cannot do without, is told with what to do."""
+        with refused(*said):
+            if said is NOT_BODIES:
+                form.check_tensors("Triton")
+            else:
+                form.check_bodies("TorchServe")
 
 
 class TestInputs:
@@ -146,9 +123,9 @@ class TestInputs:
 
     def test_batch_without_dimension(self) -> None:
         """A batch that the model cannot take would be counted, but never sent: refused."""
-        with pytest.raises(InputError) as caught:
+        with refused(
+            "`--batch 4` was given, but the model has no batch dimension",
+            "leave `--batch` out, or give the model one (Triton: `max_batch_size` in "
+            "config.pbtxt)",
+        ):
             RequestForm(batch=4).inputs(self.SPECS, batched=False, seed=1)
-        assert str(caught.value) == ("`--batch 4` was given, but the model has no batch dimension")
-        assert caught.value.hint == (
-            "leave `--batch` out, or give the model one (Triton: `max_batch_size` in config.pbtxt)"
-        )

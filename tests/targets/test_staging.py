@@ -25,6 +25,7 @@ def test_a_digest_is_of_what_is_in_the_files(model: Path, tmp_path: Path) -> Non
     assert staging.digest([tmp_path / "copy" / "model"]) == found[0]
     (model / "1" / "__pycache__").mkdir()
     (model / "1" / "__pycache__" / "x.pyc").touch()
+    (model / "2").mkdir()
     assert staging.digest([model]) == found[0]
 
     (model / "1" / "weights").write_bytes(b"2")

@@ -6,25 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
 
 from tests.spaces import choice, integer, space
-from tests.targets.triton.triton_targets import FACTS, Served, served, write_form
+from tests.targets.triton.triton_targets import Served, built_in, parsed, served, write_form
 from tuner.clients.v2_http import V2Client
-from tuner.errors import ModelError, ServerError, SpaceError, TrialFailure
+from tuner.errors import ServerError, SpaceError, TrialFailure
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.records import Applied
-from tuner.space import spec
 from tuner.space.document import fingerprint
-from tuner.space.resolution import search_space
 from tuner.space.settings import ModelVariant
 from tuner.space.space import SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets import variants
 from tuner.targets.base import ModelSource
-from tuner.targets.process_proofs import CONFIRMED, refuted
+from tuner.targets.process_proofs import refuted
+from tuner.targets.triton import config as model_config
 from tuner.targets.triton import repository as triton_repository
 from tuner.targets.triton.repository import RepositoryModel
 
@@ -81,11 +78,6 @@ class TestAdded:
         found = replace(found, parameters=(renamed, *found.parameters[1:]))
         assert found.settings({"form": "a", "n": 1}).variant == "a"
 
-    def test_verdict(self) -> None:
-        """The server has the form, or it is said which it has."""
-        assert variants.variant_verdict("a", "a") == CONFIRMED
-        assert variants.variant_verdict("a", "b") == refuted("the server has the form `b`")
-
     def test_fingerprint(self) -> None:
         """That of a single form is its own; of several it depends on each."""
         assert variants.fingerprint(["0123456789"]) == "0123456789"
@@ -95,27 +87,6 @@ class TestAdded:
 
 
 class TestRepository:
-    def test_unknown(self, repository: Path) -> None:
-        """A variant that is not there is refused with the models that are."""
-        with pytest.raises(ModelError) as caught:
-            opened(repository, "int8")
-        assert caught.value.message == f"{repository}: has no model `int8` with a config.pbtxt"
-        assert caught.value.hint == "models here: exact, rough, wrong"
-
-    def test_the_model_itself_is_no_variant(self, repository: Path) -> None:
-        """Naming it twice changes nothing."""
-        assert opened(repository, "exact").forms == ("exact",)
-        assert opened(repository, "exact").fingerprint == opened(repository).fingerprint
-
-    def test_fingerprint(self, tmp_path: Path) -> None:
-        """It changes with the files of any form."""
-        for name in ("a", "b"):
-            write_form(tmp_path, name)
-        before = opened(tmp_path, "b", name="a").fingerprint
-        assert before != opened(tmp_path, name="a").fingerprint
-        (tmp_path / "b" / "1" / "weights").touch()
-        assert before != opened(tmp_path, "b", name="a").fingerprint
-
     @pytest.mark.parametrize(
         ("backends", "expected"),
         [
@@ -130,7 +101,7 @@ class TestRepository:
             write_form(tmp_path, name, backend=f'backend: "{backend}"')
         model = opened(tmp_path, "b", name="a")
         assert model.space == expected
-        adapted = model.adapt(search_space(spec.built_in()[expected], FACTS))
+        adapted = model.adapt(built_in(expected))
         assert adapted["variant"].choices == ("a", "b")
 
     def test_defaults_are_the_models_own(self, repository: Path) -> None:
@@ -141,8 +112,7 @@ class TestRepository:
 
 
 def served_space(repository: Path, name: str, *others: str) -> SearchSpace:
-    found = search_space(spec.built_in()["triton"], FACTS)
-    return opened(repository, *others, name=name).adapt(found)
+    return opened(repository, *others, name=name).adapt(built_in())
 
 
 @pytest.fixture(scope="module")
@@ -200,13 +170,6 @@ class TestTriton:
         assert (measurement.failed, spent.requests) == (0, measurement.requests)
         assert measurement.requests > 0
 
-    def test_confirmed(self, forms: Served, deployment: Deployment) -> None:
-        """The server itself says which form it has, under which settings."""
-        configuration = forms.configuration(variant="rough", instance_count=2)
-        deployment.apply(configuration)
-        verdicts = forms.target.verify(deployment.server, configuration)
-        assert (verdicts["variant"], verdicts["instance_count"]) == (CONFIRMED, CONFIRMED)
-
     def test_another_form_behind_its_back(self, forms: Served, deployment: Deployment) -> None:
         """What somebody else loaded since is refuted, and named."""
         configuration = forms.configuration()
@@ -253,10 +216,9 @@ class TestTriton:
     def test_export(self, forms: Served) -> None:
         """The deployable file is the configuration of the form, under its own name."""
         configuration = forms.configuration(variant="rough", instance_count=2)
-        message = text_format.Parse(
-            forms.target.export(configuration), model_config_pb2.ModelConfig()
-        )
-        assert (message.name, message.instance_group[0].count) == ("rough", 2)
+        message = parsed(forms.target.export(configuration))
+        found = [model_config.get(message, n) for n in ("name", "instance_group[0].count")]
+        assert found == ["rough", 2]
         exported = forms.target.export(forms.configuration())
         assert 'name: "exact"' in exported
         assert "# variant: of the model `exact`" in exported.splitlines()

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 
 import numpy as np
@@ -25,37 +24,34 @@ SEEDS = range(_DISTINCT_REQUESTS)
 
 
 def inputs(
-    specs: Sequence[TensorSpec], form: RequestForm, *, batched: bool, seeds: Iterable[int]
+    specs: Sequence[TensorSpec],
+    form: RequestForm,
+    *,
+    batched: bool,
+    seeds: Iterable[int],
+    variant: str = "",
 ) -> Iterator[tuple[Tensor, ...]]:
     """For each seed the inputs of one request, in the order of `specs`.
 
     What an input holds depends on its name and on the names beside it, not on their order.
+    `variant` is the form of the model that they are for; empty is the only one there is, or the
+    one that the study begins with.
 
     Raises:
         InputError: The model cannot be sent what the study sends.
+        TrialFailure: Such a variant cannot: no more than its trial fails
+            (`invalid_configuration`).
     """
     by_name = sorted(specs, key=lambda spec: spec.name)
     for seed in seeds:
-        made = {t.name: t for t in form.inputs(by_name, batched=batched, seed=seed)}
+        try:
+            made = {t.name: t for t in form.inputs(by_name, batched=batched, seed=seed)}
+        except InputError as error:
+            if not variant:
+                raise
+            complaint = f"the requests of this study do not fit {variant}: {error}"
+            raise TrialFailure(Reason.INVALID_CONFIGURATION, complaint) from None
         yield tuple(made[spec.name] for spec in specs)
-
-
-@contextmanager
-def fitting(what: str) -> Iterator[None]:
-    """Within, a form of the model that cannot be sent the study's requests fails its trial only.
-
-    `what` is that form; empty is the only one there is, or the one that the study begins with.
-
-    Raises:
-        TrialFailure: It is such a form (`invalid_configuration`).
-    """
-    try:
-        yield
-    except InputError as error:
-        if not what:
-            raise
-        complaint = f"the requests of this study do not fit {what}: {error}"
-        raise TrialFailure(Reason.INVALID_CONFIGURATION, complaint) from None
 
 
 def request_set(

@@ -53,6 +53,15 @@ def family(pid: int) -> tuple[psutil.Process, ...]:
     return ()
 
 
+def command_lines(pid: int) -> list[tuple[psutil.Process, list[str]]]:
+    """The processes of the family that can be looked into, with the words they began with."""
+    found = []
+    for process in family(pid):
+        with suppress(psutil.Error):  # it ends, or is another user's
+            found.append((process, process.cmdline()))
+    return found
+
+
 def environment_verdict(pid: int, expected: Mapping[str, str]) -> SettingVerdict:
     """Whether the server and its worker processes were started with these variables.
 

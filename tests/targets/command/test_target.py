@@ -13,17 +13,15 @@ import httpx
 import pytest
 
 from runners.ports import choose_free_ports
-from runners.process import ProcessRunner
 from tests.runner_tests.contract import SCRIPT
 from tests.runner_tests.waiting import wait_until
-from tuner.errors import InputError, ModelError, Reason, SpaceError, TrialFailure
+from tests.targets.served import Served
+from tuner.errors import InputError, ModelError, Reason, SpaceError
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
-from tuner.space.expressions import Value
 from tuner.space.resolution import resolve
 from tuner.space.settings import ConfigPath, ServerFlag
 from tuner.space.space import SearchSpace
-from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
 from tuner.targets.command.model import CommandModel, open_model
@@ -65,30 +63,18 @@ def opened(folder: Path, **changes: Any) -> tuple[CommandModel, SearchSpace]:
     return model, model.adapt(resolve(read, FACTS), contained=False)
 
 
-class Served:
-    """A target with its space and its deployment."""
-
-    def __init__(self, folder: Path, **changes: Any) -> None:
-        self.model, self.space = opened(folder, **changes)
-        setup = TargetSetup(workspace=folder, form=RequestForm(), start_timeout_s=5.0)
-        self.target = CommandTarget.of(self.model, self.space, setup)
-        self._logs = folder / "logs"
-
-    def deployment(self) -> Deployment:
-        return Deployment(self.target, ProcessRunner(log_directory=self._logs))
-
-    def verdicts(self, **values: Value) -> Mapping[str, SettingVerdict]:
-        configuration = self.space.activate(values)
-        with self.deployment() as deployment:
-            deployment.apply(configuration)
-            return self.target.verify(deployment.server, configuration)
+def served(folder: Path, **changes: Any) -> Served[CommandTarget]:
+    """The same as a target."""
+    model, space = opened(folder, **changes)
+    setup = TargetSetup(workspace=folder, form=RequestForm(), start_timeout_s=5.0)
+    return Served(CommandTarget.of(model, space, setup), space, folder)
 
 
 class TestLaunch:
     def test_of_a_configuration(self, tmp_path: Path) -> None:
         """Values go into templates, variables and flags; placeholders stay for the runner."""
-        served = Served(tmp_path)
-        launch = served.target.launch_spec(served.space.activate({"threads": 3, "level": 2}))
+        mine = served(tmp_path)
+        launch = mine.target.launch_spec(mine.configuration(threads=3, level=2))
         assert launch.command[-1] == "--level=2"
         assert '"say": "threads=3\\n"' in launch.command[4]
         assert launch.environment == {"MODEL": "m3", "OMP_NUM_THREADS": "1"}
@@ -99,12 +85,12 @@ class TestLaunch:
 
     def test_a_flag_that_is_left_out(self, tmp_path: Path) -> None:
         """At `omit`, the server gets no flag at all."""
-        served = Served(tmp_path)
-        omit = replace(served.space["level"], sets=ServerFlag("--level", omit=1))
-        others = (p for p in served.space.parameters if p.name != "level")
-        space = replace(served.space, parameters=(*others, omit))
+        mine = served(tmp_path)
+        omit = replace(mine.space["level"], sets=ServerFlag("--level", omit=1))
+        others = (p for p in mine.space.parameters if p.name != "level")
+        space = replace(mine.space, parameters=(*others, omit))
         setup = TargetSetup(workspace=tmp_path, form=RequestForm())
-        target = CommandTarget.of(served.model, space, setup)
+        target = CommandTarget.of(mine.target._model, space, setup)
         without, with_flag = (
             target.launch_spec(space.activate({"level": level})).command for level in (1, 2)
         )
@@ -112,35 +98,33 @@ class TestLaunch:
 
     def test_further_ports(self, tmp_path: Path) -> None:
         """Every port that is named gets a number."""
-        served = Served(tmp_path, environment={"METRICS": "{port:metrics}"})
-        assert served.target.launch_spec(served.space.defaults).ports == ("http", "metrics")
+        mine = served(tmp_path, environment={"METRICS": "{port:metrics}"})
+        assert mine.target.launch_spec(mine.space.defaults).ports == ("http", "metrics")
 
 
 class TestApply:
     def test_every_configuration_is_a_start(self, tmp_path: Path) -> None:
         """The server answers once it was applied; another configuration is another server."""
-        served = Served(tmp_path)
-        with served.deployment() as deployment:
-            deployment.apply(served.space.defaults)
+        mine = served(tmp_path)
+        with mine.deployment() as deployment:
+            deployment.apply(mine.space.defaults)
             first = deployment.server.pid
-            [outputs] = served.target.infer(deployment.server)
+            [outputs] = mine.target.infer(deployment.server)
             assert outputs[0].data.endswith(b"ready")
-            other = served.space.activate({"threads": 2})
+            other = mine.configuration(threads=2)
             assert deployment.apply(other) is Applied.RESTART
             assert deployment.server.pid != first
 
     def test_never_ready(self, tmp_path: Path) -> None:
         """A server without success at its path is given up, with what it answered."""
-        served = Served(tmp_path, command=[sys.executable, "-m", "http.server", "{port:http}"])
-        with served.deployment() as deployment, pytest.raises(TrialFailure) as caught:
-            deployment.apply(served.space.activate({}))
-        assert caught.value.reason is Reason.START_FAILED  # --level is no flag of that server
+        mine = served(tmp_path, command=[sys.executable, "-m", "http.server", "{port:http}"])
+        # --level is no flag of that server.
+        assert mine.failure().reason is Reason.START_FAILED
         server = [sys.executable, "-m", "http.server", "{port:http}", "--bind", "{address}", "--"]
-        plain = Served(tmp_path, command=[sys.executable, "-c", _ONLY_404, *server])
-        with plain.deployment() as deployment, pytest.raises(TrialFailure) as caught:
-            deployment.apply(plain.space.activate({}))
-        assert caught.value.reason is Reason.START_TIMEOUT
-        assert "GET /health must answer with success, but: status 404" in str(caught.value)
+        plain = served(tmp_path, command=[sys.executable, "-c", _ONLY_404, *server])
+        failure = plain.failure()
+        assert failure.reason is Reason.START_TIMEOUT
+        assert "GET /health must answer with success, but: status 404" in str(failure)
 
 
 _ONLY_404 = (
@@ -152,52 +136,47 @@ _ONLY_404 = (
 class TestVerify:
     def test_without_a_proof(self, tmp_path: Path) -> None:
         """What nobody can look up is accepted; variables are compared in the processes."""
-        assert set(Served(tmp_path).verdicts().values()) == {ACCEPTED}
+        mine = served(tmp_path)
+        assert set(mine.verdicts(mine.configuration()).values()) == {ACCEPTED}
 
     @pytest.mark.parametrize(
         ("proof", "verdict"),
         [
             ("threads={{ threads }}", CONFIRMED),
-            (
-                "workers={{ threads }}",
-                refuted("the log does not say `workers=2`"),
-            ),
+            ("workers={{ threads }}", refuted("the log does not say `workers=2`")),
         ],
     )
     def test_what_the_log_must_say(
         self, tmp_path: Path, proof: str, verdict: SettingVerdict
     ) -> None:
         """A proof is a text with the value in it, which the server's log has or has not."""
-        served = Served(tmp_path, proofs={"threads": proof})
-        assert served.verdicts(threads=2)["threads"] == verdict
+        mine = served(tmp_path, proofs={"threads": proof})
+        assert mine.verdicts(mine.configuration(threads=2))["threads"] == verdict
 
     def test_a_proof_is_a_whole_word(self, tmp_path: Path) -> None:
         """A part of a word proves nothing, and neither does no text at all."""
-        served = Served(tmp_path, proofs={"threads": "hreads={{ threads }}", "fast": " "})
-        verdicts = served.verdicts(threads=2)
+        mine = served(tmp_path, proofs={"threads": "hreads={{ threads }}", "fast": " "})
+        verdicts = mine.verdicts(mine.configuration(threads=2))
         assert verdicts["threads"].grade is Grade.REFUTED
         assert verdicts["fast"].grade is Grade.ACCEPTED
 
     def test_a_value_that_no_template_takes(self, tmp_path: Path) -> None:
         """A template that fails for one configuration fails that trial, not the study."""
-        served = Served(tmp_path, environment={"SHARE": "{{ 4 // (2 - threads) }}"})
-        configuration = served.space.activate({"threads": 2})
-        with served.deployment() as deployment, pytest.raises(TrialFailure) as caught:
-            deployment.apply(configuration)
-        assert caught.value.reason is Reason.INVALID_CONFIGURATION
-        assert "serve.environment.SHARE: cannot be filled in: integer division" in str(
-            caught.value
-        )
-        exported = served.target.export(configuration)
+        mine = served(tmp_path, environment={"SHARE": "{{ 4 // (2 - threads) }}"})
+        configuration = mine.configuration(threads=2)
+        failure = mine.failure(configuration)
+        assert failure.reason is Reason.INVALID_CONFIGURATION
+        assert "serve.environment.SHARE: cannot be filled in: integer division" in str(failure)
+        exported = mine.target.export(configuration)
         assert exported.startswith("# this configuration cannot be started: serve.environment")
 
 
 class TestExport:
     def test_started_by_hand(self, tmp_path: Path) -> None:
         """The exported script writes the files and starts the same server."""
-        served = Served(tmp_path)
+        mine = served(tmp_path)
         script = tmp_path / "serve.sh"
-        script.write_text(served.target.export(served.space.activate({"threads": 3})))
+        script.write_text(mine.target.export(mine.configuration(threads=3)))
         [port] = choose_free_ports(["http"]).values()
         environment = {**os.environ, "PORT_HTTP": str(port), "FOLDER": str(tmp_path)}
         command = ["sh", str(script)]
@@ -216,9 +195,9 @@ class TestExport:
 
     def test_a_port_must_be_given(self, tmp_path: Path) -> None:
         """Without a port the script says what it needs."""
-        served = Served(tmp_path)
+        mine = served(tmp_path)
         script = tmp_path / "serve.sh"
-        script.write_text(served.target.export(served.space.defaults))
+        script.write_text(mine.target.export(mine.space.defaults))
         ended = subprocess.run(["sh", str(script)], capture_output=True, check=False)
         assert ended.returncode != 0
         assert b"PORT_HTTP" in ended.stderr

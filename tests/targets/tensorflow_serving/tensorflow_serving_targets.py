@@ -1,40 +1,27 @@
 """TensorFlow Serving as a target, with a model of tests/servers/tensorflow_program.py."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runners.process import ProcessRunner
 from tests.servers.tensorflow_program import save_model, write_program
+from tests.targets import served as served_targets
 from tuner import hardware
 from tuner.space import spec
 from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
 from tuner.space.space import Configuration, SearchSpace
-from tuner.study.deployment import Deployment
 from tuner.targets.base import Installation, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import TensorFlowServingModel
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 
 
-@dataclass(frozen=True)
-class Served:
-    """A target with its space and its folder."""
-
-    target: TensorFlowServingTarget
-    space: SearchSpace
-    folder: Path
-
-    def configuration(self, **values: Value) -> Configuration:
-        return self.space.activate(values)
+class Served(served_targets.Served[TensorFlowServingTarget]):
+    """A TensorFlow Serving with one model."""
 
     def batching(self, **values: Value) -> Configuration:
         """With batches of 8, where nothing else is said."""
         return self.configuration(enable_batching=True, **{"max_batch_size": 8, **values})
-
-    def deployment(self) -> Deployment:
-        return Deployment(self.target, ProcessRunner(log_directory=self.folder / "logs"))
 
 
 def built_in_space() -> SearchSpace:
@@ -47,15 +34,14 @@ def served(
     *,
     program: Path | None = None,
     form: RequestForm | None = None,
-    libraries: tuple[str, ...] = (),
+    variants: tuple[str, ...] = (),
     start_timeout_s: float = 30.0,
     **said: Any,
 ) -> Served:
-    """A model of which the program is told `said`; `libraries` can be preloaded, there or not."""
-    model = TensorFlowServingModel(save_model(folder / "models", **said))
-    space = model.adapt(built_in_space(), contained=bool(libraries))
-    if libraries:
-        space = space.with_choices("allocator", ["default", *libraries])
+    """A model of which the program is told `said`; `variants` lie beside it."""
+    others = [TensorFlowServingModel(folder / "models" / name) for name in variants]
+    model = TensorFlowServingModel(save_model(folder / "models", **said), others)
+    space = model.adapt(built_in_space(), contained=False)
     target = TensorFlowServingTarget(
         model,
         space,

@@ -45,13 +45,6 @@ class TestFindModel:
 
 
 class TestModel:
-    def test_no_bundled_model(self) -> None:
-        """A folder must be named."""
-        with pytest.raises(ModelError) as caught:
-            open_model(ModelSource())
-        assert caught.value.message == "TensorFlow Serving has no bundled model"
-        assert caught.value.hint == ("name the folder of your models: `--model-repository FOLDER`")
-
     def test_the_newest_version(self, tmp_path: Path) -> None:
         """As the server does, the version with the largest number is taken, and no other."""
         for version in (2, 10, 9):
@@ -60,25 +53,6 @@ class TestModel:
         assert (model.name, model.space) == ("double", "tensorflow_serving")
         model.stage(tmp_path / "workspace")
         assert [each.name for each in (tmp_path / "workspace" / "double").iterdir()] == ["10"]
-
-    def test_fingerprint(self, tmp_path: Path) -> None:
-        """It changes with any file of the version, and with the version."""
-        model = TensorFlowServingModel(save_model(tmp_path))
-        before = model.fingerprint
-        assert len(before) == 10
-        assert TensorFlowServingModel(tmp_path / "double").fingerprint == before
-        (model.version / "variables").mkdir()
-        (model.version / "variables" / "variables.index").write_bytes(b"\0")
-        changed = model.fingerprint
-        newer = TensorFlowServingModel(save_model(tmp_path, version=2)).fingerprint
-        assert len({before, changed, newer}) == 3
-
-    def test_a_copy_that_cannot_be_made(self, tmp_path: Path) -> None:
-        """What cannot be copied is named, and what helps."""
-        model = TensorFlowServingModel(save_model(tmp_path))
-        (tmp_path / "workspace").touch()
-        with pytest.raises(ModelError, match=r"cannot be copied to .*/workspace/double/1: "):
-            model.stage(tmp_path / "workspace")
 
 
 class TestAdapt:

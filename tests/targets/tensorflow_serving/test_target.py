@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -11,9 +12,9 @@ import pytest
 from tests.servers import tensorflow_program
 from tests.servers.tensorflow_program import MODEL, write_program
 from tests.targets.tensorflow_serving.tensorflow_serving_targets import Served, served
-from tuner.errors import InputError, Reason, ServerMissingError, TrialFailure
+from tuner.errors import InputError, Reason, ServerMissingError
 from tuner.protocols.tensors.values import to_array
-from tuner.records import Applied, Grade, SettingVerdict
+from tuner.records import Grade
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 from tuner.targets.base import TargetSetup
@@ -104,16 +105,6 @@ class TestApply:
         [y] = outputs
         assert (y.name, y.datatype, y.shape) == ("y", "FP32", (1, 4))
         assert to_array(y).dtype == np.float32
-        assert plain.target.infer(deployment.server, count=3) == (outputs,) * 3
-
-    def test_another_configuration_is_a_restart(
-        self, plain: Served, deployment: Deployment
-    ) -> None:
-        """Each of them has a process of its own."""
-        deployment.apply(plain.configuration())
-        first = deployment.server.pid
-        assert deployment.apply(plain.batching()) is Applied.RESTART
-        assert deployment.server.pid != first
 
     def test_requests(self, tmp_path: Path) -> None:
         """Many distinct requests of the size that was asked for, all answered."""
@@ -156,11 +147,6 @@ class TestApply:
 
 
 class TestVerify:
-    def verdicts(self, served: Served, configuration: Configuration) -> dict[str, SettingVerdict]:
-        with served.deployment() as deployment:
-            deployment.apply(configuration)
-            return dict(served.target.verify(deployment.server, configuration))
-
     def test_the_defaults(self, plain: Served, deployment: Deployment) -> None:
         """That no batches are made is seen; flags and variables are at least set."""
         configuration = plain.configuration()
@@ -191,21 +177,21 @@ class TestVerify:
     def test_batches_that_are_full_at_once(self, tmp_path: Path) -> None:
         """Requests as large as a batch do not wait, so that nothing shows how long they would."""
         whole = served(tmp_path, form=RequestForm(batch=8))
-        verdicts = self.verdicts(whole, whole.batching(batch_timeout_micros=10000))
+        verdicts = whole.verdicts(whole.batching(batch_timeout_micros=10000))
         assert verdicts["batch_timeout_micros"] == ACCEPTED
         assert verdicts["max_batch_size"] == CONFIRMED
 
     def test_a_model_without_a_batch_dimension(self, tmp_path: Path) -> None:
         """No batches are made of it, so that batching is refuted."""
         single = served(tmp_path, sizes=[4])
-        verdicts = self.verdicts(single, single.batching())
+        verdicts = single.verdicts(single.batching())
         none_made = refuted("the server makes no batches")
         assert verdicts["enable_batching"] == verdicts["num_batch_threads"] == none_made
 
     def test_rows_too_large_for_a_proof(self, tmp_path: Path) -> None:
         """Where a request beyond the largest batch would be huge, it is not sent."""
         wide = served(tmp_path, sizes=[-1, 1_000_000])
-        verdicts = self.verdicts(wide, wide.batching(max_batch_size=4))
+        verdicts = wide.verdicts(wide.batching(max_batch_size=4))
         assert verdicts["enable_batching"] == CONFIRMED
         assert verdicts["max_batch_size"] == ACCEPTED
 
@@ -213,7 +199,7 @@ class TestVerify:
         """A start script can name one; then the server ignores all that is said of batching."""
         program = write_program(tmp_path / "programs", "--platform_config_file=/dev/null")
         ignoring = served(tmp_path, program=program)
-        verdicts = self.verdicts(ignoring, ignoring.batching())
+        verdicts = ignoring.verdicts(ignoring.batching())
         none_made = refuted("the server makes no batches")
         assert verdicts["enable_batching"] == none_made
         assert verdicts["num_batch_threads"] == none_made
@@ -240,7 +226,7 @@ class TestVerify:
         configuration = overruled.batching(
             batch_timeout_micros=10000, allowed_batch_sizes="powers_of_two"
         )
-        verdicts = self.verdicts(overruled, configuration)
+        verdicts = overruled.verdicts(configuration)
         assert verdicts["enable_batching"] == CONFIRMED
         assert verdicts[parameter].grade is Grade.REFUTED
         assert verdicts[parameter].found.startswith(found)
@@ -251,7 +237,7 @@ class TestVerify:
         dropped = served(tmp_path, program=program)
         cores = dropped.space.constants["cores"]
         configuration = dropped.configuration(rest_threads=cores)
-        assert self.verdicts(dropped, configuration)["rest_threads"] == refuted(
+        assert dropped.verdicts(configuration)["rest_threads"] == refuted(
             f"no process of the server was started with --rest_api_num_threads={cores}",
         )
 
@@ -259,64 +245,60 @@ class TestVerify:
         """Batching that was to be off is refuted, too."""
         program = write_program(tmp_path / "programs", "--enable_batching=true")
         eager = served(tmp_path, program=program)
-        verdicts = self.verdicts(eager, eager.configuration())
+        verdicts = eager.verdicts(eager.configuration())
         assert verdicts["enable_batching"] == refuted("the server makes batches")
-
-    def test_an_allocator_that_did_not_load(self, tmp_path: Path) -> None:
-        """A library that the linker left out is refuted, though the variable was set."""
-        lying = served(tmp_path, libraries=("libno-such.so.4",))
-        verdict = self.verdicts(lying, lying.configuration(allocator="libno-such.so.4"))
-        assert verdict["allocator"].grade is Grade.REFUTED
-        assert verdict["allocator"].found.endswith("has not loaded libno-such.so.4")
 
 
 class TestFailures:
-    def failure(self, served: Served, configuration: Configuration | None = None) -> TrialFailure:
-        with served.deployment() as deployment, pytest.raises(TrialFailure) as caught:
-            deployment.apply(configuration or served.configuration())
-        return caught.value
-
     def test_a_model_that_cannot_be_loaded(self, tmp_path: Path) -> None:
         """Without retries the server ends, and its last words say why."""
-        failure = self.failure(served(tmp_path, error="NOT_FOUND: no tag `serve`"))
+        failure = served(tmp_path, error="NOT_FOUND: no tag `serve`").failure()
         assert failure.reason is Reason.START_FAILED
         assert "1 servable(s) did not become available" in failure.log_tail
-        assert "NOT_FOUND: no tag `serve`" in failure.log_tail
-
-    def test_a_server_that_stays_up_without_its_model(self, tmp_path: Path) -> None:
-        """The state of the model says why, at once and not after the start timeout."""
-        failure = self.failure(
-            served(tmp_path, state="END", error="NOT_FOUND: no tag `serve`", start_timeout_s=600)
-        )
-        assert failure.reason is Reason.NOT_READY
-        assert str(failure) == "the model was not loaded: NOT_FOUND: no tag `serve`"
         assert "cannot be loaded: NOT_FOUND: no tag `serve`" in failure.log_tail
 
-    def test_no_reason_at_all(self, tmp_path: Path) -> None:
-        """A model that ended without a word failed as well."""
-        failure = self.failure(served(tmp_path, state="END"))
-        assert str(failure) == "the model was not loaded: the server does not say why"
-
-    def test_a_model_that_never_comes(self, tmp_path: Path) -> None:
-        """What is still loading after the start timeout is given up."""
-        failure = self.failure(served(tmp_path, state="LOADING", start_timeout_s=2))
-        assert failure.reason is Reason.START_TIMEOUT
-        assert str(failure) == "the model must become AVAILABLE, but it is LOADING"
-
-    def test_a_model_that_answers_with_an_error(self, tmp_path: Path) -> None:
-        """A model that is AVAILABLE is not enough: one inference must be answered."""
-        failure = self.failure(served(tmp_path, fault="Matrix size-incompatible"))
-        assert failure.reason is Reason.NOT_READY
-        assert str(failure) == (
-            "the first inference failed: TensorFlow Serving answered 400 to POST "
-            f"/v1/models/{MODEL}:predict: Matrix size-incompatible"
-        )
-
-    def test_an_answer_that_is_no_number(self, tmp_path: Path) -> None:
-        """NaN for the fixed input is a wrong output."""
-        failure = self.failure(served(tmp_path, scale=float("nan")))
-        assert failure.reason is Reason.WRONG_OUTPUT
-        assert str(failure) == "output `y` contains NaN for the fixed input"
+    @pytest.mark.parametrize(
+        ("said", "reason", "message"),
+        [
+            pytest.param(
+                {"state": "END", "error": "NOT_FOUND: no tag `serve`", "start_timeout_s": 600},
+                Reason.NOT_READY,
+                "the model was not loaded: NOT_FOUND: no tag `serve`",
+                id="without its model a server may stay up; its state is asked, not waited for",
+            ),
+            pytest.param(
+                {"state": "END"},
+                Reason.NOT_READY,
+                "the model was not loaded: the server does not say why",
+                id="a model may end without a word",
+            ),
+            pytest.param(
+                {"state": "LOADING", "start_timeout_s": 2},
+                Reason.START_TIMEOUT,
+                "the model must become AVAILABLE, but it is LOADING",
+                id="what is still loading after the start timeout is given up",
+            ),
+            pytest.param(
+                {"fault": "Matrix size-incompatible"},
+                Reason.NOT_READY,
+                "the first inference failed: TensorFlow Serving answered 400 to POST "
+                f"/v1/models/{MODEL}:predict: Matrix size-incompatible",
+                id="AVAILABLE is not enough: one inference must be answered",
+            ),
+            pytest.param(
+                {"scale": float("nan")},
+                Reason.WRONG_OUTPUT,
+                "output `y` contains NaN for the fixed input",
+                id="NaN is no number",
+            ),
+        ],
+    )
+    def test_a_model_that_does_not_come(
+        self, tmp_path: Path, said: dict[str, Any], reason: Reason, message: str
+    ) -> None:
+        """Whatever the model does instead of answering rightly is told as what it is."""
+        failure = served(tmp_path, **said).failure()
+        assert (failure.reason, str(failure)) == (reason, message)
 
     def test_parallelism_that_contradicts_itself(self, plain: Served) -> None:
         """The server ends where all three are set; the space does not let them be."""
@@ -328,7 +310,7 @@ class TestFailures:
                 "session_parallelism": 1,
             }
         )
-        failure = self.failure(plain, configuration)
+        failure = plain.failure(configuration)
         assert failure.reason is Reason.START_FAILED
         assert "Either configure server_options" in failure.log_tail
         assert "session_parallelism" not in plain.space.activate(configuration)
@@ -358,37 +340,30 @@ class TestExport:
 
 
 class TestFind:
-    def setup_of(self, folder: Path, *, contained: bool) -> TargetSetup:
-        return TargetSetup(workspace=folder, form=RequestForm(), contained=contained)
+    def program(self, plain: Served, folder: Path, *, contained: bool = False) -> str:
+        """What a job would start."""
+        model = TensorFlowServingModel(plain.folder / "models" / MODEL)
+        setup = TargetSetup(workspace=folder, form=RequestForm(), contained=contained)
+        target = TensorFlowServingTarget.of(model, plain.space, setup)
+        return target.launch_spec(plain.configuration()).command[0]
 
     def test_not_installed(
         self, plain: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Without the program, a container is the way."""
         monkeypatch.setenv("PATH", str(tmp_path))
-        model = TensorFlowServingModel(plain.folder / "models" / MODEL)
         with pytest.raises(ServerMissingError) as caught:
-            TensorFlowServingTarget.of(
-                model, plain.space, self.setup_of(tmp_path, contained=False)
-            )
+            self.program(plain, tmp_path)
         assert caught.value.message == (
             "TensorFlow Serving is not installed: no `tensorflow_model_server` on PATH"
         )
         assert caught.value.hint == (
             "run it in a container: `--runner docker --image tensorflow/serving`"
         )
-        contained = TensorFlowServingTarget.of(
-            model, plain.space, self.setup_of(tmp_path, contained=True)
-        )
-        launch = contained.launch_spec(plain.configuration())
-        assert launch.command[0] == "tensorflow_model_server"
+        assert self.program(plain, tmp_path, contained=True) == "tensorflow_model_server"
 
     def test_on_path(self, plain: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """As a process, the program is the one on PATH."""
         program = write_program(tmp_path / "programs")
         monkeypatch.setenv("PATH", str(program.parent))
-        model = TensorFlowServingModel(plain.folder / "models" / MODEL)
-        target = TensorFlowServingTarget.of(
-            model, plain.space, self.setup_of(tmp_path, contained=False)
-        )
-        assert target.launch_spec(plain.configuration()).command[0] == str(program)
+        assert self.program(plain, tmp_path) == str(program)

@@ -6,46 +6,26 @@ from pathlib import Path
 import pytest
 
 from runners.docker import ContainerSettings
-from runners.process import ProcessRunner
-from tests.servers.tensorflow_program import MODEL, save_model, write_program
-from tests.targets.tensorflow_serving.tensorflow_serving_targets import built_in_space
-from tuner.errors import InputError, ModelError
+from tests.servers.tensorflow_program import MODEL, save_model
+from tests.targets.tensorflow_serving.tensorflow_serving_targets import built_in_space, served
 from tuner.space.settings import ServerFlag
 from tuner.study import placement
-from tuner.study.deployment import Deployment
 from tuner.study.placement import Place
-from tuner.targets.base import Installation, ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
 from tuner.targets.process_proofs import ACCEPTED, refuted
-from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import (
     TensorFlowServingModel,
     makes_batches,
-    open_model,
 )
-from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    for name in (MODEL, "half"):
-        save_model(tmp_path / "models", name=name)
-    return tmp_path / "models"
-
-
-def test_each_form_is_served_under_the_models_name(models: Path, tmp_path: Path) -> None:
+def test_each_form_is_served_under_the_models_name(tmp_path: Path) -> None:
     """Another form is a start with another folder, which the server's command line shows."""
-    model = open_model(ModelSource(folder=models, name=MODEL, variants=("half",)))
-    space = model.adapt(built_in_space(), contained=False)
-    target = TensorFlowServingTarget(
-        model,
-        space,
-        TargetSetup(workspace=tmp_path / "workspace", form=RequestForm()),
-        Installation(Path(write_program(tmp_path / "programs"))),
-    )
-    target.stage()
-    own, half = (space.activate({"variant": name}) for name in (MODEL, "half"))
-    with Deployment(target, ProcessRunner(log_directory=tmp_path / "logs")) as deployment:
+    save_model(tmp_path / "models", name="half")
+    forms = served(tmp_path, variants=("half",))
+    target = forms.target
+    own, half = (forms.configuration(variant=name) for name in (MODEL, "half"))
+    with forms.deployment() as deployment:
         deployment.apply(half)
         right = target.verify(deployment.server, half)["variant"]
         wrong = target.verify(deployment.server, own)["variant"]
@@ -56,38 +36,6 @@ def test_each_form_is_served_under_the_models_name(models: Path, tmp_path: Path)
     assert wrong == refuted(f"no process of the server was started with {path}")
     assert len(answers) == 1
     assert f"--model_name={MODEL} --model_base_path=FOLDER/half" in target.export(half)
-
-
-def test_a_changed_form_is_another_model(models: Path) -> None:
-    """The fingerprint is that of all forms."""
-
-    def fingerprint(*variants: str) -> str:
-        source = ModelSource(folder=models, name=MODEL, variants=variants)
-        return open_model(source).fingerprint
-
-    alone, both = fingerprint(), fingerprint("half")
-    assert fingerprint(MODEL) == alone != both
-    save_model(models, name="half", factor=3)
-    assert fingerprint("half") != both
-    assert fingerprint() == alone
-
-
-def test_a_form_that_is_not_there(models: Path) -> None:
-    """It is named, with those that are there."""
-    with pytest.raises(ModelError) as caught:
-        open_model(ModelSource(folder=models, name=MODEL, variants=("int8",)))
-    assert str(caught.value) == f"{models}: has no SavedModel `int8`"
-    assert caught.value.hint == f"models here: {MODEL}, half"
-
-
-def test_a_bare_model_file_is_refused() -> None:
-    """TensorFlow Serving takes folders; the layout is told."""
-    with pytest.raises(InputError) as caught:
-        open_model(ModelSource(file=Path("model.onnx")))
-    assert str(caught.value) == (
-        "model.onnx: TensorFlow Serving serves SavedModels, and no bare model file"
-    )
-    assert caught.value.hint.startswith("expected: FOLDER/MODEL/VERSION/saved_model.pb")
 
 
 def test_batching_that_is_left_out_where_it_is_off(tmp_path: Path) -> None:

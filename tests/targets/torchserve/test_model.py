@@ -66,15 +66,6 @@ class TestOpen:
         model = open_model(ModelSource(folder=tmp_path, name=None))
         assert (model.archive, model.name, model.version) == (archive, "m", "2.1")
 
-    def test_without_a_store(self) -> None:
-        """There is no model to fall back on."""
-        with pytest.raises(ModelError) as caught:
-            open_model(ModelSource(folder=None, name="m"))
-        assert caught.value.message == "TorchServe has no bundled model"
-        assert caught.value.hint == (
-            "name the folder of your model archives: `--model-repository STORE`"
-        )
-
     def test_a_name_that_no_model_has(self, tmp_path: Path) -> None:
         """A name becomes a part of addresses: one that cannot is refused."""
         archive = write_archive(tmp_path, name="my model")
@@ -275,14 +266,6 @@ class TestStage:
         model = opened(tmp_path, OWN)
         before = content_of(staged(model, tmp_path / "store"))
         assert content_of(staged(model, tmp_path / "store")) == before
-
-    @pytest.mark.parametrize("config", [None, OWN])
-    def test_no_room(self, tmp_path: Path, config: object) -> None:
-        """Where nothing can be copied to, the folder is named."""
-        (tmp_path / "store").touch()
-        model = opened(tmp_path, config)
-        with pytest.raises(ModelError, match=r"/m\.mar: cannot be copied to .*/store: "):
-            model.stage(tmp_path / "store")
 
     def test_damaged_weights(self, tmp_path: Path) -> None:
         """Damage in a file that is read only now is told as well."""

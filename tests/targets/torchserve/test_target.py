@@ -17,9 +17,8 @@ from tests.targets.torchserve.torchserve_targets import (
     served,
     with_first_on_path,
 )
-from tuner.errors import Reason, TrialFailure
+from tuner.errors import Reason
 from tuner.records import Applied, Grade
-from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 
@@ -90,15 +89,6 @@ class TestApply:
 
 
 class TestVerify:
-    def test_everything_took_effect(self, plain: Served, deployment: Deployment) -> None:
-        """The server itself confirms workers and batching; variables are at least set."""
-        configuration = plain.configuration(batch_size=2, max_batch_delay=10)
-        deployment.apply(configuration)
-        verdicts = plain.target.verify(deployment.server, configuration)
-        assert set(verdicts) == set(configuration)
-        assert verdicts["workers"] == verdicts["batch_size"] == CONFIRMED
-        assert verdicts["threads"] == ACCEPTED
-
     @pytest.mark.parametrize(
         ("asked", "parameter", "found"),
         [
@@ -147,9 +137,7 @@ class TestVerify:
         python.chmod(0o755)
         launched = served(tmp_path, mar, installation=with_first_on_path(python.parent))
         configuration = launched.configuration(cpu_launcher=True)
-        with launched.deployment() as deployment:
-            deployment.apply(configuration)
-            verdict = launched.target.verify(deployment.server, configuration)["cpu_launcher"]
+        verdict = launched.verdicts(configuration)["cpu_launcher"]
         assert verdict == refuted("the log says that torch.backends.xeon.run_cpu is not available")
 
     def test_an_extension_that_is_not_there(self, tmp_path: Path) -> None:
@@ -172,9 +160,7 @@ class TestVerify:
         """A library that the linker left out is refuted, though the variable was set."""
         lying = served(tmp_path, mar, libraries=("libno-such.so.4",))
         configuration = lying.configuration(allocator="libno-such.so.4")
-        with lying.deployment() as deployment:
-            deployment.apply(configuration)
-            verdict = lying.target.verify(deployment.server, configuration)["allocator"]
+        verdict = lying.verdicts(configuration)["allocator"]
         assert verdict.grade is Grade.REFUTED
         assert verdict.found.endswith("has not loaded libno-such.so.4")
 
@@ -184,31 +170,21 @@ class TestVerify:
         overruled = served(tmp_path / "overruled", mar, staged=False)
         staged = served(tmp_path / "staged", mar)
         assert staged.space["batch_size"].default == 2
-        verdicts = []
-        for each in (overruled, staged):
-            configuration = each.configuration(workers=2)
-            with each.deployment() as deployment:
-                deployment.apply(configuration)
-                verdicts.append(each.target.verify(deployment.server, configuration)["workers"])
-        assert verdicts == [
+        two = [each.verdicts(each.configuration(workers=2)) for each in (overruled, staged)]
+        assert [verdicts["workers"] for verdicts in two] == [
             refuted("TorchServe has minWorkers = 1"),
             CONFIRMED,
         ]
 
 
 class TestFailures:
-    def failure(self, served: Served, configuration: Configuration) -> TrialFailure:
-        with served.deployment() as deployment, pytest.raises(TrialFailure) as caught:
-            deployment.apply(configuration)
-        return caught.value
-
     def test_a_worker_that_dies_again_and_again(self, tmp_path: Path) -> None:
         """A crash loop is over within seconds, with the worker's last words."""
         handler = tmp_path / "handler.py"
         handler.write_text("import no_such_module\n" + HANDLER.read_text())
         broken = served(tmp_path, archive(tmp_path / "mar", handler=handler))
         began = time.monotonic()
-        failure = self.failure(broken, broken.configuration())
+        failure = broken.failure()
         assert failure.reason is Reason.NOT_READY
         assert "No module named 'no_such_module'" in str(failure)
         assert "Traceback" in failure.log_tail
@@ -220,7 +196,7 @@ class TestFailures:
         text = HANDLER.read_text()
         handler.write_text(text.replace("return [self", "raise ValueError; return [self"))
         broken = served(tmp_path, archive(tmp_path / "mar", handler=handler))
-        failure = self.failure(broken, broken.configuration())
+        failure = broken.failure()
         assert failure.reason is Reason.NOT_READY
         assert "the first inference failed: TorchServe answered 50" in str(failure)
 

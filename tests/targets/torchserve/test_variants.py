@@ -7,16 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.servers import torchserve as torchserve_server
-from tests.targets.torchserve.torchserve_archives import OWN, write_archive
 from tests.targets.torchserve.torchserve_targets import HANDLER, Served, archive, served
 from tuner.clients.torchserve import TorchServeClient
-from tuner.errors import ModelError
 from tuner.load.requests import Tensor
 from tuner.records import Applied
 from tuner.study.deployment import Deployment
-from tuner.targets.base import ModelSource
 from tuner.targets.process_proofs import CONFIRMED, refuted
-from tuner.targets.torchserve.model import ArchiveModel, open_model
 
 
 @pytest.fixture(scope="module")
@@ -98,33 +94,3 @@ class TestTorchServe:
         with torchserve_server.from_file(f"{start}\n{rest}", store, tmp_path) as server:
             found = server.describe("totals")
         assert (found["modelUrl"], found["batchSize"]) == ("more.mar", 2)
-
-
-class TestArchives:
-    def test_unknown(self, tmp_path: Path) -> None:
-        """A variant that is not in the store is refused with the archives that are."""
-        write_archive(tmp_path)
-        with pytest.raises(ModelError) as caught:
-            open_model(ModelSource(folder=tmp_path, variants=("int8",)))
-        assert caught.value.message == f"{tmp_path}: has no archive `int8.mar`"
-        assert caught.value.hint == "models here: m"
-
-    def test_the_model_itself_is_no_variant(self, tmp_path: Path) -> None:
-        """Naming it twice changes nothing."""
-        write_archive(tmp_path)
-        model = open_model(ModelSource(folder=tmp_path, variants=("m",)))
-        assert model.others == {}
-        assert model.fingerprint == model.own_fingerprint
-
-    def test_all_are_staged(self, tmp_path: Path) -> None:
-        """Each without what would overrule the search; the fingerprint is that of all."""
-        write_archive(tmp_path / "store")
-        write_archive(tmp_path / "store", OWN, name="other")
-        source = ModelSource(folder=tmp_path / "store", name="m", variants=("other",))
-        model = open_model(source)
-        model.stage(tmp_path / "staged")
-        assert {path.name for path in (tmp_path / "staged").iterdir()} == {"m.mar", "other.mar"}
-        assert ArchiveModel(tmp_path / "staged" / "other.mar").settings == {}
-        before = model.fingerprint
-        write_archive(tmp_path / "store", name="other")
-        assert open_model(source).fingerprint != before

@@ -2,16 +2,13 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from runners.process import ProcessRunner
+from tests.targets import served as served_targets
 from tuner import hardware
 from tuner.space import spec
-from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
-from tuner.space.space import Configuration, SearchSpace
-from tuner.study.deployment import Deployment
 from tuner.targets.base import Installation, ModelSource, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.torchserve import install as torchserve_install
@@ -45,20 +42,8 @@ def archive(
     return folder / f"{name}.mar"
 
 
-@dataclass(frozen=True)
-class Served:
-    """A target with its space and its folder."""
-
-    target: TorchServeTarget
-    space: SearchSpace
-    folder: Path
-
-    def configuration(self, **values: Value) -> Configuration:
-        """One worker with one thread, where nothing else is said."""
-        return self.space.activate({"workers": 1, "threads": 1, **values})
-
-    def deployment(self) -> Deployment:
-        return Deployment(self.target, ProcessRunner(log_directory=self.folder / "logs"))
+Served = served_targets.Served[TorchServeTarget]
+"""One worker with one thread, where nothing else is said."""
 
 
 def served(
@@ -90,7 +75,7 @@ def served(
     else:
         (folder / "store").mkdir(parents=True)
         (folder / "store" / mar.name).write_bytes(mar.read_bytes())
-    return Served(target, space, folder)
+    return Served(target, space, folder, {"workers": 1, "threads": 1})
 
 
 def with_first_on_path(folder: Path) -> Installation:

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from google.protobuf import text_format
 from google.protobuf.message import Message
-from tritonclient.grpc import model_config_pb2
 
+from tests.targets.triton.triton_targets import parsed
 from tuner.errors import ModelError, ServerError, SpaceError
 from tuner.space.expressions import Value
 from tuner.targets.triton import config as model_config
@@ -20,11 +19,6 @@ instance_group { kind: KIND_CPU count: 2 }
 instance_group { kind: KIND_GPU }
 parameters { key: "threads" value { string_value: "4" } }
 """
-
-
-def parsed(text: str) -> Message:
-    message: Message = model_config_pb2.ModelConfig()
-    return text_format.Parse(text, message)
 
 
 BASE = parsed(TEXT)

@@ -1,30 +1,17 @@
 """Parameters of Triton's backends: proved by the backend's log, not by the server's echo."""
 
-import importlib.util
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runners.base import LaunchSpec
-from runners.process import ProcessRunner
-from tests.targets.moody import MODELS
-from tests.targets.triton.triton_targets import FACTS
-from tuner.records import Applied, SettingVerdict
-from tuner.space import spec
+from tests.targets.triton.triton_targets import built_in, served, write_form, write_model
+from tuner.records import SettingVerdict
 from tuner.space.expressions import Value
-from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
-from tuner.space.space import Configuration, SearchSpace
-from tuner.study.deployment import Deployment
-from tuner.targets.base import TargetSetup
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
-from tuner.targets.request_form import RequestForm
+from tuner.targets.triton import config as model_config
 from tuner.targets.triton import evidence as triton_evidence
-from tuner.targets.triton import install as triton_install
 from tuner.targets.triton.repository import RepositoryModel
-from tuner.targets.triton.target import TritonTarget
 
 # As the backend of 23.10 and 24.08 write them.
 LOG = """
@@ -50,8 +37,10 @@ def path(name: str) -> str:
 
 
 def graded(path: str, value: Value, log: str, *, backend: str = "pytorch") -> SettingVerdict:
-    """The verdict on a parameter of the model `m`."""
-    return triton_evidence.backend_verdict(path, value, model="m", backend=backend, log=log)
+    """The verdict on a parameter that the server has for the model `m`."""
+    model = model_config.of({"name": "m", "backend": backend})
+    effective = model_config.changed(model, {path: value})
+    return triton_evidence.field_verdict(path, value, effective=effective, log=log)
 
 
 class TestRecordedLogs:
@@ -86,7 +75,7 @@ class TestRecordedLogs:
         """A backend until 23.11 tells of it; one from 23.12 on ignores it, and says nothing."""
         old = "I1127 libtorch.cc:476] NvFuser is enabled for model instance 'm'\n"
         new = "".join(line for line in LOG.splitlines(keepends=True) if "NvFuser" not in line)
-        written = search_space(spec.built_in()["triton_pytorch_nvfuser"], FACTS)
+        written = built_in("triton_pytorch_nvfuser")
         nvfuser = written["nvfuser"].sets
 
         assert nvfuser == ConfigPath(path("ENABLE_NVFUSER"), omit="default")
@@ -131,79 +120,18 @@ class TestRecordedLogs:
             f"the log says nothing of `{name}`: the backend ignores it"
         )
 
-    def test_which_fields_are_the_backends(self) -> None:
-        """Only `parameters` is read by nobody but the backend."""
-        assert triton_evidence.is_backend_parameter(path("INFERENCE_MODE"))
-        assert not triton_evidence.is_backend_parameter("instance_group[0].count")
+    def test_a_field_that_the_server_reads_itself(self) -> None:
+        """Only `parameters` is read by nobody but the backend: for others no log is needed."""
+        assert graded("instance_group[0].count", 2, "") == CONFIRMED
 
 
-class Scripted:
-    """A TorchScript model in the Python backend, which takes the PyTorch backend's parameters."""
-
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        model = RepositoryModel(MODELS, "scripted")
-        space = search_space(spec.built_in()["triton_pytorch"], FACTS)
-        self.space: SearchSpace = model.adapt(space)
-        self.target = _WithEnvironment(
-            model,
-            self.space,
-            TargetSetup(workspace=folder, form=RequestForm()),
-            triton_install.find_triton(folder),
-        )
-        self.target.environment = environment
-        self.target.stage()
-        self._logs = folder / "logs"
-
-    def deployment(self) -> Deployment:
-        return Deployment(self.target, ProcessRunner(log_directory=self._logs))
-
-
-class _WithEnvironment(TritonTarget):
-    environment: Mapping[str, str]
-
-    def launch_spec(self, configuration: Configuration) -> LaunchSpec:
-        launch = super().launch_spec(configuration)
-        return replace(launch, environment={**launch.environment, **self.environment})
-
-
-@pytest.fixture
-def no_torch() -> None:
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("PyTorch is not installed: pip install torch")
-
-
-@pytest.mark.usefixtures("no_torch")
-class TestRealModel:
-    def test_flags_are_heeded_and_told(self, tmp_path: Path) -> None:
-        """Flags of one model are taken over by a reload, those of the process by a restart."""
-        scripted = Scripted(tmp_path, {})
-        own: dict[str, Value] = {"inference_mode": False, "disable_optimized_execution": True}
-        flags = {
-            **own,
-            "jit_executor": False,
-            "jit_profiling": False,
-            "tensor_fuser": True,
-        }
-        with scripted.deployment() as deployment:
-            deployment.apply(scripted.space.activate({"intra_op_threads": 1}))
-            configuration = scripted.space.activate({"intra_op_threads": 1, **own})
-            assert deployment.apply(configuration) is Applied.RELOAD
-            configuration = scripted.space.activate({"intra_op_threads": 1, **flags})
-            assert deployment.apply(configuration) is Applied.RESTART
-            verdicts = scripted.target.verify(deployment.server, configuration)
-            assert {name: verdicts[name] for name in flags} == dict.fromkeys(flags, CONFIRMED)
-            assert verdicts["intra_op_threads"] == CONFIRMED
-            two = scripted.space.activate({"intra_op_threads": 2, **flags})
-            assert deployment.apply(two) is Applied.RESTART
-
-    def test_a_flag_that_the_backend_ignores(self, tmp_path: Path) -> None:
-        """The server echoes what it was given; a backend that says nothing of it is found out."""
-        scripted = Scripted(tmp_path, {"DEAF": "1"})
-        configuration = scripted.space.activate({"jit_executor": False})
-        with scripted.deployment() as deployment:
-            deployment.apply(configuration)
-            verdict = scripted.target.verify(deployment.server, configuration)["jit_executor"]
-        assert verdict == refuted("the log says nothing of `Jit executor`: the backend ignores it")
+def test_a_flag_that_the_backend_ignores(tmp_path: Path) -> None:
+    """The server echoes what it was given; a backend that says nothing of it is found out."""
+    write_form(tmp_path, "m")
+    deaf = served(tmp_path, RepositoryModel(tmp_path, "m"), searched=built_in("triton_pytorch"))
+    assert deaf.verdicts(deaf.configuration(jit_executor=False))["jit_executor"] == refuted(
+        "the log says nothing of `Jit executor`: the backend ignores it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -221,9 +149,8 @@ class TestRealModel:
 )
 def test_the_space_of_a_backend(tmp_path: Path, config: str, space: str) -> None:
     """A model gets the space of its backend; where there is none, the one for all."""
-    (tmp_path / "m" / "1").mkdir(parents=True)
-    (tmp_path / "m" / "config.pbtxt").write_text(f"{config} max_batch_size: 8")
+    write_model(tmp_path, config=f"{config} max_batch_size: 8")
     model = RepositoryModel(tmp_path, "m")
     assert model.space == space
-    adapted = model.adapt(search_space(spec.built_in()[space], FACTS))
+    adapted = model.adapt(built_in(space))
     assert adapted["max_batch_size"].default == 8

@@ -36,6 +36,13 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.update(hidden)
 
 
+def missing(workspace: Path) -> tuple[str, str]:
+    """Message and hint."""
+    with pytest.raises(ServerMissingError) as caught:
+        triton_install.find_triton(workspace)
+    return caught.value.message, caught.value.hint
+
+
 def test_path_first(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A `tritonserver` on PATH is what its owner wants: it is taken as it is."""
     program = tmp_path / "tritonserver"
@@ -85,13 +92,10 @@ def test_neither(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Without any Triton the message says where it was looked for, the hint how to get it."""
     assert wheel.exists()
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(ServerMissingError) as caught:
-        triton_install.find_triton(tmp_path)
-
-    assert str(caught.value) == (
-        "Triton is not installed: neither `tritonserver` on PATH nor the wheel was found"
+    assert missing(tmp_path) == (
+        "Triton is not installed: neither `tritonserver` on PATH nor the wheel was found",
+        "pip install 'serving-tuner[triton]'",
     )
-    assert caught.value.hint == "pip install 'serving-tuner[triton]'"
 
 
 def test_options(wheel: Path) -> None:
@@ -119,32 +123,24 @@ def test_no_stub(wheel: Path, tmp_path: Path) -> None:
     stubs = wheel / "python_backend_stubs"
     (stubs / VERSION / STUB).unlink()
     (stubs / VERSION).rmdir()
-    with pytest.raises(ServerMissingError) as caught:
-        triton_install.find_triton(tmp_path)
-
-    assert str(caught.value) == (
-        f"the Triton of the wheel has no Python backend for Python {VERSION}"
+    assert missing(tmp_path) == (
+        f"the Triton of the wheel has no Python backend for Python {VERSION}",
+        "it has one for Python 3.9, 3.10",
     )
-    assert caught.value.hint == "it has one for Python 3.9, 3.10"
 
 
 def test_another_pytriton(wheel: Path, tmp_path: Path) -> None:
     """A package of that name without any stub is told as one that has none."""
     (wheel / "python_backend_stubs").rename(wheel / "elsewhere")
-    with pytest.raises(ServerMissingError) as caught:
-        triton_install.find_triton(tmp_path)
-
-    assert caught.value.hint == "it has one for Python (none)"
+    assert missing(tmp_path)[1] == "it has one for Python (none)"
 
 
 def test_no_libpython(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Python without a shared library cannot run the backend; the hint names the package."""
     assert wheel.exists()
     monkeypatch.setattr(triton_install, "_LIBRARY_FOLDERS", (str(tmp_path),))
-    with pytest.raises(ServerMissingError) as caught:
-        triton_install.find_triton(tmp_path)
-
-    assert str(caught.value) == (
-        f"Triton's Python backend needs libpython{VERSION}.so.1.0, which this Python does not have"
+    library = f"libpython{VERSION}.so.1.0"
+    assert missing(tmp_path) == (
+        f"Triton's Python backend needs {library}, which this Python does not have",
+        f"on Debian and Ubuntu: apt install libpython{VERSION}",
     )
-    assert caught.value.hint == f"on Debian and Ubuntu: apt install libpython{VERSION}"

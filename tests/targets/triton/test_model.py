@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.spaces import integer
-from tests.targets.moody import MODELS, built_in_space
-from tests.targets.triton.triton_targets import FACTS
+from tests.targets.moody import MODELS
+from tests.targets.triton.triton_targets import built_in, write_model
 from tuner.errors import ModelError, SpaceError
-from tuner.space import spec
 from tuner.space.expressions import Value
-from tuner.space.resolution import search_space
 from tuner.space.settings import ConfigPath
 from tuner.space.space import CategoricalParameter, IntParameter, SearchSpace
 from tuner.targets.triton import config as model_config
@@ -25,17 +23,9 @@ BATCHING = {
 }
 
 
-def write_model(repository: Path, name: str = "m", config: str = "max_batch_size: 8\n") -> Path:
-    folder = repository / name
-    (folder / "1").mkdir(parents=True)
-    (folder / "1" / "model.py").write_text("weights = 1\n")
-    (folder / "config.pbtxt").write_text(config)
-    return folder
-
-
 def adapted(repository: Path, config: str, space: SearchSpace | None = None) -> SearchSpace:
     write_model(repository, config=config)
-    return RepositoryModel(repository, "m").adapt(space or built_in_space())
+    return RepositoryModel(repository, "m").adapt(space or built_in())
 
 
 class TestTritonModel:
@@ -47,32 +37,6 @@ class TestTritonModel:
             RepositoryModel(tmp_path, "m")
         assert str(caught.value) == f"{folder}: the model has no version folder"
         assert caught.value.hint == f"put the model's files into {folder}/1"
-
-    def test_garbage(self, tmp_path: Path) -> None:
-        """A config.pbtxt that is none is refused with its path."""
-        folder = write_model(tmp_path, config="max_batch_size = 8")
-        with pytest.raises(ModelError, match=f"^{folder}/config.pbtxt: is not a model conf"):
-            RepositoryModel(tmp_path, "m")
-
-    def test_fingerprint(self, tmp_path: Path) -> None:
-        """It is that of all files by name and content, and of nothing else."""
-        folder = write_model(tmp_path)
-        fingerprint = RepositoryModel(tmp_path, "m").fingerprint
-        assert len(fingerprint) == 10
-
-        (folder / "1" / "__pycache__").mkdir()
-        (folder / "1" / "__pycache__" / "model.pyc").touch()
-        (folder / "1" / "model.py").touch()
-        (folder / "2").mkdir()
-        assert RepositoryModel(tmp_path, "m").fingerprint == fingerprint
-
-        (folder / "1" / "weights").touch()
-        with_weights = RepositoryModel(tmp_path, "m").fingerprint
-        (folder / "1" / "weights").rename(folder / "1" / "weight")
-        renamed = RepositoryModel(tmp_path, "m").fingerprint
-        (folder / "1" / "weight").write_text("1")
-        changed = RepositoryModel(tmp_path, "m").fingerprint
-        assert len({fingerprint, with_weights, renamed, changed}) == 4
 
 
 class TestAdapt:
@@ -101,14 +65,14 @@ class TestAdapt:
 
     def test_without_settings(self, tmp_path: Path) -> None:
         """Where the model says nothing, the space's defaults hold."""
-        space = built_in_space().with_default("max_batch_size", 8)
+        space = built_in().with_default("max_batch_size", 8)
         assert adapted(tmp_path, "max_batch_size: 8").defaults == space.defaults
         assert adapted(tmp_path / "same", "max_batch_size: 8") == space
 
     def test_without_a_batch_dimension(self, tmp_path: Path) -> None:
         """A model for single requests gets no batching parameter, nor what depends on one."""
         space = adapted(tmp_path, "max_batch_size: 0")
-        names = {p.name for p in built_in_space().parameters}
+        names = {p.name for p in built_in().parameters}
         assert {p.name for p in space.parameters} == names - BATCHING
 
     @pytest.mark.parametrize("scheduler", ["sequence_batching { }", "ensemble_scheduling { }"])
@@ -131,7 +95,7 @@ class TestAdapt:
     def test_domain_that_is_stretched(self, tmp_path: Path) -> None:
         """An own value outside the bounds turns the domain into a list that has it."""
         space = adapted(tmp_path, "max_batch_size: 8 instance_group { count: 3 }")
-        assert isinstance(built_in_space()["instance_count"], IntParameter)
+        assert isinstance(built_in()["instance_count"], IntParameter)
         assert isinstance(space["instance_count"], CategoricalParameter)
         assert space["instance_count"].choices == (1, 2, 3, 4)
 
@@ -140,7 +104,7 @@ class TestConfigured:
     def test_values(self) -> None:
         """Values go where `sets` says, left out ones vanish, the rest of the model stays."""
         model = RepositoryModel(MODELS, "moody")
-        space = model.adapt(built_in_space())
+        space = model.adapt(built_in())
         values = {"dynamic_batching": True, "max_batch_size": 4, "instance_count": 2}
         message = model.configured(space.settings(space.activate(values)))
 
@@ -155,7 +119,7 @@ class TestConfigured:
     def test_off(self) -> None:
         """A switch that is off takes its message out."""
         model = RepositoryModel(MODELS, "moody")
-        space = model.adapt(built_in_space())
+        space = model.adapt(built_in())
         message = model.configured(space.settings(space.activate({"dynamic_batching": False})))
         assert model_config.get(message, "dynamic_batching") is None
 
@@ -174,7 +138,7 @@ def test_parameters_of_a_backend_are_texts(
     tmp_path: Path, name: str, text: str, default: Value
 ) -> None:
     """What the model says of one is the same value that the space has, and no second one."""
-    space = search_space(spec.built_in()["triton_pytorch"], FACTS)
+    space = built_in("triton_pytorch")
     before = space[name]
     assert isinstance(before.sets, ConfigPath)
     key = before.sets.path.partition("[")[2].partition("]")[0]

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.targets.moody import BATCHING, MODELS, configuration, listing, target_in
-from tuner.errors import ModelError, Reason, TrialFailure
+from tuner.errors import Reason, TrialFailure
 from tuner.load.requests import Tensor
 from tuner.space.expressions import Value
 from tuner.targets.made_up_requests import check_answer
@@ -80,12 +79,6 @@ class TestStage:
         copied = listing(tmp_path / "repository" / "moody")
         assert copied.keys() == listing(MODELS / "moody").keys()
 
-    def test_no_room(self, tmp_path: Path) -> None:
-        """Where the model cannot be copied to, the folder is named."""
-        (tmp_path / "repository").touch()
-        with pytest.raises(ModelError, match=r"/moody: cannot be copied to .*/repository/moody: "):
-            target_in(tmp_path).stage()
-
 
 class TestCanReload:
     @pytest.mark.parametrize(
@@ -145,19 +138,20 @@ class TestNumbers:
         """As many bytes as the shape says, whatever the type; texts have a length of their own."""
         check_answer([Tensor("y", datatype, (1, 2), data)])
 
-    @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-    def test_nan(self, kind: type[np.floating[Any]]) -> None:
+    @pytest.mark.parametrize(
+        ("datatype", "data"),
+        [
+            ("FP16", np.array([1.0, np.nan], np.float16).tobytes()),
+            ("FP32", np.array([1.0, np.nan], np.float32).tobytes()),
+            ("FP64", np.array([1.0, np.nan], np.float64).tobytes()),
+            ("BF16", b"\x80\x3f\xc0\x7f"),  # half of an FP32
+        ],
+    )
+    def test_nan(self, datatype: str, data: bytes) -> None:
         """NaN is never an answer."""
-        data = np.array([1.0, np.nan], kind)
-        tensor = Tensor("y", f"FP{data.itemsize * 8}", (2,), data.tobytes())
         with pytest.raises(TrialFailure, match="output `y` contains NaN") as caught:
-            check_answer([tensor])
+            check_answer([Tensor("y", datatype, (2,), data)])
         assert caught.value.reason is Reason.WRONG_OUTPUT
-
-    def test_nan_of_half_a_float32(self) -> None:
-        """BF16 has NaN as well."""
-        with pytest.raises(TrialFailure, match="output `y` contains NaN"):
-            check_answer([Tensor("y", "BF16", (1,), b"\xc0\x7f")])
 
     def test_missing_bytes(self) -> None:
         """A tensor without its data is what a wrong numpy in the model makes: never an answer."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from runners.base import RunningServer
 from tests.targets import model_files as files
-from tests.targets.triton.triton_targets import Served, infer, served
+from tests.targets.triton.triton_targets import Served, built_in, infer, served
 from tuner.load.requests import TensorSpec
 from tuner.records import Applied
 from tuner.space.expressions import Value
@@ -292,7 +292,7 @@ class TestOnnxParameters:
 
     def test_threads_of_the_environment(self, folder: Path) -> None:
         """Where the space sets the variable for all libraries, the session has as many threads."""
-        mixed = served(folder, opened(files.mlp(folder / "mlp.onnx")), space="triton")
+        mixed = served(folder, opened(files.mlp(folder / "mlp.onnx")), searched=built_in())
         with mixed.deployment() as deployment:
             deployment.apply(mixed.configuration(threads=1))
             assert said(deployment.server, "intra_op_thread_count is 1")
@@ -300,7 +300,10 @@ class TestOnnxParameters:
 
 class TestPytorchParameters:
     def test_heeded_and_told(self, torch: Served, torch_deployment: Deployment) -> None:
-        """Each is told in the words of Triton's own backend, which confirm it."""
+        """Each is told in the words of Triton's own backend, which confirm it.
+
+        Flags of the model are taken over by a reload, those of the process by a restart.
+        """
         values: dict[str, Value] = {
             "inference_mode": False,
             "disable_optimized_execution": True,
@@ -308,8 +311,11 @@ class TestPytorchParameters:
             "jit_profiling": False,
             "tensor_fuser": True,
         }
+        own = ("inference_mode", "disable_optimized_execution")
         threads: dict[str, Value] = {"intra_op_threads": 1, "inter_op_threads": 2}
         torch_deployment.apply(torch.configuration(**threads))
+        of_the_model = torch.configuration(**threads, **{name: values[name] for name in own})
+        assert torch_deployment.apply(of_the_model) is Applied.RELOAD
         configuration = torch.configuration(**threads, **values)
         assert torch_deployment.apply(configuration) is Applied.RESTART
         server = torch_deployment.server
@@ -326,3 +332,5 @@ class TestPytorchParameters:
         verdicts = torch.target.verify(server, configuration)
         wanted = {**values, **threads}
         assert {name: verdicts[name] for name in wanted} == dict.fromkeys(wanted, CONFIRMED)
+        two = torch.configuration(**{**wanted, "intra_op_threads": 2})
+        assert torch_deployment.apply(two) is Applied.RESTART

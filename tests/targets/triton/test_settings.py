@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.study.simulated_bench import Watcher
 from tests.study.simulated_engine import SimulatedEngine
-from tests.targets.moody import MODELS, HastyRunner
-from tests.targets.triton.triton_targets import FACTS
+from tests.targets.moody import MODELS
+from tests.targets.triton.triton_targets import FACTS, Served, built_in, served, write_model
 from tuner import hardware
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
@@ -18,24 +19,19 @@ from tuner.records import (
     Purpose,
     ServerStatistics,
     SettingVerdict,
-    TrialRecord,
     TrialState,
 )
 from tuner.space import spec
 from tuner.space.expressions import Value, value_text
-from tuner.space.resolution import resolve, search_space
+from tuner.space.resolution import resolve
 from tuner.space.settings import ConfigPath
-from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
-from tuner.targets.base import TargetSetup
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
-from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import install as triton_install
 from tuner.targets.triton.repository import RepositoryModel
-from tuner.targets.triton.target import TritonTarget
 
 Values = dict[str, Value]
 
@@ -43,8 +39,8 @@ Values = dict[str, Value]
 class Running:
     """A model under one of the built-in spaces, which is started by its first `apply`."""
 
-    def __init__(self, target: TritonTarget, space: SearchSpace, deployment: Deployment) -> None:
-        self.target, self.space, self.deployment = target, space, deployment
+    def __init__(self, served: Served, deployment: Deployment) -> None:
+        self.target, self.space, self.deployment = served.target, served.space, deployment
 
     def apply(self, **values: Value) -> tuple[Applied, Mapping[str, SettingVerdict]]:
         configuration = self.space.activate({"threads": 1, **values})
@@ -62,34 +58,15 @@ class Running:
         return self.target.statistics(self.deployment.server)
 
 
-class Silent:
-    """An Observer that nobody listens to."""
-
-    def trial_begins(
-        self, number: int, purpose: Purpose, configuration: Configuration
-    ) -> None: ...
-
-    def phase_begins(self, phase: str) -> None: ...
-
-    def trial_ends(self, record: TrialRecord) -> None: ...
-
-
 @contextmanager
 def running(
     folder: Path, name: str, *, model: str = "moody", gpus: int = 0, contained: bool = False
 ) -> Iterator[Running]:
-    served = RepositoryModel(MODELS, model)
     written = spec.load_space(spec.built_in().get(name, Path(name)))
-    space = served.adapt(resolve(written, {**FACTS, "gpus": gpus}), contained=contained)
-    target = TritonTarget(
-        served,
-        space,
-        TargetSetup(workspace=folder, form=RequestForm()),
-        triton_install.find_triton(folder),
-    )
-    target.stage()
-    with Deployment(target, HastyRunner(folder / "logs")) as deployment:
-        yield Running(target, space, deployment)
+    searched = resolve(written, {**FACTS, "gpus": gpus})
+    found = served(folder, RepositoryModel(MODELS, model), searched=searched, contained=contained)
+    with found.deployment() as deployment:
+        yield Running(found, deployment)
 
 
 @pytest.fixture
@@ -210,7 +187,7 @@ class TestRefusals:
         engine = SimulatedEngine()
         with running(tmp_path, "triton", model="clamped") as triton:
             load = TrialLoad(engine, LatencyBudget(99, 0.05))
-            bench = Bench(triton.target, triton.deployment, load, Silent())
+            bench = Bench(triton.target, triton.deployment, load, Watcher())
             configuration = triton.space.activate({"threads": 1, **asked})
             plan = TrialPlan(number=1, purpose=Purpose.SEARCH, configuration=configuration)
             record, _ = run_trial(bench, plan)
@@ -243,27 +220,22 @@ SPACES = [name for name in spec.built_in() if name.startswith("triton")]
 class TestRendering:
     def test_every_value_fits_the_model_configuration(self, name: str, tmp_path: Path) -> None:
         """Each value of each parameter goes into the configuration, and is read back from it."""
-        folder = tmp_path / "m" / "1"
-        folder.mkdir(parents=True)
-        (folder.parent / "config.pbtxt").write_text(
-            'max_batch_size: 8 input { name: "x" data_type: TYPE_FP32 dims: 4 }'
+        write_model(
+            tmp_path, config='max_batch_size: 8 input { name: "x" data_type: TYPE_FP32 dims: 4 }'
         )
         model = RepositoryModel(tmp_path, "m")
-        resolved = search_space(spec.built_in()[name], {**FACTS, "gpus": 2})
-        space = model.adapt(resolved, contained=True)
+        space = model.adapt(built_in(name, gpus=2), contained=True)
         for parameter in space.parameters:
-            match parameter.sets:
-                case ConfigPath(path, omit):
-                    for value in parameter.choices or ():
-                        configuration = space.activate({**CONDITIONS, parameter.name: value})
-                        assert configuration[parameter.name] == value
-                        found = model_config.get(
-                            model.configured(space.settings(configuration)), path
-                        )
-                        expected = (None, omit) if value == omit else (value, value_text(value))
-                        assert found in expected or not (found or value), (parameter.name, value)
-                case _:
-                    pass
+            if not isinstance(parameter.sets, ConfigPath):
+                continue
+            omit = parameter.sets.omit
+            for value in parameter.choices or ():
+                configuration = space.activate({**CONDITIONS, parameter.name: value})
+                assert configuration[parameter.name] == value
+                message = model.configured(space.settings(configuration))
+                found = model_config.get(message, parameter.sets.path)
+                expected = (None, omit) if value == omit else (value, value_text(value))
+                assert found in expected or not (found or value), (parameter.name, value)
 
     def test_gpus_only_where_there_are(self, name: str) -> None:
         """Without a GPU, none of its parameters is offered; with one, they are."""
@@ -281,5 +253,4 @@ class TestRendering:
 
 def test_the_bundled_model_s_space_stays_small() -> None:
     """On a machine as in the README, the default space has the size that the README shows."""
-    space = search_space(spec.built_in()["triton"], FACTS)
-    assert space.size == 635
+    assert built_in().size == 635

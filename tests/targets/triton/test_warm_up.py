@@ -3,24 +3,14 @@
 from pathlib import Path
 
 import pytest
-from google.protobuf import text_format
 from google.protobuf.message import Message
-from tritonclient.grpc import model_config_pb2
 
-from tests.targets.triton.test_model import write_model
-from tuner.space import spec
-from tuner.space.resolution import search_space
+from tests.targets.triton.triton_targets import built_in, parsed, write_model
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import warm_up as triton_warm_up
 from tuner.targets.triton.repository import RepositoryModel
 
 INPUT = 'input { name: "x" data_type: TYPE_FP32 dims: [ 3, 4 ] }'
-GPU = {"cores": 2, "memory_gib": 8, "numa_nodes": 1, "gpus": 1}
-
-
-def config(text: str) -> Message:
-    message: Message = text_format.Parse(text, model_config_pb2.ModelConfig())
-    return message
 
 
 def sizes(message: Message) -> list[int]:
@@ -34,7 +24,7 @@ class TestPut:
     def test_sizes(self, largest: int, expected: list[int]) -> None:
         """Batches of 1, 2, 4 ... and the largest; one request where there are no batches."""
         warm = model_config.changed(
-            config(f"max_batch_size: {largest} {INPUT}"), {"model_warmup": True}
+            parsed(f"max_batch_size: {largest} {INPUT}"), {"model_warmup": True}
         )
         assert sizes(warm) == expected
 
@@ -42,10 +32,10 @@ class TestPut:
         """A sample has a tensor of zeros for each input that a request must have."""
         optional = 'input { name: "o" data_type: TYPE_INT64 dims: [ 1 ] optional: true }'
         text = 'input { name: "s" data_type: TYPE_STRING dims: [ 2 ] }'
-        warm = model_config.changed(config(INPUT + optional + text), {"model_warmup": True})
+        warm = model_config.changed(parsed(INPUT + optional + text), {"model_warmup": True})
 
         assert warm == model_config.changed(
-            config(
+            parsed(
                 INPUT
                 + optional
                 + text
@@ -59,7 +49,7 @@ class TestPut:
 
     def test_own_samples(self) -> None:
         """Samples that the model has already stay; false takes them out."""
-        own = config(INPUT + 'model_warmup { name: "own" batch_size: 7 }')
+        own = parsed(INPUT + 'model_warmup { name: "own" batch_size: 7 }')
         assert model_config.changed(own, {"model_warmup": True}) == own
         assert sizes(model_config.changed(own, {"model_warmup": False})) == []
         assert sizes(model_config.changed(own, {"model_warmup": None})) == []
@@ -77,9 +67,9 @@ class TestPut:
 )
 def test_which_models_can(tmp_path: Path, text: str, *, possible: bool) -> None:
     """Inputs must be known with their shapes, and requests must not belong together."""
-    assert triton_warm_up.is_possible(config(text)) is possible
+    assert triton_warm_up.is_possible(parsed(text)) is possible
 
     write_model(tmp_path, config=f"max_batch_size: 8 {text}")
-    space = search_space(spec.built_in()["triton"], GPU)
+    space = built_in(gpus=1)
     adapted = RepositoryModel(tmp_path, "m").adapt(space)
     assert ("warm_up" in adapted.defaults) is possible

@@ -2,26 +2,28 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from google.protobuf import text_format
+from google.protobuf.message import Message
 from numpy.typing import NDArray
+from tritonclient.grpc import model_config_pb2
 
 from runners.base import RunningServer
-from tests.targets.moody import HastyRunner
+from tests.targets import served as served_targets
 from tuner.clients.v2_http import V2Client
 from tuner.load.requests import Tensor
+from tuner.protocols.tensors.datatypes import NUMPY_TYPES
+from tuner.protocols.tensors.values import to_array
 from tuner.space import spec
 from tuner.space.expressions import Value
 from tuner.space.resolution import search_space
-from tuner.space.space import Configuration, SearchSpace
-from tuner.study.deployment import Deployment
+from tuner.space.space import SearchSpace
 from tuner.targets.base import TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
-from tuner.targets.triton import install as triton_install
 from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.target import TritonTarget
 
@@ -34,8 +36,7 @@ FACTS = {
     "gpus": 0,
 }
 _LONGEST_S = 120.0
-_KINDS = {"f4": "FP32", "f8": "FP64", "f2": "FP16", "i8": "INT64", "b1": "BOOL"}
-_DTYPES = {name: kind for kind, name in _KINDS.items()}
+_KINDS = {np.dtype(kind): name for name, kind in NUMPY_TYPES.items() if name != "BF16"}
 
 _CONFIG = """
 {backend}
@@ -59,25 +60,32 @@ class TritonPythonModel:
 """
 
 
-@dataclass(frozen=True)
-class Served:
-    """A target with its space, and the folder that its processes name."""
+def built_in(name: str = "triton", **facts: int) -> SearchSpace:
+    """A shipped space on a machine of this size."""
+    return search_space(spec.built_in()[name], {**FACTS, **facts})
 
-    target: TritonTarget
-    space: SearchSpace
-    workspace: Path
 
-    def configuration(self, **values: Value) -> Configuration:
-        """One thread where the space has such a parameter, and nothing else is said."""
-        one = {name: 1 for name in ("threads",) if name in self.space.defaults}
-        return self.space.activate({**one, **values})
+def parsed(text: str) -> Message:
+    """A model's configuration."""
+    message: Message = model_config_pb2.ModelConfig()
+    return text_format.Parse(text, message)
 
-    def deployment(self) -> Deployment:
-        return Deployment(self.target, HastyRunner(self.workspace / "logs"))
+
+def write_model(repository: Path, name: str = "m", config: str = "max_batch_size: 8\n") -> Path:
+    """A model that nobody serves."""
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.py").write_text("weights = 1\n")
+    (folder / "config.pbtxt").write_text(config)
+    return folder
+
+
+class Served(served_targets.Served[TritonTarget]):
+    """A Triton with one model of the study."""
 
     def add(self, server: RunningServer, model: TritonModel) -> None:
         """Give the server another model, which is none of the target's."""
-        model.stage(self.workspace / "repository")
+        model.stage(self.folder / "repository")
         with V2Client(server.url("http"), timeout_s=_LONGEST_S) as client:
             client.load(model.name, model_config.as_json(model.config))
 
@@ -86,37 +94,36 @@ def served(
     folder: Path,
     model: TritonModel,
     *,
-    space: str = "",
     searched: SearchSpace | None = None,
-    form: RequestForm | None = None,
+    kind: type[TritonTarget] = TritonTarget,
+    start_timeout_s: float = _LONGEST_S,
+    contained: bool = False,
+    **usual: Value,
 ) -> Served:
-    """`space` is a built-in one, `searched` any; without them, that of the model."""
+    """Under the space that is `searched`, or the model's; one thread, if nothing else is usual.
+
+    The space is what it is in a container, though the server is none, if `contained`.
+    """
     # Shared memory is named after this folder: no two runs of the tests may have the same.
     workspace = Path(tempfile.mkdtemp(prefix="served-", dir=folder))
-    found = search_space(spec.built_in()[space or model.space], FACTS)
-    adapted = model.adapt(searched or found)
-    target = TritonTarget(
-        model,
-        adapted,
-        TargetSetup(workspace=workspace, form=form or RequestForm(), start_timeout_s=_LONGEST_S),
-        triton_install.find_triton(workspace),
-    )
+    written = searched or built_in(model.space)
+    space = model.adapt(written, contained=contained)
+    form = RequestForm()
+    setup = TargetSetup(workspace=workspace, form=form, start_timeout_s=start_timeout_s)
+    target = kind.of(model, space, setup)
     target.stage()
-    return Served(target, adapted, workspace)
+    return Served(target, space, workspace, {"threads": 1, **usual})
 
 
 def infer(server: RunningServer, model: str, **arrays: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
     """What the server answers, as arrays."""
     tensors = [
-        Tensor(name, _KINDS[array.dtype.str[1:]], array.shape, array.tobytes())
+        Tensor(name, _KINDS[array.dtype], array.shape, array.tobytes())
         for name, array in arrays.items()
     ]
     with V2Client(server.url("http"), timeout_s=_LONGEST_S) as client:
         outputs = client.infer(model, tensors)
-    return {
-        each.name: np.frombuffer(each.data, _DTYPES[each.datatype]).reshape(each.shape)
-        for each in outputs
-    }
+    return {each.name: to_array(each) for each in outputs}
 
 
 def write_form(

@@ -62,7 +62,8 @@ class CommandModel:
         for variable in serve.environment:
             if not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):
                 raise SpaceError(f"serve.environment: `{variable}` is no name of a variable")
-        self._try_request()
+        with at("serve.request"):
+            self.prepared(Endpoint("127.0.0.1", 80), self.bodies[0])
 
     @property
     def fingerprint(self) -> str:
@@ -92,16 +93,12 @@ class CommandModel:
         kind = {"Content-Type": request.content_type} if request.content_type else {}
         return generic_http.with_defaults(request.headers, kind)
 
-    def _try_request(self) -> None:
+    def prepared(self, endpoint: Endpoint, body: bytes) -> bytes:
+        """A request with one of the bodies."""
         request = self.serve.request
-        with at("serve.request"):
-            generic_http.prepare(
-                Endpoint("127.0.0.1", 80),
-                request.path,
-                method=request.method,
-                headers=self.headers,
-                body=self.bodies[0],
-            )
+        return generic_http.prepare(
+            endpoint, request.path, method=request.method, headers=self.headers, body=body
+        )
 
     def _try_launch(self, filled: Filled) -> None:
         try:

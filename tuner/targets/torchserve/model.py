@@ -234,8 +234,7 @@ class RunningModel(TorchServeModel):
     @property
     def own_fingerprint(self) -> str:
         """Ten hexadecimal digits of what it is called: its files are not seen."""
-        said = f"{self.archive}\0{self.version}"
-        return hashlib.sha256(said.encode()).hexdigest()[:10]
+        return staging.digest([], beside=f"{self.archive}\0{self.version}".encode())
 
     def stage_own(self, store: Path) -> None:
         """Nothing is copied: the server has the model."""

@@ -48,33 +48,24 @@ _ONNXRUNTIME = frozenset(
 
 def field_verdict(path: str, value: Value, *, effective: Message, log: str) -> SettingVerdict:
     """Whether the `effective` configuration has the value at `path`, and the backend heeds it."""
-    found = model_config.get(effective, path)
-    if is_backend_parameter(path):
-        if found == value_text(value):
-            name, backend = (str(model_config.get(effective, n)) for n in ("name", "backend"))
-            return backend_verdict(path, value, model=name, backend=backend, log=log)
-    elif found in (value, value_text(value)) or (value is False and not found):
+    found, text = model_config.get(effective, path), value_text(value)
+    if parameter := _PARAMETER.fullmatch(path):  # only the backend reads it
+        if found == text:
+            return _heeded(parameter[1], text, effective, log)
+    elif found in (value, text) or (value is False and not found):
         return CONFIRMED
     return refuted(f"the server has {path} = {value_text(found)}")
 
 
-def is_backend_parameter(path: str) -> bool:
-    """Whether the field of the model configuration is one that only the backend reads."""
-    return _PARAMETER.fullmatch(path) is not None
-
-
-def backend_verdict(
-    path: str, value: Value, *, model: str, backend: str, log: str
-) -> SettingVerdict:
-    """Whether the backend heeds the parameter at `path`, whose value the server has.
+def _heeded(name: str, value: str, effective: Message, log: str) -> SettingVerdict:
+    """Whether the backend heeds the parameter called `name`, whose value the server has.
 
     What a backend does not tell of, as most do, is accepted. ONNX Runtime's own is among them; a
     program of the Python backend that serves such models tells.
     """
-    parameter = _PARAMETER.fullmatch(path)
-    name = parameter[1] if parameter else ""
     if name not in _PYTORCH and name not in _ONNXRUNTIME:
         return ACCEPTED
+    model, backend = (str(model_config.get(effective, each)) for each in ("name", "backend"))
     words, names = _PYTORCH.get(name, (name, {}))
     line = rf"{words} is (?:set to )?(\w+) for model instance '{re.escape(model)}(?:_\d+)*'"
     said = re.findall(line, log, re.IGNORECASE)
@@ -82,7 +73,6 @@ def backend_verdict(
         return ACCEPTED
     if not said:
         return refuted(f"the log says nothing of `{words}`: the backend ignores it")
-    expected = names.get(value_text(value), value_text(value))
-    if said[-1] == expected:
+    if said[-1] == names.get(value, value):
         return CONFIRMED
     return refuted(f"the log says `{words} is {said[-1]}`")

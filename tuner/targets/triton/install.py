@@ -6,7 +6,6 @@ The stub embeds Python in isolated mode: it ignores PYTHONPATH, and takes the en
 first `python3` on PATH belongs to.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -17,10 +16,14 @@ from functools import cache
 from pathlib import Path
 
 from tuner.errors import ServerMissingError
+from tuner.targets import packages
 from tuner.targets.base import Installation
 
 # For the program to list its flags, in seconds.
 _HELP_TIMEOUT_S = 20.0
+_PYTHON = sysconfig.get_python_version()
+# Of the wheel.
+_PACKAGE = "pytriton"
 _FLAG = re.compile(r"^\s*(--[\w-]+)", re.MULTILINE)
 # Where the shared library of this Python may be.
 _LIBRARY_FOLDERS = (
@@ -38,7 +41,7 @@ def find_triton(workspace: Path) -> Installation:
     """
     if on_path := shutil.which("tritonserver"):
         return Installation(Path(on_path))
-    package = _package()
+    package = packages.folder_of(_PACKAGE)
     if package is None:
         raise ServerMissingError(
             "Triton is not installed: neither `tritonserver` on PATH nor the wheel was found",
@@ -51,7 +54,7 @@ def options() -> frozenset[str]:
     """The flags of the installed Triton, such as `--http-thread-count`; none if it cannot tell."""
     if on_path := shutil.which("tritonserver"):
         return _options(Path(on_path), os.environ.get("LD_LIBRARY_PATH", ""))
-    package = _package()
+    package = packages.folder_of(_PACKAGE)
     if package is None:
         return frozenset()
     return _options(package / "tritonserver/bin/tritonserver", str(_libraries(package)))
@@ -75,13 +78,6 @@ def _options(executable: Path, libraries: str) -> frozenset[str]:
     return frozenset(_FLAG.findall(shown.stdout + shown.stderr))
 
 
-def _package() -> Path | None:
-    """The wheel's package; None if it is not installed."""
-    found = importlib.util.find_spec("pytriton")
-    places = found.submodule_search_locations if found else None
-    return Path(places[0]) if places else None
-
-
 def _libraries(package: Path) -> Path:
     return package.parent / "nvidia_pytriton.libs"
 
@@ -91,10 +87,10 @@ def _from_wheel(package: Path, workspace: Path) -> Installation:
     backends = workspace / "backends"
     python_backend = backends / "python"
     python_backend.mkdir(parents=True, exist_ok=True)
-    stub = server / "python_backend_stubs" / _python_version() / "triton_python_backend_stub"
+    stub = server / "python_backend_stubs" / _PYTHON / "triton_python_backend_stub"
     if not stub.exists():
         raise ServerMissingError(
-            f"the Triton of the wheel has no Python backend for Python {_python_version()}",
+            f"the Triton of the wheel has no Python backend for Python {_PYTHON}",
             hint=f"it has one for Python {_names(stub.parents[1]) or '(none)'}",
         )
     for source in (*(server / "backends" / "python").glob("*.*"), stub):
@@ -109,18 +105,11 @@ def _from_wheel(package: Path, workspace: Path) -> Installation:
             "LD_LIBRARY_PATH": os.pathsep.join(str(each) for each in libraries),
             # The model's own imports must come from here: a numpy that the wheel was not made for
             # (2 instead of 1) gives the model wrong inputs, and its clients empty outputs.
-            "PATH": os.pathsep.join([_programs(), os.environ.get("PATH", os.defpath)]),
+            "PATH": os.pathsep.join(
+                [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+            ),
         },
     )
-
-
-def _python_version() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def _programs() -> str:
-    """The folder of this environment's `python3`."""
-    return str(Path(sys.executable).parent)
 
 
 def _names(folder: Path) -> str:
@@ -130,11 +119,11 @@ def _names(folder: Path) -> str:
 
 def _libpython() -> Path:
     """The shared library of this Python: the backend's stub is linked to it."""
-    name = f"libpython{_python_version()}.so.1.0"
+    name = f"libpython{_PYTHON}.so.1.0"
     for folder in _LIBRARY_FOLDERS:
         if folder and (library := Path(folder) / name).exists():
             return library
     raise ServerMissingError(
         f"Triton's Python backend needs {name}, which this Python does not have",
-        hint=f"on Debian and Ubuntu: apt install libpython{_python_version()}",
+        hint=f"on Debian and Ubuntu: apt install libpython{_PYTHON}",
     )

@@ -172,7 +172,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
         stem, folder = path.stem, path.absolute().parent.name
         known = [path.name for path in paths[: len(names)]]
         further = f"{folder}_{stem}" if path.name in known else f"{stem}_{path.suffix[1:]}"
-        free = [each for each in map(_cleaned, (stem, further)) if each not in names]
+        cleaned = (re.sub(r"[^\w.-]", "_", each) for each in (stem, further))
+        free = [each for each in cleaned if each not in names]
         if not free:
             raise InputError(
                 f"{path}: another form of the model has a file of that name",
@@ -180,10 +181,6 @@ def _names(paths: Sequence[Path]) -> list[str]:
             )
         names.append(free[0])
     return names
-
-
-def _cleaned(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", name)
 
 
 def _config(backend: str, file: ModelFile) -> Message:

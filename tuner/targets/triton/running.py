@@ -1,12 +1,11 @@
 """A model that a Triton that already runs has loaded."""
 
-import hashlib
 from pathlib import Path
 from typing import Self
 
 from runners.base import RunningServer
 from tuner.clients.v2_http import V2Client
-from tuner.targets import model_choice
+from tuner.targets import model_choice, staging
 from tuner.targets.triton import config
 from tuner.targets.triton.base import TritonModel
 
@@ -31,7 +30,7 @@ class RunningModel(TritonModel):
     @property
     def own_fingerprint(self) -> str:
         """Ten hexadecimal digits that change when its configuration does: files are not seen."""
-        return hashlib.sha256(config.as_text(self.config).encode()).hexdigest()[:10]
+        return staging.digest([], beside=config.as_text(self.config).encode())
 
     def stage_own(self, repository: Path) -> None:
         """Nothing is copied: the server has the model."""

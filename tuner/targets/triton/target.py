@@ -197,10 +197,10 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
         # The server's word counts: it may have completed what config.pbtxt leaves out.
         batched = bool(client.config(served).get("max_batch_size"))
         specs = client.metadata(served).inputs
-        with made_up_requests.fitting("" if served == self.model else f"the variant `{served}`"):
-            yield from made_up_requests.inputs(
-                specs, self._setup.form, batched=batched, seeds=seeds
-            )
+        variant = "" if served == self.model else f"the variant `{served}`"
+        return made_up_requests.inputs(
+            specs, self._setup.form, batched=batched, seeds=seeds, variant=variant
+        )
 
 
 def _reason_in(log: str) -> str:

@@ -1,7 +1,7 @@
 """Tells in JSON the inputs and outputs of a model file, or in one line why it cannot.
 
-    python -m tuner.programs.describe FILE.onnx
-    python -m tuner.programs.describe FILE.pt '[["NAME", "FP32", [-1, 128]], ...]'
+    python -m tuner.targets.triton.programs.describe FILE.onnx
+    python -m tuner.targets.triton.programs.describe FILE.pt '[["NAME", "FP32", [-1, 128]], ...]'
 
 The answer is `{"inputs": [[NAME, DATATYPE, SHAPE], ...], "outputs": [...]}`; datatypes are those
 of the V2 protocol, -1 stands for a dimension that may vary. TorchScript does not tell its outputs,
