@@ -144,8 +144,7 @@ def test_the_engine_checks_itself_once_for_each_machine(
     path = tmp_path / "studies.db"
     for _ in range(2):
         with Storage(str(path), create=True) as storage:
-            check = job._SelfCheck(storage, prepared(path))
-            assert check(256) == Calibration(40_000.0, 1e-4)
+            assert job._self_check(storage, prepared(path), 256) == Calibration(40_000.0, 1e-4)
     assert asked == [256]
 
 

@@ -52,7 +52,7 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
         "server": (stored.server, study.server),
         "model": (stored.model, study.model),
         "latency budget": (str(stored.budget), str(study.budget)),
-        "objectives": (_words(stored.objectives), _words(study.objectives)),
+        "objectives": (" and ".join(stored.objectives), " and ".join(study.objectives)),
         "arrivals": (stored.arrivals.value, study.arrivals.value),
         "request": (dict(stored.request), dict(study.request)),
         "choice of variants": (
@@ -90,10 +90,6 @@ def _place_words(study: StudyRecord) -> str:
     if study.place is None:
         return "what an older version did not store"
     return ", ".join(f"{name} {value}" for name, value in study.place.items() if value)
-
-
-def _words(objectives: Sequence[Objective]) -> str:
-    return " and ".join(objectives)
 
 
 def _changed_parameters(stored: StudyRecord, study: StudyRecord) -> str:
@@ -184,7 +180,8 @@ class Study:
             hopeless = 0 if promising else hopeless + 1
             if hopeless >= _PATIENCE:
                 return f"no configuration left promised a gain of {WORTHWHILE:.0%}"
-            proposal = search.ask(self._bench.deployment.configuration, self._can_reload)
+            bench = self._bench
+            proposal = search.ask(bench.deployment.configuration, bench.target.can_reload)
             if proposal is None:
                 return "every configuration was tried"
             self._try(search, proposal)
@@ -209,9 +206,6 @@ class Study:
             reference=self._reference(),
             stretch=BASELINE_STRETCH if purpose is Purpose.BASELINE else 1.0,
         )
-
-    def _can_reload(self, before: Configuration, after: Configuration) -> bool:
-        return self._bench.target.can_reload(before, after)
 
     def _run(self, plan: TrialPlan) -> TrialRecord:
         record, golden = run_trial(self._bench, plan)
