@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import spaces
+from tests.analysis.known import known
 from tests.capacity.simulated_server import Batching, Simulation
 from tests.report import studies
 from tests.study.simulated_bench import Server, Watcher, simulated_bench
@@ -93,8 +94,7 @@ def test_a_study_finds_confirms_and_proves(run: Run) -> None:
     assert set(purposes[1:finals_began]) == {Purpose.SEARCH}
     assert set(purposes[finals_began:-1]) == {Purpose.FINAL}
     assert purposes[-1] is Purpose.PROOF
-    winner = standings.standings(ran.record).winner
-    assert winner is not None
+    winner = known(standings.standings(ran.record).winner)
     assert winner.configuration["max_batch_size"] in (16, BEST)
     assert winner.confirmations == 3
     assert all(t.applied == "restart" for t in ran.record.finals)
@@ -150,13 +150,12 @@ def test_no_round_begins_that_would_end_too_late(
 def test_the_proof_is_of_the_load_that_is_claimed(run: Run) -> None:
     """95 % of the winner's capacity, with a verdict."""
     record = run().record
-    winner = standings.standings(record).winner
-    assert record.proof is not None
-    assert winner is not None
-    assert record.proof.configuration == winner.configuration
-    assert record.proof.throughput == pytest.approx(0.95 * winner.throughput)
-    assert record.proof.proof in ("within", "undecided")
-    assert "proof" in {point.phase for point in record.proof.points}
+    proof = known(record.proof)
+    winner = known(standings.standings(record).winner)
+    assert proof.configuration == winner.configuration
+    assert proof.throughput == pytest.approx(0.95 * winner.throughput)
+    assert proof.proof in ("within", "undecided")
+    assert "proof" in {point.phase for point in proof.points}
 
 
 @pytest.mark.parametrize(
@@ -201,9 +200,8 @@ def test_failures_do_not_end_a_study(run: Run) -> None:
         return None if int(configuration["max_batch_size"]) > 8 else batching(configuration)
 
     record = run(server=cramped).record
-    winner = standings.standings(record).winner
+    winner = known(standings.standings(record).winner)
     assert any(t.state is TrialState.FAILED for t in record.searched)
-    assert winner is not None
     assert winner.configuration["max_batch_size"] == 8
 
 
@@ -212,8 +210,7 @@ def test_a_trial_that_the_machine_spoiled_is_run_again(run: Run) -> None:
     ran = run(lags_s=(1.0,) * 4)
     began = [purpose for purpose, _ in ran.watcher.began]
     assert began[:4] == [Purpose.BASELINE] * 3 + [Purpose.SEARCH]
-    assert ran.record.baseline is not None
-    assert ran.record.baseline.state is TrialState.FEASIBLE
+    assert known(ran.record.baseline).state is TrialState.FEASIBLE
 
 
 def test_a_machine_that_spoils_everything_ends_the_study(run: Run) -> None:
@@ -242,8 +239,7 @@ def test_several_objectives_give_nothing_up(run: Run) -> None:
     record = run(record=wanted).record
     states = {t.state for t in record.searched}
     assert TrialState.PRUNED not in states
-    baseline = record.baseline
-    assert baseline is not None
+    baseline = known(record.baseline)
     loads = {
         round(point.load)
         for trial in record.searched

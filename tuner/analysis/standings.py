@@ -363,8 +363,6 @@ def _takes(standing: Standing, cost: Cost, default: Configuration | None) -> flo
             count = own.get("instance_count")
             return count if isinstance(count, int) else math.nan
         case Cost.CHANGES:
-            return math.nan if default is None else _changes(own, default)
-
-
-def _changes(own: Configuration, default: Configuration) -> int:
-    return sum(own.get(name) != default.get(name) for name in own.keys() | default.keys())
+            if default is None:
+                return math.nan
+            return sum(own.get(n) != default.get(n) for n in own.keys() | default.keys())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -37,8 +37,6 @@ from tuner.space.space import Configuration, SearchSpace
 from tuner.store.database import Database
 from tuner.store.schema import tuner_calibrations, tuner_load_points, tuner_studies, tuner_trials
 
-# How long to wait for another process that writes, unless somebody says otherwise.
-_BUSY_S = 5.0
 # A machine is kept up and updated: what the load engine could do long ago says little.
 _CALIBRATION_HOLDS = timedelta(days=30)
 _NEWEST_FIRST = (tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
@@ -46,33 +44,17 @@ _NEWEST_FIRST = (tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
 _Record = TypeVar("_Record", StudyRecord, LatencyBudget, TrialRecord, PointRecord, Usage, Tensor)
 
 
-class Storage:
-    """A database of studies, open for the length of a `with` block.
-
-    `location` is a path or an SQLAlchemy URL. Without `create`, a database that does not exist is
-    an error: that of somebody who asks for results where there are none. `busy_s` is how long to
-    wait for another process that writes.
-    """
-
-    def __init__(self, location: str, *, create: bool = False, busy_s: float = _BUSY_S) -> None:
-        self._database = Database(location, create=create, busy_s=busy_s)
-        self.url = self._database.url
-
-    def __enter__(self) -> Self:
-        self._database.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._database.__exit__(*error)
+class Storage(Database):
+    """A database of studies, open for the length of a `with` block."""
 
     def create_study(self, study: StudyRecord) -> None:
         """Write a new study, without its trials."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(tuner_studies.insert().values(_study_row(study)))
 
     def save_trial(self, study_name: str, trial: TrialRecord) -> None:
         """Write one trial with all its load points, in one transaction."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             study_id = connection.execute(
                 sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study_name)
             ).scalar_one()
@@ -100,14 +82,14 @@ class Storage:
     def golden(self, study_name: str) -> tuple[Tensor, ...] | None:
         """The baseline's outputs; None while there are none."""
         query = sa.select(tuner_studies.c.golden).where(tuner_studies.c.name == study_name)
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             content = connection.execute(query).scalar_one_or_none()
         return None if content is None else tuple(_read(Tensor, each) for each in content)
 
     def studies(self) -> tuple[StudyRecord, ...]:
         """All studies, the newest first, without their load points."""
         query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).mappings().all()
             return tuple(_study(row, _trials(connection, row["id"], points=False)) for row in rows)
 
@@ -120,7 +102,7 @@ class Storage:
         query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
         if name is not None:
             query = query.where(tuner_studies.c.name == name)
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
             if row is not None:
                 return _study(row, _trials(connection, row["id"], points=True))
@@ -134,12 +116,12 @@ class Storage:
 
     def has_study(self, name: str) -> bool:
         query = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == name)
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             return connection.execute(query).first() is not None
 
     def save_calibration(self, host: str, payload_bytes: int, calibration: Calibration) -> None:
         """Keep what the load engine can do on `host` with requests of that size."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(tuner_calibrations.delete().where(*_of(host, payload_bytes)))
             row = {
                 "host": host,
@@ -155,14 +137,14 @@ class Storage:
         `host` is the fingerprint of the hardware, `payload_bytes` the size of a request.
         """
         query = sa.select(tuner_calibrations).where(*_of(host, payload_bytes))
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).mappings().first()
             if row is None or _aware(row["measured_at"]) < datetime.now(UTC) - _CALIBRATION_HOLDS:
                 return None
             return Calibration(row["rate"], row["send_lag_p99_s"])
 
     def _update(self, study_name: str, **values: Any) -> None:
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 tuner_studies.update().where(tuner_studies.c.name == study_name).values(values)
             )
