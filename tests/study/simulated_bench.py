@@ -3,17 +3,16 @@
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from runners.base import LaunchSpec, RunningServer
-from tests.capacity.simulated_server import SimulatedServer, Simulation
+from tests.capacity.simulated_server import Simulation
+from tests.study.simulated_engine import SimulatedEngine
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
-from tuner.load.client import LoadEngine
-from tuner.load.measurement import Measurement
-from tuner.load.profile import Endpoint, LoadRun, OpenLoop
+from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
-from tuner.records import Grade, Phase, Purpose, ServerStatistics, SettingVerdict, TrialRecord
+from tuner.records import Grade, Purpose, ServerStatistics, SettingVerdict, TrialRecord
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench
@@ -76,6 +75,10 @@ class _Target:
         self.simulation: Simulation | None = None
         self._number = 0.0
 
+    def running(self) -> Simulation:
+        assert self.simulation is not None
+        return self.simulation
+
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         return LaunchSpec(command=(str(configuration) or "defaults",))
 
@@ -121,36 +124,6 @@ class _Target:
         return f"# {configuration}"
 
 
-class _Engine(LoadEngine):
-    """Its runs take no time: the target's simulation answers.
-
-    Its first open loops are late by `lags_s`, one after the other.
-    """
-
-    def __init__(self, target: _Target, lags_s: Sequence[float]) -> None:
-        super().__init__()
-        self._target = target
-        self._lags_s = list(lags_s)
-        self._runs = 0
-
-    @property
-    def workers(self) -> int:
-        return 1
-
-    def prepare(self, requests: RequestSet) -> None:
-        assert requests.payloads
-
-    def measure(self, run: LoadRun) -> Measurement:
-        assert self._target.simulation is not None
-        self._runs += 1
-        server = SimulatedServer(self._target.simulation, seed=self._runs)
-        measured = server(
-            Phase.SEARCH, run.profile, duration_s=run.duration_s, overload=run.overload
-        )
-        late_s = self._lags_s.pop(0) if isinstance(run.profile, OpenLoop) and self._lags_s else 0.0
-        return replace(measured, engine_wall_s=run.duration_s, send_lag_p99_s=late_s)
-
-
 @dataclass
 class Watcher:
     """An Observer that keeps what it is told."""
@@ -179,6 +152,7 @@ def simulated_bench(
 ) -> Iterator[tuple[Bench, Watcher]]:
     """The bench and the observer that sees what is done on it."""
     target, watcher = _Target(space, server, answer), Watcher()
+    engine = SimulatedEngine(target.running, lags_s=lags_s)
     with Deployment(target, _Runner()) as deployment:
-        load = TrialLoad(_Engine(target, lags_s), budget, most_workers=1)
+        load = TrialLoad(engine, budget, most_workers=1)
         yield Bench(target, deployment, load, watcher), watcher

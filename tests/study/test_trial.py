@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from runners.base import RunningServer
@@ -23,7 +22,6 @@ from tuner.load.calibration import Calibration
 from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import LoadRun
-from tuner.load.requests import Tensor
 from tuner.records import Grade, Purpose, SettingVerdict, TrialRecord, TrialState
 from tuner.space.space import Configuration
 from tuner.study.trial import Bench, TrialPlan, run_trial
@@ -323,16 +321,6 @@ class TestFailures:
         )
         assert record.statistics.mean_batch > 1
 
-    def test_other_than_the_baseline(self, bench: Bench, model: Moody) -> None:
-        """An answer that is not the baseline's is wrong; the baseline's is kept."""
-        golden = (Tensor("y", "FP32", (1, 4), np.full(4, 9.0, np.float32).tobytes()),)
-        bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET), golden=golden)
-
-        record = failed(bench, model, model.configuration())
-
-        assert record.reason is Reason.WRONG_OUTPUT
-        assert record.message.startswith("validate: output `y` differs from the baseline's")
-
     def test_refuted(self, bench: Bench, tmp_path: Path) -> None:
         """A parameter that the server has otherwise is never credited."""
         overruled = moody(tmp_path, kind=OverruledTarget)
@@ -385,18 +373,6 @@ class TestFailures:
 
         with pytest.raises(LoadError, match="the load engine ended unexpectedly"):
             run_trial(bench, plan(model.configuration()))
-
-
-def test_a_point_that_the_engine_spoiled_once(bench: Bench, model: Moody) -> None:
-    """It is measured again, and the trial goes on."""
-    bench = replace(
-        bench, load=TrialLoad(SimulatedEngine(lags_s=(0.1, 0.0)), BUDGET, most_workers=1)
-    )
-
-    record, _ = run_trial(bench, plan(model.configuration(), beat=0.0))
-
-    assert record.state is TrialState.FEASIBLE
-    assert max(p.send_lag_p99_s for p in record.points) == 0.0
 
 
 def assert_matches(pattern: str, text: str) -> None:
