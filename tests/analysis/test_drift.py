@@ -143,7 +143,6 @@ SPEEDS: dict[str, tuple[list[TrialRecord], float]] = {
     ),
     "a failed repeat is none": ([repeat(0), CRASHED], 1.0),
     "a repeat after a failed one": ([repeat(0), CRASHED, repeat(2, 0.8)], 0.8),
-    # Where not even one request at a time was answered, nothing is known.
     "a repeat without a latency tells nothing": ([repeat(0, 0.5), BLANK], 1.0),
     # With a deaf latency, what they took over from the search would outvote their capacity: the
     # middle of the two is left.
@@ -161,6 +160,10 @@ def test_the_speed_in_the_end(trials: list[TrialRecord], speed: float) -> None:
 
     assert found.significant is (speed != 1.0)
     assert found.factor(trials[-1].finished_at) == pytest.approx(speed)
+
+
+def test_a_repeat_without_a_latency_alone() -> None:
+    """Where not even one request at a time was answered, nothing is known."""
     assert drift([BLANK]).blocks == ()
 
 

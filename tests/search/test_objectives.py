@@ -1,14 +1,13 @@
 """A search with several objectives."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import optuna  # noqa: TID251 - looks into the tables that its door wrote
 import pytest
 
-from tests.search.test_search import crashed, optunas, record, run, search
-from tests.spaces import integer, real, space
+from tests.search.test_search import crashed, optunas, run, search
+from tests.spaces import integer, space
 from tuner.goals import Objective
 from tuner.records import TrialRecord, TrialState, Usage
 from tuner.search.samplers import Sampler
@@ -17,11 +16,6 @@ from tuner.space.space import Configuration
 BOTH = (Objective.THROUGHPUT, Objective.LATENCY)
 # More threads carry more, and answer later; `other` does no good.
 SPACE = space(integer("threads", high=30), integer("other", high=30))
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'studies.db'}"
 
 
 def server(configuration: Configuration) -> dict[str, Any]:
@@ -117,31 +111,9 @@ def test_finds_much_of_the_front() -> None:
     assert sum(widths) >= 3 * 15
 
 
-def test_several_objectives_promise_anything() -> None:
-    """With several objectives nobody can say what a gain is worth: the promise is infinite."""
-    started = search(SPACE, objectives=BOTH)
-
-    list(run(started, server, 30))
-
-    assert started.promise() == math.inf
-
-
 @pytest.mark.parametrize("sampler", [Sampler.RANDOM, Sampler.EXHAUSTIVE])
 def test_other_samplers_take_several_objectives(sampler: Sampler) -> None:
     """Samplers that do not learn take any objectives."""
     trials = list(run(search(SPACE, objectives=BOTH, sampler=sampler), server, 20))
 
     assert len({t.configuration for t in trials}) == 20
-
-
-def test_goes_on(url: str) -> None:
-    """A search with several objectives goes on after a kill: what was never told is added."""
-    mixed = space(integer(high=20), real())
-    proposal = search(mixed, url, objectives=BOTH).ask()
-    assert proposal is not None
-    again = search(mixed, url, objectives=BOTH)
-
-    again.resume({proposal.number: record(proposal, throughput=70.0, reference_s=0.01)})
-    list(run(again, lambda _: {"throughput": 1.0, "reference_s": 1.0}, 12))
-
-    assert optunas(url)[1].values == [70.0, 0.01]
