@@ -98,46 +98,30 @@ class TestThroughput:
         assert found.tied == ()
 
 
-class TestTies:
-    @pytest.mark.parametrize(("factor", "tied"), [(0.84, []), (0.92, [2])])
-    def test_within_the_uncertainty(self, factor: float, tied: list[int]) -> None:
-        """Two starts differ by 7 % (standard deviation), so that 14 % prove nothing."""
-        study = studies.study(
-            [
-                trial(1, (1000, 19), (1001, 21)),
-                trial(2, (1000 * factor, 19), (1001 * factor, 21)),
-            ]
-        )
+SURE = trial(1, (1000, 19), (1001, 21))
 
-        assert [each.trial.number for each in answer(study, P99_20MS).tied] == tied
 
-    def test_what_was_not_measured_far_enough(self) -> None:
-        """A lower bound may be better than anything; it is undecided, not tied."""
-        found = answer(
-            studies.study([trial(1, (1000, 19), (1001, 21)), trial(2, (990, 5))]), P99_20MS
-        )
+@pytest.mark.parametrize(
+    ("trials", "tied", "undecided"),
+    [
+        # Two starts differ by 7 % (standard deviation), so that 14 % prove nothing.
+        ([SURE, trial(2, (840, 19), (841, 21))], [], []),
+        ([SURE, trial(2, (920, 19), (921, 21))], [2], []),
+        # A lower bound may be better than anything; it is undecided, not tied.
+        ([SURE, trial(2, (990, 5))], [], [2]),
+        # Of what was over at every load only the lowest load is known not to be carried.
+        ([SURE, trial(2, (900.0, 30))], [], []),
+        ([SURE, trial(2, (1100.0, 30))], [], [2]),
+        # A lower bound that leads is the best, whatever it really carries.
+        ([trial(1, (1000, 5)), trial(2, (990, 19), (1001, 21))], [2], []),
+    ],
+)
+def test_ties(trials: list[TrialRecord], tied: list[int], undecided: list[int]) -> None:
+    """What may be as good as the best, and what may be better for all that is known."""
+    found = answer(studies.study(trials), P99_20MS)
 
-        assert [each.trial.number for each in found.undecided] == [2]
-        assert found.tied == ()
-
-    @pytest.mark.parametrize(("lowest", "undecided"), [(900.0, []), (1100.0, [2])])
-    def test_what_was_measured_too_high(self, lowest: float, undecided: list[int]) -> None:
-        """Of what was over at every load only the lowest load is known not to be carried."""
-        study = studies.study([trial(1, (1000, 19), (1001, 21)), trial(2, (lowest, 30))])
-
-        found = answer(study, P99_20MS)
-
-        assert [each.trial.number for each in found.undecided] == undecided
-        assert found.tied == ()
-
-    def test_the_best_is_not_undecided(self) -> None:
-        """A lower bound that leads is the best, whatever it really carries."""
-        study = studies.study([trial(1, (1000, 5)), trial(2, (990, 19), (1001, 21))])
-
-        found = answer(study, P99_20MS)
-
-        assert found.undecided == ()
-        assert [each.trial.number for each in found.tied] == [2]
+    assert [each.trial.number for each in found.tied] == tied
+    assert [each.trial.number for each in found.undecided] == undecided
 
 
 class TestLatency:

@@ -49,8 +49,9 @@ class Storage(Database):
 
     def create_study(self, study: StudyRecord) -> None:
         """Write a new study, without its trials."""
+        row = _columns(study, without=("budget", "trials")) | _columns(study.budget)
         with self.transaction() as connection:
-            connection.execute(tuner_studies.insert().values(_study_row(study)))
+            connection.execute(tuner_studies.insert().values(row))
 
     def save_trial(self, study_name: str, trial: TrialRecord) -> None:
         """Write one trial with all its load points, in one transaction."""
@@ -58,8 +59,9 @@ class Storage(Database):
             study_id = connection.execute(
                 sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study_name)
             ).scalar_one()
-            row = {**_trial_row(trial), "study_id": study_id}
-            key = connection.execute(tuner_trials.insert().values(row)).inserted_primary_key
+            row = _columns(trial, without=("usage", "points")) | _columns(trial.usage)
+            insert = tuner_trials.insert().values(**row, study_id=study_id)
+            key = connection.execute(insert).inserted_primary_key
             points = [
                 {**_point_row(point), "position": position, "trial_id": key[0] if key else None}
                 for position, point in enumerate(trial.points)
@@ -192,11 +194,8 @@ def _read(kind: type[_Record], row: Mapping[Any, Any], **others: Any) -> _Record
 def _value(field: Field[Any], stored: Any) -> Any:
     if stored is None:  # SQLite keeps no NaN: it comes back as NULL
         return math.nan if field.type is float else None
-    return _VALUES.get(field.name, _as_it_is)(stored)
-
-
-def _as_it_is(stored: Any) -> Any:
-    return stored
+    made = _VALUES.get(field.name)
+    return made(stored) if made else stored
 
 
 def _aware(moment: datetime) -> datetime:
@@ -232,16 +231,8 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def _study_row(study: StudyRecord) -> dict[str, Any]:
-    return _columns(study, without=("budget", "trials")) | _columns(study.budget)
-
-
 def _study(row: sa.RowMapping, trials: tuple[TrialRecord, ...]) -> StudyRecord:
     return _read(StudyRecord, row, budget=_read(LatencyBudget, row), trials=trials)
-
-
-def _trial_row(trial: TrialRecord) -> dict[str, Any]:
-    return _columns(trial, without=("usage", "points")) | _columns(trial.usage)
 
 
 def _trials(connection: Connection, study_id: int, *, points: bool) -> tuple[TrialRecord, ...]:
