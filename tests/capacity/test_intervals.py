@@ -41,12 +41,12 @@ def queue_percentile(load: float, q: float) -> float:
     return -math.log(1 - q / 100) / (1 - load)
 
 
-def coverage(load: float, count: int, q: float, *, seeds: int = 300) -> float:
+def coverage(load: float, count: int, q: float) -> float:
     truth, held = queue_percentile(load, q), 0
-    for seed in range(seeds):
+    for seed in range(300):
         interval = percentile_interval(queue(load, count, seed), q)
         held += interval.low <= truth <= interval.high
-    return held / seeds
+    return held / 300
 
 
 class TestWarmUp:

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from runners.base import LaunchSpec, RunningServer
@@ -47,20 +47,11 @@ class _Running:
 
 
 class _Runner:
-    """Counts its starts."""
-
     may_restart = True
 
-    def __init__(self) -> None:
-        self.starts = 0
-
-    def start(self, launch_spec: LaunchSpec) -> AbstractContextManager[RunningServer]:
-        return self._started(launch_spec)
-
     @contextmanager
-    def _started(self, launch_spec: LaunchSpec) -> Iterator[RunningServer]:
+    def start(self, launch_spec: LaunchSpec) -> Iterator[RunningServer]:
         assert launch_spec.command
-        self.starts += 1
         yield _Running()
 
 
@@ -87,7 +78,6 @@ class _Target:
         return all(self._space[name].reload for name in changed)
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
-        del server
         self.simulation = self._server(configuration)
         if self.simulation is None:
             raise TrialFailure(Reason.INVALID_CONFIGURATION, "it does not fit")
@@ -96,19 +86,15 @@ class _Target:
     def verify(
         self, server: RunningServer, configuration: Configuration
     ) -> Mapping[str, SettingVerdict]:
-        del server
         return dict.fromkeys(configuration, SettingVerdict(Grade.CONFIRMED))
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        del server
         return ((Tensor("y", "FP32", (1,), struct.pack("<f", self._number)),),) * count
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
-        del server
         return ServerStatistics()
 
     def requests(self, server: RunningServer) -> RequestSet:
-        del server
         return RequestSet((b"request",))
 
     def endpoint(self, server: RunningServer) -> Endpoint:
@@ -126,9 +112,10 @@ class _Target:
 
 @dataclass
 class Watcher:
-    """An Observer that keeps what it is told."""
+    """An Observer that keeps what it is told; a phase that goes on is one."""
 
     began: list[tuple[Purpose, Configuration]] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
     ended: list[TrialRecord] = field(default_factory=list)
 
     def trial_begins(self, number: int, purpose: Purpose, configuration: Configuration) -> None:
@@ -136,7 +123,8 @@ class Watcher:
         self.began.append((purpose, configuration))
 
     def phase_begins(self, phase: str) -> None:
-        assert phase
+        if self.phases[-1:] != [phase]:
+            self.phases.append(phase)
 
     def trial_ends(self, record: TrialRecord) -> None:
         self.ended.append(record)

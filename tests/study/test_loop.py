@@ -1,7 +1,6 @@
 """A whole study in virtual time: what is tried, when it stops, the finals and the proof."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +61,7 @@ def run(tmp_path: Path) -> Run:
         seed: int = 0,
         lags_s: tuple[float, ...] = (),
     ) -> Ran:
-        wanted = record or replace(studies.study(), trials=(), budget=BUDGET)
+        wanted = record or studies.study(budget=BUDGET)
         with (
             Storage(str(tmp_path / "studies.db"), create=True) as storage,
             simulated_bench(space, server, BUDGET, lags_s) as (bench, watcher),
@@ -118,11 +117,9 @@ def test_every_finalist_is_measured_once_a_round(run: Run) -> None:
 
 def test_an_exhaustive_search_gives_nothing_up(run: Run) -> None:
     """Who asks for everything wants to see what each parameter does: no trial ends early."""
-    asked = replace(studies.study(), trials=(), budget=BUDGET)
     budget = SearchBudget(trials=28, timeout_s=36000.0)
-    usual = run(record=replace(asked, name="usual"), budget=budget).record
-    everything = replace(asked, name="everything", sampler="exhaustive")
-    whole = run(record=everything, budget=budget).record
+    asked = studies.study(name="everything", budget=BUDGET, sampler="exhaustive")
+    usual, whole = run(budget=budget).record, run(record=asked, budget=budget).record
 
     assert len(usual.searched) == len(whole.searched) == 28
     assert TrialState.PRUNED in {trial.state for trial in usual.searched}
@@ -230,13 +227,8 @@ def test_no_winner_no_finals(run: Run) -> None:
 
 def test_several_objectives_give_nothing_up(run: Run) -> None:
     """Less throughput may come with less latency: every trial is measured at the same load."""
-    wanted = replace(
-        studies.study(),
-        trials=(),
-        budget=BUDGET,
-        objectives=(Objective.THROUGHPUT, Objective.LATENCY),
-    )
-    record = run(record=wanted).record
+    objectives = (Objective.THROUGHPUT, Objective.LATENCY)
+    record = run(record=studies.study(budget=BUDGET, objectives=objectives)).record
     states = {t.state for t in record.searched}
     assert TrialState.PRUNED not in states
     baseline = known(record.baseline)

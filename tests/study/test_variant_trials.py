@@ -119,7 +119,7 @@ def server(configuration: Configuration) -> Simulation:
 def study(path: Path, tolerance: float | None) -> StudyRecord:
     """All configurations, with finals, in virtual time."""
     request = {} if tolerance is None else {"tolerance": tolerance}
-    record = replace(studies.study(), trials=(), budget=BUDGET, request=request)
+    record = studies.study(budget=BUDGET, request=request)
     answer = simulated_bench(
         SPACE, server, BUDGET, answer=lambda each: _ANSWERS[str(each["variant"])]
     )
