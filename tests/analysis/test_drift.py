@@ -91,11 +91,80 @@ def test_too_little_is_known(trials: list[TrialRecord]) -> None:
     assert factors(trials) == {trial.number: 1.0 for trial in trials}
 
 
-def test_vague_repeats_prove_less() -> None:
-    """Where a capacity is known to 40 % only, 30 % less of it is no slower machine."""
-    for log_error, significant in ((0.02, True), (0.4, False)):
-        trials = [repeat(0, log_error=log_error), searched(1), repeat(2, 0.7, log_error=log_error)]
-        assert drift(trials).significant is significant
+def vague(log_error: float) -> list[TrialRecord]:
+    return [repeat(0, log_error=log_error), searched(1), repeat(2, 0.7, log_error=log_error)]
+
+
+def final(number: int, speed: float, **wishes: Any) -> TrialRecord:
+    """The baseline in the finals, which take over the saturation throughput of the search."""
+    return repeat(number, speed, **({"purpose": Purpose.FINAL, "saturation": 175.0} | wishes))
+
+
+CRASHED = replace(
+    studies.failed(1, Reason.CRASHED, "it is gone"), purpose=Purpose.DRIFT, configuration=DEFAULTS
+)
+BLANK = repeat(1, throughput=0.0, saturation=0.0, unloaded_s=math.nan)
+NOISY = [1.0, 1.2, 0.95, 1.15, 1.0, 1.2, 1.0, 1.15, 0.95, 1.2]
+# Repeats, and the speed in the end over that of the first one, which is 1 where nothing is proved.
+SPEEDS: dict[str, tuple[list[TrialRecord], float]] = {
+    "a machine that became slower": (vague(0.02), 0.7),
+    # Where a capacity is known to 40 % only, 30 % less of it is no slower machine.
+    "vague repeats prove less": (vague(0.4), 1.0),
+    # A machine can also become faster: a neighbour has gone.
+    "a faster machine": (night([1.0, 1.0, 1.2, 1.2]), 1.2),
+    # One repeat before and one after prove 15 %, but not 13 %, not even again and again.
+    "a sure change": ([repeat(0), repeat(1, 0.85)], 0.85),
+    "an unsure change": ([repeat(0), repeat(1, 0.87)], 1.0),
+    "an unsure change again": ([repeat(0), repeat(1, 0.87), repeat(2), repeat(3, 0.87)], 1.0),
+    # Repeats that jump by 20 % from one to the next show their own scatter.
+    "a noisy machine is not a changing one": (night(NOISY), 1.0),
+    # A capacity that is off by a third accuses nobody: saturation and latency disagree.
+    "one vague signal is outvoted": (
+        [repeat(n, throughput=152.0 if n < 3 else 100.0) for n in range(6)],
+        1.0,
+    ),
+    # A neighbour on another core does not change the unloaded latency, but everything else.
+    "one deaf signal is outvoted": (
+        [repeat(n, 1.0 if n < 3 else 0.85, unloaded_s=0.0075) for n in range(6)],
+        0.85,
+    ),
+    # Defaults without a capacity still have an unloaded latency.
+    "a baseline over the latency budget tells as well": (
+        [studies.infeasible(repeat(n), unloaded_s=0.061 if n < 3 else 0.080) for n in range(6)],
+        61 / 80,
+    ),
+    # A machine may become so slow that the baseline has no capacity left: the others tell.
+    "a repeat that falls over the latency budget": (
+        [
+            *map(repeat, range(3)),
+            *(repeat(n, 0.8, throughput=0.0, state=TrialState.INFEASIBLE) for n in (3, 4, 5)),
+        ],
+        0.8,
+    ),
+    "a failed repeat is none": ([repeat(0), CRASHED], 1.0),
+    "a repeat after a failed one": ([repeat(0), CRASHED, repeat(2, 0.8)], 0.8),
+    "a repeat without a latency tells nothing": ([repeat(0, 0.5), BLANK], 1.0),
+    # With a deaf latency, what they took over from the search would outvote their capacity: the
+    # middle of the two is left.
+    "finals do not vouch for their saturation": (
+        [repeat(0), repeat(2), *(final(n, 0.7, unloaded_s=0.0075) for n in (4, 6))],
+        math.sqrt(0.7),
+    ),
+}
+
+
+@pytest.mark.parametrize(("trials", "speed"), SPEEDS.values(), ids=SPEEDS)
+def test_the_speed_in_the_end(trials: list[TrialRecord], speed: float) -> None:
+    """What repeats prove, and what they do not."""
+    found = drift(trials)
+
+    assert found.significant is (speed != 1.0)
+    assert found.factor(trials[-1].finished_at) == pytest.approx(speed)
+
+
+def test_a_repeat_without_a_latency_alone() -> None:
+    """Where not even one request at a time was answered, nothing is known."""
+    assert drift([BLANK]).blocks == ()
 
 
 def test_one_change() -> None:
@@ -109,13 +178,6 @@ def test_one_change() -> None:
         (0, 10),
         (15, 25),
     ]
-
-
-def test_a_faster_machine() -> None:
-    """A machine can also become faster: a neighbour has gone."""
-    found = drift(night([1.0, 1.0, 1.2, 1.2]))
-
-    assert math.exp(found.blocks[1].log_speed) == pytest.approx(1.2)
 
 
 def test_two_changes_in_one_direction() -> None:
@@ -158,13 +220,6 @@ def test_small_changes_are_not_believed() -> None:
     assert not drift(night([1.0] * many + [0.96] * many)).significant
     assert drift(night([1.0] * many + [0.94] * many)).significant
     assert [block.first.number for block in small_and_large.blocks] == [0, 2 * many * EVERY]
-
-
-def test_unsure_changes_are_not_believed() -> None:
-    """One repeat before and one after prove 15 %, but not 13 %, not even again and again."""
-    assert not drift([repeat(0), repeat(1, 0.87)]).significant
-    assert drift([repeat(0), repeat(1, 0.85)]).significant
-    assert not drift([repeat(0), repeat(1, 0.87), repeat(2), repeat(3, 0.87)]).significant
 
 
 def test_steady_machines_are_rarely_accused() -> None:
@@ -229,70 +284,12 @@ def test_a_gradual_change_is_followed() -> None:
     assert left.max() / left.min() < 1 + (1 / 0.84 - 1) / 2
 
 
-def test_one_vague_signal_is_outvoted() -> None:
-    """A capacity that is off by a third accuses nobody: saturation and latency disagree."""
-    trials = [repeat(n, throughput=152.0 if n < 3 else 100.0) for n in range(6)]
-
-    assert not drift(trials).significant
-
-
-def test_one_deaf_signal_is_outvoted() -> None:
-    """A neighbour on another core does not change the unloaded latency, but everything else."""
-    trials = [repeat(n, 1.0 if n < 3 else 0.85, unloaded_s=0.0075) for n in range(6)]
-
-    assert drift(trials).factor(trials[-1].finished_at) == pytest.approx(0.85)
-
-
-def test_a_baseline_over_the_latency_budget_tells_as_well() -> None:
-    """Defaults without a capacity still have an unloaded latency."""
-    trials = [
-        studies.infeasible(repeat(n), unloaded_s=0.061 if n < 3 else 0.080) for n in range(6)
-    ]
-
-    assert drift(trials).factor(trials[-1].finished_at) == pytest.approx(61 / 80)
-
-
-def test_failed_repeats_tell_nothing() -> None:
-    """A repeat that failed is none."""
-    crashed = replace(
-        studies.failed(1, Reason.CRASHED, "it is gone"),
-        purpose=Purpose.DRIFT,
-        configuration=DEFAULTS,
-    )
-
-    assert not drift([repeat(0), crashed]).significant
-    assert drift([repeat(0), crashed, repeat(2, 0.8)]).blocks[1].first.number == 2
-
-
-def test_repeats_without_a_latency_tell_nothing() -> None:
-    """Where not even one request at a time was answered, nothing is known."""
-    blank = repeat(1, throughput=0.0, saturation=0.0, unloaded_s=math.nan)
-
-    assert not drift([repeat(0, 0.5), blank]).significant
-    assert drift([blank]).blocks == ()
-
-
-def test_a_repeat_that_falls_over_the_latency_budget() -> None:
-    """A machine may become so slow that the baseline has no capacity left: the others tell."""
-    slow = [repeat(n, 0.8, throughput=0.0, state=TrialState.INFEASIBLE) for n in (3, 4, 5)]
-    trials = [repeat(0), repeat(1), repeat(2), *slow]
-
-    assert drift(trials).factor(slow[-1].finished_at) == pytest.approx(0.8)
-
-
-def test_a_noisy_machine_is_not_a_changing_one() -> None:
-    """Repeats that jump by 20 % from one to the next show their own scatter: no speed changed."""
-    speeds = [1.0, 1.2, 0.95, 1.15, 1.0, 1.2, 1.0, 1.15, 0.95, 1.2]
-
-    assert not drift(night(speeds)).significant
-
-
 def test_finals_measure_the_baseline_too() -> None:
     """The baseline in the finals counts as a repeat, and only the baseline.
 
     Its saturation throughput is none of its own, but what the search found.
     """
-    finals = [repeat(n, 0.8, purpose=Purpose.FINAL, saturation=175.0) for n in (4, 6)]
+    finals = [final(n, 0.8) for n in (4, 6)]
     others = [searched(n, 100.0, purpose=Purpose.FINAL) for n in (5, 7)]
     trials = sorted([repeat(0), repeat(2), *finals, *others], key=lambda t: t.number)
 
@@ -301,14 +298,6 @@ def test_finals_measure_the_baseline_too() -> None:
     assert [block.first.number for block in found.blocks] == [0, 4]
     assert found.blocks[1].last.number == 6
     assert found.factor(trials[-1].finished_at) == pytest.approx(0.8)
-
-
-def test_finals_do_not_vouch_for_their_saturation() -> None:
-    """With a deaf latency, what they took over from the search would outvote their capacity."""
-    took_over = {"purpose": Purpose.FINAL, "saturation": 175.0, "unloaded_s": 0.0075}
-    finals = [repeat(n, 0.7, **took_over) for n in (4, 6)]
-
-    assert drift([repeat(0), repeat(2), *finals]).significant
 
 
 def test_corrected_throughputs_can_be_compared() -> None:

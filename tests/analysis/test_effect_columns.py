@@ -20,22 +20,36 @@ def tried(name: str, values: Sequence[Value], *, repeats: int = 4) -> list[Confi
     ]
 
 
-def values_of(name: str, values: Sequence[Value], reference: Value, **keys: int) -> list[Value]:
-    configurations = tried(name, values, **keys)
-    found = columns(configurations, {name: reference}, len(configurations))
-    return [column.value for column in found]
+@pytest.mark.parametrize(
+    ("values", "reference", "repeats", "expected"),
+    [
+        # Words, booleans and a few numbers are compared with the reference one by one.
+        (["a", "c", "b"], "b", 4, ["a", "c"]),
+        ([True, False], False, 4, [True]),
+        ([8, 1, 2], 2, 4, [1, 8]),
+        # One value cannot be compared with anything.
+        ([2], 2, 4, []),
+        # Where two configurations for each column are lacking, three numbers are a slope, too.
+        ([1, 2, 4], 1, 1, [DOUBLED]),
+        ([1, 2, 4], 1, 2, [2, 4]),
+        (["a", "b", "c"], "a", 1, ["b", "c"]),
+        # Where the default is above zero, zero is one more value that is compared with it.
+        ([0, 100, 200, 400, 800], 100, 4, [0, DOUBLED]),
+        # Of three numbers with a zero, each has its own column: a line would need as many.
+        ([0, 100, 800], 0, 1, [100, 800]),
+        # Where fewer than two values have a logarithm, each value has its own column.
+        ([-2, -1, 0], 0, 1, [-2, -1]),
+        ([-1, 0, 5], -1, 1, [0, 5]),
+    ],
+)
+def test_which_columns_there_are(
+    values: list[Value], reference: Value, repeats: int, expected: list[Value]
+) -> None:
+    """One for each value but the reference, or a line over many numbers."""
+    configurations = tried("it", values, repeats=repeats)
+    found = columns(configurations, {"it": reference}, len(configurations))
 
-
-def test_each_value_but_the_reference_has_a_column() -> None:
-    """Words, booleans and a few numbers are compared with the reference one by one."""
-    assert values_of("mode", ["a", "c", "b"], "b") == ["a", "c"]
-    assert values_of("batching", [True, False], False) == [True]
-    assert values_of("threads", [8, 1, 2], 2) == [1, 8]
-
-
-def test_a_parameter_that_never_changed_has_none() -> None:
-    """One value cannot be compared with anything."""
-    assert values_of("threads", [2], 2) == []
+    assert [column.value for column in found] == expected
 
 
 def test_many_numbers_are_a_line() -> None:
@@ -47,13 +61,6 @@ def test_many_numbers_are_a_line() -> None:
     assert matrix(found, configurations)[:, 1].tolist() == [-1, 0, 1, 2, 3]
 
 
-def test_numbers_are_a_line_where_configurations_are_few() -> None:
-    """Where two configurations for each column are lacking, three numbers are a slope, too."""
-    assert values_of("n", [1, 2, 4], 1, repeats=1) == [DOUBLED]
-    assert values_of("n", [1, 2, 4], 1, repeats=2) == [2, 4]
-    assert values_of("mode", ["a", "b", "c"], "a", repeats=1) == ["b", "c"]
-
-
 def test_zero_stays_beside_the_line() -> None:
     """Zero has no logarithm: all others are compared with it, at the middle of the line."""
     configurations = tried("delay", [0, 100, 200, 400, 800], repeats=1)
@@ -63,22 +70,6 @@ def test_zero_stays_beside_the_line() -> None:
     assert matrix(found, configurations)[:, 1:] == pytest.approx(
         np.array([[0, 0], [1, -1.5], [1, -0.5], [1, 0.5], [1, 1.5]])
     )
-
-
-def test_zero_beside_a_line_through_the_reference() -> None:
-    """Where the default is above zero, zero is one more value that is compared with it."""
-    assert values_of("delay", [0, 100, 200, 400, 800], 100) == [0, DOUBLED]
-
-
-def test_a_line_that_saves_nothing_is_not_drawn() -> None:
-    """Of three numbers with a zero, each has its own column: a line would need as many."""
-    assert values_of("delay", [0, 100, 800], 0, repeats=1) == [100, 800]
-
-
-def test_numbers_below_zero_are_no_line() -> None:
-    """Where fewer than two values have a logarithm, each value has its own column."""
-    assert values_of("level", [-2, -1, 0], 0, repeats=1) == [-2, -1]
-    assert values_of("level", [-1, 0, 5], -1, repeats=1) == [0, 5]
 
 
 def test_what_is_not_there_is_nothing() -> None:

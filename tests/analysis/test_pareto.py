@@ -29,11 +29,6 @@ def points(*pairs: tuple[float, float]) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["throughput", "latency_ms"])
 
 
-def front_of(*pairs: tuple[float, float]) -> list[tuple[float, float]]:
-    kept = front(points(*pairs), maximize=["throughput"], minimize=["latency_ms"])
-    return list(zip(kept["throughput"], kept["latency_ms"], strict=True))
-
-
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
@@ -59,21 +54,27 @@ def test_dominates_broadcasts() -> None:
     assert dominates(many, [100.0, 20.0], [True, False]).tolist() == [True, False]
 
 
-def test_front_keeps_what_nothing_beats() -> None:
-    """The front is ascending in throughput, and so in latency."""
-    found = front_of((300, 40), (100, 10), (90, 15), (200, 20), (250, 60))
+@pytest.mark.parametrize(
+    ("pairs", "kept"),
+    [
+        pytest.param(
+            [(300, 40), (100, 10), (90, 15), (200, 20), (250, 60)],
+            [(100, 10), (200, 20), (300, 40)],
+            id="what nothing beats, ascending in throughput and so in latency",
+        ),
+        pytest.param([(100, 10), (100, 10)], [(100, 10)], id="of equal points the first one"),
+        pytest.param(
+            [(100, 10), (500, math.inf), (500, math.nan), (math.inf, 5)],
+            [(100, 10)],
+            id="nothing with an infinite or a missing objective",
+        ),
+    ],
+)
+def test_front(pairs: list[tuple[float, float]], kept: list[tuple[float, float]]) -> None:
+    """What is on the front."""
+    found = front(points(*pairs), maximize=["throughput"], minimize=["latency_ms"])
 
-    assert found == [(100, 10), (200, 20), (300, 40)]
-
-
-def test_front_keeps_duplicates_once() -> None:
-    """Of equal points the first one stays."""
-    assert front_of((100, 10), (100, 10)) == [(100, 10)]
-
-
-def test_front_leaves_out_what_is_no_number() -> None:
-    """A point with an infinite or a missing objective is on no front."""
-    assert front_of((100, 10), (500, math.inf), (500, math.nan), (math.inf, 5)) == [(100, 10)]
+    assert list(zip(found["throughput"], found["latency_ms"], strict=True)) == kept
 
 
 def test_front_of_nothing_is_empty() -> None:
@@ -157,11 +158,6 @@ def test_trade_off_leaves_out_what_was_stopped_early() -> None:
     assert trade_off(study)["throughput"].tolist() == [100.0]
 
 
-def test_trade_off_of_an_empty_study() -> None:
-    """An empty study has an empty front."""
-    assert trade_off(studies.study()).empty
-
-
 def test_load_points_of_closed_loops() -> None:
     """Where the study loads in a closed loop, the search over the concurrency counts."""
     unloaded = studies.point(1, 0.004, kind="closed", phase="unloaded")
@@ -202,27 +198,25 @@ class TestObjectivesFront:
         assert found["memory"].tolist() == [4e8, 9e8]
         assert found["configuration"].tolist()[0] == str(studies.configuration(2))
 
-    def test_leaves_out_what_is_not_feasible(self) -> None:
-        """Pruned and infeasible trials, and those that failed, are on no front."""
-        study = of_memory(
-            replace(measured(1, 900.0, 1e8), state=TrialState.PRUNED),
-            replace(measured(2, 900.0, 1e8), state=TrialState.INFEASIBLE),
-            replace(measured(3, 900.0, 1e8), state=TrialState.FAILED, reason=Reason.CRASHED),
-        )
-
-        assert objectives_front(study)["trial"].tolist() == [0]
-
-    def test_leaves_out_what_was_not_measured(self) -> None:
-        """A trial without a value of every objective cannot be compared."""
-        study = of_memory(measured(1, 900.0, math.nan), measured(2, 50.0, math.inf))
-
-        assert objectives_front(study)["trial"].tolist() == [0]
-
-    def test_leaves_out_finals(self) -> None:
-        """What was measured again is the same configuration: the search's trials count."""
-        final = replace(studies.final(1, studies.BEST, 500.0), usage=Usage(memory_bytes=1e8))
-
-        assert objectives_front(of_memory(final))["trial"].tolist() == [0]
+    @pytest.mark.parametrize(
+        "others",
+        [
+            # Pruned and infeasible trials, and those that failed.
+            [
+                replace(measured(1, 900.0, 1e8), state=TrialState.PRUNED),
+                replace(measured(2, 900.0, 1e8), state=TrialState.INFEASIBLE),
+                replace(measured(3, 900.0, 1e8), state=TrialState.FAILED, reason=Reason.CRASHED),
+            ],
+            # A trial without a value of every objective cannot be compared.
+            [measured(1, 900.0, math.nan), measured(2, 50.0, math.inf)],
+            # What was measured again is the same configuration: the search's trials count.
+            [replace(studies.final(1, studies.BEST, 500.0), usage=Usage(memory_bytes=1e8))],
+        ],
+        ids=["not feasible", "not measured", "finals"],
+    )
+    def test_leaves_out(self, others: list[TrialRecord]) -> None:
+        """The baseline alone is on the front."""
+        assert objectives_front(of_memory(*others))["trial"].tolist() == [0]
 
     def test_of_objectives_that_are_all_to_be_small(self) -> None:
         """Throughput need not be among them."""
@@ -256,39 +250,28 @@ def by_inclusion_and_exclusion(values: list[tuple[float, ...]]) -> float:
 
 
 class TestHypervolume:
-    def test_of_one_point(self) -> None:
-        """It is the area of a rectangle."""
-        assert hypervolume([[3.0, 2.0]], [1.0, 0.0], [True, True]) == 4.0
-
-    def test_of_a_staircase(self) -> None:
-        """Three steps: 1x3 + 1x2 + 1x1; what lies below them adds nothing."""
-        steps = [[1.0, 3.0], [3.0, 1.0], [2.0, 2.0], [1.0, 1.0]]
-
-        assert hypervolume(steps, [0.0, 0.0], [True, True]) == 6.0
-
-    def test_of_what_is_to_be_small(self) -> None:
-        """For throughput and latency the reference is a low throughput at a high latency."""
-        values = [[200.0, 30.0], [300.0, 40.0]]
-
-        assert hypervolume(values, [100.0, 50.0], [True, False]) == 100 * 20 + 100 * 10
-
-    def test_in_three_dimensions(self) -> None:
-        """Two bars that share a cube: 3 + 3 - 1."""
-        assert hypervolume([[3, 1, 1], [1, 1, 3]], [0, 0, 0], [True] * 3) == 5.0
-        assert hypervolume([[3, 1, 1], [1, 3, 1], [1, 1, 3]], [0, 0, 0], [True] * 3) == 7.0
-
-    def test_what_is_not_better_than_the_reference_adds_nothing(self) -> None:
-        """Not even where it is far better in the other objective."""
-        assert hypervolume([[9.0, 0.0], [-1.0, 9.0]], [0.0, 0.0], [True, True]) == 0.0
-
-    def test_what_is_not_known_adds_nothing(self) -> None:
-        """NaN is not better than anything."""
-        assert hypervolume([[math.nan, 5.0], [2.0, 2.0]], [0.0, 0.0], [True, True]) == 4.0
-
-    @pytest.mark.parametrize("objectives", [2, 3])
-    def test_of_nothing(self, objectives: int) -> None:
-        """Without points there is no volume."""
-        assert hypervolume([], [0.0] * objectives, [True] * objectives) == 0.0
+    @pytest.mark.parametrize(
+        ("values", "reference", "maximize", "volume"),
+        [
+            # The area of a rectangle.
+            ([[3.0, 2.0]], [1.0, 0.0], [True, True], 4.0),
+            # For throughput and latency the reference is a low throughput at a high latency.
+            ([[200.0, 30.0], [300.0, 40.0]], [100.0, 50.0], [True, False], 100 * 20 + 100 * 10),
+            # What is not better than the reference, however good it is in the other objective.
+            ([[9.0, 0.0], [-1.0, 9.0]], [0.0, 0.0], [True, True], 0.0),
+            # NaN is not better than anything.
+            ([[math.nan, 5.0], [2.0, 2.0]], [0.0, 0.0], [True, True], 4.0),
+        ],
+    )
+    def test_by_hand(
+        self,
+        values: list[list[float]],
+        reference: list[float],
+        maximize: list[bool],
+        volume: float,
+    ) -> None:
+        """Boxes that can be counted on paper."""
+        assert hypervolume(values, reference, maximize) == volume
 
     @pytest.mark.parametrize("objectives", [2, 3, 4])
     @given(data=st.data())

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.analysis.known import known
 from tuner.analysis.regression import Observations, Regression
 from tuner.numbers.arrays import FloatArray
 from tuner.numbers.distributions import Z, t_quantile
@@ -35,13 +36,12 @@ def unit(number: int, length: int = 4) -> FloatArray:
 def test_a_full_factorial_gives_the_classical_main_effects(factor: int) -> None:
     """The difference of two means, with the residuals' variance on n - 4 degrees of freedom."""
     fit = Regression(observations(FACTORIAL, VALUES))
-    found = fit.estimate(unit(factor + 1))
+    found = known(fit.estimate(unit(factor + 1)))
 
     high, low = VALUES[FACTORIAL[:, factor] == 1], VALUES[FACTORIAL[:, factor] == 0]
     signs = 2 * FACTORIAL - 1
     fitted = VALUES.mean() + signs @ (signs.T @ VALUES) / 8
     variance = float(((VALUES - fitted) ** 2).sum()) / 4
-    assert found is not None
     assert found.value == pytest.approx(high.mean() - low.mean())
     assert found.scatter == pytest.approx(math.sqrt(variance * (1 / 4 + 1 / 4)), rel=1e-5)
     assert found.degrees == 4
@@ -51,20 +51,17 @@ def test_a_full_factorial_gives_the_classical_main_effects(factor: int) -> None:
 def test_nothing_is_surer_than_its_measurements() -> None:
     """Values that happen to add up have at least the error that the measurements state."""
     fit = Regression(observations(FACTORIAL, 5 + 0.3 * FACTORIAL[:, 0], error=0.1))
-    found = fit.estimate(unit(1))
+    found = known(fit.estimate(unit(1)))
 
-    assert found is not None
     assert fit.spread == 0
     assert found.margin == pytest.approx(Z * 0.1 * math.sqrt(1 / 4 + 1 / 4))
 
 
 def test_values_without_any_error() -> None:
     """A perfect fit has an effect and hardly an interval."""
-    found = Regression(observations(FACTORIAL, 5 + 0.3 * FACTORIAL[:, 0], error=1e-4)).estimate(
-        unit(1)
-    )
+    fit = Regression(observations(FACTORIAL, 5 + 0.3 * FACTORIAL[:, 0], error=1e-4))
+    found = known(fit.estimate(unit(1)))
 
-    assert found is not None
     assert found.value == pytest.approx(0.3)
     assert found.margin < 0.001
 
@@ -76,10 +73,8 @@ def test_vague_measurements_count_for_less() -> None:
     variances = np.where(np.arange(8) == 0, 9.0, sure.variances)
     vague = Observations(sure.design, off, variances, sure.bounded)
 
-    found, plain = Regression(vague).estimate(unit(1)), Regression(sure).estimate(unit(1))
+    found, plain = (known(Regression(each).estimate(unit(1))) for each in (vague, sure))
 
-    assert found is not None
-    assert plain is not None
     assert abs(found.value - 0.575) < 0.15 < abs(plain.value - 0.575)
 
 
@@ -88,10 +83,8 @@ def test_a_bound_far_above_says_nothing() -> None:
     without = Regression(observations(FACTORIAL[1:], VALUES[1:]))
     with_bound = Regression(observations(FACTORIAL, VALUES + 9 * np.eye(8)[0], bounded=(0,)))
 
-    one, other = without.estimate(unit(1)), with_bound.estimate(unit(1))
+    one, other = (known(each.estimate(unit(1))) for each in (without, with_bound))
 
-    assert one is not None
-    assert other is not None
     assert other.value == pytest.approx(one.value, abs=1e-4)
     assert other.margin == pytest.approx(one.margin, rel=0.01)
     assert other.degrees == pytest.approx(3)
@@ -100,14 +93,16 @@ def test_a_bound_far_above_says_nothing() -> None:
 def test_a_low_bound_pulls_the_effect_down() -> None:
     """A bound below what the others promise is counted, though not as a measurement."""
     low = VALUES - 2 * np.eye(8)[7]
-    dropped = Regression(observations(FACTORIAL[:7], VALUES[:7])).estimate(unit(1))
-    bound = Regression(observations(FACTORIAL, low, bounded=(7,))).estimate(unit(1))
-    exact = Regression(observations(FACTORIAL, low)).estimate(unit(1))
+    bound, exact, dropped = (
+        known(Regression(each).estimate(unit(1))).value
+        for each in (
+            observations(FACTORIAL, low, bounded=(7,)),
+            observations(FACTORIAL, low),
+            observations(FACTORIAL[:7], VALUES[:7]),
+        )
+    )
 
-    assert dropped is not None
-    assert bound is not None
-    assert exact is not None
-    assert bound.value < exact.value < dropped.value
+    assert bound < exact < dropped
 
 
 def test_the_likelihood_of_bounds_is_at_its_highest() -> None:
@@ -138,9 +133,7 @@ def test_bounds_alone_say_nothing_of_a_column() -> None:
     plain = Regression(observations(FACTORIAL, VALUES))
 
     assert fit.estimate(unit(4, 5)) is None
-    one, other = fit.estimate(unit(1, 5)), plain.estimate(unit(1))
-    assert one is not None
-    assert other is not None
+    one, other = known(fit.estimate(unit(1, 5))), known(plain.estimate(unit(1)))
     assert one.value == pytest.approx(other.value)
 
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.analysis.known import known
 from tests.report import studies
 from tests.report.studies import BEST, DEFAULTS, baseline, configuration, final, trial
 from tuner.analysis.standings import Standing, Standings, finalists, nearest, standings
 from tuner.errors import Reason
 from tuner.records import Purpose, TrialRecord, TrialState
+from tuner.space.space import Configuration
 
 
 def failed_final(number: int, of: TrialRecord) -> TrialRecord:
@@ -22,100 +24,91 @@ def failed_final(number: int, of: TrialRecord) -> TrialRecord:
     )
 
 
-def test_finalists_are_the_best_and_the_baseline() -> None:
-    """The best ones of the search, best first, then the server's defaults."""
-    study = studies.study([baseline(), trial(1, 300.0), trial(2, 400.0), trial(3, 350.0)])
-
-    assert finalists(study, 1) == (configuration(2), DEFAULTS)
-    assert finalists(study, 2) == (configuration(2), configuration(3), DEFAULTS)
+def of(*trials: TrialRecord) -> Standings:
+    return standings(studies.study(trials))
 
 
-def test_who_is_surely_behind_is_no_finalist() -> None:
-    """A configuration whose interval ends below the best one's is not measured again."""
-    search = [baseline(), trial(1, 300.0), trial(2, 400.0), trial(3, 350.0)]
-    unsure = replace(search[1], log_error=0.2)
+def measured(*trials: TrialRecord) -> Standing:
+    """What is known of the baseline."""
+    return known(of(*trials).baseline)
 
-    assert finalists(studies.study(search), 9) == (configuration(2), configuration(3), DEFAULTS)
-    assert finalists(studies.study([*search[2:], unsure]), 9) == (
-        configuration(2),
-        configuration(3),
-        configuration(1),
-    )
+
+def order(result: Standings) -> list[Configuration]:
+    return [s.configuration for s in result.ranked]
+
+
+ONE, TWO, THREE, SEVEN = map(configuration, (1, 2, 3, 7))
+FOUR = [baseline(), trial(1, 300.0), trial(2, 400.0), trial(3, 350.0)]
+CLOSE = [baseline(), trial(1, 400.0), trial(2, 390.0)]
+PRUNED = trial(4, 200.0, configuration=ONE, state=TrialState.PRUNED)
+CRASHED = replace(failed_final(5, CLOSE[1]), purpose=Purpose.SEARCH)
+BASELINE_WINS = [baseline(500.0), trial(1, 300.0), trial(2, 430.0)]
+SLOW = studies.infeasible(baseline(), unloaded_s=0.06)
+BROKEN = replace(failed_final(0, baseline()), purpose=Purpose.BASELINE)
+FINALISTS: dict[str, tuple[list[TrialRecord], int, tuple[Configuration, ...]]] = {
+    "the best one, and the server's defaults": (FOUR, 1, (TWO, DEFAULTS)),
+    "the best two, best first": (FOUR, 2, (TWO, THREE, DEFAULTS)),
+    "not who is surely behind": (FOUR, 9, (TWO, THREE, DEFAULTS)),
+    "who may be ahead": (
+        [*FOUR[2:], replace(FOUR[1], log_error=0.2)],
+        9,
+        (TWO, THREE, ONE),
+    ),
+    "a repeat that was pruned says nothing": ([*CLOSE, PRUNED], 1, (ONE, DEFAULTS)),
+    "a repeat that crashed takes its configuration out": ([*CLOSE, CRASHED], 1, (TWO, DEFAULTS)),
+    "defaults that are the best, once": (BASELINE_WINS, 1, (DEFAULTS,)),
+    "defaults among the best, once": (BASELINE_WINS, 2, (DEFAULTS, TWO)),
+    "only what is feasible, and not again what was in finals": (
+        [
+            SLOW,
+            trial(1, 300.0),
+            trial(2, 900.0, state=TrialState.PRUNED),
+            studies.failed(3, Reason.CRASHED, "it is gone"),
+            final(4, SEVEN, 800.0),
+        ],
+        3,
+        (ONE, DEFAULTS),
+    ),
+    "nobody where nothing is feasible, not even the defaults": ([SLOW], 2, ()),
+    "nobody in an empty study": ([], 2, ()),
+    "not defaults that failed": ([BROKEN, trial(1, 300.0)], 2, (ONE,)),
+}
+
+
+@pytest.mark.parametrize(("trials", "count", "expected"), FINALISTS.values(), ids=FINALISTS)
+def test_finalists(
+    trials: list[TrialRecord], count: int, expected: tuple[Configuration, ...]
+) -> None:
+    """The best of the search, best first, as far as nobody knows who is better; the baseline."""
+    assert finalists(studies.study(trials), count) == expected
 
 
 def test_repeats_of_the_search_count_together() -> None:
     """What was measured several times counts with its weighted mean, the surer for more."""
     lucky, surer = trial(1, 415.0, log_error=0.12), trial(4, 390.0, log_error=0.0)
-    study = studies.study(
-        [baseline(), lucky, trial(2, 400.0), replace(surer, configuration=configuration(1))]
-    )
+    study = studies.study([baseline(), lucky, trial(2, 400.0), replace(surer, configuration=ONE)])
 
     first, second, _ = standings(study).ranked
 
     weights = np.array([1 / (0.12**2 + 0.05**2), 1 / 0.05**2])
     mean = weights @ np.log([415.0, 390.0]) / weights.sum()
-    assert (first.configuration, second.configuration) == (configuration(2), configuration(1))
+    assert (first.configuration, second.configuration) == (TWO, ONE)
     assert second.throughput == pytest.approx(math.exp(mean))
     assert second.log_error == pytest.approx(weights.sum() ** -0.5)
-    assert finalists(study, 1) == (configuration(2), DEFAULTS)
+    assert finalists(study, 1) == (TWO, DEFAULTS)
 
 
-def test_a_repeat_that_did_not_carry_anything() -> None:
-    """A repeat that was pruned says nothing; one that crashed takes its configuration out."""
-    bound = trial(4, 200.0, configuration=configuration(1), state=TrialState.PRUNED)
-    search = [baseline(), trial(1, 400.0), trial(2, 390.0)]
-    crashed = replace(failed_final(5, search[1]), purpose=Purpose.SEARCH)
+def test_defaults_that_failed_are_no_measure() -> None:
+    """There is a baseline, and nothing is gained over it."""
+    result = of(BROKEN, trial(1, 300.0))
 
-    assert finalists(studies.study([*search, bound]), 1) == (configuration(1), DEFAULTS)
-    assert finalists(studies.study([*search, crashed]), 1) == (configuration(2), DEFAULTS)
-
-
-def test_a_winning_baseline_is_a_finalist_once() -> None:
-    """Defaults that are among the best are not measured twice."""
-    study = studies.study([baseline(500.0), trial(1, 300.0), trial(2, 430.0)])
-
-    assert finalists(study, 1) == (DEFAULTS,)
-    assert finalists(study, 2) == (DEFAULTS, configuration(2))
-
-
-def test_only_feasible_trials_of_the_search_are_finalists() -> None:
-    """Pruned, infeasible and failed trials are none, and finals do not count again."""
-    study = studies.study(
-        [
-            studies.infeasible(baseline(), unloaded_s=0.06),
-            trial(1, 300.0),
-            trial(2, 900.0, state=TrialState.PRUNED),
-            studies.failed(3, Reason.CRASHED, "it is gone"),
-            final(4, configuration(7), 800.0),
-        ]
-    )
-
-    assert finalists(study, 3) == (configuration(1), DEFAULTS)
-
-
-def test_no_finalists() -> None:
-    """Where nothing is feasible, nothing is measured again, not even the baseline."""
-    assert finalists(studies.study([studies.infeasible(baseline(), unloaded_s=0.06)]), 2) == ()
-    assert finalists(studies.study(), 2) == ()
-
-
-def test_a_baseline_that_failed_is_no_finalist() -> None:
-    """Defaults that do not work are not tried again among the winners."""
-    broken = replace(
-        studies.failed(0, Reason.CRASHED, "it is gone"),
-        purpose=Purpose.BASELINE,
-        configuration=DEFAULTS,
-    )
-    study = studies.study([broken, trial(1, 300.0)])
-
-    assert finalists(study, 2) == (configuration(1),)
-    assert standings(study).gain is None
-    assert standings(study).baseline is not None
+    assert result.gain is None
+    assert result.baseline is not None
 
 
 def test_an_empty_study_has_no_standings() -> None:
     """Before the first trial there is no baseline, no winner and no gain."""
-    result = standings(studies.study())
+    result = of()
 
     assert result == Standings()
     assert (result.winner, result.fastest, result.tied) == (None, None, ())
@@ -125,32 +118,27 @@ def test_without_finals_the_search_ranks() -> None:
     """A study that was cut short ranks by the search's own figures, unconfirmed."""
     result = standings(studies.small_study())
 
-    assert result.winner is not None
-    assert result.winner.configuration == BEST
+    assert known(result.winner).configuration == BEST
     assert [s.throughput for s in result.ranked] == pytest.approx([401.0, 395.0, 260.0, 152.0])
     assert {s.confirmations for s in result.ranked} == {0}
 
 
 def test_finals_decide() -> None:
     """With finals only what they confirm counts: the mean over the starts, on a log scale."""
-    study = studies.study(
-        [
-            baseline(150.0),
-            trial(1, 300.0),
-            trial(2, 500.0, configuration=BEST),
-            trial(3, 310.0),
-            final(4, BEST, 200.0),
-            final(5, configuration(1), 320.0),
-            final(6, DEFAULTS, 140.0),
-            final(7, BEST, 450.0),
-            final(8, configuration(1), 310.0),
-            final(9, DEFAULTS, 160.0),
-        ]
+    result = of(
+        baseline(150.0),
+        trial(1, 300.0),
+        trial(2, 500.0, configuration=BEST),
+        trial(3, 310.0),
+        final(4, BEST, 200.0),
+        final(5, ONE, 320.0),
+        final(6, DEFAULTS, 140.0),
+        final(7, BEST, 450.0),
+        final(8, ONE, 310.0),
+        final(9, DEFAULTS, 160.0),
     )
 
-    result = standings(study)
-
-    assert [s.configuration for s in result.ranked] == [configuration(1), BEST, DEFAULTS]
+    assert order(result) == [ONE, BEST, DEFAULTS]
     assert [s.throughput for s in result.ranked] == pytest.approx(
         [math.sqrt(320 * 310), math.sqrt(200 * 450), math.sqrt(140 * 160)]
     )
@@ -161,57 +149,43 @@ def test_finals_decide() -> None:
 
 def test_a_final_that_failed_is_out() -> None:
     """One failed or infeasible start among the finals is enough not to win."""
-    best, second = trial(1, 500.0), trial(2, 400.0)
-    study = studies.study(
-        [
-            baseline(),
-            best,
-            second,
-            final(3, best.configuration, 510.0),
-            final(4, second.configuration, 390.0),
-            final(5, DEFAULTS, 150.0),
-            failed_final(6, best),
-            final(7, second.configuration, 395.0),
-            final(8, DEFAULTS, 151.0),
-        ]
+    result = of(
+        baseline(),
+        best := trial(1, 500.0),
+        trial(2, 400.0),
+        final(3, ONE, 510.0),
+        final(4, TWO, 390.0),
+        final(5, DEFAULTS, 150.0),
+        failed_final(6, best),
+        final(7, TWO, 395.0),
+        final(8, DEFAULTS, 151.0),
     )
 
-    result = standings(study)
-
-    assert [s.configuration for s in result.ranked] == [second.configuration, DEFAULTS]
+    assert order(result) == [TWO, DEFAULTS]
 
 
 def test_all_finals_failed() -> None:
     """Where no final is feasible, what the finals refuted does not win by its search figure."""
-    best, second, third = trial(1, 500.0), trial(2, 400.0), trial(3, 300.0)
-    study = studies.study(
-        [baseline(), best, second, third, failed_final(4, best), failed_final(5, second)]
-    )
+    best, second = trial(1, 500.0), trial(2, 400.0)
+    finals = failed_final(4, best), failed_final(5, second)
 
-    result = standings(study)
-
-    assert [s.configuration for s in result.ranked] == [third.configuration, DEFAULTS]
+    assert order(of(baseline(), best, second, trial(3, 300.0), *finals)) == [THREE, DEFAULTS]
 
 
 def test_an_infeasible_baseline_gives_no_gain() -> None:
     """Where the defaults carry nothing within the budget, there is a winner and no ratio."""
-    slow = studies.infeasible(baseline(), unloaded_s=0.061)
-    result = standings(studies.study([slow, trial(1, 300.0)]))
+    result = of(SLOW, trial(1, 300.0))
 
-    assert result.baseline is not None
-    assert result.baseline.throughput == 0.0
-    assert math.isinf(result.baseline.log_error)
+    assert known(result.baseline).throughput == 0.0
+    assert math.isinf(known(result.baseline).log_error)
     assert result.winner is not None
     assert result.gain is None
 
 
 def test_the_gain_and_its_interval() -> None:
     """The gain is a ratio whose interval combines both errors, symmetric on a log scale."""
-    study = studies.study([baseline(100.0, log_error=0.03), trial(1, 250.0, log_error=0.04)])
+    gain = known(of(baseline(100.0, log_error=0.03), trial(1, 250.0, log_error=0.04)).gain)
 
-    gain = standings(study).gain
-
-    assert gain is not None
     assert gain.estimate == pytest.approx(2.5)
     error = math.sqrt(0.03**2 + 0.04**2 + 2 * 0.05**2)  # 5 % from start to start, on both sides
     assert gain.low == pytest.approx(2.5 * math.exp(-1.96 * error), rel=1e-4)
@@ -222,11 +196,8 @@ def test_the_gain_and_its_interval() -> None:
 
 def test_the_scatter_of_starts_is_never_taken_for_nothing() -> None:
     """However exact one start was measured, another one differs by some five percent."""
-    exact = standings(studies.study([baseline(log_error=0.001)])).baseline
-    rough = standings(studies.study([baseline(log_error=0.12)])).baseline
+    exact, rough = (measured(baseline(log_error=error)) for error in (0.001, 0.12))
 
-    assert exact is not None
-    assert rough is not None
     assert (exact.log_error, rough.log_error) == pytest.approx((0.05, 0.13), abs=1e-4)
 
 
@@ -234,17 +205,16 @@ def test_starts_that_agree_keep_their_own_errors() -> None:
     """Starts that happen to show the same leave the uncertainty that each of them has."""
     equal = [replace(final(n, DEFAULTS, 150.0), log_error=0.12) for n in range(1, 5)]
 
-    standing = standings(studies.study([baseline(), *equal])).baseline
+    standing = measured(baseline(), *equal)
 
-    assert standing is not None
     assert standing.log_error == pytest.approx(0.12 / 2)
     assert standing.low == pytest.approx(150.0 * math.exp(-1.96 * 0.06), rel=1e-4)
 
 
 def test_two_starts_that_differ_are_less_sure() -> None:
     """Too few starts to know their scatter: it is 5 %, or more if they differ by more."""
-    close = standings(studies.study([final(1, DEFAULTS, 150.0), final(2, DEFAULTS, 152.0)]))
-    apart = standings(studies.study([final(1, DEFAULTS, 120.0), final(2, DEFAULTS, 150.0)]))
+    close = of(final(1, DEFAULTS, 150.0), final(2, DEFAULTS, 152.0))
+    apart = of(final(1, DEFAULTS, 120.0), final(2, DEFAULTS, 150.0))
 
     scatter = math.log(150 / 120) / math.sqrt(2)
     assert close.ranked[0].log_error == pytest.approx(math.hypot(0.05, 0.015) / math.sqrt(2))
@@ -260,12 +230,9 @@ def test_nothing_carried_has_no_interval() -> None:
 
 def test_finals_that_ended_too_soon() -> None:
     """Where the search's best was not measured again yet, the search decides."""
-    study = studies.study([baseline(150.0), trial(1, 400.0), final(2, DEFAULTS, 151.0)])
+    result = of(baseline(150.0), trial(1, 400.0), final(2, DEFAULTS, 151.0))
 
-    result = standings(study)
-
-    assert result.winner is not None
-    assert result.winner.configuration == configuration(1)
+    assert known(result.winner).configuration == ONE
     assert [s.confirmations for s in result.ranked] == [0, 1]
 
 
@@ -274,47 +241,29 @@ def test_what_is_not_a_start(purpose: Purpose) -> None:
     """Repeats to look for drift and the proof of a load are not part of a capacity."""
     repeats = [replace(baseline(90.0), number=n, purpose=purpose) for n in (2, 3)]
 
-    standing = standings(studies.study([baseline(150.0), trial(1, 300.0), *repeats])).baseline
+    standing = measured(baseline(150.0), trial(1, 300.0), *repeats)
 
-    assert standing is not None
     assert standing.throughput == pytest.approx(150.0)
     assert standing.confirmations == 0
 
 
-def test_the_speed_of_the_machine_is_taken_off() -> None:
-    """What was measured while the machine was 10 % faster counts for 10 % less."""
-    study = studies.study([baseline(150.0), trial(1, 300.0), trial(2, 310.0)])
-
-    result = standings(study, {2: 1.1, 7: 0.5})
-
-    assert [s.configuration for s in result.ranked] == [
-        configuration(1),
-        configuration(2),
-        DEFAULTS,
-    ]
-    assert [s.throughput for s in result.ranked] == pytest.approx([300.0, 310.0 / 1.1, 150.0])
-
-
 def test_ties_are_called_ties() -> None:
     """What the winner does not surely beat is tied with it; the defaults may be, too."""
-    study = studies.study(
-        [baseline(200.0), trial(1, 400.0), trial(2, 390.0), trial(3, 341.0), trial(4, 345.0)]
-    )
-
-    result = standings(study)
+    rest = trial(2, 390.0), trial(3, 341.0), trial(4, 345.0)
+    result = of(baseline(200.0), trial(1, 400.0), *rest)
 
     # 1.96 * sqrt(2) * 5.4 % (5 % from start to start and 2 % each) is 15 %.
     assert [s.throughput for s in result.tied] == pytest.approx([390.0])
     assert [s.throughput for s in result.ranked[2:]] == pytest.approx([345.0, 341.0, 200.0])
-    close = standings(studies.study([baseline(398.0), trial(1, 400.0)]))
+    close = of(baseline(398.0), trial(1, 400.0))
     assert [s.configuration for s in close.tied] == [DEFAULTS]
 
 
 def test_equal_throughputs_rank_in_the_order_of_their_trials() -> None:
     """A tie to the last digit has one winner, the same one in every process."""
-    study = studies.study([baseline(400.0), *(trial(n, 400.0) for n in range(1, 9))])
+    result = of(baseline(400.0), *(trial(n, 400.0) for n in range(1, 9)))
 
-    assert [s.trial.number for s in standings(study).ranked] == list(range(9))
+    assert [s.trial.number for s in result.ranked] == list(range(9))
 
 
 def test_a_standing_over_itself() -> None:
@@ -335,8 +284,5 @@ def test_the_nearest_miss() -> None:
         ]
     )
 
-    closest = nearest(study)
-
-    assert closest is not None
-    assert closest.number == 1
+    assert known(nearest(study)).number == 1
     assert nearest(studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])) is None

@@ -7,12 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.analysis.known import known
 from tests.report import studies
 from tests.report.studies import BEST, DEFAULTS, baseline, configuration, final, trial
 from tuner.analysis.standings import Advantage, Cost, Standings, standings
 from tuner.errors import Reason
 from tuner.records import Purpose, TrialRecord, TrialState, Usage
 from tuner.space.space import Configuration
+
+# Of one copy of the model, and of four.
+ONE, FOUR = configuration(3), configuration(2)
+NOISE = {DEFAULTS: (150.0, 140.0, 158.0), BEST: (400.0, 377.0, 425.0)}
 
 
 def finals(capacities: Mapping[Configuration, Sequence[float]]) -> list[TrialRecord]:
@@ -31,6 +36,18 @@ def after_finals(capacities: Mapping[Configuration, Sequence[float]]) -> Standin
     return standings(studies.study([*searched, *finals(capacities)]))
 
 
+def order(result: Standings) -> list[Configuration]:
+    return [s.configuration for s in result.ranked]
+
+
+def tied(result: Standings) -> list[Configuration]:
+    return [s.configuration for s in result.tied]
+
+
+def recommended(result: Standings) -> Configuration:
+    return known(result.winner).configuration
+
+
 def test_the_interval_comes_from_the_starts() -> None:
     """Student's t over the logarithms of the starts, with one degree of freedom less."""
     result = after_finals({DEFAULTS: (150.0, 150.0, 150.0), BEST: (380.0, 400.0, 421.0)})
@@ -45,19 +62,15 @@ def test_the_interval_comes_from_the_starts() -> None:
 
 def test_a_gain_is_proved_by_three_rounds() -> None:
     """A difference far beyond the scatter within the rounds is proved, of two rounds it is not."""
-    noise = {DEFAULTS: (150.0, 140.0, 158.0), BEST: (400.0, 377.0, 425.0)}
+    result = after_finals(NOISE)
+    three = known(result.gain)
+    two = known(after_finals({tried: own[:2] for tried, own in NOISE.items()}).gain)
 
-    three = after_finals(noise)
-    two = after_finals({tried: own[:2] for tried, own in noise.items()})
-
-    assert three.gain is not None
-    assert three.gain == three.leads[0]
-    assert three.gain.proved
-    assert three.gain.low < 2.68 < three.gain.high
-    assert three.tied == ()
-    assert two.gain is not None
-    assert two.gain.decided
-    assert not two.gain.proved
+    assert three == result.leads[0]
+    assert three.proved
+    assert three.low < 2.68 < three.high
+    assert result.tied == ()
+    assert (two.decided, two.proved) == (True, False)
 
 
 def test_two_rounds_are_not_less_than_one() -> None:
@@ -68,29 +81,25 @@ def test_two_rounds_are_not_less_than_one() -> None:
     one, more = after_finals(capacities), after_finals(started)
 
     assert recommended(one) == recommended(more) == BEST
-    assert more.gain is not None
-    assert more.gain.decided
+    assert known(more.gain).decided
 
 
 def test_three_starts_in_one_round_prove_nothing() -> None:
     """Starts that were not interleaved may have met a slow hour."""
-    noise = {DEFAULTS: (150.0, 140.0, 158.0), BEST: (400.0, 377.0, 425.0)}
-    apart = [replace(record, round=0) for record in finals(noise)]
+    apart = [replace(record, round=0) for record in finals(NOISE)]
+    search = [baseline(), trial(1, 400.0, configuration=BEST)]
 
-    gain = standings(studies.study([baseline(), trial(1, 400.0, configuration=BEST), *apart])).gain
+    gain = known(standings(studies.study([*search, *apart])).gain)
 
-    assert gain is not None
-    assert gain.decided
-    assert not gain.proved
+    assert (gain.decided, gain.proved) == (True, False)
 
 
 def test_a_slow_round_is_the_same_for_all() -> None:
     """Ratios are of the same round: a machine that becomes slower does not hide a gain."""
-    result = after_finals({DEFAULTS: (100.0, 70.0, 45.0), BEST: (126.0, 87.0, 56.2)})
+    gain = known(after_finals({DEFAULTS: (100.0, 70.0, 45.0), BEST: (126.0, 87.0, 56.2)}).gain)
 
-    assert result.gain is not None
-    assert result.gain.proved
-    assert result.gain.estimate == pytest.approx(1.25, rel=1e-3)
+    assert gain.proved
+    assert gain.estimate == pytest.approx(1.25, rel=1e-3)
 
 
 def test_a_start_that_the_tuner_spoiled_is_missing() -> None:
@@ -103,12 +112,10 @@ def test_a_start_that_the_tuner_spoiled_is_missing() -> None:
     result = standings(studies.study([*search, *kept, spoiled]))
     two_left = standings(studies.study([*search, *kept[:6], spoiled]))
 
-    assert result.winner is not None
-    assert (result.winner.configuration, result.winner.confirmations) == (BEST, 3)
-    assert result.gain is not None
-    assert result.gain.proved
-    assert two_left.gain is not None
-    assert not two_left.gain.proved
+    winner = known(result.winner)
+    assert (winner.configuration, winner.confirmations) == (BEST, 3)
+    assert known(result.gain).proved
+    assert not known(two_left.gain).proved
 
 
 def tie(fast: Configuration, other: Configuration, *usages: Usage) -> Standings:
@@ -130,88 +137,60 @@ def tie(fast: Configuration, other: Configuration, *usages: Usage) -> Standings:
     return standings(studies.study([*search, *used]))
 
 
-def recommended(result: Standings) -> Configuration:
-    assert result.winner is not None
-    return result.winner.configuration
+MUCH, LITTLE = Usage(memory_bytes=3e9, cpu_s=0.003), Usage(memory_bytes=2e9, cpu_s=0.002)
+MEMORY, CPU = Advantage(Cost.MEMORY, 2e9, 3e9), Advantage(Cost.CPU, 0.002, 0.003)
+TIES: dict[str, tuple[Configuration, Configuration, tuple[Usage, ...], Advantage | None]] = {
+    # One instance instead of four is simpler,
+    "to fewer instances": (FOUR, ONE, (), Advantage(Cost.INSTANCES, own=1, fastest=4)),
+    # and needs no reason where it is the fastest as well.
+    "to the fastest and simplest": (ONE, FOUR, (), None),
+    # With as many instances, what is closer to the server's defaults is simpler.
+    "to fewer changes": (
+        configuration(4),
+        configuration(7),
+        (),
+        Advantage(Cost.CHANGES, own=5, fastest=6),
+    ),
+    # Where nothing tells them apart, the higher throughput does.
+    "of equally simple ones to the fastest": (configuration(1), configuration(7), (), None),
+    "of the same ones the other way": (configuration(7), configuration(1), (), None),
+    # What was measured of memory, then of processor time, weighs more than simplicity.
+    "to less memory": (ONE, FOUR, (Usage(memory_bytes=3e9), Usage(memory_bytes=2e9)), MEMORY),
+    "to less processor time": (ONE, FOUR, (Usage(cpu_s=0.003), Usage(cpu_s=0.002)), CPU),
+    "to less memory rather than processor time": (
+        ONE,
+        FOUR,
+        (replace(MUCH, cpu_s=0.002), replace(LITTLE, cpu_s=0.003)),
+        MEMORY,
+    ),
+    "to less processor time where the memory is within 10 %": (
+        ONE,
+        FOUR,
+        (replace(MUCH, memory_bytes=2e9), replace(LITTLE, memory_bytes=2.1e9)),
+        CPU,
+    ),
+    # A difference of 10 % or less counts for nothing, nor does what only one has.
+    "not to 10 % less": (ONE, FOUR, (MUCH, Usage(memory_bytes=2.8e9, cpu_s=0.0028)), None),
+    "not where the other was not measured": (ONE, FOUR, (MUCH, Usage()), None),
+    "not where the fastest was not measured": (ONE, FOUR, (Usage(), LITTLE), None),
+}
 
 
-def test_a_tie_goes_to_fewer_instances() -> None:
-    """One instance instead of four is simpler; the fastest is still known."""
-    one, four = configuration(3), configuration(2)
+@pytest.mark.parametrize(("fast", "other", "usages", "advantage"), TIES.values(), ids=TIES)
+def test_a_tie_goes(
+    fast: Configuration,
+    other: Configuration,
+    usages: tuple[Usage, ...],
+    advantage: Advantage | None,
+) -> None:
+    """To the other for its advantage, else to the fastest, which is known in either case."""
+    result = tie(fast, other, *usages)
 
-    result = tie(four, one)
-
-    assert recommended(result) == one
-    assert result.advantage == Advantage(Cost.INSTANCES, own=1, fastest=4)
-    assert result.fastest is not None
-    assert result.fastest.configuration == four
-    assert [s.configuration for s in result.tied] == [four]
-    assert [s.configuration for s in result.ranked] == [four, one, DEFAULTS]
-
-
-def test_a_tie_with_the_simplest_goes_to_the_fastest() -> None:
-    """The fastest needs no reason to be recommended where it is also the simplest."""
-    one, four = configuration(3), configuration(2)
-
-    result = tie(one, four)
-
-    assert recommended(result) == one
-    assert result.advantage is None
-    assert [s.configuration for s in result.tied] == [four]
-
-
-def test_a_tie_goes_to_fewer_changes() -> None:
-    """With as many instances, the one that is closer to the server's defaults is simpler."""
-    six, five = configuration(4), configuration(7)
-
-    result = tie(six, five)
-
-    assert recommended(result) == five
-    assert result.advantage == Advantage(Cost.CHANGES, own=5, fastest=6)
-
-
-def test_a_tie_of_equally_simple_ones_goes_to_the_fastest() -> None:
-    """Where nothing tells them apart, the higher throughput does."""
-    assert recommended(tie(configuration(1), configuration(7))) == configuration(1)
-    assert recommended(tie(configuration(7), configuration(1))) == configuration(7)
-
-
-@pytest.mark.parametrize(
-    ("fast", "other", "cost"),
-    [
-        (Usage(memory_bytes=3e9), Usage(memory_bytes=2e9), Cost.MEMORY),
-        (Usage(cpu_s=0.003), Usage(cpu_s=0.002), Cost.CPU),
-        (Usage(cpu_s=0.002, memory_bytes=3e9), Usage(cpu_s=0.003, memory_bytes=2e9), Cost.MEMORY),
-        (Usage(cpu_s=0.003, memory_bytes=2e9), Usage(cpu_s=0.002, memory_bytes=2.1e9), Cost.CPU),
-    ],
-    ids=["memory", "processor", "memory-before-processor", "memory-within-10-percent"],
-)
-def test_a_tie_goes_to_fewer_resources(fast: Usage, other: Usage, cost: Cost) -> None:
-    """What was measured of memory, then of processor time, weighs more than simplicity."""
-    one, four = configuration(3), configuration(2)
-
-    result = tie(one, four, fast, other)
-
-    assert recommended(result) == four
-    assert result.advantage is not None
-    assert result.advantage.cost is cost
-    assert result.advantage.own < result.advantage.fastest
-
-
-@pytest.mark.parametrize(
-    ("fast", "other"),
-    [
-        (Usage(memory_bytes=3e9, cpu_s=0.003), Usage(memory_bytes=2.8e9, cpu_s=0.0028)),
-        (Usage(memory_bytes=3e9, cpu_s=0.003), Usage()),
-        (Usage(), Usage(memory_bytes=2e9, cpu_s=0.002)),
-    ],
-    ids=["less than 10 % apart", "the other not measured", "the fastest not measured"],
-)
-def test_resources_that_do_not_tell_them_apart(fast: Usage, other: Usage) -> None:
-    """A difference of 10 % or less counts for nothing, nor does what only one has."""
-    one, four = configuration(3), configuration(2)
-
-    assert recommended(tie(one, four, fast, other)) == one
+    assert result.advantage == advantage
+    assert recommended(result) == (other if advantage else fast)
+    assert tied(result) == [fast if advantage else other]
+    assert known(result.fastest).configuration == fast
+    assert order(result) == [fast, other, DEFAULTS]
 
 
 def test_the_reason_is_what_the_fastest_lost_by() -> None:
@@ -219,8 +198,8 @@ def test_the_reason_is_what_the_fastest_lost_by() -> None:
     capacities = {
         DEFAULTS: (150.0, 148.0, 150.0),
         configuration(4): (408.0, 404.0, 408.0),
-        configuration(2): (404.0, 400.0, 404.0),
-        configuration(3): (400.0, 396.0, 400.0),
+        FOUR: (404.0, 400.0, 404.0),
+        ONE: (400.0, 396.0, 400.0),
     }
     search = [trial(n, 400.0, configuration=each) for n, each in enumerate(capacities)]
     search[0] = baseline()
@@ -232,80 +211,69 @@ def test_the_reason_is_what_the_fastest_lost_by() -> None:
 
     result = standings(studies.study([*search, *again]))
 
-    assert recommended(result) == configuration(3)
+    assert recommended(result) == ONE
     assert result.advantage == Advantage(Cost.MEMORY, own=2e9, fastest=3e9)
 
 
 def test_a_tie_with_the_defaults_changes_nothing() -> None:
     """No change is the simplest of all, whatever it takes."""
-    greedy, frugal = Usage(memory_bytes=9e9), Usage(memory_bytes=1e9)
-    again = finals({DEFAULTS: (400.0, 396.0, 400.0), configuration(3): (408.0, 404.0, 408.0)})
-    took = {DEFAULTS: greedy, configuration(3): frugal}
+    again = finals({DEFAULTS: (400.0, 396.0, 400.0), ONE: (408.0, 404.0, 408.0)})
+    took = {DEFAULTS: Usage(memory_bytes=9e9), ONE: Usage(memory_bytes=1e9)}
     used = [replace(each, usage=took[each.configuration]) for each in again]
 
     result = standings(studies.study([baseline(), trial(3, 400.0), *used]))
 
     assert recommended(result) == DEFAULTS
-    assert [s.configuration for s in result.tied] == [configuration(3)]
-    assert result.gain is not None
-    assert result.gain.estimate == 1.0
-    assert not result.gain.decided
+    assert tied(result) == [ONE]
+    assert known(result.gain).estimate == 1.0
+    assert not known(result.gain).decided
 
 
 def test_defaults_that_measured_much_less_are_not_kept() -> None:
     """Over 10 % less, though it is not proved: starts scatter."""
-    result = after_finals(
-        {DEFAULTS: (250.0, 400.0, 300.0), configuration(3): (420.0, 390.0, 410.0)}
-    )
+    result = after_finals({DEFAULTS: (250.0, 400.0, 300.0), ONE: (420.0, 390.0, 410.0)})
 
-    assert recommended(result) == configuration(3)
-    assert [s.configuration for s in result.tied] == [DEFAULTS]
-    assert result.gain is not None
-    assert not result.gain.decided
+    assert (recommended(result), tied(result)) == (ONE, [DEFAULTS])
+    assert not known(result.gain).decided
 
 
 def test_only_the_tied_are_recommended() -> None:
     """A simpler configuration that is proved to carry less stays behind."""
-    one, four = configuration(3), configuration(2)
     result = after_finals(
-        {DEFAULTS: (150.0, 150.0, 150.0), four: (400.0, 400.0, 400.0), one: (360.0, 360.0, 360.0)}
+        {DEFAULTS: (150.0, 150.0, 150.0), FOUR: (400.0, 400.0, 400.0), ONE: (360.0, 360.0, 360.0)}
     )
 
-    assert recommended(result) == four
+    assert recommended(result) == FOUR
     assert result.tied == ()
     assert all(lead.proved for lead in result.leads)
 
 
 def test_a_tie_is_no_reason_to_give_up_much() -> None:
     """A simpler one that is tied because starts scatter, and measured 8 % less, stays behind."""
-    one, four = configuration(3), configuration(2)
     result = after_finals(
-        {DEFAULTS: (150.0, 150.0, 150.0), four: (400.0, 440.0, 380.0), one: (380.0, 360.0, 385.0)}
+        {DEFAULTS: (150.0, 150.0, 150.0), FOUR: (400.0, 440.0, 380.0), ONE: (380.0, 360.0, 385.0)}
     )
 
-    assert [s.configuration for s in result.tied] == [one]
-    assert recommended(result) == four
+    assert tied(result) == [ONE]
+    assert recommended(result) == FOUR
     assert result.advantage is None
 
 
 def test_nothing_that_measured_less_than_the_baseline_is_recommended() -> None:
     """Of a finalist with a start too few little is proved, not even that the baseline beats it."""
-    one, four = configuration(3), configuration(2)
     capacities = {
         DEFAULTS: (100.0, 100.0, 100.0),
-        four: (101.0, 101.0, 101.0),
-        one: (99.0, 99.0, 99.0),
+        FOUR: (101.0, 101.0, 101.0),
+        ONE: (99.0, 99.0, 99.0),
     }
     exact = [replace(each, log_error=0.001) for each in finals(capacities)]
     spoiled = replace(exact[-1], state=TrialState.FAILED, reason=Reason.INTERRUPTED)
-    search = [baseline(90.0), trial(1, 101.0, configuration=four)]
+    search = [baseline(90.0), trial(1, 101.0, configuration=FOUR)]
 
     result = standings(studies.study([*search, *exact[:-1], spoiled]))
 
-    assert [s.configuration for s in result.tied] == [one]
-    assert recommended(result) == four
-    assert result.gain is not None
-    assert result.gain.proved
+    assert (recommended(result), tied(result)) == (FOUR, [ONE])
+    assert known(result.gain).proved
 
 
 def test_nobody_wins_by_missing_a_slow_round() -> None:
@@ -323,7 +291,7 @@ def test_nobody_wins_by_missing_a_slow_round() -> None:
     result = standings(studies.study([*search, *kept, spoiled]))
 
     assert recommended(result) == better
-    assert [s.configuration for s in result.ranked] == [better, missed, DEFAULTS]
+    assert order(result) == [better, missed, DEFAULTS]
     assert result.ranked[0].throughput == pytest.approx((120 * 121 * 119 * 40) ** 0.25)
     assert result.leads[0].estimate == pytest.approx(1.2, rel=0.01)
     assert result.leads[0].proved
@@ -332,13 +300,12 @@ def test_nobody_wins_by_missing_a_slow_round() -> None:
 
 def test_a_tie_of_the_search_alone_goes_to_the_fastest() -> None:
     """Without fresh starts the highest throughput wins, and the tie is told."""
-    one, four = configuration(3), configuration(2)
     search = [baseline(), trial(2, 400.0), trial(3, 396.0)]
 
     result = standings(studies.study(search))
 
-    assert recommended(result) == four
-    assert [s.configuration for s in result.tied] == [one]
+    assert recommended(result) == FOUR
+    assert tied(result) == [ONE]
     assert not any(lead.proved for lead in result.leads)
 
 

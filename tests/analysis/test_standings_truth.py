@@ -1,24 +1,15 @@
 """How often finals prove what is true, over many simulated ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tests.report import studies
-from tests.report.studies import DEFAULTS, configuration, final
+from tests.report.studies import DEFAULTS, configuration
 from tuner.analysis.standings import Standings, standings
 from tuner.records import Purpose, TrialRecord, TrialState
 from tuner.space.space import Configuration
-
-
-def finals(capacities: Mapping[Configuration, Sequence[float]]) -> list[TrialRecord]:
-    """A start of each configuration in each round."""
-    return [
-        replace(final(100 + 10 * number + position, tried, capacity), round=number)
-        for position, (tried, own) in enumerate(capacities.items())
-        for number, capacity in enumerate(own)
-    ]
 
 
 def simulated(generator: np.random.Generator, capacities: Sequence[float]) -> Standings:

@@ -80,7 +80,7 @@ def table(rows: Sequence[Row], *, noise: float = 0.0) -> Table:
     return Table("tiny", "a machine", BUDGET, SPACE, by_configuration, noise)
 
 
-def grid_table(*, noise: float = 0.0) -> Table:
+def grid_table() -> Table:
     """All of the space: more of everything is better, but three instances fail with a delay."""
     rows = []
     for configuration in SPACE.grid():
@@ -92,7 +92,7 @@ def grid_table(*, noise: float = 0.0) -> Table:
         rows.append(
             failed(configuration) if broken else row(capacity, configuration, ladder=ladder)
         )
-    return table(rows, noise=noise)
+    return table(rows)
 
 
 @dataclass(frozen=True)

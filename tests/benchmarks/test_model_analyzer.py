@@ -45,16 +45,14 @@ p99 latency
 """
 
 
-def recommendation(
-    config: str = "", *, tool: str = "tuner", wall_s: float = 1.0
-) -> Recommendation:
+def recommendation(config: str = "") -> Recommendation:
     return Recommendation(
-        tool=tool, run=0, wall_s=wall_s, configurations=1, claimed=1.0, config=config
+        tool="tuner", run=0, wall_s=1.0, configurations=1, claimed=1.0, config=config
     )
 
 
-def carried(engine: float | None, *, tool: str = "tuner") -> Carried:
-    return Carried(tool=tool, run=0, round=1, engine=engine, perf_analyzer=None)
+def carried(engine: float | None) -> Carried:
+    return Carried(tool="tuner", run=0, round=1, engine=engine, perf_analyzer=None)
 
 
 def test_recommended_variant() -> None:

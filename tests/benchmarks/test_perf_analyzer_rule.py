@@ -36,69 +36,54 @@ def answered(*windows: tuple[int, float]) -> tuple[FloatArray, FloatArray]:
     return done_s - np.repeat(latencies_s, counts), done_s
 
 
-def judged(*windows: tuple[int, float], rule: Rule = RULE) -> Judgement:
-    return judge(rule, *answered(*windows))
+ASYNCHRONOUS = replace(RULE, asynchronous=True)
+WAVERING = [(600, 0.02), (600, 0.03)]
+BULK = [(900, 0.049), (900, 0.049), (840, 0.051)]
+# Windows, the rule, and what is said: the verdict, how long it took, the latency.
+LOADS: dict[str, tuple[list[tuple[int, float]], Rule, tuple[Verdict, float, float]]] = {
+    # Each lasts 1.2 times the measurement interval of 5 s: 18 s for a load at least.
+    "three that agree are enough": ([(600, 0.02)], RULE, (Verdict.WITHIN, 18.0, 0.02)),
+    # More of them while throughput or latency varies by more than 10 %.
+    "another throughput": ([(100, 0.02), (600, 0.02)], RULE, (Verdict.WITHIN, 24.0, 0.02)),
+    "other latencies": (
+        [(600, 0.04), (600, 0.03), (600, 0.02)],
+        RULE,
+        (Verdict.WITHIN, 30.0, 0.02),
+    ),
+    # Exactly 10 % is stable, and beyond it nothing is said of the load after ten windows.
+    "10 percent": ([(600, 0.02), (660, 0.02)] * 5, RULE, (Verdict.WITHIN, 18.0, 0.02)),
+    "more than 10 percent": (
+        [(600, 0.02), (661, 0.02)] * 5,
+        RULE,
+        (Verdict.UNSTABLE, 60.0, math.nan),
+    ),
+    # An unstable latency costs a warning only with asynchronous calls, a throughput does not.
+    "unstable latency": (WAVERING * 5, RULE, (Verdict.UNSTABLE, 60.0, math.nan)),
+    "asynchronous, unstable latency": (WAVERING * 5, ASYNCHRONOUS, (Verdict.WITHIN, 60.0, 0.03)),
+    "asynchronous, unstable throughput": (
+        [(600, 0.02), (700, 0.02)] * 5,
+        ASYNCHRONOUS,
+        (Verdict.UNSTABLE, 60.0, math.nan),
+    ),
+    # What is far over the threshold is measured for three windows all the same.
+    "over": ([(600, 5.0)], RULE, (Verdict.OVER, 18.0, 5.0)),
+    # One of the last three that is over: nobody waits whether the load becomes stable after it.
+    "first over": ([(600, 0.06), (600, 0.02)], RULE, (Verdict.UNSTABLE, 18.0, math.nan)),
+    "seventh over": ([*WAVERING * 3, (600, 0.06)], RULE, (Verdict.UNSTABLE, 42.0, math.nan)),
+    # Stable windows are within if their requests together are, whatever one of them says.
+    "together over": (BULK, RULE, (Verdict.OVER, 18.0, 0.051)),
+    "together within": (BULK, replace(RULE, percentile=50), (Verdict.WITHIN, 18.0, 0.049)),
+}
 
 
-def test_three_windows_that_agree_are_enough() -> None:
-    """Each lasts 1.2 times the measurement interval of 5 s: 18 s for a load at least."""
-    judgement = judged((600, 0.02))
-    assert (judgement.verdict, judgement.spent_s) == (Verdict.WITHIN, 18.0)
-    assert judgement.latency_s == pytest.approx(0.02)
-
-
-def test_as_many_windows_as_it_takes() -> None:
-    """More of them while throughput or latency varies by more than 10 %."""
-    assert judged((100, 0.02), (600, 0.02)).spent_s == 24.0
-    warming_up = judged((600, 0.04), (600, 0.03), (600, 0.02))
-    assert (warming_up.verdict, warming_up.spent_s) == (Verdict.WITHIN, 30.0)
-    assert warming_up.latency_s == pytest.approx(0.02)
-
-
-@pytest.mark.parametrize(
-    ("other", "verdict", "spent_s"),
-    [(660, Verdict.WITHIN, 18.0), (661, Verdict.UNSTABLE, 60.0)],
-)
-def test_ten_percent_are_allowed(other: int, verdict: Verdict, spent_s: float) -> None:
-    """Exactly 10 % is stable, and beyond it nothing is said of the load after ten windows."""
-    judgement = judged(*[(600, 0.02), (other, 0.02)] * 5)
-    assert (judgement.verdict, judgement.spent_s) == (verdict, spent_s)
-    assert math.isnan(judgement.latency_s) is (verdict is Verdict.UNSTABLE)
-
-
-def test_unstable_latency() -> None:
-    """It makes a load unstable, but for asynchronous calls, where it costs a warning only."""
-    windows = [(600, 0.02), (600, 0.03)] * 5
-    assert judged(*windows).verdict is Verdict.UNSTABLE
-    asynchronous = replace(RULE, asynchronous=True)
-    judgement = judged(*windows, rule=asynchronous)
-    assert (judgement.verdict, judgement.spent_s) == (Verdict.WITHIN, 60.0)
-    assert judgement.latency_s == pytest.approx(0.03)
-    throughput = [(600, 0.02), (700, 0.02)] * 5
-    assert judged(*throughput, rule=asynchronous).verdict is Verdict.UNSTABLE
-
-
-def test_three_windows_before_it_is_over() -> None:
-    """What is far over the threshold is measured for three windows all the same."""
-    judgement = judged((600, 5.0))
-    assert (judgement.verdict, judgement.spent_s) == (Verdict.OVER, 18.0)
-
-
-def test_a_window_over_the_threshold_ends_it() -> None:
-    """One of the last three: nobody waits whether the load becomes stable after it."""
-    first = judged((600, 0.06), (600, 0.02))
-    assert (first.verdict, first.spent_s) == (Verdict.UNSTABLE, 18.0)
-    seventh = judged(*[(600, 0.02), (600, 0.03)] * 3, (600, 0.06))
-    assert (seventh.verdict, seventh.spent_s) == (Verdict.UNSTABLE, 42.0)
-
-
-def test_the_last_three_windows_decide_together() -> None:
-    """Stable windows are within if their requests together are, whatever one of them says."""
-    windows = [(900, 0.049), (900, 0.049), (840, 0.051)]
-    assert judged(*windows).verdict is Verdict.OVER
-    median = judged(*windows, rule=replace(RULE, percentile=50))
-    assert (median.verdict, median.spent_s) == (Verdict.WITHIN, 18.0)
-    assert median.latency_s == pytest.approx(0.049)
+@pytest.mark.parametrize(("windows", "rule", "said"), LOADS.values(), ids=LOADS)
+def test_a_load(
+    windows: list[tuple[int, float]], rule: Rule, said: tuple[Verdict, float, float]
+) -> None:
+    """What is said of it, after how many windows of six seconds."""
+    judgement = judge(rule, *answered(*windows))
+    assert (judgement.verdict, judgement.spent_s) == said[:2]
+    assert judgement.latency_s == pytest.approx(said[2], nan_ok=True)
 
 
 def test_the_threshold_itself_is_over() -> None:

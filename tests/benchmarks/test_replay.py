@@ -13,6 +13,7 @@ from benchmarks.replay_contestants import HINTS, QUICK, RANDOM, RandomOrder
 from benchmarks.replay_metrics import comparison, reached, summary
 from benchmarks.replayed_quick import measured, replayed_quick
 from benchmarks.replayed_trials import Cost, Moment
+from tests.analysis.known import known
 from tests.benchmarks.landscapes import (
     BUDGET,
     ENTRIES,
@@ -139,11 +140,11 @@ def test_quick_search_sees_the_closed_loop(
     concurrency: int, throughput: float, latency_s: float
 ) -> None:
     """Straight between two concurrencies on logarithmic scales, and level beyond the last."""
-    found = measured(row(400.0), concurrency, table([row(400.0)]), 1.0)
-    faster = measured(row(400.0), concurrency, table([row(400.0)]), 1.25)
+    found, faster = (
+        known(measured(row(400.0), concurrency, table([row(400.0)]), factor))
+        for factor in (1.0, 1.25)
+    )
 
-    assert found is not None
-    assert faster is not None
     assert found.throughput == pytest.approx(throughput)
     assert found.latency_s == pytest.approx(latency_s)
     assert faster.throughput == pytest.approx(1.25 * throughput)
@@ -157,9 +158,8 @@ def test_quick_search_has_no_result_of_a_failure() -> None:
 
 def test_failed_requests_of_a_closed_loop_are_over_any_limit() -> None:
     """Their latency is infinite in the table; the interpolation stays finite and far too high."""
-    far = measured(row(400.0), 12, table([row(400.0)]), 1.0)
+    far = known(measured(row(400.0), 12, table([row(400.0)]), 1.0))
 
-    assert far is not None
     assert BUDGET.limit_s < far.latency_s < math.inf
 
 

@@ -41,6 +41,10 @@ class Simulation(ABC):
         """Arrivals, ascending, and departures."""
 
 
+def constant(service_s: float) -> Draw:
+    return lambda _, count: np.full(count, service_s)
+
+
 def exponential(mean_s: float) -> Draw:
     return lambda random, count: random.exponential(mean_s, count)
 

@@ -1,8 +1,5 @@
 """The highest throughput of a closed loop within the budget, on simulated servers."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import pytest
 
 from tests.capacity.simulated_server import (
@@ -10,31 +7,17 @@ from tests.capacity.simulated_server import (
     Instances,
     SimulatedServer,
     Simulation,
+    constant,
     exponential,
 )
 from tuner.capacity.find import find_capacity
 from tuner.capacity.probes import Beat, Capacity, CapacityPlan
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.profile import ClosedLoop
-from tuner.numbers.arrays import FloatArray
 from tuner.records import Outcome, Phase
 
-
-@dataclass(frozen=True)
-class Constant(Simulation):
-    """Workers that take 10 ms each: the latency is 10 ms x concurrency / workers."""
-
-    workers: int = 4
-
-    def open_loop(self, arrivals: FloatArray, random: np.random.Generator) -> FloatArray:
-        raise AssertionError("a closed search offers no open loop")
-
-    def closed_loop(
-        self, concurrency: int, duration_s: float, random: np.random.Generator
-    ) -> tuple[FloatArray, FloatArray]:
-        return Instances(self.workers, lambda _, count: np.full(count, 0.01)).closed_loop(
-            concurrency, duration_s, random
-        )
+WORKERS = Instances(4, constant(0.01))
+"""Four that take 10 ms each: the latency is 10 ms x concurrency / 4."""
 
 
 def searched(
@@ -50,6 +33,7 @@ def searched(
         arrivals=Loop.CLOSED,
     )
     capacity = find_capacity(server, plan)
+    assert all(isinstance(profile, ClosedLoop) for _, profile, _ in server.measured)
     tried = [p for phase, p, _ in server.measured if phase is Phase.SEARCH]
     return capacity, [p.concurrency for p in tried if isinstance(p, ClosedLoop)]
 
@@ -57,7 +41,7 @@ def searched(
 @pytest.mark.parametrize("start", [1, 2, 8, 64])
 def test_the_highest_concurrency_within_the_limit_is_found(start: int) -> None:
     """Four workers of 10 ms within 35 ms: 12 to 14 in flight, 400 answers a second."""
-    capacity, tried = searched(Constant(), 0.0351, concurrency=start)
+    capacity, tried = searched(WORKERS, 0.0351, concurrency=start)
     assert capacity.outcome is Outcome.FEASIBLE
     assert capacity.throughput == pytest.approx(400, rel=0.02)
     assert capacity.best is not None
@@ -66,14 +50,14 @@ def test_the_highest_concurrency_within_the_limit_is_found(start: int) -> None:
 
 def test_below_the_workers_each_request_in_flight_counts() -> None:
     """Within 10 ms no queue is possible: 4 in flight are all."""
-    capacity, tried = searched(Constant(), 0.0101, concurrency=32)
+    capacity, tried = searched(WORKERS, 0.0101, concurrency=32)
     assert capacity.throughput == pytest.approx(400, rel=0.02)
     assert tried[:4] == [32, 16, 8, 4]
 
 
 def test_a_saturated_server_is_not_loaded_further() -> None:
     """With any latency allowed, the search ends where a doubling brings nothing."""
-    _, tried = searched(Constant(), 10.0, concurrency=1)
+    _, tried = searched(WORKERS, 10.0, concurrency=1)
     assert max(tried) <= 16
 
 
@@ -87,13 +71,13 @@ def test_a_batch_that_waits_for_its_delay_hides_nothing() -> None:
 
 def test_what_is_too_slow_alone_is_infeasible() -> None:
     """10 ms are not within 5 ms."""
-    capacity, tried = searched(Constant(), 0.005, concurrency=4)
+    capacity, tried = searched(WORKERS, 0.005, concurrency=4)
     assert (capacity.outcome, capacity.throughput, tried) == (Outcome.INFEASIBLE, 0.0, [])
 
 
 def test_what_cannot_beat_the_best_is_given_up() -> None:
     """Over the limit with less throughput than the best has: fewer in flight carry less."""
-    capacity, tried = searched(Constant(), 0.03, concurrency=64, beat=1000.0)
+    capacity, tried = searched(WORKERS, 0.03, concurrency=64, beat=1000.0)
     assert capacity.outcome is Outcome.PRUNED
     assert capacity.throughput == pytest.approx(400, rel=0.05)
     assert tried == [64]

@@ -30,13 +30,12 @@ BATCHING = Batching(base_s=4e-3, each_s=0.5e-3, most=16, delay_s=2e-3)  # 1333/s
 
 @dataclass(frozen=True)
 class Scenario:
-    """A server, and how near its capacity must be found: by most seeds, and by all."""
+    """A server, and how near its capacity must be found by all seeds."""
 
     simulation: Simulation
     budget: LatencyBudget
     highest: float
     concurrency: int
-    median: float = 0.05
     all: float = 0.10
 
     def plan(self, *, seed: int = 0, beat: float = 0.0, points: int = 4) -> CapacityPlan:
@@ -91,7 +90,7 @@ def test_the_capacity_is_found(name: str) -> None:
     capacities = [found(scenario, seed) for seed in range(20)]
     assert {each.outcome for each in capacities} == {Outcome.FEASIBLE}
     errors = np.log([each.throughput / truth for each in capacities])
-    assert abs(np.median(errors)) < scenario.median
+    assert abs(np.median(errors)) < 0.05
     assert abs(errors).max() < scenario.all
     assert all(0 < each.log_error < 1 for each in capacities)
 
@@ -169,17 +168,6 @@ def test_inferences_are_what_counts() -> None:
     )
     assert four.throughput == pytest.approx(4 * one.throughput)
     assert four.saturation == pytest.approx(4 * one.saturation)
-
-
-def test_the_warm_up_makes_every_batch_size() -> None:
-    """Bursts of 1, 2, 4 ... requests, then one at a time."""
-    scenario = SCENARIOS["batches of 16"]
-    server = SimulatedServer(scenario.simulation)
-    find_capacity(server, scenario.plan())
-    bursts = [profile for phase, profile, _ in server.measured if phase is Phase.WARM_UP]
-    assert bursts == [ClosedLoop(size) for size in (1, 2, 4, 8, 16)]
-    unloaded = [profile for phase, profile, _ in server.measured if phase is Phase.UNLOADED]
-    assert set(unloaded) == {ClosedLoop(1)}
 
 
 class Warming(Simulation):
@@ -327,18 +315,19 @@ def test_no_answer_under_load_is_a_failure() -> None:
     assert raised.value.reason is Reason.UNRESPONSIVE
 
 
-@pytest.mark.parametrize("percentile", [0.0, 100.0, -1.0, math.nan])
-def test_a_percentile_is_between_0_and_100(percentile: float) -> None:
-    """The maximum is no percentile: it grows with the length of the run."""
-    with pytest.raises(ValueError, match="`0 < percentile < 100` must hold, but got"):
-        LatencyBudget(percentile, 0.1)
-
-
-@pytest.mark.parametrize("limit_s", [0.0, -1.0, math.inf, math.nan])
-def test_a_limit_is_positive_and_finite(limit_s: float) -> None:
-    """Without a limit there is no capacity."""
-    with pytest.raises(ValueError, match="`0 < limit` must hold, but got"):
-        LatencyBudget(95, limit_s)
+@pytest.mark.parametrize(
+    ("percentile", "limit_s", "rule"),
+    [
+        # The maximum is no percentile: it grows with the length of the run.
+        *((q, 0.1, "0 < percentile < 100") for q in (0.0, 100.0, -1.0, math.nan)),
+        # Without a limit there is no capacity.
+        *((95, limit_s, "0 < limit") for limit_s in (0.0, -1.0, math.inf, math.nan)),
+    ],
+)
+def test_a_budget_that_cannot_be_used(percentile: float, limit_s: float, rule: str) -> None:
+    """A percentile is between 0 and 100, a limit is positive and finite."""
+    with pytest.raises(ValueError, match=f"`{rule}` must hold, but got"):
+        LatencyBudget(percentile, limit_s)
 
 
 def test_a_budget_reads_as_one_would_say_it() -> None:

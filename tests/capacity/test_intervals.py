@@ -41,12 +41,12 @@ def queue_percentile(load: float, q: float) -> float:
     return -math.log(1 - q / 100) / (1 - load)
 
 
-def coverage(load: float, count: int, q: float, *, seeds: int = 300) -> float:
+def coverage(load: float, count: int, q: float) -> float:
     truth, held = queue_percentile(load, q), 0
-    for seed in range(seeds):
+    for seed in range(300):
         interval = percentile_interval(queue(load, count, seed), q)
         held += interval.low <= truth <= interval.high
-    return held / seeds
+    return held / 300
 
 
 class TestWarmUp:
@@ -69,23 +69,22 @@ class TestWarmUp:
         noise = np.random.default_rng(1).normal(0, 0.01, 1000)
         assert mser5(np.linspace(2.0, 1.0, 1000) + noise) > 1 / 2
 
-    @pytest.mark.parametrize("count", [0, 1, 49])
-    def test_too_little_is_not_warm(self, count: int) -> None:
-        """Less than ten means of five say nothing."""
-        assert mser5(np.ones(count)) == 1.0
-
-    def test_a_constant_series_is_warm(self) -> None:
-        """No noise, no warm-up."""
-        assert mser5(np.full(50, 3.0)) == 0.0
-
-    def test_failures_at_the_start_are_warm_up(self) -> None:
-        """A server that first refuses is not warm before it answers."""
-        series = np.concatenate([np.full(100, math.inf), np.ones(900)])
-        assert mser5(series) == pytest.approx(0.1)
-
-    def test_failures_alone_are_never_warm(self) -> None:
-        """Nothing was answered: nothing is steady."""
-        assert mser5(np.full(100, math.inf)) == 1.0
+    @pytest.mark.parametrize(
+        ("series", "share"),
+        [
+            # Less than ten means of five say nothing.
+            *((np.ones(count), 1.0) for count in (0, 1, 49)),
+            # No noise, no warm-up.
+            (np.full(50, 3.0), 0.0),
+            # A server that first refuses is not warm before it answers,
+            (np.concatenate([np.full(100, math.inf), np.ones(900)]), 0.1),
+            # and nothing is steady where nothing was answered.
+            (np.full(100, math.inf), 1.0),
+        ],
+    )
+    def test_without_noise(self, series: FloatArray, share: float) -> None:
+        """What is warm-up is known exactly."""
+        assert mser5(series) == pytest.approx(share)
 
 
 class TestPercentileInterval:
@@ -125,30 +124,28 @@ class TestPercentileInterval:
         assert interval.low < interval.estimate < interval.high
         assert interval.estimate == loaded.percentile(90)
 
-    def test_a_few_requests_prove_little(self) -> None:
-        """Ten requests bound no p95."""
-        interval = percentile_interval(measurement(np.arange(10.0), np.ones(10), 10.0), 95)
-        assert interval.estimate == 1.0
-        assert interval.high == math.inf
-
-    def test_one_request_proves_nothing(self) -> None:
-        """There is no request below the first."""
-        interval = percentile_interval(measurement(np.zeros(1), np.ones(1), 1.0), 50)
-        assert (interval.low, interval.high) == (0.0, math.inf)
-
-    def test_failures_are_infinite(self) -> None:
-        """More than 5 % of failures are beyond any p95."""
-        latencies = np.ones(1000)
-        latencies[::10] = math.inf
-        interval = percentile_interval(measurement(np.arange(1000.0), latencies, 1000.0), 95)
-        assert (interval.estimate, interval.high) == (math.inf, math.inf)
-        assert interval.low == math.inf
-
-    def test_nothing_is_infinitely_slow(self) -> None:
-        """A run without requests meets no limit."""
-        nothing = measurement(np.empty(0), np.empty(0), 1.0)
-        interval = percentile_interval(nothing, 95)
-        assert (interval.low, interval.estimate, interval.high) == (math.inf,) * 3
+    @pytest.mark.parametrize(
+        ("latencies_s", "q", "expected"),
+        [
+            # Ten requests bound no p95.
+            (np.ones(10), 95, (1.0, 1.0, math.inf)),
+            # There is no request below the first.
+            (np.ones(1), 50, (0.0, 1.0, math.inf)),
+            # More than 5 % of failures are beyond any p95.
+            (np.tile([math.inf, *[1.0] * 9], 100), 95, (math.inf,) * 3),
+            # A run without requests meets no limit.
+            (np.empty(0), 95, (math.inf,) * 3),
+        ],
+        ids=["few", "one", "failures", "none"],
+    )
+    def test_by_hand(
+        self, latencies_s: FloatArray, q: float, expected: tuple[float, float, float]
+    ) -> None:
+        """Low end, estimate and high end of requests that come once a second."""
+        count = len(latencies_s)
+        seen = measurement(np.arange(float(count)), latencies_s, max(1.0, count))
+        interval = percentile_interval(seen, q)
+        assert (interval.low, interval.estimate, interval.high) == expected
 
 
 class TestThroughputInterval:

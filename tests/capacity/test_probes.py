@@ -1,6 +1,6 @@
 """The load that a server gets before anything counts, on simulated servers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from tests.capacity.simulated_server import (
     Instances,
     SimulatedServer,
     Simulation,
+    constant,
 )
 from tuner.capacity.find import find_capacity
 from tuner.capacity.probes import Capacity, CapacityPlan
@@ -24,16 +25,7 @@ BURST = (ClosedLoop(1), 0.1)
 RUN_IN = (ClosedLoop(8), 1.0)
 
 
-@dataclass(frozen=True)
-class Constant(Instances):
-    """Workers that take the same time for each request."""
-
-    @classmethod
-    def of(cls, workers: int, service_s: float) -> "Constant":
-        return cls(workers, lambda _, count: np.full(count, service_s))
-
-
-FAST = Constant.of(4, 0.01)  # 400 requests a second
+FAST = Instances(4, constant(0.01))  # 400 requests a second
 
 
 def warm_up(
@@ -45,6 +37,8 @@ def warm_up(
     phases = [phase for phase, *_ in server.measured]
     first = phases.index(Phase.UNLOADED)
     assert Phase.WARM_UP not in phases[first:]
+    unloaded = {p for phase, p, _ in server.measured if phase is Phase.UNLOADED}
+    assert unloaded == {ClosedLoop(1)}
     return capacity, [(profile, length_s) for _, profile, length_s in server.measured[:first]]
 
 
@@ -77,7 +71,7 @@ def test_a_server_that_needs_no_warm_up_gets_none() -> None:
 
 def test_a_slow_server_is_not_warmed_up_for_ever() -> None:
     """After 20 seconds the measurement begins, however few were answered."""
-    slow = Constant.of(1, 0.02)  # 50 requests a second
+    slow = Instances(1, constant(0.02))  # 50 requests a second
     capacity, measured = warm_up(slow, replace(PLAN, warm_up_requests=10_000))
 
     assert measured == [*[RUN_IN] * 20, BURST]
@@ -109,13 +103,14 @@ class Compiling(Simulation):
         self._cold = cold
 
     def open_loop(self, arrivals: FloatArray, random: np.random.Generator) -> FloatArray:
-        return Constant.of(1, 2e-3).open_loop(arrivals, random)
+        return Instances(1, constant(2e-3)).open_loop(arrivals, random)
 
     def closed_loop(
         self, concurrency: int, duration_s: float, random: np.random.Generator
     ) -> tuple[FloatArray, FloatArray]:
         speed_s = 0.02 if self._cold > 0 else 2e-3
-        arrivals, departures = Constant.of(1, speed_s).closed_loop(concurrency, duration_s, random)
+        server = Instances(1, constant(speed_s))
+        arrivals, departures = server.closed_loop(concurrency, duration_s, random)
         self._cold -= len(arrivals)
         return arrivals, departures
 

@@ -12,6 +12,7 @@ from tests.capacity.simulated_server import (
     Simulation,
     Slowed,
     Stalling,
+    constant,
     exponential,
     fresh_start,
     lognormal,
@@ -24,9 +25,7 @@ from tuner.load.profile import ClosedLoop, OpenLoop, Overload
 from tuner.numbers.arrays import FloatArray
 from tuner.records import Phase
 
-
-def constant(service_s: float) -> Instances:
-    return Instances(1, lambda _, count: np.full(count, service_s))
+ONE_S = Instances(1, constant(1.0))
 
 
 def latencies(server: Simulation, rate: float, requests: int) -> FloatArray:
@@ -60,7 +59,7 @@ def test_batches_of_one_are_a_queue() -> None:
 
 def test_requests_of_one_instance_follow_one_another() -> None:
     """Each begins once it is there and the one before is done."""
-    departures = constant(1.0).open_loop(np.array([0.0, 0.5, 5.0, 5.1]), np.random.default_rng())
+    departures = ONE_S.open_loop(np.array([0.0, 0.5, 5.0, 5.1]), np.random.default_rng())
     assert departures.tolist() == pytest.approx([1.0, 2.0, 6.0, 7.0])
 
 
@@ -96,7 +95,7 @@ def test_a_closed_loop_has_so_many_in_flight() -> None:
 
 
 STALL_S, GAP_S = 0.02, 0.5
-STALLING = Stalling(constant(1e-5), GAP_S, lambda _, count: np.full(count, STALL_S))
+STALLING = Stalling(Instances(1, constant(1e-5)), GAP_S, constant(STALL_S))
 
 
 def test_nothing_happens_during_a_stall() -> None:
@@ -113,7 +112,7 @@ def test_nothing_happens_during_a_stall() -> None:
 def test_work_goes_on_after_a_stall() -> None:
     """A service takes as much longer as there are stalls in it."""
     arrivals = np.arange(0.0, 1000.0, 2.0)
-    slow = Stalling(constant(1.0), GAP_S, STALLING.stall_s)
+    slow = Stalling(ONE_S, GAP_S, STALLING.stall_s)
     longer_s = slow.open_loop(arrivals, np.random.default_rng(2)) - arrivals - 1.0
     stalls = longer_s / STALL_S
     # Those that begin in a stall wait for a part of it.
@@ -132,7 +131,7 @@ def test_stalls_take_their_part_of_the_throughput() -> None:
 
 def test_no_stalls_at_all() -> None:
     """The server as it is."""
-    never = Stalling(constant(1.0), 1e9, STALLING.stall_s)
+    never = Stalling(ONE_S, 1e9, STALLING.stall_s)
     arrivals = np.array([0.0, 0.5, 5.0])
     assert never.open_loop(arrivals, np.random.default_rng()).tolist() == [1.0, 2.0, 6.0]
 
@@ -142,7 +141,7 @@ def test_a_slowed_server() -> None:
     slow = Slowed(Batching(4.0, 1.0, most=2, delay_s=3.0, noise=0.0), 2.0)
     departures = slow.open_loop(np.array([0.0, 1.0, 2.0]), np.random.default_rng())
     assert departures.tolist() == [13.0, 13.0, 23.0]
-    arrivals, departures = Slowed(constant(1.0), 2.0).closed_loop(1, 7.0, np.random.default_rng())
+    arrivals, departures = Slowed(ONE_S, 2.0).closed_loop(1, 7.0, np.random.default_rng())
     assert (arrivals.tolist(), departures.tolist()) == ([0, 2, 4, 6], [2, 4, 6, 8])
 
 
@@ -151,7 +150,7 @@ def test_starts_differ() -> None:
     random = np.random.default_rng(6)
     arrivals = np.array([0.0])
     services = [
-        fresh_start(constant(1.0), random, variation=0.05).open_loop(arrivals, random)[0]
+        fresh_start(ONE_S, random, variation=0.05).open_loop(arrivals, random)[0]
         for _ in range(2000)
     ]
     logs = np.log(services)
@@ -169,9 +168,9 @@ def test_the_true_capacity() -> None:
 
 def test_the_time_that_measuring_takes() -> None:
     """What was planned, and for how long answers were waited for; less if it was stopped."""
-    server = SimulatedServer(constant(0.25), drain_s=5.0)
+    server = SimulatedServer(Instances(1, constant(0.25)), drain_s=5.0)
     server(Phase.SATURATION, ClosedLoop(4), duration_s=1.1)
     assert server.spent_s == pytest.approx(2.0)  # three wait when the eighth begins, at 1 s
-    overloaded = SimulatedServer(constant(0.25), drain_s=0.3)
+    overloaded = SimulatedServer(Instances(1, constant(0.25)), drain_s=0.3)
     overloaded(Phase.SEARCH, OpenLoop(100), duration_s=60.0, overload=Overload(32))
     assert 0.5 < overloaded.spent_s < 5.0

@@ -1,10 +1,9 @@
 """A search that goes on: after the end, after a kill, after a trial that nobody told of."""
 
-from pathlib import Path
-
 import optuna  # noqa: TID251 - looks into the tables that its door wrote
 import pytest
 
+from tests.analysis.known import known
 from tests.search.test_search import (
     SERVER,
     crashed,
@@ -21,11 +20,6 @@ from tuner.records import TrialRecord, TrialState
 from tuner.space.space import SearchSpace
 
 COMPLETE, FAIL = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'studies.db'}"
 
 
 def by_proposal(*records: TrialRecord) -> dict[int, TrialRecord]:
@@ -59,9 +53,7 @@ def test_an_exhausted_space_stays_exhausted(url: str) -> None:
 
 def test_a_recorded_trial_that_was_never_told_is_added(url: str) -> None:
     """A tuner killed between storing and telling: the result reaches the sampler afterwards."""
-    first = search(SERVER, url)
-    proposal = first.ask()
-    assert proposal is not None
+    proposal = known(search(SERVER, url).ask())
     again = search(SERVER, url)
 
     again.resume(by_proposal(record(proposal, throughput=70.0)))
@@ -74,8 +66,7 @@ def test_a_recorded_trial_that_was_never_told_is_added(url: str) -> None:
 
 def test_a_recorded_crash_that_was_never_told_is_added(url: str) -> None:
     """A crash is as instructive after a kill as before it."""
-    proposal = search(SERVER, url).ask()
-    assert proposal is not None
+    proposal = known(search(SERVER, url).ask())
 
     search(SERVER, url).resume(by_proposal(record(proposal, **crashed())))
 
@@ -84,29 +75,12 @@ def test_a_recorded_crash_that_was_never_told_is_added(url: str) -> None:
 
 def test_a_recorded_trial_of_no_fault_is_not_added(url: str) -> None:
     """What says nothing of the configuration says nothing after a kill either."""
-    proposal = search(SERVER, url).ask()
-    assert proposal is not None
+    proposal = known(search(SERVER, url).ask())
     spoiled = record(proposal, state=TrialState.FAILED, reason=Reason.CLIENT_OVERLOADED)
 
     search(SERVER, url).resume(by_proposal(spoiled))
 
     assert [t.state for t in optunas(url)] == [FAIL]
-
-
-def test_a_lost_trial_is_proposed_again_first(url: str) -> None:
-    """A tuner killed during a trial repeats that trial, before the hints that were waiting."""
-    killed = search(SERVER, url)
-    killed.enqueue(SERVER.defaults)
-    lost = killed.ask()
-    again = search(SERVER, url)
-
-    again.resume({})
-    for configuration in (SERVER.defaults, *map(SERVER.activate, SERVER.hints)):
-        again.enqueue(configuration)
-    proposed = [t.configuration for t in run(again, server, 3)]
-
-    assert lost is not None
-    assert proposed == [SERVER.defaults, *map(SERVER.activate, SERVER.hints)]
 
 
 def test_a_lost_trial_overtakes_what_waits(url: str) -> None:

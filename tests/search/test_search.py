@@ -34,11 +34,6 @@ SERVER = space(
 Outcome = Callable[[Configuration], dict[str, Any]]
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'studies.db'}"
-
-
 def search(space: SearchSpace, url: str | None = None, *, seed: int = 0, **facts: Any) -> Search:
     return Search(space, studies.BUDGET, storage_url=url, study_name="study", seed=seed, **facts)
 
@@ -140,23 +135,6 @@ def test_proposals_are_valid_and_new(any_space: SearchSpace, seed: int) -> None:
         assert len(proposed) == min(16, any_space.size)
 
 
-def test_ends_when_everything_was_tried(url: str) -> None:
-    """An exhausted space gives None, as often as one asks; then all of it was proposed."""
-    small = space(
-        switch(),
-        integer("size", when="batching", low=2, high=8, log=True, default=2),
-        integer("threads", high=3),
-        rules=("size * threads <= 12",),
-    )
-    started = search(small, url)
-
-    proposed = {t.configuration for t in run(started, lambda _: throughput(1.0), 100)}
-
-    assert proposed == set(small.grid())
-    assert started.ask() is None
-    assert started.ask() is None
-
-
 def test_ends_where_the_rules_leave_little(url: str) -> None:
     """A space too large to count, of which the rules leave two configurations, ends as well."""
     strict = space(
@@ -227,25 +205,6 @@ def test_what_is_not_its_fault_is_not_learned(url: str, reason: Reason) -> None:
 
     assert len({t.configuration for t in spoiled}) == len(spoiled) == 2
     assert {t.state for t in optunas(url)} == {optuna.trial.TrialState.FAIL}
-
-
-def test_avoids_where_it_crashed() -> None:
-    """Half of the space crashes; of the later proposals, clearly less than half do."""
-    halves = space(
-        integer("memory", high=16), integer("other", high=16), real("third", low=0.0, high=1.0)
-    )
-
-    def outcome(configuration: Configuration) -> dict[str, Any]:
-        value = float(configuration["other"]) + float(configuration["third"])
-        return crashed() if int(configuration["memory"]) > 8 else throughput(100 + value)
-
-    late = [
-        trial.reason is Reason.CRASHED
-        for seed in range(4)
-        for trial in list(run(search(halves, seed=seed), outcome, 30))[10:]
-    ]
-
-    assert statistics.mean(late) < 0.3
 
 
 def test_finds_the_best_far_sooner_than_chance() -> None:

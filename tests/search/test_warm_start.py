@@ -18,6 +18,14 @@ from tuner.space.space import Configuration, SearchSpace
 PRESENT = studies.study(name="present", created_at=BEGAN + timedelta(days=9))
 HARDWARE = dict(PRESENT.hardware)
 ELSEWHERE = {**HARDWARE, "hostname": "rack-7", "fingerprint": "0000000000"}
+# What a study of another model may differ in.
+STRANGE: dict[str, Any] = {
+    "model": "resnet",
+    "model_fingerprint": "1111111111",
+    "hardware": ELSEWHERE,
+    "budget": LatencyBudget(95, 0.050),
+    "request": {"batch": 4},
+}
 
 
 def earlier(name: str = "earlier", **facts: Any) -> StudyRecord:
@@ -93,16 +101,17 @@ def test_studies_that_teach_nothing() -> None:
             ),
         ),
         (
-            {
-                "model": "resnet",
-                "model_fingerprint": "1111111111",
-                "hardware": {},
-                "budget": LatencyBudget(95, 0.050),
-                "request": {"batch": 4},
-            },
+            {**STRANGE, "hardware": {}},
             (
                 "same search space, other model: resnet, other machine, "
                 "other latency budget: p95 <= 50 ms, other request"
+            ),
+        ),
+        (
+            {**STRANGE, "space_fingerprint": "1111111111"},
+            (
+                "other model: resnet, other machine: rack-7, other latency budget: p95 <= 50 ms, "
+                "other request, other search space"
             ),
         ),
     ],
@@ -110,20 +119,6 @@ def test_studies_that_teach_nothing() -> None:
 def test_words_for_what_is_the_same_and_what_is_not(facts: dict[str, Any], words: str) -> None:
     """What both studies share is told first, then what differs, with what it was."""
     assert similar(PRESENT, [earlier(**facts)])[0].words == words
-
-
-def test_words_where_nothing_is_the_same() -> None:
-    """Two studies can have no more in common than their server."""
-    stranger = earlier(
-        model="resnet",
-        model_fingerprint="1111111111",
-        hardware=ELSEWHERE,
-        budget=LatencyBudget(95, 0.050),
-        request={},
-        space_fingerprint="1111111111",
-    )
-
-    assert similar(PRESENT, [stranger])[0].words.startswith("other model: resnet, other machine")
 
 
 def test_unknown_machines_are_not_the_same() -> None:

@@ -75,11 +75,6 @@ NUMERIC = st.fixed_dictionaries(
 )
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "space.yaml"
-
-
 def refusal(path: Path) -> SpaceError:
     with pytest.raises(SpaceError) as caught:
         space_files.read(path)

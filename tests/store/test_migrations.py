@@ -63,18 +63,6 @@ def test_nothing_is_lost(path: Path) -> None:
         assert [{name: row[name] for name in rows[0]} for row in after[table]] == rows
 
 
-def test_only_the_first_opening_writes(path: Path) -> None:
-    """A database that is up to date stays as it is."""
-    with Storage(str(path)):
-        pass
-    before = path.read_bytes()
-
-    with Storage(str(path)):
-        pass
-
-    assert path.read_bytes() == before
-
-
 @pytest.mark.parametrize("new", [True, False])
 def test_the_tables_are_those_of_the_schema(path: Path, *, new: bool) -> None:
     """A new database and one that was brought up to date have what schema.py declares."""

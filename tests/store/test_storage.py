@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.refusals import refused
 from tests.report import studies
-from tuner.errors import InputError, Reason, StorageError
+from tests.spaces import integer, space
+from tuner.errors import Reason, StorageError
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.histogram import Histogram
 from tuner.load.requests import Tensor
@@ -27,8 +29,7 @@ from tuner.records import (
     Usage,
 )
 from tuner.search.search import Search
-from tuner.space.settings import ConfigPath
-from tuner.space.space import Configuration, IntParameter, SearchSpace
+from tuner.space.space import Configuration
 from tuner.store.schema import metadata
 from tuner.store.storage import Storage
 
@@ -135,11 +136,6 @@ def comparable(study: StudyRecord) -> StudyRecord:
             replace(t, unloaded_s=-1.0) if math.isnan(t.unloaded_s) else t for t in study.trials
         ),
     )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "studies.db"
 
 
 def stored(path: Path, *records: StudyRecord) -> Path:
@@ -256,11 +252,9 @@ def test_an_unknown_study_lists_the_known_ones(path: Path) -> None:
     """Whoever mistypes a name is told the names there are."""
     both = (studies.study(name="night"), studies.study(name="day"))
 
-    with Storage(str(stored(path, *both))) as storage, pytest.raises(InputError) as caught:
+    message, hint = "no study is called `nihgt`", "studies here: day, night"
+    with Storage(str(stored(path, *both))) as storage, refused(message, hint):
         storage.study("nihgt")
-
-    assert caught.value.message == "no study is called `nihgt`"
-    assert caught.value.hint == "studies here: day, night"
 
 
 @pytest.mark.parametrize(
@@ -268,11 +262,9 @@ def test_an_unknown_study_lists_the_known_ones(path: Path) -> None:
 )
 def test_no_study_at_all(path: Path, name: str | None, message: str) -> None:
     """An empty database says how a study is made."""
-    with Storage(str(stored(path))) as storage, pytest.raises(InputError) as caught:
+    hint = "`tuner optimize --budget-ms 50` makes one"
+    with Storage(str(stored(path))) as storage, refused(message, hint):
         storage.study(name)
-
-    assert caught.value.message == message
-    assert caught.value.hint == "`tuner optimize --budget-ms 50` makes one"
 
 
 def test_golden_outputs(path: Path) -> None:
@@ -320,16 +312,14 @@ def test_tables_are_made_whole_or_not_at_all(path: Path) -> None:
 
 def test_optuna_and_we_share_a_file(path: Path) -> None:
     """Optuna's tables and ours lie in one database, whoever comes first, and do not meet."""
-    space = SearchSpace(
-        "s", (IntParameter(name="n", default=1, sets=ConfigPath("n"), low=1, high=9),)
-    )
+    searched = space(integer(high=9))
     study = studies.study([studies.baseline()])
     url = f"sqlite:///{path}"
 
-    Search(space, study.budget, storage_url=url, study_name=study.name, seed=0)
+    Search(searched, study.budget, storage_url=url, study_name=study.name, seed=0)
     optunas = tables(path)
     stored(path, study)
-    search = Search(space, study.budget, storage_url=url, study_name=study.name, seed=0)
+    search = Search(searched, study.budget, storage_url=url, study_name=study.name, seed=0)
     search.ask()
 
     ours = {*metadata.tables, "tuner_migrations"}

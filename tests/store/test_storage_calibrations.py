@@ -11,11 +11,6 @@ from tuner.load.calibration import Calibration
 from tuner.store.storage import Storage
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "studies.db"
-
-
 def test_calibrations(path: Path) -> None:
     """What the load engine can do is known by machine and payload; the newest one counts."""
     old, new, large = (Calibration(rate, 1e-4 / 3) for rate in (20e3, 30e3, 500.0))

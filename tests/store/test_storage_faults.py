@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.report import studies
+from tests.spaces import integer, space
 from tests.store.test_storage import stored
 from tuner.errors import InputError, StorageError, TunerError
 from tuner.search.search import Search
-from tuner.space.settings import ConfigPath
-from tuner.space.space import IntParameter, SearchSpace
 from tuner.store.storage import Storage
 
 LOCKER = """
@@ -27,11 +26,6 @@ sys.stdin.read()
 OTHER = "name another with `--db`"
 CREATE = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
 EXAMPLE = "for example: studies.db, or postgresql+psycopg://user@host/name"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "studies.db"
 
 
 @contextmanager
@@ -303,12 +297,10 @@ def test_a_driver_that_is_not_installed() -> None:
 
 def test_the_search_translates_too(path: Path) -> None:
     """Optuna's tables are refused in the same words as ours."""
-    space = SearchSpace(
-        "s", (IntParameter(name="n", default=1, sets=ConfigPath("n"), low=1, high=9),)
-    )
 
     def search(url: str) -> Search:
-        return Search(space, studies.BUDGET, storage_url=url, study_name="s", seed=0)
+        searched = space(integer(high=9))
+        return Search(searched, studies.BUDGET, storage_url=url, study_name="s", seed=0)
 
     writer = search(f"sqlite:///{path}")
     with pytest.raises(StorageError) as caught_opening:

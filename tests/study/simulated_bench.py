@@ -2,18 +2,17 @@
 
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from runners.base import LaunchSpec, RunningServer
-from tests.capacity.simulated_server import SimulatedServer, Simulation
+from tests.capacity.simulated_server import Simulation
+from tests.study.simulated_engine import SimulatedEngine
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
-from tuner.load.client import LoadEngine
-from tuner.load.measurement import Measurement
-from tuner.load.profile import Endpoint, LoadRun, OpenLoop
+from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
-from tuner.records import Grade, Phase, Purpose, ServerStatistics, SettingVerdict, TrialRecord
+from tuner.records import Grade, Purpose, ServerStatistics, SettingVerdict, TrialRecord
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench
@@ -48,20 +47,11 @@ class _Running:
 
 
 class _Runner:
-    """Counts its starts."""
-
     may_restart = True
 
-    def __init__(self) -> None:
-        self.starts = 0
-
-    def start(self, launch_spec: LaunchSpec) -> AbstractContextManager[RunningServer]:
-        return self._started(launch_spec)
-
     @contextmanager
-    def _started(self, launch_spec: LaunchSpec) -> Iterator[RunningServer]:
+    def start(self, launch_spec: LaunchSpec) -> Iterator[RunningServer]:
         assert launch_spec.command
-        self.starts += 1
         yield _Running()
 
 
@@ -76,6 +66,10 @@ class _Target:
         self.simulation: Simulation | None = None
         self._number = 0.0
 
+    def running(self) -> Simulation:
+        assert self.simulation is not None
+        return self.simulation
+
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         return LaunchSpec(command=(str(configuration) or "defaults",))
 
@@ -84,7 +78,6 @@ class _Target:
         return all(self._space[name].reload for name in changed)
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
-        del server
         self.simulation = self._server(configuration)
         if self.simulation is None:
             raise TrialFailure(Reason.INVALID_CONFIGURATION, "it does not fit")
@@ -93,19 +86,15 @@ class _Target:
     def verify(
         self, server: RunningServer, configuration: Configuration
     ) -> Mapping[str, SettingVerdict]:
-        del server
         return dict.fromkeys(configuration, SettingVerdict(Grade.CONFIRMED))
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        del server
         return ((Tensor("y", "FP32", (1,), struct.pack("<f", self._number)),),) * count
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
-        del server
         return ServerStatistics()
 
     def requests(self, server: RunningServer) -> RequestSet:
-        del server
         return RequestSet((b"request",))
 
     def endpoint(self, server: RunningServer) -> Endpoint:
@@ -121,41 +110,12 @@ class _Target:
         return f"# {configuration}"
 
 
-class _Engine(LoadEngine):
-    """Its runs take no time: the target's simulation answers.
-
-    Its first open loops are late by `lags_s`, one after the other.
-    """
-
-    def __init__(self, target: _Target, lags_s: Sequence[float]) -> None:
-        super().__init__()
-        self._target = target
-        self._lags_s = list(lags_s)
-        self._runs = 0
-
-    @property
-    def workers(self) -> int:
-        return 1
-
-    def prepare(self, requests: RequestSet) -> None:
-        assert requests.payloads
-
-    def measure(self, run: LoadRun) -> Measurement:
-        assert self._target.simulation is not None
-        self._runs += 1
-        server = SimulatedServer(self._target.simulation, seed=self._runs)
-        measured = server(
-            Phase.SEARCH, run.profile, duration_s=run.duration_s, overload=run.overload
-        )
-        late_s = self._lags_s.pop(0) if isinstance(run.profile, OpenLoop) and self._lags_s else 0.0
-        return replace(measured, engine_wall_s=run.duration_s, send_lag_p99_s=late_s)
-
-
 @dataclass
 class Watcher:
-    """An Observer that keeps what it is told."""
+    """An Observer that keeps what it is told; a phase that goes on is one."""
 
     began: list[tuple[Purpose, Configuration]] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
     ended: list[TrialRecord] = field(default_factory=list)
 
     def trial_begins(self, number: int, purpose: Purpose, configuration: Configuration) -> None:
@@ -163,7 +123,8 @@ class Watcher:
         self.began.append((purpose, configuration))
 
     def phase_begins(self, phase: str) -> None:
-        assert phase
+        if self.phases[-1:] != [phase]:
+            self.phases.append(phase)
 
     def trial_ends(self, record: TrialRecord) -> None:
         self.ended.append(record)
@@ -179,6 +140,7 @@ def simulated_bench(
 ) -> Iterator[tuple[Bench, Watcher]]:
     """The bench and the observer that sees what is done on it."""
     target, watcher = _Target(space, server, answer), Watcher()
+    engine = SimulatedEngine(target.running, lags_s=lags_s)
     with Deployment(target, _Runner()) as deployment:
-        load = TrialLoad(_Engine(target, lags_s), budget, most_workers=1)
+        load = TrialLoad(engine, budget, most_workers=1)
         yield Bench(target, deployment, load, watcher), watcher

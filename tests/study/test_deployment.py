@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,7 @@ from runners.process import ProcessRunner
 from tests.runner_tests.contract import answer_of, launch_spec
 from tests.runner_tests.waiting import is_gone, wait_until
 from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
-from tuner.load.profile import Endpoint
-from tuner.load.requests import RequestSet, Tensor
-from tuner.records import Applied, ServerStatistics, SettingVerdict
+from tuner.records import Applied
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
@@ -57,31 +55,11 @@ class ScriptTarget:
     def pids(self) -> list[int]:
         return [pid for pid, _ in self.applied]
 
-    def verify(
-        self, server: RunningServer, configuration: Configuration
-    ) -> Mapping[str, SettingVerdict]:
+    def _unasked(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("a deployment does not ask this of a target")
 
-    def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        raise AssertionError("a deployment does not ask this of a target")
-
-    def statistics(self, server: RunningServer) -> ServerStatistics:
-        raise AssertionError("a deployment does not ask this of a target")
-
-    def requests(self, server: RunningServer) -> RequestSet:
-        raise AssertionError("a deployment does not ask this of a target")
-
-    def endpoint(self, server: RunningServer) -> Endpoint:
-        raise AssertionError("a deployment does not ask this of a target")
-
-    def concurrency(self, configuration: Configuration) -> int:
-        raise AssertionError("a deployment does not ask this of a target")
-
-    def largest_batch(self, configuration: Configuration) -> int:
-        raise AssertionError("a deployment does not ask this of a target")
-
-    def export(self, configuration: Configuration) -> str:
-        raise AssertionError("a deployment does not ask this of a target")
+    verify = infer = statistics = requests = endpoint = _unasked
+    concurrency = largest_batch = export = _unasked
 
 
 def configuration(size: Value = 1, colour: Value = "red") -> Configuration:

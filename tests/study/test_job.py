@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.refusals import refused
 from tests.report import studies
 from tests.store.test_storage import stored
-from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.calibration import Calibration
 from tuner.load.requests import TensorSpec
@@ -62,23 +62,21 @@ def test_a_tolerance_is_part_of_what_was_asked_for() -> None:
 
 def test_inputs_without_a_model_file() -> None:
     """An option that would be ignored is refused."""
-    with pytest.raises(InputError) as caught:
+    with refused(
+        "`--input` means nothing without a model file",
+        hint="leave it out; what requests carry is said by `--shape` and `--input-data`",
+    ):
         prepare(Job(budget=BUDGET, inputs=(TensorSpec("x", "FP32", (-1, 4)),)))
-    assert caught.value.message == "`--input` means nothing without a model file"
-    assert caught.value.hint == (
-        "leave it out; what requests carry is said by `--shape` and `--input-data`"
-    )
 
 
 def test_a_closed_loop_has_no_rate_to_compare_latencies_at() -> None:
     """Refused before anything starts."""
     wanted = Job(budget=BUDGET, arrivals=Loop.CLOSED, objectives=(Objective.LATENCY,))
-    with pytest.raises(InputError) as caught:
+    with refused(
+        "`--objective latency` compares latencies at one rate, which a closed loop has not",
+        hint="leave out `--arrivals closed`",
+    ):
         prepare(wanted)
-    assert caught.value.message == (
-        "`--objective latency` compares latencies at one rate, which a closed loop has not"
-    )
-    assert caught.value.hint == "leave out `--arrivals closed`"
 
 
 def test_an_earlier_study_of_this_model_is_offered(earlier: Path) -> None:
@@ -123,10 +121,9 @@ def test_for_another_latency_budget_its_load_points_decide(earlier: Path) -> Non
 
 def test_a_study_that_is_not_there_cannot_be_begun_with(earlier: Path) -> None:
     """The ones that are there are named."""
-    with Storage(str(earlier)) as storage, pytest.raises(InputError) as caught:
+    message, hint = "no study is called `tomorrow`", "studies here: yesterday"
+    with Storage(str(earlier)) as storage, refused(message, hint):
         job._earlier_best(storage, prepared(earlier, "tomorrow"), print)
-    assert caught.value.message == "no study is called `tomorrow`"
-    assert caught.value.hint == "studies here: yesterday"
 
 
 def test_the_engine_checks_itself_once_for_each_machine(
@@ -144,8 +141,7 @@ def test_the_engine_checks_itself_once_for_each_machine(
     path = tmp_path / "studies.db"
     for _ in range(2):
         with Storage(str(path), create=True) as storage:
-            check = job._SelfCheck(storage, prepared(path))
-            assert check(256) == Calibration(40_000.0, 1e-4)
+            assert job._self_check(storage, prepared(path), 256) == Calibration(40_000.0, 1e-4)
     assert asked == [256]
 
 

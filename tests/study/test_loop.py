@@ -1,12 +1,12 @@
 """A whole study in virtual time: what is tried, when it stops, the finals and the proof."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import spaces
+from tests.analysis.known import known
 from tests.capacity.simulated_server import Batching, Simulation
 from tests.report import studies
 from tests.study.simulated_bench import Server, Watcher, simulated_bench
@@ -61,7 +61,7 @@ def run(tmp_path: Path) -> Run:
         seed: int = 0,
         lags_s: tuple[float, ...] = (),
     ) -> Ran:
-        wanted = record or replace(studies.study(), trials=(), budget=BUDGET)
+        wanted = record or studies.study(budget=BUDGET)
         with (
             Storage(str(tmp_path / "studies.db"), create=True) as storage,
             simulated_bench(space, server, BUDGET, lags_s) as (bench, watcher),
@@ -93,8 +93,7 @@ def test_a_study_finds_confirms_and_proves(run: Run) -> None:
     assert set(purposes[1:finals_began]) == {Purpose.SEARCH}
     assert set(purposes[finals_began:-1]) == {Purpose.FINAL}
     assert purposes[-1] is Purpose.PROOF
-    winner = standings.standings(ran.record).winner
-    assert winner is not None
+    winner = known(standings.standings(ran.record).winner)
     assert winner.configuration["max_batch_size"] in (16, BEST)
     assert winner.confirmations == 3
     assert all(t.applied == "restart" for t in ran.record.finals)
@@ -118,11 +117,9 @@ def test_every_finalist_is_measured_once_a_round(run: Run) -> None:
 
 def test_an_exhaustive_search_gives_nothing_up(run: Run) -> None:
     """Who asks for everything wants to see what each parameter does: no trial ends early."""
-    asked = replace(studies.study(), trials=(), budget=BUDGET)
     budget = SearchBudget(trials=28, timeout_s=36000.0)
-    usual = run(record=replace(asked, name="usual"), budget=budget).record
-    everything = replace(asked, name="everything", sampler="exhaustive")
-    whole = run(record=everything, budget=budget).record
+    asked = studies.study(name="everything", budget=BUDGET, sampler="exhaustive")
+    usual, whole = run(budget=budget).record, run(record=asked, budget=budget).record
 
     assert len(usual.searched) == len(whole.searched) == 28
     assert TrialState.PRUNED in {trial.state for trial in usual.searched}
@@ -150,13 +147,12 @@ def test_no_round_begins_that_would_end_too_late(
 def test_the_proof_is_of_the_load_that_is_claimed(run: Run) -> None:
     """95 % of the winner's capacity, with a verdict."""
     record = run().record
-    winner = standings.standings(record).winner
-    assert record.proof is not None
-    assert winner is not None
-    assert record.proof.configuration == winner.configuration
-    assert record.proof.throughput == pytest.approx(0.95 * winner.throughput)
-    assert record.proof.proof in ("within", "undecided")
-    assert "proof" in {point.phase for point in record.proof.points}
+    proof = known(record.proof)
+    winner = known(standings.standings(record).winner)
+    assert proof.configuration == winner.configuration
+    assert proof.throughput == pytest.approx(0.95 * winner.throughput)
+    assert proof.proof in ("within", "undecided")
+    assert "proof" in {point.phase for point in proof.points}
 
 
 @pytest.mark.parametrize(
@@ -201,9 +197,8 @@ def test_failures_do_not_end_a_study(run: Run) -> None:
         return None if int(configuration["max_batch_size"]) > 8 else batching(configuration)
 
     record = run(server=cramped).record
-    winner = standings.standings(record).winner
+    winner = known(standings.standings(record).winner)
     assert any(t.state is TrialState.FAILED for t in record.searched)
-    assert winner is not None
     assert winner.configuration["max_batch_size"] == 8
 
 
@@ -212,8 +207,7 @@ def test_a_trial_that_the_machine_spoiled_is_run_again(run: Run) -> None:
     ran = run(lags_s=(1.0,) * 4)
     began = [purpose for purpose, _ in ran.watcher.began]
     assert began[:4] == [Purpose.BASELINE] * 3 + [Purpose.SEARCH]
-    assert ran.record.baseline is not None
-    assert ran.record.baseline.state is TrialState.FEASIBLE
+    assert known(ran.record.baseline).state is TrialState.FEASIBLE
 
 
 def test_a_machine_that_spoils_everything_ends_the_study(run: Run) -> None:
@@ -233,17 +227,11 @@ def test_no_winner_no_finals(run: Run) -> None:
 
 def test_several_objectives_give_nothing_up(run: Run) -> None:
     """Less throughput may come with less latency: every trial is measured at the same load."""
-    wanted = replace(
-        studies.study(),
-        trials=(),
-        budget=BUDGET,
-        objectives=(Objective.THROUGHPUT, Objective.LATENCY),
-    )
-    record = run(record=wanted).record
+    objectives = (Objective.THROUGHPUT, Objective.LATENCY)
+    record = run(record=studies.study(budget=BUDGET, objectives=objectives)).record
     states = {t.state for t in record.searched}
     assert TrialState.PRUNED not in states
-    baseline = record.baseline
-    assert baseline is not None
+    baseline = known(record.baseline)
     loads = {
         round(point.load)
         for trial in record.searched

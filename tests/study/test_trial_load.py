@@ -4,7 +4,8 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -158,27 +159,21 @@ def test_a_rate_beyond_one_process_gets_more() -> None:
         assert engine.workers == workers
 
 
-@dataclass
-class Checks:
-    """A self-check that writes down for which sizes it was asked."""
-
-    sizes: list[int] = field(default_factory=list)
-
-    def __call__(self, payload_bytes: int) -> Calibration:
-        self.sizes.append(payload_bytes)
-        return Calibration(50_000.0, 1e-4)
-
-
 def test_the_engine_checks_itself_once_for_each_size_of_request() -> None:
     """Sizes are rounded up to a power of two: 200 and 250 bytes are the same."""
-    checks = Checks()
-    load = TrialLoad(SimulatedEngine(), BUDGET, self_check=checks)
+    sizes: list[int] = []
+
+    def check(payload_bytes: int) -> Calibration:
+        sizes.append(payload_bytes)
+        return Calibration(50_000.0, 1e-4)
+
+    load = TrialLoad(SimulatedEngine(), BUDGET, self_check=check)
     for size in (200, 250, 300):
         requests = RequestSet((bytes(size),))
         if load.is_unknown(requests):
             load.check_itself(requests)
         assert not load.is_unknown(requests)
-    assert checks.sizes == [256, 512]
+    assert sizes == [256, 512]
     assert load.calibration == Calibration(50_000.0, 1e-4)
 
 
@@ -212,26 +207,17 @@ def test_nothing_is_read_where_nobody_asks() -> None:
 def test_the_energy_is_the_power_of_all_gpus_over_the_time() -> None:
     """Two GPUs of 100 W for half a second are 100 J."""
 
-    class Library:
-        """What NVML says of two GPUs."""
+    def refused(_: int) -> object:
+        raise OSError
 
-        NVMLError = OSError
+    library = SimpleNamespace(
+        NVMLError=OSError,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda number: number,
+        nvmlDeviceGetUUID="GPU-{}".format,
+        nvmlDeviceGetPowerUsage=lambda _: 100_000,
+        nvmlDeviceGetUtilizationRates=refused,
+        nvmlDeviceGetMemoryInfo=refused,
+    )
 
-        def nvmlDeviceGetCount(self) -> int:  # noqa: N802 - NVML's name
-            return 2
-
-        def nvmlDeviceGetHandleByIndex(self, number: int) -> int:  # noqa: N802
-            return number
-
-        def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
-            return f"GPU-{handle}"
-
-        def nvmlDeviceGetPowerUsage(self, _: int) -> int:  # noqa: N802
-            return 100_000
-
-        def nvmlDeviceGetUtilizationRates(self, _: int) -> object:  # noqa: N802
-            raise OSError
-
-        nvmlDeviceGetMemoryInfo = nvmlDeviceGetUtilizationRates  # noqa: N815
-
-    assert used(os.getpid(), Nvml(Library()))[2] == pytest.approx(100.0)
+    assert used(os.getpid(), Nvml(library))[2] == pytest.approx(100.0)

@@ -40,13 +40,14 @@ class Estimate:
 
     `scatter` is its standard error as the repetitions show it, with `degrees` of freedom; `floor`
     is the one that the errors of the single measurements imply. A few repetitions that happen to
-    agree do not make a value surer than that.
+    agree do not make a value surer than that. Of a difference of two finalists, `rounds` had both.
     """
 
     value: float
     scatter: float
     degrees: float = math.inf
     floor: float = 0.0
+    rounds: int = 0
 
     @property
     def margin(self) -> float:
@@ -60,13 +61,6 @@ class Estimate:
             _p_value(self.value, self.scatter, self.degrees),
             _p_value(self.value, self.floor, math.inf),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference(Estimate):
-    """The logarithm of one finalist minus that of another; `rounds` had both of them."""
-
-    rounds: int = 0
 
 
 def mean(values: Sequence[float], errors: Sequence[float]) -> Estimate:
@@ -96,8 +90,8 @@ def adjusted_means(starts: Sequence[Start]) -> dict[int, float]:
     return dict(zip(_rounds(starts), fit.means.tolist(), strict=True)) if connected else {}
 
 
-def differences(starts: Sequence[Start]) -> dict[tuple[int, int], Difference]:
-    """Every pair of finalists (the smaller number first) that share a round.
+def differences(starts: Sequence[Start]) -> dict[tuple[int, int], Estimate]:
+    """Of every pair of finalists (the smaller number first) that share a round.
 
     The analysis of a randomised block design: value = finalist + round + error, fitted by least
     squares, which with nothing missing gives the differences of means (Montgomery, Design and
@@ -116,7 +110,7 @@ def differences(starts: Sequence[Start]) -> dict[tuple[int, int], Difference]:
     for (row, a), (other, b) in itertools.combinations(enumerate(rounds), 2):
         if common := rounds[a] & rounds[b]:
             weights = fit.weights[row] - fit.weights[other]
-            found[a, b] = Difference(
+            found[a, b] = Estimate(
                 value=float(fit.means[row] - fit.means[other]),
                 scatter=deviation * float(np.linalg.norm(weights)),
                 degrees=degrees,

@@ -296,17 +296,14 @@ def _to_repeat(found: Drift, trials: Sequence[TrialRecord]) -> tuple[int, ...]:
     def is_doubtful(trial: TrialRecord) -> bool:
         if trial.state is TrialState.PRUNED:
             return worth[trial.number] > best
-        elsewhere = _differ(found.block(trial), found.blocks[-1])
+        change = found.block(trial).log_speed - found.blocks[-1].log_speed
+        elsewhere = abs(math.expm1(change)) > _SMALLEST_CHANGE
         return trial.state is TrialState.FEASIBLE and elsewhere and not found.correctable
 
     doubtful = sorted(filter(is_doubtful, searched), key=lambda each: -worth[each.number])
     of_blocks = [[each for each in doubtful if found.block(each) is b] for b in found.blocks]
     chosen = [each for of_block in of_blocks for each in of_block[:_BEST_OF_BLOCK]]
     return tuple(sorted(t.number for t in chosen if last[t.configuration] == t.number))
-
-
-def _differ(one: Block, other: Block) -> bool:
-    return abs(math.expm1(one.log_speed - other.log_speed)) > _SMALLEST_CHANGE
 
 
 def _log(value: float) -> float:

@@ -21,7 +21,7 @@ from statistics import fmean, median
 import numpy as np
 
 from tuner.analysis import drift
-from tuner.analysis.comparison import Difference, Estimate, holm
+from tuner.analysis.comparison import holm
 from tuner.analysis.effect_columns import DOUBLED, Column, columns, matrix
 from tuner.analysis.regression import Observations, Regression
 from tuner.analysis.standings import Ratio
@@ -109,9 +109,9 @@ def effects(study: StudyRecord, together: Configuration | None = None) -> Effect
     measured = sum(not each.bounded for each in known.values())
     found = columns(list(tried), _references(study, outcomes), measured)
     fit, baseline = _CapacityFit(found, known), study.baseline
-    estimates = [fit.estimate(number) for number in range(len(found))]
+    estimates = [fit.regression.estimate(fit.unit(number)) for number in range(len(found))]
     p_values = iter(holm([each.p_value for each in estimates if each]))
-    ratios = [_ratio(each, next(p_values)) if each else None for each in estimates]
+    ratios = [Ratio.of(each, next(p_values)) if each else None for each in estimates]
     return Effects(
         effects=tuple(
             _effect(fit, number, ratio, outcomes) for number, ratio in enumerate(ratios)
@@ -156,14 +156,11 @@ class _CapacityFit:
             Observations(self._design, self._logs, np.array(variances), self._bounded)
         )
 
-    def estimate(self, number: int) -> Estimate | None:
-        return self.regression.estimate(self._unit(number))
-
     def multiplied(self, own: Configuration, default: Configuration) -> Ratio | None:
         """What the effects of `own` multiply to, over the server's defaults."""
         rows = matrix(self.columns, [own, default])
         estimate = self.regression.estimate(rows[0] - rows[1])
-        return _ratio(estimate, estimate.p_value) if estimate else None
+        return Ratio.of(estimate, estimate.p_value) if estimate else None
 
     def why_unknown(self, number: int) -> str:
         column = self.columns[number]
@@ -172,7 +169,7 @@ class _CapacityFit:
         compared = (each.get(column.parameter) == column.reference for each in self.measured)
         if column.value != DOUBLED and not any(compared):
             return f"none with {column.reference} has a measured capacity"
-        if not self.regression.estimable(self._unit(number)):
+        if not self.regression.estimable(self.unit(number)):
             mixed = [n - 1 for n in self.regression.mixed_with(number + 1) if n]
             others = dict.fromkeys(self.columns[n].parameter for n in mixed)
             others.pop(column.parameter, None)
@@ -189,7 +186,7 @@ class _CapacityFit:
         ratios = (logs[ones] - logs[twos]) / (own[ones] - own[twos])
         return [float(each) for each in ratios]
 
-    def _unit(self, number: int) -> FloatArray:
+    def unit(self, number: int) -> FloatArray:
         unit = np.zeros(len(self.columns) + 1)
         unit[number + 1] = 1.0
         return unit
@@ -275,9 +272,3 @@ def _references(
             usual = default if default in values else often
             found[name] = baseline.get(name, usual)
     return found
-
-
-def _ratio(estimate: Estimate, p_value: float) -> Ratio:
-    return Ratio.of(
-        Difference(estimate.value, estimate.scatter, estimate.degrees, estimate.floor), p_value
-    )

@@ -96,12 +96,7 @@ class Regression:
             observations.design @ self._known, observations.design, atol=_PROJECTION_ROUNDING
         ).all(axis=1)
         kept = reached | ~observations.bounded
-        return Observations(
-            observations.design[kept],
-            observations.values[kept],
-            observations.variances[kept],
-            observations.bounded[kept],
-        )
+        return Observations(**{name: rows[kept] for name, rows in vars(observations).items()})
 
     def _fit(self, observations: Observations) -> None:
         """Expectation maximisation for the coefficients, Paule and Mandel for the lack of fit.

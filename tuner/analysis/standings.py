@@ -9,7 +9,7 @@ from statistics import stdev
 from typing import Self
 
 from tuner.analysis import comparison
-from tuner.analysis.comparison import LEVEL, START_LOG_ERROR, Difference, Start
+from tuner.analysis.comparison import LEVEL, START_LOG_ERROR, Estimate, Start
 from tuner.numbers.distributions import Z
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration
@@ -43,7 +43,7 @@ class Ratio:
     proved: bool = False
 
     @classmethod
-    def of(cls, difference: Difference, p_value: float) -> Self:
+    def of(cls, difference: Estimate, p_value: float) -> Self:
         low, estimate, high = (
             math.exp(difference.value + side * difference.margin) for side in (-1, 0, 1)
         )
@@ -87,9 +87,9 @@ class Standing:
         difference = self.minus(other)
         return Ratio.of(difference, difference.p_value)
 
-    def minus(self, other: "Standing") -> Difference:
+    def minus(self, other: "Standing") -> Estimate:
         """The logarithm of `over`, as if the two had been measured apart."""
-        return Difference(
+        return Estimate(
             math.log(self.throughput / other.throughput),
             math.hypot(self.log_error, other.log_error),
         )
@@ -130,7 +130,7 @@ class Standings:
 
     Without finals (a study that was cut short) it is the search's own ranking. `baseline` is None
     until it was measured; its throughput is 0 where it meets the budget under no load. `leads` are
-    the ratios of the first in `ranked` over each of the others. `recommended` is the one to
+    the ratios of the first in `ranked` over each of the others. `winner` is the one to
     deploy; `advantage` says why it is not the fastest, unless it is or is the baseline. `gain` is
     its ratio over the baseline; None without either, or if the baseline is infeasible.
     """
@@ -138,13 +138,9 @@ class Standings:
     baseline: Standing | None = None
     ranked: tuple[Standing, ...] = ()
     leads: tuple[Ratio, ...] = ()
-    recommended: Standing | None = None
+    winner: Standing | None = None
     advantage: Advantage | None = None
     gain: Ratio | None = None
-
-    @property
-    def winner(self) -> Standing | None:
-        return self.recommended
 
     @property
     def fastest(self) -> Standing | None:
@@ -154,12 +150,12 @@ class Standings:
     def tied(self) -> tuple[Standing, ...]:
         """The others of which no one knows who is best: the fastest does not surely beat them."""
         candidates = _undecided(self.ranked, self.leads)
-        return tuple(s for s in candidates if s is not self.recommended)
+        return tuple(s for s in candidates if s is not self.winner)
 
 
 def within_reach(study: StudyRecord) -> tuple[Configuration, ...]:
     """What the search has not shown to carry less than its best, the best first."""
-    ranked = _ranked(_by_configuration(study.searched, {}))
+    ranked = _ranked(_by_configuration(study.searched))
     return tuple(s.configuration for s in ranked if s.high >= ranked[0].low)
 
 
@@ -172,19 +168,14 @@ def finalists(study: StudyRecord, count: int) -> tuple[Configuration, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
-def standings(study: StudyRecord, factors: Mapping[int, float] | None = None) -> Standings:
+def standings(study: StudyRecord) -> Standings:
     """What the finals confirm, or the search's own ranking where they confirm nothing.
 
     Where the finals leave a tie, the simplest or cheapest of the tied is recommended: the
     baseline, if it measured within 10 % of the fastest; else, of those that measured within 2 %
     of it, the one with the lowest costs (`Cost`), then the fastest.
-
-    Args:
-        study: Its trials of the search and of the finals count.
-        factors: By trial number, how much faster than usual the machine was: throughputs are
-            divided by it.
     """
-    tried = _by_configuration(study.trials, factors or {})
+    tried = _by_configuration(study.trials)
     carrying = _ranked(tried)
     confirmed = _confirmed(carrying, tried) if _began(study) else ()
     ranked = confirmed or carrying
@@ -199,9 +190,9 @@ def standings(study: StudyRecord, factors: Mapping[int, float] | None = None) ->
     leads = tuple(over(ranked[0], other) for other in ranked[1:])
     # Without fresh starts a tie is no reason to give up what the search measured.
     candidates = _undecided(ranked, leads) if confirmed else ranked[:1]
-    recommended, advantage = _recommended(candidates, baseline)
-    gain = over(recommended, baseline) if baseline and baseline.throughput > 0 else None
-    return Standings(baseline, ranked, leads, recommended, advantage, gain)
+    winner, advantage = _recommended(candidates, baseline)
+    gain = over(winner, baseline) if baseline and baseline.throughput > 0 else None
+    return Standings(baseline, ranked, leads, winner, advantage, gain)
 
 
 def nearest(study: StudyRecord) -> TrialRecord | None:
@@ -216,15 +207,11 @@ def _began(study: StudyRecord) -> bool:
     return any(t.configuration in best for t in study.finals)
 
 
-def _by_configuration(
-    trials: Iterable[TrialRecord], factors: Mapping[int, float]
-) -> dict[Configuration, list[TrialRecord]]:
+def _by_configuration(trials: Iterable[TrialRecord]) -> dict[Configuration, list[TrialRecord]]:
     tried: dict[Configuration, list[TrialRecord]] = {}
     for trial in trials:
         if trial.purpose in _COUNTED:
-            factor = factors.get(trial.number)
-            usual = replace(trial, throughput=trial.throughput / factor) if factor else trial
-            tried.setdefault(trial.configuration, []).append(usual)
+            tried.setdefault(trial.configuration, []).append(trial)
     return tried
 
 
@@ -376,8 +363,6 @@ def _takes(standing: Standing, cost: Cost, default: Configuration | None) -> flo
             count = own.get("instance_count")
             return count if isinstance(count, int) else math.nan
         case Cost.CHANGES:
-            return math.nan if default is None else _changes(own, default)
-
-
-def _changes(own: Configuration, default: Configuration) -> int:
-    return sum(own.get(name) != default.get(name) for name in own.keys() | default.keys())
+            if default is None:
+                return math.nan
+            return sum(own.get(n) != default.get(n) for n in own.keys() | default.keys())

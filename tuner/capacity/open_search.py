@@ -194,11 +194,8 @@ def _log_error(point: LoadPoint) -> float:
 
 def _within(probes: Probes) -> list[LoadPoint]:
     budget = probes.plan.budget
-    return [p for p in probes.of(Phase.SEARCH) if p.within(budget) and not _stopped(p)]
-
-
-def _stopped(point: LoadPoint) -> bool:
-    return bool(point.measurement.stopped_early)
+    searched = probes.of(Phase.SEARCH)
+    return [p for p in searched if p.within(budget) and not p.measurement.stopped_early]
 
 
 def _conclude(probes: Probes, found: Root | None) -> Capacity:

@@ -49,12 +49,11 @@ def certify(
     rate: float,
     *,
     seed: int,
-    looks: Sequence[int] = _LOOKS,
 ) -> Certificate:
     """Measure `rate` until it is proved within the budget or over it, or the looks are used up.
 
-    `looks` are in latency limits of measuring. A load 5 % over the capacity is called within in
-    less than 5 of 100 cases (benchmarks/README.md has the table).
+    A load 5 % over the capacity is called within in less than 5 of 100 cases (benchmarks/README.md
+    has the table).
 
     Raises:
         TrialFailure: The measuring says nothing of the server.
@@ -62,8 +61,8 @@ def certify(
     overload = Overload(max(32, math.ceil(2 * rate * budget.limit_s)))
     parts: list[Measurement] = []
     spent_s, verdict = 0.0, LoadVerdict.UNDECIDED
-    for number, look in enumerate(looks):
-        until_s = _until_s(budget, look, looks)
+    for number, look in enumerate(_LOOKS):
+        until_s = _until_s(budget, look)
         profile = OpenLoop(rate, seed=seed + number)
         parts.append(
             measure(Phase.PROOF, profile, duration_s=until_s - spent_s, overload=overload)
@@ -75,13 +74,13 @@ def certify(
     return Certificate(rate, verdict, spent_s)
 
 
-def certifying_s(budget: LatencyBudget, looks: Sequence[int] = _LOOKS) -> float:
+def certifying_s(budget: LatencyBudget) -> float:
     """How long `certify` measures at most."""
-    return _until_s(budget, looks[-1], looks)
+    return _until_s(budget, _LOOKS[-1])
 
 
-def _until_s(budget: LatencyBudget, look: int, looks: Sequence[int]) -> float:
-    return max(look * budget.limit_s, _FIRST_LOOK_S * look / looks[0])
+def _until_s(budget: LatencyBudget, look: int) -> float:
+    return max(look * budget.limit_s, _FIRST_LOOK_S * look / _LOOKS[0])
 
 
 def _verdict(parts: Sequence[Measurement], budget: LatencyBudget) -> LoadVerdict:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tuner.numbers.arrays import BoolArray, FloatArray
 from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
+from tuner.search.promise import evenly
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
 
@@ -174,7 +175,7 @@ def _conditions(
     # Comparisons with NaN, which stands for a parameter that is not there, do not hold.
     column = np.array([np.nan if value is None else float(value) for value in given])
     domain = _domain(parameter)
-    for threshold in _spread(sorted(bad, key=float)):
+    for threshold in evenly(sorted(bad, key=float), _THRESHOLDS):
         at = float(threshold)
         if at > domain.min():
             width = float((domain >= at).mean())
@@ -190,11 +191,3 @@ def _domain(parameter: Parameter) -> FloatArray:
         spaced = np.geomspace if parameter.log else np.linspace
         return np.asarray(spaced(parameter.low, parameter.high, 100))
     return np.array([float(choice) for choice in parameter.choices or ()])
-
-
-def _spread(values: Sequence[Value]) -> list[Value]:
-    """At most _THRESHOLDS of them, the first and the last among them."""
-    if len(values) <= _THRESHOLDS:
-        return list(values)
-    at = np.linspace(0, len(values) - 1, _THRESHOLDS).round().astype(int)
-    return [values[index] for index in at]

@@ -62,7 +62,7 @@ class Prospects:
         if not best or not left:
             return {}
         known = sorted(zip(_values(telling, best), telling, strict=True), key=lambda k: k[0])
-        known = _evenly(known, _MOST_KNOWN)
+        known = evenly(known, _MOST_KNOWN)
         process = _Process(
             _features(self._space, [t.configuration for _, t in known]),
             np.array([value for value, _ in known]),
@@ -91,7 +91,7 @@ class _Process:
         self._mean = values.mean()
         self._scale = max(float(values.std()), _LEAST_SPREAD)
         standard = (values - self._mean) / self._scale
-        few = _evenly(range(len(values)), _MOST_FITTED)
+        few = evenly(range(len(values)), _MOST_FITTED)
         self._lengths, self._noise = _fitted(features[few], standard[few])
         covariance = self.kernel(features, features) + self._noise * np.eye(len(values))
         self._precision = np.linalg.inv(covariance)
@@ -172,7 +172,7 @@ def _columns(parameter: Parameter, configuration: Configuration) -> Iterator[flo
         yield from (float(value == choice) for choice in (parameter.choices or ())[1:])
 
 
-def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
+def evenly(items: Sequence[_Item], most: int) -> list[_Item]:
     """At most `most` of them, evenly spread, the first and the last among them."""
     if len(items) <= most:
         return list(items)

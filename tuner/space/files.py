@@ -95,12 +95,10 @@ def _text(path: Path) -> str:
 
 
 def _complaint(error: yaml.YAMLError) -> str:
-    match error:
-        case yaml.MarkedYAMLError(problem_mark=yaml.Mark(line=line)):
-            parts = (part for part in (error.context, error.problem) if part)
-            return f"line {line + 1}: {', '.join(parts)}"
-        case _:
-            return " ".join(str(error).split())
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        parts = (part for part in (error.context, error.problem) if part)
+        return f"line {error.problem_mark.line + 1}: {', '.join(parts)}"
+    return " ".join(str(error).split())
 
 
 class _Loader(yaml.SafeLoader):

@@ -212,9 +212,8 @@ def _numeric(
     }
     with at(where):
         _check_bounds(spec, number, constants)
-    if spec.type == "int":
-        return IntParameter(**common, **number, log=spec.log)
-    return FloatParameter(**common, **number, log=spec.log)
+    kind = IntParameter if spec.type == "int" else FloatParameter
+    return kind(**common, **number, log=spec.log)
 
 
 def _check_bounds(
@@ -304,12 +303,8 @@ def _hint(
 def _hinted(
     where: str, value: Value, parameter: Parameter, constants: Mapping[str, int], *, nearest: bool
 ) -> Value:
-    match parameter:
-        case IntParameter():
-            whole = _whole(where, value, constants)
-            return parameter.nearest(whole) if nearest else whole
-        case FloatParameter():
-            number = _number(where, value, constants)
-            return parameter.nearest(number) if nearest else number
-        case _:
-            return value
+    if isinstance(parameter, CategoricalParameter):
+        return value
+    work_out = _whole if isinstance(parameter, IntParameter) else _number
+    number = work_out(where, value, constants)
+    return parameter.nearest(number) if nearest else number

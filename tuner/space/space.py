@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
@@ -311,15 +311,9 @@ def _with_default(parameter: Parameter, value: Value) -> Parameter:
         log = parameter.log and low > 0
         return replace(parameter, default=number, low=low, high=high, log=log)
     choices = {*(parameter.choices or ()), value}
+    shared = {each.name: getattr(parameter, each.name) for each in fields(_Parameter)}
     return CategoricalParameter(
-        name=parameter.name,
-        default=value,
-        sets=parameter.sets,
-        reload=parameter.reload,
-        when=parameter.when,
-        description=parameter.description,
-        source=parameter.source,
-        proof=parameter.proof,
+        **shared | {"default": value},
         choices=tuple(sorted(choices, key=lambda each: (isinstance(each, str), each))),
     )
 

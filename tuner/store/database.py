@@ -18,6 +18,8 @@ from tuner.store.schema import metadata
 
 VERSION_TABLE = "tuner_migrations"
 MIGRATIONS = Path(__file__).parent / "migrations"
+# How long to wait for another process that writes, unless somebody says otherwise.
+_BUSY_S = 5.0
 _CREATE_HINT = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
 
 
@@ -25,11 +27,11 @@ class Database:
     """A database for the length of a `with` block, its tables up to date.
 
     `location` is a path or an SQLAlchemy URL. Without `create`, a database that does not exist, or
-    has no table of ours, is an error and stays as it is. `busy_s` is how long to wait for another
-    process that writes.
+    has no table of ours, is an error and stays as it is: that of somebody who asks for results
+    where there are none. `busy_s` is how long to wait for another process that writes.
     """
 
-    def __init__(self, location: str, *, create: bool, busy_s: float) -> None:
+    def __init__(self, location: str, *, create: bool = False, busy_s: float = _BUSY_S) -> None:
         self.url = location if "://" in location else f"sqlite:///{location}"
         self._create = create
         self._busy_s = busy_s

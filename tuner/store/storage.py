@@ -6,10 +6,11 @@ trial in progress. Opening a database brings its tables up to date.
 
 import base64
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import Field, asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -36,45 +37,31 @@ from tuner.space.space import Configuration, SearchSpace
 from tuner.store.database import Database
 from tuner.store.schema import tuner_calibrations, tuner_load_points, tuner_studies, tuner_trials
 
-# How long to wait for another process that writes, unless somebody says otherwise.
-_BUSY_S = 5.0
 # A machine is kept up and updated: what the load engine could do long ago says little.
 _CALIBRATION_HOLDS = timedelta(days=30)
 _NEWEST_FIRST = (tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
 
+_Record = TypeVar("_Record", StudyRecord, LatencyBudget, TrialRecord, PointRecord, Usage, Tensor)
 
-class Storage:
-    """A database of studies, open for the length of a `with` block.
 
-    `location` is a path or an SQLAlchemy URL. Without `create`, a database that does not exist is
-    an error: that of somebody who asks for results where there are none. `busy_s` is how long to
-    wait for another process that writes.
-    """
-
-    def __init__(self, location: str, *, create: bool = False, busy_s: float = _BUSY_S) -> None:
-        self._database = Database(location, create=create, busy_s=busy_s)
-        self.url = self._database.url
-
-    def __enter__(self) -> Self:
-        self._database.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._database.__exit__(*error)
+class Storage(Database):
+    """A database of studies, open for the length of a `with` block."""
 
     def create_study(self, study: StudyRecord) -> None:
         """Write a new study, without its trials."""
-        with self._database.transaction() as connection:
-            connection.execute(tuner_studies.insert().values(_study_row(study)))
+        row = _columns(study, without=("budget", "trials")) | _columns(study.budget)
+        with self.transaction() as connection:
+            connection.execute(tuner_studies.insert().values(row))
 
     def save_trial(self, study_name: str, trial: TrialRecord) -> None:
         """Write one trial with all its load points, in one transaction."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             study_id = connection.execute(
                 sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study_name)
             ).scalar_one()
-            row = {**_trial_row(trial), "study_id": study_id}
-            key = connection.execute(tuner_trials.insert().values(row)).inserted_primary_key
+            row = _columns(trial, without=("usage", "points")) | _columns(trial.usage)
+            insert = tuner_trials.insert().values(**row, study_id=study_id)
+            key = connection.execute(insert).inserted_primary_key
             points = [
                 {**_point_row(point), "position": position, "trial_id": key[0] if key else None}
                 for position, point in enumerate(trial.points)
@@ -92,19 +79,19 @@ class Storage:
 
     def save_golden(self, study_name: str, outputs: tuple[Tensor, ...]) -> None:
         """Keep the baseline's outputs, which all other configurations are compared with."""
-        self._update(study_name, golden=[_tensor_json(tensor) for tensor in outputs])
+        self._update(study_name, golden=_stored(outputs))
 
     def golden(self, study_name: str) -> tuple[Tensor, ...] | None:
         """The baseline's outputs; None while there are none."""
         query = sa.select(tuner_studies.c.golden).where(tuner_studies.c.name == study_name)
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             content = connection.execute(query).scalar_one_or_none()
-        return None if content is None else tuple(_tensor(each) for each in content)
+        return None if content is None else tuple(_read(Tensor, each) for each in content)
 
     def studies(self) -> tuple[StudyRecord, ...]:
         """All studies, the newest first, without their load points."""
         query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).mappings().all()
             return tuple(_study(row, _trials(connection, row["id"], points=False)) for row in rows)
 
@@ -117,7 +104,7 @@ class Storage:
         query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
         if name is not None:
             query = query.where(tuner_studies.c.name == name)
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
             if row is not None:
                 return _study(row, _trials(connection, row["id"], points=True))
@@ -131,12 +118,12 @@ class Storage:
 
     def has_study(self, name: str) -> bool:
         query = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == name)
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             return connection.execute(query).first() is not None
 
     def save_calibration(self, host: str, payload_bytes: int, calibration: Calibration) -> None:
         """Keep what the load engine can do on `host` with requests of that size."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(tuner_calibrations.delete().where(*_of(host, payload_bytes)))
             row = {
                 "host": host,
@@ -152,14 +139,14 @@ class Storage:
         `host` is the fingerprint of the hardware, `payload_bytes` the size of a request.
         """
         query = sa.select(tuner_calibrations).where(*_of(host, payload_bytes))
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).mappings().first()
             if row is None or _aware(row["measured_at"]) < datetime.now(UTC) - _CALIBRATION_HOLDS:
                 return None
             return Calibration(row["rate"], row["send_lag_p99_s"])
 
     def _update(self, study_name: str, **values: Any) -> None:
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 tuner_studies.update().where(tuner_studies.c.name == study_name).values(values)
             )
@@ -170,92 +157,82 @@ def _of(host: str, payload_bytes: int) -> tuple[sa.ColumnElement[bool], ...]:
     return columns.host == host, columns.payload_bytes == payload_bytes
 
 
-def _study_row(study: StudyRecord) -> dict[str, Any]:
-    return {
-        "name": study.name,
-        "created_at": study.created_at.astimezone(UTC),
-        "server": study.server,
-        "model": study.model,
-        "model_fingerprint": study.model_fingerprint,
-        "space_fingerprint": study.space_fingerprint,
-        "percentile": study.budget.percentile,
-        "limit_s": study.budget.limit_s,
-        "parameters": dict(study.parameters),
-        "request": dict(study.request),
-        "hardware": dict(study.hardware),
-        "environment": dict(study.environment),
-        "space": space_document(study.space) if study.space else None,
-        "place": dict(study.place) if study.place is not None else None,
-        "options": dict(study.options),
-        "objectives": [objective.value for objective in study.objectives],
-        "arrivals": study.arrivals.value,
-        "sampler": study.sampler,
-        "warm_start": list(study.warm_start),
-        "stopped": study.stopped,
+def _stored(value: Any) -> Any:
+    """A value as the database takes it, alone or within JSON."""
+    for kind, stored in _STORED.items():
+        if isinstance(value, kind):
+            return stored(value)
+    return _columns(value) if is_dataclass(value) else value
+
+
+def _columns(record: Any, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of a dataclass by their names, `without` those that have columns of their own."""
+    names = [field.name for field in fields(record) if field.name not in without]
+    return {name: _stored(getattr(record, name)) for name in names}
+
+
+_STORED: Mapping[type, Callable[[Any], Any]] = {
+    StrEnum: lambda value: value.value,
+    datetime: lambda moment: moment.astimezone(UTC),
+    bytes: lambda data: base64.b64encode(data).decode(),
+    tuple: lambda values: [_stored(each) for each in values],
+    SearchSpace: space_document,
+    Mapping: lambda values: {name: _stored(each) for name, each in values.items()},
+}
+
+
+def _read(kind: type[_Record], row: Mapping[Any, Any], **others: Any) -> _Record:
+    """The record of this kind in `row`; `others` are the fields that have no column."""
+    values = {
+        field.name: _value(field, row[field.name])
+        for field in fields(kind)
+        if field.name not in others
     }
+    return kind(**values, **others)
+
+
+def _value(field: Field[Any], stored: Any) -> Any:
+    if stored is None:  # SQLite keeps no NaN: it comes back as NULL
+        return math.nan if field.type is float else None
+    made = _VALUES.get(field.name)
+    return made(stored) if made else stored
+
+
+def _aware(moment: datetime) -> datetime:
+    """SQLite keeps no time zone; all moments are written in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _counts(stored: Mapping[str, int]) -> dict[int, int]:
+    """JSON has texts for keys only."""
+    return {int(key): count for key, count in stored.items()}
+
+
+# What is made of a field's value, where it is not kept as it is.
+_VALUES: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("created_at", "started_at", "finished_at"), _aware),
+    "space": stored_space,
+    "objectives": lambda stored: tuple(map(Objective, stored)),
+    "arrivals": Loop,
+    "warm_start": tuple,
+    "purpose": Purpose,
+    "state": TrialState,
+    "reason": Reason,
+    "configuration": Configuration.of,
+    "verdicts": lambda stored: {
+        name: SettingVerdict(Grade(each["grade"]), each["found"]) for name, each in stored.items()
+    },
+    "statistics": lambda stored: ServerStatistics(
+        **{**stored, "batches": _counts(stored["batches"])}
+    ),
+    "histogram": lambda stored: Histogram(_counts(stored["counts"]), stored["failures"]),
+    "shape": tuple,
+    "data": base64.b64decode,
+}
 
 
 def _study(row: sa.RowMapping, trials: tuple[TrialRecord, ...]) -> StudyRecord:
-    return StudyRecord(
-        name=row["name"],
-        created_at=_aware(row["created_at"]),
-        server=row["server"],
-        model=row["model"],
-        model_fingerprint=row["model_fingerprint"],
-        space_fingerprint=row["space_fingerprint"],
-        budget=LatencyBudget(row["percentile"], row["limit_s"]),
-        parameters=row["parameters"],
-        request=row["request"],
-        hardware=row["hardware"],
-        environment=row["environment"],
-        space=stored_space(row["space"]) if row["space"] else None,
-        place=row["place"],
-        options=row["options"],
-        objectives=tuple(Objective(each) for each in row["objectives"]),
-        arrivals=Loop(row["arrivals"]),
-        sampler=row["sampler"],
-        warm_start=tuple(row["warm_start"]),
-        stopped=row["stopped"],
-        trials=trials,
-    )
-
-
-def _trial_row(trial: TrialRecord) -> dict[str, Any]:
-    row = {column: getattr(trial, column) for column in _PLAIN_TRIAL_COLUMNS}
-    return row | {
-        "started_at": trial.started_at.astimezone(UTC),
-        "finished_at": trial.finished_at.astimezone(UTC),
-        "purpose": trial.purpose.value,
-        "state": trial.state.value,
-        "reason": trial.reason.value if trial.reason else None,
-        "configuration": dict(trial.configuration),
-        "verdicts": {
-            name: {"grade": verdict.grade.value, "found": verdict.found}
-            for name, verdict in trial.verdicts.items()
-        },
-        "statistics": asdict(trial.statistics),
-        "timings_s": dict(trial.timings_s),
-        **asdict(trial.usage),
-    }
-
-
-_PLAIN_TRIAL_COLUMNS = (
-    "number",
-    "proposal",
-    "message",
-    "throughput",
-    "log_error",
-    "unloaded_s",
-    "saturation",
-    "reference_s",
-    "difference",
-    "round",
-    "proof",
-    "applied",
-    "log_tail",
-    "export",
-    "seed",
-)
+    return _read(StudyRecord, row, budget=_read(LatencyBudget, row), trials=trials)
 
 
 def _trials(connection: Connection, study_id: int, *, points: bool) -> tuple[TrialRecord, ...]:
@@ -274,105 +251,17 @@ def _trials(connection: Connection, study_id: int, *, points: bool) -> tuple[Tri
 
 
 def _trial(row: sa.RowMapping, points: tuple[PointRecord, ...]) -> TrialRecord:
-    values = {column: row[column] for column in _PLAIN_TRIAL_COLUMNS}
-    statistics = dict(row["statistics"])
-    statistics["batches"] = {int(k): v for k, v in statistics["batches"].items()}
-    return TrialRecord(
-        **values
-        | {
-            "log_error": _number(row["log_error"]),
-            "unloaded_s": _number(row["unloaded_s"]),
-            "reference_s": _number(row["reference_s"]),
-            "difference": _number(row["difference"]),
-        },
-        usage=_usage(row),
-        started_at=_aware(row["started_at"]),
-        finished_at=_aware(row["finished_at"]),
-        purpose=Purpose(row["purpose"]),
-        state=TrialState(row["state"]),
-        reason=Reason(row["reason"]) if row["reason"] else None,
-        configuration=Configuration.of(row["configuration"]),
-        verdicts={
-            name: SettingVerdict(Grade(each["grade"]), each["found"])
-            for name, each in row["verdicts"].items()
-        },
-        statistics=ServerStatistics(**statistics),
-        timings_s=row["timings_s"],
-        points=points,
-    )
-
-
-_PLAIN_POINT_COLUMNS = (
-    "phase",
-    "kind",
-    "load",
-    "duration_s",
-    "throughput",
-    "requests",
-    "mean_s",
-    "latency_s",
-    "latency_low_s",
-    "latency_high_s",
-    "unanswered",
-    "send_lag_p99_s",
-    "engine_cpu_s",
-    "priority",
-    "stopped_early",
-)
+    return _read(TrialRecord, row, usage=_read(Usage, row), points=points)
 
 
 def _point_row(point: PointRecord) -> dict[str, Any]:
-    row = {column: getattr(point, column) for column in _PLAIN_POINT_COLUMNS}
-    histogram = {
-        "counts": {str(each): count for each, count in point.histogram.counts.items()},
-        "failures": point.histogram.failures,
-    }
     percentiles = {f"p{q}_s": value for q, value in point.percentiles_s.items()}
     return (
-        row
-        | percentiles
-        | asdict(point.usage)
-        | {"errors": dict(point.errors), "histogram": histogram}
+        _columns(point, without=("usage", "percentiles_s")) | _columns(point.usage) | percentiles
     )
 
 
 def _point(row: sa.RowMapping) -> PointRecord:
-    values = {column: row[column] for column in _PLAIN_POINT_COLUMNS}
-    counts = {int(each): count for each, count in row["histogram"]["counts"].items()}
-    return PointRecord(
-        **values
-        | {
-            "mean_s": _number(row["mean_s"]),
-            "latency_low_s": _number(row["latency_low_s"]),
-            "latency_high_s": _number(row["latency_high_s"]),
-            "send_lag_p99_s": _number(row["send_lag_p99_s"]),
-        },
-        usage=_usage(row),
-        percentiles_s={q: _number(row[f"p{q}_s"]) for q in LATENCY_PERCENTILES},
-        errors=row["errors"],
-        histogram=Histogram(counts, row["histogram"]["failures"]),
-    )
-
-
-def _tensor_json(tensor: Tensor) -> Mapping[str, Any]:
-    data = base64.b64encode(tensor.data).decode()
-    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape, "data": data}
-
-
-def _tensor(content: Mapping[str, Any]) -> Tensor:
-    data = base64.b64decode(content["data"])
-    return Tensor(content["name"], content["datatype"], tuple(content["shape"]), data)
-
-
-def _usage(row: sa.RowMapping) -> Usage:
-    return Usage(*(_number(row[name]) for name in ("cpu_s", "memory_bytes", "energy_j")))
-
-
-def _number(value: float | None) -> float:
-    """SQLite keeps no NaN: it comes back as NULL."""
-    return math.nan if value is None else value
-
-
-def _aware(moment: datetime) -> datetime:
-    """SQLite keeps no time zone; all moments are written in UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    stored = {q: row[f"p{q}_s"] for q in LATENCY_PERCENTILES}
+    percentiles = {q: math.nan if s is None else s for q, s in stored.items()}
+    return _read(PointRecord, row, usage=_read(Usage, row), percentiles_s=percentiles)

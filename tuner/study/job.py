@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -266,7 +267,7 @@ def run(
         load = TrialLoad(
             stack.enter_context(LoadEngine(cpus=job.engine_cpus)),
             job.budget,
-            self_check=_SelfCheck(storage, prepared),
+            self_check=partial(_self_check, storage, prepared),
             gpus=stack.enter_context(gpu_usage.opened()),
         )
         deployment = stack.enter_context(
@@ -285,21 +286,14 @@ def _tolerance(job: Job) -> dict[str, float]:
     return {} if job.tolerance is None else {"tolerance": job.tolerance}
 
 
-@dataclass(frozen=True)
-class _SelfCheck:
+def _self_check(storage: Storage, prepared: PreparedJob, payload_bytes: int) -> Calibration:
     """What the load engine can do on this machine: measured once, then known to the database."""
-
-    storage: Storage
-    prepared: PreparedJob
-
-    def __call__(self, payload_bytes: int) -> Calibration:
-        host = str(self.prepared.study.hardware["fingerprint"])
-        known = self.storage.calibration(host, payload_bytes)
-        if known is None:
-            cpus = self.prepared.job.engine_cpus
-            known = calibrate(payload_bytes=payload_bytes, cpus=cpus)
-            self.storage.save_calibration(host, payload_bytes, known)
-        return known
+    host = str(prepared.study.hardware["fingerprint"])
+    known = storage.calibration(host, payload_bytes)
+    if known is None:
+        known = calibrate(payload_bytes=payload_bytes, cpus=prepared.job.engine_cpus)
+        storage.save_calibration(host, payload_bytes, known)
+    return known
 
 
 def earlier_study(prepared: PreparedJob) -> str:

@@ -52,7 +52,7 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
         "server": (stored.server, study.server),
         "model": (stored.model, study.model),
         "latency budget": (str(stored.budget), str(study.budget)),
-        "objectives": (_words(stored.objectives), _words(study.objectives)),
+        "objectives": (" and ".join(stored.objectives), " and ".join(study.objectives)),
         "arrivals": (stored.arrivals.value, study.arrivals.value),
         "request": (dict(stored.request), dict(study.request)),
         "choice of variants": (
@@ -92,10 +92,6 @@ def _place_words(study: StudyRecord) -> str:
     return ", ".join(f"{name} {value}" for name, value in study.place.items() if value)
 
 
-def _words(objectives: Sequence[Objective]) -> str:
-    return " and ".join(objectives)
-
-
 def _changed_parameters(stored: StudyRecord, study: StudyRecord) -> str:
     names = stored.parameters.keys() | study.parameters.keys()
     changed = sorted(n for n in names if stored.parameters.get(n) != study.parameters.get(n))
@@ -126,7 +122,6 @@ class Study:
         self._budget = plan.budget
         self._seed = plan.seed
         self._first = plan.first
-        self._trials = list(study.trials)
         self._deadline = time.monotonic() + plan.budget.timeout_s
 
     def run(self) -> StudyRecord:
@@ -141,20 +136,16 @@ class Study:
             self._bench.budget,
             storage_url=self._storage.url,
             study_name=self._name,
-            seed=self._seed + len(self._trials),
+            seed=self._seed + len(self._record.trials),
             sampler=Sampler(self._record.sampler),
             objectives=self._record.objectives,
         )
-        search.resume({t.proposal: t for t in self._trials if t.proposal is not None})
+        search.resume({t.proposal: t for t in self._record.trials if t.proposal is not None})
         self._enqueue(search)
         self._storage.save_stopped(self._name, self._explore(search))
         self._confirm()
         self._prove()
         return self._storage.study(self._name)
-
-    @property
-    def _searched(self) -> list[TrialRecord]:
-        return [t for t in self._trials if t.purpose in _SEARCHED]
 
     def _enqueue(self, search: Search) -> None:
         """The baseline, the best of earlier studies, then rules of thumb; or simply everything."""
@@ -176,23 +167,24 @@ class Study:
         while True:
             if why := self._limit_reached():
                 return why
-            if drift.due(self._trials, datetime.now(UTC)):
+            if drift.due(self._record.trials, datetime.now(UTC)):
                 self._run(self._plan(self._space.defaults, Purpose.DRIFT))
-            for number in drift.drift(self._trials).repeat[:1]:
-                self._run(self._plan(self._trials[number].configuration, Purpose.SEARCH))
+            for number in drift.drift(self._record.trials).repeat[:1]:
+                self._run(self._plan(self._record.trials[number].configuration, Purpose.SEARCH))
             promising = self._fits or search.promise() >= WORTHWHILE
             hopeless = 0 if promising else hopeless + 1
             if hopeless >= _PATIENCE:
                 return f"no configuration left promised a gain of {WORTHWHILE:.0%}"
-            proposal = search.ask(self._bench.deployment.configuration, self._can_reload)
+            bench = self._bench
+            proposal = search.ask(bench.deployment.configuration, bench.target.can_reload)
             if proposal is None:
                 return "every configuration was tried"
             self._try(search, proposal)
 
     def _try(self, search: Search, proposal: Proposal) -> None:
-        purpose = Purpose.SEARCH if self._searched else Purpose.BASELINE
+        purpose = Purpose.SEARCH if self._record.searched else Purpose.BASELINE
         plan = replace(self._plan(proposal.configuration, purpose), proposal=proposal.number)
-        speed = drift.drift(self._trials)
+        speed = drift.drift(self._record.trials)
         if best := self._best(speed):
             throughput = best.throughput * speed.factor(datetime.now(UTC))
             plan = replace(plan, beat=Beat(throughput, best.log_error))
@@ -202,16 +194,13 @@ class Study:
 
     def _plan(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
         return TrialPlan(
-            number=len(self._trials),
+            number=len(self._record.trials),
             purpose=purpose,
             configuration=configuration,
             seed=self._seed,
             reference=self._reference(),
             stretch=BASELINE_STRETCH if purpose is Purpose.BASELINE else 1.0,
         )
-
-    def _can_reload(self, before: Configuration, after: Configuration) -> bool:
-        return self._bench.target.can_reload(before, after)
 
     def _run(self, plan: TrialPlan) -> TrialRecord:
         record, golden = run_trial(self._bench, plan)
@@ -225,7 +214,7 @@ class Study:
                 self._storage.save_golden(self._name, golden)
         self._bench = replace(self._bench, golden=golden)
         self._storage.save_trial(self._name, record)
-        self._trials.append(record)
+        self._record = replace(self._record, trials=(*self._record.trials, record))
         self._bench.observer.trial_ends(record)
         return record
 
@@ -240,7 +229,7 @@ class Study:
             return None
         feasible = [
             trial
-            for trial in speed.corrected(self._trials)
+            for trial in speed.corrected(self._record.trials)
             if trial.state is TrialState.FEASIBLE and trial.purpose in _SEARCHED
         ]
         return max(feasible, key=lambda trial: trial.throughput, default=None)
@@ -249,28 +238,27 @@ class Study:
         """Where the latency is measured, if it is an objective: a share of the baseline's load."""
         if Objective.LATENCY not in self._record.objectives:
             return 0.0
-        feasible = [t.throughput for t in self._searched if t.state is TrialState.FEASIBLE]
+        feasible = [t.throughput for t in self._record.searched if t.state is TrialState.FEASIBLE]
         return REFERENCE_SHARE * feasible[0] if feasible else REFERENCE_SHARE
 
     def _limit_reached(self) -> str:
         """Which limit of the search budget allows no further trial; empty if none."""
-        if len(self._searched) >= self._budget.trials:
+        if len(self._record.searched) >= self._budget.trials:
             return f"all {self._budget.trials} trials were run"
-        if not self._searched:
+        if not self._record.searched:
             return ""
-        spent = [t.timings_s["total"] for t in self._trials]
-        reserve_s = finals_plan(self._trials, self._bench.budget, self._budget).duration_s
+        spent = [t.timings_s["total"] for t in self._record.trials]
+        reserve_s = finals_plan(self._record.trials, self._bench.budget, self._budget).duration_s
         if time.monotonic() + statistics.mean(spent) + reserve_s >= self._deadline:
             return "the time was used up"
         return ""
 
     def _confirm(self) -> None:
         """Measure the finalists again, on fresh starts: each once a round, in random order."""
-        study = self._storage.study(self._name)
-        corrected = drift.drift(study.trials).corrected(study.trials)
-        study = replace(study, trials=corrected)
+        trials = self._record.trials
+        study = replace(self._record, trials=drift.drift(trials).corrected(trials))
         reach = len(within_reach(study))
-        plan = finals_plan(self._trials, self._bench.budget, self._budget, within_reach=reach)
+        plan = finals_plan(trials, self._bench.budget, self._budget, within_reach=reach)
         chosen = finalists(study, plan.finalists)
         first = 1 + max((t.round for t in study.finals), default=-1)
         order = random.Random(self._seed + first)  # noqa: S311 - an order, not a secret
@@ -280,7 +268,7 @@ class Study:
             for configuration in order.sample(chosen, len(chosen)):
                 self._run(
                     TrialPlan(
-                        number=len(self._trials),
+                        number=len(self._record.trials),
                         purpose=Purpose.FINAL,
                         configuration=configuration,
                         # New arrivals: a winner must not owe its place to those of the search.
@@ -294,13 +282,13 @@ class Study:
 
     def _no_time_for_a_round(self) -> bool:
         """Whether another round would end too late, if it takes as long as the last one did."""
-        finals = [t for t in self._trials if t.purpose is Purpose.FINAL]
+        finals = self._record.finals
         last = [t.timings_s["total"] for t in finals if t.round == finals[-1].round]
         return bool(last) and time.monotonic() + sum(last) > self._deadline
 
     def _expected(self, configuration: Configuration) -> Expected | None:
         """What the search found of it: a final needs no saturation probe."""
-        known = [t for t in self._searched if t.configuration == configuration]
+        known = [t for t in self._record.searched if t.configuration == configuration]
         feasible = [t for t in known if t.state is TrialState.FEASIBLE]
         if not feasible:
             return None
@@ -308,13 +296,13 @@ class Study:
 
     def _prove(self) -> None:
         """A fresh start of the recommended configuration under the load that is claimed for it."""
-        study = self._storage.study(self._name)
+        study = self._record
         winner = standings(study).winner
         if winner is None or not winner.confirmations or study.proof is not None:
             return
         if study.arrivals is Loop.CLOSED:  # what it claims holds for users who wait
             return
-        if time.monotonic() + proof_s(self._trials, study.budget) < self._deadline:
+        if time.monotonic() + proof_s(self._record.trials, study.budget) < self._deadline:
             plan = self._plan(winner.configuration, Purpose.PROOF)
             seed = plan.seed + _PROOF_SEED
             claim = CLAIMED_SHARE * winner.throughput

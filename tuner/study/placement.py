@@ -33,11 +33,9 @@ Place = ContainerSettings | RemoteAddress | None
 
 def gpu_limit(place: Place) -> int | None:
     """How many GPUs a server there may use; None is all that there are."""
-    match place:
-        case ContainerSettings(gpus=names) if names != "all":
-            return len(names.split(",")) if names else 0
-        case _:
-            return None
+    if not isinstance(place, ContainerSettings) or place.gpus == "all":
+        return None
+    return len(place.gpus.split(",")) if place.gpus else 0
 
 
 @contextmanager

@@ -19,11 +19,9 @@ _NAME = re.compile(rf"{_PREFIX}-([1-9][0-9]{{0,6}})-.*")
 def opened() -> Iterator[Path]:
     """A new one, which is gone afterwards; so are those of tuners that were killed."""
     remove_abandoned()
-    made = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-"))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    prefix = f"{_PREFIX}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as made:
+        yield Path(made)
 
 
 def remove_abandoned() -> tuple[Path, ...]:
