@@ -24,14 +24,12 @@ from runners.errors import (
     StartFailed,
 )
 from runners.interrupts import interrupts_deferred
-from runners.ports import LOCAL_HOST, choose_free_ports
+from runners.ports import LOCAL_HOST, PORT_ATTEMPTS, choose_free_ports
 from runners.readiness import await_listening, start_failed
 
 OWNER_LABEL = "tuner.owner"
 # The labels that `clean` tells of a container.
 _MARKS = ("tuner.study", "tuner.trial")
-# Starts, each with other ports, until a taken port is an error.
-_PORT_ATTEMPTS = 3
 # Where a container has the files of its launch.
 _FOLDER = "/tuner-files"
 _HOST_NETWORK = "host"
@@ -130,7 +128,7 @@ class DockerRunner:
             raise ValueError("a runner starts servers within its `with` block only")
         _wait_for(engine)
         ports: Mapping[str, int] = {}
-        for _ in range(_PORT_ATTEMPTS):
+        for _ in range(PORT_ATTEMPTS):
             ports = self._choose_ports(launch_spec.ports)
             try:
                 with self._running(engine, launch_spec, ports) as server:
@@ -140,7 +138,7 @@ class DockerRunner:
                     return
             except _PortIsTaken:
                 continue
-        raise PortTaken(ports=ports.values(), attempts=_PORT_ATTEMPTS)
+        raise PortTaken(ports=ports.values(), attempts=PORT_ATTEMPTS)
 
     @contextmanager
     def _running(

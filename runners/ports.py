@@ -1,15 +1,30 @@
 """Ports of this machine: choosing free ones, and seeing who listens on them."""
 
 import socket
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 
 LOCAL_HOST = "127.0.0.1"
+# Starts of a server, each with other ports, until a taken port is an error.
+PORT_ATTEMPTS = 3
 # For a connection to a port of this machine, in seconds.
 _CONNECT_TIMEOUT_S = 0.5
 # TCP_LISTEN in the tables of proc_net(5).
 _LISTENING = b"0A"
+
+
+class Addressed:
+    """The part of a `RunningServer` that says where it is."""
+
+    def __init__(self, host: str, ports: Mapping[str, int]) -> None:
+        self.host = host
+        self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
+
+    def url(self, port_name: str) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.ports[port_name]}"
 
 
 def choose_free_ports(names: Iterable[str]) -> dict[str, int]:
