@@ -14,7 +14,7 @@ from typing import Any, Self
 from runners import docker_engine
 from runners.base import LaunchSpec
 from runners.container_server import ContainerServer
-from runners.docker_engine import Engine, Found, Image, Refused
+from runners.docker_engine import Engine, Image, Refused
 from runners.errors import (
     CommandNotFound,
     EngineUnreachable,
@@ -201,16 +201,18 @@ class DockerRunner:
         }
 
 
-def remove_abandoned(engine: Engine, *, everybodys: bool = False) -> tuple[Found, ...]:
+def remove_abandoned(engine: Engine, *, everybodys: bool = False) -> dict[str, dict[str, str]]:
     """Remove the containers of tuners that are no more, or all that any tuner made.
+
+    Their labels by their ids.
 
     Raises:
         EngineUnreachable: The engine does not answer.
     """
-    found = engine.labelled(OWNER_LABEL)
-    gone = tuple(f for f in found if everybodys or _is_gone(f.labels[OWNER_LABEL]))
+    found = engine.labelled(OWNER_LABEL).items()
+    gone = {each: of for each, of in found if everybodys or _is_gone(of[OWNER_LABEL])}
     for each in gone:
-        engine.remove(each.container)
+        engine.remove(each)
     return gone
 
 
@@ -222,11 +224,11 @@ def clean(*, everybodys: bool = False) -> tuple[str, ...]:
     """
     with closing(Engine()) as engine:
         gone = remove_abandoned(engine, everybodys=everybodys)
-    return tuple(f"{f.container[:12]} {_marks(f.labels)}".rstrip() for f in gone)
+    return tuple(" ".join([each[:12], *_marks(labels)]) for each, labels in gone.items())
 
 
-def _marks(labels: Mapping[str, str]) -> str:
-    return " ".join(f"{k}={v}" for k, v in sorted(labels.items()) if k in _MARKS)
+def _marks(labels: Mapping[str, str]) -> list[str]:
+    return [f"{name}={labels[name]}" for name in _MARKS if name in labels]
 
 
 def own_name() -> str:

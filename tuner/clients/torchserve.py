@@ -26,26 +26,18 @@ _QUEUE_US = "ts_queue_latency_microseconds"
 
 
 @dataclass(frozen=True)
-class Worker:
-    """One worker process of a model, as TorchServe sees it."""
-
-    ready: bool
-    status: str
-
-
-@dataclass(frozen=True)
 class Description:
-    """A registered model: what TorchServe took over, and its workers."""
+    """A registered model: what TorchServe took over, and the status of each of its workers."""
 
     settings: Mapping[str, int]
-    workers: tuple[Worker, ...]
+    workers: tuple[str, ...]
     archive: str = ""
     version: str = "1.0"
     queue: int = 0
 
     @property
     def ready_workers(self) -> int:
-        return sum(worker.ready for worker in self.workers)
+        return self.workers.count(_READY)
 
 
 class TorchServeClient(NamedSession):
@@ -82,10 +74,7 @@ class TorchServeClient(NamedSession):
             return None
         try:
             [described, *_] = self._checked(response).json()
-            workers = tuple(
-                Worker(each["status"] == _READY, str(each["status"]))
-                for each in described["workers"]
-            )
+            workers = tuple(str(each["status"]) for each in described["workers"])
             settings = {
                 name: int(value)
                 for name, value in described.items()
