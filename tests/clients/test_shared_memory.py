@@ -1,11 +1,9 @@
 """Tensors in shared memory: the server reads and writes them, and nothing is ever left behind."""
 
-import json
 import os
 import signal
 import struct
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -18,12 +16,14 @@ import psutil
 import pytest
 
 from runners.base import RunningServer
-from tests.runner_tests.waiting import wait_until, wait_until_gone
+from tests.clients.v2_calls import endpoint_of
+from tests.refusals import refused
+from tests.runner_tests.waiting import dead_process, holding, wait_until, wait_until_gone
 from tests.targets.answering import misbehaving, says
 from tuner.clients.memory_region import MemorySlice, existing_regions, new_name
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, RequestSlices, SharedMemory
 from tuner.clients.v2_address import V2Address
-from tuner.errors import InputError, ServerError
+from tuner.errors import ServerError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
 from tuner.protocols.v2 import MemoryKind, V2Protocol
@@ -195,20 +195,9 @@ class TestEnd:
 @contextmanager
 def tuner(address: V2Address) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A process, leader of its group, that shares memory, and the names of its regions."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.clients.shared_memory_script"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        process_group=0,
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        wishes = {"port": address.endpoint.port, "protocol": address.protocol}
-        process.stdin.write(json.dumps(wishes) + "\n")
-        process.stdin.flush()
-        yield process, json.loads(process.stdout.readline())
+    wishes = {"port": address.endpoint.port, "protocol": address.protocol}
+    with holding("tests.clients.shared_memory_script", wishes, group=0) as held:
+        yield held
 
 
 def keepers() -> list[int]:
@@ -221,7 +210,7 @@ def willing(handler: BaseHTTPRequestHandler) -> None:
 
 
 def address_at(url: str) -> V2Address:
-    return V2Address(Endpoint("127.0.0.1", int(url.rpartition(":")[2])))
+    return V2Address(endpoint_of(url))
 
 
 class TestSweep:
@@ -256,24 +245,17 @@ class TestSweep:
             assert left_behind(address, [left]) == set()
 
 
-def dead_process() -> int:
-    with subprocess.Popen(["true"]) as process:
-        return process.pid
-
-
 class TestRefusals:
     def test_other_machine(self) -> None:
         """Memory is shared on one machine only."""
         memory = SharedMemory(V2Address(Endpoint("192.0.2.1", 8000)), REQUESTS, OUTPUTS)
-        with pytest.raises(InputError) as caught, memory:
-            pass
-        assert str(caught.value) == (
+        message = (
             "`--shared-memory system` needs a server on this machine, but `192.0.2.1` is "
             "another one"
         )
-        assert caught.value.hint == (
-            "run the tuner beside the server, or leave `--shared-memory` out"
-        )
+        hint = "run the tuner beside the server, or leave `--shared-memory` out"
+        with refused(message, hint), memory:
+            pass
 
     def test_unix_socket(self, tmp_path: Path) -> None:
         """A Unix socket is on this machine, whatever its server is called."""
@@ -285,17 +267,15 @@ class TestRefusals:
     @pytest.mark.parametrize("kind", MemoryKind)
     def test_not_offered(self, kind: MemoryKind) -> None:
         """Servers other than Triton may not know of shared memory."""
-        with (
-            misbehaving(says(b"", status=404)) as url,
-            pytest.raises(InputError) as caught,
-            SharedMemory(address_at(url), REQUESTS, OUTPUTS, kind=kind),
-        ):
-            pass
-        assert str(caught.value) == (
-            f"`--shared-memory {kind}` needs a server that offers it: "
-            f"{url}/v2/{kind}sharedmemory/status answered 404: "
-        )
-        assert caught.value.hint == "Triton does; leave `--shared-memory` out for other servers"
+        with misbehaving(says(b"", status=404)) as url:
+            message = (
+                f"`--shared-memory {kind}` needs a server that offers it: "
+                f"{url}/v2/{kind}sharedmemory/status answered 404: "
+            )
+            hint = "Triton does; leave `--shared-memory` out for other servers"
+            memory = SharedMemory(address_at(url), REQUESTS, OUTPUTS, kind=kind)
+            with refused(message, hint), memory:
+                pass
 
     def test_not_seen(self) -> None:
         """A server that does not see the memory is told why that may be; nothing is left."""

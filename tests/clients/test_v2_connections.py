@@ -13,9 +13,10 @@ from typing import Any
 
 import grpc
 import pytest
-from tritonclient.grpc import service_pb2
 
-from tests.servers.certificates import Certificates, issued
+from tests.clients.v2_calls import endpoint_of, ready
+from tests.refusals import refused
+from tests.servers.certificates import Certificates
 from tests.targets.answering import answering, answering_grpc, misbehaving, says, serving
 from tuner.clients.v2_address import V2Address
 from tuner.clients.v2_http import V2Client
@@ -52,7 +53,7 @@ class TestHeaders:
 
         def answer(_request: Any, context: Any) -> Any:
             seen.append(dict(context.invocation_metadata()).get("authorization"))
-            return service_pb2.ModelReadyResponse(ready=True)
+            return ready(_request, context)
 
         with answering_grpc({"ModelReady": answer}) as port:
             headers = {"Authorization": "Bearer x"}
@@ -115,12 +116,6 @@ class TestUnixSocket:
         )
 
 
-@pytest.fixture(scope="module")
-def certificates() -> Iterator[Certificates]:
-    with issued() as certificates:
-        yield certificates
-
-
 @contextmanager
 def tls_server(
     protocol: V2Protocol, certificates: Certificates, *, mutual: bool = False
@@ -157,9 +152,7 @@ class TestTls:
         """The server's certificate is believed if the CA file holds who signed it."""
         tls = TlsSettings(certificates.ca_certificate)
         with tls_server(protocol, certificates) as port:
-            endpoint = Endpoint("127.0.0.1", port, tls)
-            with V2Address(endpoint, protocol).control() as control:
-                assert control.ready("m")
+            assert is_ready(port, tls, protocol)
 
     @pytest.mark.parametrize(
         ("protocol", "message"),
@@ -170,10 +163,9 @@ class TestTls:
     )
     def test_not_believed(self, protocol: str, message: str, certificates: Certificates) -> None:
         """By default only what the system believes is believed."""
-        with tls_server(V2Protocol(protocol), certificates) as port:
-            address = V2Address(Endpoint("127.0.0.1", port, TlsSettings()), V2Protocol(protocol))
-            with address.control() as control, pytest.raises(ServerError) as caught:
-                control.ready("m")
+        spoken = V2Protocol(protocol)
+        with tls_server(spoken, certificates) as port, pytest.raises(ServerError) as caught:
+            is_ready(port, TlsSettings(), spoken)
         assert re.fullmatch(message.format(port=port), str(caught.value))
         assert caught.value.hint == TLS_HINT
 
@@ -189,31 +181,25 @@ class TestTls:
     def test_not_verified(self, certificates: Certificates) -> None:
         """Without verification any certificate will do over HTTP."""
         with tls_server(V2Protocol.HTTP, certificates) as port:
-            endpoint = Endpoint("127.0.0.1", port, TlsSettings(verify=False))
-            with V2Address(endpoint).control() as control:
-                assert control.ready("m")
+            assert is_ready(port, TlsSettings(verify=False))
 
     def test_always_verified(self) -> None:
         """Over gRPC there is no way to do without."""
         endpoint = Endpoint("127.0.0.1", 1, TlsSettings(verify=False))
-        with pytest.raises(InputError) as caught:
-            V2Address(endpoint, V2Protocol.GRPC).control()
-        assert str(caught.value) == (
+        message = (
             "over gRPC the server's certificate is always verified, but verification is to be off"
         )
-        assert caught.value.hint == "give the server's own certificate as the CA file"
+        with refused(message, "give the server's own certificate as the CA file"):
+            V2Address(endpoint, V2Protocol.GRPC).control()
 
     @both
     def test_server_name(self, protocol: V2Protocol, certificates: Certificates) -> None:
         """The certificate must be for the host, or for the name that is given in its place."""
         tls = TlsSettings(certificates.ca_certificate, server_name="other")
         with tls_server(protocol, certificates) as port:
-            wrong = Endpoint("127.0.0.1", port, tls)
-            with V2Address(wrong, protocol).control() as control, pytest.raises(ServerError):
-                control.ready("m")
-            right = replace(wrong, tls=replace(tls, server_name="localhost"))
-            with V2Address(right, protocol).control() as control:
-                assert control.ready("m")
+            with pytest.raises(ServerError):
+                is_ready(port, tls, protocol)
+            assert is_ready(port, replace(tls, server_name="localhost"), protocol)
 
     @both
     def test_client_certificate(self, protocol: V2Protocol, certificates: Certificates) -> None:
@@ -223,12 +209,9 @@ class TestTls:
             unknown, certificate=certificates.client_certificate, key=certificates.client_key
         )
         with tls_server(protocol, certificates, mutual=True) as port:
-            endpoint = Endpoint("127.0.0.1", port, known)
-            with V2Address(endpoint, protocol).control() as control:
-                assert control.ready("m")
-            stranger = V2Address(replace(endpoint, tls=unknown), protocol)
-            with stranger.control() as control, pytest.raises(ServerError):
-                control.ready("m")
+            assert is_ready(port, known, protocol)
+            with pytest.raises(ServerError):
+                is_ready(port, unknown, protocol)
 
     @both
     def test_unusable_file(self, protocol: V2Protocol, tmp_path: Path) -> None:
@@ -238,9 +221,6 @@ class TestTls:
             V2Address(Endpoint("127.0.0.1", 1, tls), protocol).control()
 
 
-def ready(_request: Any, _context: Any) -> Any:
-    return service_pb2.ModelReadyResponse(ready=True)
-
-
-def endpoint_of(url: str) -> Endpoint:
-    return Endpoint("127.0.0.1", int(url.rpartition(":")[2]))
+def is_ready(port: int, tls: TlsSettings, protocol: V2Protocol = V2Protocol.HTTP) -> bool:
+    with V2Address(Endpoint("127.0.0.1", port, tls), protocol).control() as control:
+        return control.ready("m")

@@ -28,9 +28,7 @@ from tests.runner_tests.contract import (
     read_pids,
     refusal,
 )
-from tests.runner_tests.waiting import DEADLINE_S, is_gone, wait_until, wait_until_gone
-
-ROOT = Path(__file__).parents[2]
+from tests.runner_tests.waiting import DEADLINE_S, holding, is_gone, wait_until, wait_until_gone
 
 
 @pytest.fixture
@@ -215,29 +213,14 @@ def tuner(tmp_path: Path, *, ignore_sigterm: bool = False) -> Iterator[Tuner]:
         "leftovers": [f"{leftover}*"],
         "stop_grace_s": 1.0,
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.runner_tests.tuner_script"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(wishes) + "\n")
-        process.stdin.flush()
-        facts = json.loads(process.stdout.readline())
-        try:
-            yield Tuner(
-                process=process,
-                server_pid=facts["pid"],
-                server_log=Path(facts["log"]),
-                pid_file=pid_file,
-                leftover=leftover,
-            )
-        finally:
-            process.kill()
+    with holding("tests.runner_tests.tuner_script", wishes) as (process, facts):
+        yield Tuner(
+            process=process,
+            server_pid=facts["pid"],
+            server_log=Path(facts["log"]),
+            pid_file=pid_file,
+            leftover=leftover,
+        )
 
 
 class TestEndOfTheTuner:

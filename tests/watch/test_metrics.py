@@ -11,12 +11,12 @@ from time import sleep
 import numpy as np
 import pytest
 
+from tests.refusals import refused
 from tests.runner_tests.waiting import wait_until
 from tests.servers.triton import serving
 from tests.targets.answering import Answer, closes, misbehaving, says
 from tests.watch import metrics_pages
 from tuner.clients.v2_http import V2Client
-from tuner.errors import InputError
 from tuner.load.requests import Tensor
 from tuner.protocols.prometheus import parse
 from tuner.watch.gpu_usage import GpuUsage
@@ -247,11 +247,9 @@ class TestFaults:
 )
 def test_no_url(url: str) -> None:
     """What is no URL is refused before anything is asked."""
-    with pytest.raises(InputError) as caught:
+    message = f"a URL of a page of metrics was expected, but got `{url}`"
+    with refused(message, "for example: http://127.0.0.1:8002/metrics"):
         MetricsScraper(url)
-
-    assert caught.value.message == f"a URL of a page of metrics was expected, but got `{url}`"
-    assert caught.value.hint == "for example: http://127.0.0.1:8002/metrics"
 
 
 def test_a_url_without_a_protocol() -> None:
