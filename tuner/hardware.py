@@ -63,14 +63,10 @@ class Hardware:
 
         Empty and 0 are no limit, and so is None for the number of GPUs.
         """
-        limits = [
-            self.cores,
-            *([len(cpus)] if cpus else []),
-            *([int(cores) or 1] if cores else []),
-        ]
+        usable = min(self.cores, len(cpus) or self.cores, max(1, int(cores or self.cores)))
         memory = min(self.memory_bytes, memory_bytes or self.memory_bytes)
         left = self.gpus if gpus is None else min(self.gpus, gpus)
-        return replace(self, cores=min(limits), memory_bytes=memory, gpus=left)
+        return replace(self, cores=usable, memory_bytes=memory, gpus=left)
 
     def as_record(self) -> dict[str, str | int]:
         return {**asdict(self), "fingerprint": self.fingerprint}

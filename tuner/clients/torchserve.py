@@ -13,9 +13,8 @@ from urllib.parse import quote
 import httpx
 
 from runners.base import RunningServer
-from tuner.clients.session import NamedSession
+from tuner.clients.session import NamedSession, total
 from tuner.errors import ServerError
-from tuner.protocols import prometheus
 from tuner.records import ServerStatistics
 
 # The state of a worker that takes requests.
@@ -121,18 +120,10 @@ class TorchServeClient(NamedSession):
 
     def statistics(self, model: str) -> ServerStatistics:
         """Its counters; TorchServe counts no batches."""
-        response = self._ask("GET", f"{self._metrics}/metrics")
-        page = prometheus.parse(response.text)
-        total = {
-            name: sum(
-                value
-                for series, value in page.values.items()
-                if series.name == name and series.label("model_name") == model
-            )
-            for name in (_REQUESTS, _QUEUE_US)
-        }
-        count = round(total[_REQUESTS])
-        return ServerStatistics(inferences=count, requests=count, queue_s=total[_QUEUE_US] / 1e6)
+        page = self._page(f"{self._metrics}/metrics")
+        count = round(total(page, _REQUESTS, model_name=model) or 0)
+        queue_us = total(page, _QUEUE_US, model_name=model) or 0.0
+        return ServerStatistics(inferences=count, requests=count, queue_s=queue_us / 1e6)
 
     def _models(self, model: str) -> str:
         return f"{self._management}/models/{quote(model, safe='')}"
