@@ -7,7 +7,6 @@ import pytest
 
 from tests.runner_tests.waiting import dead_process
 from tuner.clients.memory_region import (
-    MemorySlice,
     SharedMemoryRegion,
     existing_regions,
     is_abandoned,
@@ -16,6 +15,8 @@ from tuner.clients.memory_region import (
     unlink,
 )
 from tuner.errors import LoadError
+from tuner.load.requests import TensorSpec
+from tuner.protocols.v2 import SharedTensor
 
 FOLDER = Path("/dev/shm")  # noqa: S108 - where they are
 
@@ -23,15 +24,20 @@ FOLDER = Path("/dev/shm")  # noqa: S108 - where they are
 class TestLayout:
     def test_slices(self) -> None:
         """Each tensor of each request has its own slice, on a cache line of its own."""
-        layout = lay_out("region", [{"x": 64, "y": 65}, {"x": 1}])
+        specs = [TensorSpec(name, "INT8", (1,)) for name in "xyz"]
+        x, y, z = zip(specs, (64, 65, 1), strict=True)
+        layout = lay_out("region", [[x, y], [z]])
         assert layout.requests == (
-            {"x": MemorySlice("region", 0, 64), "y": MemorySlice("region", 64, 65)},
-            {"x": MemorySlice("region", 192, 1)},
+            (
+                SharedTensor("x", "INT8", (1,), "region", 0, 64),
+                SharedTensor("y", "INT8", (1,), "region", 64, 65),
+            ),
+            (SharedTensor("z", "INT8", (1,), "region", 192, 1),),
         )
         assert layout.byte_size == 256
 
-    @pytest.mark.parametrize("requests", [[], [{}], [{"empty": 0}]])
-    def test_never_empty(self, requests: list[dict[str, int]]) -> None:
+    @pytest.mark.parametrize("requests", [[], [[]], [[(TensorSpec("empty", "INT8", (0,)), 0)]]])
+    def test_never_empty(self, requests: list[list[tuple[TensorSpec, int]]]) -> None:
         """There is no region of no bytes: neither the system nor a server would take it."""
         assert lay_out("region", requests).byte_size == 64
 
