@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.targets import answering
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
 from tuner.protocols import v2_http
@@ -134,10 +135,5 @@ def serving() -> Iterator[V2Server]:
     """A server on a free port of this machine, gone when the block ends."""
     with _Http(("127.0.0.1", 0), _Handler) as http:
         http.seen = V2Server(Endpoint("127.0.0.1", http.server_address[1]))
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
+        with answering.serving(http):
             yield http.seen
-        finally:
-            http.shutdown()
-            thread.join()

@@ -14,6 +14,17 @@ from tuner.clients.v2_http import V2Client
 from tuner.errors import ServerError, ServerTimeoutError
 from tuner.records import ServerStatistics
 
+PATHS = {
+    "metadata": "/v2/models/m",
+    "config": "/v2/models/m/config",
+    "statistics": "/v2/models/m/stats",
+    "infer": "/v2/models/m/infer",
+    "shared_memory": "/v2/systemsharedmemory/status",
+    "share_system_memory": "/v2/systemsharedmemory/region/r/register",
+    "share_cuda_memory": "/v2/cudasharedmemory/region/r/register",
+    "forget_memory": "/v2/cudasharedmemory/region/r/unregister",
+}
+
 
 def test_no_statistics_yet() -> None:
     """Before anything happened, means are 0."""
@@ -23,40 +34,34 @@ def test_no_statistics_yet() -> None:
 
 class TestBadServer:
     @pytest.mark.parametrize(
-        ("call", "path", "body", "complaint"),
+        ("call", "body", "complaint"),
         [
-            ("metadata", "/v2/models/m", b"<html>", "Expecting value: line 1 column 1 (char 0)"),
-            ("metadata", "/v2/models/m", b"[]", "a JSON object was expected"),
-            ("metadata", "/v2/models/m", b"\xff", "'utf-8' codec can't decode byte 0xff"),
-            ("metadata", "/v2/models/m", b'{"name": "m"}', "no 'inputs'"),
-            ("metadata", "/v2/models/m", b'{"inputs": 3}', "'int' object is not iterable"),
-            ("metadata", "/v2/models/m", b'{"inputs": [{"name": "x"}]}', "no 'datatype'"),
+            ("metadata", b"<html>", "Expecting value: line 1 column 1 (char 0)"),
+            ("metadata", b"[]", "a JSON object was expected"),
+            ("metadata", b"\xff", "'utf-8' codec can't decode byte 0xff"),
+            ("metadata", b'{"name": "m"}', "no 'inputs'"),
+            ("metadata", b'{"inputs": 3}', "'int' object is not iterable"),
+            ("metadata", b'{"inputs": [{"name": "x"}]}', "no 'datatype'"),
             (
                 "metadata",
-                "/v2/models/m",
                 b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": ["?"]}]}',
                 "invalid literal for int() with base 10: '?'",
             ),
-            ("config", "/v2/models/m/config", b"null", "a JSON object was expected"),
-            ("statistics", "/v2/models/m/stats", b"{}", "no 'model_stats'"),
-            ("statistics", "/v2/models/m/stats", b'{"model_stats": 1}', "'int' object is not"),
-            (
-                "statistics",
-                "/v2/models/m/stats",
-                b'{"model_stats": [{"version": "1"}]}',
-                "no 'inference_stats'",
-            ),
-            ("infer", "/v2/models/m/infer", b"ok", "Expecting value: line 1 column 1 (char 0)"),
-            ("infer", "/v2/models/m/infer", b"{}", "not a V2 inference response"),
-            ("shared_memory", "/v2/systemsharedmemory/status", b"[{}]", "no 'name'"),
+            ("config", b"null", "a JSON object was expected"),
+            ("statistics", b"{}", "no 'model_stats'"),
+            ("statistics", b'{"model_stats": 1}', "'int' object is not"),
+            ("statistics", b'{"model_stats": [{"version": "1"}]}', "no 'inference_stats'"),
+            ("infer", b"ok", "Expecting value: line 1 column 1 (char 0)"),
+            ("infer", b"{}", "not a V2 inference response"),
+            ("shared_memory", b"[{}]", "no 'name'"),
         ],
     )
-    def test_wrong_answer(self, call: str, path: str, body: bytes, complaint: str) -> None:
+    def test_wrong_answer(self, call: str, body: bytes, complaint: str) -> None:
         """An answer that is none is told with the path and what is wrong with it."""
         with misbehaving(says(body)) as url, pytest.raises(ServerError) as caught:
             ask(url, call)
         assert str(caught.value).startswith(
-            f"the answer of {url}{path} is not what the V2 protocol says: {complaint}"
+            f"the answer of {url}{PATHS[call]} is not what the V2 protocol says: {complaint}"
         )
         assert caught.value.hint == "check that a V2 server (Triton, KServe) listens there"
 
@@ -133,20 +138,12 @@ class TestBadServer:
             assert ask(url, "ready") is True
 
     @pytest.mark.parametrize("status", [404, 405, 501])
-    @pytest.mark.parametrize(
-        ("call", "path"),
-        [
-            ("shared_memory", "/v2/systemsharedmemory/status"),
-            ("share_system_memory", "/v2/systemsharedmemory/region/r/register"),
-            ("share_cuda_memory", "/v2/cudasharedmemory/region/r/register"),
-            ("forget_memory", "/v2/cudasharedmemory/region/r/unregister"),
-        ],
-    )
-    def test_no_shared_memory(self, call: str, path: str, status: int) -> None:
+    @pytest.mark.parametrize("call", [each for each in PATHS if "memory" in each])
+    def test_no_shared_memory(self, call: str, status: int) -> None:
         """A server without the extension is told from one that refuses."""
         with misbehaving(says(b"?", status=status)) as url, pytest.raises(NotOffered) as caught:
             ask(url, call)
-        assert str(caught.value) == f"{url}{path} answered {status}: ?"
+        assert str(caught.value) == f"{url}{PATHS[call]} answered {status}: ?"
 
 
 def ask(url: str, call: str, *, timeout_s: float = DEADLINE_S) -> object:

@@ -20,6 +20,8 @@ from tests.runner_tests.contract import RunnerContract, answer_of, launch_spec, 
 from tests.runner_tests.waiting import is_gone, wait_until
 from tests.servers import docker
 
+on_an_engine = pytest.mark.usefixtures("docker_image")
+
 
 def settings(folder: Path, **more: object) -> ContainerSettings:
     """Containers that see this machine's programs, and may write into `folder`."""
@@ -28,8 +30,7 @@ def settings(folder: Path, **more: object) -> ContainerSettings:
 
 
 @pytest.fixture
-def runner(docker_image: str, tmp_path: Path) -> Iterator[DockerRunner]:
-    del docker_image
+def runner(tmp_path: Path) -> Iterator[DockerRunner]:
     with DockerRunner(settings(tmp_path)) as runner:
         yield runner
 
@@ -46,6 +47,7 @@ def own_containers() -> list[str]:
     return docker.containers(f"{OWNER_LABEL}={own_name()}")
 
 
+@on_an_engine
 class TestDockerRunner(RunnerContract):
     """The contract, with the `runner` fixture above."""
 
@@ -66,6 +68,7 @@ def _pid_inside(pid: int) -> int:
     return int(line.split()[-1])
 
 
+@on_an_engine
 class TestContainers:
     def test_gone_afterwards(self, runner: DockerRunner) -> None:
         """The container is there while the server runs, marked as asked, and gone afterwards."""
@@ -83,11 +86,10 @@ class TestContainers:
             f"{number}/tcp": [{"HostIp": "127.0.0.1", "HostPort": number}]
         }
 
-    def test_limits(self, docker_image: str, tmp_path: Path) -> None:
+    def test_limits(self, tmp_path: Path) -> None:
         """Processors, memory, shared memory, limits and capabilities are those of the settings."""
         wanted = settings(
             tmp_path,
-            image=docker_image,
             memory="512m",
             shm_size="96m",
             cpu_quota=1.5,
@@ -115,17 +117,17 @@ class TestContainers:
         spec = launch_spec(leave=[str(folder / "a")], reads=(folder,))
         assert "Read-only file system" in refusal(runner, spec, StartFailed).log_tail
 
-    def test_out_of_memory(self, docker_image: str, tmp_path: Path) -> None:
+    def test_out_of_memory(self, tmp_path: Path) -> None:
         """A server that takes more memory than it may looks like one the kernel killed."""
-        wanted = settings(tmp_path, image=docker_image, memory="64m")
+        wanted = settings(tmp_path, memory="64m")
         script = "a = bytearray(1 << 28); a[::4096] = a[::4096]"
         spec = LaunchSpec(command=(sys.executable, "-I", "-S", "-c", script), ports=("http",))
         with DockerRunner(wanted) as runner:
             assert refusal(runner, spec, StartFailed, "was ended by SIGKILL").exit_code == -9
 
-    def test_host_network(self, docker_image: str, tmp_path: Path) -> None:
+    def test_host_network(self, tmp_path: Path) -> None:
         """With the host's network the server listens on the loopback by itself."""
-        wanted = settings(tmp_path, image=docker_image, network="host")
+        wanted = settings(tmp_path, network="host")
         with DockerRunner(wanted) as runner, runner.start(launch_spec()) as server:
             assert answer_of(server) == "ready"
 
@@ -135,24 +137,25 @@ class TestContainers:
         assert runner.image.digest.startswith("sha256:")
 
 
-class TestRefusals:
-    @pytest.mark.parametrize(
-        ("host", "words"),
-        [
-            ("unix://{folder}/nowhere.sock", r"must answer, but: No such file or directory"),
-            # One of another machine is refused before it is asked anything.
-            ("tcp://192.0.2.1:2375", r"tcp://192\.0\.2\.1:2375 is not on this"),
-        ],
-    )
-    def test_engine_unreachable(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, words: str
-    ) -> None:
-        """Without an engine here the person learns what to start, or to do without."""
-        monkeypatch.setenv("DOCKER_HOST", host.format(folder=tmp_path))
-        with pytest.raises(EngineUnreachable, match=words), DockerRunner(settings(tmp_path)):
-            pytest.fail("entered")
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("unix://{folder}/nowhere.sock", r"must answer, but: No such file or directory"),
+        # One of another machine is refused before it is asked anything.
+        ("tcp://192.0.2.1:2375", r"tcp://192\.0\.2\.1:2375 is not on this"),
+    ],
+)
+def test_engine_unreachable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, words: str
+) -> None:
+    """Without an engine here the person learns what to start, or to do without."""
+    monkeypatch.setenv("DOCKER_HOST", host.format(folder=tmp_path))
+    with pytest.raises(EngineUnreachable, match=words), DockerRunner(settings(tmp_path)):
+        pytest.fail("entered")
 
-    @pytest.mark.usefixtures("docker_image")
+
+@on_an_engine
+class TestRefusals:
     @pytest.mark.parametrize(
         ("image", "pull", "words", "hint"),
         [
@@ -170,9 +173,9 @@ class TestRefusals:
             pytest.fail("entered")
         assert hint in caught.value.hint
 
-    def test_gpus_that_are_not_there(self, docker_image: str, tmp_path: Path) -> None:
+    def test_gpus_that_are_not_there(self, tmp_path: Path) -> None:
         """Without NVIDIA's runtime the person learns what to install."""
-        wanted = settings(tmp_path, image=docker_image, gpus="all")
+        wanted = settings(tmp_path, gpus="all")
         with DockerRunner(wanted) as runner:
             error = refusal(runner, launch_spec(), LaunchRefused, "could not select device driver")
         assert "NVIDIA Container Toolkit" in error.hint
@@ -183,17 +186,17 @@ class TestRefusals:
         spec = launch_spec(cpus=frozenset({1000}))
         refusal(runner, spec, LaunchRefused, "Requested CPUs are not available")
 
-    def test_a_port_is_taken(self, docker_image: str, tmp_path: Path) -> None:
+    def test_a_port_is_taken(self, tmp_path: Path) -> None:
         """A port that somebody took in between is given up after some attempts."""
-        wanted = settings(tmp_path, image=docker_image)
+        wanted = settings(tmp_path)
         with DockerRunner(wanted) as first, first.start(launch_spec()) as server:
             taken = dict(server.ports)
             with DockerRunner(wanted, choose_ports=lambda _: taken) as second:
                 refusal(second, launch_spec(), PortTaken, rf"but {taken['http']} was taken")
 
-    def test_a_port_was_taken_once(self, docker_image: str, tmp_path: Path) -> None:
+    def test_a_port_was_taken_once(self, tmp_path: Path) -> None:
         """The next attempt has other ports."""
-        wanted = settings(tmp_path, image=docker_image)
+        wanted = settings(tmp_path)
         with DockerRunner(wanted) as first, first.start(launch_spec()) as server:
             choices = [dict(server.ports)]
 
@@ -207,8 +210,9 @@ class TestRefusals:
                 assert answer_of(other) == "ready"
 
 
+@on_an_engine
 class TestAbandoned:
-    def test_removed_at_the_next_start(self, docker_image: str, tmp_path: Path) -> None:
+    def test_removed_at_the_next_start(self, tmp_path: Path) -> None:
         """The container of a tuner that was killed is gone once the next runner is there."""
         script = (
             "import sys; from pathlib import Path\n"
@@ -229,15 +233,15 @@ class TestAbandoned:
             process.kill()
         before = docker.containers()
         assert len(before) == 1
-        with DockerRunner(settings(tmp_path, image=docker_image)):
+        with DockerRunner(settings(tmp_path)):
             assert docker.containers() == []
 
-    def test_clean(self, docker_image: str) -> None:
+    def test_clean(self) -> None:
         """Cleaning names what it removes, and leaves what living tuners have."""
         dead, other = f"{own_name()}0", own_name()
         for owner in (dead, other):
             command = ["docker", "create", "--label", f"{OWNER_LABEL}={owner}"]
-            command += ["--label", "tuner.study=s", docker_image, "true"]
+            command += ["--label", "tuner.study=s", docker.IMAGE, "true"]
             subprocess.run(command, capture_output=True, check=True)
         [removed] = clean()
         assert removed.endswith("tuner.study=s")
@@ -246,13 +250,13 @@ class TestAbandoned:
         assert docker.containers() == []
 
 
+@on_an_engine
 class TestEngineRestart:
     @pytest.mark.slow
     def test_the_server_is_gone_and_the_next_one_starts(
-        self, docker_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """An engine that is restarted takes its servers along; the runner starts others then."""
-        del docker_image
         with docker.private_engine() as engine:
             monkeypatch.setenv("DOCKER_HOST", engine.host)
             wanted = settings(tmp_path, network="host")
@@ -267,9 +271,8 @@ class TestEngineRestart:
                 with runner.start(launch_spec()) as server:
                     assert answer_of(server) == "ready"
 
-    def test_an_engine_that_stays_away(self, docker_image: str) -> None:
+    def test_an_engine_that_stays_away(self) -> None:
         """Whoever asks an engine that is gone is told so."""
-        del docker_image
         with docker.private_engine() as engine, pytest.MonkeyPatch.context() as patch:
             patch.setenv("DOCKER_HOST", engine.host)
             asked = Engine()
