@@ -72,14 +72,6 @@ def test_plain_error() -> None:
     assert RunnerError("no", hint="do").hint == "do"
 
 
-def test_log_tails() -> None:
-    """What the server said last travels with the errors of the start."""
-    failed = StartFailed(command="a", exit_code=1, log_tail="x")
-    late = StartTimeout(command="a", timeout_s=1.0, ports=(), log_tail="y")
-    taken = PortTaken(ports=[1], attempts=3, log_tail="z")
-    assert [failed.log_tail, late.log_tail, taken.log_tail] == ["x", "y", "z"]
-
-
 @pytest.mark.parametrize(
     ("exit_code", "words"),
     [(0, "exited with code 0"), (-15, "was ended by SIGTERM"), (-60, "was ended by signal 60")],
