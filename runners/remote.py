@@ -1,12 +1,11 @@
 """A server that already runs: nothing is started here, and nothing is stopped."""
 
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from runners.base import LaunchSpec
 from runners.errors import StartTimeout
-from runners.ports import Addressed
+from runners.ports import Addressed, accepts_connections
 
 # For a connection to a server that may be far away, in seconds.
 _CONNECT_TIMEOUT_S = 5.0
@@ -32,11 +31,7 @@ class RemoteServer(Addressed):
     log_head = log_tail
 
     def listens_on(self, port: int) -> bool:
-        try:
-            socket.create_connection((self.host, port), timeout=_CONNECT_TIMEOUT_S).close()
-        except OSError:
-            return False
-        return True
+        return accepts_connections(port, self.host, timeout_s=_CONNECT_TIMEOUT_S)
 
 
 class RemoteRunner:
