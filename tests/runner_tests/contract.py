@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import pytest
 
 from runners.base import LaunchSpec, Runner, RunningServer
 from runners.errors import CommandNotFound, RunnerError, StartFailed, StartTimeout
-from runners.ports import accepts_connections
+from runners.ports import accepts_connections, choose_free_ports
 from tests.runner_tests.waiting import is_gone, wait_until, wait_until_gone
 
 Error = TypeVar("Error", bound=RunnerError)
@@ -51,6 +52,18 @@ def facts_of(runner: Runner, tmp_path: Path, **wishes: Any) -> dict[str, Any]:
 
 def answer_of(server: RunningServer, port_name: str = "http") -> str:
     return httpx.get(server.url(port_name), trust_env=False).text
+
+
+class Chooser:
+    """Chooses the given ports first, and free ones when they are used up."""
+
+    def __init__(self, first: Sequence[int]) -> None:
+        self.calls = 0
+        self._first = list(first)
+
+    def __call__(self, names: tuple[str, ...]) -> dict[str, int]:
+        self.calls += 1
+        return {names[0]: self._first.pop(0)} if self._first else choose_free_ports(names)
 
 
 class RunnerContract:

@@ -15,8 +15,7 @@ from runners.base import LaunchSpec, RunningServer
 from runners.docker import OWNER_LABEL, ContainerSettings, DockerRunner, clean, own_name
 from runners.docker_engine import Engine
 from runners.errors import EngineUnreachable, ImageMissing, LaunchRefused, PortTaken, StartFailed
-from runners.ports import choose_free_ports
-from tests.runner_tests.contract import RunnerContract, answer_of, launch_spec, refusal
+from tests.runner_tests.contract import Chooser, RunnerContract, answer_of, launch_spec, refusal
 from tests.runner_tests.waiting import is_gone, wait_until
 from tests.servers import docker
 
@@ -190,21 +189,17 @@ class TestRefusals:
         """A port that somebody took in between is given up after some attempts."""
         wanted = settings(tmp_path)
         with DockerRunner(wanted) as first, first.start(launch_spec()) as server:
-            taken = dict(server.ports)
-            with DockerRunner(wanted, choose_ports=lambda _: taken) as second:
-                refusal(second, launch_spec(), PortTaken, rf"but {taken['http']} was taken")
+            port = server.ports["http"]
+            with DockerRunner(wanted, choose_ports=Chooser([port] * 5)) as second:
+                refusal(second, launch_spec(), PortTaken, rf"but {port} was taken")
 
     def test_a_port_was_taken_once(self, tmp_path: Path) -> None:
         """The next attempt has other ports."""
         wanted = settings(tmp_path)
         with DockerRunner(wanted) as first, first.start(launch_spec()) as server:
-            choices = [dict(server.ports)]
-
-            def choose(names: tuple[str, ...]) -> dict[str, int]:
-                return choices.pop() if choices else choose_free_ports(names)
-
+            chooser = Chooser([server.ports["http"]])
             with (
-                DockerRunner(wanted, choose_ports=choose) as second,
+                DockerRunner(wanted, choose_ports=chooser) as second,
                 second.start(launch_spec()) as other,
             ):
                 assert answer_of(other) == "ready"

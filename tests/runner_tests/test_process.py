@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ import pytest
 
 from runners.base import LaunchSpec
 from runners.errors import CommandNotFound, LaunchRefused, PortTaken, StopFailed
-from runners.ports import choose_free_ports
 from runners.process import ProcessRunner
 from tests.runner_tests.contract import (
+    Chooser,
     RunnerContract,
     answer_of,
     facts_of,
@@ -131,18 +131,6 @@ class TestLaunch:
             pass
         assert entered == ["ready"]
         context.__exit__(None, None, None)
-
-
-class Chooser:
-    """Chooses the given ports first, and free ones when they are used up."""
-
-    def __init__(self, first: Sequence[int]) -> None:
-        self.calls = 0
-        self._first = list(first)
-
-    def __call__(self, names: tuple[str, ...]) -> dict[str, int]:
-        self.calls += 1
-        return {names[0]: self._first.pop(0)} if self._first else choose_free_ports(names)
 
 
 class TestTakenPort:
