@@ -1,23 +1,16 @@
-"""A server's own metrics: a real Triton's, and real pages that are slow, broken or gone."""
+"""A server's own metrics: what pages say, and real pages that are slow, broken or gone."""
 
-import json
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler
 from time import sleep
 
-import numpy as np
 import pytest
 
 from tests.refusals import refused
-from tests.runner_tests.waiting import wait_until
-from tests.servers.triton import serving
 from tests.targets.answering import Answer, closes, misbehaving, says
 from tests.watch import metrics_pages
-from tuner.clients.v2_http import V2Client
-from tuner.load.requests import Tensor
 from tuner.protocols.prometheus import parse
 from tuner.watch.gpu_usage import GpuUsage
 from tuner.watch.metrics import Gauge, MetricsScraper, ServerMetrics
@@ -95,31 +88,6 @@ def metrics_of(*windows: Sequence[str]) -> ServerMetrics:
 
 def counting(*successes: float) -> list[str]:
     return [metrics_pages.triton(success=success) for success in successes]
-
-
-def test_a_real_triton() -> None:
-    """Counters grow by what was sent in the window, gauges are there, nothing is amiss."""
-    numbers = np.arange(16, dtype=np.float32)
-    tensor = Tensor("INPUT", "FP32", (16,), numbers.tobytes())
-    with serving(["echo"]) as server, V2Client(server.http_url) as client:
-        scraper = MetricsScraper(server.metrics_url, 0.01)
-        client.infer("echo", [tensor])
-        with scraper.window() as samples:
-            for _ in range(5):
-                client.infer("echo", [tensor])
-            wait_until(lambda: samples.inside)
-
-    assert scraper.warning == ""
-    metrics = ServerMetrics.of([samples])
-    assert metrics is not None
-    assert metrics.scrapes == len(samples.inside)
-    labels = '{model="echo",version="1"}'
-    assert metrics.counters[f"nv_inference_request_success{labels}"] == 5
-    assert metrics.counters[f"nv_inference_count{labels}"] == 5
-    assert metrics.counters[f"nv_inference_request_duration_us{labels}"] > 0
-    assert metrics.gauges[f"nv_inference_pending_request_count{labels}"].largest <= 1
-    assert "nv_cpu_utilization" in metrics.gauges
-    json.dumps(asdict(metrics), allow_nan=False)
 
 
 class TestAggregation:
