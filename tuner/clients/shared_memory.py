@@ -64,12 +64,10 @@ class SharedMemory:
         outputs: Mapping[str, int],
         *,
         kind: MemoryKind = MemoryKind.SYSTEM,
-        device: int = 0,
     ) -> None:
         self._address = address
         self._inputs = inputs
         self._kind = kind
-        self._device = device
         sizes = [
             [(TensorSpec(t.name, t.datatype, t.shape), len(t.data)) for t in r] for r in inputs
         ]
@@ -103,7 +101,7 @@ class SharedMemory:
     def _region(self, layout: Layout) -> SharedMemoryRegion | CudaRegion:
         if self._kind is MemoryKind.SYSTEM:
             return SharedMemoryRegion(layout.region, layout.byte_size)
-        return CudaRegion(layout.region, layout.byte_size, device=self._device)
+        return CudaRegion(layout.region, layout.byte_size)
 
     def _forget(self, control: V2Control, keeper: Keeper) -> None:
         """Undo what the server was told; where that fails, the keeper will try once more."""
