@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter, sleep
-from types import MappingProxyType
 
 from runners.docker_engine import ContainerState, Engine, Refused
 from runners.errors import EngineUnreachable, StopFailed
 from runners.guardian import descendants
-from runners.ports import LOCAL_HOST, accepts_connections, listens_in_its_network
+from runners.ports import LOCAL_HOST, Addressed, accepts_connections, listens_in_its_network
 
 # Lines of the log that are kept once the container is gone; more can be read while it runs.
 _KEPT_LINES = 1000
@@ -25,29 +24,21 @@ _AWAY_POLL_S = 0.5
 _ENDED_BY_SIGNAL = 128
 
 
-class ContainerServer:
+class ContainerServer(Addressed):
     """A `RunningServer`; only the runner that made it calls `stop`, once."""
 
     log_location = ""  # the engine keeps it, and loses it with the container
 
     def __init__(self, engine: Engine, container: str, *, ports: Mapping[str, int]) -> None:
-        self.host = LOCAL_HOST
-        self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
+        super().__init__(LOCAL_HOST, ports)
         self._engine = engine
         self._container = container
         self._lock = threading.Lock()
-        self._pid = 0
+        self.pid = 0
         self._ended = False
         self._exit_code: int | None = None
         self._kept_log: bytes | None = None
         self._head: list[str] = []  # asked of the engine once only: it tells it with all the rest
-
-    @property
-    def pid(self) -> int:
-        return self._pid
-
-    def url(self, port_name: str) -> str:
-        return f"http://{self.host}:{self.ports[port_name]}"
 
     def is_alive(self) -> bool:
         with self._lock:
@@ -80,14 +71,14 @@ class ContainerServer:
     def started(self) -> None:
         """Take in what the engine knows now that it was asked to start the container."""
         state = self._engine.state(self._container)
-        self._pid = state.pid if state else 0
-        if self._pid and not Path(f"/proc/{self._pid}").exists() and self.is_alive():
+        self.pid = state.pid if state else 0
+        if self.pid and not Path(f"/proc/{self.pid}").exists() and self.is_alive():
             raise EngineUnreachable(reason="its processes cannot be seen from here")
 
     def listens_on(self, port: int) -> bool:
         """Whether the server itself does: the engine's proxy accepts connections before it."""
-        processes = (self._pid, *descendants(self._pid))
-        if not self._pid or not listens_in_its_network(port, processes, ancestor=self._pid):
+        processes = (self.pid, *descendants(self.pid))
+        if not self.pid or not listens_in_its_network(port, processes, ancestor=self.pid):
             return False
         return accepts_connections(port)
 
@@ -100,7 +91,7 @@ class ContainerServer:
             except EngineUnreachable:
                 if perf_counter() > deadline:
                     waited_s = grace_s + _REMOVE_ALLOWANCE_S
-                    raise StopFailed(pid=self._pid, waited_s=waited_s) from None
+                    raise StopFailed(pid=self.pid, waited_s=waited_s) from None
                 sleep(_AWAY_POLL_S)
 
     def _stop(self, grace_s: float) -> None:
@@ -114,7 +105,7 @@ class ContainerServer:
         try:
             self._engine.remove(self._container)
         except Refused:
-            raise StopFailed(pid=self._pid, waited_s=_REMOVE_ALLOWANCE_S) from None
+            raise StopFailed(pid=self.pid, waited_s=_REMOVE_ALLOWANCE_S) from None
         with self._lock:
             self._ended = True
 
@@ -132,7 +123,7 @@ class ContainerServer:
             state = self._engine.state(self._container)
         except (EngineUnreachable, Refused):
             # Its processes tell whether it lives; how it ended, nobody knows any more.
-            self._ended = not (self._pid and Path(f"/proc/{self._pid}").exists())
+            self._ended = not (self.pid and Path(f"/proc/{self.pid}").exists())
             return
         self._ended = state is None or not state.running
         if state is not None and self._ended:

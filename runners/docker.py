@@ -14,7 +14,7 @@ from typing import Any, Self
 from runners import docker_engine
 from runners.base import LaunchSpec
 from runners.container_server import ContainerServer
-from runners.docker_engine import Engine, Found, Image, Refused
+from runners.docker_engine import Engine, Image, Refused
 from runners.errors import (
     CommandNotFound,
     EngineUnreachable,
@@ -24,14 +24,12 @@ from runners.errors import (
     StartFailed,
 )
 from runners.interrupts import interrupts_deferred
-from runners.ports import LOCAL_HOST, choose_free_ports
+from runners.ports import LOCAL_HOST, PORT_ATTEMPTS, choose_free_ports
 from runners.readiness import await_listening, start_failed
 
 OWNER_LABEL = "tuner.owner"
 # The labels that `clean` tells of a container.
 _MARKS = ("tuner.study", "tuner.trial")
-# Starts, each with other ports, until a taken port is an error.
-_PORT_ATTEMPTS = 3
 # Where a container has the files of its launch.
 _FOLDER = "/tuner-files"
 _HOST_NETWORK = "host"
@@ -130,7 +128,7 @@ class DockerRunner:
             raise ValueError("a runner starts servers within its `with` block only")
         _wait_for(engine)
         ports: Mapping[str, int] = {}
-        for _ in range(_PORT_ATTEMPTS):
+        for _ in range(PORT_ATTEMPTS):
             ports = self._choose_ports(launch_spec.ports)
             try:
                 with self._running(engine, launch_spec, ports) as server:
@@ -140,7 +138,7 @@ class DockerRunner:
                     return
             except _PortIsTaken:
                 continue
-        raise PortTaken(ports=ports.values(), attempts=_PORT_ATTEMPTS)
+        raise PortTaken(ports=ports.values(), attempts=PORT_ATTEMPTS)
 
     @contextmanager
     def _running(
@@ -203,16 +201,18 @@ class DockerRunner:
         }
 
 
-def remove_abandoned(engine: Engine, *, everybodys: bool = False) -> tuple[Found, ...]:
+def remove_abandoned(engine: Engine, *, everybodys: bool = False) -> dict[str, dict[str, str]]:
     """Remove the containers of tuners that are no more, or all that any tuner made.
+
+    Their labels by their ids.
 
     Raises:
         EngineUnreachable: The engine does not answer.
     """
-    found = engine.labelled(OWNER_LABEL)
-    gone = tuple(f for f in found if everybodys or _is_gone(f.labels[OWNER_LABEL]))
+    found = engine.labelled(OWNER_LABEL).items()
+    gone = {each: of for each, of in found if everybodys or _is_gone(of[OWNER_LABEL])}
     for each in gone:
-        engine.remove(each.container)
+        engine.remove(each)
     return gone
 
 
@@ -224,11 +224,11 @@ def clean(*, everybodys: bool = False) -> tuple[str, ...]:
     """
     with closing(Engine()) as engine:
         gone = remove_abandoned(engine, everybodys=everybodys)
-    return tuple(f"{f.container[:12]} {_marks(f.labels)}".rstrip() for f in gone)
+    return tuple(" ".join([each[:12], *_marks(labels)]) for each, labels in gone.items())
 
 
-def _marks(labels: Mapping[str, str]) -> str:
-    return " ".join(f"{k}={v}" for k, v in sorted(labels.items()) if k in _MARKS)
+def _marks(labels: Mapping[str, str]) -> list[str]:
+    return [f"{name}={labels[name]}" for name in _MARKS if name in labels]
 
 
 def own_name() -> str:

@@ -10,6 +10,7 @@ import socket
 import tarfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -71,14 +72,6 @@ class ContainerState:
     exit_code: int
     out_of_memory: bool
     pid: int
-
-
-@dataclass(frozen=True)
-class Found:
-    """A container by its labels."""
-
-    container: str
-    labels: Mapping[str, str]
 
 
 class Engine:
@@ -165,10 +158,8 @@ class Engine:
 
     def signal(self, container: str, name: str) -> None:
         """Send a signal to its first process, if it runs."""
-        try:
+        with suppress(Refused):
             self._ask(self._client.kill, container, name)
-        except Refused:
-            return
 
     def remove(self, container: str) -> None:
         """Kill it and remove it with its volumes, if it is there.
@@ -193,10 +184,10 @@ class Engine:
             return b""
         return log
 
-    def labelled(self, label: str) -> tuple[Found, ...]:
-        """All containers with this label, running or not."""
+    def labelled(self, label: str) -> dict[str, dict[str, str]]:
+        """All containers with this label, running or not: their labels by their ids."""
         found = self._ask(self._client.containers, all=True, filters={"label": label})
-        return tuple(Found(str(each["Id"]), dict(each["Labels"])) for each in found)
+        return {str(each["Id"]): dict(each["Labels"]) for each in found}
 
     def _pulled(self, name: str) -> Any:
         repository, tag = docker.utils.parse_repository_tag(name)

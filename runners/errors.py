@@ -31,7 +31,6 @@ class CommandNotFound(RunnerError):
             f"`{command}` must be an executable program, but the system says: {reason}",
             hint="install it, write its full path, or put its folder on `PATH`",
         )
-        self.command = command
 
 
 class LaunchRefused(RunnerError):
@@ -41,7 +40,6 @@ class LaunchRefused(RunnerError):
             hint=hint
             or "check the working directory, the processors and the limits of this machine",
         )
-        self.command = command
 
 
 class StartFailed(RunnerError):
@@ -81,7 +79,6 @@ class StartTimeout(RunnerError):
             hint=f"raise `start_timeout_s`, or {_read_the_log(log_location)}",
             log_tail=log_tail,
         )
-        self.timeout_s = timeout_s
 
 
 class PortTaken(RunnerError):
@@ -113,7 +110,6 @@ class ImageMissing(RunnerError):
             if pull
             else f"pull it with `--pull`, or by `docker pull {image}`",
         )
-        self.image = image
 
 
 class StopFailed(RunnerError):
@@ -123,7 +119,6 @@ class StopFailed(RunnerError):
             " descendant of it is still there",
             hint="it may be stuck in a driver or on a disk: see `ps -eo pid,ppid,stat,wchan,args`",
         )
-        self.pid = pid
 
 
 def describe_exit(exit_code: int) -> str:

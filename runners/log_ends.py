@@ -6,8 +6,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-# What is read at once, and the most that is kept of a line.
-_BLOCK_BYTES = 8192
+# The most that is kept of one of the first lines.
+_LONGEST_BYTES = 8192
 # As getopt(3) and most others write it; Python's argparse says `unrecognized arguments`.
 _COMPLAINT = re.compile(
     r"^.*\b(?:unrecognized|unknown|invalid) (?:option|argument).*$", re.MULTILINE | re.IGNORECASE
@@ -22,7 +22,7 @@ def read_log_head(path: Path, *, lines: int) -> str:
     """Its first `lines`; undecodable bytes are replaced, a missing file is empty."""
     try:
         with path.open("rb") as log:
-            head = [line[:_BLOCK_BYTES] for line in itertools.islice(log, max(0, lines))]
+            head = [line[:_LONGEST_BYTES] for line in itertools.islice(log, max(0, lines))]
     except FileNotFoundError:
         return ""
     return b"".join(head).decode(errors="replace").rstrip("\n")
@@ -37,26 +37,20 @@ def complaint(log: str) -> str:
 def shorten(path: Path) -> None:
     """Keep the end of a log that is large: it is read no more, but a study has many."""
     with suppress(OSError):
-        size = path.stat().st_size
-        if size > _MOST_BYTES:
-            with path.open("rb") as log:
-                log.seek(size - _MOST_BYTES)
-                end = log.read()
-            path.write_bytes(end)
+        if path.stat().st_size > _MOST_BYTES:
+            path.write_bytes(_end(path))
 
 
 def read_log_tail(path: Path, *, lines: int) -> str:
-    """Read backwards from the end; undecodable bytes are replaced, a missing file is empty."""
+    """Its last `lines`; undecodable bytes are replaced, a missing file is empty."""
     try:
-        with path.open("rb") as log:
-            end = log.seek(0, os.SEEK_END)
-            start, tail = end, b""
-            while start > max(0, end - _MOST_BYTES) and tail.count(b"\n") <= lines:
-                step = min(_BLOCK_BYTES, start)
-                start -= step
-                log.seek(start)
-                tail = log.read(step) + tail
+        kept = _end(path).splitlines()[-lines:] if lines > 0 else []
     except FileNotFoundError:
         return ""
-    kept = tail.splitlines()[-lines:] if lines > 0 else []
     return b"\n".join(kept).decode(errors="replace")
+
+
+def _end(path: Path) -> bytes:
+    with path.open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _MOST_BYTES))
+        return log.read(_MOST_BYTES)

@@ -11,12 +11,9 @@ from pathlib import Path
 from runners.base import LaunchSpec
 from runners.errors import PortTaken
 from runners.interrupts import interrupts_deferred
-from runners.ports import LOCAL_HOST, choose_free_ports, is_held
+from runners.ports import LOCAL_HOST, PORT_ATTEMPTS, choose_free_ports, is_held
 from runners.process_server import ProcessServer
 from runners.readiness import await_listening, start_failed
-
-# Starts, each with other ports, until a taken port is an error.
-PORT_ATTEMPTS = 3
 
 # What silently changes a server's speed comes from the configuration alone.
 _SCRUBBED_PREFIXES = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "MALLOC_", "TF_")

@@ -15,13 +15,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter, sleep
-from types import MappingProxyType
 
 from runners import guardian
 from runners.base import LaunchSpec
 from runners.errors import CommandNotFound, LaunchRefused, RunnerError, StopFailed
 from runners.log_ends import read_log_head, read_log_tail, shorten
-from runners.ports import LOCAL_HOST, accepts_connections, is_listener_among
+from runners.ports import LOCAL_HOST, Addressed, accepts_connections, is_listener_among
 
 # Seconds for a server to be gone once it is killed: it may hand back a GPU's memory.
 _KILL_ALLOWANCE_S = 30.0
@@ -35,7 +34,7 @@ _SWEEP_PAUSE_S = 0.01
 _MARKER_VARIABLE = "TUNER_SERVER_ID"
 
 
-class ProcessServer:
+class ProcessServer(Addressed):
     """A `RunningServer`; only the runner that made it calls `launch` and `stop`, once each."""
 
     def __init__(
@@ -47,13 +46,13 @@ class ProcessServer:
         inherited_environment: Mapping[str, str],
         log_path: Path,
     ) -> None:
-        self.host = LOCAL_HOST
-        self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
+        super().__init__(LOCAL_HOST, ports)
         self.log_path = log_path
         self.log_location = str(log_path)
         self._launch = launch
         self._folder = folder
-        self._leftovers = _with_folder(launch.leftovers, folder)
+        own = () if folder is None else (glob.escape(str(folder)),)
+        self._leftovers = (*launch.leftovers, *own)
         self._inherited_environment = dict(inherited_environment)
         self._marker = uuid.uuid4().hex
         self._lock = threading.Lock()
@@ -61,16 +60,9 @@ class ProcessServer:
         self._link: socket.socket | None = None
         self._unread = b""
         self._guardian_ended = False
-        self._pid = 0
+        self.pid = 0
         self._refusal: RunnerError | None = None
         self._exit_code: int | None = None
-
-    @property
-    def pid(self) -> int:
-        return self._pid
-
-    def url(self, port_name: str) -> str:
-        return f"http://{self.host}:{self.ports[port_name]}"
 
     def is_alive(self) -> bool:
         return self.exit_code() is None
@@ -107,13 +99,13 @@ class ProcessServer:
         except OSError as error:
             raise self._refused(f"no guardian process: {error}") from error
         deadline = perf_counter() + _LAUNCH_TIMEOUT_S
-        while not (self._pid or self._refusal or self._guardian_ended):
+        while not (self.pid or self._refusal or self._guardian_ended):
             if perf_counter() > deadline:
                 raise self._refused(f"not executed within {_LAUNCH_TIMEOUT_S:g} s")
             self._hear(deadline - perf_counter())
         if self._refusal is not None:
             raise self._refusal
-        if not self._pid:
+        if not self.pid:
             raise self._refused("the guardian process ended at once")
 
     def stop(self) -> None:
@@ -134,7 +126,7 @@ class ProcessServer:
         process.send_signal(signal.SIGTERM)
         while not self._guardian_ended:
             if perf_counter() > deadline:
-                raise StopFailed(pid=self._pid, waited_s=allowed_s)
+                raise StopFailed(pid=self.pid, waited_s=allowed_s)
             self._hear(deadline - perf_counter())
         if process.wait() != 0:  # it was killed, so its work is still to be done
             self._kill_marked(deadline)
@@ -197,14 +189,14 @@ class ProcessServer:
         for line in lines:
             self._note(json.loads(line))
         if not received:
-            if self._pid and self._exit_code is None:
+            if self.pid and self._exit_code is None:
                 self._exit_code = -signal.SIGKILL  # the kernel's doing: it died with its guardian
             self._guardian_ended = True
 
     def _note(self, report: guardian.Report) -> None:
         match report["kind"]:
             case "started":
-                self._pid = report["number"]
+                self.pid = report["number"]
             case "exited":
                 self._exit_code = report["number"]
             case "not executable":
@@ -219,7 +211,7 @@ class ProcessServer:
     def _kill_marked(self, deadline: float) -> None:
         while marked := list(self._marked_processes()):
             if perf_counter() > deadline:
-                raise StopFailed(pid=self._pid, waited_s=_KILL_ALLOWANCE_S)
+                raise StopFailed(pid=self.pid, waited_s=_KILL_ALLOWANCE_S)
             for pid in marked:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
@@ -231,7 +223,3 @@ class ProcessServer:
             with suppress(OSError):
                 if marker in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
                     yield process.pid
-
-
-def _with_folder(leftovers: tuple[str, ...], folder: Path | None) -> tuple[str, ...]:
-    return leftovers if folder is None else (*leftovers, glob.escape(str(folder)))

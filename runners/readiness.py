@@ -1,10 +1,10 @@
 """Waits for a server: until it listens, or until it says that it is ready."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from time import perf_counter, sleep
 from typing import Protocol, TypeVar
 
-from runners.base import LaunchSpec
+from runners.base import LaunchSpec, RunningServer
 from runners.errors import StartFailed, StartTimeout
 from runners.log_ends import COMPLAINT_LINES, complaint
 
@@ -16,20 +16,12 @@ _LONGEST_PAUSE_S = 0.1
 _PAUSE_GROWTH = 1.2
 
 
-class StartedServer(Protocol):
+class StartedServer(RunningServer, Protocol):
     """A server that may not listen yet."""
-
-    ports: Mapping[str, int]
 
     @property
     def log_location(self) -> str:
         """Where its whole log is; empty if nobody can read it there."""
-
-    def is_alive(self) -> bool: ...
-
-    def exit_code(self) -> int | None: ...
-
-    def log_tail(self, lines: int = 40) -> str: ...
 
     def listens_on(self, port: int) -> bool: ...
 

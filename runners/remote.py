@@ -1,29 +1,20 @@
 """A server that already runs: nothing is started here, and nothing is stopped."""
 
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 
 from runners.base import LaunchSpec
 from runners.errors import StartTimeout
+from runners.ports import Addressed, accepts_connections
 
 # For a connection to a server that may be far away, in seconds.
 _CONNECT_TIMEOUT_S = 5.0
 
 
-class RemoteServer:
+class RemoteServer(Addressed):
     """A `RunningServer` of which only its addresses are known; `pid` is 0: it has none here."""
 
     pid = 0
-
-    def __init__(self, host: str, ports: Mapping[str, int]) -> None:
-        self.host = host
-        self.ports: Mapping[str, int] = MappingProxyType(dict(ports))
-
-    def url(self, port_name: str) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.ports[port_name]}"
 
     def is_alive(self) -> bool:
         return all(self.listens_on(port) for port in self.ports.values())
@@ -40,11 +31,7 @@ class RemoteServer:
     log_head = log_tail
 
     def listens_on(self, port: int) -> bool:
-        try:
-            socket.create_connection((self.host, port), timeout=_CONNECT_TIMEOUT_S).close()
-        except OSError:
-            return False
-        return True
+        return accepts_connections(port, self.host, timeout_s=_CONNECT_TIMEOUT_S)
 
 
 class RemoteRunner:

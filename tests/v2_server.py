@@ -1,8 +1,6 @@
 """A V2 inference server in a few lines: real HTTP, real binary tensors, real counters."""
 
 import json
-import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.targets import answering
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
 from tuner.protocols import v2_http
@@ -30,8 +29,6 @@ class V2Server:
 
     endpoint: Endpoint
     inputs: list[tuple[str, Tensor]] = field(default_factory=list)
-    batches: Counter[int] = field(default_factory=Counter)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def url(self) -> str:
@@ -39,34 +36,20 @@ class V2Server:
 
     def infer(self, model: str, tensor: Tensor) -> Tensor:
         """Twice the input."""
-        with self.lock:
-            self.inputs.append((model, tensor))
-            self.batches[tensor.shape[0] if MODELS[model]["batch"] else 1] += 1
+        self.inputs.append((model, tensor))
         doubled = 2 * np.frombuffer(tensor.data, np.float32)
         return Tensor("y", "FP32", tensor.shape, doubled.tobytes())
 
     def statistics(self, model: str) -> dict[str, Any]:
-        with self.lock:
-            requests = sum(self.batches.values())
-            inferences = sum(size * count for size, count in self.batches.items())
-            batches = sorted(self.batches.items())
-        spent = {"count": requests, "ns": requests * 1_000_000}
+        sizes = [t.shape[0] if MODELS[name]["batch"] else 1 for name, t in list(self.inputs)]
+        spent = {"count": len(sizes), "ns": len(sizes) * 1_000_000}
+        parts = ("success", "queue", "compute_input", "compute_infer", "compute_output")
         return {
             "name": model,
             "version": "1",
-            "inference_count": inferences,
-            "execution_count": requests,
-            "inference_stats": {
-                "success": spent,
-                "fail": {"count": 0, "ns": 0},
-                **dict.fromkeys(
-                    ("queue", "compute_input", "compute_infer", "compute_output"), spent
-                ),
-            },
-            "batch_stats": [
-                {"batch_size": size, "compute_infer": {"count": count, "ns": count}}
-                for size, count in batches
-            ],
+            "inference_count": sum(sizes),
+            "execution_count": len(sizes),
+            "inference_stats": {"fail": {"count": 0, "ns": 0}, **dict.fromkeys(parts, spent)},
         }
 
 
@@ -134,10 +117,5 @@ def serving() -> Iterator[V2Server]:
     """A server on a free port of this machine, gone when the block ends."""
     with _Http(("127.0.0.1", 0), _Handler) as http:
         http.seen = V2Server(Endpoint("127.0.0.1", http.server_address[1]))
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
+        with answering.serving(http):
             yield http.seen
-        finally:
-            http.shutdown()
-            thread.join()

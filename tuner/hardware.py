@@ -3,9 +3,11 @@
 import hashlib
 import os
 import platform
+import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import psutil
 
 _PROC = Path("/proc")
 _SYS = Path("/sys")
+
+_ReadLimits = Callable[[str, str], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,10 @@ class Hardware:
 
         Empty and 0 are no limit, and so is None for the number of GPUs.
         """
-        limits = [
-            self.cores,
-            *([len(cpus)] if cpus else []),
-            *([int(cores) or 1] if cores else []),
-        ]
+        usable = min(self.cores, len(cpus) or self.cores, max(1, int(cores or self.cores)))
         memory = min(self.memory_bytes, memory_bytes or self.memory_bytes)
         left = self.gpus if gpus is None else min(self.gpus, gpus)
-        return replace(self, cores=min(limits), memory_bytes=memory, gpus=left)
+        return replace(self, cores=usable, memory_bytes=memory, gpus=left)
 
     def as_record(self) -> dict[str, str | int]:
         return {**asdict(self), "fingerprint": self.fingerprint}
@@ -79,9 +79,10 @@ class Hardware:
 def detect(*, proc: Path = _PROC, sys: Path = _SYS) -> Hardware:
     """The machine this process runs on, as `proc` and `sys` show it."""
     nodes = list((sys / "devices/system/node").glob("node[0-9]*"))
+    limits = partial(_limits, proc, sys)
     return Hardware(
-        cores=_cores(_Limits(proc, sys)),
-        memory_bytes=_memory_bytes(_Limits(proc, sys)),
+        cores=_cores(limits),
+        memory_bytes=_memory_bytes(limits),
         numa_nodes=max(1, len(nodes)),
         threads_per_core=_threads_per_core(sys),
         numactl=shutil.which("numactl") is not None,
@@ -92,43 +93,36 @@ def detect(*, proc: Path = _PROC, sys: Path = _SYS) -> Hardware:
     )
 
 
-@dataclass(frozen=True)
-class _Limits:
-    """The limits of the control groups that this process is in, of version 1 and version 2."""
+def _limits(proc: Path, sys: Path, controller: str, name: str) -> Iterator[str]:
+    """What the file `name` says in the control group of this process, and in those around it.
 
-    proc: Path
-    sys: Path
-
-    def read(self, controller: str, name: str) -> Iterator[str]:
-        """What the file `name` says in the group of this process, and in those around it.
-
-        `controller` is that of version 1; it is empty for version 2.
-        """
-        root = self.sys / "fs/cgroup" / controller
-        for line in _text(self.proc / "self/cgroup").splitlines():
-            _, controllers, group = line.split(":", 2)
-            if controller in controllers.split(","):
-                folder = root / group.lstrip("/")
-                # In a container the group can be named as the host sees it: then only `root` is.
-                for each in (folder, *folder.parents):
-                    if each.is_relative_to(root):
-                        yield _text(each / name)
+    `controller` is that of version 1; it is empty for version 2.
+    """
+    root = sys / "fs/cgroup" / controller
+    for line in _text(proc / "self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controller in controllers.split(","):
+            folder = root / group.lstrip("/")
+            # In a container the group can be named as the host sees it: then only `root` is.
+            for each in (folder, *folder.parents):
+                if each.is_relative_to(root):
+                    yield _text(each / name)
 
 
-def _cores(limits: _Limits) -> int:
+def _cores(limits: _ReadLimits) -> int:
     usable = len(os.sched_getaffinity(0))
-    quotas: list[Sequence[str]] = [text.split() for text in limits.read("", "cpu.max")]
+    quotas: list[Sequence[str]] = [text.split() for text in limits("", "cpu.max")]
     version_1 = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-    quotas += zip(*(limits.read("cpu", name) for name in version_1), strict=True)
+    quotas += zip(*(limits("cpu", name) for name in version_1), strict=True)
     for quota in quotas:
         if len(quota) == 2 and all(number.strip().isdigit() for number in quota):
             usable = min(usable, max(1, int(quota[0]) // int(quota[1])))
     return usable
 
 
-def _memory_bytes(limits: _Limits) -> int:
+def _memory_bytes(limits: _ReadLimits) -> int:
     installed = int(psutil.virtual_memory().total)
-    said = (*limits.read("", "memory.max"), *limits.read("memory", "memory.limit_in_bytes"))
+    said = (*limits("", "memory.max"), *limits("memory", "memory.limit_in_bytes"))
     return min([installed, *(int(limit) for limit in said if limit.isdigit())])
 
 
@@ -151,10 +145,8 @@ def _gpus(proc: Path) -> int:
 
 
 def _processor(proc: Path) -> str:
-    for line in _text(proc / "cpuinfo").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+    named = re.search(r"^model name[^:\n]*:(.*)", _text(proc / "cpuinfo"), re.MULTILINE)
+    return named[1].strip() if named else platform.machine()
 
 
 def _text(path: Path) -> str:

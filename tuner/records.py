@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -86,19 +86,11 @@ class ServerStatistics:
 
     def __sub__(self, earlier: Self) -> "ServerStatistics":
         """What happened between two readings."""
-        batches = {
-            size: count - earlier.batches.get(size, 0) for size, count in self.batches.items()
-        }
+        names = {each.name for each in fields(self)} - {"batches"}
+        grown = {size: n - earlier.batches.get(size, 0) for size, n in self.batches.items()}
         return ServerStatistics(
-            inferences=self.inferences - earlier.inferences,
-            executions=self.executions - earlier.executions,
-            failures=self.failures - earlier.failures,
-            queue_s=self.queue_s - earlier.queue_s,
-            compute_input_s=self.compute_input_s - earlier.compute_input_s,
-            compute_infer_s=self.compute_infer_s - earlier.compute_infer_s,
-            compute_output_s=self.compute_output_s - earlier.compute_output_s,
-            requests=self.requests - earlier.requests,
-            batches={size: count for size, count in batches.items() if count},
+            **{name: getattr(self, name) - getattr(earlier, name) for name in names},
+            batches={size: count for size, count in grown.items() if count},
         )
 
     @property
@@ -274,17 +266,14 @@ class TrialRecord:
 
     def value(self, objective: Objective) -> float:
         """What was measured of `objective`; NaN where nothing was."""
-        match objective:
-            case Objective.THROUGHPUT:
-                return self.throughput
-            case Objective.LATENCY:
-                return self.reference_s
-            case Objective.MEMORY:
-                return self.usage.memory_bytes
-            case Objective.CPU:
-                return self.usage.cpu_s
-            case Objective.ENERGY:
-                return self.usage.energy_j
+        values = {
+            Objective.THROUGHPUT: self.throughput,
+            Objective.LATENCY: self.reference_s,
+            Objective.MEMORY: self.usage.memory_bytes,
+            Objective.CPU: self.usage.cpu_s,
+            Objective.ENERGY: self.usage.energy_j,
+        }
+        return values[objective]
 
     def best_point(self, budget: LatencyBudget) -> PointRecord | None:
         """The highest load that met the budget of the study."""

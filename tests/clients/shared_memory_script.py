@@ -16,8 +16,8 @@ def main() -> None:
     address = V2Address(Endpoint("127.0.0.1", wishes["port"]), V2Protocol(wishes["protocol"]))
     inputs = [[Tensor("numbers", "FP32", (1, 4), b"\0" * 16)]]
     with SharedMemory(address, inputs, {"doubled": 64}) as memory:
-        [request] = memory.requests
-        regions = [request.inputs["numbers"].region, request.outputs["doubled"].region]
+        [([numbers], [doubled])] = memory.requests
+        regions = [numbers.region, doubled.region]
         print(json.dumps(regions), flush=True)  # noqa: T201 - the test reads it
         sys.stdin.read()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner_tests.waiting import wait_until
+from tests.runner_tests.waiting import dead_process, wait_until
 from tuner.clients.keeper import Keeper
 
 PROGRAM = [sys.executable, "-m", "tuner.clients.keeper"]
@@ -58,10 +58,8 @@ def test_half_an_order(order: bytes) -> None:
 
 def test_dead_already(mark: Path) -> None:
     """A process that died right after the order is noticed."""
-    with subprocess.Popen(["true"]) as process:
-        pass
     order = Keeper(partial(Path.touch, mark))._order
-    numbers = str(process.pid), str(len(order))
+    numbers = str(dead_process()), str(len(order))
     with subprocess.Popen([*PROGRAM, *numbers], stdin=subprocess.PIPE) as keeper:
         assert keeper.stdin
         keeper.stdin.write(order)

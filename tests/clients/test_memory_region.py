@@ -1,14 +1,12 @@
 """Regions of shared memory: where tensors lie, whose they are, and that they go away."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.runner_tests.waiting import dead_process
 from tuner.clients.memory_region import (
-    MemorySlice,
     SharedMemoryRegion,
     existing_regions,
     is_abandoned,
@@ -17,6 +15,8 @@ from tuner.clients.memory_region import (
     unlink,
 )
 from tuner.errors import LoadError
+from tuner.load.requests import TensorSpec
+from tuner.protocols.v2 import SharedTensor
 
 FOLDER = Path("/dev/shm")  # noqa: S108 - where they are
 
@@ -24,15 +24,20 @@ FOLDER = Path("/dev/shm")  # noqa: S108 - where they are
 class TestLayout:
     def test_slices(self) -> None:
         """Each tensor of each request has its own slice, on a cache line of its own."""
-        layout = lay_out("region", [{"x": 64, "y": 65}, {"x": 1}])
+        specs = [TensorSpec(name, "INT8", (1,)) for name in "xyz"]
+        x, y, z = zip(specs, (64, 65, 1), strict=True)
+        layout = lay_out("region", [[x, y], [z]])
         assert layout.requests == (
-            {"x": MemorySlice("region", 0, 64), "y": MemorySlice("region", 64, 65)},
-            {"x": MemorySlice("region", 192, 1)},
+            (
+                SharedTensor("x", "INT8", (1,), "region", 0, 64),
+                SharedTensor("y", "INT8", (1,), "region", 64, 65),
+            ),
+            (SharedTensor("z", "INT8", (1,), "region", 192, 1),),
         )
         assert layout.byte_size == 256
 
-    @pytest.mark.parametrize("requests", [[], [{}], [{"empty": 0}]])
-    def test_never_empty(self, requests: list[dict[str, int]]) -> None:
+    @pytest.mark.parametrize("requests", [[], [[]], [[(TensorSpec("empty", "INT8", (0,)), 0)]]])
+    def test_never_empty(self, requests: list[list[tuple[TensorSpec, int]]]) -> None:
         """There is no region of no bytes: neither the system nor a server would take it."""
         assert lay_out("region", requests).byte_size == 64
 
@@ -46,11 +51,7 @@ class TestRegion:
             assert region.key == f"/{name}"
             assert (FOLDER / name).read_bytes() == b"abc\0\0\0\0\0"
             assert name in existing_regions()
-
-    def test_private(self) -> None:
-        """Other users can neither read nor write it."""
-        name = new_name("input")
-        with SharedMemoryRegion(name, 8):
+            # Other users can neither read nor write it.
             assert (FOLDER / name).stat().st_mode & 0o777 == 0o600
 
     def test_gone(self) -> None:
@@ -63,28 +64,33 @@ class TestRegion:
             unlink(name)
         assert name not in existing_regions()
 
-    def test_no_room(self) -> None:
-        """Too little memory is told before anything is written, and leaves nothing."""
-        name = new_name("input")
-        with pytest.raises(LoadError) as caught, SharedMemoryRegion(name, 1 << 50):
+    @pytest.mark.parametrize(
+        ("name", "size", "said", "hint"),
+        [
+            # Too little memory is told before anything is written;
+            (
+                new_name("input"),
+                1 << 50,
+                "of 1,125,899,906,842,624 bytes could be made: No space left on device",
+                "see `df /dev/shm`; in a container, give it more with `--shm-size`",
+            ),
+            # whatever else the system says is told in its words.
+            (
+                "no/folder",
+                64,
+                "of 64 bytes could be made: No such file or directory",
+                "see whether this user may write in /dev/shm",
+            ),
+        ],
+        ids=["room", "access"],
+    )
+    def test_not_made(self, name: str, size: int, said: str, hint: str) -> None:
+        """What cannot be had is refused, and leaves nothing."""
+        with pytest.raises(LoadError) as caught, SharedMemoryRegion(name, size):
             pass
-        assert str(caught.value) == (
-            "no shared memory of 1,125,899,906,842,624 bytes could be made: "
-            "No space left on device"
-        )
-        assert caught.value.hint == (
-            "see `df /dev/shm`; in a container, give it more with `--shm-size`"
-        )
+        assert str(caught.value) == f"no shared memory {said}"
+        assert caught.value.hint == hint
         assert name not in existing_regions()
-
-    def test_no_access(self) -> None:
-        """Whatever else the system says is told in its words."""
-        with pytest.raises(LoadError) as caught, SharedMemoryRegion("no/folder", 64):
-            pass
-        assert str(caught.value) == (
-            "no shared memory of 64 bytes could be made: No such file or directory"
-        )
-        assert caught.value.hint == "see whether this user may write in /dev/shm"
 
     def test_never_taken_over(self) -> None:
         """A region of that name that is there already stays what it is."""
@@ -105,12 +111,7 @@ class TestNames:
 
     def test_dead_owner(self) -> None:
         """What a process leaves that is gone is abandoned."""
-        command = [
-            sys.executable,
-            "-c",
-            "from tuner.clients.memory_region import new_name; print(new_name('input'))",
-        ]
-        name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        name = new_name("input").replace(f"-{os.getpid()}-", f"-{dead_process()}-")
         assert is_abandoned(name)
 
     @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """Tensors in shared memory: the server reads and writes them, and nothing is ever left behind."""
 
-import json
 import os
 import signal
 import struct
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -18,15 +15,18 @@ import psutil
 import pytest
 
 from runners.base import RunningServer
-from tests.runner_tests.waiting import wait_until, wait_until_gone
+from tests.clients.v2_calls import endpoint_of
+from tests.refusals import refused
+from tests.runner_tests.waiting import dead_process, holding, wait_until, wait_until_gone
 from tests.targets.answering import misbehaving, says
-from tuner.clients.memory_region import MemorySlice, existing_regions, new_name
-from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, RequestSlices, SharedMemory
+from tuner.clients.memory_region import existing_regions, new_name
+from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, SharedMemory
 from tuner.clients.v2_address import V2Address
-from tuner.errors import InputError, ServerError
+from tuner.errors import ServerError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
-from tuner.protocols.v2 import MemoryKind, V2Protocol
+from tuner.protocols import v2_http
+from tuner.protocols.v2 import MemoryKind, SharedTensor, V2Options, V2Protocol
 
 pytest_plugins = ["tests.targets.triton.plain_triton"]
 
@@ -55,12 +55,7 @@ def address_of(server: RunningServer, protocol: V2Protocol = V2Protocol.HTTP) ->
 
 
 def regions_of(memory: SharedMemory) -> set[str]:
-    return {
-        slice_.region
-        for request in memory.requests
-        for slices in (request.inputs, request.outputs)
-        for slice_ in slices.values()
-    }
+    return {each.region for request in memory.requests for tensors in request for each in tensors}
 
 
 def left_behind(address: V2Address, regions: Sequence[str] | set[str]) -> set[str]:
@@ -79,55 +74,28 @@ class TestInference:
             SharedMemory(address, REQUESTS, OUTPUTS) as memory,
             httpx.Client(base_url=plain_triton.url("http")) as client,
         ):
-            for tensors, slices in zip(REQUESTS, memory.requests, strict=True):
-                response = client.post("/v2/models/double/infer", json=body(tensors, slices))
+            for inputs, outputs in memory.requests:
+                headers, body = v2_http.infer_body(inputs, V2Options(outputs=outputs))
+                response = client.post("/v2/models/double/infer", content=body, headers=headers)
                 assert response.status_code == httpx.codes.OK, response.text
-            for tensors, slices in zip(REQUESTS, memory.requests, strict=True):
+            for tensors, (_, [doubled, same]) in zip(REQUESTS, memory.requests, strict=True):
                 numbers = np.frombuffer(tensors[0].data, np.float32)
-                doubled = np.frombuffer(content(slices.outputs["doubled"]), np.float32)
-                assert doubled.tolist() == (2 * numbers).tolist()
+                assert (
+                    np.frombuffer(content(doubled), np.float32).tolist() == (2 * numbers).tolist()
+                )
                 words = tensors[1].data
-                assert content(slices.outputs["same"])[: len(words)] == words
+                assert content(same)[: len(words)] == words
 
     def test_sizes(self, plain_triton: RunningServer) -> None:
         """Inputs have the sizes of their tensors, outputs the sizes that were asked for."""
         outputs = {"doubled": OUTPUT_BYTE_SIZE}
         memory = SharedMemory(address_of(plain_triton), REQUESTS, outputs)
-        sizes = [
-            {name: each.byte_size for name, each in request.inputs.items()}
-            for request in memory.requests
-        ]
-        assert sizes == [{t.name: len(t.data) for t in request} for request in REQUESTS]
-        assert all(r.outputs["doubled"].byte_size == 102_400 for r in memory.requests)
+        for tensors, (inputs, [doubled]) in zip(REQUESTS, memory.requests, strict=True):
+            assert [each.byte_size for each in inputs] == [len(each.data) for each in tensors]
+            assert doubled.byte_size == 102_400
 
 
-def body(tensors: Sequence[Tensor], slices: RequestSlices) -> dict[str, Any]:
-    """A request as Triton's extension_shared_memory.md says, with no tensor in it."""
-    return {
-        "inputs": [
-            {
-                "name": tensor.name,
-                "shape": tensor.shape,
-                "datatype": tensor.datatype,
-                "parameters": parameters(slices.inputs[tensor.name]),
-            }
-            for tensor in tensors
-        ],
-        "outputs": [
-            {"name": name, "parameters": parameters(each)} for name, each in slices.outputs.items()
-        ],
-    }
-
-
-def parameters(at: MemorySlice) -> dict[str, object]:
-    return {
-        "shared_memory_region": at.region,
-        "shared_memory_offset": at.offset,
-        "shared_memory_byte_size": at.byte_size,
-    }
-
-
-def content(at: MemorySlice) -> bytes:
+def content(at: SharedTensor) -> bytes:
     return (FOLDER / at.region).read_bytes()[at.offset : at.offset + at.byte_size]
 
 
@@ -195,20 +163,9 @@ class TestEnd:
 @contextmanager
 def tuner(address: V2Address) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A process, leader of its group, that shares memory, and the names of its regions."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.clients.shared_memory_script"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        process_group=0,
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        wishes = {"port": address.endpoint.port, "protocol": address.protocol}
-        process.stdin.write(json.dumps(wishes) + "\n")
-        process.stdin.flush()
-        yield process, json.loads(process.stdout.readline())
+    wishes = {"port": address.endpoint.port, "protocol": address.protocol}
+    with holding("tests.clients.shared_memory_script", wishes, group=0) as held:
+        yield held
 
 
 def keepers() -> list[int]:
@@ -221,7 +178,7 @@ def willing(handler: BaseHTTPRequestHandler) -> None:
 
 
 def address_at(url: str) -> V2Address:
-    return V2Address(Endpoint("127.0.0.1", int(url.rpartition(":")[2])))
+    return V2Address(endpoint_of(url))
 
 
 class TestSweep:
@@ -256,24 +213,17 @@ class TestSweep:
             assert left_behind(address, [left]) == set()
 
 
-def dead_process() -> int:
-    with subprocess.Popen(["true"]) as process:
-        return process.pid
-
-
 class TestRefusals:
     def test_other_machine(self) -> None:
         """Memory is shared on one machine only."""
         memory = SharedMemory(V2Address(Endpoint("192.0.2.1", 8000)), REQUESTS, OUTPUTS)
-        with pytest.raises(InputError) as caught, memory:
-            pass
-        assert str(caught.value) == (
+        message = (
             "`--shared-memory system` needs a server on this machine, but `192.0.2.1` is "
             "another one"
         )
-        assert caught.value.hint == (
-            "run the tuner beside the server, or leave `--shared-memory` out"
-        )
+        hint = "run the tuner beside the server, or leave `--shared-memory` out"
+        with refused(message, hint), memory:
+            pass
 
     def test_unix_socket(self, tmp_path: Path) -> None:
         """A Unix socket is on this machine, whatever its server is called."""
@@ -285,17 +235,15 @@ class TestRefusals:
     @pytest.mark.parametrize("kind", MemoryKind)
     def test_not_offered(self, kind: MemoryKind) -> None:
         """Servers other than Triton may not know of shared memory."""
-        with (
-            misbehaving(says(b"", status=404)) as url,
-            pytest.raises(InputError) as caught,
-            SharedMemory(address_at(url), REQUESTS, OUTPUTS, kind=kind),
-        ):
-            pass
-        assert str(caught.value) == (
-            f"`--shared-memory {kind}` needs a server that offers it: "
-            f"{url}/v2/{kind}sharedmemory/status answered 404: "
-        )
-        assert caught.value.hint == "Triton does; leave `--shared-memory` out for other servers"
+        with misbehaving(says(b"", status=404)) as url:
+            message = (
+                f"`--shared-memory {kind}` needs a server that offers it: "
+                f"{url}/v2/{kind}sharedmemory/status answered 404: "
+            )
+            hint = "Triton does; leave `--shared-memory` out for other servers"
+            memory = SharedMemory(address_at(url), REQUESTS, OUTPUTS, kind=kind)
+            with refused(message, hint), memory:
+                pass
 
     def test_not_seen(self) -> None:
         """A server that does not see the memory is told why that may be; nothing is left."""
@@ -308,7 +256,7 @@ class TestRefusals:
             memory = SharedMemory(address_at(url), REQUESTS, OUTPUTS)
             with pytest.raises(ServerError) as caught, memory:
                 pass
-        name = memory.requests[0].inputs["numbers"].region
+        name = memory.requests[0][0][0].region
         assert str(caught.value) == (
             f"{url}/v2/systemsharedmemory/region/{name}/register answered 500: no"
         )

@@ -112,12 +112,6 @@ class TestSignature:
             "the model must have this signature; `saved_model_cli show` lists what it has"
         )
 
-    def test_another_form(self) -> None:
-        """What is no metadata is refused."""
-        error = refusal(lambda client: client.signature("m"), [1])
-        assert error.message.startswith("the answer of /v1/models/m/metadata is no model metadata")
-        assert error.hint == "check that TensorFlow Serving listens there"
-
 
 class TestMetrics:
     def test_counters(self) -> None:

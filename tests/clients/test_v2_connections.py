@@ -1,33 +1,22 @@
 """How the control plane is reached: custom headers, Unix sockets, TLS; over HTTP and gRPC."""
 
 import gc
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
-from ssl import CERT_REQUIRED, PROTOCOL_TLS_SERVER, SSLContext
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 
-import grpc
 import pytest
-from tritonclient.grpc import service_pb2
 
-from tests.servers.certificates import Certificates, issued
+from tests.clients.v2_calls import endpoint_of, ready
+from tests.servers.certificates import Certificates
 from tests.targets.answering import answering, answering_grpc, misbehaving, says, serving
 from tuner.clients.v2_address import V2Address
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, ServerError
 from tuner.load.profile import Endpoint, TlsSettings
 from tuner.protocols.v2 import V2Protocol
-
-TLS_HINT = (
-    "check that the server speaks TLS there, and that the CA file holds what its certificate "
-    "was signed with"
-)
-both = pytest.mark.parametrize("protocol", V2Protocol)
 
 
 class TestHeaders:
@@ -52,7 +41,7 @@ class TestHeaders:
 
         def answer(_request: Any, context: Any) -> Any:
             seen.append(dict(context.invocation_metadata()).get("authorization"))
-            return service_pb2.ModelReadyResponse(ready=True)
+            return ready(_request, context)
 
         with answering_grpc({"ModelReady": answer}) as port:
             headers = {"Authorization": "Bearer x"}
@@ -81,16 +70,6 @@ class TestUnixSocket:
             assert control.ready("m")
         assert seen == ["server:8000"]
 
-    def test_grpc(self, tmp_path: Path) -> None:
-        """Over gRPC, too."""
-        path = tmp_path / "socket"
-        address = V2Address(Endpoint("server", 80, unix_socket=path), V2Protocol.GRPC)
-        with (
-            answering_grpc({"ModelReady": ready}, address=f"unix:{path}"),
-            address.control() as control,
-        ):
-            assert control.ready("m")
-
     # httpcore does not close a Unix socket that could not be connected.
     @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
     def test_nobody_listens_http(self, tmp_path: Path) -> None:
@@ -115,132 +94,23 @@ class TestUnixSocket:
         )
 
 
-@pytest.fixture(scope="module")
-def certificates() -> Iterator[Certificates]:
-    with issued() as certificates:
-        yield certificates
-
-
-@contextmanager
-def tls_server(
-    protocol: V2Protocol, certificates: Certificates, *, mutual: bool = False
-) -> Iterator[int]:
-    """The port of a server that says that every model is ready."""
-    if protocol is V2Protocol.HTTP:
-        context = http_credentials(certificates, mutual=mutual)
-        with misbehaving(says(b""), tls=context) as url:
-            yield endpoint_of(url).port
-    else:
-        credentials = grpc_credentials(certificates, mutual=mutual)
-        with answering_grpc({"ModelReady": ready}, credentials=credentials) as port:
-            yield port
-
-
-def http_credentials(certificates: Certificates, *, mutual: bool) -> SSLContext:
-    context = SSLContext(PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates.server_certificate, certificates.server_key)
-    if mutual:
-        context.load_verify_locations(certificates.ca_certificate)
-        context.verify_mode = CERT_REQUIRED
-    return context
-
-
-def grpc_credentials(certificates: Certificates, *, mutual: bool) -> Any:
-    pair = certificates.server_key.read_bytes(), certificates.server_certificate.read_bytes()
-    clients = certificates.ca_certificate.read_bytes() if mutual else None
-    return grpc.ssl_server_credentials([pair], clients, mutual)
-
-
 class TestTls:
-    @both
-    def test_verified(self, protocol: V2Protocol, certificates: Certificates) -> None:
-        """The server's certificate is believed if the CA file holds who signed it."""
-        tls = TlsSettings(certificates.ca_certificate)
-        with tls_server(protocol, certificates) as port:
-            endpoint = Endpoint("127.0.0.1", port, tls)
-            with V2Address(endpoint, protocol).control() as control:
-                assert control.ready("m")
-
-    @pytest.mark.parametrize(
-        ("protocol", "message"),
-        [
-            ("http", "no answer from https://127.0.0.1:{port}: .*CERTIFICATE_VERIFY_FAILED.*"),
-            ("grpc", "grpcs://127.0.0.1:{port} is unavailable: .*CERTIFICATE_VERIFY_FAILED.*"),
-        ],
-    )
-    def test_not_believed(self, protocol: str, message: str, certificates: Certificates) -> None:
-        """By default only what the system believes is believed."""
-        with tls_server(V2Protocol(protocol), certificates) as port:
-            address = V2Address(Endpoint("127.0.0.1", port, TlsSettings()), V2Protocol(protocol))
-            with address.control() as control, pytest.raises(ServerError) as caught:
-                control.ready("m")
-        assert re.fullmatch(message.format(port=port), str(caught.value))
-        assert caught.value.hint == TLS_HINT
+    """What is verified, and as whom, is proved with real servers in test_measure_tls."""
 
     def test_https_url(self, certificates: Certificates) -> None:
         """An https:// URL says the same as an endpoint with TLS."""
+        tls = SSLContext(PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificates.server_certificate, certificates.server_key)
         with (
-            tls_server(V2Protocol.HTTP, certificates) as port,
-            V2Client(f"https://127.0.0.1:{port}") as client,
+            misbehaving(says(b""), tls=tls) as url,
+            V2Client(url) as client,
             pytest.raises(ServerError, match="CERTIFICATE_VERIFY_FAILED"),
         ):
             client.ready("m")
 
-    def test_not_verified(self, certificates: Certificates) -> None:
-        """Without verification any certificate will do over HTTP."""
-        with tls_server(V2Protocol.HTTP, certificates) as port:
-            endpoint = Endpoint("127.0.0.1", port, TlsSettings(verify=False))
-            with V2Address(endpoint).control() as control:
-                assert control.ready("m")
-
-    def test_always_verified(self) -> None:
-        """Over gRPC there is no way to do without."""
-        endpoint = Endpoint("127.0.0.1", 1, TlsSettings(verify=False))
-        with pytest.raises(InputError) as caught:
-            V2Address(endpoint, V2Protocol.GRPC).control()
-        assert str(caught.value) == (
-            "over gRPC the server's certificate is always verified, but verification is to be off"
-        )
-        assert caught.value.hint == "give the server's own certificate as the CA file"
-
-    @both
-    def test_server_name(self, protocol: V2Protocol, certificates: Certificates) -> None:
-        """The certificate must be for the host, or for the name that is given in its place."""
-        tls = TlsSettings(certificates.ca_certificate, server_name="other")
-        with tls_server(protocol, certificates) as port:
-            wrong = Endpoint("127.0.0.1", port, tls)
-            with V2Address(wrong, protocol).control() as control, pytest.raises(ServerError):
-                control.ready("m")
-            right = replace(wrong, tls=replace(tls, server_name="localhost"))
-            with V2Address(right, protocol).control() as control:
-                assert control.ready("m")
-
-    @both
-    def test_client_certificate(self, protocol: V2Protocol, certificates: Certificates) -> None:
-        """A server that wants to know its clients is shown the client's certificate."""
-        unknown = TlsSettings(certificates.ca_certificate)
-        known = replace(
-            unknown, certificate=certificates.client_certificate, key=certificates.client_key
-        )
-        with tls_server(protocol, certificates, mutual=True) as port:
-            endpoint = Endpoint("127.0.0.1", port, known)
-            with V2Address(endpoint, protocol).control() as control:
-                assert control.ready("m")
-            stranger = V2Address(replace(endpoint, tls=unknown), protocol)
-            with stranger.control() as control, pytest.raises(ServerError):
-                control.ready("m")
-
-    @both
+    @pytest.mark.parametrize("protocol", V2Protocol)
     def test_unusable_file(self, protocol: V2Protocol, tmp_path: Path) -> None:
         """A file that cannot be read is told at once."""
         tls = TlsSettings(tmp_path / "ca.pem")
         with pytest.raises(InputError, match=r"certificates cannot be used: .*No such file"):
             V2Address(Endpoint("127.0.0.1", 1, tls), protocol).control()
-
-
-def ready(_request: Any, _context: Any) -> Any:
-    return service_pb2.ModelReadyResponse(ready=True)
-
-
-def endpoint_of(url: str) -> Endpoint:
-    return Endpoint("127.0.0.1", int(url.rpartition(":")[2]))

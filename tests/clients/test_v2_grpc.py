@@ -12,21 +12,23 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from runners.base import RunningServer
-from tests.clients.v2_calls import CALLS
+from tests.clients.v2_calls import CALLS, ready
+from tests.refusals import refused
 from tests.runner_tests.waiting import DEADLINE_S
 from tests.targets.answering import answering_grpc, misbehaving, says
 from tuner.clients.v2 import ModelTraits, NotOffered, model_traits
 from tuner.clients.v2_grpc import V2GrpcClient
 from tuner.clients.v2_http import V2Client
-from tuner.errors import InputError, ServerError, ServerTimeoutError
+from tuner.errors import ServerError, ServerTimeoutError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor, TensorSpec
-from tuner.records import ServerStatistics
 from tuner.targets.triton import config as model_config
 
 pytest_plugins = ["tests.targets.triton.plain_triton"]
 
 NUMBERS = Tensor("numbers", "FP32", (1, 4), np.array([1, 2, 3, 4], np.float32).tobytes())
+UNKNOWN = "Request for unknown model: 'resnet' is not found"
+UNAVAILABLE = "requested model 'resnet' is not available"
 WORDS = Tensor("words", "BYTES", (1, 2), b"\x02\x00\x00\x00hi\x00\x00\x00\x00")
 
 
@@ -64,7 +66,9 @@ class TestSameAsHttp:
     @pytest.mark.parametrize("model", ["double", "special"])
     def test_config(self, client: V2GrpcClient, http: V2Client, model: str) -> None:
         """The configuration has the same names, numbers and enumerators."""
-        assert client.config(model) == http.config(model)
+        config = client.config(model)
+        assert config == http.config(model)
+        assert config["instance_group"][0]["name"] == f"{model}_0"  # completed by the server
 
     @pytest.mark.parametrize(
         ("model", "traits"),
@@ -90,12 +94,15 @@ class TestSameAsHttp:
     def test_statistics(self, client: V2GrpcClient, http: V2Client) -> None:
         """One reading is the other, and the difference of two is what happened between them."""
         before = client.statistics("double")
-        client.infer("double", [NUMBERS, WORDS])
+        for _ in range(3):
+            client.infer("double", [NUMBERS, WORDS])
         after = client.statistics("double")
         assert after == http.statistics("double")
         spent = after - before
-        assert (spent.inferences, spent.requests, spent.batches) == (1, 1, {1: 1})
+        assert (spent.inferences, spent.executions, spent.requests) == (3, 3, 3)
+        assert (spent.failures, spent.batches, spent.mean_batch) == (0, {1: 3}, 1.0)
         assert spent.compute_infer_s > 0
+        assert spent.per_request_s(spent.compute_infer_s) == spent.compute_infer_s / 3
 
     def test_load(self, client: V2GrpcClient, http: V2Client) -> None:
         """A configuration takes the place of the one in the model's file."""
@@ -106,31 +113,43 @@ class TestSameAsHttp:
             each.load("special", model_config.as_json(message))
             assert client.config("special")["instance_group"][0]["count"] == count
 
-
-class TestTriton:
     @pytest.mark.parametrize(
-        ("method", "words"),
+        ("method", "path", "status", "code", "words"),
         [
-            ("metadata", "NOT_FOUND: Request for unknown model: 'resnet' is not found"),
-            ("config", "NOT_FOUND: Request for unknown model: 'resnet' is not found"),
-            ("statistics", "INVALID_ARGUMENT: requested model 'resnet' is not available"),
+            ("metadata", "", 404, "NOT_FOUND", UNKNOWN),
+            ("config", "/config", 404, "NOT_FOUND", UNKNOWN),
+            ("statistics", "/stats", 400, "INVALID_ARGUMENT", UNAVAILABLE),
         ],
     )
     def test_unknown_model(
-        self, client: V2GrpcClient, plain_triton: RunningServer, method: str, words: str
+        self,
+        client: V2GrpcClient,
+        http: V2Client,
+        plain_triton: RunningServer,
+        method: str,
+        path: str,
+        status: int,
+        code: str,
+        words: str,
     ) -> None:
         """What the server refuses is told with its status and its own words."""
-        with pytest.raises(ServerError) as caught:
-            methodcaller(method, "resnet")(client)
-        url = f"grpc://127.0.0.1:{plain_triton.ports['grpc']}"
-        assert str(caught.value) == f"{url}/{METHODS[method]} answered {words}"
-        assert type(caught.value) is ServerError
+        url, ports = plain_triton.url("http"), plain_triton.ports
+        for each, message in (
+            (client, f"grpc://127.0.0.1:{ports['grpc']}/{METHODS[method]} answered {code}"),
+            (http, f"{url}/v2/models/resnet{path} answered {status}"),
+        ):
+            with pytest.raises(ServerError) as caught:
+                methodcaller(method, "resnet")(each)
+            assert str(caught.value) == f"{message}: {words}"
+            assert type(caught.value) is ServerError
 
-    def test_load_refused(self, client: V2GrpcClient) -> None:
+    def test_load_refused(self, client: V2GrpcClient, http: V2Client) -> None:
         """A configuration that cannot be read is refused; the model stays as it was."""
-        with pytest.raises(ServerError, match="answered INTERNAL: failed to load 'double', fail"):
-            client.load("double", json.dumps({"max_batch_size": "many"}))
-        assert client.ready("double")
+        for each, status in ((client, "INTERNAL"), (http, "500")):
+            refused = f"answered {status}: failed to load 'double', failed to"
+            with pytest.raises(ServerError, match=refused):
+                each.load("double", json.dumps({"max_batch_size": "many"}))
+            assert each.ready("double")
 
 
 METHODS = {
@@ -179,40 +198,35 @@ class TestBadServer:
         )
         assert type(caught.value) is ServerError
 
-    def test_wrong_outputs(self) -> None:
-        """Outputs that are not raw bytes, one each, are no answer."""
-
-        def answer(_request: Any, _context: Any) -> Any:
-            return service_pb2.ModelInferResponse(outputs=[{"name": "y"}])
-
-        with answering_grpc({"ModelInfer": answer}) as port, pytest.raises(ServerError) as caught:
-            ask(port, "infer")
+    @pytest.mark.parametrize(
+        ("call", "answer", "complaint"),
+        [
+            # Outputs that are not raw bytes, one each.
+            (
+                "infer",
+                service_pb2.ModelInferResponse(outputs=[{"name": "y"}]),
+                "1 outputs, but 0 raw contents",
+            ),
+            # A version that is no number.
+            (
+                "statistics",
+                service_pb2.ModelStatisticsResponse(model_stats=[{"version": "new"}]),
+                "invalid literal for int() with base 10: 'new'",
+            ),
+        ],
+    )
+    def test_wrong_answer(self, call: str, answer: Any, complaint: str) -> None:
+        """An answer that is none is told with the method and what is wrong with it."""
+        with (
+            answering_grpc({METHODS[call]: lambda *_: answer}) as port,
+            pytest.raises(ServerError) as caught,
+        ):
+            ask(port, call)
+        source = f"grpc://127.0.0.1:{port}/{METHODS[call]}"
         assert str(caught.value) == (
-            f"the answer of grpc://127.0.0.1:{port}/ModelInfer is not what the V2 protocol says: "
-            "1 outputs, but 0 raw contents"
+            f"the answer of {source} is not what the V2 protocol says: {complaint}"
         )
         assert caught.value.hint == "check that a V2 server (Triton, KServe) listens there"
-
-    def test_wrong_version(self) -> None:
-        """Statistics of a version that is no number are no answer."""
-
-        def answer(_request: Any, _context: Any) -> Any:
-            return service_pb2.ModelStatisticsResponse(model_stats=[{"version": "new"}])
-
-        with (
-            answering_grpc({"ModelStatistics": answer}) as port,
-            pytest.raises(ServerError, match=r"/ModelStatistics is not what .*: invalid literal"),
-        ):
-            ask(port, "statistics")
-
-    def test_statistics_of_no_version(self) -> None:
-        """A model that has no statistics yet has done nothing."""
-
-        def answer(_request: Any, _context: Any) -> Any:
-            return service_pb2.ModelStatisticsResponse()
-
-        with answering_grpc({"ModelStatistics": answer}) as port:
-            assert ask(port, "statistics") == ServerStatistics()
 
     @pytest.mark.parametrize("call", CALLS)
     def test_hangs(self, call: str) -> None:
@@ -254,19 +268,12 @@ class TestBadServer:
     @pytest.mark.parametrize(("name", "value"), [("a b", "c"), ("a", "ü"), ("a", "")])
     def test_headers(self, name: str, value: str) -> None:
         """Headers that gRPC cannot send are refused at once."""
-        with pytest.raises(InputError) as caught:
+        hint = "a name is of letters, digits, `-`, `_` and `.`, a value of printable ASCII"
+        with refused(f"the header `{name}: {value}` cannot be sent over gRPC", hint):
             V2GrpcClient(Endpoint("127.0.0.1", 1), headers={name: value})
-        assert str(caught.value) == f"the header `{name}: {value}` cannot be sent over gRPC"
-        assert caught.value.hint == (
-            "a name is of letters, digits, `-`, `_` and `.`, a value of printable ASCII"
-        )
 
     def test_proxies_are_not_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Proxy settings of the environment do not stand between the tuner and its server."""
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-
-        def answer(_request: Any, _context: Any) -> Any:
-            return service_pb2.ModelReadyResponse(ready=True)
-
-        with answering_grpc({"ModelReady": answer}) as port:
+        with answering_grpc({"ModelReady": ready}) as port:
             assert ask(port, "ready") is True

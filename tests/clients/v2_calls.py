@@ -1,9 +1,12 @@
-"""All that the control plane of a V2 server is asked, as calls of any of its clients."""
+"""All that the control plane of a V2 server is asked, and answers that a test needs often."""
 
 from operator import methodcaller
+from typing import Any
 
 import numpy as np
+from tritonclient.grpc import service_pb2
 
+from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
 from tuner.protocols.v2 import MemoryKind
 
@@ -22,3 +25,12 @@ CALLS = {
     ),
     "forget_memory": methodcaller("forget_memory", MemoryKind.CUDA, "r"),
 }
+
+
+def ready(_request: Any, _context: Any) -> Any:
+    """The answer that a model is ready, over gRPC."""
+    return service_pb2.ModelReadyResponse(ready=True)
+
+
+def endpoint_of(url: str) -> Endpoint:
+    return Endpoint("127.0.0.1", int(url.rpartition(":")[2]))

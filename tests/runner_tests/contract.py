@@ -3,17 +3,19 @@
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 
 from runners.base import LaunchSpec, Runner, RunningServer
-from runners.errors import CommandNotFound, StartFailed, StartTimeout
-from runners.ports import accepts_connections
+from runners.errors import CommandNotFound, RunnerError, StartFailed, StartTimeout
+from runners.ports import accepts_connections, choose_free_ports
 from tests.runner_tests.waiting import is_gone, wait_until, wait_until_gone
 
+Error = TypeVar("Error", bound=RunnerError)
 SCRIPT = Path(__file__).with_name("server_script.py")
 
 
@@ -32,8 +34,36 @@ def read_pids(path: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()]
 
 
+def refusal(
+    runner: Runner, spec: LaunchSpec, error: type[Error], match: str | None = None
+) -> Error:
+    """The error with which the runner does not start `spec`."""
+    with pytest.raises(error, match=match) as caught, runner.start(spec):
+        pytest.fail("entered")
+    return caught.value
+
+
+def facts_of(runner: Runner, tmp_path: Path, **wishes: Any) -> dict[str, Any]:
+    """What a server with these wishes found where it was started."""
+    with runner.start(launch_spec(write_facts=str(tmp_path / "facts"), **wishes)) as server:
+        facts: dict[str, Any] = json.loads((tmp_path / "facts").read_text())
+    return facts | {"ports": server.ports}
+
+
 def answer_of(server: RunningServer, port_name: str = "http") -> str:
     return httpx.get(server.url(port_name), trust_env=False).text
+
+
+class Chooser:
+    """Chooses the given ports first, and free ones when they are used up."""
+
+    def __init__(self, first: Sequence[int]) -> None:
+        self.calls = 0
+        self._first = list(first)
+
+    def __call__(self, names: tuple[str, ...]) -> dict[str, int]:
+        self.calls += 1
+        return {names[0]: self._first.pop(0)} if self._first else choose_free_ports(names)
 
 
 class RunnerContract:
@@ -102,33 +132,23 @@ class RunnerContract:
 
     def test_command_not_found(self, runner: Runner) -> None:
         """A command that does not exist is named, and the hint says what to do."""
-        with (
-            pytest.raises(CommandNotFound, match="`no-such-server` must be") as caught,
-            runner.start(LaunchSpec(command=("no-such-server",))),
-        ):
-            pytest.fail("entered")
-        assert "PATH" in caught.value.hint
+        spec = LaunchSpec(command=("no-such-server",))
+        assert "PATH" in refusal(runner, spec, CommandNotFound, "`no-such-server` must be").hint
 
     def test_exits_before_it_listens(self, runner: Runner) -> None:
         """A server that ends too early is reported with its exit code and its last words."""
-        with (
-            pytest.raises(StartFailed, match="exited with code 3 before it listened") as caught,
-            runner.start(launch_spec(say="no model\n", exit_code=3)),
-        ):
-            pytest.fail("entered")
-        assert caught.value.exit_code == 3
-        assert caught.value.log_tail == "no model"
+        spec = launch_spec(say="no model\n", exit_code=3)
+        error = refusal(runner, spec, StartFailed, "exited with code 3 before it listened")
+        assert error.exit_code == 3
+        assert error.log_tail == "no model"
 
     def test_an_option_that_it_does_not_know(self, runner: Runner) -> None:
         """What it said of it stands in the error, however much it goes on to say."""
         usage = "".join(f"  --option-{number}\n" for number in range(400))
         complaint = "server: unrecognized option '--no-such=1'"
-        with (
-            pytest.raises(StartFailed) as caught,
-            runner.start(launch_spec(say=f"{complaint}\nUsage:\n{usage}", exit_code=1)),
-        ):
-            pytest.fail("entered")
-        assert str(caught.value).endswith(f"exited with code 1 before it listened: {complaint}")
+        spec = launch_spec(say=f"{complaint}\nUsage:\n{usage}", exit_code=1)
+        said = str(refusal(runner, spec, StartFailed))
+        assert said.endswith(f"exited with code 1 before it listened: {complaint}")
 
     def test_never_listens(self, runner: Runner, tmp_path: Path) -> None:
         """A server that hangs is given up after its time, stopped, and its log is shown."""
@@ -139,12 +159,8 @@ class RunnerContract:
             pid_file=str(tmp_path / "pids"),
             start_timeout_s=0.5,
         )
-        with (
-            pytest.raises(StartTimeout, match=r"listen within 0\.5 s.* on `http`") as caught,
-            runner.start(spec),
-        ):
-            pytest.fail("entered")
-        assert caught.value.log_tail == "loading"
+        error = refusal(runner, spec, StartTimeout, r"listen within 0\.5 s.* on `http`")
+        assert error.log_tail == "loading"
         assert self.all_gone(read_pids(tmp_path / "pids"))
 
     def test_ignores_the_request_to_stop(self, runner: Runner) -> None:
@@ -182,34 +198,27 @@ class RunnerContract:
 
     def test_environment_arguments_and_directory(self, runner: Runner, tmp_path: Path) -> None:
         """The server gets its variables, arguments and directory with the ports filled in."""
-        facts_file = tmp_path / "facts"
-        spec = launch_spec(
-            write_facts=str(facts_file),
+        facts = facts_of(
+            runner,
+            tmp_path,
             command=("--port={port:http}",),
             environment={"SERVER_URL": "http://0.0.0.0:{port:http}", "OMP_NUM_THREADS": "2"},
             working_directory=tmp_path,
         )
-        with runner.start(spec) as server:
-            facts = json.loads(facts_file.read_text())
-        assert facts["arguments"] == [f"--port={server.ports['http']}"]
-        assert facts["environment"]["SERVER_URL"] == f"http://0.0.0.0:{server.ports['http']}"
+        port = facts["ports"]["http"]
+        assert facts["arguments"] == [f"--port={port}"]
+        assert facts["environment"]["SERVER_URL"] == f"http://0.0.0.0:{port}"
         assert facts["environment"]["OMP_NUM_THREADS"] == "2"
         assert facts["directory"] == str(tmp_path)
 
     def test_files(self, runner: Runner, tmp_path: Path) -> None:
         """Files are there at the start with the placeholders filled in, and gone afterwards."""
-        facts_file = tmp_path / "facts"
-        spec = launch_spec(
-            write_facts=str(facts_file),
-            command=("{folder}",),
-            files={"server.conf": "listen={address}:{port:http} {other}"},
-        )
-        with runner.start(spec) as server:
-            facts = json.loads(facts_file.read_text())
-            [folder] = facts["arguments"]
-            [address] = {"127.0.0.1", "0.0.0.0"} & {facts["address"]}  # noqa: S104 - in a container
-            text = f"listen={address}:{server.ports['http']} {{other}}"
-            assert facts["files"] == {"server.conf": text}
+        files = {"server.conf": "listen={address}:{port:http} {other}"}
+        facts = facts_of(runner, tmp_path, command=("{folder}",), files=files)
+        [address] = {"127.0.0.1", "0.0.0.0"} & {facts["address"]}  # noqa: S104 - in a container
+        text = f"listen={address}:{facts['ports']['http']} {{other}}"
+        assert facts["files"] == {"server.conf": text}
+        [folder] = facts["arguments"]
         assert not Path(folder).exists()
 
     def test_the_log_begins(self, runner: Runner) -> None:

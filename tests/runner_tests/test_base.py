@@ -15,34 +15,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "`{port:grpc}` must name one of `ports`, but got ports=('http',)",
     ),
     (
-        {"command": ("a",), "environment": {"A": "{port:http}"}},
+        {"environment": {"A": "{port:http}"}},
         "`{port:http}` must name one of `ports`, but got ports=()",
     ),
-    (
-        {"command": ("a",), "files": {"b": "{port:grpc}"}},
-        "`{port:grpc}` must name one of `ports`, but got ports=()",
-    ),
-    (
-        {"command": ("a",), "files": {"../b": ""}},
-        "a name in `files` must be that of a file, but got '../b'",
-    ),
-    (
-        {"command": ("a",), "ports": ("http", "http")},
-        "names in `ports` must be unique, but got ('http', 'http')",
-    ),
-    (
-        {"command": ("a",), "start_timeout_s": 0.0},
-        "`start_timeout_s > 0` must hold, but got 0.0",
-    ),
-    ({"command": ("a",), "stop_grace_s": -1.0}, "`stop_grace_s >= 0` must hold, but got -1.0"),
-    (
-        {"command": ("a",), "cpus": frozenset({-1, 2})},
-        "`cpus` must be processor numbers or None, but got [-1, 2]",
-    ),
-    (
-        {"command": ("a",), "cpus": frozenset()},
-        "`cpus` must be processor numbers or None, but got []",
-    ),
+    ({"files": {"b": "{port:grpc}"}}, "`{port:grpc}` must name one of `ports`, but got ports=()"),
+    ({"files": {"../b": ""}}, "a name in `files` must be that of a file, but got '../b'"),
+    ({"ports": ("a", "a")}, "names in `ports` must be unique, but got ('a', 'a')"),
+    ({"start_timeout_s": 0.0}, "`start_timeout_s > 0` must hold, but got 0.0"),
+    ({"stop_grace_s": -1.0}, "`stop_grace_s >= 0` must hold, but got -1.0"),
+    ({"cpus": frozenset({-1, 2})}, "`cpus` must be processor numbers or None, but got [-1, 2]"),
+    ({"cpus": frozenset()}, "`cpus` must be processor numbers or None, but got []"),
 ]
 LEFTOVERS = ["", "shm*", "/dev/shm/", "/dev/shm/*", "/dev/shm/.*"]  # noqa: S108 - only patterns
 
@@ -51,7 +33,7 @@ LEFTOVERS = ["", "shm*", "/dev/shm/", "/dev/shm/*", "/dev/shm/.*"]  # noqa: S108
 def test_refused(fields: dict[str, Any], message: str) -> None:
     """A specification that cannot be launched is refused with the rule and the value."""
     with pytest.raises(ValueError, match=re.escape(message)):
-        LaunchSpec(**fields)
+        LaunchSpec(**{"command": ("a",), **fields})
 
 
 @pytest.mark.parametrize("pattern", LEFTOVERS)

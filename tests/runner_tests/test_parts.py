@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -27,28 +28,23 @@ def arrivals() -> Iterator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_interrupt_waits_for_the_end_of_the_block() -> None:
-    """Ctrl-C inside the block is raised when the block is left, once."""
+def in_a_thread(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("where", [lambda work: work(), in_a_thread], ids=["main", "thread"])
+def test_interrupt_waits_for_the_end(where: Callable[[Callable[[], None]], None]) -> None:
+    """Ctrl-C, which the kernel may hand to any thread, is raised when the block is left, once."""
     steps: list[str] = []
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012, SIM117 - the order is the test
         with interrupts_deferred():
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
+            for _ in range(2):
+                where(partial(signal.raise_signal, signal.SIGINT))
             steps.append("finished")
     assert steps == ["finished"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_interrupt_of_a_process_with_threads() -> None:
-    """A Ctrl-C that the kernel hands to another thread waits as well."""
-    steps: list[str] = []
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012, SIM117 - the order is the test
-        with interrupts_deferred():
-            thread = threading.Thread(target=lambda: signal.raise_signal(signal.SIGINT))
-            thread.start()
-            thread.join()
-            steps.append("finished")
-    assert steps == ["finished"]
 
 
 def test_sigterm_reaches_the_former_handler(arrivals: list[int]) -> None:
@@ -69,9 +65,7 @@ def test_nothing_to_defer_outside_the_main_thread() -> None:
         with interrupts_deferred():
             steps.append("worked")
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    in_a_thread(work)
     assert steps == ["worked"]
 
 

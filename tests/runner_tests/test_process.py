@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,17 @@ import pytest
 
 from runners.base import LaunchSpec
 from runners.errors import CommandNotFound, LaunchRefused, PortTaken, StopFailed
-from runners.ports import choose_free_ports
 from runners.process import ProcessRunner
-from tests.runner_tests.contract import RunnerContract, answer_of, launch_spec, read_pids
-from tests.runner_tests.waiting import DEADLINE_S, is_gone, wait_until, wait_until_gone
-
-ROOT = Path(__file__).parents[2]
+from tests.runner_tests.contract import (
+    Chooser,
+    RunnerContract,
+    answer_of,
+    facts_of,
+    launch_spec,
+    read_pids,
+    refusal,
+)
+from tests.runner_tests.waiting import DEADLINE_S, holding, is_gone, wait_until, wait_until_gone
 
 
 @pytest.fixture
@@ -58,8 +63,7 @@ class TestLeftovers:
         """Files that were written for a program that is not there are removed too."""
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
         spec = LaunchSpec(command=("no-such-server", "{folder}"), files={"a": "text"})
-        with pytest.raises(CommandNotFound), runner.start(spec):
-            pytest.fail("entered")
+        refusal(runner, spec, CommandNotFound)
         assert list((tmp_path / "temporary").iterdir()) == []
 
 
@@ -71,15 +75,13 @@ class TestLaunch:
         scrubbed = ["OMP_X", "KMP_X", "GOMP_X", "MKL_X", "OPENBLAS_X", "MALLOC_X", "TF_X"]
         for name in (*scrubbed, "LD_PRELOAD", "KEPT_X"):
             monkeypatch.setenv(name, "")
-        with runner.start(launch_spec(write_facts=str(tmp_path / "facts"))):
-            environment = json.loads((tmp_path / "facts").read_text())["environment"]
+        environment = facts_of(runner, tmp_path)["environment"]
         assert not environment.keys() & {*scrubbed, "LD_PRELOAD"}
         assert "KEPT_X" in environment
 
     def test_server_inherits_nothing_strange(self, runner: ProcessRunner, tmp_path: Path) -> None:
         """The server has only the standard descriptors and Python's usual SIGINT handling."""
-        with runner.start(launch_spec(write_facts=str(tmp_path / "facts"))):
-            facts = json.loads((tmp_path / "facts").read_text())
+        facts = facts_of(runner, tmp_path)
         assert facts["descriptors"][:3] == [0, 1, 2]
         assert len(facts["descriptors"]) == 4  # and the one that lists them
         assert facts["sigint_is_default"]
@@ -98,28 +100,19 @@ class TestLaunch:
     def test_cpus_that_are_not_there(self, runner: ProcessRunner) -> None:
         """Processors that the machine lacks are refused instead of silently dropped."""
         some_cpu = min(os.sched_getaffinity(0))
-        with (
-            pytest.raises(LaunchRefused, match=rf"not all of the processors \[{some_cpu}, 1000\]"),
-            runner.start(launch_spec(cpus=frozenset({some_cpu, 1000}))),
-        ):
-            pytest.fail("entered")
+        spec = launch_spec(cpus=frozenset({some_cpu, 1000}))
+        refusal(runner, spec, LaunchRefused, rf"not all of the processors \[{some_cpu}, 1000\]")
 
     def test_missing_working_directory(self, runner: ProcessRunner, tmp_path: Path) -> None:
         """A missing working directory is not mistaken for a missing command."""
-        with (
-            pytest.raises(LaunchRefused, match=r"says: No such file or directory: `.*nowhere`"),
-            runner.start(launch_spec(working_directory=tmp_path / "nowhere")),
-        ):
-            pytest.fail("entered")
+        spec = launch_spec(working_directory=tmp_path / "nowhere")
+        refusal(runner, spec, LaunchRefused, r"says: No such file or directory: `.*nowhere`")
 
     def test_command_that_is_not_executable(self, runner: ProcessRunner, tmp_path: Path) -> None:
         """A file without the permission to execute it is refused like a missing command."""
         (tmp_path / "server").write_text("")
-        with (
-            pytest.raises(CommandNotFound, match=r"server` must be .*: Permission denied"),
-            runner.start(LaunchSpec(command=(str(tmp_path / "server"),))),
-        ):
-            pytest.fail("entered")
+        spec = LaunchSpec(command=(str(tmp_path / "server"),))
+        refusal(runner, spec, CommandNotFound, r"server` must be .*: Permission denied")
 
     def test_each_start_has_its_log(self, runner: ProcessRunner) -> None:
         """Every start writes one log of its own, named after the program."""
@@ -140,18 +133,6 @@ class TestLaunch:
         context.__exit__(None, None, None)
 
 
-class Chooser:
-    """Chooses the given ports first, and free ones when they are used up."""
-
-    def __init__(self, first: Sequence[int]) -> None:
-        self.calls = 0
-        self._first = list(first)
-
-    def __call__(self, names: tuple[str, ...]) -> dict[str, int]:
-        self.calls += 1
-        return {names[0]: self._first.pop(0)} if self._first else choose_free_ports(names)
-
-
 class TestTakenPort:
     def test_other_ports_are_tried(self, tmp_path: Path) -> None:
         """A start that loses its port to another process begins again with a new one."""
@@ -169,12 +150,10 @@ class TestTakenPort:
             port = thief.getsockname()[1]
             chooser = Chooser([port] * 5)
             runner = ProcessRunner(log_directory=tmp_path, choose_ports=chooser)
-            with pytest.raises(PortTaken, match=f"{port} was taken") as caught:  # noqa: SIM117
-                with runner.start(launch_spec()):
-                    pytest.fail("entered")
+            error = refusal(runner, launch_spec(), PortTaken, f"{port} was taken")
         assert chooser.calls == 3
-        assert caught.value.ports == (port,)
-        assert "Address already in use" in caught.value.log_tail
+        assert error.ports == (port,)
+        assert "Address already in use" in error.log_tail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +169,21 @@ class Tuner:
     def everything(self) -> list[int]:
         return [self.server_pid, *read_pids(self.pid_file)]
 
-    def says(self) -> str:
+    def interrupt_until_asked(self) -> None:
+        """Until the server, which ignores it, is asked to stop."""
+        self.process.send_signal(signal.SIGINT)
+        wait_until(lambda: "SIGTERM? no" in self.server_log.read_text())
+
+    def assert_ended_in_order(self) -> None:
         assert self.process.stdout is not None
-        return self.process.stdout.read()
+        assert self.process.stdout.read() == "interrupted\n"
+        assert self.process.wait(DEADLINE_S) == -signal.SIGINT
+        assert all(is_gone(pid) for pid in self.everything())
+        assert not self.leftover.exists()
+
+    def wait_until_gone(self) -> None:
+        wait_until_gone(self.everything())
+        wait_until(lambda: not self.leftover.exists())
 
 
 @contextmanager
@@ -210,29 +201,14 @@ def tuner(tmp_path: Path, *, ignore_sigterm: bool = False) -> Iterator[Tuner]:
         "leftovers": [f"{leftover}*"],
         "stop_grace_s": 1.0,
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.runner_tests.tuner_script"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(wishes) + "\n")
-        process.stdin.flush()
-        facts = json.loads(process.stdout.readline())
-        try:
-            yield Tuner(
-                process=process,
-                server_pid=facts["pid"],
-                server_log=Path(facts["log"]),
-                pid_file=pid_file,
-                leftover=leftover,
-            )
-        finally:
-            process.kill()
+    with holding("tests.runner_tests.tuner_script", wishes) as (process, facts):
+        yield Tuner(
+            process=process,
+            server_pid=facts["pid"],
+            server_log=Path(facts["log"]),
+            pid_file=pid_file,
+            leftover=leftover,
+        )
 
 
 class TestEndOfTheTuner:
@@ -242,8 +218,7 @@ class TestEndOfTheTuner:
             assert held.leftover.exists()
             held.process.kill()
             held.process.wait(DEADLINE_S)
-            wait_until_gone(held.everything())
-            wait_until(lambda: not held.leftover.exists())
+            held.wait_until_gone()
 
     def test_kill_9_with_the_lifeline_inherited(
         self, runner: ProcessRunner, tmp_path: Path
@@ -273,30 +248,21 @@ class TestEndOfTheTuner:
         """Ctrl-C ends the block in order: the server is asked, everything goes."""
         with tuner(tmp_path) as held:
             held.process.send_signal(signal.SIGINT)
-            assert held.says() == "interrupted\n"
-            assert held.process.wait(DEADLINE_S) == -signal.SIGINT
-            assert all(is_gone(pid) for pid in held.everything())
-            assert not held.leftover.exists()
+            held.assert_ended_in_order()
 
     def test_interrupt_twice(self, tmp_path: Path) -> None:
         """A second Ctrl-C during the stop waits for its end."""
         with tuner(tmp_path, ignore_sigterm=True) as held:
+            held.interrupt_until_asked()
             held.process.send_signal(signal.SIGINT)
-            wait_until(lambda: "SIGTERM? no" in held.server_log.read_text())
-            held.process.send_signal(signal.SIGINT)
-            assert held.says() == "interrupted\n"
-            assert held.process.wait(DEADLINE_S) == -signal.SIGINT
-            assert all(is_gone(pid) for pid in held.everything())
-            assert not held.leftover.exists()
+            held.assert_ended_in_order()
 
     def test_killed_while_it_stops(self, tmp_path: Path) -> None:
         """A tuner killed by -9 during the stop cuts the server's grace short."""
         with tuner(tmp_path, ignore_sigterm=True) as held:
-            held.process.send_signal(signal.SIGINT)
-            wait_until(lambda: "SIGTERM? no" in held.server_log.read_text())
+            held.interrupt_until_asked()
             held.process.kill()
-            wait_until_gone(held.everything())
-            wait_until(lambda: not held.leftover.exists())
+            held.wait_until_gone()
 
 
 class TestEndOfTheGuardian:
@@ -336,14 +302,9 @@ class TestEndOfTheGuardian:
     ) -> None:
         """A guardian that cannot run is an error of the launch."""
         monkeypatch.setattr("runners.process_server.sys.executable", "/bin/true")
-        with (
-            pytest.raises(LaunchRefused, match="the guardian process ended at once"),
-            runner.start(launch_spec()),
-        ):
-            pytest.fail("entered")
+        refusal(runner, launch_spec(), LaunchRefused, "the guardian process ended at once")
         monkeypatch.setattr("runners.process_server.sys.executable", "/no/python")
-        with pytest.raises(LaunchRefused, match="no guardian"), runner.start(launch_spec()):
-            pytest.fail("entered")
+        refusal(runner, launch_spec(), LaunchRefused, "no guardian")
 
     def test_sigterm(self, runner: ProcessRunner) -> None:
         """A guardian that somebody asks to end stops its server in order."""

@@ -2,76 +2,58 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from tuner.watch import gpu_usage
-from tuner.watch.gpu_usage import GpuUsage, put_together
-
-# A module in the place of nvidia-ml-py, for machines without a GPU; the second of its two GPUs
-# does not tell its power.
-_PYNVML = """
-from types import SimpleNamespace
+from tuner.watch.gpu_usage import GpuUsage, Nvml, put_together
 
 
 class NVMLError(Exception):
-    pass
+    """As nvidia-ml-py has one."""
 
 
-def nvmlInit():
-    if FAULT == "no driver":
-        raise NVMLError("NVML Shared Library Not Found")
-    OPEN.append(True)
+def pynvml(fault: str, opened: list[bool]) -> SimpleNamespace:
+    """In the place of nvidia-ml-py; the second of its two GPUs does not tell its power."""
+
+    def init() -> None:
+        if fault == "no driver":
+            raise NVMLError("NVML Shared Library Not Found")
+        opened.append(True)
+
+    def count() -> int:
+        if fault == "lost":
+            raise NVMLError("GPU is lost")
+        return 2
+
+    def power(handle: int) -> int:
+        if handle == 1:
+            raise NVMLError("Not Supported")
+        return 61500
+
+    return SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlInit=init,
+        nvmlShutdown=opened.pop,
+        nvmlDeviceGetCount=count,
+        nvmlDeviceGetHandleByIndex=int,
+        nvmlDeviceGetUUID="GPU-{}".format,
+        nvmlDeviceGetUtilizationRates=lambda handle: SimpleNamespace(gpu=40 * handle),
+        nvmlDeviceGetPowerUsage=power,
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=8 << 30, used=handle << 30),
+    )
 
 
-def nvmlShutdown():
-    OPEN.pop()
-
-
-def nvmlDeviceGetCount():
-    if FAULT == "lost":
-        raise NVMLError("GPU is lost")
-    return 2
-
-
-def nvmlDeviceGetHandleByIndex(index):
-    return index
-
-
-def nvmlDeviceGetUUID(handle):
-    return f"GPU-{handle}"
-
-
-def nvmlDeviceGetUtilizationRates(handle):
-    return SimpleNamespace(gpu=40 * handle, memory=0)
-
-
-def nvmlDeviceGetPowerUsage(handle):
-    if handle == 1:
-        raise NVMLError("Not Supported")
-    return 61500
-
-
-def nvmlDeviceGetMemoryInfo(handle):
-    return SimpleNamespace(total=8 << 30, used=handle << 30, free=0)
-
-
-OPEN = []
-"""
-
-
-@pytest.fixture(params=["", "no driver", "lost"])
-def fault(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """What is wrong with the driver; its library is closed in the end."""
-    fault = str(request.param)
-    (tmp_path / "pynvml.py").write_text(f"{_PYNVML}FAULT = {fault!r}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
-    yield fault
-    assert sys.modules.pop("pynvml").OPEN == []
+@contextmanager
+def nvml(monkeypatch: pytest.MonkeyPatch, fault: str = "") -> Iterator[Nvml | None]:
+    """What is there with this fault of the driver; its library is closed in the end."""
+    opened: list[bool] = []
+    monkeypatch.setitem(sys.modules, "pynvml", pynvml(fault, opened))
+    with gpu_usage.opened() as found:
+        yield found
+    assert opened == []
 
 
 def test_as_the_manual_says() -> None:
@@ -94,13 +76,11 @@ def test_what_a_gpu_does_not_tell() -> None:
 
 
 class TestNvml:
-    @pytest.mark.parametrize("fault", [""], indirect=True)
-    def test_reads_all_gpus(self, fault: str) -> None:
+    def test_reads_all_gpus(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Percent, milliwatts and bytes become shares, watts and bytes, by UUID."""
-        assert not fault
-        with gpu_usage.opened() as nvml:
-            assert nvml is not None
-            with nvml.window(interval_s=1000.0) as samples:
+        with nvml(monkeypatch) as found:
+            assert found is not None
+            with found.window(interval_s=1000.0) as samples:
                 pass
 
         assert samples.within == 2 * [
@@ -110,18 +90,16 @@ class TestNvml:
             }
         ]
 
-    @pytest.mark.parametrize("fault", ["no driver"], indirect=True)
-    def test_without_a_driver(self, fault: str) -> None:
+    def test_without_a_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the driver is missing there is nothing to read."""
-        with gpu_usage.opened() as nvml:
-            assert nvml is None, fault
+        with nvml(monkeypatch, "no driver") as found:
+            assert found is None
 
-    @pytest.mark.parametrize("fault", ["lost"], indirect=True)
-    def test_a_lost_gpu(self, fault: str) -> None:
+    def test_a_lost_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What fails later is a missing sample, not a fault of the measurement."""
-        with gpu_usage.opened() as nvml:
-            assert nvml is not None, fault
-            with nvml.window() as samples:
+        with nvml(monkeypatch, "lost") as found:
+            assert found is not None
+            with found.window() as samples:
                 pass
 
         assert samples.within == []
@@ -129,5 +107,5 @@ class TestNvml:
     def test_without_the_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without nvidia-ml-py there is nothing to read."""
         monkeypatch.setitem(sys.modules, "pynvml", None)
-        with gpu_usage.opened() as nvml:
-            assert nvml is None
+        with gpu_usage.opened() as found:
+            assert found is None

@@ -1,23 +1,17 @@
-"""A server's own metrics: a real Triton's, and real pages that are slow, broken or gone."""
+"""A server's own metrics: what pages say, and real pages that are slow, broken or gone."""
 
-import json
 import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
+from time import sleep
 
-import numpy as np
 import pytest
 
-from tests.runner_tests.waiting import DEADLINE_S, wait_until
-from tests.servers.triton import serving
+from tests.refusals import refused
+from tests.targets.answering import Answer, closes, misbehaving, says
 from tests.watch import metrics_pages
-from tuner.clients.v2_http import V2Client
-from tuner.errors import InputError
-from tuner.load.requests import Tensor
-from tuner.protocols.prometheus import MetricsPage, parse
+from tuner.protocols.prometheus import parse
 from tuner.watch.gpu_usage import GpuUsage
 from tuner.watch.metrics import Gauge, MetricsScraper, ServerMetrics
 from tuner.watch.sampling import Samples
@@ -31,147 +25,79 @@ _ADVICE = (
     "`metrics_mode=prometheus`)"
 )
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class _Page(ThreadingHTTPServer):
-    """Answers its requests one after another with `answers`, the last of them for ever."""
-
-    def __init__(self, answers: Sequence[Answer]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers = list(answers)
-        self.released = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/metrics"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Page
-
-    def do_GET(self) -> None:
-        assert self.path == "/metrics"
-        answers = self.server.answers
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        answer(self)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Say nothing."""
-
 
 @contextmanager
-def page(*answers: Answer) -> Iterator[_Page]:
-    with _Page(answers) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.released.set()
-            server.shutdown()
-            thread.join()
+def page(*answers: Answer) -> Iterator[str]:
+    """The URL of a server that gives the answers one after another, the last of them for ever."""
+    left = list(answers)
 
-
-def text(content: str | bytes, status: int = 200) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        body = content.encode() if isinstance(content, str) else content
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
+        assert handler.path == "/metrics"
+        (left.pop(0) if len(left) > 1 else left[0])(handler)
 
-    return answer
+    with misbehaving(answer) as url:
+        yield f"{url}/metrics"
+
+
+def text(content: str, status: int = 200) -> Answer:
+    return says(content.encode(), status=status)
 
 
 def hung(handler: BaseHTTPRequestHandler) -> None:
-    """A server that takes the request and says nothing."""
-    handler.server.released.wait(DEADLINE_S)  # type: ignore[attr-defined]
+    """A server that takes the request and says nothing until the other one hangs up."""
+    handler.rfile.read(1)
 
 
 def dripping(handler: BaseHTTPRequestHandler) -> None:
     """A server that never stops its header, so that no single read takes long."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
-    while not handler.server.released.wait(0.01):  # type: ignore[attr-defined]
-        try:
+    with suppress(OSError):
+        while True:
             handler.wfile.write(b"x")
-        except OSError:
-            return
-
-
-def closed(handler: BaseHTTPRequestHandler) -> None:
-    """A server that goes away."""
-    handler.close_connection = True
+            sleep(0.01)
 
 
 def endless(handler: BaseHTTPRequestHandler) -> None:
     """A page that never ends."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    try:
+    with suppress(OSError):
         while True:
             handler.wfile.write(b"up 1\n" * 100_000)
-    except OSError:
-        return
 
 
 def scraped(*answers: Answer, timeout_s: float = 5.0) -> tuple[ServerMetrics | None, str]:
     """The metrics of a window between two scrapes, and the warning."""
-    with page(*answers) as server:
-        scraper = MetricsScraper(server.url, _NEVER_S, timeout_s=timeout_s)
+    with page(*answers) as url:
+        scraper = MetricsScraper(url, _NEVER_S, timeout_s=timeout_s)
         with scraper.window() as samples:
             pass
-        return ServerMetrics.of([samples]), scraper.warning.replace(server.url, "URL")
+    return ServerMetrics.of([samples]), scraper.warning.replace(url, "URL")
 
 
 def missing(reason: str) -> str:
     return f"metrics of the server are missing: asked for URL, got: {reason}; {_ADVICE}"
 
 
-def window(*pages: str) -> Samples[MetricsPage]:
-    begin, *inside, end = map(parse, pages)
-    return Samples(begin, inside, end)
-
-
-def test_a_real_triton() -> None:
-    """Counters grow by what was sent in the window, gauges are there, nothing is amiss."""
-    numbers = np.arange(16, dtype=np.float32)
-    tensor = Tensor("INPUT", "FP32", (16,), numbers.tobytes())
-    with serving(["echo"]) as server, V2Client(server.http_url) as client:
-        scraper = MetricsScraper(server.metrics_url, 0.01)
-        client.infer("echo", [tensor])
-        with scraper.window() as samples:
-            for _ in range(5):
-                client.infer("echo", [tensor])
-            wait_until(lambda: samples.inside)
-
-    assert scraper.warning == ""
-    metrics = ServerMetrics.of([samples])
+def metrics_of(*windows: Sequence[str]) -> ServerMetrics:
+    """Of the pages of each window, in order."""
+    parsed = [list(map(parse, pages)) for pages in windows]
+    metrics = ServerMetrics.of([Samples(p[0], p[1:-1], p[-1]) for p in parsed])
     assert metrics is not None
-    assert metrics.scrapes == len(samples.inside)
-    labels = '{model="echo",version="1"}'
-    assert metrics.counters[f"nv_inference_request_success{labels}"] == 5
-    assert metrics.counters[f"nv_inference_count{labels}"] == 5
-    assert metrics.counters[f"nv_inference_request_duration_us{labels}"] > 0
-    assert metrics.gauges[f"nv_inference_pending_request_count{labels}"].largest <= 1
-    assert "nv_cpu_utilization" in metrics.gauges
-    json.dumps(asdict(metrics), allow_nan=False)
+    return metrics
+
+
+def counting(*successes: float) -> list[str]:
+    return [metrics_pages.triton(success=success) for success in successes]
 
 
 class TestAggregation:
     def test_gpus(self) -> None:
         """What the manual says of GPUs is taken of the scrapes inside; NaN counts for nothing."""
-        metrics = ServerMetrics.of(
-            [
-                window(
-                    metrics_pages.triton(utilization=0.0, power_w=1, used=9e9),
-                    metrics_pages.triton(utilization=0.5, power_w=60, used=2e9),
-                    metrics_pages.triton(utilization=1.0, power_w=80, used=3e9),
-                    metrics_pages.triton(utilization=0.0, power_w=1, used=9e9),
-                )
-            ]
+        values = [(0.0, 1, 9e9), (0.5, 60, 2e9), (1.0, 80, 3e9), (0.0, 1, 9e9)]
+        metrics = metrics_of(
+            [metrics_pages.triton(utilization=u, power_w=w, used=n) for u, w, n in values]
         )
 
-        assert metrics is not None
         assert metrics.scrapes == 2
         assert metrics.gpus == {
             "GPU-a": GpuUsage(0.75, 70.0, 3_000_000_000, 85_899_345_920),
@@ -180,10 +106,8 @@ class TestAggregation:
 
     def test_everything_else(self) -> None:
         """Counters and sums grow from end to end; gauges have a mean and a largest value."""
-        pages = [metrics_pages.triton(success=success) for success in (100, 120, 160, 161)]
-        metrics = ServerMetrics.of([window(*pages)])
+        metrics = metrics_of(counting(100, 120, 160, 161))
 
-        assert metrics is not None
         assert metrics.counters == {_SUCCESS: 61}
         labels = '{model="m",version="1"}'
         assert metrics.totals == {f"{_QUEUE}_count{labels}": 61, f"{_QUEUE}_sum{labels}": 6100}
@@ -196,9 +120,8 @@ class TestAggregation:
             for line in metrics_pages.torchserve(requests=0).splitlines()
             if not line.startswith("ts_inference_requests_total")
         )
-        metrics = ServerMetrics.of([window(before, metrics_pages.torchserve(requests=3))])
+        metrics = metrics_of([before, metrics_pages.torchserve(requests=3)])
 
-        assert metrics is not None
         assert metrics.gpus == {"0": GpuUsage(0.75, None, 2**30, None)}
         assert metrics.counters == {
             'ts_inference_requests_total{hostname="bench",model_name="resnet18",'
@@ -210,33 +133,18 @@ class TestAggregation:
 
     def test_several_windows(self) -> None:
         """Windows that were pooled are counted together, and what lies between is not."""
-        first = window(metrics_pages.triton(success=0), metrics_pages.triton(success=10))
-        second = window(metrics_pages.triton(success=90), metrics_pages.triton(success=100))
+        metrics = metrics_of(counting(0, 10), counting(90, 100))
 
-        metrics = ServerMetrics.of([first, second])
-
-        assert metrics is not None
         assert metrics.scrapes == 4
         assert metrics.counters == {_SUCCESS: 20}
         assert metrics.gauges[_PENDING] == Gauge(mean=5.0, largest=10.0)
 
     def test_a_server_that_restarted(self) -> None:
         """Counters that fell say nothing of the window."""
-        pages = (metrics_pages.triton(success=50), metrics_pages.triton(success=3))
-        metrics = ServerMetrics.of([window(*pages)])
+        metrics = metrics_of(counting(50, 3))
 
-        assert metrics is not None
         assert metrics.counters == {}
         assert metrics.totals == {}
-
-    def test_half_a_window(self) -> None:
-        """Without a page at both ends there are no counters, but what was seen of gauges."""
-        samples = Samples(begin=parse(metrics_pages.triton(success=20)))
-        metrics = ServerMetrics.of([samples])
-
-        assert metrics is not None
-        assert metrics.counters == {}
-        assert metrics.gauges[_PENDING] == Gauge(2.0, 2.0)
 
 
 class TestFaults:
@@ -249,9 +157,9 @@ class TestFaults:
             (text("", 302), "status 302"),
             (text("<html><body>Welcome"), "line 1 is no metric: `<html><body>Welcome`"),
             (text("up 1\nup up up"), "line 2 is no metric: `up up up`"),
-            (text(b"up\xff 1"), "line 1 is no metric: `up\ufffd 1`"),
+            (says(b"up\xff 1"), "line 1 is no metric: `up\ufffd 1`"),
             (text("# TYPE a counter\n"), "a page without a metric"),
-            (closed, "Server disconnected without sending a response."),
+            (closes, "Server disconnected without sending a response."),
             (endless, "a page larger than 16 MiB"),
         ],
     )
@@ -262,10 +170,7 @@ class TestFaults:
     @pytest.mark.parametrize("answer", [hung, dripping])
     def test_too_slow(self, answer: Answer) -> None:
         """A page has to be complete in time, however steadily it drips."""
-        metrics, warning = scraped(answer, timeout_s=0.1)
-
-        assert metrics is None
-        assert warning == missing("no answer within 0.1 s")
+        assert scraped(answer, timeout_s=0.1) == (None, missing("no answer within 0.1 s"))
 
     def test_nothing_listens(self) -> None:
         """Where nothing listens, that is said."""
@@ -287,7 +192,7 @@ class TestFaults:
 
     def test_a_page_that_vanishes(self) -> None:
         """What was seen before it went counts, but for counters, and it is said that it went."""
-        metrics, warning = scraped(text(metrics_pages.triton(success=10)), closed)
+        metrics, warning = scraped(text(metrics_pages.triton(success=10)), closes)
 
         assert metrics is not None
         assert metrics.counters == {}
@@ -310,17 +215,15 @@ class TestFaults:
 )
 def test_no_url(url: str) -> None:
     """What is no URL is refused before anything is asked."""
-    with pytest.raises(InputError) as caught:
+    message = f"a URL of a page of metrics was expected, but got `{url}`"
+    with refused(message, "for example: http://127.0.0.1:8002/metrics"):
         MetricsScraper(url)
-
-    assert caught.value.message == f"a URL of a page of metrics was expected, but got `{url}`"
-    assert caught.value.hint == "for example: http://127.0.0.1:8002/metrics"
 
 
 def test_a_url_without_a_protocol() -> None:
     """As perf_analyzer takes it: `localhost:8002/metrics`."""
-    with page(text("up 1")) as server:
-        scraper = MetricsScraper(server.url.removeprefix("http://"), _NEVER_S)
+    with page(text("up 1")) as url:
+        scraper = MetricsScraper(url.removeprefix("http://"), _NEVER_S)
         with scraper.window() as samples:
             pass
 

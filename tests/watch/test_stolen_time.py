@@ -10,7 +10,14 @@ from tests.capacity.simulated_server import Batching, SimulatedServer
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
 from tuner.records import Phase
-from tuner.watch.stolen_time import StolenReading, StolenTime, stood_still, undisturbed, watched
+from tuner.watch.stolen_time import (
+    Span,
+    StolenReading,
+    StolenTime,
+    stood_still,
+    undisturbed,
+    watched,
+)
 
 LIMIT_S = 0.02
 
@@ -109,38 +116,26 @@ def test_without_precedence_a_late_send_tells_nothing() -> None:
     assert stood_still(closed, late_s=0.005, limit_s=LIMIT_S) == []
 
 
-def test_what_was_not_disturbed_is_what_it_was() -> None:
-    """Spans before and after it do not matter."""
-    whole = measured(OpenLoop(1000.0))
-    rest, share = undisturbed(whole, [(-3.0, -1.0), (2.5, 3.0)])
+@pytest.mark.parametrize(
+    ("whole", "spans", "share"),
+    [
+        # Spans before and after it do not matter.
+        (measured(OpenLoop(1000.0)), [(-3.0, -1.0), (2.5, 3.0)], 1.0),
+        # Whether a closed loop is worth measuring again, the share says.
+        (measured(ClosedLoop(8)), [(0.5, 1.0)], 0.75),
+        # How it failed must not be lost.
+        (replace(measured(OpenLoop(1000.0)), errors={"timeout": 3}), [(0.5, 1.0)], 0.75),
+        # One that was stopped for an overload that may be the host's, and one all spoiled.
+        (measured(OpenLoop(20_000.0), overload=Overload(10)), [(0.1, 0.2)], 0.0),
+        (measured(OpenLoop(20_000.0)), [(0.0, 2.0)], 0.0),
+    ],
+    ids=["undisturbed", "closed", "failed", "overloaded", "spoiled"],
+)
+def test_what_stays_whole(whole: Measurement, spans: list[Span], share: float) -> None:
+    """What cannot be cut is what it was."""
+    rest, left = undisturbed(whole, spans)
     assert rest is whole
-    assert share == 1.0
-
-
-def test_a_closed_loop_stays_whole() -> None:
-    """Whether it is worth measuring again, the share says."""
-    whole = measured(ClosedLoop(8))
-    rest, share = undisturbed(whole, [(0.5, 1.0)])
-    assert rest is whole
-    assert share == pytest.approx(0.75)
-
-
-def test_what_failed_stays_whole() -> None:
-    """How it failed must not be lost."""
-    whole = replace(measured(OpenLoop(1000.0)), errors={"timeout": 3})
-    rest, share = undisturbed(whole, [(0.5, 1.0)])
-    assert rest is whole
-    assert share == pytest.approx(0.75)
-
-
-@pytest.mark.parametrize("overload", [Overload(10), None])
-def test_of_some_points_nothing_is_left(overload: Overload | None) -> None:
-    """Of one that was stopped for an overload that may be the host's, and of one all spoiled."""
-    whole = measured(OpenLoop(20_000.0), overload=overload)
-    spans = [(0.1, 0.2)] if overload else [(0.0, 2.0)]
-    rest, share = undisturbed(whole, spans)
-    assert rest is whole
-    assert share == 0.0
+    assert left == pytest.approx(share)
 
 
 def test_the_machine_is_watched() -> None:

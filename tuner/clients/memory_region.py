@@ -9,7 +9,7 @@ import mmap
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ import psutil
 
 from tuner.clients.v2 import V2Control
 from tuner.errors import LoadError
+from tuner.load.requests import TensorSpec
+from tuner.protocols.v2 import SharedTensor
 
 # Bytes: the tensors of two requests share no cache line.
 _ALIGNMENT = 64
@@ -27,33 +29,25 @@ _NAME = re.compile(r"tuner-(\d{1,7})-[0-9a-f]{8}-[a-z]+")
 
 
 @dataclass(frozen=True)
-class MemorySlice:
-    """Where a tensor lies: bytes from `offset` on in the region that the server knows by name."""
-
-    region: str
-    offset: int
-    byte_size: int
-
-
-@dataclass(frozen=True)
 class Layout:
-    """A region of `byte_size` bytes, and the slices of each request in it by tensor name."""
+    """A region of `byte_size` bytes, and the tensors of each request in it."""
 
     region: str
     byte_size: int
-    requests: tuple[Mapping[str, MemorySlice], ...]
+    requests: tuple[tuple[SharedTensor, ...], ...]
 
 
-def lay_out(region: str, requests: Iterable[Mapping[str, int]]) -> Layout:
-    """The layout of tensors whose sizes in bytes `requests` gives, aligned to 64 bytes."""
-    slices, end = [], 0
-    for sizes in requests:
-        placed = {}
-        for name, byte_size in sizes.items():
-            placed[name] = MemorySlice(region, end, byte_size)
+def lay_out(region: str, requests: Iterable[Iterable[tuple[TensorSpec, int]]]) -> Layout:
+    """The layout of tensors with their sizes in bytes, aligned to 64 bytes."""
+    placed: list[list[SharedTensor]] = []
+    end = 0
+    for tensors in requests:
+        placed.append([])
+        for spec, byte_size in tensors:
+            at = SharedTensor(spec.name, spec.datatype, spec.shape, region, end, byte_size)
+            placed[-1].append(at)
             end += -(-byte_size // _ALIGNMENT) * _ALIGNMENT
-        slices.append(placed)
-    return Layout(region, max(end, _ALIGNMENT), tuple(slices))
+    return Layout(region, max(end, _ALIGNMENT), tuple(map(tuple, placed)))
 
 
 class SharedMemoryRegion:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 import httpx
 
 from tuner.errors import ServerError, ServerTimeoutError
+from tuner.protocols import prometheus
+from tuner.protocols.prometheus import MetricsPage
 
 _HINT = "look into its log"
 # Characters of an answer that is no JSON.
@@ -75,6 +77,14 @@ class NamedSession(HttpSession):
         """
         return self._checked(self._send(method, url, **content))
 
+    def _page(self, url: str) -> MetricsPage:
+        """The metrics at `url`; ServerError as in `_ask`, or where it is no page of metrics."""
+        response = self._ask("GET", url)
+        try:
+            return prometheus.parse(response.text)
+        except ValueError as error:
+            raise ServerError(f"{url} is no page of metrics: {error}") from None
+
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.is_success:
             return response
@@ -86,3 +96,14 @@ class NamedSession(HttpSession):
             f"{self.server} answered {response.status_code} to {request.method} "
             f"{request.url.path}: {said}"
         )
+
+
+def total(page: MetricsPage, name: str, **labels: str) -> float | None:
+    """The sum over all series of this name with these labels; None if there is none."""
+    found = [
+        value
+        for series, value in page.values.items()
+        if series.name == name
+        and all(series.label(label) == wanted for label, wanted in labels.items())
+    ]
+    return sum(found) if found else None

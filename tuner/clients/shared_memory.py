@@ -8,7 +8,6 @@ the server forgets the regions and their memory is given back.
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic, sleep
 from typing import Self
@@ -17,7 +16,6 @@ from tuner.clients.cuda_memory import CudaRegion
 from tuner.clients.keeper import Keeper
 from tuner.clients.memory_region import (
     Layout,
-    MemorySlice,
     SharedMemoryRegion,
     existing_regions,
     is_abandoned,
@@ -29,7 +27,7 @@ from tuner.clients.v2 import NotOffered, V2Control
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError, ServerTimeoutError, TunerError
 from tuner.load.profile import Endpoint
-from tuner.load.requests import Tensor
+from tuner.load.requests import Tensor, TensorSpec
 from tuner.protocols.v2 import MemoryKind
 
 # Bytes for an output whose size is not known: perf_analyzer's `--output-shared-memory-size`.
@@ -41,20 +39,12 @@ _IN_USE_S = 1.0
 _ASK_EVERY_S = 0.02
 
 
-@dataclass(frozen=True)
-class RequestSlices:
-    """Where the tensors of one request lie, by the names of inputs and outputs."""
-
-    inputs: Mapping[str, MemorySlice]
-    outputs: Mapping[str, MemorySlice]
-
-
 class SharedMemory:
     """Shared memory of a server within a `with` block, with the inputs in it.
 
-    `requests` says for each of `inputs`, in their order, where its tensors lie and where its
-    outputs go; `outputs` gives the bytes that each output may take. A request that is in flight
-    several times at once writes its outputs over each other.
+    `requests` has, for each of `inputs` in their order, its tensors as they lie there and the
+    outputs as they go there; `outputs` gives the bytes that each output may take. A request that
+    is in flight several times at once writes its outputs over each other.
 
     The block leaves nothing behind, neither on the server nor on the machine, also when it ends
     with an error or this process is killed: a keeper sees to that. What dead tuners left
@@ -74,18 +64,19 @@ class SharedMemory:
         outputs: Mapping[str, int],
         *,
         kind: MemoryKind = MemoryKind.SYSTEM,
-        device: int = 0,
     ) -> None:
         self._address = address
         self._inputs = inputs
         self._kind = kind
-        self._device = device
-        sizes = [{tensor.name: len(tensor.data) for tensor in each} for each in inputs]
+        sizes = [
+            [(TensorSpec(t.name, t.datatype, t.shape), len(t.data)) for t in r] for r in inputs
+        ]
+        rooms = [(TensorSpec(name, "", ()), byte_size) for name, byte_size in outputs.items()]
         input_layout = lay_out(new_name("input"), sizes)
-        output_layout = lay_out(new_name("output"), [outputs] * len(inputs))
+        output_layout = lay_out(new_name("output"), [rooms] * len(inputs))
         self._layouts = input_layout, output_layout
         self._names = input_layout.region, output_layout.region
-        self.requests = tuple(map(RequestSlices, input_layout.requests, output_layout.requests))
+        self.requests = tuple(zip(input_layout.requests, output_layout.requests, strict=True))
 
     def __enter__(self) -> Self:
         _check_nearness(self._address.endpoint, self._kind)
@@ -110,7 +101,7 @@ class SharedMemory:
     def _region(self, layout: Layout) -> SharedMemoryRegion | CudaRegion:
         if self._kind is MemoryKind.SYSTEM:
             return SharedMemoryRegion(layout.region, layout.byte_size)
-        return CudaRegion(layout.region, layout.byte_size, device=self._device)
+        return CudaRegion(layout.region, layout.byte_size)
 
     def _forget(self, control: V2Control, keeper: Keeper) -> None:
         """Undo what the server was told; where that fails, the keeper will try once more."""
@@ -132,9 +123,8 @@ def _check_nearness(endpoint: Endpoint, kind: MemoryKind) -> None:
 def _is_this_machine(host: str) -> bool:
     """Only an address of this machine can be listened on."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[
-            0
-        ]
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as listener:
             listener.bind(address)
     except OSError:
@@ -195,8 +185,7 @@ def _forget_when_unused(control: V2Control, kind: MemoryKind, name: str) -> None
 
 def _content(layout: Layout, requests: Sequence[Sequence[Tensor]]) -> bytes:
     content = bytearray(layout.byte_size)
-    for slices, tensors in zip(layout.requests, requests, strict=True):
-        for tensor in tensors:
-            at = slices[tensor.name]
+    for places, tensors in zip(layout.requests, requests, strict=True):
+        for at, tensor in zip(places, tensors, strict=True):
             content[at.offset : at.offset + at.byte_size] = tensor.data
     return bytes(content)

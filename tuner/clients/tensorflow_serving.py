@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import httpx
 
 from tuner.clients import tensorflow_signature
-from tuner.clients.session import NamedSession
+from tuner.clients.session import NamedSession, total
 from tuner.clients.tensorflow_signature import Signature, understood
 from tuner.errors import ServerError
 from tuner.load.requests import Tensor, TensorSpec
-from tuner.protocols import prometheus, tensorflow_serving
-from tuner.protocols.prometheus import MetricsPage
+from tuner.protocols import tensorflow_serving
 from tuner.protocols.tensorflow_serving import RestReader
 from tuner.records import ServerStatistics
 
@@ -112,45 +111,27 @@ class TensorFlowServingClient(NamedSession):
             ) from None
 
     def counters(self) -> BatchingCounters:
-        page = self._metrics()
+        page = self._page(METRICS_PATH)
         return BatchingCounters(
-            batches=_total(page, f"{_SESSION}wrapped_run_count"),
-            queued=_total(page, f"{_SESSION}queuing_latency_count"),
-            queued_us=_total(page, f"{_SESSION}queuing_latency_sum"),
-            padding=_total(page, f"{_SESSION}padding_size_sum"),
+            batches=total(page, f"{_SESSION}wrapped_run_count"),
+            queued=total(page, f"{_SESSION}queuing_latency_count"),
+            queued_us=total(page, f"{_SESSION}queuing_latency_sum"),
+            padding=total(page, f"{_SESSION}padding_size_sum"),
         )
 
     def statistics(self, model: str, *, batch: int) -> ServerStatistics:
         """Its counters, for requests that carry `batch` inferences each."""
-        page = self._metrics()
+        page = self._page(METRICS_PATH)
         count = f"{_SERVING}request_count"
-        answered = round(_total(page, count, model_name=model, status="OK") or 0)
-        all_requests = round(_total(page, count, model_name=model) or 0)
-        batches = _total(page, f"{_SESSION}wrapped_run_count")
-        runtime_us = _total(page, f"{_SERVING}runtime_latency_sum", model_name=model) or 0.0
+        answered = round(total(page, count, model_name=model, status="OK") or 0)
+        all_requests = round(total(page, count, model_name=model) or 0)
+        batches = total(page, f"{_SESSION}wrapped_run_count")
+        runtime_us = total(page, f"{_SERVING}runtime_latency_sum", model_name=model) or 0.0
         return ServerStatistics(
             inferences=answered * batch,
             executions=answered if batches is None else round(batches),
             failures=all_requests - answered,
-            queue_s=(_total(page, f"{_SESSION}queuing_latency_sum") or 0.0) / 1e6,
+            queue_s=(total(page, f"{_SESSION}queuing_latency_sum") or 0.0) / 1e6,
             compute_infer_s=runtime_us / 1e6,
             requests=answered,
         )
-
-    def _metrics(self) -> MetricsPage:
-        response = self._ask("GET", METRICS_PATH)
-        try:
-            return prometheus.parse(response.text)
-        except ValueError as error:
-            raise ServerError(f"{METRICS_PATH} is no page of metrics: {error}") from None
-
-
-def _total(page: MetricsPage, name: str, **labels: str) -> float | None:
-    """The sum over all series of this name with these labels; None if there is none."""
-    found = [
-        value
-        for series, value in page.values.items()
-        if series.name == name
-        and all(series.label(label) == wanted for label, wanted in labels.items())
-    ]
-    return sum(found) if found else None

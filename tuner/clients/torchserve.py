@@ -13,9 +13,8 @@ from urllib.parse import quote
 import httpx
 
 from runners.base import RunningServer
-from tuner.clients.session import NamedSession
+from tuner.clients.session import NamedSession, total
 from tuner.errors import ServerError
-from tuner.protocols import prometheus
 from tuner.records import ServerStatistics
 
 # The state of a worker that takes requests.
@@ -26,26 +25,18 @@ _QUEUE_US = "ts_queue_latency_microseconds"
 
 
 @dataclass(frozen=True)
-class Worker:
-    """One worker process of a model, as TorchServe sees it."""
-
-    ready: bool
-    status: str
-
-
-@dataclass(frozen=True)
 class Description:
-    """A registered model: what TorchServe took over, and its workers."""
+    """A registered model: what TorchServe took over, and the status of each of its workers."""
 
     settings: Mapping[str, int]
-    workers: tuple[Worker, ...]
+    workers: tuple[str, ...]
     archive: str = ""
     version: str = "1.0"
     queue: int = 0
 
     @property
     def ready_workers(self) -> int:
-        return sum(worker.ready for worker in self.workers)
+        return self.workers.count(_READY)
 
 
 class TorchServeClient(NamedSession):
@@ -82,10 +73,7 @@ class TorchServeClient(NamedSession):
             return None
         try:
             [described, *_] = self._checked(response).json()
-            workers = tuple(
-                Worker(each["status"] == _READY, str(each["status"]))
-                for each in described["workers"]
-            )
+            workers = tuple(str(each["status"]) for each in described["workers"])
             settings = {
                 name: int(value)
                 for name, value in described.items()
@@ -132,18 +120,10 @@ class TorchServeClient(NamedSession):
 
     def statistics(self, model: str) -> ServerStatistics:
         """Its counters; TorchServe counts no batches."""
-        response = self._ask("GET", f"{self._metrics}/metrics")
-        page = prometheus.parse(response.text)
-        total = {
-            name: sum(
-                value
-                for series, value in page.values.items()
-                if series.name == name and series.label("model_name") == model
-            )
-            for name in (_REQUESTS, _QUEUE_US)
-        }
-        count = round(total[_REQUESTS])
-        return ServerStatistics(inferences=count, requests=count, queue_s=total[_QUEUE_US] / 1e6)
+        page = self._page(f"{self._metrics}/metrics")
+        count = round(total(page, _REQUESTS, model_name=model) or 0)
+        queue_us = total(page, _QUEUE_US, model_name=model) or 0.0
+        return ServerStatistics(inferences=count, requests=count, queue_s=queue_us / 1e6)
 
     def _models(self, model: str) -> str:
         return f"{self._management}/models/{quote(model, safe='')}"

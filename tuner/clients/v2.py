@@ -149,19 +149,13 @@ def _specs(content: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
 
 def _statistics(content: Mapping[str, Any]) -> ServerStatistics:
     totals = content["inference_stats"]
-
-    def seconds(name: str) -> float:
-        return int(totals[name]["ns"]) / 1e9
-
+    durations = ("queue", "compute_input", "compute_infer", "compute_output")
     return ServerStatistics(
         inferences=int(content["inference_count"]),
         executions=int(content["execution_count"]),
         requests=int(totals["success"]["count"]),
         failures=int(totals["fail"]["count"]),
-        queue_s=seconds("queue"),
-        compute_input_s=seconds("compute_input"),
-        compute_infer_s=seconds("compute_infer"),
-        compute_output_s=seconds("compute_output"),
+        **{f"{name}_s": int(totals[name]["ns"]) / 1e9 for name in durations},
         batches={
             int(each["batch_size"]): int(each["compute_infer"]["count"])
             for each in content.get("batch_stats", [])

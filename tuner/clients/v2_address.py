@@ -17,15 +17,15 @@ class V2Address:
     protocol: V2Protocol = V2Protocol.HTTP
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def control(self, *, timeout_s: float = 10.0) -> V2Control:
+    def control(self) -> V2Control:
         """A client of the server there.
 
         Raises:
             InputError, LoadError: The endpoint's TLS settings cannot be used.
         """
         if self.protocol is V2Protocol.HTTP:
-            return V2Client(self.endpoint, headers=self.headers, timeout_s=timeout_s)
+            return V2Client(self.endpoint, headers=self.headers)
         # gRPC is slow to import, and not everybody speaks it.
         from tuner.clients.v2_grpc import V2GrpcClient
 
-        return V2GrpcClient(self.endpoint, headers=self.headers, timeout_s=timeout_s)
+        return V2GrpcClient(self.endpoint, headers=self.headers)

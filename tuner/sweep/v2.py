@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Self
 
-from tuner.clients.memory_region import MemorySlice
-from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, RequestSlices, SharedMemory
+from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, SharedMemory
 from tuner.clients.v2 import ModelMetadata, ModelTraits, NotOffered, V2Control, model_traits
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
@@ -16,7 +15,7 @@ from tuner.protocols import v2_grpc, v2_http
 from tuner.protocols.checks import OutputsCheck, ResponseReader
 from tuner.protocols.tensors.input_data import InputData, Step, batches
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
-from tuner.protocols.v2 import Input, MemoryKind, SharedTensor, V2Options, V2Protocol
+from tuner.protocols.v2 import Input, MemoryKind, V2Options, V2Protocol
 from tuner.records import ServerStatistics
 from tuner.sweep.service import Service, unbatched
 
@@ -106,8 +105,8 @@ class V2Service(Service):
         tensors = [step.inputs for step in steps]
         memory = stack.enter_context(SharedMemory(self._address, tensors, sizes, kind=kind))
         return [
-            _in_memory(step, slices, self._form.options)
-            for step, slices in zip(steps, memory.requests, strict=True)
+            _Prepared(inputs, replace(self._form.options, outputs=outputs))
+            for inputs, outputs in memory.requests
         ]
 
     def _request_set(
@@ -164,19 +163,6 @@ class _Prepared:
 
     inputs: Sequence[Input]
     options: V2Options
-
-
-def _in_memory(step: Step, slices: RequestSlices, options: V2Options) -> _Prepared:
-    inputs = [
-        _shared(tensor.name, tensor.datatype, tensor.shape, slices.inputs[tensor.name])
-        for tensor in step.inputs
-    ]
-    outputs = [_shared(name, "", (), place) for name, place in slices.outputs.items()]
-    return _Prepared(inputs, replace(options, outputs=tuple(outputs)))
-
-
-def _shared(name: str, datatype: str, shape: tuple[int, ...], place: MemorySlice) -> SharedTensor:
-    return SharedTensor(name, datatype, shape, place.region, place.offset, place.byte_size)
 
 
 def _known_model(

@@ -1,10 +1,11 @@
 """How busy the GPUs are: readings, how they are put together, and NVML as their source."""
 
 import importlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
+from statistics import fmean
 from typing import Any
 
 from tuner.watch.sampling import Samples, sampled
@@ -23,6 +24,14 @@ class GpuUsage:
     memory_total_bytes: int | None = None
 
 
+_TOGETHER: Mapping[str, Callable[[Sequence[Any]], Any]] = {
+    "utilization": fmean,
+    "power_w": fmean,
+    "memory_used_bytes": max,
+    "memory_total_bytes": itemgetter(0),
+}
+
+
 def put_together(readings: Sequence[Mapping[str, GpuUsage]]) -> dict[str, GpuUsage]:
     """For each GPU: mean utilization, mean power, largest used memory, first total memory.
 
@@ -34,16 +43,11 @@ def put_together(readings: Sequence[Mapping[str, GpuUsage]]) -> dict[str, GpuUsa
 
 
 def _one(readings: Sequence[GpuUsage]) -> GpuUsage:
-    utilization = [r.utilization for r in readings if r.utilization is not None]
-    power_w = [r.power_w for r in readings if r.power_w is not None]
-    used = [r.memory_used_bytes for r in readings if r.memory_used_bytes is not None]
-    total = [r.memory_total_bytes for r in readings if r.memory_total_bytes is not None]
-    return GpuUsage(
-        utilization=math.fsum(utilization) / len(utilization) if utilization else None,
-        power_w=math.fsum(power_w) / len(power_w) if power_w else None,
-        memory_used_bytes=max(used, default=None),
-        memory_total_bytes=total[0] if total else None,
-    )
+    told = {
+        name: [value for each in readings if (value := getattr(each, name)) is not None]
+        for name in _TOGETHER
+    }
+    return GpuUsage(**{name: _TOGETHER[name](values) for name, values in told.items() if values})
 
 
 class Nvml:

@@ -2,10 +2,11 @@
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Self
+from statistics import fmean
+from typing import Any, Self
 
 import httpx
 
@@ -20,13 +21,13 @@ _ACCEPT = {"Accept": "text/plain; version=0.0.4"}
 # Triton's names and units: docs/user_guide/metrics.md. TorchServe's: ts/configs/metrics.yaml; its
 # megabytes come from nvidia-smi, which counts in MiB.
 _GPU_LABELS = ("gpu_uuid", "DeviceId", "device_id")
-_GPU_METRICS = {
-    "nv_gpu_utilization": ("utilization", 1.0),
-    "nv_gpu_power_usage": ("power_w", 1.0),
-    "nv_gpu_memory_used_bytes": ("memory_used_bytes", 1.0),
-    "nv_gpu_memory_total_bytes": ("memory_total_bytes", 1.0),
-    "GPUUtilization": ("utilization", 0.01),
-    "GPUMemoryUsed": ("memory_used_bytes", 2.0**20),
+_GPU_METRICS: Mapping[str, tuple[str, Callable[[float], float]]] = {
+    "nv_gpu_utilization": ("utilization", float),
+    "nv_gpu_power_usage": ("power_w", float),
+    "nv_gpu_memory_used_bytes": ("memory_used_bytes", round),
+    "nv_gpu_memory_total_bytes": ("memory_total_bytes", round),
+    "GPUUtilization": ("utilization", lambda percent: percent * 0.01),
+    "GPUMemoryUsed": ("memory_used_bytes", lambda mebibytes: round(mebibytes * 2**20)),
 }
 
 
@@ -144,23 +145,13 @@ def _page(text: str) -> MetricsPage:
 
 
 def _gpus(page: MetricsPage) -> dict[str, GpuUsage]:
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for series, value in page.values.items():
         if series.name in _GPU_METRICS and math.isfinite(value):
-            field, factor = _GPU_METRICS[series.name]
+            field, converted = _GPU_METRICS[series.name]
             name = next(filter(None, map(series.label, _GPU_LABELS)), "0")
-            found.setdefault(name, {})[field] = value * factor
-    return {name: _gpu(fields) for name, fields in found.items()}
-
-
-def _gpu(fields: Mapping[str, float]) -> GpuUsage:
-    used, total = fields.get("memory_used_bytes"), fields.get("memory_total_bytes")
-    return GpuUsage(
-        utilization=fields.get("utilization"),
-        power_w=fields.get("power_w"),
-        memory_used_bytes=None if used is None else round(used),
-        memory_total_bytes=None if total is None else round(total),
-    )
+            found.setdefault(name, {})[field] = converted(value)
+    return {name: GpuUsage(**fields) for name, fields in found.items()}
 
 
 def _growth(windows: Sequence[Samples[MetricsPage]], kind: MetricKind) -> dict[str, float]:
@@ -190,6 +181,6 @@ def _gauges(pages: Sequence[MetricsPage]) -> dict[str, Gauge]:
             if is_gauge and math.isfinite(value):
                 values.setdefault(series, []).append(value)
     return {
-        str(series): Gauge(math.fsum(values[series]) / len(values[series]), max(values[series]))
-        for series in sorted(values, key=str)
+        str(each): Gauge(fmean(values[each]), max(values[each]))
+        for each in sorted(values, key=str)
     }

@@ -89,7 +89,7 @@ class ServerProcess:
 
     def usage(self, windows: Sequence[Samples[ProcessReading]]) -> ProcessUsage | None:
         """The readings of one load point, which may have several windows; None without any."""
-        readings = [each for window in windows for each in _readings(window)]
+        readings = [each for window in windows for each in window.all]
         if not readings:
             return None
         cpu_s, length_s = (math.fsum(spans) for spans in zip(*map(_span, windows), strict=True))
@@ -127,11 +127,6 @@ def _read_one(process: psutil.Process) -> tuple[float, int]:
         times = process.cpu_times()
         cpu_s = times.user + times.system + times.children_user + times.children_system
         return cpu_s, process.memory_info().rss
-
-
-def _readings(window: Samples[ProcessReading]) -> list[ProcessReading]:
-    ends = [each for each in (window.begin, window.end) if each is not None]
-    return [*ends, *window.inside]
 
 
 def _span(window: Samples[ProcessReading]) -> tuple[float, float]:

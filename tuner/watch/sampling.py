@@ -23,9 +23,14 @@ class Samples(Generic[Sample]):
     end: Sample | None = None
 
     @property
+    def all(self) -> list[Sample]:
+        """What could be had, in order."""
+        return [each for each in (self.begin, *self.inside, self.end) if each is not None]
+
+    @property
     def within(self) -> list[Sample]:
         """The samples from inside; of a window shorter than the interval, those of its ends."""
-        return self.inside or [each for each in (self.begin, self.end) if each is not None]
+        return self.inside or self.all
 
 
 @contextmanager

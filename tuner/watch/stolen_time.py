@@ -78,8 +78,7 @@ def watched() -> Iterator[StolenTime]:
         with sampled(_read, _WINDOW_S) as samples:
             yield stolen
     finally:
-        ends = (samples.begin, *samples.inside, samples.end)
-        stolen.readings = [each for each in ends if each is not None]
+        stolen.readings = samples.all
 
 
 def stood_still(measurement: Measurement, *, late_s: float, limit_s: float) -> list[Span]:
