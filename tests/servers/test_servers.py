@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -129,21 +130,25 @@ class TestStart:
 class TestEnd:
     """What is left of a server: nothing."""
 
+    @pytest.fixture
+    def empty(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        """Where temporary files go; TorchServe has sockets there, whose paths must be short."""
+        with tempfile.TemporaryDirectory(prefix="t-") as name:
+            monkeypatch.setattr(tempfile, "tempdir", name)
+            yield Path(name)
+
     @pytest.mark.parametrize("kind", ["triton", "torchserve"])
-    def test_nothing_left(
-        self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_nothing_left(self, kind: str, empty: Path) -> None:
         """No process, no file, no shared memory."""
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         if missing := {"triton": triton, "torchserve": torchserve}[kind].missing():
             pytest.skip(missing)
         with triton.serving(["echo"]) if kind == "triton" else torchserve.serving() as server:
             process = psutil.Process(server.pid)
             processes = [process, *process.children(recursive=True)]
-            [folder] = tmp_path.iterdir()
+            [folder] = empty.iterdir()
 
         assert not any(each.is_running() for each in processes)
-        assert list(tmp_path.iterdir()) == []
+        assert list(empty.iterdir()) == []
         assert list(Path("/dev/shm").glob(f"{folder.name}*")) == []  # noqa: S108
 
     def test_abandoned_folder(self, triton_server: TritonServer) -> None:
