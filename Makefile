@@ -11,12 +11,11 @@ PIP := $(BIN)/python -m pip install --quiet $(CONSTRAINTS)
 optimize: $(VENV)/installed
 	$(BIN)/tuner optimize --budget-ms $(BUDGET_MS)
 
-# What needs only a processor and what starts servers runs in two processes, a file in one of them;
-# whole studies, which measure, run alone.
+# What needs only a processor, then what starts servers, in two processes; whole studies run alone.
 test: $(VENV)/developed
 	$(BIN)/python -m pytest -m pure -n 2
-	$(BIN)/python -m pytest -m 'not pure' -n 2 --dist loadfile --ignore=tests/end_to_end
-	$(BIN)/python -m pytest tests/end_to_end --durations=25
+	$(BIN)/python -m pytest -m 'not pure and not alone' -n 2 --dist loadfile --durations=10
+	$(BIN)/python -m pytest -m alone --durations=10
 
 test-fast: $(VENV)/developed
 	$(BIN)/python -m pytest -m pure -n 2

@@ -39,6 +39,14 @@ SERVING = [
     "sweep/test_torchserve.py",
     "sweep/test_v2.py",
 ]
+# What needs the machine, or its Docker engine, for itself.
+ALONE = [
+    "end_to_end/test_containers.py",
+    "end_to_end/test_interrupts.py",
+    "end_to_end/test_optimize.py",
+    "end_to_end/test_optimize_docker.py",
+    "end_to_end/test_optimize_model_file.py",
+]
 
 pytest_plugins = [
     "tests.load.fixtures",
@@ -61,8 +69,10 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `pure` what needs nothing but a processor."""
+    """Mark as `pure` what needs nothing but a processor, and what must run `alone`."""
     for item in items:
         module = item.path.relative_to(TESTS)
         if module.parts[0] in PURE and module.as_posix() not in SERVING:
             item.add_marker(pytest.mark.pure)
+        elif module.as_posix() in ALONE:
+            item.add_marker(pytest.mark.alone)

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
-    arguments = ("optimize", "--space", "sklearn.yaml", "--budget-ms", "20", "--seed", "3")
+    arguments = ("optimize", "--space", "sklearn.yaml", "--budget-ms", "100", "--seed", "3")
     short = ("--trials", "2", "--timeout", "4m", "--confirmations", "0")
     with pytest.MonkeyPatch.context() as patch:
         # As in an environment that was activated: `python` is its own.

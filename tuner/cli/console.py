@@ -8,12 +8,12 @@ from rich.console import Console, RenderableType
 from tuner.report.json_text import json_text
 
 # Texts of people and servers are printed as they are: `:end:` is no picture.
-out = Console(emoji=False)
 err = Console(stderr=True, emoji=False)
 
 
 def print_blocks(blocks: Iterable[RenderableType]) -> None:
-    """Tables and sentences on stdout, each beginning on a line of its own."""
+    """Tables and sentences on stdout, each beginning on a line of its own; as wide as it is now."""
+    out = Console(emoji=False)
     for block in blocks:
         out.print(block, crop=False)
 
