@@ -12,7 +12,7 @@ err = Console(stderr=True, emoji=False)
 
 
 def print_blocks(blocks: Iterable[RenderableType]) -> None:
-    """Tables and sentences on stdout, each beginning on a line of its own; as wide as it is now."""
+    """Tables and sentences on stdout, each on lines of its own; as wide as the terminal is now."""
     out = Console(emoji=False)
     for block in blocks:
         out.print(block, crop=False)
