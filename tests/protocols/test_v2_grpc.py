@@ -40,7 +40,7 @@ def streamed(server: TritonServer, message: bytes) -> list[bytes]:
 
 def repeat(times: int) -> bytes:
     tensor = Tensor("times", "INT32", (1,), struct.pack("<i", times))
-    return v2_grpc.prepare("repeat", [tensor], V2Options(streaming=True))
+    return v2_grpc.prepare("repeat_numbers", [tensor], V2Options(streaming=True))
 
 
 def test_a_request_is_that_of_tritonclient() -> None:
@@ -194,7 +194,7 @@ def test_triton_reads_all_datatypes(triton_server: TritonServer) -> None:
     """Several inputs and outputs at once, without a change of a bit."""
     inputs = generate_inputs([TensorSpec(f"in_{n}", n, (2, 3)) for n in TYPES], seed=1)
     options = V2Options(outputs=tuple(f"out_{name}" for name in TYPES))
-    outputs = unary(triton_server, v2_grpc.prepare("echo", inputs, options))
+    outputs = unary(triton_server, v2_grpc.prepare("typed", inputs, options))
     assert {each.name: each for each in outputs} == {
         f"out_{each.datatype}": replace(each, name=f"out_{each.datatype}") for each in inputs
     }
@@ -203,7 +203,7 @@ def test_triton_reads_all_datatypes(triton_server: TritonServer) -> None:
 def test_triton_reads_parameters(triton_server: TritonServer) -> None:
     """All kinds of request parameters reach the model, and all outputs come if none is named."""
     parameters: dict[str, bool | int | float | str] = {"a": True, "b": -3, "c": 1.5, "d": "x"}
-    message = v2_grpc.prepare("echo", [STRINGS], V2Options(parameters=parameters, version="1"))
+    message = v2_grpc.prepare("typed", [STRINGS], V2Options(parameters=parameters, version="1"))
     outputs = {each.name: each for each in unary(triton_server, message)}
     assert outputs["out_BYTES"].data == STRINGS.data
     assert json.loads(outputs["parameters"].data[4:]) == parameters
@@ -212,7 +212,7 @@ def test_triton_reads_parameters(triton_server: TritonServer) -> None:
 def test_triton_refuses_a_version_that_it_does_not_have(triton_server: TritonServer) -> None:
     """The version of the message is the one that is asked for."""
     with pytest.raises(grpc.RpcError, match="unknown model"):
-        unary(triton_server, v2_grpc.prepare("echo", [STRINGS], V2Options(version="9")))
+        unary(triton_server, v2_grpc.prepare("typed", [STRINGS], V2Options(version="9")))
 
 
 def test_triton_plays_sequences(triton_server: TritonServer) -> None:
@@ -245,7 +245,7 @@ def test_triton_reads_and_writes_shared_memory(triton_server: TritonServer) -> N
         source = SharedTensor("in_FP32", "FP32", (1, 2), region, 64, 8)
         sink = SharedTensor("out_FP32", "", (), region, 128, 8)
         options = V2Options(outputs=(sink, "out_BYTES"))
-        outputs = unary(triton_server, v2_grpc.prepare("echo", [source, STRINGS], options))
+        outputs = unary(triton_server, v2_grpc.prepare("typed", [source, STRINGS], options))
         assert outputs == (Tensor("out_BYTES", "BYTES", (1, 1), STRINGS.data),)
         assert bytes(memory[128:136]) == FLOATS.data
 
@@ -274,7 +274,7 @@ def test_a_model_that_is_not_decoupled_answers_once_on_a_stream(
     triton_server: TritonServer,
 ) -> None:
     """The first message is the last one, as it is where a server marks none."""
-    message = v2_grpc.prepare("echo", [FLOATS], V2Options(streaming=True, outputs=("out_FP32",)))
+    message = v2_grpc.prepare("typed", [FLOATS], V2Options(streaming=True, outputs=("out_FP32",)))
     [response] = streamed(triton_server, message)
     [output] = v2_grpc.read_streamed_response(b"", response)
     assert (STREAM.ends(response), output.data) == ("", FLOATS.data)

@@ -279,7 +279,7 @@ def test_triton_reads_all_datatypes(
         json_outputs=json_outputs,
         outputs=tuple(f"out_{name}" for name in names),
     )
-    request = v2_http.prepare(triton_server.http, "echo", inputs, options)
+    request = v2_http.prepare(triton_server.http, "typed", inputs, options)
     expected = tuple(replace(each, name=f"out_{each.datatype}") for each in inputs)
     # Not bit by bit: Triton's JSON parser is off by the last bit of some FP64.
     check = OutputsCheck(v2_http.read_response, (expected,))
@@ -296,21 +296,21 @@ def test_triton_carries_values_that_json_does_not_know(
     floats = struct.pack("<2f", float("nan"), float("-inf"))
     options = V2Options(json_inputs=json_form, json_outputs=True, outputs=("out_FP32",))
     tensor = Tensor("in_FP32", "FP32", (1, 2), floats)
-    request = v2_http.prepare(triton_server.http, "echo", [tensor], options)
+    request = v2_http.prepare(triton_server.http, "typed", [tensor], options)
     [output] = outputs_of(triton_server, request)
     assert np.array_equal(
         np.frombuffer(output.data, "<f4"), np.frombuffer(floats, "<f4"), equal_nan=True
     )
     strings = Tensor("in_BYTES", "BYTES", (1, 1), b"\x02\0\0\0\xff\xfe")
     options = V2Options(json_outputs=True, outputs=("out_BYTES",))
-    request = v2_http.prepare(triton_server.http, "echo", [strings], options)
+    request = v2_http.prepare(triton_server.http, "typed", [strings], options)
     assert [each.data for each in outputs_of(triton_server, request)] == [strings.data]
 
 
 def test_triton_reads_parameters_and_the_version(triton_server: TritonServer) -> None:
     """All kinds of request parameters reach the model, and all outputs come if none is named."""
     options = V2Options(parameters={"a": True, "b": 3, "c": 1.5, "d": "x"}, version="1")
-    request = v2_http.prepare(triton_server.http, "echo", [FLOATS], options)
+    request = v2_http.prepare(triton_server.http, "typed", [FLOATS], options)
     outputs = {each.name: each for each in outputs_of(triton_server, request)}
     assert outputs["out_FP32"].data == FLOATS.data
     assert json.loads(outputs["parameters"].data[4:]) == {"a": True, "b": 3, "c": 1.5, "d": "x"}
@@ -318,7 +318,7 @@ def test_triton_reads_parameters_and_the_version(triton_server: TritonServer) ->
 
 def test_triton_refuses_what_it_does_not_have(triton_server: TritonServer) -> None:
     """The version in the path is the one that is asked for."""
-    request = v2_http.prepare(triton_server.http, "echo", [FLOATS], V2Options(version="9"))
+    request = v2_http.prepare(triton_server.http, "typed", [FLOATS], V2Options(version="9"))
     assert exchange(triton_server.http, request)[0] == 404
 
 
@@ -328,7 +328,7 @@ def test_triton_reads_compressed_requests(triton_server: TritonServer, coding: s
     options = V2Options(
         compression=coding, headers={"Accept-Encoding": coding}, outputs=("out_FP32",)
     )
-    request = v2_http.prepare(triton_server.http, "echo", [FLOATS], options)
+    request = v2_http.prepare(triton_server.http, "typed", [FLOATS], options)
     status, head, body = exchange(triton_server.http, request)
     assert status == 200, body
     assert f"content-encoding: {coding}".encode() in head.lower()
@@ -362,7 +362,7 @@ def test_triton_reads_and_writes_shared_memory(triton_server: TritonServer) -> N
         source = SharedTensor("in_FP32", "FP32", (1, 2), region, 64, 8)
         sink = SharedTensor("out_FP32", "", (), region, 128, 8)
         options = V2Options(outputs=(sink, "out_BYTES"))
-        request = v2_http.prepare(triton_server.http, "echo", [source, strings], options)
+        request = v2_http.prepare(triton_server.http, "typed", [source, strings], options)
         [output] = outputs_of(triton_server, request)
         assert output == Tensor("out_BYTES", "BYTES", (1, 1), strings.data)
         assert bytes(memory[128:136]) == FLOATS.data

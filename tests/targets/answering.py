@@ -67,20 +67,17 @@ def closes(_handler: BaseHTTPRequestHandler) -> None:
 
 @contextmanager
 def answering_grpc(
-    methods: Mapping[str, Callable[[Any, Any], Any]],
-    *,
-    address: str = "127.0.0.1:0",
-    credentials: Any = None,
+    methods: Mapping[str, Callable[[Any, Any], Any]], *, address: str = "127.0.0.1:0"
 ) -> Iterator[int]:
     """The port of a server whose V2 service has these methods, and no others."""
     handlers = {name: _handler(name, method) for name, method in methods.items()}
-    with serving_grpc("inference.GRPCInferenceService", handlers, address, credentials) as port:
+    with serving_grpc("inference.GRPCInferenceService", handlers, address) as port:
         yield port
 
 
 @contextmanager
 def serving_grpc(
-    service: str, handlers: Mapping[str, Any], address: str, credentials: Any
+    service: str, handlers: Mapping[str, Any], address: str, credentials: Any = None
 ) -> Iterator[int]:
     """The port of a server of one service; with credentials it speaks TLS."""
     with ThreadPoolExecutor() as pool:
