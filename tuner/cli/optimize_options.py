@@ -51,7 +51,7 @@ class TuneOptions:
     server: Annotated[
         str,
         typer.Option(
-            help="triton, torchserve, tensorflow_serving, or command.",
+            help="triton, torchserve, tensorflow_serving (experimental), or command.",
             show_default="that of --space, or triton",
         ),
     ] = ""
