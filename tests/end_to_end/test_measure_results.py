@@ -106,7 +106,7 @@ def test_csv_of_an_open_loop(measure: Measure, url: str) -> None:
 def test_verbose_csv_with_metrics(measure: Measure, triton_server: TritonServer) -> None:
     """Triton's own metrics are collected; a machine without GPUs has none to put into the CSV."""
     metrics = ("--collect-metrics", "--metrics-url", triton_server.metrics_url)
-    options = (*metrics, "--metrics-interval", "50", *LASTING)
+    options = (*metrics, "--metrics-interval", "50", *LASTING, "--duration", "1s")
     files = ("-f", "perf.csv", "--verbose-csv")
     [point] = measure_with_files(measure, triton_server.http_url, *options, *files)
     added = f"Avg latency,request/response,response wait,{GPU_COLUMNS}"

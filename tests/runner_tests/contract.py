@@ -132,7 +132,8 @@ class RunnerContract:
 
     def test_command_not_found(self, runner: Runner) -> None:
         """A command that does not exist is named, and the hint says what to do."""
-        spec = LaunchSpec(command=("no-such-server",))
+        # In a container it is the init that begins; that it found no server is known where one waits.
+        spec = LaunchSpec(command=("no-such-server",), ports=("http",))
         assert "PATH" in refusal(runner, spec, CommandNotFound, "`no-such-server` must be").hint
 
     def test_exits_before_it_listens(self, runner: Runner) -> None:
