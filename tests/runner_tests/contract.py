@@ -132,7 +132,7 @@ class RunnerContract:
 
     def test_command_not_found(self, runner: Runner) -> None:
         """A command that does not exist is named, and the hint says what to do."""
-        # In a container it is the init that begins; that it found no server is known where one waits.
+        # In a container an init begins; that it found no server shows where one waits for it.
         spec = LaunchSpec(command=("no-such-server",), ports=("http",))
         assert "PATH" in refusal(runner, spec, CommandNotFound, "`no-such-server` must be").hint
 
