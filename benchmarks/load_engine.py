@@ -12,14 +12,11 @@ over the same runs and in the same way. The server itself counts the requests, f
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
-from pathlib import Path
 
-from benchmarks.options import count, program, seconds
-from benchmarks.perf_analyzer import Load, PerfAnalyzer, Seen
+from benchmarks.perf_analyzer import Load, PerfAnalyzer, Seen, comparison_options, in_turn
 from benchmarks.processes import cpu_s, own_cpu_s
 from benchmarks.tables import machine, median, spread, table
 from benchmarks.trivial_triton import INPUT, MODEL, answered, trivial_triton
@@ -79,7 +76,7 @@ Send = Callable[[Load], Seen | None]
 
 
 def main() -> None:
-    options = _options()
+    options = comparison_options(__doc__, protocols=["http", "grpc"], seconds_each=4.0)
     perf_analyzer = PerfAnalyzer(options.perf_analyzer, options.library_path)
     print(
         f"The load engine and perf_analyzer {perf_analyzer.version} in turn, {options.rounds}"
@@ -94,20 +91,6 @@ def main() -> None:
         options.json.write_text(json.dumps([asdict(each) for each in rounds], indent=2) + "\n")
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--perf-analyzer", type=program, required=True, help="its program")
-    parser.add_argument("--library-path", default="", help="LD_LIBRARY_PATH for perf_analyzer")
-    parser.add_argument(
-        "--protocol", nargs="+", choices=["http", "grpc"], default=["http", "grpc"]
-    )
-    parser.add_argument("--concurrency", type=count, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rounds", type=count, default=5)
-    parser.add_argument("--seconds", type=seconds, default=4.0, help="length of one run")
-    parser.add_argument("--json", type=Path, help="a file for the figures of every round")
-    return parser.parse_args()
-
-
 def _rounds(
     options: argparse.Namespace, server: RunningServer, perf_analyzer: PerfAnalyzer
 ) -> Iterator[Round]:
@@ -118,16 +101,13 @@ def _rounds(
         url = f"{server.host}:{server.ports[load.protocol]}"
         return perf_analyzer.send(MODEL, url, load)
 
-    loads = [Load(p, c, options.seconds) for p in options.protocol for c in options.concurrency]
-    for number in range(options.rounds):
-        for load in loads:
-            print(f"round {number + 1}: {load.protocol}, {load.concurrency}", file=sys.stderr)
-            order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
-            figures = {send: _figures(server, send, load) for send in order}
-            engine = figures[ours]
-            if engine is None:
-                raise SystemExit("the load engine sent too little; give more `--seconds`")
-            yield Round(load, engine, figures[theirs])
+    for load, we_begin in in_turn(options):
+        order = (ours, theirs) if we_begin else (theirs, ours)
+        figures = {send: _figures(server, send, load) for send in order}
+        engine = figures[ours]
+        if engine is None:
+            raise SystemExit("the load engine sent too little; give more `--seconds`")
+        yield Round(load, engine, figures[theirs])
 
 
 def _figures(server: RunningServer, send: Send, load: Load) -> Figures | None:

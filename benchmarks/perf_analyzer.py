@@ -1,11 +1,15 @@
 """Runs perf_analyzer, and reads what it prints."""
 
+import argparse
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.options import count, program, seconds
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,30 @@ class PerfAnalyzer:
             text=True,
             check=False,
         )
+
+
+def comparison_options(
+    description: str | None, *, protocols: Sequence[str], seconds_each: float
+) -> argparse.Namespace:
+    """What a comparison with perf_analyzer may be told; its default protocols and length of a run.
+
+    `description` is the docstring of the benchmark.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--perf-analyzer", type=program, required=True, help="its program")
+    parser.add_argument("--library-path", default="", help="LD_LIBRARY_PATH for perf_analyzer")
+    parser.add_argument("--protocol", nargs="+", choices=["http", "grpc"], default=protocols)
+    parser.add_argument("--concurrency", type=count, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--seconds", type=seconds, default=seconds_each, help="length of one run")
+    parser.add_argument("--json", type=Path, help="a file for the figures of every round")
+    return parser.parse_args()
+
+
+def in_turn(options: argparse.Namespace) -> Iterator[tuple[Load, bool]]:
+    """Every load of every round, and whether it is our turn to begin."""
+    loads = [Load(p, c, options.seconds) for p in options.protocol for c in options.concurrency]
+    for number in range(options.rounds):
+        for load in loads:
+            print(f"round {number + 1}: {load.protocol}, {load.concurrency}", file=sys.stderr)
+            yield load, number % 2 == 0

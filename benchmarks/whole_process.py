@@ -11,12 +11,10 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from benchmarks.options import count, program, seconds
-from benchmarks.perf_analyzer import Load, PerfAnalyzer
+from benchmarks.perf_analyzer import Load, PerfAnalyzer, comparison_options, in_turn
 from benchmarks.processes import own_cpu_s
 from benchmarks.tables import machine, median, spread, table
 from benchmarks.trivial_triton import MODEL, answered, trivial_triton
@@ -46,7 +44,7 @@ class Round:
 
 
 def main() -> None:
-    options = _options()
+    options = comparison_options(__doc__, protocols=["http"], seconds_each=10.0)
     perf_analyzer = PerfAnalyzer(options.perf_analyzer, options.library_path)
     print(
         f"`tuner measure` and perf_analyzer {perf_analyzer.version} in turn, {options.rounds}"
@@ -54,7 +52,7 @@ def main() -> None:
         " perf_analyzer: median (range) over the rounds.\n"
     )
     with trivial_triton() as server:
-        starts = [_measured(server, Load("http", 1, 0.0)).cpu_s for _ in range(options.rounds + 1)]
+        starts = [_start_s(server) for _ in range(options.rounds + 1)]
         rounds = list(_rounds(options, server, perf_analyzer))
     print(_table(rounds))
     print(f"\nStarting `tuner measure` takes {spread(starts[1:])} s of CPU time: one request.")
@@ -62,40 +60,34 @@ def main() -> None:
         options.json.write_text(json.dumps([asdict(each) for each in rounds], indent=2) + "\n")
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--perf-analyzer", type=program, required=True, help="its program")
-    parser.add_argument("--library-path", default="", help="LD_LIBRARY_PATH for perf_analyzer")
-    parser.add_argument("--protocol", nargs="+", choices=["http", "grpc"], default=["http"])
-    parser.add_argument("--concurrency", type=count, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rounds", type=count, default=5)
-    parser.add_argument("--seconds", type=seconds, default=10.0, help="length of one run")
-    parser.add_argument("--json", type=Path, help="a file for the figures of every round")
-    return parser.parse_args()
-
-
 def _rounds(
     options: argparse.Namespace, server: RunningServer, perf_analyzer: PerfAnalyzer
 ) -> Iterator[Round]:
-    loads = [Load(p, c, options.seconds) for p in options.protocol for c in options.concurrency]
-    for number in range(options.rounds):
-        for load in loads:
-            print(f"round {number + 1}: {load.protocol}, {load.concurrency}", file=sys.stderr)
-            runs = {}
-            for tool in (None, perf_analyzer) if number % 2 == 0 else (perf_analyzer, None):
-                runs[tool] = _measured(server, load, tool)
-            yield Round(load, runs[None], runs[perf_analyzer])
-
-
-def _measured(server: RunningServer, load: Load, perf_analyzer: PerfAnalyzer | None = None) -> Run:
-    before, used_s = answered(server), own_cpu_s()
-    if perf_analyzer is None:
+    def ours(load: Load) -> None:
         _tuner_measure(server, load)
-    else:
+
+    def theirs(load: Load) -> None:
         url = f"{server.host}:{server.ports[load.protocol]}"
         if perf_analyzer.send(MODEL, url, load) is None:
             raise SystemExit("without its answer there is nothing to compare")
+
+    for load, we_begin in in_turn(options):
+        order = (ours, theirs) if we_begin else (theirs, ours)
+        runs = {send: _run(server, send, load) for send in order}
+        yield Round(load, runs[ours], runs[theirs])
+
+
+def _run(server: RunningServer, send: Callable[[Load], None], load: Load) -> Run:
+    before, used_s = answered(server), own_cpu_s()
+    send(load)
     return Run(own_cpu_s() - used_s, answered(server) - before)
+
+
+def _start_s(server: RunningServer) -> float:
+    """CPU seconds of a run of one request."""
+    used_s = own_cpu_s()
+    _tuner_measure(server, Load("http", 1, 0.0))
+    return own_cpu_s() - used_s
 
 
 def _tuner_measure(server: RunningServer, load: Load) -> None:

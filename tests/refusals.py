@@ -1,7 +1,8 @@
 """What is said of input that cannot be used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,3 +16,17 @@ def refused(message: str, hint: str | None = None) -> Iterator[None]:
         yield
     assert caught.value.message == message
     assert hint is None or caught.value.hint == hint
+
+
+T = TypeVar("T")
+
+
+def each_refusal(
+    table: Iterable[tuple[T, Iterable[Any], str, str]],
+) -> list[tuple[T, Any, str, str]]:
+    """A row for each value of a table whose messages have a place for it."""
+    return [
+        (subject, value, message.format(value), hint)
+        for subject, values, message, hint in table
+        for value in values
+    ]

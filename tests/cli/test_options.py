@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.refusals import refused
+from tests.refusals import each_refusal, refused
 from tuner.cli import job, values
 from tuner.cli.optimize_options import PlanOptions
 from tuner.goals import LatencyBudget
@@ -84,14 +84,7 @@ REFUSALS: list[tuple[Callable[[Any], object], Iterable[Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("read", "value", "message", "hint"),
-    [
-        (read, each, message.format(each), hint)
-        for read, bad, message, hint in REFUSALS
-        for each in bad
-    ],
-)
+@pytest.mark.parametrize(("read", "value", "message", "hint"), each_refusal(REFUSALS))
 def test_values_that_cannot_be_used(
     read: Callable[[Any], object], value: object, message: str, hint: str
 ) -> None:

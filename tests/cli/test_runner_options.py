@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runners.docker import ContainerSettings
-from tests.refusals import refused
+from tests.refusals import each_refusal, refused
 from tuner.cli import place
 from tuner.cli.job import planned_job
 from tuner.cli.optimize_options import PlanOptions
@@ -251,14 +251,7 @@ REFUSALS: list[tuple[str, tuple[Any, ...], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "message", "hint"),
-    [
-        (option, value, message.format(value), hint)
-        for option, values, message, hint in REFUSALS
-        for value in values
-    ],
-)
+@pytest.mark.parametrize(("option", "value", "message", "hint"), each_refusal(REFUSALS))
 def test_what_a_container_cannot_have(option: str, value: Any, message: str, hint: str) -> None:
     """It is refused under its option's name, with an example of what there is."""
     given = ["nofile=1024", value] if option == "ulimit" else value

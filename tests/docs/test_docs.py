@@ -85,8 +85,8 @@ def section(title: str) -> str:
     return found[1] if found else ""
 
 
-def parse(arguments: list[str]) -> None:
-    """Let the real command line take `arguments` apart, without running anything."""
+def parse(arguments: list[str]) -> str:
+    """The command of `arguments`, which the real command line takes apart without running it."""
     command: Any = typer.main.get_command(app)
     words = ["tuner"]
     while arguments and arguments[0] in getattr(command, "commands", {}):
@@ -96,8 +96,9 @@ def parse(arguments: list[str]) -> None:
         command.make_context(" ".join(words), arguments)
     except typer.Exit:
         # `--help` and `--version` are done by then.
-        return
+        return " ".join(words)
     assert not hasattr(command, "commands"), f"{' '.join(words)} is no command"
+    return " ".join(words)
 
 
 class TestReference:
@@ -124,7 +125,7 @@ class TestReference:
     @pytest.mark.parametrize(("page", "line"), EXAMPLES)
     def test_examples_can_be_parsed(self, page: str, line: str) -> None:
         """Each command of a code block is one that the command line takes."""
-        parse(shlex.split(line, comments=True)[1:])
+        assert line.startswith(parse(shlex.split(line, comments=True)[1:]))
 
     @pytest.mark.parametrize(
         ("line", "complaint"),

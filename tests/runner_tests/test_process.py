@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -101,18 +102,21 @@ class TestLaunch:
         """Processors that the machine lacks are refused instead of silently dropped."""
         some_cpu = min(os.sched_getaffinity(0))
         spec = launch_spec(cpus=frozenset({some_cpu, 1000}))
-        refusal(runner, spec, LaunchRefused, rf"not all of the processors \[{some_cpu}, 1000\]")
+        said = str(refusal(runner, spec, LaunchRefused))
+        assert f"not all of the processors [{some_cpu}, 1000]" in said
 
     def test_missing_working_directory(self, runner: ProcessRunner, tmp_path: Path) -> None:
         """A missing working directory is not mistaken for a missing command."""
         spec = launch_spec(working_directory=tmp_path / "nowhere")
-        refusal(runner, spec, LaunchRefused, r"says: No such file or directory: `.*nowhere`")
+        said = str(refusal(runner, spec, LaunchRefused))
+        assert f"says: No such file or directory: `{tmp_path / 'nowhere'}`" in said
 
     def test_command_that_is_not_executable(self, runner: ProcessRunner, tmp_path: Path) -> None:
         """A file without the permission to execute it is refused like a missing command."""
         (tmp_path / "server").write_text("")
         spec = LaunchSpec(command=(str(tmp_path / "server"),))
-        refusal(runner, spec, CommandNotFound, r"server` must be .*: Permission denied")
+        said = str(refusal(runner, spec, CommandNotFound))
+        assert re.search(r"server` must be .*: Permission denied", said)
 
     def test_each_start_has_its_log(self, runner: ProcessRunner) -> None:
         """Every start writes one log of its own, named after the program."""
@@ -302,9 +306,11 @@ class TestEndOfTheGuardian:
     ) -> None:
         """A guardian that cannot run is an error of the launch."""
         monkeypatch.setattr("runners.process_server.sys.executable", "/bin/true")
-        refusal(runner, launch_spec(), LaunchRefused, "the guardian process ended at once")
+        ended = str(refusal(runner, launch_spec(), LaunchRefused))
         monkeypatch.setattr("runners.process_server.sys.executable", "/no/python")
-        refusal(runner, launch_spec(), LaunchRefused, "no guardian")
+        missing = str(refusal(runner, launch_spec(), LaunchRefused))
+        assert "the guardian process ended at once" in ended
+        assert "no guardian" in missing
 
     def test_sigterm(self, runner: ProcessRunner) -> None:
         """A guardian that somebody asks to end stops its server in order."""

@@ -388,13 +388,9 @@ class TestFingerprint:
             "print(json.dumps([fingerprint(s), [p.name for p in s.parameters]]))"
         )
         seen = {
-            subprocess.run(
-                [sys.executable, "-c", script],
-                env={"PYTHONHASHSEED": str(seed)},
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
+            subprocess.check_output(
+                [sys.executable, "-c", script], env={"PYTHONHASHSEED": str(seed)}, text=True
+            )
             for seed in range(3)
         }
         assert len(seen) == 1
