@@ -17,6 +17,8 @@ _KEPT_LINES = 1000
 # Seconds for a container to be gone once it is killed: the engine may be restarted meanwhile, and
 # the server may hand back a GPU's memory.
 _REMOVE_ALLOWANCE_S = 60.0
+# Seconds in which the engine learns that a container's process has ended.
+_NOTICE_S = 2.0
 # Seconds between two questions to the engine, and to one that is away.
 _POLL_S = 0.02
 _AWAY_POLL_S = 0.5
@@ -72,7 +74,8 @@ class ContainerServer(Addressed):
         """Take in what the engine knows now that it was asked to start the container."""
         state = self._engine.state(self._container)
         self.pid = state.pid if state else 0
-        if self.pid and not Path(f"/proc/{self.pid}").exists() and self.is_alive():
+        unseen = self.pid and not Path(f"/proc/{self.pid}").exists()
+        if unseen and not self.wait_for_exit(_NOTICE_S):
             raise EngineUnreachable(reason="its processes cannot be seen from here")
 
     def listens_on(self, port: int) -> bool:
