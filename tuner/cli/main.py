@@ -2,83 +2,61 @@
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import tuner
 from runners.errors import RunnerError
 from tuner.cli.console import print_error
-from tuner.cli.measure_options import MeasureOptions
-from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
-from tuner.cli.signature import GroupedCommand, taking
-from tuner.cli.small_options import (
-    CheckSpaceOptions,
-    CleanOptions,
-    ListSpacesOptions,
-    RepositoryOptions,
-    ShowSpaceOptions,
-    SpaceTableOptions,
-)
-from tuner.cli.study_options import (
-    BestOptions,
-    EffectsOptions,
-    ExportOptions,
-    ListOptions,
-    ParetoOptions,
-    ReportOptions,
-    ShowOptions,
-)
+from tuner.cli.signature import Command, group_of
 from tuner.errors import TunerError
+
+# Threads that multiply matrices are of no use where no server is started that would inherit this;
+# gRPC's core would write lines of its own about what an error says anyway.
+_QUICK = {"OPENBLAS_NUM_THREADS": "1"}
+_OF_MEASURE = _QUICK | {"GRPC_VERBOSITY": "NONE"}
+
+_COMMANDS = {
+    "optimize": Command("optimize_options:OptimizeOptions", "optimize:optimize"),
+    "plan": Command("optimize_options:PlanOptions", "optimize:plan"),
+    "measure": Command("measure_options:MeasureOptions", "measure:measure", _OF_MEASURE),
+    "report": Command("study_options:ReportOptions", "results:report", _QUICK),
+    "pareto": Command("study_options:ParetoOptions", "results:show_pareto", _QUICK),
+    "best": Command("study_options:BestOptions", "best:best", _QUICK),
+    "repository": Command("small_options:RepositoryOptions", "repository:repository"),
+    "effects": Command("study_options:EffectsOptions", "effects:effects", _QUICK),
+    "clean": Command("small_options:CleanOptions", "clean:clean"),
+}
+_STUDIES = {
+    "list": Command("study_options:ListOptions", "studies:list_studies", _QUICK),
+    "show": Command("study_options:ShowOptions", "results:show", _QUICK),
+    "export": Command("study_options:ExportOptions", "results:export_study", _QUICK),
+}
+_SPACES = {
+    "list": Command("small_options:ListSpacesOptions", "spaces:list_spaces"),
+    "show": Command("small_options:ShowSpaceOptions", "spaces:show"),
+    "check": Command("small_options:CheckSpaceOptions", "spaces:check"),
+    "table": Command("small_options:SpaceTableOptions", "spaces:table"),
+}
 
 app = typer.Typer(
     name="tuner",
+    cls=group_of(_COMMANDS),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Find the server configuration that carries the most traffic within a latency budget.",
 )
-_studies = typer.Typer(no_args_is_help=True, help="Studies in the database.")
-_spaces = typer.Typer(no_args_is_help=True, help="Search spaces: what may vary on a server.")
-
-
-# `measure` has no use for threads that multiply matrices, and starts no server that would inherit
-# this; gRPC's core would write lines of its own about what an error says anyway.
-_OF_MEASURE = {"OPENBLAS_NUM_THREADS": "1", "GRPC_VERBOSITY": "NONE"}
-
-
-def _add(
-    group: typer.Typer,
-    name: str,
-    options: type[Any],
-    where: str,
-    environment: Mapping[str, str] | None = None,
-) -> None:
-    run = taking(options, f"tuner.cli.{where}", environment)
-    group.command(name, cls=GroupedCommand)(run)
-
-
-_add(app, "optimize", OptimizeOptions, "optimize:optimize")
-_add(app, "plan", PlanOptions, "optimize:plan")
-_add(app, "measure", MeasureOptions, "measure:measure", _OF_MEASURE)
-_add(app, "report", ReportOptions, "results:report")
-_add(app, "pareto", ParetoOptions, "results:show_pareto")
-_add(app, "best", BestOptions, "best:best")
-_add(app, "repository", RepositoryOptions, "repository:repository")
-_add(app, "effects", EffectsOptions, "effects:effects")
-_add(app, "clean", CleanOptions, "clean:clean")
-_add(_studies, "list", ListOptions, "studies:list_studies")
-_add(_studies, "show", ShowOptions, "results:show")
-_add(_studies, "export", ExportOptions, "results:export_study")
-_add(_spaces, "list", ListSpacesOptions, "spaces:list_spaces")
-_add(_spaces, "show", ShowSpaceOptions, "spaces:show")
-_add(_spaces, "check", CheckSpaceOptions, "spaces:check")
-_add(_spaces, "table", SpaceTableOptions, "spaces:table")
-app.add_typer(_studies, name="studies")
-app.add_typer(_spaces, name="spaces")
+for _name, _help, _commands in (
+    ("studies", "Studies in the database.", _STUDIES),
+    ("spaces", "Search spaces: what may vary on a server.", _SPACES),
+):
+    _group = typer.Typer(cls=group_of(_commands), no_args_is_help=True, help=_help)
+    app.add_typer(_group, name=_name)
 
 
 class Terminated(KeyboardInterrupt):

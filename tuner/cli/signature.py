@@ -1,18 +1,22 @@
-"""A command takes its options as one frozen dataclass; typer wants a signature."""
+"""A command takes its options as one frozen dataclass; typer wants a signature.
+
+A start pays for what it uses: only the command that is asked for is made, with its options, and
+what it works with is imported when it runs.
+"""
 
 import gc
 import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from importlib import import_module
-from types import ModuleType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from typer.core import TyperCommand
+import typer
+from typer.core import TyperCommand, TyperGroup
 
 # What may be said several times, as typer shows its type.
 _SEVERAL = re.compile(r"<list\[(.+)\]>")
@@ -36,58 +40,102 @@ class GroupedCommand(TyperCommand):
                     formatter.write_dl(records)
 
 
-def taking(
-    options: type[Any], where: str, environment: Mapping[str, str] | None = None
-) -> Callable[..., None]:
-    """A function whose parameters are the fields of `options`, whose docstring is its help.
+@dataclass(frozen=True)
+class Command:
+    """Where a command is: the class of its options and the function that takes one of them.
 
-    It hands them to the function at `where` (`package.module:function`). That module is imported
-    only then: it may import at its top what is slow to import, and help is still there at once.
-    `environment` is set before, for libraries that read it when they are imported. A class of
-    options names its group in the help in `group`.
+    Both are said as `module:name`, in this room. `environment` is set before the module of that
+    function is imported, for libraries that read it then.
     """
 
-    def run(**values: Any) -> None:
-        module, _, name = where.partition(":")
-        for variable, value in (environment or {}).items():
-            os.environ.setdefault(variable, value)
-        getattr(_loaded(module), name)(options(**values))
+    options: str
+    function: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
+    def made(self, name: str) -> Any:
+        """The command as typer has it: its docstring and its parameters are those of the class."""
+        options = _found(self.options)
+
+        def run(**values: Any) -> None:
+            for variable, value in self.environment.items():
+                os.environ.setdefault(variable, value)
+            _found(self.function)(options(**values))
+
+        parameters = _parameters(options)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        run.__doc__ = options.__doc__
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(name, cls=GroupedCommand)(run)
+        return typer.main.get_command(alone)
+
+
+class _Commands(Mapping[str, Any]):
+    """Commands by name, made when they are asked for."""
+
+    def __init__(self, commands: Mapping[str, Command], groups: Mapping[str, Any]) -> None:
+        self._commands, self._made = commands, dict(groups)
+        self._names = [*commands, *groups]
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = self._commands[name].made(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def group_of(commands: Mapping[str, Command]) -> type[TyperGroup]:
+    """A group with these commands, for `typer.Typer(cls=...)`; its own groups come after them."""
+
+    class Group(TyperGroup):
+        def __init__(self, **attributes: Any) -> None:
+            groups = attributes.pop("commands")
+            super().__init__(**attributes)
+            self.commands: Mapping[str, Any] = _Commands(commands, groups)  # type: ignore[assignment]
+
+    return Group
+
+
+def _found(where: str) -> Any:
+    """What is called so in this room.
+
+    What its module brings along stays, so nothing is looked through for garbage: that would take a
+    quarter of the processor time of a start.
+    """
+    module, _, name = where.partition(":")
+    module = f"{__package__}.{module}"
+    if module not in sys.modules:
+        gc.disable()
+        try:
+            import_module(module)
+        finally:
+            gc.freeze()
+            gc.enable()
+    return getattr(sys.modules[module], name)
+
+
+def _parameters(options: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(options, include_extras=True)
-    parameters = [
+    return [
         inspect.Parameter(
-            field.name,
+            each.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=_in_group(hints[field.name], _group(options, field)),
+            default=inspect.Parameter.empty if each.default is MISSING else each.default,
+            annotation=_in_group(hints[each.name], _group(options, each)),
         )
-        for field in fields(options)
+        for each in fields(options)
     ]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__doc__ = options.__doc__
-    return run
 
 
-def _loaded(name: str) -> ModuleType:
-    """The module; what it brings along stays, so nothing is looked through for garbage.
-
-    To do so would take a quarter of the processor time of a start.
-    """
-    if name in sys.modules:
-        return sys.modules[name]
-    gc.disable()
-    try:
-        return import_module(name)
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def _group(options: type[Any], field: Field[Any]) -> str | None:
+def _group(options: type[Any], option: Field[Any]) -> str | None:
     """What the class that declares the field is called in the help."""
     declaring = next(
-        each for each in options.__mro__ if field.name in inspect.get_annotations(each)
+        each for each in options.__mro__ if option.name in inspect.get_annotations(each)
     )
     return vars(declaring).get("group")
 
