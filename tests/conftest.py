@@ -1,10 +1,17 @@
-"""Rules for all tests: a skip is a failure where nothing may be missing."""
+"""Rules for all tests: a skip is a failure where nothing may be missing, and no test is random."""
 
 import os
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# As the command line does it: two processes of tests would fight for the processors.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# The same examples each time, and no clock: benchmarks/fuzz_parsers.py is what looks for new ones.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.load_profile("suite")
 
 TESTS = Path(__file__).parent
 # Rooms whose tests start no server and load no machine, so that two of them can run at once.
@@ -68,11 +75,23 @@ def pytest_runtest_makereport(
     return report
 
 
+def _mark(path: Path) -> str | None:
+    """`pure` for what needs nothing but a processor, `alone` for what must run so."""
+    module = path.relative_to(TESTS)
+    if module.as_posix() in ALONE:
+        return "alone"
+    return "pure" if module.parts[0] in PURE and module.as_posix() not in SERVING else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Modules of which `-m pure` or `-m alone` would take no test are not imported."""
+    asked = config.option.markexpr
+    if collection_path.suffix == ".py" and asked in ("pure", "alone"):
+        return _mark(collection_path) != asked or None
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `pure` what needs nothing but a processor, and what must run `alone`."""
     for item in items:
-        module = item.path.relative_to(TESTS)
-        if module.parts[0] in PURE and module.as_posix() not in SERVING:
-            item.add_marker(pytest.mark.pure)
-        elif module.as_posix() in ALONE:
-            item.add_marker(pytest.mark.alone)
+        if mark := _mark(item.path):
+            item.add_marker(mark)

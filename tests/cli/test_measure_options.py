@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, field, fields
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ from tuner.cli.measure_options import (
 )
 from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
 from tuner.cli.measure_services import service
-from tuner.cli.signature import taking
+from tuner.cli.signature import Command
 from tuner.load.profile import ClosedLoop, Endpoint
 from tuner.protocols.v2 import MemoryKind
 from tuner.sweep.sweep import SweepPlan
@@ -323,12 +322,10 @@ class _Options:
 
 def test_a_command_that_takes_a_dataclass() -> None:
     """Each field is a parameter, with its annotation and its default."""
-    run = taking(_Options, f"{__name__}:_take")
-    assert run.__doc__ == "What it does."
-    parameters = signature(run).parameters
+    made: Any = Command(f"{__name__}:_Options", f"{__name__}:_take").made("name")
+    assert (made.name, made.help) == ("name", "What it does.")
+    parameters = {each.name: each for each in made.params if each.name != "help"}
     assert list(parameters) == ["needed", "number", "words"]
-    assert [each.default for each in parameters.values()][1:] == [3, None]
-    assert parameters["needed"].default is parameters["needed"].empty
-    assert parameters["needed"].annotation.__metadata__[0].__class__.__name__ == "ArgumentInfo"
-    run(needed="x", number=4, words=None)
+    assert [each.required for each in parameters.values()] == [True, False, False]
+    made(["x", "--number", "4"], standalone_mode=False)
     assert taken == [_Options(needed="x", number=4)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis.known import known
 from tests.report import studies
 from tests.spaces import integer, space
 from tests.store.test_storage import stored
@@ -309,14 +310,15 @@ def test_the_search_translates_too(path: Path) -> None:
         return Search(searched, studies.BUDGET, storage_url=url, study_name="s", seed=0)
 
     writer = search(f"sqlite:///{path}")
+    proposal = known(writer.ask())
     with pytest.raises(StorageError) as caught_opening:
         search(read_only(path))
     connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE trial_params")
+    connection.execute("DROP TABLE trial_values")
     connection.close()
-    with pytest.raises(StorageError) as caught_asking:
-        writer.ask()
+    with pytest.raises(StorageError) as caught_telling:
+        writer.tell(proposal.number, studies.trial(proposal.number, 100.0))
 
     assert caught_opening.value.message == f"file:{path}: is read-only"
-    assert caught_asking.value.message == f"{path}: no such table: trial_params"
-    assert caught_asking.value.hint == "check the database and its permissions"
+    assert caught_telling.value.message == f"{path}: no such table: trial_values"
+    assert caught_telling.value.hint == "check the database and its permissions"

@@ -1,6 +1,7 @@
 """A whole study in virtual time: what is tried, when it stops, the finals and the proof."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,61 +50,70 @@ class Ran:
 Run = Callable[..., Ran]
 
 
+def ran(
+    path: Path,
+    *,
+    server: Server = batching,
+    space: SearchSpace = SPACE,
+    trials: int = 14,
+    timeout_s: float = 3600.0,
+    record: StudyRecord | None = None,
+    first: tuple[Configuration, ...] = (),
+    seed: int = 0,
+    lags_s: tuple[float, ...] = (),
+) -> Ran:
+    """The study in the database at `path`, run or gone on with."""
+    wanted = record or studies.study(budget=BUDGET)
+    with (
+        Storage(str(path), create=True) as storage,
+        simulated_bench(space, server, BUDGET, lags_s) as (bench, watcher),
+    ):
+        study = Study(
+            open_study(storage, wanted),
+            bench=bench,
+            storage=storage,
+            plan=StudyPlan(
+                space=space,
+                budget=SearchBudget(trials=trials, timeout_s=timeout_s),
+                seed=seed,
+                first=first,
+            ),
+        )
+        return Ran(study.run(), watcher)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    def one(
-        *,
-        server: Server = batching,
-        space: SearchSpace = SPACE,
-        budget: SearchBudget | None = None,
-        record: StudyRecord | None = None,
-        first: tuple[Configuration, ...] = (),
-        seed: int = 0,
-        lags_s: tuple[float, ...] = (),
-    ) -> Ran:
-        wanted = record or studies.study(budget=BUDGET)
-        with (
-            Storage(str(tmp_path / "studies.db"), create=True) as storage,
-            simulated_bench(space, server, BUDGET, lags_s) as (bench, watcher),
-        ):
-            study = Study(
-                open_study(storage, wanted),
-                bench=bench,
-                storage=storage,
-                plan=StudyPlan(
-                    space=space,
-                    budget=budget or SearchBudget(trials=14, timeout_s=3600.0),
-                    seed=seed,
-                    first=first,
-                ),
-            )
-            return Ran(study.run(), watcher)
-
-    return one
+    return partial(ran, tmp_path / "studies.db")
 
 
-def test_a_study_finds_confirms_and_proves(run: Run) -> None:
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """A study as it mostly is."""
+    return ran(tmp_path_factory.mktemp("usual") / "studies.db")
+
+
+def test_a_study_finds_confirms_and_proves(usual: Ran) -> None:
     """Baseline, hints, search; three rounds of finals on fresh starts; one proof."""
-    ran = run()
-    purposes = ran.purposes()
+    purposes = usual.purposes()
 
     assert purposes[0] is Purpose.BASELINE
-    assert ran.watcher.began[1][1]["max_batch_size"] == 8
+    assert usual.watcher.began[1][1]["max_batch_size"] == 8
     finals_began = purposes.index(Purpose.FINAL)
     assert set(purposes[1:finals_began]) == {Purpose.SEARCH}
     assert set(purposes[finals_began:-1]) == {Purpose.FINAL}
     assert purposes[-1] is Purpose.PROOF
-    winner = known(standings.standings(ran.record).winner)
+    winner = known(standings.standings(usual.record).winner)
     assert winner.configuration["max_batch_size"] in (16, BEST)
     assert winner.confirmations == 3
-    assert all(t.applied == "restart" for t in ran.record.finals)
+    assert all(t.applied == "restart" for t in usual.record.finals)
 
 
-def test_every_finalist_is_measured_once_a_round(run: Run) -> None:
+def test_every_finalist_is_measured_once_a_round(usual: Ran) -> None:
     """The baseline among them, in another order each round, under the round's own arrivals."""
     rounds: dict[int, list[Configuration]] = {}
     seeds: dict[int, set[int]] = {}
-    for trial in run().record.finals:
+    for trial in usual.record.finals:
         rounds.setdefault(trial.round, []).append(trial.configuration)
         seeds.setdefault(trial.round, set()).add(trial.seed)
 
@@ -115,14 +125,13 @@ def test_every_finalist_is_measured_once_a_round(run: Run) -> None:
     assert len(set.union(*seeds.values())) == 3
 
 
-def test_an_exhaustive_search_gives_nothing_up(run: Run) -> None:
+def test_an_exhaustive_search_gives_nothing_up(run: Run, usual: Ran) -> None:
     """Who asks for everything wants to see what each parameter does: no trial ends early."""
-    budget = SearchBudget(trials=28, timeout_s=36000.0)
     asked = studies.study(name="everything", budget=BUDGET, sampler="exhaustive")
-    usual, whole = run(budget=budget).record, run(record=asked, budget=budget).record
+    whole = run(record=asked, trials=28).record
 
-    assert len(usual.searched) == len(whole.searched) == 28
-    assert TrialState.PRUNED in {trial.state for trial in usual.searched}
+    assert len(whole.searched) == 28
+    assert TrialState.PRUNED in {trial.state for trial in usual.record.searched}
     assert TrialState.PRUNED not in {trial.state for trial in whole.searched}
 
 
@@ -139,16 +148,15 @@ def test_no_round_begins_that_would_end_too_late(
 
     monkeypatch.setattr("tuner.study.loop.run_trial", an_hour_later)
     monkeypatch.setattr("tuner.study.loop.time.monotonic", lambda: passed_s)
-    record = run(budget=SearchBudget(trials=14, timeout_s=3600.0)).record
+    record = run(trials=14).record
     assert {trial.round for trial in record.finals} == {0}
     assert record.proof is None
 
 
-def test_the_proof_is_of_the_load_that_is_claimed(run: Run) -> None:
+def test_the_proof_is_of_the_load_that_is_claimed(usual: Ran) -> None:
     """95 % of the winner's capacity, with a verdict."""
-    record = run().record
-    proof = known(record.proof)
-    winner = known(standings.standings(record).winner)
+    proof = known(usual.record.proof)
+    winner = known(standings.standings(usual.record).winner)
     assert proof.configuration == winner.configuration
     assert proof.throughput == pytest.approx(0.95 * winner.throughput)
     assert proof.proof in ("within", "undecided")
@@ -156,16 +164,11 @@ def test_the_proof_is_of_the_load_that_is_claimed(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "why"),
-    [
-        (SearchBudget(trials=3, timeout_s=3600.0), "all 3 trials were run"),
-        (SearchBudget(trials=28, timeout_s=3600.0), "all 28 trials were run"),
-        (SearchBudget(trials=14, timeout_s=1e-6), "the time was used up"),
-    ],
+    ("timeout_s", "why"), [(3600.0, "all 3 trials were run"), (1e-6, "the time was used up")]
 )
-def test_why_a_search_stopped_is_kept(run: Run, budget: SearchBudget, why: str) -> None:
+def test_why_a_search_stopped_is_kept(run: Run, timeout_s: float, why: str) -> None:
     """In words, in the database."""
-    assert run(budget=budget).record.stopped == why
+    assert run(trials=3, timeout_s=timeout_s).record.stopped == why
 
 
 def test_a_search_that_promises_nothing_more_stops(run: Run) -> None:
@@ -177,7 +180,7 @@ def test_a_search_that_promises_nothing_more_stops(run: Run) -> None:
     ran = run(
         server=lambda _: Batching(4e-3, 0.5e-3, 16),
         space=wide,
-        budget=SearchBudget(trials=60, timeout_s=3600.0),
+        trials=60,
     )
     assert ran.record.stopped == "no configuration left promised a gain of 1%"
     assert len(ran.record.searched) < 60
@@ -186,7 +189,7 @@ def test_a_search_that_promises_nothing_more_stops(run: Run) -> None:
 def test_what_earlier_studies_found_best_is_tried_first(run: Run) -> None:
     """Right after the baseline, before the rules of thumb."""
     best = Configuration.of({"max_batch_size": BEST, "delay_us": 0})
-    began = [configuration for _, configuration in run(first=(best,)).watcher.began]
+    began = [configuration for _, configuration in run(first=(best,), trials=3).watcher.began]
     assert began[:2] == [SPACE.defaults, best]
 
 
@@ -204,7 +207,7 @@ def test_failures_do_not_end_a_study(run: Run) -> None:
 
 def test_a_trial_that_the_machine_spoiled_is_run_again(run: Run) -> None:
     """Here the baseline: its first load point is late, and late again, twice over."""
-    ran = run(lags_s=(1.0,) * 4)
+    ran = run(lags_s=(1.0,) * 4, trials=2)
     began = [purpose for purpose, _ in ran.watcher.began]
     assert began[:4] == [Purpose.BASELINE] * 3 + [Purpose.SEARCH]
     assert known(ran.record.baseline).state is TrialState.FEASIBLE
@@ -249,7 +252,7 @@ def test_the_baseline_is_measured_again_and_again(
     monkeypatch.setattr(drift, "_EVERY_TRIALS", 3)
     monkeypatch.setattr(drift, "_EVERY_S", 0.0)
     monkeypatch.setattr(drift, "_LARGEST_TIME_SHARE", 1.0)
-    ran = run(budget=SearchBudget(trials=8, timeout_s=3600.0))
+    ran = run(trials=8)
     repeats = [t for t in ran.record.trials if t.purpose is Purpose.DRIFT]
     assert len(repeats) >= 2
     assert all(t.configuration == SPACE.defaults for t in repeats)
@@ -258,8 +261,8 @@ def test_the_baseline_is_measured_again_and_again(
 
 def test_a_study_that_is_continued_goes_on_where_it_was(run: Run) -> None:
     """The second run adds trials and rounds, and repeats no configuration."""
-    first = run(budget=SearchBudget(trials=4, timeout_s=3600.0)).record
-    again = run(budget=SearchBudget(trials=8, timeout_s=3600.0)).record
+    first = run(trials=4).record
+    again = run(trials=8).record
     searched = [t.configuration for t in again.searched]
     assert len(first.searched) == 4
     assert len(searched) == len(set(searched)) == 8

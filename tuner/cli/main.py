@@ -1,5 +1,6 @@
 """The command line: which commands there are, and what an error or an interrupt looks like."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,32 +15,30 @@ from tuner.cli.console import print_error
 from tuner.cli.signature import Command, group_of
 from tuner.errors import TunerError
 
-# Threads that multiply matrices are of no use where no server is started that would inherit this;
 # gRPC's core would write lines of its own about what an error says anyway.
-_QUICK = {"OPENBLAS_NUM_THREADS": "1"}
-_OF_MEASURE = _QUICK | {"GRPC_VERBOSITY": "NONE"}
+_OF_MEASURE = {"GRPC_VERBOSITY": "NONE"}
 
 _COMMANDS = {
-    "optimize": Command("optimize_options:OptimizeOptions", "optimize:optimize"),
-    "plan": Command("optimize_options:PlanOptions", "optimize:plan"),
-    "measure": Command("measure_options:MeasureOptions", "measure:measure", _OF_MEASURE),
-    "report": Command("study_options:ReportOptions", "results:report", _QUICK),
-    "pareto": Command("study_options:ParetoOptions", "results:show_pareto", _QUICK),
-    "best": Command("study_options:BestOptions", "best:best", _QUICK),
-    "repository": Command("small_options:RepositoryOptions", "repository:repository"),
-    "effects": Command("study_options:EffectsOptions", "effects:effects", _QUICK),
-    "clean": Command("small_options:CleanOptions", "clean:clean"),
+    "optimize": Command(".optimize_options:OptimizeOptions", ".optimize:optimize"),
+    "plan": Command(".optimize_options:PlanOptions", ".optimize:plan"),
+    "measure": Command(".measure_options:MeasureOptions", ".measure:measure", _OF_MEASURE),
+    "report": Command(".study_options:ReportOptions", ".results:report"),
+    "pareto": Command(".study_options:ParetoOptions", ".results:show_pareto"),
+    "best": Command(".study_options:BestOptions", ".best:best"),
+    "repository": Command(".small_options:RepositoryOptions", ".repository:repository"),
+    "effects": Command(".study_options:EffectsOptions", ".effects:effects"),
+    "clean": Command(".small_options:CleanOptions", ".clean:clean"),
 }
 _STUDIES = {
-    "list": Command("study_options:ListOptions", "studies:list_studies", _QUICK),
-    "show": Command("study_options:ShowOptions", "results:show", _QUICK),
-    "export": Command("study_options:ExportOptions", "results:export_study", _QUICK),
+    "list": Command(".study_options:ListOptions", ".studies:list_studies"),
+    "show": Command(".study_options:ShowOptions", ".results:show"),
+    "export": Command(".study_options:ExportOptions", ".results:export_study"),
 }
 _SPACES = {
-    "list": Command("small_options:ListSpacesOptions", "spaces:list_spaces"),
-    "show": Command("small_options:ShowSpaceOptions", "spaces:show"),
-    "check": Command("small_options:CheckSpaceOptions", "spaces:check"),
-    "table": Command("small_options:SpaceTableOptions", "spaces:table"),
+    "list": Command(".small_options:ListSpacesOptions", ".spaces:list_spaces"),
+    "show": Command(".small_options:ShowSpaceOptions", ".spaces:show"),
+    "check": Command(".small_options:CheckSpaceOptions", ".spaces:check"),
+    "table": Command(".small_options:SpaceTableOptions", ".spaces:table"),
 }
 
 app = typer.Typer(
@@ -83,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status: 0, 1, 2, 3 (nothing feasible) or 130 (Ctrl-C)."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
+    # The matrices here are small: more threads would take a second processor from the server that
+    # is measured, and time from every start. Runners keep it from servers.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="tuner")
     except TunerError as error:

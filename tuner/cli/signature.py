@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import MISSING, Field, dataclass, field, fields
 from importlib import import_module
+from importlib.util import resolve_name
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
@@ -44,8 +45,8 @@ class GroupedCommand(TyperCommand):
 class Command:
     """Where a command is: the class of its options and the function that takes one of them.
 
-    Both are said as `module:name`, in this room. `environment` is set before the module of that
-    function is imported, for libraries that read it then.
+    Both are said as `module:name`; `.module` is one of this room. `environment` is set before the
+    module of that function is imported, for libraries that read it then.
     """
 
     options: str
@@ -102,13 +103,13 @@ def group_of(commands: Mapping[str, Command]) -> type[TyperGroup]:
 
 
 def _found(where: str) -> Any:
-    """What is called so in this room.
+    """What is called so.
 
     What its module brings along stays, so nothing is looked through for garbage: that would take a
     quarter of the processor time of a start.
     """
-    module, _, name = where.partition(":")
-    module = f"{__package__}.{module}"
+    said, _, name = where.partition(":")
+    module = resolve_name(said, __package__)
     if module not in sys.modules:
         gc.disable()
         try:
