@@ -5,6 +5,7 @@ What they answer from are stored load points: nothing is started and nothing is 
 
 import math
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,15 @@ QUICK = 'name: "quick"\n'
 BOTH = (Objective.THROUGHPUT, Objective.MEMORY)
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "studies.db"
+    return stored(path, study(), several(), closed(), study(name="two words"))
+
+
 @pytest.fixture(autouse=True)
-def with_studies(folder: Path) -> None:
-    stored(folder / "studies.db", study(), several(), closed(), study(name="two words"))
+def with_studies(folder: Path, database: Path) -> None:
+    shutil.copy(database, folder)
 
 
 def trials() -> list[TrialRecord]:

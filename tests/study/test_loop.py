@@ -199,7 +199,7 @@ def test_failures_do_not_end_a_study(run: Run) -> None:
     def cramped(configuration: Configuration) -> Simulation | None:
         return None if int(configuration["max_batch_size"]) > 8 else batching(configuration)
 
-    record = run(server=cramped).record
+    record = run(server=cramped, trials=10).record
     winner = known(standings.standings(record).winner)
     assert any(t.state is TrialState.FAILED for t in record.searched)
     assert winner.configuration["max_batch_size"] == 8
