@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import pytest
+import typer.main  # noqa: TID251 - asks typer which commands there are
 
-from tuner.cli.main import main
+from tuner.cli.main import app, main
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,14 @@ class Tuner:
         text, document = self(*arguments), self(*arguments, "--json")
         assert (text.status, text.err, document.status, document.err) == (0, "", 0, "")
         return text.out, document.json
+
+
+def commands() -> dict[tuple[str, ...], Any]:
+    """All commands and groups, by the words that call them."""
+    found: dict[tuple[str, ...], Any] = {(): typer.main.get_command(app)}
+    groups = list(found.items())
+    for words, group in groups:
+        for name, each in getattr(group, "commands", {}).items():
+            found[*words, name] = each
+            groups.append(((*words, name), each))
+    return found

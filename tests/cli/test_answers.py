@@ -5,7 +5,6 @@ What they answer from are stored load points: nothing is started and nothing is 
 
 import math
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,9 @@ QUICK = 'name: "quick"\n'
 BOTH = (Objective.THROUGHPUT, Objective.MEMORY)
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("made") / "studies.db"
-    return stored(path, study(), several(), closed(), study(name="two words"))
-
-
 @pytest.fixture(autouse=True)
-def with_studies(folder: Path, database: Path) -> None:
-    shutil.copy(database, folder)
+def with_studies(folder: Path) -> None:
+    stored(folder / "studies.db", study(), several(), closed(), study(name="two words"))
 
 
 def trials() -> list[TrialRecord]:

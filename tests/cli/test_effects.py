@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,17 +23,11 @@ TOO_SHORT = {
 }
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One with a whole factorial, a part, and a baseline."""
-    return stored(tmp_path_factory.mktemp("made") / "studies.db", FACTORIAL, SHORT, ALONE)
-
-
 @pytest.fixture
-def tuner(tuner: Tuner, monkeypatch: pytest.MonkeyPatch, folder: Path, database: Path) -> Tuner:
-    """The command in a folder that has a database."""
+def tuner(tuner: Tuner, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Tuner:
+    """The command in a folder whose `studies.db` has a whole factorial, a part, and a baseline."""
     monkeypatch.setenv("COLUMNS", "80")
-    shutil.copy(database, folder)
+    stored(folder / "studies.db", FACTORIAL, SHORT, ALONE)
     return tuner
 
 

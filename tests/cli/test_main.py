@@ -4,17 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main  # noqa: TID251 - asks typer which commands there are
 
 import tuner as package
-from tests.command_line import Result, Tuner, error
+from tests.command_line import Result, Tuner, commands, error
 from tests.report import studies
 from tests.store.test_storage import stored
 from tuner import demo
-from tuner.cli.main import app
 
 MAIN = "from tuner.cli.main import main"
 WITHOUT_TRITON = f"import sys; sys.modules['pytriton'] = None; {MAIN}; main()"
@@ -237,17 +234,6 @@ def test_a_reader_that_goes_away(folder: Path) -> None:
 def test_version(tuner: Tuner) -> None:
     """`--version` prints the package's version."""
     assert tuner("--version") == Result(0, f"tuner {package.__version__}\n", "")
-
-
-def commands() -> dict[tuple[str, ...], Any]:
-    """All commands and groups, by the words that call them."""
-    found: dict[tuple[str, ...], Any] = {(): typer.main.get_command(app)}
-    groups = list(found.items())
-    for words, group in groups:
-        for name, each in getattr(group, "commands", {}).items():
-            found[*words, name] = each
-            groups.append(((*words, name), each))
-    return found
 
 
 @pytest.mark.parametrize("words", commands())

@@ -21,11 +21,7 @@ parameters:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with mlp.onnx, int8.onnx and mlp.pt: three forms of one model."""
-    folder = tmp_path_factory.mktemp("files")
-    files.int8(files.mlp(folder / "mlp.onnx"), folder / "int8.onnx")
-    files.torchscript(folder / "mlp.pt")
-    return folder
+    return files.three_forms(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(autouse=True)

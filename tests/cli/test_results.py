@@ -3,7 +3,6 @@
 import csv
 import io
 import shlex
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,25 +31,20 @@ READERS = (
 )
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a night that had a winner, the newest, and older ones without."""
+@pytest.fixture
+def database(folder: Path) -> Path:
+    """`studies.db` with a night that had a winner, the newest, and two older ones without."""
     night = studies.night()
     winner = replace(night.trials[2], export=EXPORT)
     finals = [replace(t, export=EXPORT) for t in night.finals]
     searched = [winner if t.number == 2 else t for t in night.searched]
     return stored(
-        tmp_path_factory.mktemp("made") / "studies.db",
+        folder / "studies.db",
         replace(night, trials=(*searched, *finals)),
         slow(),
         replace(slow(), name="broken", trials=(broken(),)),
         replace(everything(), name="odd [bold]", created_at=studies.BEGAN.replace(year=2001)),
     )
-
-
-@pytest.fixture
-def database(made: Path, folder: Path) -> Path:
-    return Path(shutil.copy(made, folder))
 
 
 def slow() -> StudyRecord:

@@ -9,6 +9,7 @@ import pytest
 import typer  # noqa: TID251 - asks typer whether a command can be parsed
 import typer.main  # noqa: TID251
 
+from tests.command_line import commands
 from tuner.cli.main import app
 from tuner.space import spec
 
@@ -29,22 +30,11 @@ LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(#[^)\s]*)?\)")
 LARGEST_README = 9_216
 
 
-def commands() -> dict[tuple[str, ...], Any]:
-    """The commands that do something, by the words that call them."""
-    found: dict[tuple[str, ...], Any] = {}
-    groups: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(app))]
-    for words, each in groups:
-        inner = getattr(each, "commands", None)
-        if inner is None:
-            found[words] = each
-        else:
-            groups += [((*words, name), command) for name, command in inner.items()]
-    return found
-
-
+# The commands that do something, and the names of their options.
+LEAVES = {words: each for words, each in commands().items() if not hasattr(each, "commands")}
 OPTIONS = [
     (words, parameter.opts)
-    for words, command in commands().items()
+    for words, command in LEAVES.items()
     for parameter in command.params
     if parameter.param_type_name == "option"
 ]
@@ -102,7 +92,7 @@ def parse(arguments: list[str]) -> str:
 
 
 class TestReference:
-    @pytest.mark.parametrize("words", commands())
+    @pytest.mark.parametrize("words", LEAVES)
     def test_every_command_has_a_section(self, words: tuple[str, ...]) -> None:
         """Each command has a heading of its own, and an example below it."""
         name = f"tuner {' '.join(words)}"

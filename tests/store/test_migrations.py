@@ -31,9 +31,7 @@ SPACE = space(integer())
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A database as the version before left it."""
-    made = tmp_path / "studies.db"
-    shutil.copyfile(BEFORE, made)
-    return made
+    return Path(shutil.copyfile(BEFORE, tmp_path / "studies.db"))
 
 
 def contents(path: Path) -> dict[str, list[dict[str, Any]]]:

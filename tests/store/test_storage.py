@@ -138,13 +138,20 @@ def comparable(study: StudyRecord) -> StudyRecord:
     )
 
 
+_MADE: dict[str, bytes] = {}
+
+
 def stored(path: Path, *records: StudyRecord) -> Path:
-    """A database with these studies."""
-    with Storage(str(path), create=True) as storage:
-        for record in records:
-            storage.create_study(replace(record, trials=()))
-            for trial in record.trials:
-                storage.save_trial(record.name, trial)
+    """A new database with these studies; many tests want the same, so each is made once."""
+    wanted = repr(records)
+    if wanted not in _MADE:
+        with Storage(str(path), create=True) as storage:
+            for record in records:
+                storage.create_study(replace(record, trials=()))
+                for trial in record.trials:
+                    storage.save_trial(record.name, trial)
+        _MADE[wanted] = path.read_bytes()
+    path.write_bytes(_MADE[wanted])
     return path
 
 

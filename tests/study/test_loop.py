@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -37,14 +38,11 @@ def batching(configuration: Configuration) -> Simulation | None:
     return Batching(4e-3, each_s, size, delay_s=int(configuration["delay_us"]) / 1e6)
 
 
-class Ran:
+class Ran(NamedTuple):
     """What came of a study."""
 
-    def __init__(self, record: StudyRecord, watcher: Watcher) -> None:
-        self.record, self.watcher = record, watcher
-
-    def purposes(self) -> list[Purpose]:
-        return [purpose for purpose, _ in self.watcher.began]
+    record: StudyRecord
+    watcher: Watcher
 
 
 Run = Callable[..., Ran]
@@ -59,23 +57,21 @@ def ran(
     timeout_s: float = 3600.0,
     record: StudyRecord | None = None,
     first: tuple[Configuration, ...] = (),
-    seed: int = 0,
     lags_s: tuple[float, ...] = (),
 ) -> Ran:
     """The study in the database at `path`, run or gone on with."""
-    wanted = record or studies.study(budget=BUDGET)
     with (
         Storage(str(path), create=True) as storage,
         simulated_bench(space, server, BUDGET, lags_s) as (bench, watcher),
     ):
         study = Study(
-            open_study(storage, wanted),
+            open_study(storage, record or studies.study(budget=BUDGET)),
             bench=bench,
             storage=storage,
             plan=StudyPlan(
                 space=space,
                 budget=SearchBudget(trials=trials, timeout_s=timeout_s),
-                seed=seed,
+                seed=0,
                 first=first,
             ),
         )
@@ -95,7 +91,7 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 def test_a_study_finds_confirms_and_proves(usual: Ran) -> None:
     """Baseline, hints, search; three rounds of finals on fresh starts; one proof."""
-    purposes = usual.purposes()
+    purposes = [purpose for purpose, _ in usual.watcher.began]
 
     assert purposes[0] is Purpose.BASELINE
     assert usual.watcher.began[1][1]["max_batch_size"] == 8

@@ -120,6 +120,13 @@ def torchscript(path: Path, *, seed: int = 0) -> Path:
         return traced(path, lambda x: (x @ first).relu() @ second, features(2))
 
 
+def three_forms(folder: Path) -> Path:
+    """Fill the folder with mlp.onnx, int8.onnx and mlp.pt: three forms of one model."""
+    int8(mlp(folder / "mlp.onnx"), folder / "int8.onnx")
+    torchscript(folder / "mlp.pt")
+    return folder
+
+
 def traced(path: Path, function: Callable[..., Any], *examples: NDArray[Any]) -> Path:
     """Any function of tensors as TorchScript."""
     with torch_library() as torch:
