@@ -23,10 +23,16 @@ from tuner.targets.catalog import server_kind
 from tuner.targets.request_form import RequestForm
 
 SHORT = ("--trials", "2", "--timeout", "4m", "--confirmations", "0")
+REMOTE = ("optimize", "--budget-ms", "50", "--runner", "remote", "--study", "remote", "--url")
 
 
-@pytest.fixture
-def triton(tmp_path: Path) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("remote")
+
+
+@pytest.fixture(scope="module")
+def triton(folder: Path) -> Iterator[RunningServer]:
     """A Triton with the bundled model, loaded with settings of its owner's own."""
     kind = server_kind("triton")
     model = kind.open_model(ModelSource())
@@ -39,11 +45,11 @@ def triton(tmp_path: Path) -> Iterator[RunningServer]:
         "gpus": 0,
     }
     space = model.adapt(search_space(spec.built_in()["triton"], facts), contained=False)
-    setup = TargetSetup(workspace=tmp_path, form=RequestForm())
+    setup = TargetSetup(workspace=folder, form=RequestForm())
     target = kind.target(model, space, setup)
     target.stage()
     own = space.activate({"instance_count": 2, "threads": 1})
-    with ProcessRunner(log_directory=tmp_path / "logs").start(target.launch_spec(own)) as server:
+    with ProcessRunner(log_directory=folder / "logs").start(target.launch_spec(own)) as server:
         target.apply(server, own)
         yield server
 
@@ -53,11 +59,10 @@ def settings(server: RunningServer) -> Mapping[str, Any]:
         return client.config(demo.MODEL)
 
 
-def test_a_remote_triton(triton: RunningServer, tmp_path: Path) -> None:
+def test_a_remote_triton(triton: RunningServer, folder: Path) -> None:
     """What it can reload is searched, from its own settings on; they are put back at the end."""
     before = settings(triton)
-    arguments = ("optimize", "--budget-ms", "50", "--runner", "remote", "--seed", "3", "--json")
-    finished = tuner(*arguments, "--url", triton.url("http"), *SHORT, folder=tmp_path)
+    finished = tuner(*REMOTE, triton.url("http"), *SHORT, "--json", folder=folder)
     assert finished.status == 0, finished.err
     content = finished.json
     assert content["baseline"]["configuration"]["instance_count"] == 2
@@ -67,11 +72,10 @@ def test_a_remote_triton(triton: RunningServer, tmp_path: Path) -> None:
     assert settings(triton) == before
 
 
-def test_interrupted(triton: RunningServer, tmp_path: Path) -> None:
-    """After Ctrl-C too, the server has its own settings."""
+def test_interrupted(triton: RunningServer, folder: Path) -> None:
+    """After Ctrl-C too, here as the same study goes on, the server has its own settings."""
     before = settings(triton)
-    arguments = ("optimize", "--budget-ms", "50", "--runner", "remote")
-    with begin(*arguments, "--url", triton.url("http"), folder=tmp_path) as process:
+    with begin(*REMOTE, triton.url("http"), "--trials", "9", folder=folder) as process:
         wait_until(lambda: settings(triton) != before, "another configuration", timeout_s=120)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
