@@ -11,10 +11,10 @@ PIP := $(BIN)/python -m pip install --quiet $(CONSTRAINTS)
 optimize: $(VENV)/installed
 	$(BIN)/tuner optimize --budget-ms $(BUDGET_MS)
 
-# What needs only a processor, then what starts servers, in two processes; whole studies run alone.
+# What needs only a processor in two processes, then what starts servers and waits for them, in three; whole studies run alone.
 test: $(VENV)/developed
 	$(BIN)/python -m pytest -m pure -n 2
-	$(BIN)/python -m pytest -m 'not pure and not alone' -n 2 --dist loadfile --durations=10
+	$(BIN)/python -m pytest -m 'not pure and not alone' -n 3 --dist loadfile --durations=10
 	$(BIN)/python -m pytest -m alone --durations=10
 
 test-fast: $(VENV)/developed
