@@ -11,7 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet $(CONSTRAINTS)
 optimize: $(VENV)/installed
 	$(BIN)/tuner optimize --budget-ms $(BUDGET_MS)
 
-# What needs only a processor in two processes, then what starts servers and waits for them, in three; whole studies run alone.
+# What needs only a processor, in two processes; then what starts servers and waits for them, in
+# three; whole studies run alone.
 test: $(VENV)/developed
 	$(BIN)/python -m pytest -m pure -n 2
 	$(BIN)/python -m pytest -m 'not pure and not alone' -n 3 --dist loadfile --durations=10
