@@ -12,11 +12,10 @@ from runners.process import ProcessRunner
 from tests.end_to_end.command import begin, tuner, wait_until
 from tests.servers import torchserve as torchserve_server
 from tests.targets.torchserve.torchserve_targets import archive, served
+from tests.targets.triton.triton_targets import built_in
 from tuner import demo
 from tuner.clients.torchserve import TorchServeClient
 from tuner.clients.v2_http import V2Client
-from tuner.space import spec
-from tuner.space.resolution import search_space
 from tuner.space.space import Configuration
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
@@ -36,15 +35,7 @@ def triton(folder: Path) -> Iterator[RunningServer]:
     """A Triton with the bundled model, loaded with settings of its owner's own."""
     kind = server_kind("triton")
     model = kind.open_model(ModelSource())
-    facts = {
-        "cores": 2,
-        "memory_gib": 8,
-        "numa_nodes": 1,
-        "threads_per_core": 1,
-        "numactl": 0,
-        "gpus": 0,
-    }
-    space = model.adapt(search_space(spec.built_in()["triton"], facts), contained=False)
+    space = model.adapt(built_in(), contained=False)
     setup = TargetSetup(workspace=folder, form=RequestForm())
     target = kind.target(model, space, setup)
     target.stage()

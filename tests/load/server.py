@@ -97,6 +97,8 @@ class Server:
         self.connections += 1
         handler = asyncio.get_running_loop().create_task(self._handle(reader, writer))
         self.handlers.add(handler)
+        # Also of a handler that is cancelled before it begins.
+        handler.add_done_callback(lambda _: writer.close())
         handler.add_done_callback(self.handlers.discard)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,7 +109,6 @@ class Server:
                     await self._serve(reader, writer)
             except TimeoutError:
                 self.idle_closed += 1
-        writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -140,10 +141,13 @@ def serving(behaviour: Behaviour, **options: Any) -> Iterator[Server]:
         await server.listen()
         ready.set()
         await stopped.wait()
+        # What was accepted has its handler once the loop's own tasks are done.
+        while others := asyncio.all_tasks() - server.handlers - {asyncio.current_task()}:
+            await asyncio.wait(others)
         server.stop_listening()
         for handler in server.handlers:
             handler.cancel()
-        await asyncio.gather(*server.handlers)
+        await asyncio.gather(*server.handlers, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
