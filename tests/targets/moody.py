@@ -33,6 +33,8 @@ BATCHING: dict[str, Value] = {
     "max_batch_size": 4,
     "max_queue_delay_microseconds": 500,
 }
+# However late the others come, a batch waits for them.
+PATIENT: dict[str, Value] = {"max_queue_delay_microseconds": 1_000_000}
 
 
 def moody_space() -> SearchSpace:

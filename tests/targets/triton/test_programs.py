@@ -27,7 +27,7 @@ LIBRARIES = {".onnx": files.computed_by_onnxruntime, ".pt": files.computed_by_to
 BATCHING: dict[str, Value] = {
     "dynamic_batching": True,
     "max_batch_size": 8,
-    "max_queue_delay_microseconds": 10000,
+    "max_queue_delay_microseconds": 1_000_000,
 }
 
 
