@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -18,12 +18,9 @@ def refused(message: str, hint: str | None = None) -> Iterator[None]:
     assert hint is None or caught.value.hint == hint
 
 
-T = TypeVar("T")
-
-
 def each_refusal(
-    table: Iterable[tuple[T, Iterable[Any], str, str]],
-) -> list[tuple[T, Any, str, str]]:
+    table: Iterable[tuple[Any, Iterable[Any], str, str]],
+) -> list[tuple[Any, Any, str, str]]:
     """A row for each value of a table whose messages have a place for it."""
     return [
         (subject, value, message.format(value), hint)

@@ -1,7 +1,7 @@
 """The options of `tuner measure`, made into values: what is refused, and in which words."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -298,6 +298,12 @@ def test_names_that_perf_analyzer_knows(name: str, flag: str) -> None:
     assert flag in found.opts
 
 
+def test_every_option_is_one_of_the_command() -> None:
+    """The command has the options of the dataclass and no others."""
+    names = {each.name for each in MEASURE.params}
+    assert names - {"help"} == {each.name for each in fields(MeasureOptions)}
+
+
 taken: list[object] = []
 _take = taken.append
 
@@ -318,5 +324,6 @@ def test_a_command_that_takes_a_dataclass() -> None:
     parameters = {each.name: each for each in made.params if each.name != "help"}
     assert list(parameters) == ["needed", "number", "words"]
     assert [each.required for each in parameters.values()] == [True, False, False]
-    made(["x", "--number", "4"], standalone_mode=False)
-    assert taken == [_Options(needed="x", number=4)]
+    for arguments in (["x", "--number", "4"], ["y"]):
+        made(arguments, standalone_mode=False)
+    assert taken == [_Options(needed="x", number=4), _Options(needed="y", number=3, words=None)]

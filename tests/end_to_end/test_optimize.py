@@ -14,11 +14,6 @@ ARGUMENTS = (*OPTIMIZE, "--study", STUDY, "--trials", "3", "--timeout", "4m", "-
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("optimize")
-
-
-@pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
     return tuner(*ARGUMENTS, "--confirmations", "1", "--json", folder=folder)
 

@@ -35,11 +35,6 @@ def image(docker_image: str) -> Iterator[ServerImage]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("docker")
-
-
-@pytest.fixture(scope="module")
 def optimized(image: ServerImage, folder: Path) -> Finished:
     options = (*OPTIMIZE, *SHORT, "--trials", "3", "--timeout", "3m", "--json")
     return tuner(*options, *image.options, folder=folder)

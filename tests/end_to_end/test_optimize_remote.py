@@ -26,11 +26,6 @@ REMOTE = ("optimize", "--budget-ms", "50", "--runner", "remote", "--study", "rem
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("remote")
-
-
-@pytest.fixture(scope="module")
 def triton(folder: Path) -> Iterator[RunningServer]:
     """A Triton with the bundled model, loaded with settings of its owner's own."""
     kind = server_kind("triton")

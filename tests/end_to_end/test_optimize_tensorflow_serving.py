@@ -33,11 +33,6 @@ def arguments(folder: Path) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tensorflow")
-
-
-@pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
     program = write_program(folder / "programs")
     with pytest.MonkeyPatch.context() as patch:

@@ -160,11 +160,16 @@ def test_the_proof_is_of_the_load_that_is_claimed(usual: Ran) -> None:
 
 
 @pytest.mark.parametrize(
-    ("timeout_s", "why"), [(3600.0, "all 3 trials were run"), (1e-6, "the time was used up")]
+    ("trials", "timeout_s", "why"),
+    [
+        (3, 3600.0, "all 3 trials were run"),
+        (28, 3600.0, "all 28 trials were run"),
+        (14, 1e-6, "the time was used up"),
+    ],
 )
-def test_why_a_search_stopped_is_kept(run: Run, timeout_s: float, why: str) -> None:
+def test_why_a_search_stopped_is_kept(run: Run, trials: int, timeout_s: float, why: str) -> None:
     """In words, in the database."""
-    assert run(trials=3, timeout_s=timeout_s).record.stopped == why
+    assert run(trials=trials, timeout_s=timeout_s).record.stopped == why
 
 
 def test_a_search_that_promises_nothing_more_stops(run: Run) -> None:
