@@ -166,7 +166,7 @@ class RunnerContract:
 
     def test_ignores_the_request_to_stop(self, runner: Runner) -> None:
         """A server that ignores SIGTERM is killed when its grace is over."""
-        with runner.start(launch_spec(ignore_sigterm=True, stop_grace_s=0.2)) as server:
+        with runner.start(launch_spec(ignore_sigterm=True, stop_grace_s=1.0)) as server:
             pass
         assert is_gone(server.pid)
         assert server.exit_code() == -signal.SIGKILL

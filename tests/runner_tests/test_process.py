@@ -191,7 +191,9 @@ class Tuner:
 
 
 @contextmanager
-def tuner(tmp_path: Path, *, ignore_sigterm: bool = False) -> Iterator[Tuner]:
+def tuner(
+    tmp_path: Path, *, ignore_sigterm: bool = False, stop_grace_s: float = 1.0
+) -> Iterator[Tuner]:
     pid_file, leftover = tmp_path / "pids", tmp_path / "leftover"
     spec = launch_spec(
         fork=["same session", "own session"],
@@ -203,7 +205,7 @@ def tuner(tmp_path: Path, *, ignore_sigterm: bool = False) -> Iterator[Tuner]:
         "log_directory": str(tmp_path / "logs"),
         "command": spec.command,
         "leftovers": [f"{leftover}*"],
-        "stop_grace_s": 1.0,
+        "stop_grace_s": stop_grace_s,
     }
     with holding("tests.runner_tests.tuner_script", wishes) as (process, facts):
         yield Tuner(
@@ -256,14 +258,14 @@ class TestEndOfTheTuner:
 
     def test_interrupt_twice(self, tmp_path: Path) -> None:
         """A second Ctrl-C during the stop waits for its end."""
-        with tuner(tmp_path, ignore_sigterm=True) as held:
+        with tuner(tmp_path, ignore_sigterm=True, stop_grace_s=5.0) as held:
             held.interrupt_until_asked()
             held.process.send_signal(signal.SIGINT)
             held.assert_ended_in_order()
 
     def test_killed_while_it_stops(self, tmp_path: Path) -> None:
         """A tuner killed by -9 during the stop cuts the server's grace short."""
-        with tuner(tmp_path, ignore_sigterm=True) as held:
+        with tuner(tmp_path, ignore_sigterm=True, stop_grace_s=1000.0) as held:
             held.interrupt_until_asked()
             held.process.kill()
             held.wait_until_gone()

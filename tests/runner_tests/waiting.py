@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def wait_until(condition: Callable[[], object]) -> None:

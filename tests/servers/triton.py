@@ -104,8 +104,8 @@ def serving(
 def living() -> Iterator[Callable[[], TritonServer]]:
     """What gives a Triton with all models: always the same one, unless that has crashed.
 
-    Triton can crash by itself when streams of a decoupled model end (signal 11 in its gRPC
-    threads). The test that this meets fails; no other one should.
+    Triton can crash when streams of a decoupled model are cut (signal 11 in its gRPC threads). The
+    test that this meets fails; no other one should.
     """
     with ExitStack() as stack:
         servers: list[TritonServer] = []

@@ -60,6 +60,10 @@ class HttpConnection(Lane, asyncio.Protocol):
         self._transport.abort()
         self._owner.lost(self, kind)
 
+    async def finish(self) -> None:
+        """Close: nothing is left that the server would have to end."""
+        self.close()
+
     def close(self) -> None:
         """Close at once, and tell nobody of a request in flight."""
         self.busy = False

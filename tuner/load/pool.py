@@ -53,8 +53,7 @@ class LanePool:
         await self._settle()
         connections = set(self.lanes.values())
         self.lanes.clear()  # so that nobody hears of their end
-        for connection in connections:
-            connection.close()
+        await asyncio.gather(*(connection.finish() for connection in connections))
         await asyncio.sleep(0)  # the event loop closes the sockets
 
     def open_for(self, waiting: int, *, after_s: float = 0.0) -> None:

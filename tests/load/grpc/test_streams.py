@@ -1,5 +1,7 @@
 """Requests that share one stream of a gRPC connection: what a server may say there, and when."""
 
+import asyncio
+
 import pytest
 
 from tests.load.grpc.grpc_owner import CALL, FakeTransport, Owner, greeted, in_event_loop
@@ -136,3 +138,37 @@ async def test_a_stream_without_a_request_is_idle() -> None:
     connection.data_received(goaway(1, 0))
     assert await owner.next(lane) == (False, "goaway")
     assert transport.closed
+
+
+async def idle() -> tuple[Owner, GrpcConnection, FakeTransport]:
+    """A stream that has carried a request, and waits for the next."""
+    owner, connection, transport = streaming()
+    owner.send(connection.lanes[0], b"")
+    connection.data_received(head(1) + data(1, message(b"last")))
+    assert await owner.next(connection.lanes[0]) == (True, "")
+    transport.written.clear()
+    return owner, connection, transport
+
+
+@in_event_loop
+async def test_the_server_ends_idle_streams_before_the_connection_closes() -> None:
+    """Triton can crash when they are cut: each is half-closed, and its end is waited for."""
+    owner, connection, transport = await idle()
+    finishing = asyncio.create_task(connection.finish())
+    await asyncio.sleep(0)
+    assert (bytes(transport.written), transport.closed) == (data(1, b"", ends=True), False)
+    connection.data_received(trailers(1))
+    await finishing
+    assert transport.closed
+    assert transport.written.endswith(goaway(0, 0))
+    assert owner.told.empty()
+
+
+@in_event_loop
+async def test_a_stream_that_does_not_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never ends an idle stream holds nobody up for ever."""
+    monkeypatch.setattr("tuner.load.grpc.connection._STREAMS_END_S", 0.01)
+    owner, connection, transport = await idle()
+    await connection.finish()
+    assert transport.closed
+    assert owner.told.empty()

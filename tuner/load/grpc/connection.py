@@ -34,6 +34,9 @@ _ROOM = frame_header(4, h2.WINDOW_UPDATE, 0, 0)
 _ROOM_SIZE = FRAME_HEADER_SIZE + 4
 # The last ids are left alone: streams that are opened between two looks find enough of them.
 _RETIRE_AT = h2.LAST_STREAM - (1 << 20)
+# Seconds that a server has for the end of its idle streams, and between two looks.
+_STREAMS_END_S = 1.0
+_LOOK_EVERY_S = 0.001
 # Bytes of a priority, of a ping's payload, and of a GOAWAY's without debug data (RFC 9113
 # sections 6.2, 6.7 and 6.8).
 _PRIORITY_SIZE = 5
@@ -145,6 +148,17 @@ class GrpcConnection(asyncio.Protocol):
         if not self._over:
             self.sender.leave(h2.NO_ERROR)
             self._finish("the connection was closed before the server sent its settings")
+
+    async def finish(self) -> None:
+        """Close when the server has ended the streams that no request is on.
+
+        Triton can crash (signal 11 in its gRPC threads, 2.60) when they are cut instead.
+        """
+        ending = [lane for lane in self.lanes if lane.end_idle_stream()]
+        deadline_s = monotonic() + _STREAMS_END_S
+        while any(lane.stream for lane in ending) and monotonic() < deadline_s:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        self.close()
 
     def close_if_done(self) -> None:
         """Close a connection that the peer has ended, if nothing is in flight any more."""

@@ -60,6 +60,10 @@ class GrpcLane(Lane):
         self.leave_stream()
         self._report(fault)
 
+    def end_idle_stream(self) -> bool:
+        """There is none between two requests."""
+        return False
+
     def end_as_usual(self, stream: int) -> None:
         """The whole response to `stream`, which nothing had come of yet, has ended well."""
         self.stream = 0
@@ -149,6 +153,13 @@ class StreamLane(GrpcLane):
         self.leave_stream()
         if self._in_flight:
             self._report(fault)
+
+    def end_idle_stream(self) -> bool:
+        """Let the server end the stream, if no request is on it; whether one is to end."""
+        if self._in_flight or not self.stream:
+            return False
+        self._sender.end_stream(self.stream)
+        return True
 
     def leave_stream(self) -> None:
         super().leave_stream()

@@ -85,6 +85,11 @@ class GrpcSender:
         self._waiting[stream] = outgoing
         self._flush()
 
+    def end_stream(self, stream: int) -> None:
+        """Say that nothing more comes on an open stream (half-closed, RFC 9113 section 5.1)."""
+        del self.unfinished[stream]
+        self._write(frame_header(0, h2.DATA, h2.END_STREAM, stream))
+
     def is_sending(self, stream: int) -> bool:
         """Whether a part of the stream's last message has not been sent."""
         return stream in self._waiting
