@@ -22,8 +22,9 @@ from tuner.cli.measure_services import service
 from tuner.cli.signature import Command
 from tuner.load.profile import ClosedLoop, Endpoint
 from tuner.protocols.v2 import MemoryKind
+from tuner.protocols.v2_wire import SequenceForm
 from tuner.sweep.sweep import SweepPlan
-from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
+from tuner.sweep.v2 import V2Form, V2Service
 
 NOWHERE = "http://127.0.0.1:9"
 MEASURE = commands()["measure",]

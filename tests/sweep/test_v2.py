@@ -17,7 +17,8 @@ from tuner.load.profile import Endpoint
 from tuner.protocols import v2_grpc, v2_http
 from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.v2 import V2Options, V2Protocol
-from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
+from tuner.protocols.v2_wire import SequenceForm
+from tuner.sweep.v2 import V2Form, V2Service
 
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [4]}
 

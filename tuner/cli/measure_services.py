@@ -20,11 +20,12 @@ from tuner.protocols.tensors.input_files import file_bodies
 from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.torchserve import TorchServeOptions
 from tuner.protocols.v2 import RequestParameter, V2Options
+from tuner.protocols.v2_wire import SequenceForm
 from tuner.sweep.http import HttpForm, http_service, read_bodies
 from tuner.sweep.service import Service
 from tuner.sweep.tensorflow_serving import TensorFlowForm, tensorflow_service
 from tuner.sweep.torchserve import torchserve_service
-from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
+from tuner.sweep.v2 import V2Form, V2Service
 
 # So that no cache and no branch predictor of the server learns them by heart.
 _DISTINCT_REQUESTS = 64

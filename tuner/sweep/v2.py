@@ -1,34 +1,22 @@
 """A server that speaks V2 inference: Triton, or any other, over HTTP or gRPC."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Self
 
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, SharedMemory
 from tuner.clients.v2 import ModelMetadata, ModelTraits, NotOffered, V2Control, model_traits
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
-from tuner.load.requests import RequestSet, SequenceSet, SequenceStep
-from tuner.protocols import v2_grpc, v2_http
-from tuner.protocols.checks import OutputsCheck, ResponseReader
+from tuner.load.requests import RequestSet
 from tuner.protocols.tensors.input_data import InputData, Step, batches
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
-from tuner.protocols.v2 import Input, MemoryKind, V2Options, V2Protocol
+from tuner.protocols.v2 import MemoryKind, V2Options
+from tuner.protocols.v2_wire import SequenceForm, V2Wire, WireStep
 from tuner.records import ServerStatistics
 from tuner.sweep.service import Service, unbatched
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceForm:
-    """Sequences of a stateful model: as SequenceSet, `length` is for generated data."""
-
-    count: int = 4
-    length: int = 20
-    variation: float = 0.2
-    first_id: int = 1
-    ids: int = 2**32 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +52,10 @@ class V2Service(Service):
                 batches(stream, self._form.batch, batched=bool(traits.batched))
                 for stream in data.streams
             ]
-            steps = [step for stream in streams for step in stream]
-            if any(step.expected for step in steps):
+            if any(step.expected for stream in streams for step in stream):
                 self._check_comparable(traits)
-            inputs = self._inputs(stack, steps, [spec.name for spec in metadata.outputs])
-            self.requests = self._request_set(data, traits, streams, inputs)
+            outputs = [spec.name for spec in metadata.outputs]
+            self.requests = self._requests(traits, data, self._written(stack, streams, outputs))
             self._stack = stack.pop_all()
         return self
 
@@ -94,75 +81,28 @@ class V2Service(Service):
                 hint="leave `--shared-memory` or `validation_data` out",
             )
 
-    def _inputs(
-        self, stack: ExitStack, steps: Sequence[Step], outputs: Sequence[str]
-    ) -> Sequence["_Prepared"]:
-        """The inputs of each step: as they are, or their places in shared memory."""
+    def _written(
+        self, stack: ExitStack, streams: Sequence[Sequence[Step]], outputs: Sequence[str]
+    ) -> list[list[WireStep]]:
+        """The steps with their inputs as they are, or with their places in shared memory."""
         kind = self._form.shared_memory
         if kind is None:
-            return [_Prepared(step.inputs, self._form.options) for step in steps]
+            return [[WireStep(s.inputs, expected=s.expected) for s in each] for each in streams]
         sizes = dict.fromkeys(outputs, self._form.output_byte_size)
-        tensors = [step.inputs for step in steps]
+        tensors = [step.inputs for stream in streams for step in stream]
         memory = stack.enter_context(SharedMemory(self._address, tensors, sizes, kind=kind))
-        return [
-            _Prepared(inputs, replace(self._form.options, outputs=outputs))
-            for inputs, outputs in memory.requests
-        ]
+        placed = (WireStep(inputs, places) for inputs, places in memory.requests)
+        return [list(islice(placed, len(stream))) for stream in streams]
 
-    def _request_set(
-        self,
-        data: InputData,
-        traits: ModelTraits,
-        streams: Sequence[Sequence[Step]],
-        inputs: Sequence["_Prepared"],
+    def _requests(
+        self, traits: ModelTraits, data: InputData, streams: Sequence[Sequence[WireStep]]
     ) -> RequestSet:
-        expected = tuple(step.expected for stream in streams for step in stream)
-        grpc = self._address.protocol is V2Protocol.GRPC
-        return RequestSet(
-            payloads=() if traits.stateful else tuple(map(self._payload, inputs)),
-            inferences=self._form.batch,
-            call=v2_grpc.call(self._form.options) if grpc else None,
-            check=OutputsCheck(self._reader(), expected) if any(expected) else None,
-            sequences=self._sequences(data, streams, inputs) if traits.stateful else None,
-        )
-
-    def _reader(self) -> ResponseReader:
-        if self._address.protocol is V2Protocol.HTTP:
-            return v2_http.read_response
-        if self._form.options.streaming:
-            return v2_grpc.read_streamed_response
-        return v2_grpc.read_response
-
-    def _payload(self, prepared: "_Prepared") -> bytes:
-        if self._address.protocol is V2Protocol.GRPC:
-            return v2_grpc.prepare(self._model, prepared.inputs, prepared.options)
-        return v2_http.prepare(self.endpoint, self._model, prepared.inputs, prepared.options)
-
-    def _step(self, prepared: "_Prepared") -> SequenceStep:
-        if self._address.protocol is V2Protocol.GRPC:
-            return v2_grpc.sequence_step(self._model, prepared.inputs, prepared.options)
-        return v2_http.sequence_step(self.endpoint, self._model, prepared.inputs, prepared.options)
-
-    def _sequences(
-        self, data: InputData, streams: Sequence[Sequence[Step]], inputs: Sequence["_Prepared"]
-    ) -> SequenceSet:
-        steps: Iterator[SequenceStep] = map(self._step, inputs)
-        form = self._form.sequences if data.generated else replace(self._form.sequences, length=0)
-        grpc = self._address.protocol is V2Protocol.GRPC
-        return SequenceSet(
-            streams=tuple(tuple(islice(steps, len(stream))) for stream in streams),
-            encode_id=v2_grpc.encode_id if grpc else v2_http.encode_id,
-            seed=self._form.data.seed,
-            **asdict(form),
-        )
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """The inputs of one request, and how it asks for its outputs."""
-
-    inputs: Sequence[Input]
-    options: V2Options
+        form, where = self._form, self._address
+        wire = V2Wire(where.endpoint, where.protocol, self._model, form.options)
+        if not traits.stateful:
+            return wire.request_set(list(chain.from_iterable(streams)), inferences=form.batch)
+        sequences = form.sequences if data.generated else form.sequences.to_the_end()
+        return wire.sequence_set(streams, sequences, inferences=form.batch, seed=form.data.seed)
 
 
 def _known_model(
