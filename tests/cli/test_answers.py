@@ -319,11 +319,19 @@ class TestMeasureCommand:
 
     def test_is_understood(self, tuner: Tuner) -> None:
         """`optimize` has all these options."""
-        asked = PlanOptions(budget_ms=5, batch=4, input_data="zero", shape=["x:3"], gpus="all")
+        asked = PlanOptions(
+            budget_ms=5,
+            batch=4,
+            input_data=["zero"],
+            shape=["x:3"],
+            gpus="all",
+            header=["Authorization: Bearer secret"],
+        )
         other = study(options=document(asked))
         words = self.words(other, budget=LatencyBudget(99.9, 0.02), objective=Objective.MEMORY)
 
         assert tuner(*words[1:], "--help").status == 0
+        assert "Authorization: ..." in words
 
 
 class TestPareto:

@@ -36,7 +36,6 @@ BAD = [
     ("--percentile", "100"),
     ("--timeout", "soon"),
     ("--until", "25:00"),
-    ("--input-data", "ones"),
     ("--shape", "3,224"),
 ]
 BAD_FOR_OPTIMIZE = [
@@ -72,6 +71,11 @@ def test_bad_options(tuner: Tuner, folder: Path, command: str, option: str, valu
             ("--model", "resnet50"),
             f"{demo.REPOSITORY}: has no model `resnet50` with a config.pbtxt",
             "models here: accelerator, encoder",
+        ),
+        (
+            ("--input-data", "missing.json"),
+            "missing.json: there is no such file or folder",
+            "`--input-data` is `random`, `zero`, a JSON file, or a folder with a file per input",
         ),
         (
             ("--model-repository", "missing"),

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tuner.cli.optimize_options import PlanOptions
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
+from tuner.protocols.v2 import V2Protocol
 from tuner.targets.request_form import RequestForm
 
 
@@ -46,12 +48,6 @@ REFUSALS: list[tuple[Callable[[Any], object], Iterable[Any], str, str]] = [
         ("", "7", "24:00", "25:00", "07:60", "7 am", "07:00:00", "nan"),
         "`--until` must be a clock time, but got `{}`",
         "for example: 07:00",
-    ),
-    (  # there are two kinds of data
-        lambda text: form(input_data=text),
-        ("zeros", "ones"),
-        "`--input-data` must be `random` or `zero`, but got `{}`",
-        "",
     ),
     (  # a shape has a name and whole dimensions
         lambda text: form(shape=[text]),
@@ -137,12 +133,37 @@ def test_until_is_at_most_a_day_away() -> None:
 
 def test_request_form() -> None:
     """Batch, data and shapes become one value; a name may contain colons."""
-    found = form(batch=4, input_data="zero", shape=["image:3,224,224", "ns:text:1"])
+    found = form(batch=4, input_data=["zero"], shape=["image:3,224,224", "ns:text:1"])
 
     assert found == RequestForm(
         batch=4, zero=True, shapes={"image": (3, 224, 224), "ns:text": (1,)}
     )
-    assert form() == RequestForm()
+    assert form() == form(input_data=["random"]) == RequestForm()
+
+
+def test_request_form_of_files() -> None:
+    """What is given takes the place of what is made up."""
+    found = form(
+        input_data=["a.json", "b"],
+        header=["X-Key: a: b"],
+        request_parameter=["top_k:5:int", "s:a:b:string"],
+        protocol=V2Protocol.GRPC,
+    )
+    assert found == RequestForm(
+        files=(Path("a.json"), Path("b")),
+        headers={"X-Key": "a: b"},
+        parameters={"top_k": 5, "s": "a:b"},
+        protocol=V2Protocol.GRPC,
+    )
+
+
+def test_data_of_both_kinds() -> None:
+    """Made-up data and files cannot be mixed."""
+    with refused(
+        "`--input-data zero` was given beside other input data",
+        "give `random` or `zero` alone, or several files",
+    ):
+        form(input_data=["a.json", "zero"])
 
 
 def test_cpus(monkeypatch: pytest.MonkeyPatch) -> None:

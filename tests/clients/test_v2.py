@@ -6,9 +6,10 @@ from operator import methodcaller
 from typing import Any
 
 import pytest
+from tritonclient.grpc import service_pb2
 
 from tests.targets.answering import Answer, answering_grpc, misbehaving, says
-from tuner.clients.v2 import ModelTraits, NotOffered, model_traits
+from tuner.clients.v2 import ModelTraits, NotOffered, known_model
 from tuner.clients.v2_grpc import V2GrpcClient
 from tuner.clients.v2_http import V2Client
 from tuner.errors import ServerError
@@ -47,7 +48,7 @@ class TestPlainServer:
 
     @pytest.fixture
     def url(self) -> Iterator[str]:
-        with misbehaving(says_only({"/v2/models/m": b"{}"})) as url:
+        with misbehaving(says_only({"/v2/models/m": b'{"inputs": [], "outputs": []}'})) as url:
             yield url
 
     @pytest.mark.parametrize(("call", "path"), [("config", "config"), ("statistics", "stats")])
@@ -66,9 +67,10 @@ class TestPlainServer:
     def test_traits_over_http(self, url: str) -> None:
         """Nothing is known of a model whose configuration is not told, which is no error."""
         with V2Client(url) as client:
-            assert model_traits(client, "m") == ModelTraits(None, None, None)
+            assert known_model(client, "m")[1] == ModelTraits(None, None, None)
 
     def test_traits_over_grpc(self) -> None:
         """The same over gRPC."""
-        with answering_grpc({}) as port, V2GrpcClient(Endpoint("127.0.0.1", port)) as client:
-            assert model_traits(client, "m") == ModelTraits(None, None, None)
+        nothing = {"ModelMetadata": lambda *_: service_pb2.ModelMetadataResponse()}
+        with answering_grpc(nothing) as port, V2GrpcClient(Endpoint("127.0.0.1", port)) as client:
+            assert known_model(client, "m")[1] == ModelTraits(None, None, None)

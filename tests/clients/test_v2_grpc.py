@@ -16,7 +16,7 @@ from tests.clients.v2_calls import CALLS, ready
 from tests.refusals import refused
 from tests.runner_tests.waiting import DEADLINE_S
 from tests.targets.answering import answering_grpc, misbehaving, says
-from tuner.clients.v2 import ModelTraits, NotOffered, model_traits
+from tuner.clients.v2 import ModelTraits, NotOffered, known_model
 from tuner.clients.v2_grpc import V2GrpcClient
 from tuner.clients.v2_http import V2Client
 from tuner.errors import ServerError, ServerTimeoutError
@@ -81,7 +81,8 @@ class TestSameAsHttp:
         self, client: V2GrpcClient, http: V2Client, model: str, traits: ModelTraits
     ) -> None:
         """What decides how a model is asked is read from it."""
-        assert model_traits(client, model) == model_traits(http, model) == traits
+        assert known_model(client, model) == known_model(http, model)
+        assert known_model(http, model)[1] == traits
 
     def test_infer(self, client: V2GrpcClient, http: V2Client) -> None:
         """The outputs are the same, bit for bit."""

@@ -49,18 +49,18 @@ def test_a_name_that_is_none(name: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("name", "good", "bad", "message"),
     [
-        ("triton", TENSORS, BODIES, "but Triton takes tensors"),
-        ("torchserve", BODIES, TENSORS, "TorchServe takes requests of any form"),
-        ("tensorflow_serving", TENSORS, BODIES, "but TensorFlow Serving takes tensors"),
+        ("triton", TENSORS, BODIES, "Triton, which takes tensors"),
+        ("torchserve", BODIES, TENSORS, "TorchServe, which takes the bodies as they are"),
+        ("tensorflow_serving", TENSORS, BODIES, "TensorFlow Serving, which takes tensors"),
     ],
 )
 def test_requests_that_it_can_be_sent(
     name: str, good: RequestForm, bad: RequestForm, message: str
 ) -> None:
     """Each kind takes tensors or bodies, and calls itself by its name when it refuses."""
-    server_kind(name).check_form(good)
+    server_kind(name).fit_form(good)
     with pytest.raises(InputError, match=message):
-        server_kind(name).check_form(bad)
+        server_kind(name).fit_form(bad)
 
 
 @pytest.mark.parametrize("target", [TritonTarget, TorchServeTarget, TensorFlowServingTarget])

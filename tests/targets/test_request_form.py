@@ -1,11 +1,14 @@
 """What requests carry: as a study keeps it, and for which servers it is."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.refusals import refused
-from tuner.load.requests import TensorSpec
+from tuner.protocols.v2 import V2Protocol
 from tuner.targets.request_form import RequestForm
 
 BODIES = st.lists(st.binary(max_size=4), min_size=1, max_size=3).map(tuple)
@@ -56,76 +59,127 @@ class TestAsRecord:
         records = [RequestForm(bodies=bodies).as_record() for bodies in (first, second)]
         assert (records[0] == records[1]) is (first == second)
 
+    def test_what_is_given(self, tmp_path: Path) -> None:
+        """Files are known by what they hold, strings as they are, and headers by their names."""
+        (tmp_path / "data.json").write_text('{"data": []}')
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "x").write_bytes(b"1")
+        form = RequestForm(
+            files=(tmp_path / "data.json", tmp_path / "folder"),
+            parameters={"top_k": 5},
+            headers={"Authorization": "Bearer secret"},
+            protocol=V2Protocol.GRPC,
+        )
+        record = form.as_record()
+        assert record.pop("files") != replace(form, files=form.files[:1]).as_record()["files"]
+        assert record == {
+            "batch": 1,
+            "data": "files",
+            "shapes": {},
+            "parameters": {"top_k": 5},
+            "headers": ["Authorization"],
+            "protocol": "grpc",
+        }
+        assert RequestForm(string_data="{}").as_record()["string_data"] == "{}"
+        before = form.as_record()
+        (tmp_path / "folder" / "x").write_bytes(b"2")
+        assert form.as_record() != before
 
-NOT_BODIES = (
-    "`--body` and `--content-type` are for servers that take any body, but Triton takes tensors",
-    "leave them out; `--input-data`, `--shape` and `--batch` say what is sent",
-)
+
+BODIES_FOR_TRITON = "means nothing to Triton, which takes tensors"
+TENSORS_HINT = "leave it out; `--input-data`, `--shape` and `--batch` say what is sent"
+TENSORS_FOR_TORCHSERVE = "means nothing to TorchServe, which takes the bodies as they are"
 NO_BODY = (
     "TorchServe takes requests of any form, so one must be given",
     "name a file that holds the body of a request: `--body FILE`; several are sent in turn",
 )
-NOT_TENSORS = (
-    (
-        "`--batch`, `--input-data` and `--shape` are for servers of tensors, but TorchServe takes "
-        "the bodies as they are"
-    ),
-    "leave them out",
-)
+FILE = Path("data.json")
 
 
-class TestChecks:
+class TestServers:
     def test_good(self) -> None:
         """A server of tensors takes what is said of them, others a body, which may be empty."""
-        for tensors in (RequestForm(), RequestForm(batch=4, shapes={"x": (3,)})):
-            tensors.check_tensors("Triton")
+        for tensors in (
+            RequestForm(),
+            RequestForm(batch=4, shapes={"x": (3,)}, parameters={"a": 1}),
+            RequestForm(files=(FILE,), batch=2, protocol=V2Protocol.GRPC, headers={"a": "b"}),
+        ):
+            assert tensors.of_tensors("Triton") is tensors
         for bodies in ((b"x",), (b"", b"x")):
-            RequestForm(bodies=bodies, content_type="text/plain").check_bodies("TorchServe")
-            RequestForm(bodies=bodies).check_bodies("TorchServe")
+            form = RequestForm(bodies=bodies, content_type="text/plain", headers={"a": "b"})
+            assert form.of_bodies("TorchServe") == form
+
+    def test_bodies_in_files(self, tmp_path: Path) -> None:
+        """perf_analyzer's JSON for TorchServe names the files that are sent."""
+        (tmp_path / "one").write_bytes(b"1")
+        file = tmp_path / "data.json"
+        file.write_text('{"data": [{"TORCHSERVE_INPUT": ["one"]}]}')
+        fitted = RequestForm(bodies=(b"0",), files=(file,)).of_bodies("TorchServe")
+        assert fitted == RequestForm(bodies=(b"0", b"1"))
 
     @pytest.mark.parametrize(
         ("form", "said"),
         [
-            (RequestForm(bodies=(b"x",)), NOT_BODIES),  # they would silently not be sent
-            (RequestForm(content_type="text/plain"), NOT_BODIES),
-            (RequestForm(bodies=(b"x",), content_type="text/plain"), NOT_BODIES),
-            (RequestForm(), NO_BODY),  # nobody can guess what a model takes that takes anything
-            (RequestForm(content_type="text/plain"), NO_BODY),
-            (RequestForm(batch=4), NO_BODY),
-            (RequestForm(bodies=(b"x",), batch=2), NOT_TENSORS),  # it would change nothing
-            (RequestForm(bodies=(b"x",), zero=True), NOT_TENSORS),
-            (RequestForm(bodies=(b"x",), shapes={"x": (3,)}), NOT_TENSORS),
+            # They would silently not be sent.
+            (RequestForm(bodies=(b"x",)), (f"`--body` {BODIES_FOR_TRITON}", TENSORS_HINT)),
+            (
+                RequestForm(content_type="text/plain"),
+                (f"`--content-type` {BODIES_FOR_TRITON}", TENSORS_HINT),
+            ),
+            # They would change nothing.
+            (
+                RequestForm(files=(FILE,), string_data="x"),
+                ("`--string-data` means nothing to data that are given", "leave one of them out"),
+            ),
+            (
+                RequestForm(files=(FILE,), string_length=5),
+                (
+                    "`--string-length` means nothing to data that are given",
+                    "leave one of them out",
+                ),
+            ),
         ],
     )
-    def test_refused(self, form: RequestForm, said: tuple[str, str]) -> None:
-        """What a server would ignore, or cannot do without, is told with what to do."""
+    def test_not_for_tensors(self, form: RequestForm, said: tuple[str, str]) -> None:
+        """What a server of tensors would ignore is told, with what to do."""
         with refused(*said):
-            if said is NOT_BODIES:
-                form.check_tensors("Triton")
-            else:
-                form.check_bodies("TorchServe")
+            form.of_tensors("Triton")
 
+    def test_parameters_are_of_v2(self) -> None:
+        """TensorFlow Serving's requests have no parameters."""
+        form = RequestForm(parameters={"a": 1})
+        what = "TensorFlow Serving: it is of V2 inference"
+        with refused(f"`--request-parameter` means nothing to {what}", "leave it out"):
+            form.of_tensors("TensorFlow Serving", parameters=False)
 
-class TestInputs:
-    SPECS = (TensorSpec("x", "FP32", (-1, -1, 4)),)
+    @pytest.mark.parametrize(
+        ("form", "option"),
+        [
+            (RequestForm(batch=4), "--batch"),
+            (RequestForm(bodies=(b"x",), batch=2), "--batch"),
+            (RequestForm(bodies=(b"x",), zero=True), "--input-data"),
+            (RequestForm(bodies=(b"x",), shapes={"x": (3,)}), "--shape"),
+            (RequestForm(bodies=(b"x",), string_data=""), "--string-data"),
+            (RequestForm(bodies=(b"x",), parameters={"a": 1}), "--request-parameter"),
+            (RequestForm(bodies=(b"x",), protocol=V2Protocol.GRPC), "--protocol"),
+        ],
+    )
+    def test_not_for_bodies(self, form: RequestForm, option: str) -> None:
+        """What says something of tensors changes nothing about a body."""
+        with refused(f"`{option}` {TENSORS_FOR_TORCHSERVE}", "leave it out"):
+            form.of_bodies("TorchServe")
 
-    def test_batched(self) -> None:
-        """The batch dimension is the request's batch, open dimensions come from the form."""
-        form = RequestForm(batch=2, shapes={"x": (5, 4)})
-        [x] = form.inputs(self.SPECS, batched=True, seed=1)
-        assert x.shape == (2, 5, 4)
+    @pytest.mark.parametrize("form", [RequestForm(), RequestForm(content_type="text/plain")])
+    def test_no_body(self, form: RequestForm) -> None:
+        """Nobody can guess what a model takes that takes anything."""
+        with refused(*NO_BODY):
+            form.of_bodies("TorchServe")
 
-    def test_zero(self) -> None:
-        """Zero data is zero; the seed then changes nothing."""
-        specs = (TensorSpec("x", "FP32", (3,)),)
-        [x] = RequestForm(zero=True).inputs(specs, batched=False, seed=1)
-        assert (x.shape, x.data) == ((3,), bytes(12))
-
-    def test_batch_without_dimension(self) -> None:
-        """A batch that the model cannot take would be counted, but never sent: refused."""
+    def test_nothing(self) -> None:
+        """A space file says itself what is sent."""
+        assert RequestForm().of_nothing("x") == RequestForm()
         with refused(
-            "`--batch 4` was given, but the model has no batch dimension",
-            "leave `--batch` out, or give the model one (Triton: `max_batch_size` in "
-            "config.pbtxt)",
+            "`--header` means nothing to x",
+            "`serve.request` in that file says what is sent; leave it out",
         ):
-            RequestForm(batch=4).inputs(self.SPECS, batched=False, seed=1)
+            RequestForm(headers={"a": "b"}).of_nothing("x")

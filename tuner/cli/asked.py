@@ -9,15 +9,21 @@ from typer.models import ArgumentInfo, OptionInfo
 
 # Of one run of the command, not of the study.
 _OF_ONE_RUN = ("as_json", "db", "output", "study", "until", "warm_start")
+# Of secrets the names are kept, and this is said in their place.
+_SECRET = ("header",)
+_UNSAID = "..."
 
 
 def document(options: Any) -> dict[str, Any]:
     """The fields of the dataclass `options` that are not as usual, as JSON values."""
-    return {
+    found = {
         field.name: _value(getattr(options, field.name))
         for field in fields(options)
         if field.name not in _OF_ONE_RUN and getattr(options, field.name) != field.default
     }
+    for name in found.keys() & _SECRET:
+        found[name] = [f"{each.partition(':')[0]}: {_UNSAID}" for each in found[name]]
+    return found
 
 
 def words(asked: Mapping[str, Any], options: type[Any]) -> list[str]:

@@ -8,6 +8,7 @@ from tuner.cli import asked, values
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
 from tuner.goals import LatencyBudget, Objective, SearchBudget
+from tuner.protocols.tensors.inputs import RANDOM, ZERO, mixed_sources
 from tuner.study.job import Job
 from tuner.study.time_plan import default_timeout_s
 from tuner.sweep.http import read_bodies
@@ -78,12 +79,20 @@ def request_form(options: PlanOptions) -> RequestForm:
     Raises:
         InputError: An option cannot be used.
     """
-    if options.input_data not in ("random", "zero"):
-        raise values.unfit("--input-data", "`random` or `zero`", options.input_data)
+    sources = tuple(options.input_data or ())
+    made_up = [source for source in sources if source in (RANDOM, ZERO)]
+    if made_up and len(sources) > 1:
+        raise mixed_sources(made_up[0])
     return RequestForm(
         batch=options.batch,
-        zero=options.input_data == "zero",
+        zero=made_up == [ZERO],
         shapes=values.shapes(options.shape),
+        files=() if made_up else tuple(map(Path, sources)),
+        string_length=options.string_length,
+        string_data=options.string_data,
+        parameters=values.request_parameters(options.request_parameter),
+        headers=values.headers(options.header),
+        protocol=options.protocol,
         bodies=read_bodies(options.body or ()),
         content_type=options.content_type,
     )

@@ -7,8 +7,20 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from tuner.cli.options import AsJson, Batch, EngineCpus, Seed, Shapes
+from tuner.cli.options import (
+    AsJson,
+    Batch,
+    EngineCpus,
+    Headers,
+    InputData,
+    RequestParameters,
+    Seed,
+    Shapes,
+    StringData,
+    StringLength,
+)
 from tuner.load.profile import Arrivals
+from tuner.protocols.tensors.input_data import STRING_LENGTH
 from tuner.protocols.v2 import MemoryKind, V2Protocol
 
 
@@ -69,9 +81,7 @@ class ServerOptions:
     unix_socket: Annotated[
         Path | None, typer.Option(help="Connect to this socket in place of host and port.")
     ] = None
-    header: Annotated[
-        list[str] | None, typer.Option("--header", "-H", help="'Name: value', several times.")
-    ] = None
+    header: Headers = None
     ca_file: Annotated[
         Path | None, typer.Option(help="Certificates to believe, in place of the system's.")
     ] = None
@@ -154,14 +164,9 @@ class RequestOptions:
     group: ClassVar = "The requests"
     batch: Batch = 1
     shape: Shapes = None
-    input_data: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input-data", help="random, zero, a folder, or JSON files (several times)."
-        ),
-    ] = None
-    string_length: Annotated[int, typer.Option(min=0, help="Of random strings.")] = 128
-    string_data: Annotated[str | None, typer.Option(help="Every string of random data.")] = None
+    input_data: InputData = None
+    string_length: StringLength = STRING_LENGTH
+    string_data: StringData = None
     input_tensor_format: Annotated[TensorFormat, typer.Option(help="V2 over HTTP: inputs.")] = (
         TensorFormat.BINARY
     )
@@ -169,9 +174,7 @@ class RequestOptions:
         TensorFormat.BINARY
     )
     compression: Annotated[Compression, typer.Option(help="Of request bodies.")] = Compression.NONE
-    request_parameter: Annotated[
-        list[str] | None, typer.Option(help="NAME:VALUE:TYPE (bool, int, float, string).")
-    ] = None
+    request_parameter: RequestParameters = None
     shared_memory: Annotated[
         MemoryKind | None,
         typer.Option(

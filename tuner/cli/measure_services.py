@@ -1,8 +1,5 @@
 """Which service `tuner measure` measures, and with which requests: options made into values."""
 
-import re
-from collections.abc import Sequence
-from math import inf
 from pathlib import Path
 
 from tuner.cli.address import Address, address, tls_settings
@@ -12,14 +9,14 @@ from tuner.cli.measure_options import (
     ServiceKind,
     TensorFormat,
 )
-from tuner.cli.values import check_meaning, shapes, unfit
+from tuner.cli.values import check_meaning, headers, request_parameters, shapes, unfit
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
 from tuner.protocols.tensors.input_files import file_bodies
 from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.torchserve import TorchServeOptions
-from tuner.protocols.v2 import RequestParameter, V2Options
+from tuner.protocols.v2 import V2Options
 from tuner.protocols.v2_wire import SequenceForm
 from tuner.sweep.http import HttpForm, http_service, read_bodies
 from tuner.sweep.service import Service
@@ -29,8 +26,6 @@ from tuner.sweep.v2 import V2Form, V2Service
 
 # So that no cache and no branch predictor of the server learns them by heart.
 _DISTINCT_REQUESTS = 64
-# What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
-_HEADER = re.compile(r"([0-9A-Za-z_.-]+):([ -~]*)")
 # The options that do not mean something to every kind of service.
 _OF_TENSORS = {"model_version", "batch", "shape", "input_data", "string_length", "string_data"}
 _OF_KIND = {
@@ -74,8 +69,7 @@ def service(options: MeasureOptions) -> Service:
         raise InputError("a model is needed", hint="name it with `--model`")
     match kind:
         case ServiceKind.TRITON:
-            headers = _headers(options.header)
-            v2_address = V2Address(where.endpoint, where.protocol, headers)
+            v2_address = V2Address(where.endpoint, where.protocol, headers(options.header))
             return V2Service(v2_address, options.model, _v2_form(options))
         case ServiceKind.TORCHSERVE:
             return _torchserve(where, options)
@@ -94,8 +88,8 @@ def _v2_form(options: MeasureOptions) -> V2Form:
         batch=options.batch,
         options=V2Options(
             version=options.model_version,
-            headers=_headers(options.header),
-            parameters=dict(map(_parameter, options.request_parameter or ())),
+            headers=headers(options.header),
+            parameters=request_parameters(options.request_parameter),
             json_inputs=options.input_tensor_format is TensorFormat.JSON,
             json_outputs=options.output_tensor_format is TensorFormat.JSON,
             compression="" if options.compression is Compression.NONE else options.compression,
@@ -139,7 +133,7 @@ def _sequence_form(options: MeasureOptions) -> SequenceForm:
 def _torchserve(where: Address, options: MeasureOptions) -> Service:
     form = TorchServeOptions(
         version=options.model_version,
-        headers=_headers(options.header),
+        headers=headers(options.header),
         content_type=options.content_type or TorchServeOptions.content_type,
     )
     bodies = _bodies(options)
@@ -165,7 +159,7 @@ def _tensorflow_form(options: MeasureOptions) -> TensorFlowForm:
         batch=options.batch,
         options=TensorFlowOptions(
             version=options.model_version,
-            headers=_headers(options.header),
+            headers=headers(options.header),
             signature=options.signature_name,
         ),
     )
@@ -180,38 +174,8 @@ def _http_form(where: Address, options: MeasureOptions) -> HttpForm:
     return HttpForm(
         method=options.method or ("POST" if bodies else "GET"),
         path=options.path,
-        headers=_headers(options.header),
+        headers=headers(options.header),
         bodies=bodies or (b"",),
         content_type=options.content_type,
         json_path=options.json_path,
     )
-
-
-def _headers(texts: Sequence[str] | None) -> dict[str, str]:
-    headers = {}
-    for text in texts or ():
-        match = _HEADER.fullmatch(text.strip())
-        if not match:
-            hint = "for example: `--header 'Authorization: Bearer TOKEN'`"
-            raise unfit("--header", "'Name: value' in printable ASCII", text, hint)
-        headers[match[1]] = match[2].strip()
-    return headers
-
-
-def _parameter(text: str) -> tuple[str, RequestParameter]:
-    name, _, rest = text.partition(":")
-    value, _, kind = rest.rpartition(":")
-    try:
-        match name and kind.lower():
-            case "string":
-                return name, value
-            case "int":
-                return name, int(value)
-            case "float" if abs(float(value)) < inf:
-                return name, float(value)
-            case "bool" if value.lower() in ("true", "false"):
-                return name, value.lower() == "true"
-    except ValueError:
-        pass  # said below
-    hint = "the types are bool (true, false), int, float and string"
-    raise unfit("--request-parameter", "NAME:VALUE:TYPE", text, hint)

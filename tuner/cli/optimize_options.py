@@ -6,9 +6,25 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from tuner.cli.options import DATABASE, AsJson, Batch, Database, EngineCpus, Inputs, Seed, Shapes
+from tuner.cli.options import (
+    DATABASE,
+    AsJson,
+    Batch,
+    Database,
+    EngineCpus,
+    Headers,
+    InputData,
+    Inputs,
+    RequestParameters,
+    Seed,
+    Shapes,
+    StringData,
+    StringLength,
+)
 from tuner.cli.runner_options import RunnerOptions
 from tuner.goals import Loop, Objective
+from tuner.protocols.tensors.input_data import STRING_LENGTH
+from tuner.protocols.v2 import V2Protocol
 from tuner.search.samplers import Sampler
 
 
@@ -108,7 +124,14 @@ class RequestOptions:
     ] = Loop.OPEN
     batch: Batch = 1
     shape: Shapes = None
-    input_data: Annotated[str, typer.Option(help="What to send: random or zero.")] = "random"
+    input_data: InputData = None
+    string_length: StringLength = STRING_LENGTH
+    string_data: StringData = None
+    request_parameter: RequestParameters = None
+    header: Headers = None
+    protocol: Annotated[
+        V2Protocol, typer.Option("--protocol", "-i", help="What the requests speak: http, grpc.")
+    ] = V2Protocol.HTTP
     body: Annotated[
         list[Path] | None,
         typer.Option(help="torchserve: file with a request's body; several in turn."),

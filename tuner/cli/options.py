@@ -15,6 +15,19 @@ Shapes = Annotated[
     list[str] | None,
     typer.Option("--shape", help="Dimensions the model leaves open: NAME:3,224,224."),
 ]
+InputData = Annotated[
+    list[str] | None,
+    typer.Option("--input-data", help="random, zero, a folder, or JSON files (several times)."),
+]
+StringLength = Annotated[int, typer.Option(min=0, help="Of random strings.")]
+StringData = Annotated[str | None, typer.Option(help="Every string of random data.")]
+RequestParameters = Annotated[
+    list[str] | None,
+    typer.Option("--request-parameter", help="NAME:VALUE:TYPE (bool, int, float, string)."),
+]
+Headers = Annotated[
+    list[str] | None, typer.Option("--header", "-H", help="'Name: value', several times.")
+]
 Database = Annotated[
     str, typer.Option("--db", help="Database of studies: a path or an SQLAlchemy URL.")
 ]

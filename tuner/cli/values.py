@@ -5,15 +5,19 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
+from tuner.protocols.v2 import RequestParameter
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_H = 1000
+# What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
+_HEADER = re.compile(r"([0-9A-Za-z_.-]+):([ -~]*)")
 
 
 def unfit(option: str, wanted: str, got: str | float, hint: str = "") -> InputError:
@@ -171,3 +175,47 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(each) for each in text.split(","))
     except ValueError:
         return ()
+
+
+def headers(texts: Sequence[str] | None) -> dict[str, str]:
+    """What `--header` says, by name.
+
+    Raises:
+        InputError: One is not 'Name: value'.
+    """
+    found = {}
+    for text in texts or ():
+        match = _HEADER.fullmatch(text.strip())
+        if not match:
+            hint = "for example: `--header 'Authorization: Bearer TOKEN'`"
+            raise unfit("--header", "'Name: value' in printable ASCII", text, hint)
+        found[match[1]] = match[2].strip()
+    return found
+
+
+def request_parameters(texts: Sequence[str] | None) -> dict[str, RequestParameter]:
+    """What `--request-parameter` says, by name.
+
+    Raises:
+        InputError: One is not NAME:VALUE:TYPE.
+    """
+    return dict(map(_parameter, texts or ()))
+
+
+def _parameter(text: str) -> tuple[str, RequestParameter]:
+    name, _, rest = text.partition(":")
+    value, _, kind = rest.rpartition(":")
+    try:
+        match name and kind.lower():
+            case "string":
+                return name, value
+            case "int":
+                return name, int(value)
+            case "float" if abs(float(value)) < inf:
+                return name, float(value)
+            case "bool" if value.lower() in ("true", "false"):
+                return name, value.lower() == "true"
+    except ValueError:
+        pass  # said below
+    hint = "the types are bool (true, false), int, float and string"
+    raise unfit("--request-parameter", "NAME:VALUE:TYPE", text, hint)

@@ -4,7 +4,7 @@ Sources: TensorFlow Serving's api_rest.md (model status, model metadata, predict
 batching/batching_session.cc, as util/prometheus_exporter.cc spells them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -64,8 +64,10 @@ class TensorFlowServingClient(NamedSession):
     server = "TensorFlow Serving"
     error_key = "error"
 
-    def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
-        super().__init__(base_url=url, timeout_s=timeout_s)
+    def __init__(
+        self, url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0
+    ) -> None:
+        super().__init__(base_url=url, headers=headers, timeout_s=timeout_s)
 
     def state(self, model: str) -> ModelState | None:
         """None if the server does not know the model, or has begun with none of its versions."""

@@ -112,10 +112,16 @@ class TorchServeClient(NamedSession):
     def unregister(self, model: str) -> None:
         self._ask("DELETE", self._models(model))
 
-    def predict(self, model: str, body: bytes, content_type: str) -> bytes:
+    def predict(
+        self,
+        model: str,
+        body: bytes,
+        content_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         """The prediction's body."""
         url = f"{self._inference}/predictions/{quote(model, safe='')}"
-        headers = {"Content-Type": content_type}
+        headers = {**(headers or {}), "Content-Type": content_type}
         return self._ask("POST", url, content=body, headers=headers).content
 
     def statistics(self, model: str) -> ServerStatistics:

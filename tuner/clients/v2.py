@@ -5,8 +5,8 @@ configuration, statistics and shared memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 from tuner.errors import ServerError
@@ -35,12 +35,14 @@ class ModelTraits:
     """What decides how a model is asked; None where the server does not tell.
 
     `batched`: shapes begin with a batch dimension. `stateful`: requests belong to sequences.
-    `decoupled`: a request may have any number of answers.
+    `decoupled`: a request may have any number of answers. `optional` are the names of the inputs
+    that a request may leave out.
     """
 
     batched: bool | None = None
     stateful: bool | None = None
     decoupled: bool | None = None
+    optional: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
@@ -50,6 +52,9 @@ class ModelTraits:
             batched=bool(config.get("max_batch_size")),
             stateful="sequence_batching" in config,
             decoupled=bool(policy.get("decoupled")),
+            optional=frozenset(
+                each["name"] for each in config.get("input", []) if each.get("optional")
+            ),
         )
 
 
@@ -95,16 +100,19 @@ class V2Control(AbstractContextManager["V2Control"], Protocol):
         """Undo the sharing; nothing happens if there was none."""
 
 
-def model_traits(control: V2Control, model: str) -> ModelTraits:
-    """The traits of `model`; all unknown where the server tells no configuration.
+def known_model(control: V2Control, model: str) -> tuple[ModelMetadata, ModelTraits]:
+    """What `model` takes and gives, and its traits: unknown where no configuration is told.
 
     Raises:
         ServerError: The server does not know the model, or does not do its part.
     """
-    try:
-        return ModelTraits.of(control.config(model))
-    except NotOffered:
-        return ModelTraits()
+    metadata, traits = control.metadata(model), ModelTraits()
+    with suppress(NotOffered):
+        traits = ModelTraits.of(control.config(model))
+    inputs = tuple(
+        replace(each, optional=each.name in traits.optional) for each in metadata.inputs
+    )
+    return ModelMetadata(inputs, metadata.outputs), traits
 
 
 @contextmanager

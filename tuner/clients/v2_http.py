@@ -28,7 +28,7 @@ from tuner.load.profile import Endpoint, TlsSettings
 from tuner.load.requests import Tensor
 from tuner.load.tls import tls_context
 from tuner.protocols import v2_http
-from tuner.protocols.v2 import MemoryKind
+from tuner.protocols.v2 import DEFAULT, MemoryKind, V2Options
 from tuner.records import ServerStatistics
 
 # How servers without an extension answer its paths.
@@ -94,8 +94,10 @@ class V2Client(HttpSession):
         with understood(self._name + path):
             return tuple(dict.fromkeys(str(each["name"]) for each in response.json()))
 
-    def infer(self, model: str, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        headers, body = v2_http.infer_body(inputs)
+    def infer(
+        self, model: str, inputs: Sequence[Tensor], options: V2Options = DEFAULT
+    ) -> tuple[Tensor, ...]:
+        headers, body = v2_http.infer_body(inputs, options)
         path = v2_http.infer_path(model)
         response = self._ask("POST", path, content=body, headers=headers)
         self._check(response)

@@ -10,11 +10,15 @@ _FIRST_AND_LAST = ((False, False), (False, True), (True, False), (True, True))
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A model's input or output: -1 in `shape` is a dimension that the request chooses."""
+    """A model's input or output: -1 in `shape` is a dimension that the request chooses.
+
+    A request may leave out what is `optional`.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from urllib.parse import quote
 
 from tuner.errors import InputError
 from tuner.load.profile import Endpoint
-from tuner.load.requests import GrpcCall, Tensor, TensorSpec
+from tuner.load.requests import GrpcCall, RequestSet, Tensor, TensorSpec
 from tuner.protocols import generic_http, protobuf
+from tuner.protocols.checks import OutputsCheck, ResponseReader
 from tuner.protocols.content import decoded
 from tuner.protocols.protobuf import Message
 from tuner.protocols.tensors.datatypes import unpack_strings
+from tuner.protocols.tensors.input_data import Step
 from tuner.protocols.tensors.values import from_field, from_values, to_array
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -264,3 +266,37 @@ def _read_tensor_proto(name: str, tensor: Message) -> Tensor:
     if content := tensor.content(4):
         return Tensor(name, datatype, shape, bytes(content))
     return from_field(name, datatype, shape, tensor, _TYPES[datatype][1])
+
+
+@dataclass(frozen=True)
+class TensorFlowWire:
+    """Writes requests to `model` for the server at `endpoint`, over gRPC or REST.
+
+    `outputs` are all of the model's, with their batch dimension.
+    """
+
+    endpoint: Endpoint
+    model: str
+    outputs: tuple[TensorSpec, ...]
+    options: TensorFlowOptions = _DEFAULT
+    grpc: bool = False
+
+    def request_set(self, steps: Sequence[Step], *, inferences: int) -> RequestSet:
+        """Requests that are sent in turn, each step being one.
+
+        Raises:
+            InputError: Data cannot be sent so, or known outputs do not fit their shapes.
+        """
+        expected = tuple(step.expected for step in steps)
+        reader: ResponseReader = read_grpc_response if self.grpc else RestReader(self.outputs)
+        return RequestSet(
+            tuple(self._payload(step.inputs) for step in steps),
+            inferences=inferences,
+            call=grpc_call(self.options) if self.grpc else None,
+            check=OutputsCheck(reader, expected) if any(expected) else None,
+        )
+
+    def _payload(self, inputs: Sequence[Tensor]) -> bytes:
+        if self.grpc:
+            return prepare_grpc(self.model, inputs, self.options)
+        return prepare_rest(self.endpoint, self.model, inputs, self.options)

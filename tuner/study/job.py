@@ -107,7 +107,7 @@ def prepare(job: Job) -> PreparedJob:
         )
     given = _given_space(job)
     kind = server_kind(given.server if given else job.server or DEFAULT_SERVER)
-    kind.check_form(job.form)
+    job = replace(job, form=kind.fit_form(job.form))
     job = _with_image(job, given.serve if given else None)
     machine = _machine(job)
     model = kind.open_model(_source(job, kind, given.serve if given else None))

@@ -3,14 +3,15 @@
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from tuner.analysis import drift
 from tuner.analysis.standings import finalists, standings, within_reach
 from tuner.capacity.probes import Beat, Expected
-from tuner.errors import StudyChangedError, TunerError
+from tuner.errors import Reason, StudyChangedError, TunerError
 from tuner.goals import Loop, Objective, SearchBudget
 from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.search.samplers import Sampler
@@ -31,6 +32,8 @@ _RETRIES = 2
 REFERENCE_SHARE = 0.8
 # What is claimed of the capacity, to be proved; at the capacity itself half of all proofs fail.
 CLAIMED_SHARE = 0.95
+# What a model says of inputs that it cannot use.
+_PERHAPS_THE_INPUTS_FAULT = (Reason.NOT_READY, Reason.WRONG_OUTPUT, Reason.LOAD_FAILED)
 _SEARCHED = (Purpose.BASELINE, Purpose.SEARCH)
 # What the seeds of a round of finals are beyond those of the round before,
 _FINAL_SEEDS = 1000
@@ -209,7 +212,7 @@ class Study:
                 break
             record, golden = run_trial(self._bench, plan)
         if plan.purpose is Purpose.BASELINE:
-            _check_baseline(record)
+            _check_baseline(record, self._record.request)
             if golden is not None:
                 self._storage.save_golden(self._name, golden)
         self._bench = replace(self._bench, golden=golden)
@@ -309,16 +312,23 @@ class Study:
             self._run(replace(plan, seed=seed, fresh=True, claim=claim, reference=0.0))
 
 
-def _check_baseline(baseline: TrialRecord) -> None:
-    """A failed baseline is not stored, but tried again."""
+def _check_baseline(baseline: TrialRecord, request: Mapping[str, Any]) -> None:
+    """A failed baseline is not stored, but tried again; `request` is what the study sends."""
     if baseline.state is not TrialState.FAILED:
         return
     raise TunerError(
         f"the server's own defaults failed ({baseline.reason}): {baseline.message}"
         + (f"\nIts last words:\n{baseline.log_tail}" if baseline.log_tail else ""),
-        hint=(
-            "this machine is too busy to measure: end what else runs on it"
-            if baseline.reason in NOT_ITS_FAULT
-            else "make the model work on this server first; then tune it"
-        ),
+        hint=_what_to_do(baseline.reason, made_up=request.get("data") in ("random", "zero")),
     )
+
+
+def _what_to_do(reason: Reason | None, *, made_up: bool) -> str:
+    if reason in NOT_ITS_FAULT:
+        return "this machine is too busy to measure: end what else runs on it"
+    if made_up and reason in _PERHAPS_THE_INPUTS_FAULT:
+        return (
+            "its inputs were made up; where the model needs real ones, give them with "
+            "`--input-data FILE`, or its strings with `--string-data TEXT`"
+        )
+    return "make the model work on this server first; then tune it"

@@ -1,12 +1,10 @@
 """What a service is: a server that already runs, and the requests that it is sent."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Protocol
 
 from tuner.load.profile import Endpoint
-from tuner.load.requests import RequestSet, TensorSpec
+from tuner.load.requests import RequestSet
 from tuner.records import ServerStatistics
 
 
@@ -35,8 +33,3 @@ class PlainService(AbstractContextManager["PlainService"]):
 
     def statistics(self) -> ServerStatistics | None:
         return None
-
-
-def unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """Inputs or outputs without their batch dimension, which is the first."""
-    return tuple(replace(spec, shape=spec.shape[1:]) for spec in specs)

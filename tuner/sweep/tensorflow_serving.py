@@ -1,6 +1,5 @@
 """A TensorFlow Serving that already runs, over REST or gRPC."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -9,14 +8,12 @@ from tuner.clients import tensorflow_signature
 from tuner.clients.tensorflow_signature import DEFAULT_SIGNATURE, Signature, understood
 from tuner.errors import ServerError
 from tuner.load.profile import Endpoint
-from tuner.load.requests import RequestSet, Tensor
 from tuner.load.tls import tls_context
 from tuner.protocols import protobuf, tensorflow_serving
-from tuner.protocols.checks import OutputsCheck
-from tuner.protocols.tensorflow_serving import RestReader, TensorFlowOptions
-from tuner.protocols.tensors.input_data import batches
+from tuner.protocols.tensorflow_serving import TensorFlowOptions, TensorFlowWire
+from tuner.protocols.tensors.input_data import batches, unbatched
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
-from tuner.sweep.service import PlainService, unbatched
+from tuner.sweep.service import PlainService
 
 _GET_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 _TIMEOUT_S = 10.0
@@ -50,20 +47,8 @@ def tensorflow_service(
     steps = [
         step for stream in data.streams for step in batches(stream, form.batch, batched=batched)
     ]
-    expected = tuple(step.expected for step in steps)
-    reader = tensorflow_serving.read_grpc_response if grpc else RestReader(signature.outputs)
-
-    def payload(tensors: Sequence[Tensor]) -> bytes:
-        if grpc:
-            return tensorflow_serving.prepare_grpc(model, tensors, form.options)
-        return tensorflow_serving.prepare_rest(endpoint, model, tensors, form.options)
-
-    requests = RequestSet(
-        tuple(payload(step.inputs) for step in steps),
-        inferences=form.batch,
-        call=tensorflow_serving.grpc_call(form.options) if grpc else None,
-        check=OutputsCheck(reader, expected) if any(expected) else None,
-    )
+    wire = TensorFlowWire(endpoint, model, signature.outputs, form.options, grpc)
+    requests = wire.request_set(steps, inferences=form.batch)
     return PlainService(endpoint, requests)
 
 

@@ -7,16 +7,16 @@ from itertools import chain, islice
 from typing import Self
 
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, SharedMemory
-from tuner.clients.v2 import ModelMetadata, ModelTraits, NotOffered, V2Control, model_traits
+from tuner.clients.v2 import ModelMetadata, ModelTraits, NotOffered, V2Control, known_model
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
 from tuner.load.requests import RequestSet
-from tuner.protocols.tensors.input_data import InputData, Step, batches
+from tuner.protocols.tensors.input_data import InputData, Step, batches, unbatched
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
 from tuner.protocols.v2 import MemoryKind, V2Options
 from tuner.protocols.v2_wire import SequenceForm, V2Wire, WireStep
 from tuner.records import ServerStatistics
-from tuner.sweep.service import Service, unbatched
+from tuner.sweep.service import Service
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ def _known_model(
 ) -> tuple[ModelMetadata, ModelTraits]:
     """Inputs and outputs without the batch dimension, and what the model is like."""
     _check_ready(control, model)
-    metadata, traits = control.metadata(model), model_traits(control, model)
+    metadata, traits = known_model(control, model)
     if traits.decoupled and not form.options.streaming:
         raise InputError(
             f"the model `{model}` is decoupled: a request has any number of answers",

@@ -26,17 +26,17 @@ class ServerKind(Generic[Model]):
     """One of them.
 
     `configuration_file` is what its winner is exported as. `open_model` raises
-    InputError where there is no such model, or several. `check_form` raises
-    InputError for requests that the server cannot be sent. `remote_ports` are the names and the
-    usual numbers of what a remote server is reached by, the requests' first; it has none
-    if it cannot be changed while it runs. `open_to_all`: it listens on all interfaces.
+    InputError where there is no such model, or several. `fit_form` gives what requests carry as
+    the server takes it; InputError where it does not. `remote_ports` are the names and the usual
+    numbers of what a remote server is reached by, that of the address first; it has none if it
+    cannot be changed while it runs. `open_to_all`: it listens on all interfaces.
     `experimental`: the tuner was never run on a real one.
     """
 
     name: str
     configuration_file: str
     open_model: Callable[[ModelSource], Model]
-    check_form: Callable[[RequestForm], None]
+    fit_form: Callable[[RequestForm], RequestForm]
     target: Callable[[Model, SearchSpace, TargetSetup], StagedTarget]
     remote_ports: Mapping[str, int] = field(default_factory=dict)
     open_to_all: bool = False
@@ -48,15 +48,15 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         name=TritonTarget.server,
         configuration_file="config.pbtxt",
         open_model=triton.open_model,
-        check_form=lambda form: form.check_tensors("Triton"),
+        fit_form=lambda form: form.of_tensors("Triton"),
         target=TritonTarget.of,
-        remote_ports={"http": 8000},
+        remote_ports={"http": 8000, "grpc": 8001},
     ),
     ServerKind[torchserve.TorchServeModel](
         name=TorchServeTarget.server,
         configuration_file="config.properties",
         open_model=torchserve.open_model,
-        check_form=lambda form: form.check_bodies("TorchServe"),
+        fit_form=lambda form: form.of_bodies("TorchServe"),
         target=TorchServeTarget.of,
         remote_ports={"inference": 8080, "management": 8081, "metrics": 8082},
     ),
@@ -64,7 +64,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         name=TensorFlowServingTarget.server,
         configuration_file="batching_parameters.txt",
         open_model=tensorflow_serving.open_model,
-        check_form=lambda form: form.check_tensors("TensorFlow Serving"),
+        fit_form=lambda form: form.of_tensors("TensorFlow Serving", parameters=False),
         target=TensorFlowServingTarget.of,
         open_to_all=True,
         experimental=True,
@@ -73,7 +73,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         name=CommandTarget.server,
         configuration_file="serve.sh",
         open_model=command.open_model,
-        check_form=lambda form: form.check_nothing("a server that a space file describes"),
+        fit_form=lambda form: form.of_nothing("a server that a space file describes"),
         target=CommandTarget.of,
     ),
 )

@@ -1,105 +1,138 @@
-"""What the requests of a study carry: tensors that are made up, or bodies that are given."""
+"""What the requests of a study carry: tensors that are made up or given, or bodies."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Self
 
 from tuner.errors import InputError
-from tuner.load.requests import Tensor, TensorSpec
 from tuner.protocols.tensors.datatypes import pack_strings
-from tuner.protocols.tensors.inputs import generate_inputs
+from tuner.protocols.tensors.input_data import STRING_LENGTH
+from tuner.protocols.tensors.input_files import contents, file_bodies
+from tuner.protocols.v2 import RequestParameter, V2Protocol
+from tuner.protocols.v2_wire import SequenceForm
+
+# The options that say something of tensors, by field; the first are of those that are made up.
+_OF_MADE_UP = {
+    "zero": "--input-data",
+    "string_length": "--string-length",
+    "string_data": "--string-data",
+}
+_OF_TENSORS = {
+    "batch": "--batch",
+    "shapes": "--shape",
+    **_OF_MADE_UP,
+    "parameters": "--request-parameter",
+    "protocol": "--protocol",
+}
+_OF_BODIES = {"bodies": "--body", "content_type": "--content-type"}
+_OF_ALL = {**_OF_BODIES, "files": "--input-data", **_OF_TENSORS, "headers": "--header"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestForm:
-    """What each request carries.
+    """What each request carries, and how it goes.
 
-    Servers of tensors get `batch` inferences, with `shapes` for dimensions left open; others get
-    `bodies` in turn, as they are, with `content_type`.
+    Servers of tensors get `batch` inferences: of the `files` (perf_analyzer's JSON, or folders),
+    or made up, with `shapes` for dimensions left open. Others get `bodies` in turn, as they are,
+    with `content_type`. `headers` go with every request, `parameters` are those of V2 inference.
     """
 
     batch: int = 1
     zero: bool = False
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    string_length: int = STRING_LENGTH
+    string_data: str | None = None
+    parameters: Mapping[str, RequestParameter] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    protocol: V2Protocol = V2Protocol.HTTP
+    sequences: SequenceForm = field(default_factory=SequenceForm)
     bodies: tuple[bytes, ...] = ()
     content_type: str = ""
 
     def as_record(self) -> dict[str, object]:
-        """As a study keeps it; two with the same record ask for the same."""
+        """As a study keeps it; two with the same record ask for the same.
+
+        What files and bodies hold may be large, and secret: their digest is kept. Headers are kept
+        by their names alone.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
+        record: dict[str, object] = {}
         if self.bodies:
-            digest = hashlib.sha256(pack_strings(self.bodies)).hexdigest()[:10]
-            return {
+            record |= {
                 "bodies": len(self.bodies),
-                "digest": digest,
+                "digest": _digest(self.bodies),
                 "content_type": self.content_type,
             }
-        return {
-            "batch": self.batch,
-            "data": "zero" if self.zero else "random",
-            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-        }
+        else:
+            shapes = {name: list(shape) for name, shape in self.shapes.items()}
+            data = "files" if self.files else "zero" if self.zero else "random"
+            record |= {"batch": self.batch, "data": data, "shapes": shapes}
+        if self.files:
+            record["files"] = _digest(chain.from_iterable(map(contents, self.files)))
+        usual = RequestForm()
+        for name in ("string_length", "string_data", "protocol"):
+            if (value := getattr(self, name)) != getattr(usual, name):
+                record[name] = value
+        if self.parameters:
+            record["parameters"] = dict(self.parameters)
+        if self.headers:
+            record["headers"] = sorted(self.headers)
+        return record
 
-    def check_tensors(self, server: str) -> None:
-        """That it is a form for a server of tensors.
-
-        Raises:
-            InputError: It is one of bodies.
-        """
-        if self.bodies or self.content_type:
-            raise InputError(
-                f"`--body` and `--content-type` are for servers that take any body, but {server} "
-                "takes tensors",
-                hint="leave them out; `--input-data`, `--shape` and `--batch` say what is sent",
-            )
-
-    def check_bodies(self, server: str) -> None:
-        """That it is a form for a server of bodies.
+    def of_tensors(self, server: str, *, parameters: bool = True) -> Self:
+        """The form for a server of tensors; not each of them knows `parameters`.
 
         Raises:
-            InputError: It has none, or says something of tensors.
+            InputError: It is one of bodies, or says what would change nothing.
         """
-        if not self.bodies:
+        hint = "leave it out; `--input-data`, `--shape` and `--batch` say what is sent"
+        self._refuse(_OF_BODIES, f"{server}, which takes tensors", hint)
+        if self.files:
+            self._refuse(_OF_MADE_UP, "data that are given", "leave one of them out")
+        if not parameters:
+            named = {"parameters": _OF_TENSORS["parameters"]}
+            self._refuse(named, f"{server}: it is of V2 inference", "leave it out")
+        return self
+
+    def of_bodies(self, server: str) -> Self:
+        """The form for a server of bodies, with those that `files` name, as for TorchServe.
+
+        Raises:
+            InputError: It has none, or says something of tensors; a file cannot be read.
+        """
+        self._refuse(_OF_TENSORS, f"{server}, which takes the bodies as they are", "leave it out")
+        bodies = (*self.bodies, *chain.from_iterable(map(file_bodies, self.files)))
+        if not bodies:
             raise InputError(
                 f"{server} takes requests of any form, so one must be given",
                 hint="name a file that holds the body of a request: `--body FILE`; several are "
                 "sent in turn",
             )
-        if self.batch != 1 or self.zero or self.shapes:
-            raise InputError(
-                "`--batch`, `--input-data` and `--shape` are for servers of tensors, but "
-                f"{server} takes the bodies as they are",
-                hint="leave them out",
-            )
+        return replace(self, bodies=bodies, files=())
 
-    def check_nothing(self, server: str) -> None:
-        """That nothing was said, where something else says what is sent.
+    def of_nothing(self, server: str) -> Self:
+        """The form where something else says what is sent.
 
         Raises:
-            InputError: Something was.
+            InputError: It says something.
         """
-        if self != RequestForm():
-            raise InputError(
-                "`--body`, `--content-type`, `--batch`, `--input-data` and `--shape` mean nothing "
-                f"to {server}",
-                hint="`serve.request` in that file says what is sent; leave them out",
-            )
+        hint = "`serve.request` in that file says what is sent; leave it out"
+        self._refuse(_OF_ALL, server, hint)
+        return self
 
-    def inputs(
-        self, specs: Iterable[TensorSpec], *, batched: bool, seed: int
-    ) -> tuple[Tensor, ...]:
-        """Tensors for a model whose input shapes begin with the batch dimension if `batched`.
+    def _refuse(self, options: Mapping[str, str], server: str, hint: str) -> None:
+        """Refuse the fields of `options` that are not as usual."""
+        usual = RequestForm()
+        for name, option in options.items():
+            if getattr(self, name) != getattr(usual, name):
+                raise InputError(f"`{option}` means nothing to {server}", hint=hint)
 
-        Raises:
-            InputError: Requests are to carry a batch that the model cannot take.
-        """
-        if self.batch > 1 and not batched:
-            raise InputError(
-                f"`--batch {self.batch}` was given, but the model has no batch dimension",
-                hint="leave `--batch` out, or give the model one (Triton: `max_batch_size` in "
-                "config.pbtxt)",
-            )
-        sized = [
-            TensorSpec(s.name, s.datatype, (self.batch, *s.shape[1:]) if batched else s.shape)
-            for s in specs
-        ]
-        return generate_inputs(sized, seed=seed, zero=self.zero, shapes=self.shapes)
+
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(pack_strings(parts)).hexdigest()[:10]

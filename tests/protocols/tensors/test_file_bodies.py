@@ -74,5 +74,5 @@ def test_form(file: Path, step: object, came: str) -> None:
 
 def test_no_json_file(file: Path) -> None:
     """The JSON file itself has to be there."""
-    with refused(f"{file}: cannot be read: No such file or directory"):
+    with refused(f"{file}: there is no such file or folder"):
         file_bodies(file)

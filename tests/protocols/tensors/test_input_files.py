@@ -95,7 +95,7 @@ class TestJson:
             (
                 f'{{"data": [{GOOD}, {{"INPUT0": [1, 2]}}]}}',
                 "stream 1, step 2: input `INPUT1`: no data was given",
-                "each step needs all inputs of the model",
+                "each step needs all inputs of the model that are not optional",
             ),
             (
                 '{"data": [[{"INPUT0": [1, 2], "INPUT2": [3, 4]}]]}',

@@ -290,9 +290,9 @@ class TestRefusals:
     def test_requests_elsewhere(self) -> None:
         """What is sent is said in the space file, and only there."""
         kind = server_kind("command")
-        kind.check_form(RequestForm())
-        with pytest.raises(InputError, match="mean nothing to a server that a space file"):
-            kind.check_form(RequestForm(bodies=(b"a",)))
+        kind.fit_form(RequestForm())
+        with pytest.raises(InputError, match="means nothing to a server that a space file"):
+            kind.fit_form(RequestForm(bodies=(b"a",)))
 
 
 def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:

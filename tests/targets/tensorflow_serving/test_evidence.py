@@ -10,12 +10,12 @@ import pytest
 
 from tests.targets.answering import misbehaving, says
 from tuner.clients.tensorflow_serving import TensorFlowServingClient
-from tuner.clients.tensorflow_signature import Signature
 from tuner.load.requests import TensorSpec
 from tuner.records import SettingVerdict
 from tuner.space.settings import EnvironmentVariables, ServerFlag, ServerProperty
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
+from tuner.targets.tensor_requests import Interface
 from tuner.targets.tensorflow_serving.evidence import (
     Batches,
     TensorFlowServingEvidence,
@@ -23,7 +23,11 @@ from tuner.targets.tensorflow_serving.evidence import (
     batches_seen,
 )
 
-SIGNATURE = Signature((TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),))
+MODEL = Interface(
+    inputs=(TensorSpec("x", "FP32", (-1,)),),
+    outputs=(TensorSpec("y", "FP32", (-1,)),),
+    batched=True,
+)
 NO_BATCHES = Batches(are_made=False, verdicts={})
 PARAMETERS = {"max_batch_size": 4, "batch_timeout_micros": 1000}
 
@@ -47,7 +51,7 @@ def answering(
             says(b'{"outputs": [2.0]}')(handler)
 
     with misbehaving(answer) as url, TensorFlowServingClient(url) as client:
-        yield Tryout(client, "m", SIGNATURE, RequestForm(), seed=0)
+        yield Tryout(client, "m", MODEL, RequestForm())
 
 
 def counted(asked: int) -> str:

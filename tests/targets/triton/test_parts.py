@@ -10,8 +10,8 @@ from tests.targets.moody import BATCHING, MODELS, configuration, listing, target
 from tuner.errors import Reason, TrialFailure
 from tuner.load.requests import Tensor
 from tuner.space.expressions import Value
-from tuner.targets.made_up_requests import check_answer
 from tuner.targets.request_form import RequestForm
+from tuner.targets.tensor_requests import check_answer
 from tuner.targets.triton.target import _reason_in
 
 

@@ -14,8 +14,10 @@ from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, Reason, TrialFailure
 from tuner.load.requests import TensorSpec
 from tuner.records import Applied, Grade
+from tuner.targets import tensor_requests
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
+from tuner.targets.tensor_requests import Interface
 from tuner.targets.triton import config as model_config
 
 
@@ -58,7 +60,9 @@ class TestApply:
         assert len(answers) == 3
         assert len(set(answers)) == 1
         [y] = answers[0]
-        [x] = RequestForm().inputs([TensorSpec("x", "FP32", (-1, 4))], batched=True, seed=7)
+        takes = Interface(inputs=[TensorSpec("x", "FP32", (-1, 4))], batched=True)
+        [step] = tensor_requests.golden(takes, RequestForm())
+        [x] = step.inputs
         assert np.array_equal(
             np.frombuffer(y.data, np.float32), 2 * np.frombuffer(x.data, np.float32)
         )

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from math import ceil, gcd
 
 from tuner.errors import InputError
-from tuner.load.requests import Tensor
+from tuner.load.requests import Tensor, TensorSpec
 
+# Letters of a random string (perf_analyzer's `--string-length`).
+STRING_LENGTH = 128
 # Bytes of the copies of a stream at most: a step is copied into each request that carries it.
 _MOST_COPIED_BYTES = 256 << 20
 
@@ -57,6 +59,11 @@ def batches(stream: Sequence[Step], batch: int, *, batched: bool) -> tuple[Step,
         return tuple(stream)
     starts = range(0, _requests(stream, batch) * batch, batch)
     return tuple(_request(stream, range(start, start + batch)) for start in starts)
+
+
+def unbatched(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Inputs or outputs without their batch dimension, which is the first."""
+    return tuple(replace(spec, shape=spec.shape[1:]) for spec in specs)
 
 
 def _requests(stream: Sequence[Step], batch: int) -> int:

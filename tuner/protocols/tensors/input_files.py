@@ -64,9 +64,10 @@ def read_folder(folder: Path, inputs: Side, outputs: Side) -> Stream:
                 f"the model has neither an input nor an output {quoted(min(strange))}",
                 hint="call each file like its input, and leave other files out",
             )
+        there = [spec for spec in inputs.specs if spec.name in names or not spec.optional]
         present = [spec for spec in outputs.specs if (folder / spec.name).is_file()]
         step = Step(
-            tuple(_from_file(folder, spec, inputs) for spec in inputs.specs),
+            tuple(_from_file(folder, spec, inputs) for spec in there),
             tuple(_from_file(folder, spec, outputs) for spec in present),
         )
         return (step,)
@@ -90,6 +91,19 @@ def file_bodies(path: Path) -> tuple[bytes, ...]:
     return tuple(bodies)
 
 
+def contents(path: Path) -> tuple[bytes, ...]:
+    """All that a file holds; of a folder, the names of its files and what each holds.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    with at(path):
+        if not path.is_dir():
+            return (_bytes(path),)
+        files = sorted(each for each in path.iterdir() if each.is_file())
+        return tuple(part for each in files for part in (each.name.encode(), _bytes(each)))
+
+
 def _body(folder: Path, step: _JsonStep) -> bytes:
     names = step.get("TORCHSERVE_INPUT")
     if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
@@ -107,6 +121,12 @@ def _body(folder: Path, step: _JsonStep) -> bytes:
 
 
 def _bytes(path: Path) -> bytes:
+    if not path.exists():
+        raise InputError(
+            "there is no such file or folder",
+            hint="`--input-data` is `random`, `zero`, a JSON file, or a folder with a file per "
+            "input",
+        )
     try:
         return path.read_bytes()
     except OSError as error:
@@ -192,10 +212,10 @@ def _stream(
         with at(f"{name}, step {place}"):
             tensors = inputs.tensors(step)
             for spec in inputs.specs:
-                if spec.name not in step:
+                if spec.name not in step and not spec.optional:
                     raise InputError(
                         f"input `{spec.name}`: no data was given",
-                        hint="each step needs all inputs of the model",
+                        hint="each step needs all inputs of the model that are not optional",
                     )
             stream.append(Step(tensors, outputs.tensors(expected)))
     return tuple(stream)

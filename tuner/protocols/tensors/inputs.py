@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tuner.errors import InputError, at
 from tuner.load.requests import Tensor, TensorSpec
 from tuner.protocols.tensors.datatypes import element_bytes, is_floating, pack_array, pack_strings
-from tuner.protocols.tensors.input_data import InputData, Step, Stream
+from tuner.protocols.tensors.input_data import STRING_LENGTH, InputData, Step, Stream
 from tuner.protocols.tensors.input_files import read_folder, read_json
 from tuner.protocols.tensors.json_tensors import Shape, Side, fits
 
@@ -36,7 +36,7 @@ class InputOptions:
     """
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
-    string_length: int = 128
+    string_length: int = STRING_LENGTH
     string_data: str | None = None
     seed: int = 0
     samples: int = 64
@@ -65,14 +65,19 @@ def read_input_data(
     fitted = _fitted(inputs, options.shapes)
     if made := [source for source in sources or [RANDOM] if source in (RANDOM, ZERO)]:
         if len(sources) > 1:
-            raise InputError(
-                f"`--input-data {made[0]}` was given beside other input data",
-                hint="give `random` or `zero` alone, or several files",
-            )
+            raise mixed_sources(made[0])
         return InputData((_generated(fitted, options, zero=made[0] == ZERO),), generated=True)
     given = Side("input", tuple(inputs), {spec.name: spec.shape for spec in fitted})
     streams = (_read(Path(source), given, Side("output", tuple(outputs))) for source in sources)
     return InputData(tuple(chain.from_iterable(streams)), generated=False)
+
+
+def mixed_sources(made_up: str) -> InputError:
+    """What is said where `random` or `zero` stands beside other sources."""
+    return InputError(
+        f"`--input-data {made_up}` was given beside other input data",
+        hint="give `random` or `zero` alone, or several files",
+    )
 
 
 def generate_inputs(
@@ -81,29 +86,26 @@ def generate_inputs(
     seed: int,
     zero: bool = False,
     shapes: Mapping[str, Shape] | None = None,
+    string_length: int = STRING_LENGTH,
+    string_data: str | None = None,
 ) -> tuple[Tensor, ...]:
     """One set of input tensors for `specs`, whose shapes include the batch dimension.
 
-    Numbers are uniform: integers in [0, 100), floats in [0, 1). Strings are 128 letters, or empty
-    if `zero`. `shapes` gives the dimensions that the model leaves open, by input name and without
-    the batch dimension.
+    Numbers are uniform: integers in [0, 100), floats in [0, 1). Strings are `string_data`, or
+    else `string_length` letters, or empty if `zero`. `shapes` gives the dimensions that the model
+    leaves open, by input name and without the batch dimension.
 
     Raises:
         InputError: A dimension is open, a given shape does not fit, or there is no such type.
     """
-    options = InputOptions(seed=seed)
+    options = InputOptions(seed=seed, string_length=string_length, string_data=string_data)
     return next(_samples(_fitted(specs, shapes or {}), options, zero=zero))
 
 
 def _read(path: Path, inputs: Side, outputs: Side) -> tuple[Stream, ...]:
     if path.is_dir():
         return (read_folder(path, inputs, outputs),)
-    if path.exists():
-        return read_json(path, inputs, outputs)
-    raise InputError(
-        f"{path}: there is no such file or folder",
-        hint="`--input-data` is `random`, `zero`, a JSON file, or a folder with a file per input",
-    )
+    return read_json(path, inputs, outputs)
 
 
 def _fitted(specs: Sequence[TensorSpec], shapes: Mapping[str, Shape]) -> tuple[TensorSpec, ...]:

@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tuner.clients.tensorflow_serving import BatchingCounters, TensorFlowServingClient
-from tuner.clients.tensorflow_signature import Signature
 from tuner.errors import ServerError
 from tuner.records import SettingVerdict
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import Setting
+from tuner.targets import tensor_requests
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, command_lines, judged, refuted
 from tuner.targets.request_form import RequestForm
+from tuner.targets.tensor_requests import Interface
 from tuner.targets.tensorflow_serving.model import (
     BATCHING,
     MAX_BATCH,
@@ -49,23 +50,21 @@ class Tryout:
     Attributes:
         client: Talks to the server.
         model: The model's name.
-        signature: What it takes and gives.
+        interface: What the model takes and gives.
         form: What requests of the study carry.
-        seed: Of their inputs.
     """
 
     client: TensorFlowServingClient
     model: str
-    signature: Signature
+    interface: Interface
     form: RequestForm
-    seed: int
 
     def can_send(self, rows: int) -> bool:
         """Whether a request can carry that number, and is not too large for a proof."""
         numbers = sum(
-            math.prod(abs(size) for size in spec.shape[1:]) for spec in self.signature.inputs
+            math.prod(abs(size) for size in spec.shape[1:]) for spec in self.interface.inputs
         )
-        return self.signature.batched and rows * numbers <= _MOST_NUMBERS_SENT
+        return self.interface.batched and rows * numbers <= _MOST_NUMBERS_SENT
 
     def send(self, rows: int) -> tuple[BatchingCounters, BatchingCounters]:
         """The server's counters before and after one request alone.
@@ -73,10 +72,10 @@ class Tryout:
         Raises:
             ServerError: It was refused.
         """
-        form = replace(self.form, batch=rows) if self.signature.batched else self.form
-        inputs = form.inputs(self.signature.inputs, batched=self.signature.batched, seed=self.seed)
+        form = replace(self.form, batch=rows) if self.interface.batched else self.form
+        step = tensor_requests.golden(self.interface, form)[0]
         before = self.client.counters()
-        self.client.predict(self.model, inputs, self.signature.outputs)
+        self.client.predict(self.model, step.inputs, self.interface.outputs)
         return before, self.client.counters()
 
 

@@ -11,8 +11,9 @@ why with the state of the model.
 import math
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from runners.base import LaunchSpec, RunningServer
@@ -25,20 +26,21 @@ from tuner.clients.tensorflow_serving import (
 )
 from tuner.clients.tensorflow_signature import Signature
 from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
+from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
-from tuner.protocols import tensorflow_serving
+from tuner.protocols.tensorflow_serving import TensorFlowOptions, TensorFlowWire
+from tuner.protocols.v2 import V2Protocol
 from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.settings import Settings
 from tuner.space.space import Configuration
-from tuner.targets import launch_settings, made_up_requests
+from tuner.targets import launch_settings, tensor_requests
 from tuner.targets.base import (
     ANSWER_TIMEOUT_S,
     Installation,
     InstalledTarget,
     TargetSetup,
-    at_once,
 )
-from tuner.targets.made_up_requests import GOLDEN_SEED
+from tuner.targets.tensor_requests import Interface
 from tuner.targets.tensorflow_serving.evidence import (
     TensorFlowServingEvidence,
     Tryout,
@@ -90,6 +92,10 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
         return Installation(Path(program))
 
     @property
+    def _grpc(self) -> bool:
+        return self._setup.form.protocol is V2Protocol.GRPC
+
+    @property
     def _models(self) -> Path:
         return self._setup.workspace / "models"
 
@@ -126,7 +132,7 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
         with self._client(server, self._setup.start_timeout_s) as client:
             self._await_available(client, server)
             outputs = self._first_outputs(client)
-        made_up_requests.check_answer(outputs)
+        tensor_requests.check_answer(outputs)
 
     def verify(
         self, server: RunningServer, configuration: Configuration
@@ -134,7 +140,9 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
         settings, form = self._space.settings(configuration), self._setup.form
         batching = makes_batches(settings)
         with self._client(server) as client:
-            tryout = Tryout(client, self.model, client.signature(self.model), form, GOLDEN_SEED)
+            tryout = Tryout(
+                client, self.model, self._interface(client.signature(self.model)), form
+            )
             parameters = settings.properties if batching else {}
             seen = batches_seen(tryout, parameters, asked=form.batch)
         log = server.log_head(_PROOF_LINES)
@@ -145,16 +153,17 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
         with self._client(server) as client:
             return client.statistics(self.model, batch=self._setup.form.batch)
 
+    def endpoint(self, server: RunningServer) -> Endpoint:
+        return Endpoint(server.host, server.ports["grpc" if self._grpc else "rest"])
+
     def requests(self, server: RunningServer) -> RequestSet:
-        endpoint = self.endpoint(server)
+        form, endpoint = self._setup.form, self.endpoint(server)
         with self._client(server) as client:
             signature = client.signature(self.model)
-        made = self._inputs(signature, made_up_requests.SEEDS)
-        return made_up_requests.request_set(
-            lambda inputs: tensorflow_serving.prepare_rest(endpoint, self.model, inputs),
-            made,
-            self._setup.form,
-        )
+        streams = tensor_requests.streams(self._interface(signature), form)
+        options = TensorFlowOptions(headers=form.headers)
+        wire = TensorFlowWire(endpoint, self.model, signature.outputs, options, self._grpc)
+        return wire.request_set(list(chain(*streams)), inferences=form.batch)
 
     def concurrency(self, configuration: Configuration) -> int:
         # "the number of client threads equal to roughly twice the maximum batch size", of which
@@ -199,7 +208,8 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
     def _client(
         self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S
     ) -> TensorFlowServingClient:
-        return TensorFlowServingClient(server.url("rest"), timeout_s=timeout_s)
+        headers = self._setup.form.headers
+        return TensorFlowServingClient(server.url("rest"), headers=headers, timeout_s=timeout_s)
 
     def _await_available(self, client: TensorFlowServingClient, server: RunningServer) -> None:
         def other_state() -> str:
@@ -223,14 +233,15 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
         self, client: TensorFlowServingClient, count: int
     ) -> tuple[tuple[Tensor, ...], ...]:
         signature = client.signature(self.model)
-        [inputs] = self._inputs(signature, [GOLDEN_SEED])
-        return at_once(lambda: client.predict(self.model, inputs, signature.outputs), count)
+        steps = tensor_requests.golden(self._interface(signature), self._setup.form)
+        return tensor_requests.answers(
+            lambda step: client.predict(self.model, step.inputs, signature.outputs), steps, count
+        )
 
-    def _inputs(self, signature: Signature, seeds: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
-        return made_up_requests.inputs(
-            signature.inputs,
-            self._setup.form,
+    def _interface(self, signature: Signature) -> Interface:
+        return Interface(
+            inputs=signature.inputs,
+            outputs=signature.outputs,
             batched=signature.batched,
-            seeds=seeds,
             variant="this form of the model" if self._model.others else "",
         )

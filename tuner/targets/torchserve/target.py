@@ -173,7 +173,8 @@ class TorchServeTarget(InstalledTarget[TorchServeModel, TorchServeClient]):
 
     def requests(self, server: RunningServer) -> RequestSet:
         endpoint = self.endpoint(server)
-        options = TorchServeOptions(content_type=self._content_type)
+        headers = self._setup.form.headers
+        options = TorchServeOptions(headers=headers, content_type=self._content_type)
         return RequestSet(
             tuple(
                 torchserve.prepare_http(endpoint, self.model, body, options)
@@ -271,8 +272,10 @@ class TorchServeTarget(InstalledTarget[TorchServeModel, TorchServeClient]):
         return TorchServeClient.of(server, timeout_s=timeout_s)
 
     def _infer(self, client: TorchServeClient, count: int) -> tuple[tuple[Tensor, ...], ...]:
-        golden, kind = self._setup.form.bodies[0], self._content_type
-        answers = at_once(lambda: client.predict(self.model, golden, kind), count)
+        form, kind = self._setup.form, self._content_type
+        answers = at_once(
+            lambda: client.predict(self.model, form.bodies[0], kind, form.headers), count
+        )
         return tuple(map(json_outputs.as_tensors, answers))
 
 

@@ -7,28 +7,32 @@ and a reload do the very same thing, and the staged copy of the model is never r
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from runners.base import LaunchSpec, RunningServer
+from tuner.clients.v2 import known_model
 from tuner.clients.v2_http import V2Client
 from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
+from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
-from tuner.protocols import v2_http
+from tuner.protocols.v2 import V2Options, V2Protocol
+from tuner.protocols.v2_wire import V2Wire, WireStep
 from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import ConfigPath, ModelVariant
 from tuner.space.space import Configuration, Parameter
-from tuner.targets import launch_settings, made_up_requests, variants
+from tuner.targets import launch_settings, tensor_requests, variants
 from tuner.targets.base import (
     ANSWER_TIMEOUT_S,
     Installation,
     InstalledTarget,
     TargetSetup,
-    at_once,
 )
 from tuner.targets.process_proofs import judged
+from tuner.targets.tensor_requests import Interface
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags
 from tuner.targets.triton.base import TritonModel
@@ -70,8 +74,13 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
         with self._client(server, self._setup.start_timeout_s) as client:
             client.load(self.model, model_config.as_json(self._model.config))
 
+    @property
+    def _grpc(self) -> bool:
+        return self._setup.form.protocol is V2Protocol.GRPC
+
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         settings = self._space.settings(configuration)
+        grpc = ("--allow-grpc=true", "--grpc-address={address}", "--grpc-port={port:grpc}")
         return LaunchSpec(
             command=(
                 str(self._installation.executable),
@@ -80,7 +89,7 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
                 *self._installation.flags,
                 "--http-address={address}",
                 "--http-port={port:http}",
-                "--allow-grpc=false",
+                *(grpc if self._grpc else ("--allow-grpc=false",)),
                 "--allow-metrics=false",
                 # Several Tritons on one machine must not share these (python_backend README).
                 f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
@@ -90,7 +99,7 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
                 **self._installation.environment,
                 **launch_settings.environment(settings),
             },
-            ports=("http",),
+            ports=("http", "grpc") if self._grpc else ("http",),
             reads=(self._repository,),
             start_timeout_s=self._setup.start_timeout_s,
             # Triton takes 2 s to end by itself, and gains nothing by more.
@@ -113,7 +122,7 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
                 what = f"{error}{_reason_in(server.log_tail())}"
                 raise TrialFailure(Reason.INVALID_CONFIGURATION, what) from None
             outputs = self._first_outputs(client)
-        made_up_requests.check_answer(outputs)
+        tensor_requests.check_answer(outputs)
 
     def verify(
         self, server: RunningServer, configuration: Configuration
@@ -132,25 +141,33 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
         return self._verdicts(configuration, verdict)
 
     def _client(self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S) -> V2Client:
-        return V2Client(server.url("http"), timeout_s=timeout_s)
+        form = self._setup.form
+        return V2Client(server.url("http"), headers=form.headers, timeout_s=timeout_s)
 
     def _infer(self, client: V2Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
         served = self._served(client)
-        [inputs] = self._inputs(client, served, [made_up_requests.GOLDEN_SEED])
-        return at_once(lambda: client.infer(served, inputs), count)
+        steps = tensor_requests.golden(self._interface(client, served), self._setup.form)
+        options = V2Options(parameters=self._setup.form.parameters)
+        return tensor_requests.answers(
+            lambda step: client.infer(served, step.inputs, options), steps, count
+        )
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         with self._client(server) as client:
             return client.statistics(self._served(client))
 
+    def endpoint(self, server: RunningServer) -> Endpoint:
+        return Endpoint(server.host, server.ports["grpc" if self._grpc else "http"])
+
     def requests(self, server: RunningServer) -> RequestSet:
-        endpoint = self.endpoint(server)
+        form = self._setup.form
         with self._client(server) as client:
             served = self._served(client)
-            made = self._inputs(client, served, made_up_requests.SEEDS)
-            return made_up_requests.request_set(
-                lambda inputs: v2_http.prepare(endpoint, served, inputs), made, self._setup.form
-            )
+            streams = tensor_requests.streams(self._interface(client, served), form)
+        options = V2Options(headers=form.headers, parameters=form.parameters)
+        wire = V2Wire(self.endpoint(server), form.protocol, served, options)
+        steps = [WireStep(each.inputs, expected=each.expected) for each in chain(*streams)]
+        return wire.request_set(steps, inferences=form.batch)
 
     def concurrency(self, configuration: Configuration) -> int:
         # "2 x batch x instances": Triton performance_tuning.md; and its optimization.md.
@@ -191,15 +208,14 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
             )
         return ready[0]
 
-    def _inputs(
-        self, client: V2Client, served: str, seeds: Iterable[int]
-    ) -> Iterator[tuple[Tensor, ...]]:
+    def _interface(self, client: V2Client, served: str) -> Interface:
         # The server's word counts: it may have completed what config.pbtxt leaves out.
-        batched = bool(client.config(served).get("max_batch_size"))
-        specs = client.metadata(served).inputs
-        variant = "" if served == self.model else f"the variant `{served}`"
-        return made_up_requests.inputs(
-            specs, self._setup.form, batched=batched, seeds=seeds, variant=variant
+        metadata, traits = known_model(client, served)
+        return Interface(
+            inputs=metadata.inputs,
+            outputs=metadata.outputs,
+            batched=bool(traits.batched),
+            variant="" if served == self.model else f"the variant `{served}`",
         )
 
 
