@@ -115,7 +115,7 @@ class TestGiven:
 def test_answers_of_several_steps() -> None:
     """Each asker gets the outputs of all steps, and from the second on they say which."""
     steps = [Step((Tensor("x", "UINT8", (1,), bytes([number])),)) for number in range(2)]
-    answers = tensor_requests.answers(lambda step: step.inputs, steps, 3)
+    answers = tensor_requests.answers(lambda _, __, step: step.inputs, steps, 3)
     assert (
         answers
         == ((Tensor("x", "UINT8", (1,), b"\0"), Tensor("x of step 2", "UINT8", (1,), b"\1")),) * 3

@@ -93,6 +93,7 @@ def request_form(options: PlanOptions) -> RequestForm:
         parameters=values.request_parameters(options.request_parameter),
         headers=values.headers(options.header),
         protocol=options.protocol,
+        sequences=values.sequence_form(options),
         bodies=read_bodies(options.body or ()),
         content_type=options.content_type,
     )

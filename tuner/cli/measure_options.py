@@ -15,6 +15,9 @@ from tuner.cli.options import (
     InputData,
     RequestParameters,
     Seed,
+    SequenceIds,
+    SequenceLength,
+    SequenceVariation,
     Shapes,
     StringData,
     StringLength,
@@ -190,15 +193,9 @@ class RequestOptions:
     num_of_sequences: Annotated[
         int, typer.Option(min=1, help="Sequences under way in an open loop (stateful models).")
     ] = 4
-    sequence_length: Annotated[
-        int, typer.Option(min=1, help="Steps of a sequence of random data.")
-    ] = 20
-    sequence_length_variation: Annotated[
-        float, typer.Option(min=0, max=100, help="By how many percent lengths vary.")
-    ] = 20.0
-    sequence_id_range: Annotated[
-        str, typer.Option(help="Correlation ids: START, or START:END without the end.")
-    ] = "1"
+    sequence_length: SequenceLength = 20
+    sequence_length_variation: SequenceVariation = 20.0
+    sequence_id_range: SequenceIds = "1"
     method: Annotated[
         str, typer.Option(help="http: the method; GET without a body, else POST.")
     ] = ""

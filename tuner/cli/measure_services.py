@@ -9,7 +9,13 @@ from tuner.cli.measure_options import (
     ServiceKind,
     TensorFormat,
 )
-from tuner.cli.values import check_meaning, headers, request_parameters, shapes, unfit
+from tuner.cli.values import (
+    check_meaning,
+    headers,
+    request_parameters,
+    sequence_form,
+    shapes,
+)
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
@@ -17,7 +23,6 @@ from tuner.protocols.tensors.input_files import file_bodies
 from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.torchserve import TorchServeOptions
 from tuner.protocols.v2 import V2Options
-from tuner.protocols.v2_wire import SequenceForm
 from tuner.sweep.http import HttpForm, http_service, read_bodies
 from tuner.sweep.service import Service
 from tuner.sweep.tensorflow_serving import TensorFlowForm, tensorflow_service
@@ -95,7 +100,7 @@ def _v2_form(options: MeasureOptions) -> V2Form:
             compression="" if options.compression is Compression.NONE else options.compression,
             streaming=options.streaming,
         ),
-        sequences=_sequence_form(options),
+        sequences=sequence_form(options),
         shared_memory=options.shared_memory,
         output_byte_size=options.output_shared_memory_size,
     )
@@ -108,25 +113,6 @@ def _input_options(options: MeasureOptions) -> InputOptions:
         string_data=options.string_data,
         seed=options.seed,
         samples=_DISTINCT_REQUESTS * options.batch,
-    )
-
-
-def _sequence_form(options: MeasureOptions) -> SequenceForm:
-    first, _, end = options.sequence_id_range.partition(":")
-    if not first.isdecimal() or not (end or "1").isdecimal():
-        hint = "for example: `--sequence-id-range 1:1000`"
-        raise unfit("--sequence-id-range", "START or START:END", options.sequence_id_range, hint)
-    if end and int(end) <= int(first):
-        raise InputError(
-            f"`--sequence-id-range {options.sequence_id_range}` has no id in it",
-            hint="END is the first id that is not used",
-        )
-    return SequenceForm(
-        count=options.num_of_sequences,
-        length=options.sequence_length,
-        variation=options.sequence_length_variation / 100,
-        first_id=int(first),
-        ids=int(end) - int(first) if end else SequenceForm.ids,
     )
 
 

@@ -28,6 +28,13 @@ RequestParameters = Annotated[
 Headers = Annotated[
     list[str] | None, typer.Option("--header", "-H", help="'Name: value', several times.")
 ]
+SequenceLength = Annotated[int, typer.Option(min=1, help="Steps of a sequence of random data.")]
+SequenceVariation = Annotated[
+    float, typer.Option(min=0, max=100, help="By how many percent lengths vary.")
+]
+SequenceIds = Annotated[
+    str, typer.Option(help="Correlation ids: START, or START:END without the end.")
+]
 Database = Annotated[
     str, typer.Option("--db", help="Database of studies: a path or an SQLAlchemy URL.")
 ]

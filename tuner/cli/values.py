@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
 from tuner.protocols.v2 import RequestParameter
+from tuner.protocols.v2_wire import SequenceForm
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_H = 1000
@@ -219,3 +220,40 @@ def _parameter(text: str) -> tuple[str, RequestParameter]:
         pass  # said below
     hint = "the types are bool (true, false), int, float and string"
     raise unfit("--request-parameter", "NAME:VALUE:TYPE", text, hint)
+
+
+class SequenceOptions(Protocol):
+    """The options of sequences, which several commands have."""
+
+    @property
+    def num_of_sequences(self) -> int: ...
+    @property
+    def sequence_length(self) -> int: ...
+    @property
+    def sequence_length_variation(self) -> float: ...
+    @property
+    def sequence_id_range(self) -> str: ...
+
+
+def sequence_form(options: SequenceOptions) -> SequenceForm:
+    """What the options say of sequences.
+
+    Raises:
+        InputError: The range of ids cannot be read, or is empty.
+    """
+    first, _, end = options.sequence_id_range.partition(":")
+    if not first.isdecimal() or not (end or "1").isdecimal():
+        hint = "for example: `--sequence-id-range 1:1000`"
+        raise unfit("--sequence-id-range", "START or START:END", options.sequence_id_range, hint)
+    if end and int(end) <= int(first):
+        raise InputError(
+            f"`--sequence-id-range {options.sequence_id_range}` has no id in it",
+            hint="END is the first id that is not used",
+        )
+    return SequenceForm(
+        count=options.num_of_sequences,
+        length=options.sequence_length,
+        variation=options.sequence_length_variation / 100,
+        first_id=int(first),
+        ids=int(end) - int(first) if end else SequenceForm.ids,
+    )

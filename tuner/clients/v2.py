@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-from tuner.errors import ServerError
+from tuner.errors import InputError, ServerError
 from tuner.load.requests import Tensor, TensorSpec
 from tuner.protocols.v2 import MemoryKind
 from tuner.records import ServerStatistics
@@ -113,6 +113,20 @@ def known_model(control: V2Control, model: str) -> tuple[ModelMetadata, ModelTra
         replace(each, optional=each.name in traits.optional) for each in metadata.inputs
     )
     return ModelMetadata(inputs, metadata.outputs), traits
+
+
+def check_comparable(traits: ModelTraits, model: str) -> None:
+    """That answers of `model` can be compared with what is known of its outputs.
+
+    Raises:
+        InputError: They cannot.
+    """
+    if traits.decoupled:
+        raise InputError(
+            f"the model `{model}` is decoupled: its answers cannot be compared with validation "
+            "data",
+            hint="leave `validation_data` out",
+        )
 
 
 @contextmanager

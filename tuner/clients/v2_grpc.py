@@ -6,6 +6,7 @@ tritonclient ships it.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import grpc
@@ -26,7 +27,8 @@ from tuner.clients.v2 import (
 from tuner.errors import InputError, ServerError, ServerTimeoutError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import Tensor
-from tuner.protocols.v2 import MemoryKind
+from tuner.protocols import v2_grpc
+from tuner.protocols.v2 import DEFAULT, MemoryKind, V2Options
 from tuner.records import ServerStatistics
 
 # gRPC's PROTOCOL-HTTP2.md: Header-Name (which is sent in lower case) and ASCII-Value.
@@ -94,6 +96,31 @@ class V2GrpcClient:
                 Tensor(output.name, output.datatype, tuple(output.shape), data)
                 for output, data in zip(described, contents, strict=True)
             )
+
+    def infer_streamed(
+        self, model: str, inputs: Sequence[Tensor], options: V2Options = DEFAULT
+    ) -> tuple[tuple[Tensor, ...], ...]:
+        """The outputs of each response to a request on a stream, as a decoupled model gives them.
+
+        Raises:
+            ServerError: There was an error among them, or none came in time.
+        """
+        method, options = "ModelStreamInfer", replace(options, streaming=True)
+        ask = self._channel.stream_stream(v2_grpc.call(options).path)
+        request = v2_grpc.prepare(model, inputs, options)
+        try:
+            responses = [
+                bytes(each)
+                for each in ask(iter([request]), timeout=self._timeout_s, metadata=self._metadata)
+            ]
+        except grpc.RpcError as error:
+            raise self._failure(method, error) from None
+        with understood(f"{self._name}/{method}"):
+            for each in responses:
+                if said := v2_grpc.read_stream_error(each):
+                    raise ServerError(f"{self._name}/{method} answered: {said}")
+            outputs = (v2_grpc.read_streamed_response(b"", each) for each in responses)
+            return tuple(filter(None, outputs))  # the last may carry nothing but its mark
 
     def statistics(self, model: str) -> ServerStatistics:
         content = _content(self._ask("ModelStatistics", name=model))

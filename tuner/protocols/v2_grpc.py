@@ -141,6 +141,15 @@ def read_streamed_response(head: bytes, body: bytes) -> tuple[Tensor, ...]:
     return _read_outputs(Message(body).message(2))
 
 
+def read_stream_error(body: bytes) -> str:
+    """What a ModelStreamInferResponse says is wrong; empty if it says nothing.
+
+    Raises:
+        ValueError: The body is not what the protocol says.
+    """
+    return bytes(Message(body).content(1)).decode(errors="replace")
+
+
 def _read_outputs(response: Message) -> tuple[Tensor, ...]:
     described = list(response.messages(5))
     # Either raw contents of all outputs, or typed ones in each.

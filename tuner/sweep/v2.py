@@ -7,7 +7,14 @@ from itertools import chain, islice
 from typing import Self
 
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, SharedMemory
-from tuner.clients.v2 import ModelMetadata, ModelTraits, NotOffered, V2Control, known_model
+from tuner.clients.v2 import (
+    ModelMetadata,
+    ModelTraits,
+    NotOffered,
+    V2Control,
+    check_comparable,
+    known_model,
+)
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
 from tuner.load.requests import RequestSet
@@ -69,12 +76,7 @@ class V2Service(Service):
             return None
 
     def _check_comparable(self, traits: ModelTraits) -> None:
-        if traits.decoupled:
-            raise InputError(
-                f"the model `{self._model}` is decoupled: its answers cannot be compared with "
-                "validation data",
-                hint="leave `validation_data` out",
-            )
+        check_comparable(traits, self._model)
         if self._form.shared_memory is not None:
             raise InputError(
                 "outputs in shared memory cannot be compared with validation data",

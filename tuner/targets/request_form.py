@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -49,7 +49,7 @@ class RequestForm:
     parameters: Mapping[str, RequestParameter] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     protocol: V2Protocol = V2Protocol.HTTP
-    sequences: SequenceForm = field(default_factory=SequenceForm)
+    sequences: SequenceForm = SequenceForm(count=16)  # noqa: RUF009 - it is frozen
     bodies: tuple[bytes, ...] = ()
     content_type: str = ""
 
@@ -79,6 +79,8 @@ class RequestForm:
         for name in ("string_length", "string_data", "protocol"):
             if (value := getattr(self, name)) != getattr(usual, name):
                 record[name] = value
+        if self.sequences != usual.sequences:
+            record["sequences"] = asdict(self.sequences)
         if self.parameters:
             record["parameters"] = dict(self.parameters)
         if self.headers:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -14,7 +15,6 @@ from tuner.protocols.tensors.datatypes import NUMPY_TYPES, element_bytes, is_flo
 from tuner.protocols.tensors.input_data import Step, Stream, batches, unbatched
 from tuner.protocols.tensors.inputs import InputOptions, generate_inputs, read_input_data
 from tuner.protocols.tensors.values import to_array
-from tuner.targets.base import at_once
 from tuner.targets.request_form import RequestForm
 
 # Of the made-up input whose outputs all configurations must agree on.
@@ -31,25 +31,29 @@ _DISTINCT_BYTES = 32 << 20
 class Interface:
     """What a model takes and gives; shapes begin with the batch dimension if it is `batched`.
 
-    `variant` is the form of the model that it is of; empty is the only one there is, or the one
-    that the study begins with.
+    Requests of a `stateful` one are steps of sequences. `variant` is the form of the model that it
+    is of; empty is the only one there is, or the one that the study begins with.
     """
 
     inputs: Sequence[TensorSpec]
     outputs: Sequence[TensorSpec] = ()
     batched: bool
+    stateful: bool = False
     variant: str = ""
 
 
 def golden(model: Interface, form: RequestForm) -> tuple[Step, ...]:
     """The requests whose outputs are compared: a made-up one, or the first of those given.
 
+    Of a stateful model they are a sequence, in this order.
+
     Raises: As `streams`.
     """
     with _fitting(model):
         if form.files:
             return streams(model, form)[0][:_GOLDEN_STEPS]
-        return (next(_made_up(model, form, [_GOLDEN_SEED])),)
+        seeds = range(_GOLDEN_SEED, _GOLDEN_SEED + (_GOLDEN_STEPS if model.stateful else 1))
+        return tuple(_made_up(model, form, seeds))
 
 
 def streams(model: Interface, form: RequestForm) -> tuple[Stream, ...]:
@@ -72,17 +76,31 @@ def streams(model: Interface, form: RequestForm) -> tuple[Stream, ...]:
         return tuple(batches(each, form.batch, batched=model.batched) for each in data.streams)
 
 
-def answers(
-    ask: Callable[[Step], tuple[Tensor, ...]], steps: Sequence[Step], count: int
-) -> tuple[tuple[Tensor, ...], ...]:
-    """What each of `count` askers at once is answered, the outputs of all steps behind each other.
+Ask = Callable[[int, int, Step], tuple[Tensor, ...]]
+"""The outputs for a step, by the number of the asker and that of the step, from 0 on."""
 
-    Those of the second step and later ones say so in their names.
+
+def answers(ask: Ask, steps: Sequence[Step], count: int) -> tuple[tuple[Tensor, ...], ...]:
+    """What each of `count` askers is answered, the outputs of all steps behind each other.
+
+    They ask at once, each one step after the other. Outputs of the second step and of later ones
+    say so in their names.
     """
-    of_steps = [at_once(lambda step=step: ask(step), count) for step in steps]  # type: ignore[misc]
+
+    def outputs(asker: int) -> tuple[Tensor, ...]:
+        found = (ask(asker, number, step) for number, step in enumerate(steps))
+        return numbered(found, "step")
+
+    with ThreadPoolExecutor(count) as pool:
+        return tuple(pool.map(outputs, range(count)))
+
+
+def numbered(several: Iterable[Iterable[Tensor]], what: str) -> tuple[Tensor, ...]:
+    """Tensors behind each other, which from the second of `several` on say that in their names."""
     return tuple(
-        tuple(chain.from_iterable(_named(number, outputs) for number, outputs in enumerate(each)))
-        for each in zip(*of_steps, strict=True)
+        replace(each, name=f"{each.name} of {what} {number}") if number > 1 else each
+        for number, tensors in enumerate(several, 1)
+        for each in tensors
     )
 
 
@@ -149,8 +167,3 @@ def _as_memory_allows(steps: Iterator[Step]) -> Iterator[Step]:
     first = next(steps)
     size = sum(len(tensor.data) for tensor in first.inputs)
     return chain([first], islice(steps, max(0, _DISTINCT_BYTES // max(1, size) - 1)))
-
-
-def _named(number: int, outputs: Iterable[Tensor]) -> Iterator[Tensor]:
-    for each in outputs:
-        yield replace(each, name=f"{each.name} of step {number + 1}") if number else each

@@ -235,7 +235,9 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
         signature = client.signature(self.model)
         steps = tensor_requests.golden(self._interface(signature), self._setup.form)
         return tensor_requests.answers(
-            lambda step: client.predict(self.model, step.inputs, signature.outputs), steps, count
+            lambda _, __, step: client.predict(self.model, step.inputs, signature.outputs),
+            steps,
+            count,
         )
 
     def _interface(self, signature: Signature) -> Interface:

@@ -1,10 +1,12 @@
 """A model of Triton, with the forms that it is there in: what may vary, and how it is set."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from google.protobuf.message import Message
+from tritonclient.grpc.model_config_pb2 import TYPE_STRING
 
+from tuner.errors import ModelError
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import Settings
 from tuner.space.space import IntParameter, Parameter, SearchSpace
@@ -23,6 +25,13 @@ _BACKENDS = {
 }
 
 
+_SEQUENCES = "sequence_batching"
+_OLDEST = f"{_SEQUENCES}.oldest"
+_DIRECT = f"{_SEQUENCES}.direct"
+# The largest size in the space of stateful models; a batch may be no larger than the model's.
+_LARGEST_PREFERRED = 16
+
+
 class TritonModel(VariantModel):
     """A model as its user left it; `others` are further forms of it, of which one is served."""
 
@@ -33,7 +42,9 @@ class TritonModel(VariantModel):
 
     @property
     def own_space(self) -> str:
-        """The built-in space of this form's backend."""
+        """The built-in space of this form's backend, or that of stateful models."""
+        if model_config.get(self.config, _SEQUENCES):
+            return "triton_sequence"
         backend = str(model_config.get(self.config, "backend") or "")
         platform = str(model_config.get(self.config, "platform") or "")
         return _SPACES.get(backend or _BACKENDS.get(platform, ""), "triton")
@@ -50,8 +61,11 @@ class TritonModel(VariantModel):
         It has a parameter more if there are variants.
 
         Raises:
+            ModelError: The model cannot be sent requests.
             SpaceError: A parameter sets what the model's configuration cannot hold.
         """
+        for form in self.whole:
+            _check_correlation_ids(form.name, form.config)
         space.refuse_other_than("config", "environment", "flag", server="Triton")
         if not contained:
             space = flags.usable(system_libraries.usable(space))
@@ -69,12 +83,21 @@ class TritonModel(VariantModel):
     def impossible(self) -> set[str]:
         """How the fields begin that this model cannot have."""
         no_warm_up = set() if warm_up.is_possible(self.config) else {warm_up.PATH}
+        if model_config.get(self.config, _SEQUENCES):
+            return {"dynamic_batching", *no_warm_up, *self._not_of_its_strategy()}
         if not model_config.get(self.config, "max_batch_size"):
             return {"max_batch_size", "dynamic_batching", *no_warm_up}
-        others = ("sequence_batching", "ensemble_scheduling")
-        if any(model_config.get(self.config, each) for each in others):
+        if model_config.get(self.config, "ensemble_scheduling"):
             return {"dynamic_batching", *no_warm_up}  # a model has one scheduler
         return no_warm_up
+
+    def _not_of_its_strategy(self) -> set[str]:
+        """Fields of a sequence batcher; without a word of the strategy it is the direct one."""
+        if not model_config.get(self.config, _OLDEST):
+            return {_OLDEST}
+        largest = int(model_config.get(self.config, "max_batch_size") or 0)
+        too_large = largest < _LARGEST_PREFERRED
+        return {_DIRECT, f"{_OLDEST}.preferred_batch_size"} if too_large else {_DIRECT}
 
     def configured(self, settings: Settings) -> Message:
         """The configuration of the model's form under `settings`."""
@@ -95,3 +118,14 @@ def _as_meant(parameter: Parameter, value: Value) -> Value:
     if isinstance(parameter, IntParameter) and isinstance(value, str) and value.isdecimal():
         return int(value)
     return value
+
+
+def _check_correlation_ids(name: str, config: Any) -> None:
+    for control in config.sequence_batching.control_input:
+        for each in control.control:
+            if (each.kind, each.data_type) == (each.CONTROL_SEQUENCE_CORRID, TYPE_STRING):
+                raise ModelError(
+                    f"the model `{name}` takes texts as correlation ids, but sequences are sent "
+                    "with numbers",
+                    hint="let its control input be of a type such as TYPE_UINT64",
+                )

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from runners.base import LaunchSpec, RunningServer
-from tuner.clients.v2 import known_model
+from tuner.clients.v2 import ModelTraits, check_comparable, known_model
 from tuner.clients.v2_http import V2Client
 from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
 from tuner.load.profile import Endpoint
@@ -36,6 +36,7 @@ from tuner.targets.tensor_requests import Interface
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags
 from tuner.targets.triton.base import TritonModel
+from tuner.targets.triton.client import TritonClient
 from tuner.targets.triton.evidence import field_verdict
 from tuner.targets.triton.install import find_triton
 
@@ -44,7 +45,7 @@ _POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", r
 _PROOF_LINES = 2000
 
 
-class TritonTarget(InstalledTarget[TritonModel, V2Client]):
+class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
     """Implements Target; the workspace receives the staged copy of the model."""
 
     server = "triton"
@@ -75,8 +76,14 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
             client.load(self.model, model_config.as_json(self._model.config))
 
     @property
+    def _protocol(self) -> V2Protocol:
+        """Decoupled models answer on gRPC streams alone."""
+        decoupled = model_config.get(self._model.config, "model_transaction_policy.decoupled")
+        return V2Protocol.GRPC if decoupled else self._setup.form.protocol
+
+    @property
     def _grpc(self) -> bool:
-        return self._setup.form.protocol is V2Protocol.GRPC
+        return self._protocol is V2Protocol.GRPC
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         settings = self._space.settings(configuration)
@@ -140,17 +147,14 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
         )
         return self._verdicts(configuration, verdict)
 
-    def _client(self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S) -> V2Client:
-        form = self._setup.form
-        return V2Client(server.url("http"), headers=form.headers, timeout_s=timeout_s)
+    def _client(self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S) -> TritonClient:
+        return TritonClient(server, self._setup.form, timeout_s=timeout_s)
 
-    def _infer(self, client: V2Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
+    def _infer(self, client: TritonClient, count: int) -> tuple[tuple[Tensor, ...], ...]:
         served = self._served(client)
-        steps = tensor_requests.golden(self._interface(client, served), self._setup.form)
-        options = V2Options(parameters=self._setup.form.parameters)
-        return tensor_requests.answers(
-            lambda step: client.infer(served, step.inputs, options), steps, count
-        )
+        interface, traits = self._interface(client, served)
+        steps = tensor_requests.golden(interface, self._setup.form)
+        return client.answers(served, traits, steps, count)
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         with self._client(server) as client:
@@ -163,11 +167,22 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
         form = self._setup.form
         with self._client(server) as client:
             served = self._served(client)
-            streams = tensor_requests.streams(self._interface(client, served), form)
-        options = V2Options(headers=form.headers, parameters=form.parameters)
-        wire = V2Wire(self.endpoint(server), form.protocol, served, options)
-        steps = [WireStep(each.inputs, expected=each.expected) for each in chain(*streams)]
-        return wire.request_set(steps, inferences=form.batch)
+            interface, traits = self._interface(client, served)
+        streams = tensor_requests.streams(interface, form)
+        if any(step.expected for step in chain(*streams)):
+            check_comparable(traits, served)
+        options = V2Options(
+            headers=form.headers, parameters=form.parameters, streaming=bool(traits.decoupled)
+        )
+        wire = V2Wire(self.endpoint(server), self._protocol, served, options)
+        written = [
+            [WireStep(step.inputs, expected=step.expected) for step in stream]
+            for stream in streams
+        ]
+        if not traits.stateful:
+            return wire.request_set(list(chain(*written)), inferences=form.batch)
+        sequences = form.sequences.to_the_end() if form.files else form.sequences
+        return wire.sequence_set(written, sequences, inferences=form.batch, seed=0)
 
     def concurrency(self, configuration: Configuration) -> int:
         # "2 x batch x instances": Triton performance_tuning.md; and its optimization.md.
@@ -176,9 +191,10 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
         return max(2, math.ceil(2 * instances * requests))
 
     def largest_batch(self, configuration: Configuration) -> int:
-        if not self._effective(configuration, "dynamic_batching"):
+        schedulers = ("dynamic_batching", "sequence_batching")
+        if not any(self._effective(configuration, each) for each in schedulers):
             return 1
-        return self._effective(configuration, "max_batch_size")
+        return max(1, self._effective(configuration, "max_batch_size"))
 
     def export(self, configuration: Configuration) -> str:
         message = self._model.deployed(self._space.settings(configuration))
@@ -208,15 +224,17 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
             )
         return ready[0]
 
-    def _interface(self, client: V2Client, served: str) -> Interface:
+    def _interface(self, client: V2Client, served: str) -> tuple[Interface, ModelTraits]:
         # The server's word counts: it may have completed what config.pbtxt leaves out.
         metadata, traits = known_model(client, served)
-        return Interface(
+        interface = Interface(
             inputs=metadata.inputs,
             outputs=metadata.outputs,
             batched=bool(traits.batched),
+            stateful=bool(traits.stateful),
             variant="" if served == self.model else f"the variant `{served}`",
         )
+        return interface, traits
 
 
 def _reason_in(log: str) -> str:

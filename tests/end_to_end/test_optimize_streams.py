@@ -1,0 +1,52 @@
+"""The main job with models of Triton whose requests depend on each other, or have many answers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.command import EASY_MS, tuner
+
+MODELS = Path(__file__).parents[1] / "models"
+# A model, what it is sent, and the options that say more of that.
+CASES = {
+    "stateful": ("accumulate", [[{"INPUT": [n]} for n in (5, 1, 1)], [{"INPUT": [7]}]], ()),
+    "stateful, made up": ("accumulate", None, ("--num-of-sequences", "8")),
+    "decoupled": ("repeat", [{"IN": [3]}, {"IN": [0]}, {"IN": [1]}], ()),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_from_start_to_winner(name: str, tmp_path: Path) -> None:
+    """Sequences are played in order, streams read to their last answer, and outputs compared."""
+    model, data, options = CASES[name]
+    shutil.copytree(MODELS / model, tmp_path / "models" / model)
+    if data is not None:
+        (tmp_path / "data.json").write_text(json.dumps({"data": data}))
+        options = (*options, "--input-data", "data.json")
+    finished = tuner(
+        *("optimize", "--model-repository", "models", "--budget-ms", EASY_MS, "--seed", "3"),
+        *("--trials", "2", "--timeout", "4m", "--confirmations", "0", "--json", *options),
+        folder=tmp_path,
+    )
+    assert finished.status == 0, finished.err
+    content = finished.json
+    assert content["winner"]["throughput"] > 0
+    for trial in content["trials"]:
+        assert trial["state"] != "failed", trial
+        assert set(trial["verdicts"].values()) <= {"confirmed", "accepted"}
+
+
+def test_validation_data_of_a_decoupled_model(tmp_path: Path) -> None:
+    """Known outputs are of one answer, and here are any number: told instead of compared."""
+    shutil.copytree(MODELS / "repeat", tmp_path / "models" / "repeat")
+    data = {"data": [{"IN": [1]}], "validation_data": [{"OUT": [0]}]}
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    finished = tuner(
+        *("optimize", "--model-repository", "models", "--budget-ms", EASY_MS),
+        *("--input-data", "data.json", "--trials", "1", "--confirmations", "0"),
+        folder=tmp_path,
+    )
+    assert finished.status == 2
+    assert "the model `repeat` is decoupled: its answers cannot be compared" in finished.err
