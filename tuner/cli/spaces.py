@@ -16,6 +16,7 @@ from tuner.errors import SpaceError
 from tuner.report import formats, tables
 from tuner.space import spec
 from tuner.space.resolution import search_space
+from tuner.space.settings import ServerFlag
 from tuner.space.space import Parameter, SearchSpace
 from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
 
@@ -119,11 +120,16 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "default": parameter.default,
         "when": parameter.when.text if parameter.when else None,
         "reload": parameter.reload,
-        "sets": {parameter.sets.kind: ", ".join(parameter.sets.names)},
+        "sets": {parameter.sets.kind: ", ".join(parameter.sets.names)} | _form(parameter),
         "description": parameter.description,
         "source": parameter.source,
         "proof": parameter.proof,
     }
+
+
+def _form(parameter: Parameter) -> dict[str, str]:
+    sets = parameter.sets
+    return {"form": sets.form} if isinstance(sets, ServerFlag) and sets.form else {}
 
 
 def _written(name: str, written: SpaceSpec) -> dict[str, Any]:

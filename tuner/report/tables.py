@@ -11,7 +11,7 @@ from tuner.load.measurement import Measurement
 from tuner.records import ServerStatistics
 from tuner.report import formats
 from tuner.report.columns import text_table
-from tuner.space.settings import ModelVariant
+from tuner.space.settings import ModelVariant, ServerFlag
 from tuner.space.space import Parameter, SearchSpace
 from tuner.sweep.point import SweepPoint, server_parts_s
 
@@ -125,7 +125,10 @@ def _table(
 
 def _sets(parameter: Parameter) -> str:
     sets = parameter.sets
-    return "the model" if isinstance(sets, ModelVariant) else "\n".join(sets.names)
+    if isinstance(sets, ModelVariant):
+        return "the model"
+    form = f" ({sets.form})" if isinstance(sets, ServerFlag) and sets.form else ""
+    return "\n".join(sets.names) + form
 
 
 def _ms(seconds: float) -> str:

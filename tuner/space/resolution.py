@@ -2,8 +2,7 @@
 
 import logging
 import math
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from tuner.errors import SpaceError, at, did_you_mean, shown
 from tuner.space.expressions import Expression, Value, is_name
 from tuner.space.files import LARGEST_NUMBER
-from tuner.space.settings import SETTINGS, Setting
+from tuner.space.places import check_flag, setting
 from tuner.space.space import (
     COUNT_LIMIT,
     CategoricalParameter,
@@ -23,14 +22,10 @@ from tuner.space.space import (
     SearchSpace,
     in_order,
 )
-from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec, load_space
+from tuner.space.spec import ParameterSpec, SpaceSpec, load_space
 
 logger = logging.getLogger(__name__)
 
-_PLACES = ("config", "environment", "flag", "property", "launcher", "template")
-# The form of a name, and an example of one.
-_ARGUMENT = (r"-[^\s=]+", "--threads")
-_VARIABLE = (r"[A-Za-z_]\w*", "THREADS")
 # What explains a parameter.
 _WORDS = ("description", "source", "proof")
 _BOUNDS = frozenset({"low", "high", "step", "log"})
@@ -133,7 +128,7 @@ def _parameter(
         raise SpaceError(f"{where}.{min(misplaced)}: has no meaning for the type {spec.type}")
     common: dict[str, Any] = {
         "name": name,
-        "sets": _setting(f"{where}.sets", spec.sets),
+        "sets": setting(f"{where}.sets", spec.sets),
         "reload": spec.reload,
         "when": None if spec.when is None else _expression(f"{where}.when", spec.when, known),
         **{word: " ".join(getattr(spec, word).split()) for word in _WORDS},
@@ -144,6 +139,8 @@ def _parameter(
     else:
         choices = (False, True) if spec.type == "boolean" else _choices(where, spec)
         parameter = CategoricalParameter(**common, default=spec.default, choices=choices)
+    with at(f"{where}.sets"):
+        check_flag(parameter, spec.type)
     if not parameter.accepts(parameter.default):
         raise SpaceError(
             f"{where}.default: must be in the domain ({parameter.domain}), "
@@ -151,37 +148,6 @@ def _parameter(
             hint=_machine(spec, constants),
         )
     return parameter
-
-
-def _setting(where: str, sets: SetsSpec) -> Setting:
-    given = [name for name in _PLACES if getattr(sets, name)]
-    if len(given) != 1:
-        raise SpaceError(
-            f"{where}: exactly one of {', '.join(f'`{name}`' for name in _PLACES)} is needed, "
-            f"but got {' and '.join(f'`{name}`' for name in given) or 'none'}"
-        )
-    if sets.omit is not None and sets.template:
-        raise SpaceError(f"{where}.omit: does not go with `{given[0]}`")
-    return _placed(f"{where}.{given[0]}", given[0], sets)
-
-
-def _placed(where: str, place: str, sets: SetsSpec) -> Setting:
-    kind: Callable[..., Setting] = SETTINGS[place]
-    given = getattr(sets, place)
-    form = _ARGUMENT if place in {"flag", "launcher"} else _VARIABLE
-    if place == "environment":
-        given = tuple(_matching(where, name, *form) for name in given)
-    elif place != "config":
-        given = _matching(where, given, *form)
-    return kind(given, sets.omit)
-
-
-def _matching(where: str, text: str | None, pattern: str, example: str) -> str:
-    if text is None or not re.fullmatch(pattern, text, re.ASCII):
-        raise SpaceError(
-            f"{where}: a name such as `{example}` was expected, but got {shown(text)}"
-        )
-    return text
 
 
 def _choices(where: str, spec: ParameterSpec) -> tuple[Value, ...]:

@@ -32,7 +32,6 @@ _EXPECTED = {  # by pydantic's name for the error
     "list_type": "a list was expected",
     "dict_type": "a mapping (`key: value`) was expected",
     "model_type": "a mapping (`key: value`) was expected",
-    "literal_error": "`int`, `float`, `categorical` or `boolean` was expected",
     "too_short": "at least one parameter was expected",
     "value_type": "a number, a text, true or false was expected",
     "number_type": "a number or an expression was expected",
@@ -66,11 +65,15 @@ Number = Annotated[int | float | str, BeforeValidator(_number_or_text)]
 
 
 class SetsSpec(Strict):
-    """Where a value goes: exactly one of the six; `omit` is the value that is left out."""
+    """Where a value goes: exactly one of the six; `omit` is the value that is left out.
+
+    `form` is how a command line has a `flag` that is not `--flag=value`.
+    """
 
     config: str | None = None
     environment: Annotated[list[str], BeforeValidator(_as_list)] | None = None
     flag: str | None = None
+    form: Literal["switch", "words", "repeat"] | None = None
     property: str | None = None
     launcher: str | None = None
     template: str | None = None
@@ -144,6 +147,9 @@ def _reworded(error: ValidationError) -> SpaceError:
             return SpaceError(f"{where}: there is no such key", hint=hint)
         case "missing":
             return SpaceError(f"{where}: is missing")
+        case "literal_error":
+            expected = first["ctx"]["expected"].replace("'", "`")
+            return SpaceError(f"{where}: {expected} was expected, but got {shown(first['input'])}")
         case kind:
             expected = _EXPECTED.get(kind, first["msg"].lower())
             return SpaceError(f"{where}: {expected}, but got {shown(first['input'])}")

@@ -53,7 +53,7 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         filled = self._model.filled(self._space, configuration)
         settings = self._space.settings(configuration)
         return LaunchSpec(
-            command=(*filled.command, *launch_settings.flags(settings)),
+            command=(*filled.command, *settings.arguments),
             environment={**filled.environment, **launch_settings.environment(settings)},
             ports=filled.ports,
             files=filled.files,

@@ -7,6 +7,7 @@ and a reload do the very same thing, and the staged copy of the model is never r
 
 import math
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import v2_http
 from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value, value_text
-from tuner.space.settings import ConfigPath, ModelVariant
+from tuner.space.settings import ConfigPath, ModelVariant, ServerFlag
 from tuner.space.space import Configuration, Parameter
 from tuner.targets import launch_settings, made_up_requests, variants
 from tuner.targets.base import (
@@ -84,7 +85,7 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
                 "--allow-metrics=false",
                 # Several Tritons on one machine must not share these (python_backend README).
                 f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
-                *launch_settings.flags(settings),
+                *settings.arguments,
             ),
             environment={
                 **self._installation.environment,
@@ -216,5 +217,8 @@ def _outside(parameter: Parameter, value: Value) -> str:
         return f"# {parameter.name}: of the model `{value_text(value)}`"
     if isinstance(sets, ConfigPath) or value == sets.omit:
         return ""
-    said = " ".join(f"{name}={value_text(value)}" for name in sets.names)
-    return f"# {parameter.name}: start the server with {said}"
+    if isinstance(sets, ServerFlag):
+        said = shlex.join(sets.arguments(value))
+    else:
+        said = " ".join(f"{name}={value_text(value)}" for name in sets.names)
+    return f"# {parameter.name}: start the server with {said}" if said else ""
