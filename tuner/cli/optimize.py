@@ -18,6 +18,7 @@ from tuner.cli.spaces import size, space_content
 from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
+from tuner.study.placement import withheld
 from tuner.study.time_plan import planned_s
 
 
@@ -101,5 +102,6 @@ def _plan_document(prepared: PreparedJob) -> dict[str, Any]:
         "trials": budget.trials if space.size is None else min(budget.trials, space.size),
         "finals": budget.finals,
         "seconds_per_trial": capacity.expected_s(prepared.job.budget),
+        "environment_withheld": withheld(prepared.job.place, space),
         "seconds": planned_s(prepared.job.budget, budget, space.size),
     }

@@ -6,7 +6,6 @@ what it works with is imported when it runs.
 
 import gc
 import inspect
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from runners.environment import set_own
 
 # What may be said several times, as typer shows its type.
 _SEVERAL = re.compile(r"<list\[(.+)\]>")
@@ -59,7 +60,7 @@ class Command:
 
         def run(**values: Any) -> None:
             for variable, value in self.environment.items():
-                os.environ.setdefault(variable, value)
+                set_own(variable, value)
             _found(self.function)(options(**values))
 
         parameters = _parameters(options)

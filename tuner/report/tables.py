@@ -45,6 +45,8 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
     if content["valid_configurations"] is not None:
         left_out = content["assignments"] - content["valid_configurations"]
         invalid = f"; {left_out:,} combinations are left out by conditions and rules"
+    withheld = ", ".join(content["environment_withheld"])
+    kept = [f"not handed on to the server, as parameters set them: {withheld}"] if withheld else []
     return [
         Text(line)
         for line in (
@@ -56,6 +58,7 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
                 f"{content['finals']} trials on fresh starts"
             ),
             f"done after about {formats.duration(content['seconds'])} at most",
+            *kept,
         )
     ]
 

@@ -55,6 +55,7 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         return LaunchSpec(
             command=(*filled.command, *settings.arguments),
             environment={**filled.environment, **launch_settings.environment(settings)},
+            withheld=self._space.variables,
             ports=filled.ports,
             files=filled.files,
             reads=(self._model.directory, *self._model.reads),
@@ -106,6 +107,8 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         lines.append(f"cd {shlex.quote(str(launch.working_directory))}")
         for name, text in launch.files.items():
             lines.append(f'printf %s {_quoted(text)} > "$FOLDER"/{shlex.quote(name)}')
+        unset = sorted(launch.withheld - launch.environment.keys())
+        lines += [f"unset {name}" for name in unset]
         lines += [f"export {n}={_quoted(text)}" for n, text in launch.environment.items()]
         lines.append(f"exec {' '.join(_quoted(word) for word in launch.command)}")
         return "\n".join([*lines, ""])

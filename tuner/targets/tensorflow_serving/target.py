@@ -113,6 +113,7 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
                 "--file_system_poll_wait_seconds=0",
             ),
             environment=launch_settings.environment(settings),
+            withheld=self._space.variables,
             ports=("rest", "grpc"),
             files=files,
             reads=(self._models,),

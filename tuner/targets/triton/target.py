@@ -91,6 +91,7 @@ class TritonTarget(InstalledTarget[TritonModel, V2Client]):
                 **self._installation.environment,
                 **launch_settings.environment(settings),
             },
+            withheld=self._space.variables,
             ports=("http",),
             reads=(self._repository,),
             start_timeout_s=self._setup.start_timeout_s,
