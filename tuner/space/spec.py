@@ -7,12 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from tuner.errors import SpaceError, at, did_you_mean, shown
 from tuner.space import files
 from tuner.space.expressions import Value
+from tuner.space.extending import Inherited
 from tuner.space.files import built_in, folder
 from tuner.space.serve import RequestSpec, ServeSpec, Strict
 
@@ -119,6 +120,17 @@ class SpaceSpec(Strict):
     rules: list[RuleSpec] = Field(default_factory=list)
     hints: list[dict[str, AnyValue]] = Field(default_factory=list)
     serve: ServeSpec | None = None
+    _inherited: Inherited = PrivateAttr(default_factory=Inherited)
+
+    def model_post_init(self, context: object) -> None:
+        """Keep what of it is inherited, which no file can say."""
+        if isinstance(context, Inherited):
+            self._inherited = context
+
+    @property
+    def inherited(self) -> Inherited:
+        """What of it is from the space that the file extends."""
+        return self._inherited
 
 
 def load_space(path: Path) -> SpaceSpec:
@@ -127,10 +139,10 @@ def load_space(path: Path) -> SpaceSpec:
     Raises:
         SpaceError: The file cannot be read, or says something that the format does not have.
     """
-    content = files.read(path)
+    content, inherited = files.read(path)
     with at(path):
         try:
-            return SpaceSpec.model_validate(content)
+            return SpaceSpec.model_validate(content, context=inherited)
         except ValidationError as error:
             raise _reworded(error) from None
 
