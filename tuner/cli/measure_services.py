@@ -1,7 +1,7 @@
 """Which service `tuner measure` measures, and with which requests: options made into values."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tuner.cli.measure_options import (
 )
 from tuner.cli.values import check_meaning, shapes, unfit
 from tuner.clients.v2_address import V2Address
-from tuner.errors import InputError
+from tuner.errors import HIDDEN, InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
 from tuner.protocols.tensors.input_files import file_bodies
 from tuner.protocols.tensors.inputs import InputOptions
@@ -30,6 +30,7 @@ from tuner.sweep.v2 import SequenceForm, V2Form, V2Service
 _DISTINCT_REQUESTS = 64
 # What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
 _HEADER = re.compile(r"([0-9A-Za-z_.-]+):([ -~]*)")
+_NAME_AND_VALUE = re.compile(r"([0-9A-Za-z_.-]+):")
 # The options that do not mean something to every kind of service.
 _OF_TENSORS = {"model_version", "batch", "shape", "input_data", "string_length", "string_data"}
 _OF_KIND = {
@@ -69,6 +70,8 @@ def service(options: MeasureOptions) -> Service:
     kind = options.service_kind
     of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
     check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
+    if where.grpc:
+        _check_metadata(_headers(options.header))
     if kind is not ServiceKind.HTTP and not options.model:
         raise InputError("a model is needed", hint="name it with `--model`")
     match kind:
@@ -186,13 +189,24 @@ def _http_form(where: Address, options: MeasureOptions) -> HttpForm:
     )
 
 
+def _check_metadata(headers: Mapping[str, str]) -> None:
+    for name in headers:
+        if name.lower().endswith("-bin"):  # gRPC PROTOCOL-HTTP2.md, "Custom-Metadata"
+            raise InputError(
+                f"`--header '{name}: ...'` is binary metadata of gRPC, which cannot be sent",
+                hint="give a name that does not end with `-bin`",
+            )
+
+
 def _headers(texts: Sequence[str] | None) -> dict[str, str]:
     headers = {}
     for text in texts or ():
         match = _HEADER.fullmatch(text.strip())
         if not match:
             hint = "for example: `--header 'Authorization: Bearer TOKEN'`"
-            raise unfit("--header", "'Name: value' in printable ASCII", text, hint)
+            name = _NAME_AND_VALUE.match(text.strip())
+            shown = f"{name[1]}: {HIDDEN}" if name else HIDDEN
+            raise unfit("--header", "'Name: value' in printable ASCII", shown, hint)
         headers[match[1]] = match[2].strip()
     return headers
 

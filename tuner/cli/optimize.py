@@ -15,6 +15,7 @@ from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.options import DATABASE
 from tuner.cli.results import nothing_feasible, write_files
 from tuner.cli.spaces import size, space_content
+from tuner.errors import masked
 from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
@@ -80,14 +81,14 @@ def _print_result(
     print_blocks([terminal.pareto_table(pareto.trade_off(study))])
     for path in written:
         print_text(f"{path.name}: {path}")
-    print_text(f"database: {database} (study {study.name})")
+    print_text(f"database: {masked(database)} (study {study.name})")
     print_text(f"next: {next_command(study, result, database)}")
 
 
 def next_command(study: StudyRecord, result: Standings, database: str) -> str:
     """What a person most likely wants to type now."""
     words = ["tuner", "report" if result.winner is None else "best", study.name]
-    return shlex.join(words if database == DATABASE else [*words, "--db", database])
+    return shlex.join(words if database == DATABASE else [*words, "--db", masked(database)])
 
 
 def _plan_document(prepared: PreparedJob) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from tuner.errors import SpaceError, at, did_you_mean, shown
+from tuner.errors import HIDDEN, SpaceError, at, did_you_mean, shown
 from tuner.space import files
 from tuner.space.expressions import Value
 from tuner.space.extending import Inherited
@@ -164,7 +164,10 @@ def _reworded(error: ValidationError) -> SpaceError:
             return SpaceError(f"{where}: {expected} was expected, but got {shown(first['input'])}")
         case kind:
             expected = _EXPECTED.get(kind, first["msg"].lower())
-            return SpaceError(f"{where}: {expected}, but got {shown(first['input'])}")
+            # What is sent, and what the server is started with, may be a secret.
+            secret = place[:2] == ("serve", "environment") or "headers" in place
+            got = HIDDEN if secret else shown(first["input"])
+            return SpaceError(f"{where}: {expected}, but got {got}")
 
 
 def _keys_at(place: tuple[int | str, ...]) -> Collection[str]:
