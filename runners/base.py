@@ -25,6 +25,7 @@ class LaunchSpec:
     Attributes:
         command: The program and its arguments; no shell reads it.
         environment: Variables set over the inherited ones.
+        withheld: Variables that are not inherited.
         ports: Names of the ports the server listens on; a free number is chosen at every start.
         files: Texts by name, written into `{folder}` before the start.
         reads: Files and folders of this machine that the server needs; a container sees them at
@@ -39,6 +40,7 @@ class LaunchSpec:
 
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
     ports: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[Path, ...] = ()

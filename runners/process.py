@@ -1,6 +1,5 @@
 """Runs a server as a process of this machine."""
 
-import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -8,16 +7,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runners import environment
 from runners.base import LaunchSpec
 from runners.errors import PortTaken
 from runners.interrupts import interrupts_deferred
 from runners.ports import LOCAL_HOST, PORT_ATTEMPTS, choose_free_ports, is_held
 from runners.process_server import ProcessServer
 from runners.readiness import await_listening, start_failed
-
-# What silently changes a server's speed comes from the configuration alone.
-_SCRUBBED_PREFIXES = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "MALLOC_", "TF_")
-_SCRUBBED_NAMES = frozenset({"LD_PRELOAD"})
 
 
 class ProcessRunner:
@@ -64,7 +60,7 @@ class ProcessRunner:
             launch=launch_spec.placed(ports, address=LOCAL_HOST, folder=str(folder)),
             ports=ports,
             folder=folder if launch_spec.needs_folder else None,
-            inherited_environment=_scrub(os.environ),
+            inherited_environment=environment.inherited(launch_spec.withheld),
             log_path=self._log_directory / f"{name}.log",
         )
 
@@ -78,11 +74,3 @@ def _stopped_at_last(server: ProcessServer) -> Iterator[None]:
     finally:
         with interrupts_deferred():
             server.stop()
-
-
-def _scrub(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in environment.items()
-        if name not in _SCRUBBED_NAMES and not name.startswith(_SCRUBBED_PREFIXES)
-    }

@@ -29,6 +29,7 @@ PURE = [
     "store",
     "study",
     "sweep",
+    "test_errors.py",
     "test_hardware.py",
 ]
 # Modules of these rooms that do start one.

@@ -15,20 +15,49 @@ TunerError                    exit status 1: something failed
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
+HIDDEN = "***"
+"""What is shown in place of a secret."""
+
+# Who asks, in a URL: up to the last `@`, as passwords are often not encoded. In quotation marks,
+# blanks are part of it. A path has made one of two slashes; digests of images are no passwords.
+_QUOTED_USER = re.compile(r"(`[\w+.-]*:/{1,2})[^`]*@")
+_USER = re.compile(r"(\w:/{1,2})\S*@")
+_BARE_USER = re.compile(r"(?<![\w.:/-])[^\s/`'\":@]+:[^\s/`'\"]*@(?!sha\d)")
+_QUERY = re.compile(r"([?&][\w.%-]+=)[^\s&#`]+?(?=[:,.;)]*(?:[\s&#`]|$))")
+_SECRET_NAME = re.compile(
+    r"token(?!iz|s)|secret|passw|pwd|credential|auth(?!or(?!i))|cookie|private|(^|[_-]|api)key($|[_-])",
+    re.IGNORECASE,
+)
+
+
+def masked(text: str) -> str:
+    """`text` without the users, the passwords and the queries of URLs in it."""
+    text = _USER.sub(rf"\1{HIDDEN}@", _QUOTED_USER.sub(rf"\1{HIDDEN}@", text))
+    return _QUERY.sub(rf"\1{HIDDEN}", _BARE_USER.sub(f"{HIDDEN}@", text))
+
+
+def is_secret(name: str) -> bool:
+    """Whether what is called so (a variable, a header) is to be kept to oneself."""
+    return _SECRET_NAME.search(name) is not None
+
 
 class TunerError(Exception):
-    """What was expected and what came (`message`), and what to do next (`hint`)."""
+    """What was expected and what came (`message`), and what to do next (`hint`).
+
+    Nobody has to think of the secrets in URLs: they are masked here.
+    """
 
     exit_status = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = masked(message)
+        self.hint = masked(hint)
+        super().__init__(self.message)
 
 
 class InputError(TunerError):

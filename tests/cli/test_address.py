@@ -11,7 +11,7 @@ from tests.servers.certificates import Certificates
 from tuner.cli.address import Address, address, tls_settings
 from tuner.cli.measure_options import LoadOptions, ServerOptions
 from tuner.cli.measure_plan import profiles, read_intervals, steps
-from tuner.errors import InputError
+from tuner.errors import InputError, masked
 from tuner.load.profile import Arrivals, ClosedLoop, Endpoint, OpenLoop, Ramp, Replay, TlsSettings
 from tuner.protocols.v2 import V2Protocol
 
@@ -63,7 +63,7 @@ def test_tls_and_a_unix_socket() -> None:
 )
 def test_urls_that_cannot_be_used(url: str) -> None:
     """What is not just a host and a port is refused, with an example of one."""
-    message = f"a URL of host and port was expected, but got `{url}`"
+    message = f"a URL of host and port was expected, but got `{masked(url)}`"
     with refused(message, "for example: http://127.0.0.1:8000"):
         address(url)
 

@@ -38,6 +38,28 @@ class TestPlan:
             tuner("plan", "--budget-ms", "50", "--timeout", "30s", "--json").json["seconds"] == 30
         )
 
+    def test_what_the_server_does_not_inherit(
+        self, tuner: Tuner, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Variables of the person that a parameter sets are named; without any, nothing is."""
+        (folder / "arenas.yaml").write_text(
+            "server: triton\n"
+            "parameters:\n"
+            "  arenas: {type: int, low: 1, high: 2, default: 1, sets: {environment: [B_X, A_X]}}\n"
+        )
+        arguments = ("plan", "--budget-ms", "50", "--space", "arenas.yaml")
+        text, content = tuner.both(*arguments)
+        assert content["environment_withheld"] == []
+        assert "not handed on" not in text
+        for name in ("B_X", "A_X", "OMP_X"):
+            monkeypatch.setenv(name, "secret")
+        text, content = tuner.both(*arguments)
+        assert content["environment_withheld"] == ["A_X", "B_X"]
+        assert "not handed on to the server, as parameters set them: A_X, B_X\n" in text
+        assert "secret" not in text
+        elsewhere = tuner(*arguments, "--runner", "docker", "--image", "triton", "--json")
+        assert elsewhere.json["environment_withheld"] == []
+
 
 class TestSpaces:
     def test_list(self, tuner: Tuner) -> None:

@@ -80,7 +80,7 @@ def test_a_path_is_one_word_of_ascii(path: str) -> None:
 def test_a_header_is_one_line_of_ascii(name: str, value: str) -> None:
     """What is more would be another header."""
     with refused(
-        f"requests cannot have the header `{name}: {value}`",
+        f"requests cannot have the header `{name if name == 'a' else '***'}: ***`",
         "a name of letters, digits and `-`; a value of one line, in ASCII",
     ):
         generic_http.prepare(ENDPOINT, "/", headers={name: value})

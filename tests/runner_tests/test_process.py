@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runners import environment
 from runners.base import LaunchSpec
 from runners.errors import CommandNotFound, LaunchRefused, PortTaken, StopFailed
 from runners.process import ProcessRunner
@@ -69,16 +70,34 @@ class TestLeftovers:
 
 
 class TestLaunch:
-    def test_environment_is_scrubbed(
+    def test_environment_is_inherited(
         self, runner: ProcessRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Inherited variables that change a server's speed do not reach it; others do."""
-        scrubbed = ["OMP_X", "KMP_X", "GOMP_X", "MKL_X", "OPENBLAS_X", "MALLOC_X", "TF_X"]
-        for name in (*scrubbed, "LD_PRELOAD", "KEPT_X"):
+        """All of the person's variables reach the server, but for those that are withheld."""
+        monkeypatch.setattr(environment, "_own", {})
+        names = ["OMP_X", "KMP_X", "MKL_X", "MALLOC_X", "TF_X", "TOKEN", "LD_PRELOAD"]
+        for name in names:
             monkeypatch.setenv(name, "")
-        environment = facts_of(runner, tmp_path)["environment"]
-        assert not environment.keys() & {*scrubbed, "LD_PRELOAD"}
-        assert "KEPT_X" in environment
+        withheld = frozenset({"OMP_X", "NEVER_SET"})
+        found = facts_of(runner, tmp_path, withheld=withheld)["environment"]
+        assert found.keys() >= {*names} - withheld
+        assert not found.keys() & withheld
+        assert environment.taken_out(withheld) == ["OMP_X"]
+
+    def test_own_variables_are_not_inherited(
+        self, runner: ProcessRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What the tuner sets for itself does not reach the server; what was there before does."""
+        monkeypatch.setattr(environment, "_own", {})
+        for name in ("MINE", "THEIRS"):
+            monkeypatch.setenv(name, "before")
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("THEIRS", "1")
+        for name in ("MINE", "THEIRS"):
+            environment.set_own(name, "1")
+        found = facts_of(runner, tmp_path)["environment"]
+        assert os.environ["MINE"] == found["THEIRS"] == "1"
+        assert "MINE" not in found
 
     def test_server_inherits_nothing_strange(self, runner: ProcessRunner, tmp_path: Path) -> None:
         """The server has only the standard descriptors and Python's usual SIGINT handling."""

@@ -26,7 +26,7 @@ sys.stdin.read()
 """
 OTHER = "name another with `--db`"
 CREATE = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
-EXAMPLE = "for example: studies.db, or postgresql+psycopg://user@host/name"
+EXAMPLE = "for example: studies.db, or postgresql+psycopg://host/name"
 
 
 @contextmanager

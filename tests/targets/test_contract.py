@@ -18,7 +18,7 @@ from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
 from tuner.records import Applied, Grade
 from tuner.space.expressions import Value
-from tuner.space.space import Configuration
+from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.targets.base import Target
 
@@ -56,6 +56,7 @@ class Subject:
     """
 
     target: Target
+    space: SearchSpace
     deployment: Deployment
     defaults: Configuration
     other: Configuration
@@ -75,7 +76,12 @@ def subject(
     counts = make is not command
     with kept.deployment() as deployment:
         yield Subject(
-            kept.target, deployment, kept.configuration(), kept.configuration(**other), counts
+            kept.target,
+            kept.space,
+            deployment,
+            kept.configuration(),
+            kept.configuration(**other),
+            counts,
         )
 
 
@@ -87,6 +93,12 @@ def test_a_launch_is_said_and_not_done(subject: Subject) -> None:
         texts = (*launch.command, *launch.environment.values(), *launch.files.values())
         named = {match[1] for text in texts for match in PLACEHOLDER.finditer(text)}
         assert named >= set(launch.ports) != set()
+
+
+def test_what_parameters_set_is_not_inherited(subject: Subject) -> None:
+    """Of the person's environment, the server gets all but the variables of its space."""
+    for configuration in (subject.defaults, subject.other):
+        assert subject.target.launch_spec(configuration).withheld == subject.space.variables
 
 
 def test_it_answers_once_applied(subject: Subject) -> None:

@@ -41,8 +41,5 @@ def test_several_libraries_are_preloaded() -> None:
 def test_flags() -> None:
     """Flags carry their values as servers write them; what is to be omitted is not said."""
     said = Configuration.of({"http_threads": 8, "strict": True, "threads": 1})
-    assert launch_settings.flags(SPACE.settings(said)) == [
-        "--http-thread-count=8",
-        "--strict=true",
-    ]
-    assert launch_settings.flags(SPACE.settings({"http_threads": 0})) == []
+    assert SPACE.settings(said).arguments == ("--http-thread-count=8", "--strict=true")
+    assert SPACE.settings({"http_threads": 0}).arguments == ()

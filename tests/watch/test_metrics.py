@@ -199,6 +199,16 @@ class TestFaults:
         assert metrics.gauges[_PENDING] == Gauge(1.0, 1.0)
         assert warning == missing("Server disconnected without sending a response.")
 
+    def test_who_asks_is_not_told(self) -> None:
+        """The warning has the page, without the user and the password that it was asked with."""
+        with page(text("", 500)) as url:
+            there = url.removeprefix("http://")
+            scraper = MetricsScraper(f"http://alice:s3cret@{there}", _NEVER_S)
+            with scraper.window():
+                pass
+
+        assert f"asked for http://***@{there}, got: status 500" in scraper.warning
+
     def test_proxies_are_not_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The server is near: the proxy of the environment is not for it."""
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):

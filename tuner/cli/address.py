@@ -75,7 +75,7 @@ def _taken_apart(url: str) -> tuple[str, str, int]:
             f"a URL of http, https, grpc or grpcs was expected, but got `{url}`",
             hint="for example: http://127.0.0.1:8000 or grpc://127.0.0.1:8001",
         )
-    beyond = parts.path.strip("/") or parts.query or parts.fragment or parts.username
+    beyond = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
     if not re.fullmatch(r"[\w.:-]+", parts.hostname or "") or port == 0 or beyond:
         raise _not_an_address(url)
     return parts.scheme, parts.hostname or "", port or _PORTS[parts.scheme]

@@ -17,7 +17,7 @@ from tuner.cli.options import DATABASE
 from tuner.cli.results import nothing_feasible, stored
 from tuner.cli.study_options import BestFormat, BestOptions
 from tuner.cli.values import latency_budget, unfit
-from tuner.errors import InputError
+from tuner.errors import InputError, masked
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord
 from tuner.report import answer_text, export
@@ -57,7 +57,7 @@ def measure_command(
     }
     words = ["tuner", "optimize", *asked.words(options, OptimizeOptions)]
     words += ["--warm-start", study.name]
-    return shlex.join(words if database == DATABASE else [*words, "--db", database])
+    return shlex.join(words if database == DATABASE else [*words, "--db", masked(database)])
 
 
 def _known_options(study: StudyRecord) -> dict[str, Any]:

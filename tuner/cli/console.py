@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
 
+from tuner.errors import masked
 from tuner.report.json_text import json_text
 
 # Texts of people and servers are printed as they are: `:end:` is no picture.
@@ -30,7 +31,7 @@ def print_text(text: str) -> None:
 
 def note(text: str) -> None:
     """A remark for the person at the terminal, on stderr; never read as markup."""
-    err.print(text, markup=False, highlight=False, soft_wrap=True)
+    err.print(masked(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_error(message: str, hint: str = "") -> None:

@@ -1,6 +1,5 @@
 """The command line: which commands there are, and what an error or an interrupt looks like."""
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 import tuner
+from runners.environment import set_own
 from runners.errors import RunnerError
 from tuner.cli.console import print_error
 from tuner.cli.signature import Command, group_of
@@ -83,8 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     # The matrices here are small: more threads would take a second processor from the server that
-    # is measured, and time from every start. Runners keep it from servers.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # is measured, and time from every start.
+    set_own("OPENBLAS_NUM_THREADS", "1")
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="tuner")
     except TunerError as error:

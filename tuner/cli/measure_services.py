@@ -1,5 +1,6 @@
 """Which service `tuner measure` measures, and with which requests: options made into values."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tuner.cli.address import Address, address, tls_settings
@@ -70,6 +71,8 @@ def service(options: MeasureOptions) -> Service:
     kind = options.service_kind
     of_others = set().union(*_OF_KIND.values()) - _OF_KIND[kind]
     check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
+    if where.grpc:
+        _check_metadata(headers(options.header))
     if kind is not ServiceKind.HTTP and not options.model:
         raise InputError("a model is needed", hint="name it with `--model`")
     match kind:
@@ -165,3 +168,12 @@ def _http_form(where: Address, options: MeasureOptions) -> HttpForm:
         content_type=options.content_type,
         json_path=options.json_path,
     )
+
+
+def _check_metadata(named: Mapping[str, str]) -> None:
+    for name in named:
+        if name.lower().endswith("-bin"):  # gRPC PROTOCOL-HTTP2.md, "Custom-Metadata"
+            raise InputError(
+                f"`--header '{name}: ...'` is binary metadata of gRPC, which cannot be sent",
+                hint="give a name that does not end with `-bin`",
+            )

@@ -15,9 +15,11 @@ from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.options import DATABASE
 from tuner.cli.results import nothing_feasible, write_files
 from tuner.cli.spaces import size, space_content
+from tuner.errors import masked
 from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
+from tuner.study.placement import withheld
 from tuner.study.time_plan import planned_s
 
 
@@ -79,14 +81,14 @@ def _print_result(
     print_blocks([terminal.pareto_table(pareto.trade_off(study))])
     for path in written:
         print_text(f"{path.name}: {path}")
-    print_text(f"database: {database} (study {study.name})")
+    print_text(f"database: {masked(database)} (study {study.name})")
     print_text(f"next: {next_command(study, result, database)}")
 
 
 def next_command(study: StudyRecord, result: Standings, database: str) -> str:
     """What a person most likely wants to type now."""
     words = ["tuner", "report" if result.winner is None else "best", study.name]
-    return shlex.join(words if database == DATABASE else [*words, "--db", database])
+    return shlex.join(words if database == DATABASE else [*words, "--db", masked(database)])
 
 
 def _plan_document(prepared: PreparedJob) -> dict[str, Any]:
@@ -101,5 +103,6 @@ def _plan_document(prepared: PreparedJob) -> dict[str, Any]:
         "trials": budget.trials if space.size is None else min(budget.trials, space.size),
         "finals": budget.finals,
         "seconds_per_trial": capacity.expected_s(prepared.job.budget),
+        "environment_withheld": withheld(prepared.job.place, space),
         "seconds": planned_s(prepared.job.budget, budget, space.size),
     }

@@ -6,10 +6,10 @@ what it works with is imported when it runs.
 
 import gc
 import inspect
-import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import MISSING, Field, dataclass, field, fields
 from importlib import import_module
@@ -19,12 +19,23 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from runners.environment import set_own
+from tuner.errors import HIDDEN, masked
+
 # What may be said several times, as typer shows its type.
 _SEVERAL = re.compile(r"<list\[(.+)\]>")
 
 
+_HEADER_OPTIONS = ("--header", "-H")
+_EXTRA = re.compile(r"(unexpected extra argument\S*) \(.*\)", re.DOTALL)
+
+
 class GroupedCommand(TyperCommand):
     """A command whose help shows the options under the titles of their groups."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with _masked_refusals(args):
+            return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
@@ -59,7 +70,7 @@ class Command:
 
         def run(**values: Any) -> None:
             for variable, value in self.environment.items():
-                os.environ.setdefault(variable, value)
+                set_own(variable, value)
             _found(self.function)(options(**values))
 
         parameters = _parameters(options)
@@ -99,7 +110,27 @@ def group_of(commands: Mapping[str, Command]) -> type[TyperGroup]:
             super().__init__(**attributes)
             self.commands: Mapping[str, Any] = _Commands(commands, groups)  # type: ignore[assignment]
 
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            with _masked_refusals(args):
+                return super().resolve_command(ctx, args)
+
     return Group
+
+
+@contextmanager
+def _masked_refusals(words: Sequence[str]) -> Iterator[None]:
+    """What typer says of words that it cannot use does not show the secrets in them.
+
+    What follows a header without quotation marks is most likely the rest of it.
+    """
+    has_headers = any(word.startswith(_HEADER_OPTIONS) for word in words)
+    try:
+        yield
+    except Exception as error:
+        if isinstance(said := getattr(error, "message", None), str):
+            shown = _EXTRA.sub(rf"\1 ({HIDDEN})", said) if has_headers else said
+            error.message = masked(shown)  # type: ignore[attr-defined]
+        raise
 
 
 def _found(where: str) -> Any:

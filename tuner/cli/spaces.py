@@ -1,6 +1,7 @@
 """`tuner spaces`: what may vary, built in or in a file of one's own."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tuner.cli.small_options import (
 from tuner.errors import SpaceError
 from tuner.report import formats, tables
 from tuner.space import spec
-from tuner.space.resolution import search_space
+from tuner.space.resolution import Resolved, resolved
+from tuner.space.settings import ServerFlag
 from tuner.space.space import Parameter, SearchSpace
 from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
 
@@ -45,23 +47,27 @@ def list_spaces(options: ListSpacesOptions) -> None:
 
 def show(options: ShowSpaceOptions) -> None:
     """Show a space with its bounds on this machine."""
-    resolved = resolve(options.space)
+    space = resolve(options.space)
     if options.as_json:
-        print_json(space_content(resolved))
+        print_json(space_content(space))
     else:
-        print_blocks(tables.space_tables(resolved))
+        print_blocks(tables.space_tables(space))
 
 
 def check(options: CheckSpaceOptions) -> None:
     """Say what is in a space file, if it can be used."""
-    resolved = resolve(options.file)
+    found = _resolved(options.file)
+    space = found.space
     if options.as_json:
-        print_json(space_content(resolved))
-    else:
-        print_text(
-            f"{options.file}: {len(resolved.parameters)} parameters, {len(resolved.rules)} rules, "
-            f"{size(resolved)} valid configurations on this machine"
-        )
+        left_out = [asdict(each) for each in found.left_out]
+        print_json(space_content(space) | {"left_out": left_out})
+        return
+    print_text(
+        f"{options.file}: {len(space.parameters)} parameters, {len(space.rules)} rules, "
+        f"{size(space)} valid configurations on this machine"
+    )
+    for each in found.left_out:
+        print_text(f"left out: {each}")
 
 
 def table(options: SpaceTableOptions) -> None:
@@ -81,6 +87,10 @@ def table(options: SpaceTableOptions) -> None:
 
 def resolve(name_or_file: str) -> SearchSpace:
     """The space on this machine."""
+    return _resolved(name_or_file).space
+
+
+def _resolved(name_or_file: str) -> Resolved:
     built_in = spec.built_in()
     path = built_in.get(name_or_file, Path(name_or_file))
     if name_or_file not in built_in and not path.exists():
@@ -88,7 +98,7 @@ def resolve(name_or_file: str) -> SearchSpace:
             f"`{name_or_file}` is neither a built-in space nor a file",
             hint="built in: " + ", ".join(built_in),
         )
-    return search_space(path, hardware.detect().bounds)
+    return resolved(spec.load_space(path), hardware.detect().bounds, file=path)
 
 
 def size(space: SearchSpace) -> str:
@@ -119,11 +129,16 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "default": parameter.default,
         "when": parameter.when.text if parameter.when else None,
         "reload": parameter.reload,
-        "sets": {parameter.sets.kind: ", ".join(parameter.sets.names)},
+        "sets": {parameter.sets.kind: ", ".join(parameter.sets.names)} | _form(parameter),
         "description": parameter.description,
         "source": parameter.source,
         "proof": parameter.proof,
     }
+
+
+def _form(parameter: Parameter) -> dict[str, str]:
+    sets = parameter.sets
+    return {"form": sets.form} if isinstance(sets, ServerFlag) and sets.form else {}
 
 
 def _written(name: str, written: SpaceSpec) -> dict[str, Any]:

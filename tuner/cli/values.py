@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Protocol
 
-from tuner.errors import InputError
+from tuner.errors import HIDDEN, InputError
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
@@ -19,6 +19,7 @@ _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_H = 1000
 # What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
 _HEADER = re.compile(r"([0-9A-Za-z_.-]+):([ -~]*)")
+_NAME_AND_VALUE = re.compile(r"([0-9A-Za-z_.-]+):")
 
 
 def unfit(option: str, wanted: str, got: str | float, hint: str = "") -> InputError:
@@ -189,7 +190,9 @@ def headers(texts: Sequence[str] | None) -> dict[str, str]:
         match = _HEADER.fullmatch(text.strip())
         if not match:
             hint = "for example: `--header 'Authorization: Bearer TOKEN'`"
-            raise unfit("--header", "'Name: value' in printable ASCII", text, hint)
+            name = _NAME_AND_VALUE.match(text.strip())
+            shown = f"{name[1]}: {HIDDEN}" if name else HIDDEN
+            raise unfit("--header", "'Name: value' in printable ASCII", shown, hint)
         found[match[1]] = match[2].strip()
     return found
 

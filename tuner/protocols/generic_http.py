@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from tuner.errors import InputError
+from tuner.errors import HIDDEN, InputError
 from tuner.load.http1 import request_bytes
 from tuner.load.profile import Endpoint
 
@@ -60,8 +60,9 @@ def with_defaults(headers: Mapping[str, str], defaults: Mapping[str, str]) -> di
 
 def _check_header(name: str, value: str) -> None:
     if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        known = name if _HEADER_NAME.fullmatch(name) else HIDDEN
         raise InputError(
-            f"requests cannot have the header `{name}: {value}`",
+            f"requests cannot have the header `{known}: {HIDDEN}`",
             hint="a name of letters, digits and `-`; a value of one line, in ASCII",
         )
     if name.lower() in _FRAMING_HEADERS:

@@ -11,7 +11,7 @@ from tuner.load.measurement import Measurement
 from tuner.records import ServerStatistics
 from tuner.report import formats
 from tuner.report.columns import text_table
-from tuner.space.settings import ModelVariant
+from tuner.space.settings import ModelVariant, ServerFlag
 from tuner.space.space import Parameter, SearchSpace
 from tuner.sweep.point import SweepPoint, server_parts_s
 
@@ -45,6 +45,8 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
     if content["valid_configurations"] is not None:
         left_out = content["assignments"] - content["valid_configurations"]
         invalid = f"; {left_out:,} combinations are left out by conditions and rules"
+    withheld = ", ".join(content["environment_withheld"])
+    kept = [f"not handed on to the server, as parameters set them: {withheld}"] if withheld else []
     return [
         Text(line)
         for line in (
@@ -56,6 +58,7 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
                 f"{content['finals']} trials on fresh starts"
             ),
             f"done after about {formats.duration(content['seconds'])} at most",
+            *kept,
         )
     ]
 
@@ -125,7 +128,10 @@ def _table(
 
 def _sets(parameter: Parameter) -> str:
     sets = parameter.sets
-    return "the model" if isinstance(sets, ModelVariant) else "\n".join(sets.names)
+    if isinstance(sets, ModelVariant):
+        return "the model"
+    form = f" ({sets.form})" if isinstance(sets, ServerFlag) and sets.form else ""
+    return "\n".join(sets.names) + form
 
 
 def _ms(seconds: float) -> str:

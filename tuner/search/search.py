@@ -29,7 +29,7 @@ from tuner.search.promise import Prospects
 from tuner.search.samplers import Sampler, build, distribution, encoded, suggested
 from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
-from tuner.store.database import display_name, translated
+from tuner.store.database import translated
 
 # The sampler is not asked again after this many proposals in a row that are known or break a rule.
 _ATTEMPTS = 4
@@ -275,7 +275,7 @@ class _Tables:
     """Optuna's tables in a database: what was proposed, and what came of it."""
 
     def __init__(self, url: str, study_name: str, directions: Sequence[StudyDirection]) -> None:
-        self._name = display_name(url)
+        self._url = url
         self._opened: dict[int, Trial] = {}
         with self._translated():
             self._storage = optuna.storages.RDBStorage(url)
@@ -323,7 +323,7 @@ class _Tables:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Faults of the database, also those that Optuna has wrapped, are StorageErrors."""
-        with translated(self._name):
+        with translated(self._url):
             try:
                 yield
             except optuna.exceptions.StorageInternalError as error:

@@ -9,19 +9,16 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from tuner.errors import SpaceError, at, did_you_mean, shown
-from tuner.space.expressions import Expression, Value
+from tuner.space.expressions import Value
+from tuner.space.extending import Content, Inherited, overlaid
 
 LARGEST_NUMBER = 1e15  # whole numbers are exact up to here, also as floats
 _LARGEST_FILE = 256 * 1024  # bytes; the built-in files have three thousand
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
-
-Mapping = dict[str, Any]
-"""A mapping of the file, before pydantic has checked it."""
 
 
 def folder() -> Path:
@@ -35,8 +32,8 @@ def built_in() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder().glob("*.yaml"))}
 
 
-def read(path: Path) -> Mapping:
-    """The mapping in the file, laid over the built-in space that it `extends`.
+def read(path: Path) -> tuple[Content, Inherited]:
+    """The mapping in the file, laid over the space that it `extends`; what of it is from there.
 
     Raises:
         SpaceError: The file cannot be read, or is not a mapping in plain YAML.
@@ -44,7 +41,7 @@ def read(path: Path) -> Mapping:
     with at(path):
         content = _mapping(path)
         if "extends" not in content:
-            return content
+            return content, Inherited()
         name = content.pop("extends")
         files = built_in()
         if not isinstance(name, str) or name not in files:
@@ -52,10 +49,10 @@ def read(path: Path) -> Mapping:
                 f"extends: a built-in space was expected, but got {shown(name)}",
                 hint=did_you_mean(str(name), files),
             )
-        return _overlaid(read(files[name]), content, name)
+        return overlaid(read(files[name])[0], content, name)
 
 
-def _mapping(path: Path) -> Mapping:
+def _mapping(path: Path) -> Content:
     text = _text(path)
     try:
         root = yaml.compose(text, Loader=_Loader)
@@ -164,8 +161,8 @@ def _scalar(kind: str, text: str) -> Value | None:
         return math.inf
 
 
-def _pairs(node: yaml.MappingNode) -> Mapping:
-    pairs: Mapping = {}
+def _pairs(node: yaml.MappingNode) -> Content:
+    pairs: Content = {}
     for key, value in node.value:
         line = f"line {key.start_mark.line + 1}"
         if not isinstance(key, yaml.ScalarNode) or _UNPRINTABLE.search(key.value):
@@ -177,49 +174,3 @@ def _pairs(node: yaml.MappingNode) -> Mapping:
             )
         pairs[key.value] = _content(value)
     return pairs
-
-
-def _overlaid(base: Mapping, changes: Mapping, name: str) -> Mapping:
-    """`changes` laid over `base`: parameters by key, rules and hints in front; null takes out."""
-    parameters = changes.get("parameters")
-    if isinstance(parameters, dict):
-        base = _without(base, {n for n, change in parameters.items() if change is None}, name)
-        theirs = {
-            n: _merged(base["parameters"].get(n, {}), change)
-            if isinstance(change, dict)
-            else change  # pydantic complains
-            for n, change in parameters.items()
-            if change is not None
-        }
-        changes = {**changes, "parameters": base["parameters"] | theirs}
-    added = {
-        key: [*value, *base[key]]
-        for key, value in changes.items()
-        if isinstance(value, list) and isinstance(base.get(key), list)
-    }
-    return _merged(base, changes | added)
-
-
-def _merged(inherited: Mapping, change: Mapping) -> Mapping:
-    """The keys of both; those of `change` win, and those that are null there are gone."""
-    return {key: value for key, value in {**inherited, **change}.items() if value is not None}
-
-
-def _without(base: Mapping, names: set[str], name: str) -> Mapping:
-    """`base` without these parameters, the rules about them, and their values in hints."""
-    inherited = base["parameters"]
-    if unknown := names - inherited.keys():
-        raise SpaceError(
-            f"parameters.{min(unknown)}: null takes a parameter out, but `{name}` has none "
-            "of this name",
-            hint="it has " + ", ".join(f"`{each}`" for each in inherited),
-        )
-    hints = [{n: v for n, v in h.items() if n not in names} for h in base.get("hints", [])]
-    return {
-        **base,
-        "parameters": {n: p for n, p in inherited.items() if n not in names},
-        "rules": [
-            r for r in base.get("rules", []) if names.isdisjoint(Expression.parse(r["rule"]).names)
-        ],
-        "hints": [hint for hint in hints if hint],
-    }

@@ -2,16 +2,16 @@
 
 import logging
 import math
-import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tuner.errors import SpaceError, at, did_you_mean, shown
 from tuner.space.expressions import Expression, Value, is_name
+from tuner.space.extending import Inherited, LeftOut
 from tuner.space.files import LARGEST_NUMBER
-from tuner.space.settings import SETTINGS, Setting
+from tuner.space.places import check_flag, setting
 from tuner.space.space import (
     COUNT_LIMIT,
     CategoricalParameter,
@@ -23,14 +23,10 @@ from tuner.space.space import (
     SearchSpace,
     in_order,
 )
-from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec, load_space
+from tuner.space.spec import ParameterSpec, SpaceSpec, load_space
 
 logger = logging.getLogger(__name__)
 
-_PLACES = ("config", "environment", "flag", "property", "launcher", "template")
-# The form of a name, and an example of one.
-_ARGUMENT = (r"-[^\s=]+", "--threads")
-_VARIABLE = (r"[A-Za-z_]\w*", "THREADS")
 # What explains a parameter.
 _WORDS = ("description", "source", "proof")
 _BOUNDS = frozenset({"low", "high", "step", "log"})
@@ -59,34 +55,107 @@ def resolve(
     Raises:
         SpaceError: A bound, default, condition, rule or hint does not hold together; of `file`.
     """
+    return resolved(spec, constants, file=file).space
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A space on a machine, and what of its file is not in it."""
+
+    space: SearchSpace
+    left_out: tuple[LeftOut, ...]
+
+
+def resolved(
+    spec: SpaceSpec, constants: Mapping[str, int], *, file: Path | None = None
+) -> Resolved:
+    """The same as `resolve`, with what does not fit in it or on this machine."""
     with at(file):
         return _resolved(spec, constants)
 
 
-def _resolved(spec: SpaceSpec, constants: Mapping[str, int]) -> SearchSpace:
+def _resolved(spec: SpaceSpec, constants: Mapping[str, int]) -> Resolved:
     known = {**dict.fromkeys(spec.parameters), **dict.fromkeys(constants)}
-    rules = [
-        Rule(_expression(f"rules[{n}].rule", entry.rule, known), entry.because)
-        for n, entry in enumerate(spec.rules)
-    ]
+    inherited = spec.inherited
     space = SearchSpace(
         server=spec.server,
         parameters=in_order(
-            [_parameter(n, entry, constants, known) for n, entry in spec.parameters.items()]
+            [
+                _parameter(name, entry, constants, known, inherited)
+                for name, entry in spec.parameters.items()
+            ]
         ),
-        rules=tuple(rules),
         constants=dict(constants),
     )
-    _check_expressions(space)
-    hints = []
+    left_out = list(inherited.left_out)
+    space = _with_conditions(space, inherited, left_out)
+    space = replace(space, rules=tuple(_rules(spec, space, left_out)))
+    hints = dict.fromkeys(_hints(spec, space, left_out))
+    return Resolved(_possible(replace(space, hints=tuple(hints))), tuple(left_out))
+
+
+def _with_conditions(
+    space: SearchSpace, inherited: Inherited, left_out: list[LeftOut]
+) -> SearchSpace:
+    """Without the parameters whose inherited conditions cannot be worked out any more."""
+    values = _default_values(space)
+    for parameter in space.parameters:
+        if parameter.when is None:
+            continue
+        try:
+            with at(f"parameters.{parameter.name}.when"):
+                parameter.when.evaluate(values)
+        except SpaceError as error:
+            if parameter.name not in inherited.conditions:
+                raise
+            why = f"its condition cannot be worked out: {error.message.partition(': ')[2]}"
+            rest = space.without({parameter.name})
+            gone = {p.name for p in space.parameters} - {p.name for p in rest.parameters}
+            left_out += [LeftOut("parameter", each, why, inherited.base) for each in sorted(gone)]
+            space = rest
+    return space
+
+
+def _rules(spec: SpaceSpec, space: SearchSpace, left_out: list[LeftOut]) -> Iterator[Rule]:
+    """Those that can be worked out and hold for the defaults; inherited ones need not."""
+    inherited = spec.inherited
+    known = [p.name for p in space.parameters] + list(space.constants)
+    own = len(spec.rules) - inherited.rules
+    for n, entry in enumerate(spec.rules):
+        try:
+            with at(f"rules[{n}].rule" if n < own else ""):
+                rule = Rule(_expression("", entry.rule, known), entry.because)
+                _check_rule(rule, space)
+        except SpaceError as error:
+            if n < own:
+                raise
+            left_out.append(LeftOut("rule", entry.rule, error.message, inherited.base))
+        else:
+            yield rule
+
+
+def _hints(
+    spec: SpaceSpec, space: SearchSpace, left_out: list[LeftOut]
+) -> Iterator[Configuration]:
+    """Those that satisfy the rules and have values of the domains; inherited ones need not."""
+    inherited = spec.inherited
+    own = len(spec.hints) - inherited.hints
     for n, entry in enumerate(spec.hints):
-        hint = _hint(f"hints[{n}]", entry, space, spec.parameters)
+        base = "" if n < own else inherited.base
+        try:
+            hint = _hint(f"hints[{n}]." if n < own else "", entry, space, spec.parameters)
+        except SpaceError as error:
+            if n < own:
+                raise
+            left_out.append(LeftOut("hint", entry, error.message, base))
+            continue
         if broken := space.violations(space.activate(hint)):
             text = broken[0].expression.text
             logger.info("hints[%d] is left out on this machine: it breaks `%s`", n, text)
+            why = f"on this machine it breaks `{text}`"
+            left_out.append(LeftOut("hint", entry, why, base))
         else:
-            hints.append(hint)
-    return _possible(replace(space, hints=tuple(dict.fromkeys(hints))))
+            yield hint
 
 
 def _possible(space: SearchSpace) -> SearchSpace:
@@ -99,27 +168,28 @@ def _possible(space: SearchSpace) -> SearchSpace:
     return space.without(gone)
 
 
-def _check_expressions(space: SearchSpace) -> None:
-    """Conditions and rules can be worked out, and the rules hold for the defaults."""
-    values = {**space.constants, **{p.name: p.default for p in space.parameters}}
-    for parameter in space.parameters:
-        if parameter.when:
-            with at(f"parameters.{parameter.name}.when"):
-                parameter.when.evaluate(values)
-    broken = space.violations(space.defaults)
-    for n, rule in enumerate(space.rules):
-        with at(f"rules[{n}].rule"):
-            rule.expression.evaluate(values)
-            if rule in broken:
-                named = ", ".join(f"{n}={values[n]}" for n in sorted(rule.expression.names))
-                raise SpaceError(
-                    f"the defaults break `{rule.expression.text}` ({named.lower()})",
-                    hint="the server's own defaults are always the first trial; loosen the rule",
-                )
+def _default_values(space: SearchSpace) -> dict[str, Value]:
+    return {**space.constants, **{p.name: p.default for p in space.parameters}}
+
+
+def _check_rule(rule: Rule, space: SearchSpace) -> None:
+    """It can be worked out, and holds for the defaults."""
+    values = _default_values(space)
+    rule.expression.evaluate(values)
+    if replace(space, rules=(rule,)).violations(space.defaults):
+        named = ", ".join(f"{n}={values[n]}" for n in sorted(rule.expression.names))
+        raise SpaceError(
+            f"the defaults break `{rule.expression.text}` ({named.lower()})",
+            hint="the server's own defaults are always the first trial; loosen the rule",
+        )
 
 
 def _parameter(
-    name: str, spec: ParameterSpec, constants: Mapping[str, int], known: Collection[str]
+    name: str,
+    spec: ParameterSpec,
+    constants: Mapping[str, int],
+    known: Collection[str],
+    inherited: Inherited,
 ) -> Parameter:
     where = f"parameters.{name}"
     if not is_name(name) or name in constants:
@@ -133,7 +203,7 @@ def _parameter(
         raise SpaceError(f"{where}.{min(misplaced)}: has no meaning for the type {spec.type}")
     common: dict[str, Any] = {
         "name": name,
-        "sets": _setting(f"{where}.sets", spec.sets),
+        "sets": setting(f"{where}.sets", spec.sets),
         "reload": spec.reload,
         "when": None if spec.when is None else _expression(f"{where}.when", spec.when, known),
         **{word: " ".join(getattr(spec, word).split()) for word in _WORDS},
@@ -144,44 +214,17 @@ def _parameter(
     else:
         choices = (False, True) if spec.type == "boolean" else _choices(where, spec)
         parameter = CategoricalParameter(**common, default=spec.default, choices=choices)
+    with at(f"{where}.sets"):
+        check_flag(parameter, spec.type)
     if not parameter.accepts(parameter.default):
         raise SpaceError(
             f"{where}.default: must be in the domain ({parameter.domain}), "
             f"but got {shown(parameter.default)}",
-            hint=_machine(spec, constants),
+            hint=f"it is inherited from `{inherited.base}`: give a `default` of this domain, too"
+            if name in inherited.defaults
+            else _machine(spec, constants),
         )
     return parameter
-
-
-def _setting(where: str, sets: SetsSpec) -> Setting:
-    given = [name for name in _PLACES if getattr(sets, name)]
-    if len(given) != 1:
-        raise SpaceError(
-            f"{where}: exactly one of {', '.join(f'`{name}`' for name in _PLACES)} is needed, "
-            f"but got {' and '.join(f'`{name}`' for name in given) or 'none'}"
-        )
-    if sets.omit is not None and sets.template:
-        raise SpaceError(f"{where}.omit: does not go with `{given[0]}`")
-    return _placed(f"{where}.{given[0]}", given[0], sets)
-
-
-def _placed(where: str, place: str, sets: SetsSpec) -> Setting:
-    kind: Callable[..., Setting] = SETTINGS[place]
-    given = getattr(sets, place)
-    form = _ARGUMENT if place in {"flag", "launcher"} else _VARIABLE
-    if place == "environment":
-        given = tuple(_matching(where, name, *form) for name in given)
-    elif place != "config":
-        given = _matching(where, given, *form)
-    return kind(given, sets.omit)
-
-
-def _matching(where: str, text: str | None, pattern: str, example: str) -> str:
-    if text is None or not re.fullmatch(pattern, text, re.ASCII):
-        raise SpaceError(
-            f"{where}: a name such as `{example}` was expected, but got {shown(text)}"
-        )
-    return text
 
 
 def _choices(where: str, spec: ParameterSpec) -> tuple[Value, ...]:
@@ -285,10 +328,11 @@ def _hint(
 ) -> Configuration:
     """A hint's own values; the rest are defaults, which the model may still change."""
     values: dict[str, Value] = {}
+    there = [p.name for p in space.parameters]
     for name, value in hint.items():
-        place = f"{where}.{name}"
-        if name not in specs:
-            raise SpaceError(f"{place}: no such parameter", hint=did_you_mean(name, specs))
+        place = f"{where}{name}"
+        if name not in there:
+            raise SpaceError(f"{place}: no such parameter", hint=did_you_mean(name, there))
         # What fits one machine need not fit another: there the nearest value is the hint.
         nearest = isinstance(value, str) or specs[name].follows_machine
         parameter = space[name]

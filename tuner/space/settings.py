@@ -4,8 +4,10 @@
 Where the value is `omit`, the server is told nothing.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar, Self, get_args
 
 from tuner.space.expressions import Value, value_text
@@ -43,10 +45,67 @@ class _Named:
         return (self.name,)
 
 
+class FlagForm(StrEnum):
+    """How a command line has a flag that is not `--flag=value`."""
+
+    SWITCH = "switch"  # `--flag`, or nothing
+    WORDS = "words"  # `--flag value`, and each word of a text as an argument of its own
+    REPEAT = "repeat"  # `--flag=word` for each word of a text
+
+
+@dataclass(frozen=True)
 class ServerFlag(_Named):
-    """A command-line flag of the server, such as `--rate-limit`."""
+    """A command-line flag of the server, such as `--rate-limit`.
+
+    A name such as `--fast/--no-fast` is one flag for true and one for false; either may be
+    missing.
+    """
 
     kind: ClassVar = "flag"
+    form: FlagForm | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(filter(None, self.pair or (self.name,)))
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """The flags for true and for false, where these are two."""
+        on, slash, off = self.name.partition("/-")
+        return (on, f"-{off}") if slash else None
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it has no value: it is there or not."""
+        return self.form == FlagForm.SWITCH or self.pair is not None
+
+    def arguments(self, value: Value) -> list[str]:
+        """What the command line has for `value`.
+
+        Raises:
+            ValueError: A quotation in a text of words has no end.
+        """
+        on, off = self.pair or (self.name, "")
+        match self.form:
+            case _ if self.is_switch:
+                return list(filter(None, [on if value else off]))
+            case FlagForm.WORDS:
+                # Without a word, there would be a flag without a value.
+                words = split(value)
+                return [self.name, *words] if words else []
+            case FlagForm.REPEAT:
+                return [f"{self.name}={word}" for word in split(value)]
+            case _:
+                return [f"{self.name}={value_text(value)}"]
+
+
+def split(value: Value) -> list[str]:
+    """The words of a value, as a shell has them.
+
+    Raises:
+        ValueError: A quotation has no end.
+    """
+    return shlex.split(value_text(value))
 
 
 class ServerProperty(_Named):
@@ -96,13 +155,14 @@ SETTINGS: Mapping[str, type[Setting]] = {each.kind: each for each in get_args(Se
 class Settings:
     """What a server is told, by kind: names with their values, in the order they were given.
 
-    What is left out is missing, but for `config`, where it is None. `variant` is empty where there
-    is none to choose.
+    What is left out is missing, but for `config`, where it is None. `arguments` are the flags as
+    the command line has them. `variant` is empty where there is none to choose.
     """
 
     config: Mapping[str, Value | None]
     environment: tuple[tuple[str, str], ...]
     flags: tuple[tuple[str, Value], ...]
+    arguments: tuple[str, ...]
     properties: Mapping[str, Value]
     launcher: tuple[tuple[str, Value], ...]
     templates: Mapping[str, Value]
@@ -126,6 +186,12 @@ class Settings:
             config={**paths, **dict(said("config"))},
             environment=tuple((name, value_text(value)) for name, value in said("environment")),
             flags=said("flag"),
+            arguments=tuple(
+                word
+                for sets, value in given
+                if isinstance(sets, ServerFlag) and value != sets.omit
+                for word in sets.arguments(value)
+            ),
             properties=dict(said("property")),
             launcher=said("launcher"),
             templates=dict(said("template")),

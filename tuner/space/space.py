@@ -186,6 +186,11 @@ class SearchSpace:
         """The parameters that set something of this `kind`, with what the server calls it."""
         return [(p, name) for p in self.parameters if p.sets.kind == kind for name in p.sets.names]
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """The environment variables that parameters set; without a value, nobody sets them."""
+        return frozenset(name for _, name in self.names_of("environment"))
+
     def refuse_other_than(self, *kinds: str, server: str) -> None:
         """Refuse a parameter that sets what `server` does not have.
 

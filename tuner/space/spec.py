@@ -7,12 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from tuner.errors import SpaceError, at, did_you_mean, shown
+from tuner.errors import HIDDEN, SpaceError, at, did_you_mean, shown
 from tuner.space import files
 from tuner.space.expressions import Value
+from tuner.space.extending import Inherited
 from tuner.space.files import built_in, folder
 from tuner.space.serve import RequestSpec, ServeSpec, Strict
 
@@ -32,7 +33,6 @@ _EXPECTED = {  # by pydantic's name for the error
     "list_type": "a list was expected",
     "dict_type": "a mapping (`key: value`) was expected",
     "model_type": "a mapping (`key: value`) was expected",
-    "literal_error": "`int`, `float`, `categorical` or `boolean` was expected",
     "too_short": "at least one parameter was expected",
     "value_type": "a number, a text, true or false was expected",
     "number_type": "a number or an expression was expected",
@@ -66,11 +66,15 @@ Number = Annotated[int | float | str, BeforeValidator(_number_or_text)]
 
 
 class SetsSpec(Strict):
-    """Where a value goes: exactly one of the six; `omit` is the value that is left out."""
+    """Where a value goes: exactly one of the six; `omit` is the value that is left out.
+
+    `form` is how a command line has a `flag` that is not `--flag=value`.
+    """
 
     config: str | None = None
     environment: Annotated[list[str], BeforeValidator(_as_list)] | None = None
     flag: str | None = None
+    form: Literal["switch", "words", "repeat"] | None = None
     property: str | None = None
     launcher: str | None = None
     template: str | None = None
@@ -116,6 +120,17 @@ class SpaceSpec(Strict):
     rules: list[RuleSpec] = Field(default_factory=list)
     hints: list[dict[str, AnyValue]] = Field(default_factory=list)
     serve: ServeSpec | None = None
+    _inherited: Inherited = PrivateAttr(default_factory=Inherited)
+
+    def model_post_init(self, context: object) -> None:
+        """Keep what of it is inherited, which no file can say."""
+        if isinstance(context, Inherited):
+            self._inherited = context
+
+    @property
+    def inherited(self) -> Inherited:
+        """What of it is from the space that the file extends."""
+        return self._inherited
 
 
 def load_space(path: Path) -> SpaceSpec:
@@ -124,10 +139,10 @@ def load_space(path: Path) -> SpaceSpec:
     Raises:
         SpaceError: The file cannot be read, or says something that the format does not have.
     """
-    content = files.read(path)
+    content, inherited = files.read(path)
     with at(path):
         try:
-            return SpaceSpec.model_validate(content)
+            return SpaceSpec.model_validate(content, context=inherited)
         except ValidationError as error:
             raise _reworded(error) from None
 
@@ -144,9 +159,15 @@ def _reworded(error: ValidationError) -> SpaceError:
             return SpaceError(f"{where}: there is no such key", hint=hint)
         case "missing":
             return SpaceError(f"{where}: is missing")
+        case "literal_error":
+            expected = first["ctx"]["expected"].replace("'", "`")
+            return SpaceError(f"{where}: {expected} was expected, but got {shown(first['input'])}")
         case kind:
             expected = _EXPECTED.get(kind, first["msg"].lower())
-            return SpaceError(f"{where}: {expected}, but got {shown(first['input'])}")
+            # What is sent, and what the server is started with, may be a secret.
+            secret = place[:2] == ("serve", "environment") or "headers" in place
+            got = HIDDEN if secret else shown(first["input"])
+            return SpaceError(f"{where}: {expected}, but got {got}")
 
 
 def _keys_at(place: tuple[int | str, ...]) -> Collection[str]:

@@ -4,6 +4,7 @@ The half of the door to SQLAlchemy that knows connections; storage.py is the hal
 studies.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from tuner.errors import InputError, StorageError
+from tuner.errors import HIDDEN, InputError, StorageError, masked
 from tuner.store.schema import metadata
 
 VERSION_TABLE = "tuner_migrations"
@@ -60,7 +61,7 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Everything that is written within, or nothing."""
         with (
-            translated(self._name),
+            translated(self.url),
             self._engine.connect().execution_options(writes=True) as connection,
             connection.begin(),
         ):
@@ -73,7 +74,7 @@ class Database:
         Raises:
             StorageError: It cannot be read, or what it holds makes no sense.
         """
-        with translated(self._name), self._engine.connect() as connection:
+        with translated(self.url), self._engine.connect() as connection:
             try:
                 yield connection
             except (KeyError, TypeError, ValueError):
@@ -90,7 +91,7 @@ class Database:
 
     def _bring_up_to_date(self) -> None:
         """Create the tables, or apply the migrations that are missing; else write nothing."""
-        with translated(self._name), self._engine.connect() as connection:
+        with translated(self.url), self._engine.connect() as connection:
             current = revision(connection)
         known = known_revisions()
         if current == known[-1]:
@@ -138,22 +139,23 @@ def revision(connection: Connection) -> str | None:
 def display_name(url: str) -> str:
     """The database as a person knows it, without a password."""
     parsed = make_url(url)
-    return parsed.database or url if parsed.get_backend_name() == "sqlite" else str(parsed)
+    sqlite = parsed.get_backend_name() == "sqlite"
+    return masked((parsed.database or url) if sqlite else str(parsed))
 
 
 @contextmanager
-def translated(name: str) -> Iterator[None]:
-    """What goes wrong with the database called `name` is a StorageError."""
+def translated(url: str) -> Iterator[None]:
+    """What goes wrong with the database at `url` is a StorageError."""
     try:
         yield
     except (sa.exc.DBAPIError, sqlite3.Error) as error:
-        raise _storage_error(name, error) from None
+        raise _storage_error(url, error) from None
     except UnicodeDecodeError:  # of sqlite3, which quotes what it cannot make sense of
-        raise _damaged(name) from None
+        raise _damaged(display_name(url)) from None
 
 
-def _storage_error(name: str, error: Exception) -> StorageError:
-    reason = str(getattr(error, "orig", error))
+def _storage_error(url: str, error: Exception) -> StorageError:
+    name, reason = display_name(url), _without_secrets(url, str(getattr(error, "orig", error)))
     if isinstance(error, sa.exc.IntegrityError) and "unique" in reason.lower():
         return StorageError(
             f"{name}: another process changed the study at the same time",
@@ -177,6 +179,14 @@ def _storage_error(name: str, error: Exception) -> StorageError:
     return StorageError(f"{name}: {reason}", hint="check the database and its permissions")
 
 
+def _without_secrets(url: str, reason: str) -> str:
+    """What a driver says, which may name who asked."""
+    parsed = make_url(url)
+    for secret in filter(None, (parsed.password, parsed.username)):
+        reason = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, reason)
+    return reason
+
+
 def _damaged(name: str) -> StorageError:
     return StorageError(f"{name}: is damaged", hint="restore a copy, or name another with `--db`")
 
@@ -185,10 +195,14 @@ def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except (sa.exc.ArgumentError, ValueError):
-        raise InputError(
-            f"`{url}` is not a database URL",
-            hint="for example: studies.db, or postgresql+psycopg://user@host/name",
-        ) from None
+        raise _no_url(url) from None
+
+
+def _no_url(url: str) -> InputError:
+    return InputError(
+        f"`{url}` is not a database URL",
+        hint="for example: studies.db, or postgresql+psycopg://host/name",
+    )
 
 
 def _engine(url: URL, arguments: dict[str, Any]) -> Engine:
@@ -197,13 +211,15 @@ def _engine(url: URL, arguments: dict[str, Any]) -> Engine:
     except sa.exc.NoSuchModuleError:
         raise InputError(
             f"`{url.drivername}` is not a database that is known",
-            hint="for example: studies.db, or postgresql+psycopg://user@host/name",
+            hint="for example: studies.db, or postgresql+psycopg://host/name",
         ) from None
     except ModuleNotFoundError as error:
         raise InputError(
             f"`{url.drivername}` needs the package {error.name}, which is not installed",
             hint=f"pip install {error.name}",
         ) from None
+    except (sa.exc.ArgumentError, TypeError, ValueError):  # what the driver does not take
+        raise _no_url(str(url)) from None
 
 
 def _is_there(path: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from runners import environment
 from runners.base import Runner
 from runners.docker import ContainerSettings, DockerRunner
 from runners.interrupts import interrupts_deferred
@@ -117,6 +118,14 @@ def notes(place: Place, kind: ServerKind[Any]) -> Iterator[str]:
             f"{kind.name} listens on all interfaces of this machine while the study runs; in a "
             "container (`--runner docker`, without `--network host`) it does not"
         )
+
+
+def withheld(place: Place, space: SearchSpace) -> list[str]:
+    """The person's environment variables that servers do not get, as parameters set them.
+
+    Where servers are no processes of this machine, they get none anyway.
+    """
+    return environment.taken_out(space.variables) if place is None else []
 
 
 def size_bytes(text: str) -> int:

@@ -1,8 +1,7 @@
-"""What settings say of a server's start: its environment and its flags."""
+"""What settings say of the environment that a server is started with."""
 
 from collections.abc import Callable
 
-from tuner.space.expressions import value_text
 from tuner.space.settings import Settings
 from tuner.targets.system_libraries import PRELOAD
 
@@ -16,8 +15,3 @@ def environment(
         preloaded = (library(text) for name, text in settings.environment if name == PRELOAD)
         found[PRELOAD] = ":".join(filter(None, preloaded))
     return found
-
-
-def flags(settings: Settings) -> list[str]:
-    """The flags of the command line, with their values."""
-    return [f"{name}={value_text(value)}" for name, value in settings.flags]

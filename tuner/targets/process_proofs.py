@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from tuner.errors import HIDDEN, is_secret
 from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import EnvironmentVariables, Setting
@@ -73,8 +74,9 @@ def environment_verdict(pid: int, expected: Mapping[str, str]) -> SettingVerdict
         with suppress(psutil.Error):  # it ends, or is another user's
             environment = process.environ()
             for name, value in expected.items():
-                if environment.get(name) != value:
-                    return refuted(f"process {process.name()} has {name}={environment.get(name)}")
+                if (found := environment.get(name)) != value:
+                    shown = HIDDEN if is_secret(name) else found
+                    return refuted(f"process {process.name()} has {name}={shown}")
     return ACCEPTED
 
 

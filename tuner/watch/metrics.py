@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from tuner.errors import InputError
+from tuner.errors import InputError, masked
 from tuner.protocols.prometheus import MetricKind, MetricsPage, Series, parse
 from tuner.watch.gpu_usage import GpuUsage, put_together
 from tuner.watch.sampling import Samples, sampled
@@ -98,7 +98,7 @@ class MetricsScraper:
             reason = f"no answer within {self._timeout_s:g} s"
         except (httpx.HTTPError, ValueError) as error:
             reason = str(error) or type(error).__name__
-        self.warning = self.warning or (
+        self.warning = self.warning or masked(
             f"metrics of the server are missing: asked for {self._url}, got: {reason}; check that "
             "it publishes them there (Triton: `--allow-metrics=true`, TorchServe: "
             "`metrics_mode=prometheus`)"

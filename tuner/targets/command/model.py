@@ -1,6 +1,7 @@
 """A server that a person describes in the space file: its command, its files, its requests."""
 
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from tuner.space.serve import ServeSpec
 from tuner.space.space import Configuration, SearchSpace
 from tuner.targets import staging, system_libraries
 from tuner.targets.base import ModelSource
-from tuner.targets.command.templates import fill
+from tuner.targets.command.templates import fill, fill_argument
 
 PORT = "http"
 """The name of the port that takes the requests."""
@@ -118,9 +119,10 @@ class CommandModel:
         def texts(place: str, given: Mapping[str, str]) -> dict[str, str]:
             return {n: fill(f"serve.{place}.{n}", text, values) for n, text in given.items()}
 
-        words = enumerate(serve.command)
+        items = enumerate(serve.command)
+        words = (fill_argument(f"serve.command[{n}]", text, values) for n, text in items)
         return Filled(
-            command=tuple(fill(f"serve.command[{n}]", word, values) for n, word in words),
+            command=tuple(itertools.chain(*words)),
             environment=texts("environment", serve.environment),
             files=texts("files", serve.files),
             proofs=texts("proofs", serve.proofs),

@@ -14,7 +14,14 @@ import httpx
 
 from runners.base import PLACEHOLDER, LaunchSpec, RunningServer
 from runners.readiness import await_ready
-from tuner.errors import Reason, ServerError, ServerTimeoutError, SpaceError, TrialFailure
+from tuner.errors import (
+    Reason,
+    ServerError,
+    ServerTimeoutError,
+    SpaceError,
+    TrialFailure,
+    is_secret,
+)
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import generic_http
 from tuner.records import ServerStatistics, SettingVerdict
@@ -53,8 +60,9 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         filled = self._model.filled(self._space, configuration)
         settings = self._space.settings(configuration)
         return LaunchSpec(
-            command=(*filled.command, *launch_settings.flags(settings)),
+            command=(*filled.command, *settings.arguments),
             environment={**filled.environment, **launch_settings.environment(settings)},
+            withheld=self._space.variables,
             ports=filled.ports,
             files=filled.files,
             reads=(self._model.directory, *self._model.reads),
@@ -106,9 +114,17 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         lines.append(f"cd {shlex.quote(str(launch.working_directory))}")
         for name, text in launch.files.items():
             lines.append(f'printf %s {_quoted(text)} > "$FOLDER"/{shlex.quote(name)}')
-        lines += [f"export {n}={_quoted(text)}" for n, text in launch.environment.items()]
+        unset = sorted(launch.withheld - launch.environment.keys())
+        lines += [f"unset {name}" for name in unset]
+        lines += [self._exported(n, text) for n, text in launch.environment.items()]
         lines.append(f"exec {' '.join(_quoted(word) for word in launch.command)}")
         return "\n".join([*lines, ""])
+
+    def _exported(self, name: str, text: str) -> str:
+        """The line that sets a variable; a secret is left to whoever runs the script."""
+        if is_secret(name) and self._model.serve.environment.get(name) == text:
+            return f': "${{{name}:?a secret, which is not stored}}"\nexport {name}'
+        return f"export {name}={_quoted(text)}"
 
     def _client(self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Client:
         return httpx.Client(base_url=server.url(PORT), timeout=timeout_s, trust_env=False)

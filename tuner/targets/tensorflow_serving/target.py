@@ -119,6 +119,7 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
                 "--file_system_poll_wait_seconds=0",
             ),
             environment=launch_settings.environment(settings),
+            withheld=self._space.variables,
             ports=("rest", "grpc"),
             files=files,
             reads=(self._models,),
@@ -196,7 +197,7 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
         """What the command line says of the model and of its settings."""
         form = settings.variant or self.model
         flags = [f"--model_name={self.model}", f"{MODEL_PATH}={models}/{form}"]
-        flags += launch_settings.flags(settings)
+        flags += settings.arguments
         if makes_batches(settings):
             flags.append(f"--batching_parameters_file={files}{_BATCHING_FILE}")
         return flags

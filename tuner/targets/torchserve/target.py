@@ -130,6 +130,7 @@ class TorchServeTarget(InstalledTarget[TorchServeModel, TorchServeClient]):
                 ),
                 **self._environment(settings),
             },
+            withheld=self._space.variables,
             ports=_PORTS,
             files={"config.properties": _text_of(properties)},
             reads=(self._store,),

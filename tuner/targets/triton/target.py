@@ -7,6 +7,7 @@ and a reload do the very same thing, and the staged copy of the model is never r
 
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from functools import partial
 from itertools import chain
@@ -22,7 +23,7 @@ from tuner.protocols.v2 import V2Options, V2Protocol
 from tuner.protocols.v2_wire import V2Wire, WireStep
 from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value, value_text
-from tuner.space.settings import ConfigPath, ModelVariant
+from tuner.space.settings import ConfigPath, ModelVariant, ServerFlag
 from tuner.space.space import Configuration, Parameter
 from tuner.targets import launch_settings, tensor_requests, variants
 from tuner.targets.base import (
@@ -100,12 +101,13 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
                 "--allow-metrics=false",
                 # Several Tritons on one machine must not share these (python_backend README).
                 f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
-                *launch_settings.flags(settings),
+                *settings.arguments,
             ),
             environment={
                 **self._installation.environment,
                 **launch_settings.environment(settings),
             },
+            withheld=self._space.variables,
             ports=("http", "grpc") if self._grpc else ("http",),
             reads=(self._repository,),
             start_timeout_s=self._setup.start_timeout_s,
@@ -250,5 +252,8 @@ def _outside(parameter: Parameter, value: Value) -> str:
         return f"# {parameter.name}: of the model `{value_text(value)}`"
     if isinstance(sets, ConfigPath) or value == sets.omit:
         return ""
-    said = " ".join(f"{name}={value_text(value)}" for name in sets.names)
-    return f"# {parameter.name}: start the server with {said}"
+    if isinstance(sets, ServerFlag):
+        said = shlex.join(sets.arguments(value))
+    else:
+        said = " ".join(f"{name}={value_text(value)}" for name in sets.names)
+    return f"# {parameter.name}: start the server with {said}" if said else ""
