@@ -10,7 +10,7 @@ from tuner.space.settings import Settings
 from tuner.space.space import IntParameter, Parameter, SearchSpace
 from tuner.targets import system_libraries, variants
 from tuner.targets.triton import config as model_config
-from tuner.targets.triton import flags, warm_up
+from tuner.targets.triton import flags, limits, warm_up
 from tuner.targets.variants import VariantModel
 
 # The built-in spaces of backends.
@@ -64,27 +64,48 @@ class TritonModel(VariantModel):
         for parameter, path in named:
             if value := model_config.get(self.config, path):  # zero and false mean "not set"
                 space = space.with_default(parameter.name, _as_meant(parameter, value))
+        for form in self.whole:
+            space = limits.narrowed(space, form.config)
         return variants.added(space, self.name, self.forms[1:])
 
     def impossible(self) -> set[str]:
         """How the fields begin that this model cannot have."""
-        no_warm_up = set() if warm_up.is_possible(self.config) else {warm_up.PATH}
+        cannot = limits.impossible(self.config)
+        if not warm_up.is_possible(self.config):
+            cannot.add(warm_up.PATH)
         if not model_config.get(self.config, "max_batch_size"):
-            return {"max_batch_size", "dynamic_batching", *no_warm_up}
+            return {"max_batch_size", "dynamic_batching", *cannot}
         others = ("sequence_batching", "ensemble_scheduling")
         if any(model_config.get(self.config, each) for each in others):
-            return {"dynamic_batching", *no_warm_up}  # a model has one scheduler
-        return no_warm_up
+            return {"dynamic_batching", *cannot}  # a model has one scheduler
+        return cannot
 
     def configured(self, settings: Settings) -> Message:
-        """The configuration of the model's form under `settings`."""
+        """The configuration of the model's form under `settings`.
+
+        What its owner wrote stays, as far as it is legal beside them.
+        """
         form = self.form(settings)
-        message = model_config.changed(form.config, {"name": form.name})
-        return model_config.changed(message, dict(sorted(settings.config.items())))
+        values = dict(sorted(settings.config.items()))
+        standing = model_config.changed(form.config, {"name": form.name})
+        lists = [p for p in values if p.endswith("[0]") and _is_other(standing, p, values[p])]
+        standing = model_config.changed(standing, dict.fromkeys(lists))
+        standing = limits.kept(standing, model_config.changed(standing, values))
+        message = model_config.changed(standing, values)
+        limits.tidy(message)
+        return message
 
     def deployed(self, settings: Settings) -> Message:
         """The same as it is handed over, for the folder of the model."""
         return self.configured(settings)
+
+
+def _is_other(config: Message, path: str, value: Value | None) -> bool:
+    """Whether a list is not to begin as it does: then `value` is all that it has.
+
+    A parameter that chooses the only entry of a list has the whole list as its default.
+    """
+    return model_config.get(config, path) != value
 
 
 def _as_meant(parameter: Parameter, value: Value) -> Value:
