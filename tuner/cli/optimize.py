@@ -25,6 +25,8 @@ def optimize(options: OptimizeOptions) -> None:
     """Find the configuration that carries the most traffic within the latency budget."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
     prepared = prepare(job(options))
+    for said in prepared.notes:
+        note(said)
     if offer := earlier_study(prepared):
         note(offer)
     finished = _run(prepared)
@@ -42,6 +44,8 @@ def plan(options: PlanOptions) -> None:
     """Say what `optimize` with these options would do, without doing it."""
     prepared = prepare(planned_job(options))
     content = _plan_document(prepared)
+    for said in prepared.notes:
+        note(said)
     if options.as_json:
         print_json(content)
         return
@@ -94,6 +98,7 @@ def _plan_document(prepared: PreparedJob) -> dict[str, Any]:
     space = prepared.space
     return {
         "model": prepared.model.name,
+        "notes": list(prepared.notes),
         "latency_budget": str(prepared.job.budget),
         "space": space_content(space),
         "assignments": space.combinations,

@@ -1,6 +1,7 @@
 """A model of Triton, with the forms that it is there in: what may vary, and how it is set."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Self
 
 from google.protobuf.message import Message
@@ -11,6 +12,7 @@ from tuner.space.space import IntParameter, Parameter, SearchSpace
 from tuner.targets import system_libraries, variants
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags, limits, warm_up
+from tuner.targets.triton.completion import Completion, needs_server
 from tuner.targets.variants import VariantModel
 
 # The built-in spaces of backends.
@@ -28,8 +30,32 @@ class TritonModel(VariantModel):
 
     def __init__(self, name: str, config: Message, others: Sequence[Self] = ()) -> None:
         self.name = name
-        self.config = config
+        self.completion = Completion(config)
         self.others = variants.by_name(name, others)
+
+    @property
+    def config(self) -> Message:
+        """Its configuration, with what a server completes once one was asked."""
+        return self.completion.config
+
+    @property
+    def program(self) -> str:
+        """The source of a model of the Python backend; empty for any other, or if unknown."""
+        return ""
+
+    @property
+    def needs_server(self) -> bool:
+        """Whether a server must be asked before it is known what may vary."""
+        return any(needs_server(form.config, form.program) for form in self.whole)
+
+    def as_completed(self, found: Sequence[Completion]) -> Self:
+        """The model with what a server made of the configuration of each of its forms."""
+        forms = [copy(form) for form in self.whole]
+        for form, its in zip(forms, found, strict=True):
+            form.completion = its
+        own, *others = forms
+        own.others = variants.by_name(own.name, others)
+        return own
 
     @property
     def own_space(self) -> str:
@@ -65,7 +91,7 @@ class TritonModel(VariantModel):
             if value := model_config.get(self.config, path):  # zero and false mean "not set"
                 space = space.with_default(parameter.name, _as_meant(parameter, value))
         for form in self.whole:
-            space = limits.narrowed(space, form.config)
+            space = limits.narrowed(form.completion.narrowed(space), form.config)
         return variants.added(space, self.name, self.forms[1:])
 
     def impossible(self) -> set[str]:

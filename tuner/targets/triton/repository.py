@@ -11,6 +11,10 @@ from tuner.targets.base import ModelSource
 from tuner.targets.triton import config
 from tuner.targets.triton.base import TritonModel
 
+_CONFIG = "config.pbtxt"
+# Of a model of the Python backend.
+_PROGRAM = "model.py"
+
 
 def check_repository(repository: Path, model: str | None) -> str:
     """The name of the model to tune: `model`, or the only one in `repository`.
@@ -23,7 +27,7 @@ def check_repository(repository: Path, model: str | None) -> str:
             f"{repository}: a model repository was expected, but there is no such folder",
             hint="a model repository is a folder with one folder for each model",
         )
-    models = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
+    models = sorted(path.name for path in repository.iterdir() if _is_model(path))
     if not models:
         raise ModelError(
             f"{repository}: no model with a config.pbtxt was found",
@@ -54,6 +58,19 @@ def open_repository(source: ModelSource) -> "RepositoryModel":
     return RepositoryModel(repository, name, others)
 
 
+def _is_model(folder: Path) -> bool:
+    """Whether it has a config.pbtxt, or else files of which a server may make one."""
+    return (folder / _CONFIG).is_file() or any(any(each.iterdir()) for each in _versions(folder))
+
+
+def _versions(folder: Path) -> list[Path]:
+    """The folders of a model's versions, the newest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name), reverse=True)
+
+
 class RepositoryModel(TritonModel):
     """A model in a repository, as the user left it; nothing here writes to it."""
 
@@ -61,12 +78,21 @@ class RepositoryModel(TritonModel):
         self, repository: Path, model: str, others: Sequence["RepositoryModel"] = ()
     ) -> None:
         self.folder = repository / model
-        super().__init__(model, config.read(self.folder / "config.pbtxt"), others)
-        if not any(path.is_dir() and path.name.isdigit() for path in self.folder.iterdir()):
+        file = self.folder / _CONFIG
+        super().__init__(model, config.read(file) if file.exists() else config.of({}), others)
+        if not _versions(self.folder):
             raise ModelError(
                 f"{self.folder}: the model has no version folder",
                 hint=f"put the model's files into {self.folder / '1'}",
             )
+
+    @property
+    def program(self) -> str:
+        for version in _versions(self.folder):
+            file = version / str(config.get(self.config, "default_model_filename") or _PROGRAM)
+            if file.suffix == ".py" and file.is_file():
+                return file.read_text(errors="replace")
+        return ""
 
     @property
     def own_fingerprint(self) -> str:
