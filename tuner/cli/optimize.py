@@ -13,7 +13,7 @@ from tuner.cli.console import err, note, print_blocks, print_json, print_text
 from tuner.cli.job import job, planned_job
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.options import DATABASE
-from tuner.cli.results import nothing_feasible, write_files
+from tuner.cli.results import nothing_feasible, report_folder, write_files
 from tuner.cli.spaces import size, space_content
 from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
@@ -31,7 +31,7 @@ def optimize(options: OptimizeOptions) -> None:
         note(offer)
     finished = _run(prepared)
     result = standings.standings(finished)
-    written = write_files(finished, result, options.output / finished.name)
+    written = write_files(finished, result, report_folder(options.output, finished))
     if options.as_json:
         print_json(export.study_document(finished, result) | {"files": [str(p) for p in written]})
     else:

@@ -1,6 +1,7 @@
 """From what a person asked for to a study that runs: puts the parts together."""
 
 import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -124,7 +125,7 @@ def prepare(job: Job) -> PreparedJob:
         space = placement.reloadable(space)
     now = datetime.now(UTC)
     study = StudyRecord(
-        name=job.study or f"{model.name}-{now:%Y%m%d-%H%M%S}",
+        name=job.study or f"{_plain(model.name)}-{now:%Y%m%d-%H%M%S}",
         created_at=now,
         server=kind.name,
         model=model.name,
@@ -165,6 +166,11 @@ def _setup(job: Job, workspace: Path) -> TargetSetup:
         start_timeout_s=job.start_timeout_s,
         contained=job.is_elsewhere,
     )
+
+
+def _plain(model: str) -> str:
+    """The model's name as the beginning of one that is typed, and that a folder has."""
+    return re.sub(r"[^\w.+@=,-]", "_", model).lstrip(".-") or "model"
 
 
 def _machine(job: Job) -> Hardware:

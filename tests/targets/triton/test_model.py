@@ -12,7 +12,9 @@ from tuner.errors import ModelError, SpaceError
 from tuner.space.expressions import Value
 from tuner.space.settings import ConfigPath
 from tuner.space.space import CategoricalParameter, IntParameter, SearchSpace
+from tuner.targets.base import ModelSource
 from tuner.targets.triton import config as model_config
+from tuner.targets.triton.model import open_model
 from tuner.targets.triton.repository import RepositoryModel
 
 BATCHING = {
@@ -37,6 +39,22 @@ class TestTritonModel:
             RepositoryModel(tmp_path, "m")
         assert str(caught.value) == f"{folder}: the model has no version folder"
         assert caught.value.hint == f"put the model's files into {folder}/1"
+
+
+@pytest.mark.parametrize(
+    ("name", "called"), [("two words", "two%20words"), ("100%", "100%25"), ("a#b", "a%23b")]
+)
+def test_names_that_triton_does_not_decode(tmp_path: Path, name: str, called: str) -> None:
+    """Such a model is refused before any server is started: no client could ask for it."""
+    write_model(tmp_path, name)
+    message = (
+        f"`{name}`: Triton has no model of that name for whoever asks over HTTP, where it is "
+        f"called `{called}`"
+    )
+    with pytest.raises(ModelError) as caught:
+        open_model(ModelSource(folder=tmp_path, name=name))
+    assert str(caught.value) == message
+    assert caught.value.hint == "give its folder a name of letters, digits and -._~!$&'()*+,;=:@"
 
 
 class TestAdapt:

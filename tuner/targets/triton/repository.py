@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tuner import demo
 from tuner.errors import ModelError
+from tuner.protocols import v2_http
 from tuner.targets import model_choice, staging
 from tuner.targets.base import ModelSource
 from tuner.targets.triton import config
@@ -50,12 +51,28 @@ def open_repository(source: ModelSource) -> "RepositoryModel":
     repository = source.folder or demo.REPOSITORY
     name = source.name or (None if source.folder else demo.MODEL)
     name = check_repository(repository, name)
+    for each in (name, *source.variants):
+        _check_name(each)
     others = [
         RepositoryModel(repository, check_repository(repository, each))
         for each in source.variants
         if each != name
     ]
     return RepositoryModel(repository, name, others)
+
+
+def _check_name(model: str) -> None:
+    """Whether Triton has it under this name for whoever asks over HTTP.
+
+    Raises:
+        ModelError: It does not: names stand in paths, which it does not decode.
+    """
+    if v2_http.segment(model) != model:
+        raise ModelError(
+            f"`{model}`: Triton has no model of that name for whoever asks over HTTP, where it "
+            f"is called `{v2_http.segment(model)}`",
+            hint="give its folder a name of letters, digits and -._~!$&'()*+,;=:@",
+        )
 
 
 def _is_model(folder: Path) -> bool:
