@@ -18,6 +18,7 @@ from tuner.cli.spaces import size, space_content
 from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
+from tuner.study.placement import RemoteAddress
 from tuner.study.time_plan import planned_s
 
 
@@ -68,8 +69,10 @@ def _run(prepared: PreparedJob) -> StudyRecord:
         ) as progress:
             return run(prepared, progress, note)
     except KeyboardInterrupt:
+        # Whoever started the server has seen its end; a remote one runs on.
+        gone = "" if isinstance(wanted.place, RemoteAddress) else "the server is gone and "
         note(
-            f"interrupted; the server is gone and study {name} is kept\n"
+            f"interrupted; {gone}study {name} is kept\n"
             f"go on with the same command and: --study {name}"
         )
         raise

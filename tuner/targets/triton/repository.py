@@ -1,6 +1,5 @@
 """Models in a Triton model repository: found, read and copied, never written."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +22,11 @@ def check_repository(repository: Path, model: str | None) -> str:
     Raises:
         ModelError: There is no such repository or model, or there are several to choose from.
     """
+    with staging.readable(repository):
+        return _chosen(repository, model)
+
+
+def _chosen(repository: Path, model: str | None) -> str:
     if not repository.is_dir():
         raise ModelError(
             f"{repository}: a model repository was expected, but there is no such folder",
@@ -118,4 +122,4 @@ class RepositoryModel(TritonModel):
     def stage_own(self, repository: Path) -> None:
         staged = repository / self.name
         with staging.copying(self.folder, staged):
-            shutil.copytree(self.folder, staged, dirs_exist_ok=True)
+            staging.copy_folder(self.folder, staged)
