@@ -296,3 +296,12 @@ def test_what_to_type_next(study: StudyRecord, words: list[str]) -> None:
     text = optimize.next_command(study, standings.standings(study), "studies.db")
 
     assert shlex.split(text) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mlp-1", "mlp-1"), ("a/b", "a_b"), ("..", "_.."), ("../up", ".._up")]
+)
+def test_report_folder(tmp_path: Path, name: str, folder: str) -> None:
+    """The files of a study are in one folder below the one that was named."""
+    study = replace(studies.small_study(), name=name)
+    assert results.report_folder(tmp_path, study) == tmp_path / folder

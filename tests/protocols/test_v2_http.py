@@ -366,3 +366,22 @@ def test_triton_reads_and_writes_shared_memory(triton_server: TritonServer) -> N
         [output] = outputs_of(triton_server, request)
         assert output == Tensor("out_BYTES", "BYTES", (1, 1), strings.data)
         assert bytes(memory[128:136]) == FLOATS.data
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "path"),
+    [
+        ("m", "", "/v2/models/m"),
+        ("m", "3", "/v2/models/m/versions/3"),
+        ("m", "v1/2", "/v2/models/m/versions/v1%2F2"),
+        ("a.b+c:d@e,f=g~h!i", "", "/v2/models/a.b+c:d@e,f=g~h!i"),
+        ("two words", "", "/v2/models/two%20words"),
+        ("100%", "", "/v2/models/100%25"),
+        ("a#b?c/d", "", "/v2/models/a%23b%3Fc%2Fd"),
+        ("\u00fcber", "", "/v2/models/%C3%BCber"),
+    ],
+)
+def test_paths_of_models(name: str, version: str, path: str) -> None:
+    """Names are encoded as HTTP clients do it: what must be, and no more."""
+    assert v2_http.model_path(name, version) == path
+    assert v2_http.infer_path(name, version) == f"{path}/infer"

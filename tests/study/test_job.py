@@ -8,6 +8,7 @@ import pytest
 from tests.refusals import refused
 from tests.report import studies
 from tests.store.test_storage import stored
+from tests.targets.triton.triton_targets import write_model
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.calibration import Calibration
 from tuner.load.requests import TensorSpec
@@ -18,6 +19,11 @@ from tuner.study import job
 from tuner.study.job import Job, PreparedJob, prepare
 
 BUDGET = LatencyBudget(99, 0.05)
+WHOLE = """
+backend: "python" max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: 4 }
+output { name: "y" data_type: TYPE_FP32 dims: 4 }
+"""
 
 
 def prepared(path: Path, *warm_start: str, budget: LatencyBudget = BUDGET) -> PreparedJob:
@@ -149,3 +155,21 @@ def test_a_built_in_space_by_its_name() -> None:
     """`--space NAME` is a built-in space, as `tuner spaces show NAME` has it."""
     asked = Job(budget=LatencyBudget(99, 0.05), space_file=Path("triton_pytorch"))
     assert "inference_mode" in prepare(asked).study.parameters
+
+
+@pytest.mark.parametrize(
+    ("model", "begins"),
+    [
+        ("resnet-50_v1.5", "resnet-50_v1.5-"),
+        ("a:b", "a_b-"),
+        ("-x", "x-"),
+        (".hidden", "hidden-"),
+        ("a+b=c", "a+b=c-"),
+    ],
+)
+def test_a_study_of_any_model_has_a_name_to_type(tmp_path: Path, model: str, begins: str) -> None:
+    """The name of a study is a word and a folder, whatever the model is called."""
+    write_model(tmp_path, model, WHOLE)
+    study = prepare(Job(budget=BUDGET, repository=tmp_path)).study
+    assert study.name.startswith(begins)
+    assert study.model == model

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.targets.unprivileged import open_place, unprivileged
 from tuner.study import workspaces
+
+__all__ = ["open_place"]
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +115,51 @@ def test_what_is_no_folder_is_left_alone(temporary: Path, gone: int) -> None:
     assert workspaces.remove_abandoned() == ()
     assert (target / "store" / "m.mar").is_file()
     assert len(list(temporary.iterdir())) == 3
+
+
+def closed(folder: Path) -> None:
+    """A folder that nobody may write to, with a file in it."""
+    (folder / "store").mkdir()
+    (folder / "store" / "m").touch()
+    (folder / "store").chmod(0o555)
+    folder.chmod(0o555)
+
+
+@pytest.fixture
+def open_temporary(open_place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files that can be closed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(open_place))
+    return open_place
+
+
+def test_what_nobody_may_write_to_is_removed(open_temporary: Path) -> None:
+    """A model that was read-only, or a server that closed its folder, leaves nothing."""
+    with unprivileged(open_temporary):
+        with workspaces.opened() as folder:
+            closed(folder)
+        assert list(open_temporary.iterdir()) == []
+
+
+def test_what_cannot_be_removed_is_told_of(
+    open_temporary: Path, gone: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is said to be removed that is still there."""
+    with unprivileged(open_temporary):
+        with workspaces.opened() as folder:
+            (folder / "m").touch()
+            open_temporary.chmod(0o555)
+        left = left_in(open_temporary, gone)
+        assert caplog.messages == [f"{folder} could not be removed: {workspaces.REMOVE_IT}"]
+        assert workspaces.remove_abandoned() == ()
+        assert workspaces.abandoned() == (left,)
+    open_temporary.chmod(0o755)
+    assert workspaces.remove_abandoned() == (left,)
+    assert workspaces.abandoned() == ()
+
+
+def left_in(temporary: Path, gone: int) -> Path:
+    """What a tuner that is no more left in a folder that is closed by now."""
+    temporary.chmod(0o755)
+    left = left_behind(temporary, f"tuner-workspace-{gone}-x")
+    temporary.chmod(0o555)
+    return left

@@ -1,17 +1,24 @@
 """Files of a model: what tells two states of them apart, and how a failed copy is told of."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.targets.unprivileged import open_place, unprivileged
 from tuner.errors import ModelError
 from tuner.targets import staging
+
+__all__ = ["open_place"]
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
+    return written(tmp_path / "model")
+
+
+def written(folder: Path) -> Path:
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "weights").write_bytes(b"1")
     return folder
@@ -58,3 +65,75 @@ def test_a_copy_that_fails(tmp_path: Path) -> None:
         raise KeyError
     with pytest.raises(KeyError), staging.copying(tmp_path, tmp_path):
         raise KeyError
+
+
+@pytest.fixture
+def links(model: Path) -> Path:
+    """A model that is a link to a folder whose version and whose file are links to others."""
+    store = model.parent / "store"
+    (store / "m").mkdir(parents=True)
+    (store / "m" / "empty").mkdir()
+    (store / "weights").symlink_to(model / "1" / "weights")
+    (store / "version").mkdir()
+    (store / "version" / "weights").symlink_to("../weights")
+    (store / "version" / "again").symlink_to("..")
+    (store / "version" / "nowhere").symlink_to("not there")
+    (store / "m" / "1").symlink_to("../version")
+    repository = model.parent / "repository"
+    repository.mkdir()
+    (repository / "linked").symlink_to(store / "m")
+    return repository / "linked"
+
+
+class TestLinks:
+    def test_digest(self, links: Path, model: Path) -> None:
+        """A file that changes behind any number of links changes the digest; loops end."""
+        before = staging.digest([links])
+        (model / "1" / "weights").write_bytes(b"2")
+        after = staging.digest([links])
+        assert after != before
+        (model.parent / "store" / "version" / "more").touch()
+        assert staging.digest([links]) != after
+
+    def test_copy(self, links: Path, tmp_path: Path) -> None:
+        """A copy has files where there were links, the empty folders, and no link at all."""
+        copy = tmp_path / "copy"
+        staging.copy_folder(links, copy)
+        assert (copy / "1" / "weights").read_bytes() == b"1"
+        assert (copy / "empty").is_dir()
+        assert not any(path.is_symlink() for path in copy.rglob("*"))
+        assert not (copy / "1" / "nowhere").exists()
+
+    def test_as_without_links(self, model: Path, tmp_path: Path) -> None:
+        """A folder of links has the digest of a folder with the same files."""
+        linked = tmp_path / "links" / "model"
+        linked.mkdir(parents=True)
+        (linked / "1").symlink_to(model / "1")
+        assert staging.digest([linked]) == staging.digest([model])
+
+
+class TestReadOnly:
+    def test_copy(self, open_place: Path) -> None:
+        """What was copied from a read-only place can be written and removed; programs run."""
+        model = written(open_place / "model")
+        (model / "1" / "run").write_text("#!/bin/sh")
+        (model / "1" / "run").chmod(0o555)
+        for path in (model / "1" / "weights", model / "1", model):
+            path.chmod(path.stat().st_mode & 0o555)
+        with unprivileged(open_place):
+            copy = open_place / "copy"
+            staging.copy_folder(model, copy)
+            assert os.access(copy / "1" / "run", os.X_OK)
+            (copy / "1" / "weights").write_bytes(b"2")
+            shutil.rmtree(copy)
+        model.chmod(0o755)
+        (model / "1").chmod(0o755)
+
+    def test_what_cannot_be_read(self, open_place: Path) -> None:
+        """A folder that is closed is named, whoever finds it first."""
+        model = written(open_place / "model")
+        (model / "1").chmod(0)
+        with unprivileged(open_place), pytest.raises(ModelError) as caught:
+            staging.digest([model])
+        (model / "1").chmod(0o755)
+        assert str(caught.value) == f"{model}/1: cannot be read: Permission denied"

@@ -13,13 +13,13 @@ from tuner.cli.console import err, note, print_blocks, print_json, print_text
 from tuner.cli.job import job, planned_job
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.options import DATABASE
-from tuner.cli.results import nothing_feasible, write_files
+from tuner.cli.results import nothing_feasible, report_folder, write_files
 from tuner.cli.spaces import size, space_content
 from tuner.errors import masked
 from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
-from tuner.study.placement import withheld
+from tuner.study.placement import RemoteAddress, withheld
 from tuner.study.time_plan import planned_s
 
 
@@ -27,11 +27,13 @@ def optimize(options: OptimizeOptions) -> None:
     """Find the configuration that carries the most traffic within the latency budget."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
     prepared = prepare(job(options))
+    for said in prepared.notes:
+        note(said)
     if offer := earlier_study(prepared):
         note(offer)
     finished = _run(prepared)
     result = standings.standings(finished)
-    written = write_files(finished, result, options.output / finished.name)
+    written = write_files(finished, result, report_folder(options.output, finished))
     if options.as_json:
         print_json(export.study_document(finished, result) | {"files": [str(p) for p in written]})
     else:
@@ -44,6 +46,8 @@ def plan(options: PlanOptions) -> None:
     """Say what `optimize` with these options would do, without doing it."""
     prepared = prepare(planned_job(options))
     content = _plan_document(prepared)
+    for said in prepared.notes:
+        note(said)
     if options.as_json:
         print_json(content)
         return
@@ -66,8 +70,10 @@ def _run(prepared: PreparedJob) -> StudyRecord:
         ) as progress:
             return run(prepared, progress, note)
     except KeyboardInterrupt:
+        # Whoever started the server has seen its end; a remote one runs on.
+        gone = "" if isinstance(wanted.place, RemoteAddress) else "the server is gone and "
         note(
-            f"interrupted; the server is gone and study {name} is kept\n"
+            f"interrupted; {gone}study {name} is kept\n"
             f"go on with the same command and: --study {name}"
         )
         raise
@@ -96,6 +102,7 @@ def _plan_document(prepared: PreparedJob) -> dict[str, Any]:
     space = prepared.space
     return {
         "model": prepared.model.name,
+        "notes": list(prepared.notes),
         "latency_budget": str(prepared.job.budget),
         "space": space_content(space),
         "assignments": space.combinations,

@@ -25,13 +25,19 @@ def report(options: ReportOptions) -> None:
     """Write the HTML report, and print the result and the trials."""
     study = stored(options.db, options.study)
     result = standings.standings(study)
-    written = write_files(study, result, options.output / study.name)
+    written = write_files(study, result, report_folder(options.output, study))
     if options.as_json:
         print_json(export.study_document(study, result) | {"files": [str(p) for p in written]})
         return
     _print_study(study, result)
     for path in written:
         print_text(f"{path.name}: {path}")
+
+
+def report_folder(output: Path, study: StudyRecord) -> Path:
+    """The folder of a study's files: one folder, whatever the name of the study."""
+    name = study.name.replace("/", "_")
+    return output / (f"_{name}" if name in (".", "..") else name)
 
 
 def show(options: ShowOptions) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 
 from tuner.errors import InputError, ServerError
 from tuner.load.requests import Tensor, TensorSpec
-from tuner.protocols.v2 import MemoryKind
+from tuner.protocols.v2 import DEFAULT, MemoryKind, V2Options
 from tuner.records import ServerStatistics
 
 TIMEOUT_HINT = "see in the server's log what it waits for"
@@ -65,26 +65,30 @@ class NotOffered(ServerError):  # noqa: N818 - the name of what was found, as Tr
 class V2Control(AbstractContextManager["V2Control"], Protocol):
     """A client of the server within a `with` block; may be used from several threads.
 
+    An empty `version` is the one that the server chooses.
+
     Every method raises ServerError, ServerTimeoutError without an answer in time, and those of an
     extension NotOffered where the server lacks it.
     """
 
-    def ready(self, model: str) -> bool:
+    def ready(self, model: str, version: str = "") -> bool:
         """Whether the model can be asked."""
 
-    def metadata(self, model: str) -> ModelMetadata:
+    def metadata(self, model: str, version: str = "") -> ModelMetadata:
         """The model's inputs and outputs."""
 
-    def config(self, model: str) -> Mapping[str, Any]:
+    def config(self, model: str, version: str = "") -> Mapping[str, Any]:
         """The effective configuration, as the server has completed it, by the proto's names."""
 
     def load(self, model: str, config: str) -> None:
         """Load `model` with `config` (JSON) in place of its file; returns once that is done."""
 
-    def infer(self, model: str, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def infer(
+        self, model: str, inputs: Sequence[Tensor], options: V2Options = DEFAULT
+    ) -> tuple[Tensor, ...]:
         """The outputs for `inputs`."""
 
-    def statistics(self, model: str) -> ServerStatistics:
+    def statistics(self, model: str, version: str = "") -> ServerStatistics:
         """The model's counters since the server started."""
 
     def shared_memory(self, kind: MemoryKind) -> frozenset[str]:
@@ -100,15 +104,17 @@ class V2Control(AbstractContextManager["V2Control"], Protocol):
         """Undo the sharing; nothing happens if there was none."""
 
 
-def known_model(control: V2Control, model: str) -> tuple[ModelMetadata, ModelTraits]:
+def known_model(
+    control: V2Control, model: str, version: str = ""
+) -> tuple[ModelMetadata, ModelTraits]:
     """What `model` takes and gives, and its traits: unknown where no configuration is told.
 
     Raises:
         ServerError: The server does not know the model, or does not do its part.
     """
-    metadata, traits = control.metadata(model), ModelTraits()
+    metadata, traits = control.metadata(model, version), ModelTraits()
     with suppress(NotOffered):
-        traits = ModelTraits.of(control.config(model))
+        traits = ModelTraits.of(control.config(model, version))
     inputs = tuple(
         replace(each, optional=each.name in traits.optional) for each in metadata.inputs
     )
@@ -151,13 +157,13 @@ def read_metadata(content: Mapping[str, Any]) -> ModelMetadata:
     return ModelMetadata(_specs(content["inputs"]), _specs(content["outputs"]))
 
 
-def read_statistics(content: Mapping[str, Any]) -> ServerStatistics:
-    """The counters of the newest version, which answers requests that name none.
+def read_statistics(content: Mapping[str, Any], version: str = "") -> ServerStatistics:
+    """The counters of `version`, or of the newest one, which answers requests that name none.
 
     Raises:
         LookupError, TypeError, ValueError: It is no statistics answer.
     """
-    versions = content["model_stats"]
+    versions = [each for each in content["model_stats"] if version in ("", str(each["version"]))]
     newest = max(versions, key=lambda each: int(each["version"]), default=None)
     return _statistics(newest) if newest else ServerStatistics()
 

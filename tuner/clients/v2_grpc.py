@@ -66,25 +66,28 @@ class V2GrpcClient:
     def __exit__(self, *_: object) -> None:
         self._channel.close()
 
-    def ready(self, model: str) -> bool:
-        return bool(self._ask("ModelReady", name=model).ready)
+    def ready(self, model: str, version: str = "") -> bool:
+        return bool(self._ask("ModelReady", name=model, version=version).ready)
 
-    def metadata(self, model: str) -> ModelMetadata:
-        content = _content(self._ask("ModelMetadata", name=model))
+    def metadata(self, model: str, version: str = "") -> ModelMetadata:
+        content = _content(self._ask("ModelMetadata", name=model, version=version))
         with understood(f"{self._name}/ModelMetadata"):
             return read_metadata(content)
 
-    def config(self, model: str) -> Mapping[str, Any]:
-        return _content(self._ask("ModelConfig", name=model).config)
+    def config(self, model: str, version: str = "") -> Mapping[str, Any]:
+        return _content(self._ask("ModelConfig", name=model, version=version).config)
 
     def load(self, model: str, config: str) -> None:
         parameters = {"config": service_pb2.ModelRepositoryParameter(string_param=config)}
         self._ask("RepositoryModelLoad", model_name=model, parameters=parameters)
 
-    def infer(self, model: str, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def infer(
+        self, model: str, inputs: Sequence[Tensor], options: V2Options = DEFAULT
+    ) -> tuple[Tensor, ...]:
         answer = self._ask(
             "ModelInfer",
             model_name=model,
+            model_version=options.version,
             inputs=[{"name": t.name, "datatype": t.datatype, "shape": t.shape} for t in inputs],
             raw_input_contents=[tensor.data for tensor in inputs],
         )
@@ -122,10 +125,10 @@ class V2GrpcClient:
             outputs = (v2_grpc.read_streamed_response(b"", each) for each in responses)
             return tuple(filter(None, outputs))  # the last may carry nothing but its mark
 
-    def statistics(self, model: str) -> ServerStatistics:
-        content = _content(self._ask("ModelStatistics", name=model))
+    def statistics(self, model: str, version: str = "") -> ServerStatistics:
+        content = _content(self._ask("ModelStatistics", name=model, version=version))
         with understood(f"{self._name}/ModelStatistics"):
-            return read_statistics(content)
+            return read_statistics(content, version)
 
     def shared_memory(self, kind: MemoryKind) -> frozenset[str]:
         return frozenset(self._ask(_method(kind, "Status")).regions)

@@ -8,7 +8,6 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -60,31 +59,32 @@ class V2Client(HttpSession):
             base_url=url, transport=_transport(endpoint), headers=headers, timeout_s=timeout_s
         )
 
-    def ready(self, model: str) -> bool:
+    def ready(self, model: str, version: str = "") -> bool:
         # Triton answers 400 while it is not.
-        return self._ask("GET", f"{_path(model)}/ready").status_code == httpx.codes.OK
+        path = f"{v2_http.model_path(model, version)}/ready"
+        return self._ask("GET", path).status_code == httpx.codes.OK
 
-    def metadata(self, model: str) -> ModelMetadata:
-        path = _path(model)
+    def metadata(self, model: str, version: str = "") -> ModelMetadata:
+        path = v2_http.model_path(model, version)
         response = self._ask("GET", path)
         self._check(response)
         with understood(self._name + path):
             return read_metadata(_object(response))
 
-    def config(self, model: str) -> Mapping[str, Any]:
-        path = f"{_path(model)}/config"
+    def config(self, model: str, version: str = "") -> Mapping[str, Any]:
+        path = f"{v2_http.model_path(model, version)}/config"
         response = self._ask_extension("GET", path, model)
         with understood(self._name + path):
             return _object(response)
 
     def load(self, model: str, config: str) -> None:
         content = json.dumps({"parameters": {"config": config}})
-        path = f"/v2/repository/models/{quote(model, safe='')}/load"
+        path = f"/v2/repository/models/{v2_http.segment(model)}/load"
         self._check(self._ask("POST", path, content=content))
 
     def unload(self, model: str) -> None:
         """Let the server give `model` up; nothing happens if it does not have it."""
-        path = f"/v2/repository/models/{quote(model, safe='')}/unload"
+        path = f"/v2/repository/models/{v2_http.segment(model)}/unload"
         self._check(self._ask("POST", path, content="{}"))
 
     def ready_models(self) -> tuple[str, ...]:
@@ -98,17 +98,17 @@ class V2Client(HttpSession):
         self, model: str, inputs: Sequence[Tensor], options: V2Options = DEFAULT
     ) -> tuple[Tensor, ...]:
         headers, body = v2_http.infer_body(inputs, options)
-        path = v2_http.infer_path(model)
+        path = v2_http.infer_path(model, options.version)
         response = self._ask("POST", path, content=body, headers=headers)
         self._check(response)
         with understood(self._name + path):
             return v2_http.read_outputs(response.headers, response.content)
 
-    def statistics(self, model: str) -> ServerStatistics:
-        path = f"{_path(model)}/stats"
+    def statistics(self, model: str, version: str = "") -> ServerStatistics:
+        path = f"{v2_http.model_path(model, version)}/stats"
         response = self._ask_extension("GET", path, model)
         with understood(self._name + path):
-            return read_statistics(_object(response))
+            return read_statistics(_object(response), version)
 
     def shared_memory(self, kind: MemoryKind) -> frozenset[str]:
         path = f"/v2/{kind}sharedmemory/status"
@@ -137,7 +137,7 @@ class V2Client(HttpSession):
         """A good answer of an extension, which is about `model` if that is given."""
         response = self._ask(method, path, content=content)
         if response.status_code in _NOT_OFFERED and (
-            not model or self._ask("GET", _path(model)).is_success
+            not model or self._ask("GET", v2_http.model_path(model)).is_success
         ):
             raise NotOffered(self._refusal(response))
         self._check(response)
@@ -200,10 +200,6 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TypeError("a JSON object was expected")
     return content
-
-
-def _path(model: str) -> str:
-    return f"/v2/models/{quote(model, safe='')}"
 
 
 def _region_path(kind: MemoryKind, name: str, action: str) -> str:

@@ -17,6 +17,8 @@ from tuner.protocols.content import compressed, decoded, header
 from tuner.protocols.tensors.values import from_values, to_array
 from tuner.protocols.v2 import SharedTensor, V2Options
 
+# What may stand in a part of a path beside letters, digits and `-._~`.
+_PCHAR = "!$&'()*+,;=:@"
 _JSON_LENGTH = "Inference-Header-Content-Length"
 
 # The place of a correlation id: blanks before a number are nothing to JSON. 20 digits are 64 bits.
@@ -25,10 +27,23 @@ _BEFORE_ID = b'{"parameters":{"%s":' % v2.SEQUENCE_ID.encode()
 _ANY_ID = 10 ** (_ID_WIDTH - 1)
 
 
+def segment(text: str) -> str:
+    """A name as a part of a path, with no more encoded than must be (RFC 3986, `pchar`).
+
+    Triton takes parts of a path as they come: to it, `%2B` is none of `+`.
+    """
+    return quote(text, safe=_PCHAR)
+
+
+def model_path(model: str, version: str = "") -> str:
+    """The path of a model, of the version that the server chooses by default."""
+    path = f"/v2/models/{segment(model)}"
+    return f"{path}/versions/{segment(version)}" if version else path
+
+
 def infer_path(model: str, version: str = "") -> str:
-    """The path of a model, of its newest version by default."""
-    path = f"/v2/models/{quote(model, safe='')}"
-    return f"{path}/versions/{quote(version, safe='')}/infer" if version else f"{path}/infer"
+    """Where inference is asked for."""
+    return f"{model_path(model, version)}/infer"
 
 
 def infer_body(

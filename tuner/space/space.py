@@ -260,6 +260,38 @@ class SearchSpace:
         hints = tuple(h for h in self.hints if h.get(name, choices[0]) in choices)
         return replace(self, parameters=changed, hints=hints)
 
+    def with_constant(self, name: str, value: int) -> "SearchSpace":
+        """The space with `value` for a parameter that cannot vary.
+
+        Conditions and rules go on knowing it; hints that need another value are gone.
+        """
+        kept = tuple(p for p in self.parameters if p.name != name)
+        hints = dict.fromkeys(
+            Configuration.of({n: v for n, v in hint.items() if n != name})
+            for hint in self.hints
+            if hint.get(name, value) == value
+        )
+        constants = {**self.constants, name: value}
+        return replace(self, parameters=kept, hints=tuple(hints), constants=constants)
+
+    def up_to(self, name: str, largest: int) -> "SearchSpace":
+        """The space without the numbers above `largest`; a constant if no other is left.
+
+        Hints that need a larger one are gone.
+        """
+        parameter = self[name]
+        choices = [n for n in parameter.choices or () if isinstance(n, int) and n <= largest]
+        if len(choices) < 2:
+            return self.with_constant(name, largest)
+        if not isinstance(parameter, IntParameter):
+            return self.with_choices(name, choices)
+        changed = tuple(
+            replace(p, high=largest) if p is parameter and isinstance(p, IntParameter) else p
+            for p in self.parameters
+        )
+        hints = tuple(h for h in self.hints if h.get(name, largest) in choices)
+        return replace(self, parameters=changed, hints=hints)
+
     def violations(self, configuration: Configuration) -> tuple[Rule, ...]:
         """The rules that do not hold; a rule about a parameter that is not there says nothing."""
         known = {**self.constants, **configuration}

@@ -1,6 +1,7 @@
 """From what a person asked for to a study that runs: puts the parts together."""
 
 import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -85,20 +86,25 @@ class Job:
 
 @dataclass(frozen=True)
 class PreparedJob:
-    """A job after everything was read and checked; nothing has been started or written."""
+    """A job after everything was read and checked; nothing has been written.
+
+    `notes` are what a server said of the model, in sentences, if one had to be asked.
+    """
 
     job: Job
     kind: ServerKind[Any]
     model: ServedModel
     space: SearchSpace
     study: StudyRecord
+    notes: tuple[str, ...] = ()
 
 
 def prepare(job: Job) -> PreparedJob:
-    """Read the model, the space and the machine.
+    """Read the model, the space and the machine; a server is asked where only it knows the model.
 
     Raises:
         InputError: Something about them cannot be used.
+        TunerError: A server must be asked, and cannot be.
     """
     if job.arrivals is Loop.CLOSED and Objective.LATENCY in job.objectives:
         raise InputError(
@@ -110,7 +116,8 @@ def prepare(job: Job) -> PreparedJob:
     job = replace(job, form=kind.fit_form(job.form))
     job = _with_image(job, given.serve if given else None)
     machine = _machine(job)
-    model = kind.open_model(_source(job, kind, given.serve if given else None))
+    opened = kind.open_model(_source(job, kind, given.serve if given else None))
+    model, notes = _completed(job, kind, opened)
     file = _path_of(str(job.space_file or model.space))
     whole = resolve(given or spec.load_space(file), machine.bounds, file=file)
     space = model.adapt(whole, contained=job.is_elsewhere)
@@ -118,7 +125,7 @@ def prepare(job: Job) -> PreparedJob:
         space = placement.reloadable(space)
     now = datetime.now(UTC)
     study = StudyRecord(
-        name=job.study or f"{model.name}-{now:%Y%m%d-%H%M%S}",
+        name=job.study or f"{_plain(model.name)}-{now:%Y%m%d-%H%M%S}",
         created_at=now,
         server=kind.name,
         model=model.name,
@@ -136,7 +143,34 @@ def prepare(job: Job) -> PreparedJob:
         sampler=job.sampler.value,
         warm_start=job.warm_start,
     )
-    return PreparedJob(job, kind, model, space, study)
+    return PreparedJob(job, kind, model, space, study, notes)
+
+
+def _completed(
+    job: Job, kind: ServerKind[Any], model: ServedModel
+) -> tuple[ServedModel, tuple[str, ...]]:
+    """The model with what only a server knows of it; one is started for that, for a moment."""
+    if isinstance(job.place, RemoteAddress) or not kind.needs_server(model):
+        return model, ()
+    with workspaces.opened() as workspace:
+        setup = _setup(job, workspace)
+        with placement.runner(job.place, kind, workspace / "logs") as runner:
+            return kind.completed(model, setup, runner)
+
+
+def _setup(job: Job, workspace: Path) -> TargetSetup:
+    """What a target of this job is made for."""
+    return TargetSetup(
+        workspace=workspace,
+        form=job.form,
+        start_timeout_s=job.start_timeout_s,
+        contained=job.is_elsewhere,
+    )
+
+
+def _plain(model: str) -> str:
+    """The model's name as the beginning of one that is typed, and that a folder has."""
+    return re.sub(r"[^\w.+@=,-]", "_", model).lstrip(".-") or "model"
 
 
 def _machine(job: Job) -> Hardware:
@@ -247,12 +281,7 @@ def run(
     job, space = prepared.job, prepared.space
     with ExitStack() as stack:
         workspace = stack.enter_context(workspaces.opened())
-        setup = TargetSetup(
-            workspace=workspace,
-            form=job.form,
-            start_timeout_s=job.start_timeout_s,
-            contained=job.is_elsewhere,
-        )
+        setup = _setup(job, workspace)
         target = prepared.kind.target(prepared.model, space, setup)
         runner = stack.enter_context(
             placement.runner(job.place, prepared.kind, workspace / "logs")

@@ -71,7 +71,7 @@ class V2Service(Service):
 
     def statistics(self) -> ServerStatistics | None:
         try:
-            return self._control.statistics(self._model)
+            return self._control.statistics(self._model, self._form.options.version)
         except NotOffered:
             return None
 
@@ -111,8 +111,9 @@ def _known_model(
     control: V2Control, model: str, form: V2Form
 ) -> tuple[ModelMetadata, ModelTraits]:
     """Inputs and outputs without the batch dimension, and what the model is like."""
-    _check_ready(control, model)
-    metadata, traits = known_model(control, model)
+    version = form.options.version
+    _check_ready(control, model, version)
+    metadata, traits = known_model(control, model, version)
     if traits.decoupled and not form.options.streaming:
         raise InputError(
             f"the model `{model}` is decoupled: a request has any number of answers",
@@ -123,25 +124,26 @@ def _known_model(
     return ModelMetadata(unbatched(metadata.inputs), unbatched(metadata.outputs)), traits
 
 
-def _check_ready(control: V2Control, model: str) -> None:
+def _check_ready(control: V2Control, model: str, version: str) -> None:
     try:
-        ready = control.ready(model)
+        ready = control.ready(model, version)
     except NotOffered as error:
         raise ServerError(
             f"the server does not speak V2: {error}", hint="check `--service-kind`"
         ) from None
     if not ready:
+        named = f"version {version} of the model `{model}`" if version else f"the model `{model}`"
         raise ServerError(
-            f"the server does not have the model `{model}` ready{_reason(control, model)}",
+            f"the server does not have {named} ready{_reason(control, model, version)}",
             hint="check the name, and `--service-kind`; Triton lists its models at POST "
             "/v2/repository/index",
         )
 
 
-def _reason(control: V2Control, model: str) -> str:
+def _reason(control: V2Control, model: str, version: str) -> str:
     """What the server has to say of it; whether a model is ready, it answers with a mere no."""
     try:
-        control.metadata(model)
+        control.metadata(model, version)
     except ServerError as error:
         return f": {' '.join(error.message.split())}"
     return ""

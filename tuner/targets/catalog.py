@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from runners.base import Runner
 from tuner.errors import InputError, did_you_mean
 from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource, ServedModel, StagedTarget, TargetSetup
@@ -14,6 +15,7 @@ from tuner.targets.tensorflow_serving import model as tensorflow_serving
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 from tuner.targets.torchserve import model as torchserve
 from tuner.targets.torchserve.target import TorchServeTarget
+from tuner.targets.triton import asking
 from tuner.targets.triton import model as triton
 from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.target import TritonTarget
@@ -30,7 +32,8 @@ class ServerKind(Generic[Model]):
     the server takes it; InputError where it does not. `remote_ports` are the names and the usual
     numbers of what a remote server is reached by, that of the address first; it has none if it
     cannot be changed while it runs. `open_to_all`: it listens on all interfaces.
-    `experimental`: the tuner was never run on a real one.
+    `experimental`: the tuner was never run on a real one. `completed` is the model with what only
+    a server knows of it, if that is needed, and what is to be known of that, in sentences.
     """
 
     name: str
@@ -41,6 +44,10 @@ class ServerKind(Generic[Model]):
     remote_ports: Mapping[str, int] = field(default_factory=dict)
     open_to_all: bool = False
     experimental: bool = False
+    needs_server: Callable[[Model], bool] = lambda _: False
+    completed: Callable[[Model, TargetSetup, Runner], tuple[Model, tuple[str, ...]]] = (
+        lambda model, _setup, _runner: (model, ())
+    )
 
 
 _KINDS: tuple[ServerKind[Any], ...] = (
@@ -51,6 +58,8 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         fit_form=lambda form: form.of_tensors("Triton"),
         target=TritonTarget.of,
         remote_ports={"http": 8000, "grpc": 8001},
+        needs_server=lambda model: model.needs_server,
+        completed=asking.completed,
     ),
     ServerKind[torchserve.TorchServeModel](
         name=TorchServeTarget.server,

@@ -1,6 +1,9 @@
 """Files of a model: what tells two states of them apart, and how a failed copy is told of."""
 
 import hashlib
+import os
+import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,25 +17,82 @@ _DIGITS = 10
 def digest(files: Iterable[Path], *, beside: bytes = b"") -> str:
     """Ten hexadecimal digits that change when a file, its path, or what is `beside` them does.
 
-    A folder is all that is in it, each by its path from the folder's own name on; what Python
-    compiled there does not count.
+    A folder is all that is in it and behind its links, each by its path from the folder's own name
+    on; what Python compiled there does not count.
 
     Raises:
         ModelError: A file cannot be read.
     """
     found = hashlib.sha256(beside)
     for root in files:
-        for path in sorted([root, *root.rglob("*")]):
-            if path.is_file() and "__pycache__" not in path.parts:
-                found.update(str(path.relative_to(root.parent)).encode())
-                try:
+        with readable(root):
+            folders = _walk(root) if root.is_dir() else ()
+            inside = [Path(folder, name) for folder, names in folders for name in names]
+        for path in sorted([root, *inside]):
+            with readable(path):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    found.update(os.fsencode(path.relative_to(root.parent)))
                     with path.open("rb") as file:
                         found.update(hashlib.file_digest(file, "sha256").digest())
-                except OSError as error:
-                    raise ModelError(
-                        f"{path}: cannot be read: {error.strerror}", hint="make it readable"
-                    ) from None
     return found.hexdigest()[:_DIGITS]
+
+
+def copy_folder(source: Path, destination: Path) -> None:
+    """Copy what is in `source` and behind its links, as files that can be written and removed.
+
+    What is already in `destination` stays. Links that lead nowhere, or back to a folder that they
+    are in, are left out.
+
+    Raises:
+        OSError: A file cannot be read, or there is no room for it.
+    """
+    for folder, names in _walk(source):
+        copy = destination / folder.relative_to(source)
+        copy.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, copy / name)
+                mode = (folder / name).stat().st_mode & (
+                    stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
+                )
+                (copy / name).chmod((copy / name).stat().st_mode | mode)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder of `root` and behind its links, with the names of what is no folder.
+
+    Raises:
+        OSError: One cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    above = {str(root): {root.resolve()}}
+    for name, folders, files in os.walk(root, followlinks=True, onerror=fail):
+        yield Path(name), files
+        known = above.pop(name)
+        for folder in list(folders):
+            real = Path(name, folder).resolve()
+            if real in known:
+                folders.remove(folder)  # a link back to a folder that it is in
+            else:
+                above[os.path.join(name, folder)] = {*known, real}  # noqa: PTH118 - as os.walk does
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What is at `path` is read within.
+
+    Raises:
+        ModelError: It cannot be.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"{error.filename or path}: cannot be read: {error.strerror}", hint="make it readable"
+        ) from None
 
 
 @contextmanager

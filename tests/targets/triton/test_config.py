@@ -48,7 +48,7 @@ class TestRead:
             (b"max_batch_size: many", "1:17 : 'max_batch_size: many': Couldn't parse"),
             (b"name: 'a'\nbatch: 8", '2:1 : Message type "inference.ModelConfig" has no field'),
             (b"{", "1:1 : "),
-            (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff in position 0"),
+            (b"\xff\xfe", "1:1 : Message type"),
         ],
     )
     def test_garbage(self, tmp_path: Path, content: bytes, complaint: str) -> None:
@@ -61,6 +61,23 @@ class TestRead:
         assert caught.value.hint == (
             "correct that line; `input { ... }` and `max_batch_size: 8` are the form"
         )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf# by an editor\nmax_batch_size: 8\n",
+        "# größer\nmax_batch_size: 8\n".encode("latin-1"),
+        "# größer 日本\nmax_batch_size: 8\n".encode(),
+        b"# from Windows\r\nmax_batch_size: 8\r\n",
+        b"# from an old Mac\rmax_batch_size: 8\r",
+    ],
+)
+def test_encodings(tmp_path: Path, content: bytes) -> None:
+    """Comments are in any encoding, and lines end as on any system."""
+    path = tmp_path / "config.pbtxt"
+    path.write_bytes(content)
+    assert model_config.read(path) == parsed("max_batch_size: 8")
 
 
 class TestFromServer:

@@ -8,12 +8,17 @@ import pytest
 from tests.spaces import integer
 from tests.targets.moody import MODELS
 from tests.targets.triton.triton_targets import built_in, write_model
+from tests.targets.unprivileged import open_place, unprivileged
 from tuner.errors import ModelError, SpaceError
 from tuner.space.expressions import Value
 from tuner.space.settings import ConfigPath
 from tuner.space.space import CategoricalParameter, IntParameter, SearchSpace
+from tuner.targets.base import ModelSource
 from tuner.targets.triton import config as model_config
+from tuner.targets.triton.model import open_model
 from tuner.targets.triton.repository import RepositoryModel
+
+__all__ = ["open_place"]
 
 BATCHING = {
     "dynamic_batching",
@@ -37,6 +42,54 @@ class TestTritonModel:
             RepositoryModel(tmp_path, "m")
         assert str(caught.value) == f"{folder}: the model has no version folder"
         assert caught.value.hint == f"put the model's files into {folder}/1"
+
+
+@pytest.mark.parametrize(
+    ("name", "called"), [("two words", "two%20words"), ("100%", "100%25"), ("a#b", "a%23b")]
+)
+def test_names_that_triton_does_not_decode(tmp_path: Path, name: str, called: str) -> None:
+    """Such a model is refused before any server is started: no client could ask for it."""
+    write_model(tmp_path, name)
+    message = (
+        f"`{name}`: Triton has no model of that name for whoever asks over HTTP, where it is "
+        f"called `{called}`"
+    )
+    with pytest.raises(ModelError) as caught:
+        open_model(ModelSource(folder=tmp_path, name=name))
+    assert str(caught.value) == message
+    assert caught.value.hint == "give its folder a name of letters, digits and -._~!$&'()*+,;=:@"
+
+
+def test_a_repository_that_cannot_be_read(open_place: Path) -> None:
+    """It is named, and no traceback is shown."""
+    repository = open_place / "models"
+    write_model(repository)
+    repository.chmod(0)
+    with unprivileged(open_place), pytest.raises(ModelError) as caught:
+        open_model(ModelSource(folder=repository))
+    assert str(caught.value) == f"{repository}: cannot be read: Permission denied"
+
+
+def test_a_repository_of_links(tmp_path: Path) -> None:
+    """Models, versions and files that are links elsewhere are models like any other."""
+    store = write_model(tmp_path / "store", "stored", "max_batch_size: 4").parent
+    (store / "version").mkdir()
+    (store / "version" / "model.py").symlink_to(store / "stored" / "1" / "model.py")
+    (store / "linked").mkdir()
+    (store / "linked" / "1").symlink_to("../version")
+    (store / "linked" / "config.pbtxt").symlink_to("../stored/config.pbtxt")
+    repository = tmp_path / "models"
+    repository.mkdir()
+    (repository / "m").symlink_to(store / "linked")
+    model = open_model(ModelSource(folder=repository))
+    assert (model.name, model_config.get(model.config, "max_batch_size")) == ("m", 4)
+    before = model.fingerprint
+    (store / "stored" / "1" / "model.py").write_text("weights = 2\n")
+    assert model.fingerprint != before
+    model.stage(tmp_path / "staged")
+    staged = sorted(path for path in (tmp_path / "staged").rglob("*"))
+    assert not any(path.is_symlink() for path in staged)
+    assert (tmp_path / "staged/m/1/model.py").read_text() == "weights = 2\n"
 
 
 class TestAdapt:

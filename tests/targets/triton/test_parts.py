@@ -12,7 +12,7 @@ from tuner.load.requests import Tensor
 from tuner.space.expressions import Value
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensor_requests import check_answer
-from tuner.targets.triton.target import _reason_in
+from tuner.targets.triton.target import reason_in
 
 
 class TestLaunchSpec:
@@ -164,9 +164,9 @@ class TestNumbers:
         )
 
 
-def test_reason_in() -> None:
+def testreason_in() -> None:
     """The last complaint about the repository, if there is one."""
     complaint = "E1 m.cc:1] \"Poll failed for model directory 'm': {}\"\nI1 goes on\n"
 
-    assert _reason_in("") == _reason_in('I1 m.cc:1] "started"') == ""
-    assert _reason_in(complaint.format("one") + complaint.format("two: 2")) == ": two: 2"
+    assert reason_in("") == reason_in('I1 m.cc:1] "started"') == ""
+    assert reason_in(complaint.format("one") + complaint.format("two: 2")) == ": two: 2"

@@ -10,6 +10,7 @@ from tests.runner_tests.waiting import is_gone
 from tests.targets.fixtures import Triton
 from tests.targets.moody import BATCHING, MODELS, PATIENT, listing, moody, target_in
 from tests.targets.triton.triton_targets import parsed
+from tests.targets.unprivileged import open_place
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, Reason, TrialFailure
 from tuner.load.requests import TensorSpec
@@ -19,6 +20,8 @@ from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, refuted
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensor_requests import Interface
 from tuner.targets.triton import config as model_config
+
+__all__ = ["open_place"]
 
 
 class TestRequests:
@@ -51,6 +54,29 @@ class TestUserFolder:
             deployment.apply(model.configuration())
         assert (model.folder / "repository" / "moody" / "loaded").exists()
         assert listing(repository) == before
+
+    def test_links(self, open_place: Path) -> None:
+        """A read-only repository of links is served as any other, and its copy can be removed."""
+        store = open_place / "store"
+        shutil.copytree(MODELS / "moody", store)
+        (open_place / "version").symlink_to(store / "1")
+        linked = open_place / "linked"
+        linked.mkdir()
+        (linked / "config.pbtxt").symlink_to(store / "config.pbtxt")
+        (linked / "1").symlink_to(open_place / "version")
+        repository = open_place / "repository"
+        repository.mkdir()
+        (repository / "moody").symlink_to(linked)
+        for path in (store / "1" / "model.py", store / "config.pbtxt", store / "1", store, linked):
+            path.chmod(0o555)
+        before = listing(store)
+        model = moody(open_place, repository=repository)
+        with model.deployment() as deployment:
+            deployment.apply(model.configuration())
+            assert model.target.infer(deployment.server)
+        assert listing(store) == before
+        staged = model.folder / "repository" / "moody" / "1" / "model.py"
+        assert staged.stat().st_mode & 0o200
 
 
 class TestApply:

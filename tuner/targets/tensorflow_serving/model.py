@@ -5,7 +5,6 @@ server takes the version with the largest number); the fields of `BatchingParame
 servables/tensorflow/session_bundle_config.proto; the flags of model_servers/main.cc.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -119,7 +118,7 @@ class TensorFlowServingModel(VariantModel):
         """Copy its version, under the name of its model."""
         staged = folder / self.name / self.version.name
         with staging.copying(self.version, staged):
-            shutil.copytree(self.version, staged, dirs_exist_ok=True)
+            staging.copy_folder(self.version, staged)
 
 
 def open_model(source: ModelSource) -> TensorFlowServingModel:

@@ -1,6 +1,7 @@
 """A model of Triton, with the forms that it is there in: what may vary, and how it is set."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Self
 
 from google.protobuf.message import Message
@@ -12,7 +13,8 @@ from tuner.space.settings import Settings
 from tuner.space.space import IntParameter, Parameter, SearchSpace
 from tuner.targets import system_libraries, variants
 from tuner.targets.triton import config as model_config
-from tuner.targets.triton import flags, warm_up
+from tuner.targets.triton import flags, limits, warm_up
+from tuner.targets.triton.completion import Completion, needs_server
 from tuner.targets.variants import VariantModel
 
 # The built-in spaces of backends.
@@ -37,8 +39,32 @@ class TritonModel(VariantModel):
 
     def __init__(self, name: str, config: Message, others: Sequence[Self] = ()) -> None:
         self.name = name
-        self.config = config
+        self.completion = Completion(config)
         self.others = variants.by_name(name, others)
+
+    @property
+    def config(self) -> Message:
+        """Its configuration, with what a server completes once one was asked."""
+        return self.completion.config
+
+    @property
+    def program(self) -> str:
+        """The source of a model of the Python backend; empty for any other, or if unknown."""
+        return ""
+
+    @property
+    def needs_server(self) -> bool:
+        """Whether a server must be asked before it is known what may vary."""
+        return any(needs_server(form.config, form.program) for form in self.whole)
+
+    def as_completed(self, found: Sequence[Completion]) -> Self:
+        """The model with what a server made of the configuration of each of its forms."""
+        forms = [copy(form) for form in self.whole]
+        for form, its in zip(forms, found, strict=True):
+            form.completion = its
+        own, *others = forms
+        own.others = variants.by_name(own.name, others)
+        return own
 
     @property
     def own_space(self) -> str:
@@ -78,18 +104,22 @@ class TritonModel(VariantModel):
         for parameter, path in named:
             if value := model_config.get(self.config, path):  # zero and false mean "not set"
                 space = space.with_default(parameter.name, _as_meant(parameter, value))
+        for form in self.whole:
+            space = limits.narrowed(form.completion.narrowed(space), form.config)
         return variants.added(space, self.name, self.forms[1:])
 
     def impossible(self) -> set[str]:
         """How the fields begin that this model cannot have."""
-        no_warm_up = set() if warm_up.is_possible(self.config) else {warm_up.PATH}
+        cannot = limits.impossible(self.config)
+        if not warm_up.is_possible(self.config):
+            cannot.add(warm_up.PATH)
         if model_config.get(self.config, _SEQUENCES):
-            return {"dynamic_batching", *no_warm_up, *self._not_of_its_strategy()}
+            return {"dynamic_batching", *cannot, *self._not_of_its_strategy()}
         if not model_config.get(self.config, "max_batch_size"):
-            return {"max_batch_size", "dynamic_batching", *no_warm_up}
+            return {"max_batch_size", "dynamic_batching", *cannot}
         if model_config.get(self.config, "ensemble_scheduling"):
-            return {"dynamic_batching", *no_warm_up}  # a model has one scheduler
-        return no_warm_up
+            return {"dynamic_batching", *cannot}  # a model has one scheduler
+        return cannot
 
     def _not_of_its_strategy(self) -> set[str]:
         """Fields of a sequence batcher; without a word of the strategy it is the direct one."""
@@ -100,14 +130,31 @@ class TritonModel(VariantModel):
         return {_DIRECT, f"{_OLDEST}.preferred_batch_size"} if too_large else {_DIRECT}
 
     def configured(self, settings: Settings) -> Message:
-        """The configuration of the model's form under `settings`."""
+        """The configuration of the model's form under `settings`.
+
+        What its owner wrote stays, as far as it is legal beside them.
+        """
         form = self.form(settings)
-        message = model_config.changed(form.config, {"name": form.name})
-        return model_config.changed(message, dict(sorted(settings.config.items())))
+        values = dict(sorted(settings.config.items()))
+        standing = model_config.changed(form.config, {"name": form.name})
+        lists = [p for p in values if p.endswith("[0]") and _is_other(standing, p, values[p])]
+        standing = model_config.changed(standing, dict.fromkeys(lists))
+        standing = limits.kept(standing, model_config.changed(standing, values))
+        message = model_config.changed(standing, values)
+        limits.tidy(message)
+        return message
 
     def deployed(self, settings: Settings) -> Message:
         """The same as it is handed over, for the folder of the model."""
         return self.configured(settings)
+
+
+def _is_other(config: Message, path: str, value: Value | None) -> bool:
+    """Whether a list is not to begin as it does: then `value` is all that it has.
+
+    A parameter that chooses the only entry of a list has the whole list as its default.
+    """
+    return model_config.get(config, path) != value
 
 
 def _as_meant(parameter: Parameter, value: Value) -> Value:

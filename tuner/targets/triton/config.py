@@ -28,18 +28,26 @@ def read(path: Path) -> Message:
     """
     message: Message = model_config_pb2.ModelConfig()
     try:
-        text_format.Parse(path.read_text(), message)
+        text_format.Parse(_text(path), message)
     except OSError as error:
         raise ModelError(
             f"{path}: a model configuration was expected, but: {error.strerror}",
             hint="write one: Triton's model_configuration.md describes it",
         ) from None
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+    except text_format.ParseError as error:
         raise ModelError(
             f"{path}: is not a model configuration: {error}",
             hint="correct that line; `input { ... }` and `max_batch_size: 8` are the form",
         ) from None
     return message
+
+
+def _text(path: Path) -> str:
+    """What the file says. All of Triton's own words are ASCII, but comments may be anything."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return path.read_text(encoding="latin-1")  # which has a character for every byte
 
 
 def of(content: Mapping[str, object]) -> Message:

@@ -1,15 +1,19 @@
 """Models in a Triton model repository: found, read and copied, never written."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from tuner import demo
 from tuner.errors import ModelError
+from tuner.protocols import v2_http
 from tuner.targets import model_choice, staging
 from tuner.targets.base import ModelSource
 from tuner.targets.triton import config
 from tuner.targets.triton.base import TritonModel
+
+_CONFIG = "config.pbtxt"
+# Of a model of the Python backend.
+_PROGRAM = "model.py"
 
 
 def check_repository(repository: Path, model: str | None) -> str:
@@ -18,12 +22,17 @@ def check_repository(repository: Path, model: str | None) -> str:
     Raises:
         ModelError: There is no such repository or model, or there are several to choose from.
     """
+    with staging.readable(repository):
+        return _chosen(repository, model)
+
+
+def _chosen(repository: Path, model: str | None) -> str:
     if not repository.is_dir():
         raise ModelError(
             f"{repository}: a model repository was expected, but there is no such folder",
             hint="a model repository is a folder with one folder for each model",
         )
-    models = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
+    models = sorted(path.name for path in repository.iterdir() if _is_model(path))
     if not models:
         raise ModelError(
             f"{repository}: no model with a config.pbtxt was found",
@@ -46,12 +55,41 @@ def open_repository(source: ModelSource) -> "RepositoryModel":
     repository = source.folder or demo.REPOSITORY
     name = source.name or (None if source.folder else demo.MODEL)
     name = check_repository(repository, name)
+    for each in (name, *source.variants):
+        _check_name(each)
     others = [
         RepositoryModel(repository, check_repository(repository, each))
         for each in source.variants
         if each != name
     ]
     return RepositoryModel(repository, name, others)
+
+
+def _check_name(model: str) -> None:
+    """Whether Triton has it under this name for whoever asks over HTTP.
+
+    Raises:
+        ModelError: It does not: names stand in paths, which it does not decode.
+    """
+    if v2_http.segment(model) != model:
+        raise ModelError(
+            f"`{model}`: Triton has no model of that name for whoever asks over HTTP, where it "
+            f"is called `{v2_http.segment(model)}`",
+            hint="give its folder a name of letters, digits and -._~!$&'()*+,;=:@",
+        )
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether it has a config.pbtxt, or else files of which a server may make one."""
+    return (folder / _CONFIG).is_file() or any(any(each.iterdir()) for each in _versions(folder))
+
+
+def _versions(folder: Path) -> list[Path]:
+    """The folders of a model's versions, the newest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name), reverse=True)
 
 
 class RepositoryModel(TritonModel):
@@ -61,12 +99,21 @@ class RepositoryModel(TritonModel):
         self, repository: Path, model: str, others: Sequence["RepositoryModel"] = ()
     ) -> None:
         self.folder = repository / model
-        super().__init__(model, config.read(self.folder / "config.pbtxt"), others)
-        if not any(path.is_dir() and path.name.isdigit() for path in self.folder.iterdir()):
+        file = self.folder / _CONFIG
+        super().__init__(model, config.read(file) if file.exists() else config.of({}), others)
+        if not _versions(self.folder):
             raise ModelError(
                 f"{self.folder}: the model has no version folder",
                 hint=f"put the model's files into {self.folder / '1'}",
             )
+
+    @property
+    def program(self) -> str:
+        for version in _versions(self.folder):
+            file = version / str(config.get(self.config, "default_model_filename") or _PROGRAM)
+            if file.suffix == ".py" and file.is_file():
+                return file.read_text(errors="replace")
+        return ""
 
     @property
     def own_fingerprint(self) -> str:
@@ -75,4 +122,4 @@ class RepositoryModel(TritonModel):
     def stage_own(self, repository: Path) -> None:
         staged = repository / self.name
         with staging.copying(self.folder, staged):
-            shutil.copytree(self.folder, staged, dirs_exist_ok=True)
+            staging.copy_folder(self.folder, staged)

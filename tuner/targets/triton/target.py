@@ -128,7 +128,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
                 reason, what = Reason.START_TIMEOUT, f"the model was not loaded: {error}"
                 raise TrialFailure(reason, what) from None
             except ServerError as error:
-                what = f"{error}{_reason_in(server.log_tail())}"
+                what = f"{error}{reason_in(server.log_tail())}"
                 raise TrialFailure(Reason.INVALID_CONFIGURATION, what) from None
             outputs = self._first_outputs(client)
         tensor_requests.check_answer(outputs)
@@ -239,7 +239,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
         return interface, traits
 
 
-def _reason_in(log: str) -> str:
+def reason_in(log: str) -> str:
     """Why Triton could not use a configuration: it answers no more than "failed to poll"."""
     reasons = _POLL_FAILED.findall(log)
     return f": {reasons[-1]}" if reasons else ""
