@@ -50,7 +50,8 @@ class Job:
     Empty `study` is a new study with a name of its own; empty `server` is that of the space file,
     or Triton. `place` is where the servers run, this machine where it is None. `inputs` are those
     of the `model_file`, `variants` are other forms of the model, whose outputs may be `tolerance`
-    from the model's (`outputs.check_outputs`). `options` are those of the command, to be stored.
+    from the model's (`outputs.check_outputs`). `with_models` are others that the model asks.
+    `options` are those of the command, to be stored.
     """
 
     budget: LatencyBudget
@@ -58,6 +59,7 @@ class Job:
     model_file: Path | None = None
     inputs: tuple[TensorSpec, ...] = ()
     variants: tuple[str, ...] = ()
+    with_models: tuple[str, ...] = ()
     tolerance: float | None = None
     model: str | None = None
     space_file: Path | None = None
@@ -163,6 +165,12 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
             "`--input` means nothing without a model file",
             hint="leave it out; what requests carry is said by `--shape` and `--input-data`",
         )
+    if job.with_models and kind.name != DEFAULT_SERVER:
+        raise InputError(
+            f"`--with-model` names models that a model of Triton asks, but the server is "
+            f"`{kind.name}`",
+            hint="leave it out",
+        )
     place = job.place
     if isinstance(place, RemoteAddress):
         given = {"--model-repository": job.repository, "--server-cpus": job.server_cpus}
@@ -179,6 +187,7 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
         contained=job.is_elsewhere,
         name=job.model,
         variants=job.variants,
+        with_models=job.with_models,
         serve=serve,
         space_file=job.space_file,
         server=placement.remote(place, kind).server if isinstance(place, RemoteAddress) else None,

@@ -16,6 +16,7 @@ from tuner.targets.torchserve import model as torchserve
 from tuner.targets.torchserve.target import TorchServeTarget
 from tuner.targets.triton import model as triton
 from tuner.targets.triton.base import TritonModel
+from tuner.targets.triton.ensemble_target import target_of as triton_target
 from tuner.targets.triton.target import TritonTarget
 
 Model = TypeVar("Model", bound=ServedModel)
@@ -49,7 +50,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         configuration_file="config.pbtxt",
         open_model=triton.open_model,
         check_form=lambda form: form.check_tensors("Triton"),
-        target=TritonTarget.of,
+        target=triton_target,
         remote_ports={"http": 8000},
     ),
     ServerKind[torchserve.TorchServeModel](

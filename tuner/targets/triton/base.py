@@ -1,6 +1,7 @@
 """A model of Triton, with the forms that it is there in: what may vary, and how it is set."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 from google.protobuf.message import Message
@@ -11,6 +12,7 @@ from tuner.space.space import IntParameter, Parameter, SearchSpace
 from tuner.targets import system_libraries, variants
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags, warm_up
+from tuner.targets.triton.needs import Needs
 from tuner.targets.variants import VariantModel
 
 # The built-in spaces of backends.
@@ -24,7 +26,14 @@ _BACKENDS = {
 
 
 class TritonModel(VariantModel):
-    """A model as its user left it; `others` are further forms of it, of which one is served."""
+    """A model as its user left it; `others` are further forms of it, of which one is served.
+
+    `needs` is what it cannot be served without, `unused` are the models beside one that
+    asks others, which are not among those.
+    """
+
+    needs: Needs = Needs()
+    unused: tuple[str, ...] = ()
 
     def __init__(self, name: str, config: Message, others: Sequence[Self] = ()) -> None:
         self.name = name
@@ -43,6 +52,21 @@ class TritonModel(VariantModel):
         """The built-in space of the backend of all its forms, or the one for all backends."""
         found = {form.own_space for form in self.whole}
         return found.pop() if len(found) == 1 else "triton"
+
+    @property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when the model does, or what it needs."""
+        return variants.fingerprint((super().fingerprint, *self.needs.fingerprints()))
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The models that have to be loaded before it, each after those that it asks itself."""
+        asked = ((*each.before, each.name) for each in self.needs.companions)
+        return tuple(dict.fromkeys(name for names in asked for name in names))
+
+    def stage(self, folder: Path) -> None:
+        super().stage(folder)
+        self.needs.stage(folder)
 
     def adapt(self, space: SearchSpace, *, contained: bool = False) -> SearchSpace:
         """`space` with the model's own settings as defaults, and without what it cannot do.

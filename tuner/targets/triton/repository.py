@@ -65,7 +65,9 @@ class RepositoryModel(TritonModel):
         if not any(path.is_dir() and path.name.isdigit() for path in self.folder.iterdir()):
             raise ModelError(
                 f"{self.folder}: the model has no version folder",
-                hint=f"put the model's files into {self.folder / '1'}",
+                hint=f"make the folder {self.folder / '1'}, which stays empty"
+                if config.get(self.config, "platform") == "ensemble"
+                else f"put the model's files into {self.folder / '1'}",
             )
 
     @property
