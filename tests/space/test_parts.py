@@ -111,5 +111,7 @@ class TestNames:
     @pytest.mark.parametrize("text", ["`a` `b`", "`a", "``", "a.`b`", "1.`a`"])
     def test_no_name(self, text: str) -> None:
         """A backtick that quotes no name is refused."""
-        with pytest.raises(SpaceError, match="is not an expression|which expressions do not have"):
+        with pytest.raises(
+            SpaceError, match=r"is not an expression|which expressions do not have"
+        ):
             Expression.parse(text)
