@@ -19,6 +19,7 @@ from tuner.targets.triton import config as model_config
 from tuner.targets.triton.ensemble_target import target_of
 from tuner.targets.triton.running import RunningModel
 
+ENCODER_HEAD = ("text-encoder", "head")
 ENCODER = {
     "text-encoder.instance_count": 2,
     "text-encoder.dynamic_batching": True,
@@ -113,15 +114,19 @@ class TestApply:
         )
         assert verdicts["text-encoder.instance_count"].grade is Grade.CONFIRMED
 
-    def test_statistics_are_those_of_the_ensemble(
-        self, chain: Served, deployment: Deployment
-    ) -> None:
-        """Requests are counted once, however many parts they pass."""
-        deployment.apply(chain.configuration())
-        before = chain.target.statistics(deployment.server)
-        chain.target.infer(deployment.server, count=3)
-        spent = chain.target.statistics(deployment.server) - before
-        assert (spent.requests, spent.inferences) == (3, 3)
+    def test_statistics(self, chain: Served, deployment: Deployment) -> None:
+        """Requests are counted once, however many parts they pass; batches are the parts'."""
+        batching = {"dynamic_batching": True, "max_queue_delay_microseconds": 300_000}
+        values = {f"{part}.{n}": v for part in ENCODER_HEAD for n, v in batching.items()}
+        sizes = {f"{part}.max_batch_size": 4 for part in ENCODER_HEAD}
+        for configuration, batch in (({}, 1), (values | sizes, 4)):
+            deployment.apply(chain.configuration(**configuration))
+            before = chain.target.statistics(deployment.server)
+            for _ in range(3):
+                chain.target.infer(deployment.server, count=4)
+            spent = chain.target.statistics(deployment.server) - before
+            assert (spent.requests, spent.inferences) == (12, 12)
+            assert spent.mean_batch == batch
 
 
 class TestRunning:

@@ -5,6 +5,7 @@ the names of models that stand in quotes where it makes requests (`pb_utils.Infe
 What it works out at run time is named by `--with-model`.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,7 +139,11 @@ def _members(model: TritonModel) -> set[str]:
 
 
 def _program(folder: Path) -> str:
-    """What the versions of a model are programmed with in Python."""
-    files = sorted(folder.rglob("*.py"))
-    small = (path for path in files if path.is_file() and path.stat().st_size < _PROGRAM_BYTES)
-    return "".join(path.read_text(errors="replace") for path in small)
+    """What the versions of a model are programmed with in Python, as far as it can be read."""
+    folders = (path for path in sorted(folder.iterdir()) if path.is_dir())  # links among them
+    files = [*folder.glob("*.py"), *(path for each in folders for path in each.rglob("*.py"))]
+    return "".join(
+        path.read_text(errors="replace")
+        for path in sorted(files)
+        if path.is_file() and os.access(path, os.R_OK) and path.stat().st_size < _PROGRAM_BYTES
+    )

@@ -58,6 +58,13 @@ class EnsembleModel(TritonModel):
         return {n: each for n, each in members if not isinstance(each, EnsembleModel)}
 
     @property
+    def executions(self) -> int:
+        """How often a part executes for one request, all of them together."""
+        message: Any = self.config
+        own = {s.name: s.executions if isinstance(s, EnsembleModel) else 1 for s in self._steps}
+        return sum(own[step.model_name] for step in message.ensemble_scheduling.step)
+
+    @property
     def before(self) -> tuple[str, ...]:
         steps = (name for step in self._steps for name in step.before)
         return tuple(dict.fromkeys((*steps, *super().before)))

@@ -8,6 +8,7 @@ there is no staged copy: parts that it has read again are loaded once more.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from stat import S_IRWXU
 
@@ -15,7 +16,7 @@ from google.protobuf.message import Message
 
 from runners.base import RunningServer
 from tuner.clients.v2_http import V2Client
-from tuner.records import SettingVerdict
+from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value
 from tuner.space.settings import ConfigPath, Setting, Settings
 from tuner.space.space import Configuration, SearchSpace
@@ -75,6 +76,16 @@ class EnsembleTarget(TritonTarget):
             )
 
         return self._verdicts(configuration, verdict)
+
+    def statistics(self, server: RunningServer) -> ServerStatistics:
+        """Those of the ensemble, with the executions of one part in the average.
+
+        The ensemble itself executes once for each request; batches are made at its parts.
+        """
+        with self._client(server) as client:
+            whole = client.statistics(self.model)
+            parts = [client.statistics(name).executions for name in self._ensemble.parts]
+        return replace(whole, executions=sum(parts) // self._ensemble.executions)
 
     def concurrency(self, configuration: Configuration) -> int:
         """The parts work at the same time, so each wants what it would want alone."""
