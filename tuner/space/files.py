@@ -185,7 +185,7 @@ def _overlaid(base: Mapping, changes: Mapping, name: str) -> Mapping:
     if isinstance(parameters, dict):
         base = _without(base, {n for n, change in parameters.items() if change is None}, name)
         theirs = {
-            n: _merged(base["parameters"].get(n, {}), change)
+            n: _merged(_inherited(base["parameters"], n), change)
             if isinstance(change, dict)
             else change  # pydantic complains
             for n, change in parameters.items()
@@ -198,6 +198,13 @@ def _overlaid(base: Mapping, changes: Mapping, name: str) -> Mapping:
         if isinstance(value, list) and isinstance(base.get(key), list)
     }
     return _merged(base, changes | added)
+
+
+def _inherited(parameters: Mapping, name: str) -> Mapping:
+    """What a parameter begins with; that of one part (`encoder.threads`), what is for all."""
+    own = name if name in parameters else name.rpartition(".")[2]
+    found: Mapping = parameters.get(own, {})
+    return found
 
 
 def _merged(inherited: Mapping, change: Mapping) -> Mapping:

@@ -1,8 +1,9 @@
 """One space for a model that is made of parts: what is set in a configuration, once for each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
+from tuner.errors import SpaceError
 from tuner.space.expressions import Expression, Value
 from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, Parameter, Rule, SearchSpace, in_order
@@ -13,10 +14,38 @@ def part_name(part: str, parameter: str) -> str:
     return f"{part}.{parameter}"
 
 
+def check_names(space: SearchSpace, parts: Collection[str]) -> None:
+    """That each name with a dot is that of a parameter of one of the `parts`.
+
+    Raises:
+        SpaceError: One is not.
+    """
+    for parameter in space.parameters:
+        part, dot, _ = parameter.name.rpartition(".")
+        if dot and (part not in parts or parameter.sets.kind != ConfigPath.kind):
+            raise SpaceError(
+                f"parameters.{parameter.name}: sets nothing in the configuration of a part",
+                hint="PART.PARAMETER sets a `config` of one model of an ensemble"
+                + (f", which has {', '.join(f'`{each}`' for each in parts)}" if parts else ""),
+            )
+
+
+def of_part(space: SearchSpace, part: str) -> SearchSpace:
+    """`space` as it is for one part: with what it says of that part, without the others'."""
+    theirs = {p.name: p.name.removeprefix(f"{part}.") for p in space.parameters}
+    found = {
+        own: replace(p, name=own, when=p.when.renamed(theirs) if p.when else None)
+        for p in sorted(space.parameters, key=lambda p: "." in p.name)
+        if "." not in (own := theirs[p.name])
+    }
+    return replace(space, parameters=in_order(list(found.values())))
+
+
 def joined(space: SearchSpace, parts: Mapping[str, SearchSpace]) -> SearchSpace:
     """`space` with each parameter of the model's configuration once for each of the `parts`.
 
-    A part has those of its own space, with its defaults. A condition or rule that names one speaks
+    A part has those of its own space, with its defaults; what `space` says of one part alone is in
+    there. A condition or rule that names one speaks
     of the same part throughout; a hint is given to all parts at once.
 
     Raises:
@@ -26,11 +55,12 @@ def joined(space: SearchSpace, parts: Mapping[str, SearchSpace]) -> SearchSpace:
     of_parts = [
         _named(own[name], part, names[part]) for part, own in parts.items() for name in names[part]
     ]
-    configured = {p.name for p, _ in space.names_of("config")}
+    alone = {p.name for p in space.parameters if "." in p.name}
+    configured = {p.name for p, _ in space.names_of("config")} - alone
     shared = [
         _shared(p, configured, names)
         for p in space.parameters
-        if p.name not in configured and _may_be(p, configured, names)
+        if p.name not in configured | alone and _may_be(p, configured, names)
     ]
     parameters = in_order([*shared, *of_parts])
     known = {p.name for p in parameters} | space.constants.keys()

@@ -24,8 +24,10 @@ from tuner.search import warm_start
 from tuner.search.samplers import Sampler
 from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.parts import check_names
 from tuner.space.resolution import resolve
 from tuner.space.serve import ServeSpec
+from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study import placement, workspaces
@@ -116,6 +118,8 @@ def prepare(job: Job) -> PreparedJob:
     file = _path_of(str(job.space_file or model.space))
     whole = resolve(given or spec.load_space(file), machine.bounds, file=file)
     space = model.adapt(whole, contained=job.is_elsewhere)
+    settings = (p.sets for p in space.parameters)
+    check_names(space, {s.part for s in settings if isinstance(s, ConfigPath) and s.part})
     if isinstance(job.place, RemoteAddress):
         space = placement.reloadable(space)
     now = datetime.now(UTC)

@@ -8,9 +8,12 @@ import pytest
 
 from tests.targets.triton.ensembles import opened, write_chain, write_ensemble
 from tests.targets.triton.triton_targets import built_in, parsed, write_form
-from tuner.errors import InputError, ModelError
+from tuner.errors import InputError, ModelError, SpaceError
+from tuner.goals import LatencyBudget
 from tuner.space.document import fingerprint, space_document, stored_space
+from tuner.space.settings import ConfigPath
 from tuner.space.space import SearchSpace
+from tuner.study.job import Job, prepare
 from tuner.targets.base import ModelSource
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton.ensemble import EnsembleModel
@@ -113,6 +116,64 @@ class TestSpace:
         space = adapted(tmp_path, "chain")
         stored = stored_space(space_document(space))
         assert (stored, fingerprint(stored)) == (space, fingerprint(space))
+
+
+SPACE = """
+extends: triton
+parameters:
+  text-encoder.instance_count: {high: 2}
+  head.max_batch_size: {high: 16, when: head.dynamic_batching}
+  head.dynamic_batching: {}
+  head.priority:
+    {type: int, low: 0, high: 3, default: 0, sets: {config: dynamic_batching.priority_levels}}
+rules:
+  - rule: "`text-encoder.instance_count` <= head.max_batch_size"
+hints:
+  - {head.dynamic_batching: true, head.max_batch_size: 4}
+"""
+
+
+def of_file(repository: Path, text: str, model: str = "chain") -> SearchSpace:
+    """The space of a study with a file of one's own."""
+    file = repository / "own.yaml"
+    file.write_text(text)
+    budget = LatencyBudget(99, 0.05)
+    return prepare(Job(budget=budget, repository=repository, model=model, space_file=file)).space
+
+
+class TestSpaceFile:
+    def test_one_part_alone(self, tmp_path: Path) -> None:
+        """What is named with its part is that part's; the rest is for all parts."""
+        write_chain(tmp_path)
+        space = of_file(tmp_path, SPACE)
+        assert {n for n in names(space) if n.endswith("priority")} == {"head.priority"}
+        assert space["text-encoder.instance_count"].choices == (1, 2)
+        assert space["head.instance_count"].choices != (1, 2)
+        assert space["head.max_batch_size"].choices == (2, 4, 8, 16)
+        assert space["text-encoder.max_batch_size"].choices == (2, 4, 8, 16, 32, 64)
+        assert space["head.max_batch_size"].sets == ConfigPath("max_batch_size", part="head")
+        assert "`text-encoder.instance_count` <= head.max_batch_size" in {
+            rule.expression.text for rule in space.rules
+        }
+        assert dict(space.hints[0]) == {"head.dynamic_batching": True, "head.max_batch_size": 4}
+
+    @pytest.mark.parametrize(
+        ("model", "name", "sets", "hint"),
+        [
+            ("chain", "tail.a", "config: max_batch_size", "`text-encoder`, `head`"),
+            ("chain", "head.a", "environment: A", "of an ensemble, which has"),
+            ("head", "head.a", "config: max_batch_size", "of one model of an ensemble"),
+        ],
+    )
+    def test_no_part(self, tmp_path: Path, model: str, name: str, sets: str, hint: str) -> None:
+        """A name with a dot that is none of a part is refused."""
+        write_chain(tmp_path)
+        given = f"{{type: int, low: 1, high: 2, default: 1, sets: {{{sets}}}}}"
+        text = f"extends: triton\nparameters: {{{name}: {given}}}\n"
+        with pytest.raises(SpaceError, match="sets nothing in the configuration of") as caught:
+            of_file(tmp_path, text, model)
+        assert caught.value.message.startswith(f"parameters.{name}: ")
+        assert hint in caught.value.hint
 
 
 class TestConfigurations:

@@ -93,12 +93,13 @@ class EnsembleModel(TritonModel):
             SpaceError: A parameter sets what a part's configuration cannot hold.
         """
         space.refuse_other_than("config", "environment", "flag", server="Triton")
+        parts.check_names(space, self.parts)
         if not contained:
             space = flags.usable(system_libraries.usable(space))
         fixed = set(self.fixed())
         adapted = {}
         for name, part in self.parts.items():
-            own = part.adapt(space, contained=True)  # what is missing here is left out already
+            own = part.adapt(parts.of_part(space, name), contained=True)  # but for what is here
             largest = {p.name for p, path in own.names_of("config") if path == _LARGEST}
             adapted[name] = own.without(largest) if name in fixed else own
         return parts.joined(space, adapted)
