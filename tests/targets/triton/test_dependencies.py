@@ -168,11 +168,17 @@ class TestBeside:
         assert fingerprint() != before
 
     def test_a_container_sees_where_links_lead(self, tmp_path: Path) -> None:
-        """The user's repository is among what a container may read."""
+        """What is linked is among what a container may read, wherever it is."""
         write_reading(tmp_path / "models")
+        (tmp_path / "elsewhere").write_text("weights")
+        (tmp_path / "models" / "weights").symlink_to(tmp_path / "elsewhere")
         found = served(tmp_path, opened(tmp_path / "models", "reads"))
         reads = found.target.launch_spec(found.configuration()).reads
-        assert reads == (found.folder / "repository", (tmp_path / "models").resolve())
+        own = found.folder / "repository"
+        assert reads == (
+            own,
+            *(p.resolve() for p in (tmp_path / "models", tmp_path / "elsewhere")),
+        )
 
 
 class TestOnTriton:

@@ -25,8 +25,9 @@ class Surroundings:
 
     @property
     def reads(self) -> tuple[Path, ...]:
-        """Where the links lead to."""
-        return (self.repository.resolve(),)
+        """Where the links lead to, those that are in the repository among them."""
+        links = (path.resolve() for path in self._entries() if path.is_symlink())
+        return (self.repository.resolve(), *links)
 
     def fingerprint(self, mentioned: str) -> str:
         """Of the files whose place in the repository the text `mentioned` names; empty if none."""
