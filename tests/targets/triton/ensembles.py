@@ -42,6 +42,30 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse([pb_utils.Tensor("y", x.as_numpy())])
 """
 
+_READS = """
+from pathlib import Path
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        beside = Path(args["model_repository"]).parent / "shared"
+        self.factor = float((beside / "factor.txt").read_text())
+        self.bias = float(len((beside / "deep" / "bias.bin").read_bytes()))
+
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        x = pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
+        y = np.float32(self.factor) * x + np.float32(self.bias)
+        return pb_utils.InferenceResponse([pb_utils.Tensor("y", y)])
+"""
+BIG_BYTES = 2 << 20
+"""Of one file beside the model `reads`."""
+
 
 def write_ensemble(
     repository: Path,
@@ -74,6 +98,17 @@ def write_chain(repository: Path) -> None:
     write_form(repository, "text-encoder", 2.0)
     write_form(repository, "head", 3.0)
     write_ensemble(repository, "chain", ["text-encoder", "head"])
+
+
+def write_reading(repository: Path) -> None:
+    """The model `reads`, which finds its numbers in files beside it, one of them large."""
+    write_form(repository, "reads")
+    (repository / "reads" / "1" / "model.py").write_text(_READS)
+    (repository / "shared" / "deep").mkdir(parents=True)
+    (repository / "shared" / "factor.txt").write_text("5")
+    (repository / "shared" / "deep" / "bias.bin").write_bytes(bytes(BIG_BYTES))
+    (repository / "README.md").write_text("about these models")
+    (repository / ".git").mkdir()
 
 
 def opened(repository: Path, name: str, *with_models: str) -> TritonModel:

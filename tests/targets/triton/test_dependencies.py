@@ -5,36 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.targets.triton.ensembles import opened, write_asking, write_chain, write_ensemble
+from tests.targets.triton.ensembles import (
+    BIG_BYTES,
+    opened,
+    write_asking,
+    write_chain,
+    write_ensemble,
+    write_reading,
+)
 from tests.targets.triton.triton_targets import infer, served, write_form
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, ModelError, Reason
 from tuner.targets.base import ModelSource
 from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.model import open_model
-
-_READS = """
-from pathlib import Path
-
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def initialize(self, args):
-        beside = Path(args["model_repository"]).parent / "shared"
-        self.factor = float((beside / "factor.txt").read_text())
-        self.bias = float(len((beside / "deep" / "bias.bin").read_bytes()))
-
-    def execute(self, requests):
-        return [self.answer(request) for request in requests]
-
-    def answer(self, request):
-        x = pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
-        y = np.float32(self.factor) * x + np.float32(self.bias)
-        return pb_utils.InferenceResponse([pb_utils.Tensor("y", y)])
-"""
-_BIG = 2 << 20
 
 
 @pytest.fixture
@@ -47,17 +31,6 @@ def asking(tmp_path: Path) -> Path:
     write_asking(repository, "hidden", '["he" + "ad"]')
     write_asking(repository, "above", '["front", "above"]')
     return repository
-
-
-def write_reading(repository: Path) -> None:
-    """The model `reads`, which finds its numbers in files beside it, one of them large."""
-    write_form(repository, "reads")
-    (repository / "reads" / "1" / "model.py").write_text(_READS)
-    (repository / "shared" / "deep").mkdir(parents=True)
-    (repository / "shared" / "factor.txt").write_text("5")
-    (repository / "shared" / "deep" / "bias.bin").write_bytes(bytes(_BIG))
-    (repository / "README.md").write_text("about these models")
-    (repository / ".git").mkdir()
 
 
 @pytest.mark.pure
@@ -215,7 +188,7 @@ class TestOnTriton:
         """A path that leads out of the model's folder leads to the same files."""
         write_reading(tmp_path / "models")
         found = self.answer(tmp_path, opened(tmp_path / "models", "reads"))
-        assert found == (5 + _BIG, ["reads"])
+        assert found == (5 + BIG_BYTES, ["reads"])
 
 
 @pytest.mark.pure
