@@ -103,6 +103,17 @@ REFUSALS = {
     "hint: leave them out; `--model NAME` says which of its models is tuned": [
         *("mlp.onnx", "--runner", "remote", "--url", "http://127.0.0.1:1"),
     ],
+    "`--with-model` names models that a model of Triton asks, but the server is `command`\n"
+    "hint: leave it out": [
+        *("--with-model", "encoder", "--space", "own.yaml"),
+    ],
+    "`--with-model` means nothing to a server that already runs: it has its models\n"
+    "hint: leave it out; load there what the model asks": [
+        *("--with-model", "encoder", "--runner", "remote", "--url", "http://127.0.0.1:1"),
+    ],
+    "has no model `decoder`, which `--with-model` names\nhint: did you mean `encoder`?": [
+        *("--with-model", "decoder"),
+    ],
     "`--variant` means nothing to a server that already runs\n"
     "hint: leave it out; `--model NAME` says which of its models is tuned": [
         *("--variant", "int8", "--server", "torchserve", "--body", "own.yaml"),

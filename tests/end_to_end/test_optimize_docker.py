@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runners.docker import ContainerSettings, DockerRunner
@@ -13,13 +14,17 @@ from tests.end_to_end.command import OPTIMIZE, TUNER, Finished, begin, tuner, wa
 from tests.servers import docker
 from tests.servers.docker import PrivateEngine, ServerImage
 from tests.spaces import integer
+from tests.targets.triton.ensembles import BIG_BYTES, opened, write_ensemble, write_reading
+from tests.targets.triton.triton_targets import built_in, infer, write_form
 from tuner.errors import Reason, TrialFailure
+from tuner.records import Grade
 from tuner.space.settings import ServerFlag
 from tuner.space.space import SearchSpace
 from tuner.store.storage import Storage
 from tuner.study.deployment import Deployment
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.request_form import RequestForm
+from tuner.targets.triton.ensemble_target import target_of
 from tuner.targets.triton.model import open_model
 from tuner.targets.triton.target import TritonTarget
 
@@ -91,6 +96,29 @@ def test_a_flag_that_the_image_s_server_does_not_have(image: ServerImage, tmp_pa
 
     assert caught.value.reason is Reason.START_FAILED
     assert str(caught.value).endswith("unrecognized option '--grpc-infer-thread-count=1'")
+
+
+def test_an_ensemble_with_files_beside_it(image: ServerImage, tmp_path: Path) -> None:
+    """The parts are set in the container, which finds the files that lie beside them."""
+    models = tmp_path / "models"
+    write_reading(models)
+    write_form(models, "head", 3.0)
+    write_ensemble(models, "both", ["head", "reads"])
+    model = opened(models, "both")
+    space = model.adapt(built_in(), contained=True)
+    workspace = tmp_path / "workspace"
+    setup = TargetSetup(workspace=workspace, form=RequestForm(), contained=True)
+    target = target_of(model, space, setup)
+    target.stage()
+    settings = ContainerSettings(image=image.name, mounts=image.mounts)
+    with DockerRunner(settings) as runner, Deployment(target, runner) as deployment:
+        for count in (1, 2):
+            configuration = space.activate({"reads.instance_count": count})
+            deployment.apply(configuration)
+            verdicts = target.verify(deployment.server, configuration)
+            assert verdicts["reads.instance_count"].grade is Grade.CONFIRMED
+        answer = infer(deployment.server, "both", x=np.ones((1, 4), np.float32))
+    assert answer["y"][0, 0] == 3 * 5 + BIG_BYTES
 
 
 def begun(image: ServerImage, folder: Path) -> subprocess.Popen[str]:

@@ -83,7 +83,9 @@ def test_agrees_with_python(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "cores.real",
+        "cores.__class__",
+        "(cores).__class__.real",
+        "(cores + 1).real",
         "().__class__.__bases__",
         "print(cores)",
         "__import__('os')",

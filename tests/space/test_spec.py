@@ -312,10 +312,11 @@ class TestPage:
     BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
     def test_has_examples(self) -> None:
-        """The tutorial's, a complete file, and one that extends another."""
+        """The tutorial's, a complete file, one of parts, and one that extends another."""
         assert [block.partition(":")[0] for block in self.BLOCKS] == [
             "extends",
             "server",
+            "extends",
             "extends",
         ]
 

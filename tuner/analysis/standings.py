@@ -360,8 +360,10 @@ def _takes(standing: Standing, cost: Cost, default: Configuration | None) -> flo
         case Cost.CPU:
             return standing.trial.usage.cpu_s
         case Cost.INSTANCES:
-            count = own.get("instance_count")
-            return count if isinstance(count, int) else math.nan
+            # A model that is made of parts has instances of each: `encoder.instance_count`.
+            counts = [v for n, v in own.items() if n.split(".")[-1] == "instance_count"]
+            whole = [count for count in counts if isinstance(count, int)]
+            return sum(whole) if whole else math.nan
         case Cost.CHANGES:
             if default is None:
                 return math.nan

@@ -30,6 +30,7 @@ def planned_job(options: PlanOptions) -> Job:
         model_file=options.model_file,
         inputs=values.inputs(options.input),
         variants=tuple(dict.fromkeys(options.variant or ())),
+        with_models=tuple(dict.fromkeys(options.with_model or ())),
         tolerance=values.tolerance(options.tolerance),
         space_file=options.space,
         search_budget=SearchBudget(

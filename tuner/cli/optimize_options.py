@@ -84,6 +84,13 @@ class TuneOptions:
         list[str] | None,
         typer.Option(help="Another form of the model, to choose from; several times."),
     ] = None
+    with_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another model of the repository that the model asks; several times, or '*'.",
+            show_default="those that its Python names",
+        ),
+    ] = None
     tolerance: Annotated[
         float | None,
         typer.Option(

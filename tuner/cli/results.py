@@ -18,6 +18,7 @@ from tuner.errors import InputError, NothingFeasibleError, TunerError
 from tuner.records import StudyRecord
 from tuner.report import export, findings, html, objective_text, tables, terminal
 from tuner.store.storage import Storage
+from tuner.targets import exported
 from tuner.targets.catalog import server_kind
 
 
@@ -94,10 +95,10 @@ def write_files(study: StudyRecord, result: Standings, folder: Path) -> list[Pat
     contents = {"report.html": html.render(study, result)}
     if result.winner is not None:
         name = server_kind(study.server).configuration_file
-        contents[name] = result.winner.trial.export
+        contents |= exported.files(result.winner.trial.export, name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for file, content in contents.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_text(content)
     except OSError as error:
         raise TunerError(

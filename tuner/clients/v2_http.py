@@ -77,8 +77,9 @@ class V2Client(HttpSession):
         with understood(self._name + path):
             return _object(response)
 
-    def load(self, model: str, config: str) -> None:
-        content = json.dumps({"parameters": {"config": config}})
+    def load(self, model: str, config: str | None = None) -> None:
+        """Let the server load `model`, with `config` in place of that of its repository."""
+        content = json.dumps({} if config is None else {"parameters": {"config": config}})
         path = f"/v2/repository/models/{v2_http.segment(model)}/load"
         self._check(self._ask("POST", path, content=content))
 

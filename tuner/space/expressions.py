@@ -3,14 +3,20 @@
 Numbers, strings, `true`, `false`, names, `+ - * / // %`, comparisons, `and or not`, parentheses,
 and the functions `min`, `max`, `round`. Python's own parser reads it; nothing is ever executed as
 Python: the tree is walked, and whatever is not in this list is refused.
+
+The name of a part's parameter has a dot: `encoder.instance_count`. One that is not made of words
+stands in backticks: `` `text-encoder.instance_count` ``.
 """
 
 import ast
+import keyword
 import operator
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from tuner.errors import SpaceError
 
@@ -40,6 +46,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
 }
 _FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "round": round}
 _CONSTANTS: dict[str, Value] = {"true": True, "false": False}
+_QUOTED = re.compile(r"`[^`]+`")
 # Characters of an expression,
 _LONGEST = 500
 # and operators inside each other: far below what would exhaust the stack.
@@ -86,11 +93,23 @@ class Expression:
         except (TypeError, ValueError, ArithmeticError) as error:
             raise SpaceError(f"`{self.text}` cannot be worked out: {error}") from None
 
+    def renamed(self, names: Mapping[str, str]) -> "Expression":
+        """The same of other names, each in the place of the one that it is under in `names`."""
+        return Expression.parse(ast.unparse(_Renamed(names).visit(_parsed(self.text))))
+
+
+def written(name: str) -> str:
+    """How an expression writes `name`: in backticks, if it is not made of words."""
+    first, *further = name.split(".")
+    words = all(w.isidentifier() and not keyword.iskeyword(w) for w in (first, *further))
+    is_plain = name.isascii() and words and not any(w.startswith("__") for w in further)
+    return name if is_plain else f"`{name}`"
+
 
 def is_name(text: str) -> bool:
-    """Whether an expression can refer to something that is called `text`."""
+    """Whether an expression can refer to something that is called `text`, without a dot."""
     try:
-        return Expression.parse(text).names == {text}
+        return "." not in text and Expression.parse(text).names == {text}
     except SpaceError:
         return False
 
@@ -99,14 +118,62 @@ def is_name(text: str) -> bool:
 def _tree(text: str) -> ast.expr:
     if len(text) > _LONGEST:
         raise SpaceError(f"an expression has at most {_LONGEST} characters, but got {len(text)}")
+    return _parsed(text)
+
+
+def _parsed(text: str) -> ast.expr:
+    """The tree of `text`, in which a name is one node, whatever it is made of."""
+    source = text.strip()
+    # What stands for a name in backticks is as long in bytes: the places of all nodes stay.
+    plain = _QUOTED.sub(lambda quoted: "_" * len(quoted[0].encode()), source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Python still reads `1and 2`, and warns; we refuse it
-            return ast.parse(text.strip(), mode="eval").body
+            return _with_names(ast.parse(plain, mode="eval").body, source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise SpaceError(
             f"`{text}` is not an expression", hint="for example: `instance_count <= 2 * cores`"
         ) from None
+
+
+def _with_names(tree: ast.expr, source: str) -> ast.expr:
+    """`tree` with one name for `part.parameter`, and for what is in backticks in `source`."""
+    whole = ast.Expression(tree)
+    for node in ast.walk(whole):  # not by recursion: it is not known yet how deep it is
+        for field_name, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                value[:] = [_as_name(each, source) for each in value]
+            else:
+                setattr(node, field_name, _as_name(value, source))
+    return whole.body
+
+
+def _as_name(node: Any, source: str) -> Any:
+    """A name in place of `node`, if it is one that Python does not read as one."""
+    words: list[str] = []
+    inner = node
+    while isinstance(inner, ast.Attribute) and not inner.attr.startswith("__"):
+        words.append(inner.attr)
+        inner = inner.value
+    if not isinstance(inner, ast.Name):
+        return node
+    said = ast.get_source_segment(source, inner) or ""
+    first = said.strip("`") if said.startswith("`") else inner.id
+    return _name(".".join([first, *reversed(words)]), node)
+
+
+class _Renamed(ast.NodeTransformer):
+    """Puts other names in, as they are written."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return _name(written(self._names.get(node.id, node.id)), node)
+
+
+def _name(text: str, node: ast.expr) -> ast.Name:
+    return ast.copy_location(ast.Name(text, ast.Load()), node)
 
 
 def _check(node: ast.expr, text: str, depth: int = 1) -> None:

@@ -80,7 +80,7 @@ def overlaid(base: Content, changes: Content, name: str) -> tuple[Content, Inher
         left_out = list(_left_out(base, gone, changed, name))
         base = _without(base, set(gone))
         theirs = {
-            n: _merged(_of_type(base["parameters"].get(n, {}), change), change)
+            n: _merged(_of_type(_inherited(base["parameters"], n), change), change)
             if isinstance(change, dict)
             else change  # pydantic complains
             for n, change in changed.items()
@@ -105,6 +105,13 @@ def overlaid(base: Content, changes: Content, name: str) -> tuple[Content, Inher
         left_out=tuple(left_out),
     )
     return _merged(base, changes | added), inherited
+
+
+def _inherited(parameters: Content, name: str) -> Content:
+    """What a parameter begins with; that of one part (`encoder.threads`), what is for all."""
+    own = name if name in parameters else name.rpartition(".")[2]
+    found: Content = parameters.get(own, {})
+    return found
 
 
 def _inherited_list(base: Content, changes: Content, key: str) -> list[Any]:

@@ -192,7 +192,8 @@ def _parameter(
     inherited: Inherited,
 ) -> Parameter:
     where = f"parameters.{name}"
-    if not is_name(name) or name in constants:
+    own = name.rpartition(".")[2]  # after the name of a part, which may be any
+    if not is_name(own) or own in constants or name.startswith(".") or "`" in name:
         raise SpaceError(
             f"parameters: `{name[:40]}` cannot be the name of a parameter",
             hint="a name has letters, digits and `_`, and no other meaning in an expression; "

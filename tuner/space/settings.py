@@ -6,7 +6,7 @@ Where the value is `omit`, the server is told nothing.
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, Self, get_args
 
@@ -15,11 +15,15 @@ from tuner.space.expressions import Value, value_text
 
 @dataclass(frozen=True)
 class ConfigPath:
-    """A field of the server's model configuration, such as `instance_group[0].count`."""
+    """A field of the server's model configuration, such as `instance_group[0].count`.
+
+    `part` is the model whose configuration it is; None is the one that is tuned.
+    """
 
     kind: ClassVar = "config"
     path: str
     omit: Value | None = None
+    part: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,7 +160,8 @@ class Settings:
     """What a server is told, by kind: names with their values, in the order they were given.
 
     What is left out is missing, but for `config`, where it is None. `arguments` are the flags as
-    the command line has them. `variant` is empty where there is none to choose.
+    the command line has them. `variant` is empty where there is none to choose. `parts` is the
+    `config` of further models, by their names.
     """
 
     config: Mapping[str, Value | None]
@@ -167,6 +172,7 @@ class Settings:
     launcher: tuple[tuple[str, Value], ...]
     templates: Mapping[str, Value]
     variant: str
+    parts: Mapping[str, Mapping[str, Value | None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, told: Iterable[tuple[Setting, Value]]) -> Self:
@@ -181,9 +187,9 @@ class Settings:
                 for name in sets.names
             )
 
-        paths = {sets.path: None for sets, _ in given if isinstance(sets, ConfigPath)}
+        parts = _config_by_part(given)
         return cls(
-            config={**paths, **dict(said("config"))},
+            config=parts.pop(None, {}),
             environment=tuple((name, value_text(value)) for name, value in said("environment")),
             flags=said("flag"),
             arguments=tuple(
@@ -196,4 +202,21 @@ class Settings:
             launcher=said("launcher"),
             templates=dict(said("template")),
             variant="".join(str(value) for _, value in said("variant")),
+            parts={part: config for part, config in parts.items() if part},
         )
+
+    def of_part(self, part: str) -> Self:
+        """What the server is told of the model `part`."""
+        return replace(self, config=self.parts.get(part, {}), variant="", parts={})
+
+
+def _config_by_part(
+    given: Iterable[tuple[Setting, Value]],
+) -> dict[str | None, dict[str, Value | None]]:
+    """The fields of model configurations: None is what is left out, unless something sets it."""
+    found: dict[str | None, dict[str, Value | None]] = {}
+    for sets, value in given:
+        if isinstance(sets, ConfigPath):
+            fields = found.setdefault(sets.part, {})
+            fields[sets.path] = fields.get(sets.path) if value == sets.omit else value
+    return found

@@ -25,8 +25,10 @@ from tuner.search import warm_start
 from tuner.search.samplers import Sampler
 from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.parts import check_names
 from tuner.space.resolution import resolve
 from tuner.space.serve import ServeSpec
+from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study import placement, workspaces
@@ -51,7 +53,8 @@ class Job:
     Empty `study` is a new study with a name of its own; empty `server` is that of the space file,
     or Triton. `place` is where the servers run, this machine where it is None. `inputs` are those
     of the `model_file`, `variants` are other forms of the model, whose outputs may be `tolerance`
-    from the model's (`outputs.check_outputs`). `options` are those of the command, to be stored.
+    from the model's (`outputs.check_outputs`). `with_models` are others that the model asks.
+    `options` are those of the command, to be stored.
     """
 
     budget: LatencyBudget
@@ -59,6 +62,7 @@ class Job:
     model_file: Path | None = None
     inputs: tuple[TensorSpec, ...] = ()
     variants: tuple[str, ...] = ()
+    with_models: tuple[str, ...] = ()
     tolerance: float | None = None
     model: str | None = None
     space_file: Path | None = None
@@ -121,6 +125,8 @@ def prepare(job: Job) -> PreparedJob:
     file = _path_of(str(job.space_file or model.space))
     whole = resolve(given or spec.load_space(file), machine.bounds, file=file)
     space = model.adapt(whole, contained=job.is_elsewhere)
+    settings = (p.sets for p in space.parameters)
+    check_names(space, {s.part for s in settings if isinstance(s, ConfigPath) and s.part})
     if isinstance(job.place, RemoteAddress):
         space = placement.reloadable(space)
     now = datetime.now(UTC)
@@ -197,6 +203,12 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
             "`--input` means nothing without a model file",
             hint="leave it out; what requests carry is said by `--shape` and `--input-data`",
         )
+    if job.with_models and kind.name != DEFAULT_SERVER:
+        raise InputError(
+            f"`--with-model` names models that a model of Triton asks, but the server is "
+            f"`{kind.name}`",
+            hint="leave it out",
+        )
     place = job.place
     if isinstance(place, RemoteAddress):
         given = {"--model-repository": job.repository, "--server-cpus": job.server_cpus}
@@ -213,6 +225,7 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
         contained=job.is_elsewhere,
         name=job.model,
         variants=job.variants,
+        with_models=job.with_models,
         serve=serve,
         space_file=job.space_file,
         server=placement.remote(place, kind).server if isinstance(place, RemoteAddress) else None,

@@ -52,6 +52,7 @@ class ModelSource:
         server: A server that already runs and has the model.
         variants: The names of other forms of the model, which are where it is; files, if it is
             one.
+        with_models: The names of further models that it asks, which are where it is.
     """
 
     folder: Path | None = None
@@ -63,6 +64,7 @@ class ModelSource:
     space_file: Path | None = None
     server: RunningServer | None = None
     variants: tuple[str, ...] = ()
+    with_models: tuple[str, ...] = ()
 
 
 class ServedModel(Protocol):

@@ -18,6 +18,7 @@ from tuner.targets.torchserve.target import TorchServeTarget
 from tuner.targets.triton import asking
 from tuner.targets.triton import model as triton
 from tuner.targets.triton.base import TritonModel
+from tuner.targets.triton.ensemble_target import target_of as triton_target
 from tuner.targets.triton.target import TritonTarget
 
 Model = TypeVar("Model", bound=ServedModel)
@@ -56,7 +57,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         configuration_file="config.pbtxt",
         open_model=triton.open_model,
         fit_form=lambda form: form.of_tensors("Triton"),
-        target=TritonTarget.of,
+        target=triton_target,
         remote_ports={"http": 8000, "grpc": 8001},
         needs_server=lambda model: model.needs_server,
         completed=asking.completed,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
+from pathlib import Path
 from typing import Any, Self
 
 from google.protobuf.message import Message
@@ -15,6 +16,7 @@ from tuner.targets import system_libraries, variants
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags, limits, warm_up
 from tuner.targets.triton.completion import Completion, needs_server
+from tuner.targets.triton.needs import Needs
 from tuner.targets.variants import VariantModel
 
 # The built-in spaces of backends.
@@ -35,7 +37,14 @@ _LARGEST_PREFERRED = 16
 
 
 class TritonModel(VariantModel):
-    """A model as its user left it; `others` are further forms of it, of which one is served."""
+    """A model as its user left it; `others` are further forms of it, of which one is served.
+
+    `needs` is what it cannot be served without, `unused` are the models beside one that
+    asks others, which are not among those.
+    """
+
+    needs: Needs = Needs()
+    unused: tuple[str, ...] = ()
 
     def __init__(self, name: str, config: Message, others: Sequence[Self] = ()) -> None:
         self.name = name
@@ -80,6 +89,21 @@ class TritonModel(VariantModel):
         """The built-in space of the backend of all its forms, or the one for all backends."""
         found = {form.own_space for form in self.whole}
         return found.pop() if len(found) == 1 else "triton"
+
+    @property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that change when the model does, or what it needs."""
+        return variants.fingerprint((super().fingerprint, *self.needs.fingerprints()))
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The models that have to be loaded before it, each after those that it asks itself."""
+        asked = ((*each.before, each.name) for each in self.needs.companions)
+        return tuple(dict.fromkeys(name for names in asked for name in names))
+
+    def stage(self, folder: Path) -> None:
+        super().stage(folder)
+        self.needs.stage(folder)
 
     def adapt(self, space: SearchSpace, *, contained: bool = False) -> SearchSpace:
         """`space` with the model's own settings as defaults, and without what it cannot do.

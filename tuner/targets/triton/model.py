@@ -2,7 +2,7 @@
 
 from tuner.errors import InputError
 from tuner.targets.base import ModelSource
-from tuner.targets.triton import one_file, repository
+from tuner.targets.triton import dependencies, one_file, repository
 from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.running import RunningModel
 
@@ -16,8 +16,18 @@ def open_model(source: ModelSource) -> TritonModel:
     """
     if source.server is None:
         if source.file is not None:
+            if source.with_models:
+                raise InputError(
+                    "`--with-model` means nothing to a model file, which asks no other models",
+                    hint="leave it out, or put the models into a repository",
+                )
             return one_file.open_file(source.file, source)
-        return repository.open_repository(source)
+        return dependencies.completed(repository.open_repository(source), source.with_models)
+    if source.with_models:
+        raise InputError(
+            "`--with-model` means nothing to a server that already runs: it has its models",
+            hint="leave it out; load there what the model asks",
+        )
     if source.variants or source.file:
         raise InputError(
             "a model file and `--variant` mean nothing to a server that already runs",

@@ -104,7 +104,9 @@ class RepositoryModel(TritonModel):
         if not _versions(self.folder):
             raise ModelError(
                 f"{self.folder}: the model has no version folder",
-                hint=f"put the model's files into {self.folder / '1'}",
+                hint=f"make the folder {self.folder / '1'}, which stays empty"
+                if config.get(self.config, "platform") == "ensemble"
+                else f"put the model's files into {self.folder / '1'}",
             )
 
     @property

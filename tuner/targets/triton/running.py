@@ -1,12 +1,11 @@
 """A model that a Triton that already runs has loaded."""
 
 from pathlib import Path
-from typing import Self
 
 from runners.base import RunningServer
 from tuner.clients.v2_http import V2Client
 from tuner.targets import model_choice, staging
-from tuner.targets.triton import config
+from tuner.targets.triton import config, ensemble
 from tuner.targets.triton.base import TritonModel
 
 
@@ -14,8 +13,8 @@ class RunningModel(TritonModel):
     """No more of it is known than the server says."""
 
     @classmethod
-    def of(cls, server: RunningServer, model: str | None) -> Self:
-        """The model called `model`, or the only one that is ready.
+    def of(cls, server: RunningServer, model: str | None) -> TritonModel:
+        """The model called `model`, or the only one that is ready; an ensemble with its parts.
 
         Raises:
             ModelError: There is none, or several.
@@ -25,7 +24,13 @@ class RunningModel(TritonModel):
         with V2Client(url) as client:
             there = client.ready_models()
             name = model_choice.running(there, model, url=url, ready=" that is ready")
-            return cls(name, config.from_server(client.config(name)))
+
+            def opened(name: str) -> TritonModel:
+                return cls(name, config.from_server(client.config(name)))
+
+            own = opened(name)
+            is_whole = not ensemble.is_ensemble(own.config)
+            return own if is_whole else ensemble.composed(own, opened)
 
     @property
     def own_fingerprint(self) -> str:

@@ -23,7 +23,7 @@ from tuner.protocols.v2 import V2Options, V2Protocol
 from tuner.protocols.v2_wire import V2Wire, WireStep
 from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value, value_text
-from tuner.space.settings import ConfigPath, ModelVariant, ServerFlag
+from tuner.space.settings import ConfigPath, ModelVariant, ServerFlag, Settings
 from tuner.space.space import Configuration, Parameter
 from tuner.targets import launch_settings, tensor_requests, variants
 from tuner.targets.base import (
@@ -43,7 +43,7 @@ from tuner.targets.triton.install import find_triton
 
 _POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", re.MULTILINE)
 # Lines of the log's end that may tell of the last load.
-_PROOF_LINES = 2000
+PROOF_LINES = 2000
 
 
 class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
@@ -109,7 +109,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
             },
             withheld=self._space.variables,
             ports=("http", "grpc") if self._grpc else ("http",),
-            reads=(self._repository,),
+            reads=(self._repository, *self._model.needs.reads),
             start_timeout_s=self._setup.start_timeout_s,
             # Triton takes 2 s to end by itself, and gains nothing by more.
             stop_grace_s=10.0,
@@ -118,19 +118,16 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         settings = self._space.settings(configuration)
-        config = model_config.as_json(self._model.configured(settings))
-        form = self._model.form(settings).name
         with self._client(server, self._setup.start_timeout_s) as client:
             try:
-                self._unload_others(client, form)
-                client.load(form, config)
+                self._load(client, settings)
             except ServerTimeoutError as error:
                 reason, what = Reason.START_TIMEOUT, f"the model was not loaded: {error}"
                 raise TrialFailure(reason, what) from None
             except ServerError as error:
                 what = f"{error}{reason_in(server.log_tail())}"
                 raise TrialFailure(Reason.INVALID_CONFIGURATION, what) from None
-            outputs = self._first_outputs(client)
+            outputs = self._first_outputs(client, asked=f"inference{self._alone}")
         tensor_requests.check_answer(outputs)
 
     def verify(
@@ -139,7 +136,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
         with self._client(server) as client:
             served = self._served(client)
             effective = model_config.from_server(client.config(served))
-        log = server.log_tail(_PROOF_LINES)
+        log = server.log_tail(PROOF_LINES)
         verdict = partial(
             judged,
             pid=server.pid,
@@ -200,12 +197,35 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
 
     def export(self, configuration: Configuration) -> str:
         message = self._model.deployed(self._space.settings(configuration))
-        outside = (_outside(self._space[n], value) for n, value in configuration.items())
-        return "\n".join([*filter(None, outside), model_config.as_text(message)])
+        return "\n".join([*self._outside(configuration), model_config.as_text(message)])
+
+    def _outside(self, configuration: Configuration) -> list[str]:
+        """What deploys that which no model configuration holds, as comments."""
+        said = (_outside(self._space[name], value) for name, value in configuration.items())
+        return list(filter(None, said))
 
     def _effective(self, configuration: Configuration, path: str) -> int:
         message = self._model.configured(self._space.settings(configuration))
         return int(model_config.get(message, path) or 0)
+
+    @property
+    def _alone(self) -> str:
+        """What may be why a model does not answer: a program asks whatever it likes."""
+        named = ", ".join(self._model.unused)
+        hint = f" (`--with-model NAME` loads another model that it asks; there are: {named})"
+        return hint if named else ""
+
+    def _load_companions(self, client: V2Client) -> None:
+        """What the model asks, as it is in the repository; before the model."""
+        for name in self._model.before:
+            if not client.ready(name):
+                client.load(name)
+
+    def _load(self, client: V2Client, settings: Settings) -> None:
+        form = self._model.form(settings).name
+        self._load_companions(client)
+        self._unload_others(client, form)
+        client.load(form, model_config.as_json(self._model.configured(settings)))
 
     def _unload_others(self, client: V2Client, form: str) -> None:
         """Two forms of a model at once would take twice the memory."""
