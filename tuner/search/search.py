@@ -29,7 +29,8 @@ from tuner.search.promise import Prospects
 from tuner.search.samplers import Sampler, build, distribution, encoded, suggested
 from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
-from tuner.store.database import display_name, translated
+from tuner.store.database import display_name, engine_options, translated
+from tuner.store.waiting import Patience
 
 # The sampler is not asked again after this many proposals in a row that are known or break a rule.
 _ATTEMPTS = 4
@@ -55,8 +56,9 @@ class Search:
 
     What was told lives in Optuna's tables at `storage_url` (nowhere if that is None): a Search
     made again with the same name goes on where the last one ended, once it was given what the
-    study has recorded (`resume`). Of `local_steps` + 1 proposals, one is that of a sampler that
-    learns; one that does not is asked each time. Without `model`, all others are small steps.
+    study has recorded (`resume`). With `patience` it waits for others that hold the database. Of
+    `local_steps` + 1 proposals, one is that of a sampler that learns; one that does not is asked
+    each time. Without `model`, all others are small steps.
 
     Raises:
         InputError: The space is too large for the sampler.
@@ -74,6 +76,7 @@ class Search:
         objectives: Sequence[Objective] = (Objective.THROUGHPUT,),
         local_steps: int = 1,
         model: bool = True,
+        patience: Patience = Patience(),  # noqa: B008 - a frozen value
     ) -> None:
         self._space = space
         self._sampler = sampler
@@ -96,7 +99,7 @@ class Search:
         self._numbers = count()
         self._tables: _Tables | None = None
         if storage_url is not None:
-            self._tables = _Tables(storage_url, study_name, directions)
+            self._tables = _Tables(storage_url, study_name, directions, patience)
 
     def resume(self, records: Mapping[int, TrialRecord]) -> None:
         """Go on from `records` (by proposal): add what was never told, propose the lost first."""
@@ -274,11 +277,17 @@ class Search:
 class _Tables:
     """Optuna's tables in a database: what was proposed, and what came of it."""
 
-    def __init__(self, url: str, study_name: str, directions: Sequence[StudyDirection]) -> None:
+    def __init__(
+        self,
+        url: str,
+        study_name: str,
+        directions: Sequence[StudyDirection],
+        patience: Patience,
+    ) -> None:
         self._name = display_name(url)
         self._opened: dict[int, Trial] = {}
         with self._translated():
-            self._storage = optuna.storages.RDBStorage(url)
+            self._storage = optuna.storages.RDBStorage(url, engine_options(url, patience))
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=study_name,

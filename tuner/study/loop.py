@@ -139,6 +139,7 @@ class Study:
             seed=self._seed + len(self._record.trials),
             sampler=Sampler(self._record.sampler),
             objectives=self._record.objectives,
+            patience=self._storage.patience,
         )
         search.resume({t.proposal: t for t in self._record.trials if t.proposal is not None})
         self._enqueue(search)
