@@ -1,10 +1,13 @@
 """Optuna's tables in a database that others hold: the search waits, and nothing is lost."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna  # noqa: TID251 - looks into the tables that its door wrote
 import pytest
+from sqlalchemy import event  # noqa: TID251 - fills its disk
 
 from tests.analysis.known import known
 from tests.report import studies
@@ -107,3 +110,37 @@ def test_giving_up_is_said_once(url: str, path: Path) -> None:
         searched.ask()
 
     assert caught.value.message == f"{path}: is locked by another process"
+
+
+def test_a_full_disk_is_waited_for(url: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came of a trial is written once there is room: here its row takes a lot of it."""
+    searched = search(SPACE, url)
+    proposal = known(searched.ask())
+    with closing(sqlite3.connect(path)) as connection:
+        [pages] = connection.execute("PRAGMA page_count").fetchone()
+        connection.executescript(
+            "CREATE TABLE ballast (content BLOB);"
+            "CREATE TRIGGER grows AFTER UPDATE ON trials "
+            "BEGIN INSERT INTO ballast VALUES (zeroblob(1000000)); END;"
+        )
+    limits = [pages + 10]
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        for each in limits:
+            connection.execute(f"PRAGMA max_page_count = {each}")
+
+    assert searched._tables is not None
+    engine = searched._tables._storage.engine
+    event.listen(engine, "connect", limit)
+    searched.close()
+
+    def room() -> None:
+        limits.clear()
+        engine.dispose()
+
+    pauses = pausing(monkeypatch, room)
+
+    searched.tell(proposal.number, record(proposal, **throughput(70.0)))
+
+    assert len(pauses.seconds) == 3
+    assert [(t.state, t.value) for t in optunas(url)] == [(COMPLETE, 70.0)]

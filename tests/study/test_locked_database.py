@@ -45,3 +45,4 @@ def test_locked_in_the_middle_of_a_search(
         t.configuration for t in undisturbed.trials
     ]
     assert [t.throughput for t in record.trials] == [t.throughput for t in undisturbed.trials]
+    assert {each.name for each in tmp_path.iterdir()} == {"studies.db", "other.db"}

@@ -13,14 +13,15 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count, islice
+from typing import TypeVar
 
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
 
-from tuner.errors import InputError
+from tuner.errors import InputError, StorageError
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import NOT_ITS_FAULT, TrialRecord
 from tuner.search.candidates import POOL, Candidates, Predicate
@@ -29,7 +30,7 @@ from tuner.search.promise import Prospects
 from tuner.search.samplers import Sampler, build, distribution, encoded, suggested
 from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
-from tuner.store.database import display_name, engine_options, translated
+from tuner.store.database import display_name, engine_options, full_disk, translated
 from tuner.store.waiting import Patience
 
 # The sampler is not asked again after this many proposals in a row that are known or break a rule.
@@ -40,6 +41,7 @@ _VETOES = 2
 # A restart takes about a quarter of a trial: what needs one has to promise that much more.
 _AFTER_RESTART = 0.8
 
+_T = TypeVar("_T")
 CanReload = Callable[[Configuration, Configuration], bool]
 
 
@@ -168,6 +170,11 @@ class Search:
         if self._tables:
             self._tables.close(number, outcome)
 
+    def close(self) -> None:
+        """Let go of the database, which is put in order when nobody has it open any more."""
+        if self._tables:
+            self._tables.let_go()
+
     def promise(self) -> float:
         """The expected improvement of the best candidate left, as a fraction of the best capacity.
 
@@ -285,6 +292,7 @@ class _Tables:
         patience: Patience,
     ) -> None:
         self._name = display_name(url)
+        self._patience = patience
         self._opened: dict[int, Trial] = {}
         with self._translated():
             self._storage = optuna.storages.RDBStorage(url, engine_options(url, patience))
@@ -298,26 +306,25 @@ class _Tables:
 
     def open(self, trial: FrozenTrial) -> int:
         """Write down a trial that runs, in one commit; its number."""
+        key = self._kept(lambda: self._storage.create_new_trial(self._id, trial))
         with self._translated():
-            opened = Trial(self._study, self._storage.create_new_trial(self._id, trial))
+            opened = Trial(self._study, key)
         self._opened[opened.number] = opened
         return opened.number
 
     def close(self, number: int, outcome: FrozenTrial | None) -> None:
         """Write down what came of trial `number`; it failed if that is None."""
         trial = self._opened.pop(number)
-        with self._translated():
-            if outcome is None:
-                self._study.tell(trial, state=TrialState.FAIL)
-                return
-            for name, value in outcome.constraints.items():
-                trial.set_constraint(name, value)
-            self._study.tell(trial, outcome.values)
+        if outcome is None:
+            self._kept(partial(self._study.tell, trial, state=TrialState.FAIL))
+            return
+        for name, value in outcome.constraints.items():
+            self._kept(partial(trial.set_constraint, name, value))
+        self._kept(partial(self._study.tell, trial, outcome.values))
 
     def add(self, outcome: FrozenTrial) -> None:
         """Write down a trial that ended without its answer: under a new number, it is closed."""
-        with self._translated():
-            self._study.add_trial(outcome)
+        self._kept(partial(self._study.add_trial, outcome))
 
     def close_all(self) -> Sequence[FrozenTrial]:
         """Close, as failed, what a search that was killed left open or waiting."""
@@ -328,6 +335,21 @@ class _Tables:
             for trial in running:
                 self._study.tell(trial.number, state=TrialState.FAIL)
         return running
+
+    def let_go(self) -> None:
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def _kept(self, action: Callable[[], _T]) -> _T:
+        """What `action` returns, once there is room on the disk for what it writes."""
+
+        def passes(error: Exception) -> Callable[[], StorageError] | None:
+            wrapped = isinstance(error, optuna.exceptions.StorageInternalError)
+            cause = error.__cause__ if wrapped else None
+            return full_disk(self._name, cause if isinstance(cause, Exception) else error)
+
+        with self._translated():
+            return self._patience.attempt(action, passes)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -91,12 +91,8 @@ class Database:
             ):
                 return work(connection)
 
-        def passes(error: Exception) -> Callable[[], StorageError] | None:
-            full = has_kind(getattr(error, "orig", error), sqlite3.SQLITE_FULL)
-            return partial(_storage_error, self._name, error) if full else None
-
         with translated(self._name):
-            return self.patience.attempt(attempt, passes)
+            return self.patience.attempt(attempt, partial(full_disk, self._name))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -196,7 +192,7 @@ def engine_options(url: str, patience: Patience) -> dict[str, Any]:
     """What Optuna makes its engine with, so that its tables are written as ours are.
 
     Its transactions begin with the first change and take the lock to write at once: what they have
-    read is never out of date. It keeps no connection: the last one puts the database in order.
+    read is never out of date.
     """
     if make_url(url).get_backend_name() != "sqlite":
         return {}
@@ -205,9 +201,14 @@ def engine_options(url: str, patience: Patience) -> dict[str, Any]:
             **connection_arguments(display_name(url), patience),
             "isolation_level": "IMMEDIATE",
         },
-        "poolclass": sa.pool.NullPool,
         "pool_events": [(_durable, "connect")],
     }
+
+
+def full_disk(name: str, error: Exception) -> Callable[[], StorageError] | None:
+    """How it is said that the disk with the database called `name` is full, if that is it."""
+    full = has_kind(getattr(error, "orig", error), sqlite3.SQLITE_FULL)
+    return partial(_storage_error, name, error) if full else None
 
 
 @contextmanager
