@@ -1,7 +1,7 @@
 """Optuna's tables in a database that others hold: the search waits, and nothing is lost."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -144,3 +144,38 @@ def test_a_full_disk_is_waited_for(url: str, path: Path, monkeypatch: pytest.Mon
 
     assert len(pauses.seconds) == 3
     assert [(t.state, t.value) for t in optunas(url)] == [(COMPLETE, 70.0)]
+
+
+@pytest.fixture
+def others(url: str) -> Iterator[list[Search]]:
+    """Another search makes the tables when the first has just seen that there are none."""
+    metadata = optuna.storages._rdb.models.BaseModel.metadata
+    made: list[Search] = []
+    begun: list[bool] = []
+
+    def other(*_: object, **__: object) -> None:
+        if not begun:
+            begun.append(True)
+            made.append(search(SPACE, url))
+
+    event.listen(metadata, "before_create", other)
+    yield made
+    event.remove(metadata, "before_create", other)
+
+
+def test_two_searches_that_begin_at_once(url: str, others: list[Search]) -> None:
+    """Both find no tables of Optuna's; the one that comes second takes those of the first."""
+    first = known(search(SPACE, url).ask())
+    second = known(others[0].ask())
+
+    assert {first.number, second.number} == {0, 1}
+
+
+@pytest.mark.usefixtures("others")
+def test_tables_that_never_get_ready(url: str) -> None:
+    """A command that finds others at it for too long says what to do."""
+    with pytest.raises(StorageError) as caught:
+        search(SPACE, url, patience=Patience(busy_s=0.0))
+
+    assert caught.value.message.endswith(": another process makes the tables of the search")
+    assert caught.value.hint == "give the command again"

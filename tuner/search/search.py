@@ -295,7 +295,10 @@ class _Tables:
         self._patience = patience
         self._opened: dict[int, Trial] = {}
         with self._translated():
-            self._storage = optuna.storages.RDBStorage(url, engine_options(url, patience))
+            self._storage = patience.attempt(
+                lambda: optuna.storages.RDBStorage(url, engine_options(url, patience)),
+                self._being_made,
+            )
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=study_name,
@@ -335,6 +338,15 @@ class _Tables:
             for trial in running:
                 self._study.tell(trial.number, state=TrialState.FAIL)
         return running
+
+    def _being_made(self, error: Exception) -> Callable[[], StorageError] | None:
+        """Two searches that begin at once may both find no tables, and make them."""
+        if not any(sign in str(error) for sign in ("already exists", "alembic_version")):
+            return None
+        return lambda: StorageError(
+            f"{self._name}: another process makes the tables of the search",
+            hint="give the command again",
+        )
 
     def let_go(self) -> None:
         self._storage.remove_session()
