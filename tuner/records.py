@@ -156,6 +156,8 @@ class PointRecord:
 
     `latency_s` is the percentile that the study's latency budget is about, from `latency_low_s`
     to `latency_high_s` with 95 % confidence (infinite where too few requests say how high).
+    `reconnected` requests were sent once more, as the server had closed their connection; that is
+    no error.
     """
 
     phase: str
@@ -171,6 +173,7 @@ class PointRecord:
     percentiles_s: Mapping[int, float]
     errors: Mapping[str, int]
     unanswered: int
+    reconnected: int = 0
     send_lag_p99_s: float
     engine_cpu_s: float
     priority: str
@@ -204,6 +207,7 @@ class PointRecord:
             percentiles_s={q: m.percentile(q) for q in LATENCY_PERCENTILES},
             errors=dict(m.errors),
             unanswered=m.unanswered,
+            reconnected=m.reconnected,
             send_lag_p99_s=m.send_lag_p99_s,
             engine_cpu_s=m.engine_cpu_s,
             priority=m.priority,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,17 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 
 class Exchange:
-    """One request, and the means to answer it well or badly; `number` counts from 0."""
+    """One request, and the means to answer it well or badly; `number` counts from 0.
 
-    def __init__(self, server: "Server", writer: asyncio.StreamWriter, number: int) -> None:
+    Its `connection` had carried `served` requests before.
+    """
+
+    def __init__(self, server: "Server", writer: asyncio.StreamWriter, served: int) -> None:
         self._server = server
         self._writer = writer
-        self.number = number
+        self.number = len(server.bodies) - 1
+        self.connection = id(writer)
+        self.served = served
         self.open = True
         self._answered = False
         server.in_flight += 1
@@ -111,14 +117,14 @@ class Server:
                 self.idle_closed += 1
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
+        for served in count():
             async with asyncio.timeout(self.idle_limit_s):
                 head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
             body = await reader.readexactly(length)
             self.arrivals_s.append(time.monotonic())
             self.bodies.append(body)
-            exchange = Exchange(self, writer, len(self.bodies) - 1)
+            exchange = Exchange(self, writer, served)
             try:
                 await self.behaviour(exchange)
             finally:

@@ -80,6 +80,7 @@ def test_a_refused_request_is_sent_again(profile: LoadProfile) -> None:
     assert measurement.errors == {}
     assert measurement.unanswered == 0
     assert measurement.requests > 5
+    assert measurement.reconnected >= 1
     assert connections >= 2
 
 

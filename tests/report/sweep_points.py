@@ -56,6 +56,7 @@ def measured(
     errors: Mapping[str, int] | None = None,
     stopped_early: str = "",
     send_lag_p99_s: float = 0.0,
+    reconnected: int = 0,
 ) -> Measurement:
     """One request after the other of 5 s; those that failed have the latency infinity."""
     latencies = np.array(latencies_s)
@@ -85,6 +86,7 @@ def measured(
         client_receive_s=3e-6,
         bytes_sent=1000,
         bytes_received=2000,
+        reconnected=reconnected,
         workers=1,
     )
 

@@ -49,10 +49,10 @@ def test_a_parameter_that_does_not_apply_is_missing() -> None:
 
 
 def test_failures_are_counted() -> None:
-    """Failed and unanswered requests have a column each."""
+    """Failed and unanswered requests, and those that were sent again, have a column each."""
     first = export.table(everything()).iloc[0]
 
-    assert (first["failed"], first["unanswered"]) == (4, 2)
+    assert (first["failed"], first["unanswered"], first["reconnected"]) == (4, 2, 5)
     assert math.isinf(first["p99_s"])
 
 

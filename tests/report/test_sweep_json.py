@@ -100,6 +100,7 @@ def test_everything() -> None:
         "goodput": 0.4,
         "errors": {"http_503": 1},
         "unanswered": 0,
+        "reconnected": 0,
         "stopped_early": None,
         "client_overloaded": None,
         "stability": {

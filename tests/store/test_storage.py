@@ -60,6 +60,7 @@ def hard_point() -> PointRecord:
         percentiles_s={50: 1e-300, 90: 0.25, 95: 1.7976931348623157e308, 99: math.inf},
         errors={"http_503": 3, "timeout": 1},
         unanswered=2,
+        reconnected=5,
         send_lag_p99_s=math.nan,
         engine_cpu_s=0.125,
         priority="real-time",

@@ -1,10 +1,7 @@
 """Databases that cannot be used: each says what is wrong and what to do, and stays as it is."""
 
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,32 +9,15 @@ import pytest
 from tests.analysis.known import known
 from tests.report import studies
 from tests.spaces import integer, space
+from tests.store.holding import held
 from tests.store.test_storage import stored
 from tuner.errors import InputError, StorageError, TunerError
 from tuner.search.search import Search
 from tuner.store.storage import Storage
 
-LOCKER = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute(f"BEGIN {sys.argv[2]}")
-print("locked", flush=True)
-sys.stdin.read()
-"""
 OTHER = "name another with `--db`"
 CREATE = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
 EXAMPLE = "for example: studies.db, or postgresql+psycopg://host/name"
-
-
-@contextmanager
-def locked(path: Path, kind: str) -> Iterator[None]:
-    """Another process holds a lock on the database."""
-    command = [sys.executable, "-c", LOCKER, str(path), kind]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
-        assert locker.stdout is not None
-        assert locker.stdout.readline() == b"locked\n"
-        yield
-        locker.communicate()
 
 
 def read_only(path: Path) -> str:
@@ -100,7 +80,7 @@ FILES: dict[str, tuple[Callable[[Path], object], type[TunerError], str, str]] = 
     "a newer version's": (
         lambda path: changed(path, "UPDATE tuner_migrations SET version_num = '9999'"),
         StorageError,
-        "was written by a newer version of tuner (revision 9999, this one knows up to 0004)",
+        "was written by a newer version of tuner (revision 9999, this one knows up to 0005)",
         "upgrade: pip install --upgrade serving-tuner",
     ),
     "a version's before the first release": (
@@ -218,7 +198,7 @@ def test_a_read_only_database_is_not_written(path: Path) -> None:
         storage.create_study(studies.study(name="another"))
 
     assert caught.value.message == f"file:{path}: is read-only"
-    assert caught.value.hint == "make it writable, or name another with `--db`"
+    assert caught.value.hint == "make it and its folder writable, or name another with `--db`"
     assert path.read_bytes() == before
 
 
@@ -235,13 +215,30 @@ def test_locked_against_reading(path: Path) -> None:
     stored(path, studies.study())
     before = path.read_bytes()
 
-    with locked(path, "EXCLUSIVE"):
+    with held(path, "exclusive") as holder:
         error = refused(str(path))
+        name = Path(f"/proc/{holder.pid}/comm").read_text().strip()
 
     assert type(error) is StorageError
     assert error.message == f"{path}: is locked by another process"
-    assert error.hint == "wait for it, or end it; or name another database with `--db`"
+    assert error.hint == (
+        f"it is open in {name} (process {holder.pid}): wait for that, or end it; or name another "
+        "with `--db`"
+    )
     assert path.read_bytes() == before
+
+
+def test_locked_by_somebody_who_cannot_be_seen(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other users' processes, and other machines', are spoken of in general words."""
+    stored(path, studies.study())
+    monkeypatch.setattr("tuner.store.holders._PROCESSES", Path("/nowhere"))
+
+    with held(path, "exclusive"):
+        error = refused(str(path))
+
+    assert error.hint == "wait for it, or end it; or name another with `--db`"
 
 
 def test_locked_against_writing(path: Path) -> None:
@@ -250,7 +247,7 @@ def test_locked_against_writing(path: Path) -> None:
     stored(path, study)
     before = path.read_bytes()
 
-    with locked(path, "IMMEDIATE"), Storage(str(path), busy_s=0.0) as storage:
+    with held(path, "immediate"), Storage(str(path), busy_s=0.0) as storage:
         with pytest.raises(StorageError) as caught:
             storage.save_trial(study.name, studies.baseline())
         assert storage.study(None).trials == ()

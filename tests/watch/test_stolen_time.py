@@ -69,8 +69,9 @@ def test_a_large_machine_loses_more_before_it_is_spoiled() -> None:
 
 def test_an_open_loop_is_cut() -> None:
     """What was due meanwhile is gone, and the rate of what is left is the same."""
-    whole = measured(OpenLoop(1000.0, seed=1))
+    whole = replace(measured(OpenLoop(1000.0, seed=1)), reconnected=3)
     rest, share = undisturbed(whole, [(-0.5, 0.25), (1.0, 1.5)])
+    assert rest.reconnected == 3
     assert share == pytest.approx(0.625)
     assert rest.duration_s == pytest.approx(1.25)
     assert rest.requests == np.count_nonzero(

@@ -17,6 +17,7 @@ from tuner.load.pool import LanePool
 from tuner.load.profile import LoadRun
 from tuner.load.recorder import PENDING, Recorder
 from tuner.load.requests import RequestSet
+from tuner.load.resends import Resends, Unbegun
 from tuner.load.sequences import SequencePlayer
 from tuner.load.timer import Timer, until
 
@@ -60,8 +61,8 @@ class Driver:
         self._idle: list[Lane] = []
         # When each request that has no lane was due, and when the driver turned to it.
         self._waiting: deque[tuple[float, float]] = deque()
-        # When each request that a server has refused to begin was due, and first sent.
-        self._refused: deque[tuple[float, float]] = deque()
+        self._resends = Resends()
+        self._reconnected = 0
         self._failed_at_first: list[str] = []
         self._running = False
         self._start_s = self._end_s = self._finished_s = 0.0
@@ -152,8 +153,8 @@ class Driver:
         if busy:
             self._in_flight -= 1
             now = monotonic()
-            if kind == "goaway" and self._may_resend(lane, now):
-                self._refused.append((lane.due_s, lane.sent_s))
+            if (lane.stale or kind == "goaway") and self._may_resend(lane, now):
+                self._resends.add(lane, kind)
                 self._replace(failed=False)
             else:
                 self._failed(lane, now, kind)
@@ -166,7 +167,8 @@ class Driver:
         for lane in self._pool.lanes:
             if lane.busy and lane.due_s != _UNCOUNTED:
                 self._recorder.add(lane.due_s, lane.sent_s, now, PENDING)
-        for due_s, sent_s in chain(self._refused, self._waiting):
+        again = ((each.due_s, each.sent_s) for each in self._resends)
+        for due_s, sent_s in chain(again, self._waiting):
             self._recorder.add(due_s, sent_s, now, PENDING)
         end_s = min(self._end_s, self._finished_s) if self._run.max_requests else self._end_s
         return replace(
@@ -179,6 +181,7 @@ class Driver:
             client_receive_s=_mean(self._receive_s, self._begun),
             bytes_sent=self._bytes_sent,
             bytes_received=self._pool.bytes_received,
+            reconnected=self._reconnected,
         )
 
     @contextmanager
@@ -223,9 +226,8 @@ class Driver:
 
     def _use(self, lane: Lane) -> None:
         """`lane` is free for what was refused, for what waits, or for its user's next request."""
-        if self._refused:
-            self._send(lane, *self._refused.popleft())
-            lane.resent = True
+        if self._resends.refused:
+            self._resend(lane, self._resends.refused.popleft())
         elif self._waiting:
             self._send(lane, *self._waiting.popleft())
         elif self._users and (now := monotonic()) >= self._due_s(now, self._begun):
@@ -244,9 +246,17 @@ class Driver:
             data = self._player.next(lane)
         self._write(lane, data, due_s, now)
 
-    def _write(self, lane: Lane, data: bytes, due_s: float, sent_s: float) -> None:
+    def _resend(self, lane: Lane, request: Unbegun) -> None:
+        self._reconnected += 1
+        lane.payload = request.payload
+        data = self._payloads[request.payload]
+        self._write(lane, data, request.due_s, request.sent_s, resent=True)
+
+    def _write(
+        self, lane: Lane, data: bytes, due_s: float, sent_s: float, *, resent: bool = False
+    ) -> None:
         lane.due_s, lane.sent_s = due_s, sent_s
-        lane.resent = False
+        lane.resent = resent
         lane.busy = True
         self._in_flight += 1
         self._bytes_sent += len(data)
@@ -259,10 +269,13 @@ class Driver:
             self._sends_timed += 1
 
     def _opened(self, lane: Lane) -> None:
-        if self._running:
-            self._use(lane)
-        else:
+        if not self._running:
             self._idle.append(lane)
+        elif self._resends.closed:
+            self._resend(lane, self._resends.closed.popleft())
+            self._pool.open_for(len(self._waiting))  # for one of them this lane was opened
+        else:
+            self._use(lane)
 
     def _not_connected(self, kind: str) -> None:
         if self._running:
@@ -274,32 +287,42 @@ class Driver:
     def _connect_failed(self, kind: str) -> None:
         """Those who have waited for the connection have met an error; the others try again."""
         now = monotonic()
+        lanes = self._pool.lanes_each
+        for request in self._resends.take(lanes):
+            self._fail(request.due_s, request.sent_s, now, request.kind)
+            lanes -= 1
         if not self._users:
-            for _ in range(min(len(self._waiting), self._pool.lanes_each)):
+            for _ in range(min(len(self._waiting), lanes)):
                 self._fail(*self._waiting.popleft(), now, kind)
-            self._pool.open_for(len(self._waiting))
         elif now < self._end_s:
-            for _ in range(min(self._laneless(), self._pool.lanes_each)):
+            for _ in range(min(self._laneless(), lanes)):
                 self._begun += 1
                 self._fail(now, now, now, kind)
-            self._pool.open_for(self._laneless(), after_s=_RECONNECT_AFTER_S)
+        self._open_lanes(failed=True)
 
     def _replace(self, *, failed: bool) -> None:
         """A lane is gone after its request was answered, or failed."""
-        while self._refused and self._idle:
+        while self._resends.refused and self._idle:
             self._use(self._idle.pop())
+        self._open_lanes(failed=failed)
+
+    def _open_lanes(self, *, failed: bool) -> None:
+        """For all who need one; in a closed loop a little later where one has just failed."""
         if not self._users:
-            self._pool.open_for(len(self._waiting) + len(self._refused))
+            self._pool.open_for(len(self._waiting) + len(self._resends))
         elif monotonic() < self._end_s:
             self._pool.open_for(self._laneless(), after_s=_RECONNECT_AFTER_S if failed else 0.0)
+        else:
+            self._pool.open_for(len(self._resends))
 
     def _laneless(self) -> int:
         """Users without a lane."""
         return self._users - len(self._pool.lanes)
 
     def _may_resend(self, lane: Lane, now: float) -> bool:
-        """Once: the server says that it did not begin the request (RFC 9113 section 6.8)."""
-        return not lane.resent and self._player is None and now < self._end_s
+        """Once, and while answers are waited for (resends.py says when it is safe)."""
+        waits = now < self._end_s + self._run.drain_s
+        return waits and not lane.resent and self._player is None
 
     def _finish_sequences(self) -> None:
         """After the run: a server waits in vain for the rest of a sequence that is left open."""
@@ -330,7 +353,7 @@ class Driver:
 
     def _outstanding(self) -> int:
         """Requests that were due and have not ended."""
-        return self._in_flight + len(self._refused) + len(self._waiting)
+        return self._in_flight + len(self._resends) + len(self._waiting)
 
     def _all_sent(self) -> bool:
         """Whether no further request will be due."""
@@ -346,9 +369,10 @@ class Driver:
 
     def _check(self, now: float) -> None:
         """Time requests out; end the run when all is answered or the time to drain is over."""
-        for unsent in (self._waiting, self._refused):
+        for unsent in (self._waiting, self._resends.refused, self._resends.closed):
             while unsent and now - unsent[0][1] > self._run.timeout_s:
-                self._fail(*unsent.popleft(), now, "timeout")
+                due_s, sent_s, *_ = unsent.popleft()
+                self._fail(due_s, sent_s, now, "timeout")
         for lane in list(self._pool.lanes):
             if lane.busy and now - lane.sent_s > self._run.timeout_s and lane.sent_s > 0:
                 lane.cancel("timeout")

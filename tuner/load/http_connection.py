@@ -50,6 +50,9 @@ class HttpConnection(Lane, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None and self.busy and self._parser.end_of_connection():
             self._answered()
+        # It has carried a request before, and nothing of an answer to this one came: whoever
+        # waits may send it again (RFC 9112 section 9.3.1).
+        self.stale = self._parser.status > 0 and not self.first_bytes_s
         self._owner.lost(self, "connection_lost")
 
     def is_closing(self) -> bool:

@@ -22,12 +22,14 @@ class Lane(ABC):
 
     The driver's notes of the request in flight, if `busy`: when it was due and sent (seconds of
     the monotonic clock), which payload it is, and whether it was `resent`. The lane's own: when
-    the first bytes of an answer in several pieces came (0: not yet).
+    the first bytes of an answer in several pieces came (0: not yet), and whether it was `stale`
+    when it was lost: the peer may have closed it, as idle, before it saw the request.
     """
 
     def __init__(self) -> None:
         self.busy = self.resent = False
         self.usable = True
+        self.stale = False
         self.due_s = self.sent_s = self.first_bytes_s = 0.0
         self.payload = 0
 

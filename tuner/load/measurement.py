@@ -63,6 +63,7 @@ class RunRecord:
     client_receive_s: float = math.nan
     bytes_sent: int = 0
     bytes_received: int = 0
+    reconnected: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,9 @@ class Measurement:
     more than memory should hold. `mean_s` and `std_s` are those of the
     answered requests, NaN if there are none. `client_send_s` and `client_receive_s` are the mean
     time to hand a request to the kernel (sampled), and from the first bytes of an answer to its
-    last. `errors` counts the requests that failed, by kind:
+    last. `reconnected` counts the requests that were sent once more, on another connection
+    (resends.py): that is no error, and the time that it took is in their latency. `errors` counts
+    the requests that failed, by kind:
 
     - `http_503` and the like: an answer with a status that is no success;
     - `grpc_unavailable` and the like: an answer with a gRPC status other than OK;
@@ -114,6 +117,7 @@ class Measurement:
     client_receive_s: float
     bytes_sent: int
     bytes_received: int
+    reconnected: int
     workers: int
 
     @classmethod
@@ -157,6 +161,7 @@ class Measurement:
             client_receive_s=float(np.mean([record.client_receive_s for record in records])),
             bytes_sent=sum(record.bytes_sent for record in records),
             bytes_received=sum(record.bytes_received for record in records),
+            reconnected=sum(record.reconnected for record in records),
             workers=len(records),
         )
 
@@ -197,6 +202,7 @@ class Measurement:
             client_receive_s=float(np.mean([part.client_receive_s for part in parts])),
             bytes_sent=sum(part.bytes_sent for part in parts),
             bytes_received=sum(part.bytes_received for part in parts),
+            reconnected=sum(part.reconnected for part in parts),
         )
 
     @cached_property
@@ -225,8 +231,8 @@ class Measurement:
     def between(self, profile: LoadProfile, begin_s: float, end_s: float) -> "Measurement":
         """The requests that were due from `begin_s` to `end_s`, as a load point of `profile`.
 
-        Made of the sample: the kinds of failures are not known, and what the engine took stays
-        that of the whole run.
+        Made of the sample: the kinds of failures are not known, and what the engine took, and
+        what was sent once more, stays that of the whole run.
         """
         chosen = (self.due_s >= begin_s) & (self.due_s < end_s)
         due_s, latencies_s, lags_s = (

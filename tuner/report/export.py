@@ -70,6 +70,7 @@ def table(study: StudyRecord) -> pd.DataFrame:
                     **{f"p{q}_s": value for q, value in point.percentiles_s.items()},
                     "failed": sum(point.errors.values()),
                     "unanswered": point.unanswered,
+                    "reconnected": point.reconnected,
                     "send_lag_p99_s": point.send_lag_p99_s,
                 }
             )

@@ -39,6 +39,7 @@ def point_document(
         **_goodput(measurement, limit_s),
         "errors": dict(measurement.errors),
         "unanswered": measurement.unanswered,
+        "reconnected": measurement.reconnected,
         "stopped_early": measurement.stopped_early or None,
         "client_overloaded": measurement.client_overloaded or None,
         "stability": _stability(point),

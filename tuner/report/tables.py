@@ -78,7 +78,9 @@ def sweep_tables(
     client = _table(rows, *titles, whole="load", title="Client")
     told = [point for point in points if point.statistics or point.process]
     remarks = [
-        Text(f"{point.measurement.profile}: {doubt}") for point in points for doubt in point.doubts
+        Text(f"{point.measurement.profile}: {remark}")
+        for point in points
+        for remark in (*_reconnected(point.measurement), *point.doubts)
     ]
     return [client, *([_server_table(told)] if told else []), *remarks]
 
@@ -136,6 +138,11 @@ def _sets(parameter: Parameter) -> str:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.3g}" if seconds < 1 else f"{seconds * 1e3:.0f}"
+
+
+def _reconnected(measurement: Measurement) -> Iterator[str]:
+    if count := measurement.reconnected:
+        yield f"{count} reconnected: sent again, as the server had closed their connections"
 
 
 def _errors(measurement: Measurement) -> str:

@@ -13,14 +13,15 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count, islice
+from typing import TypeVar
 
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
 
-from tuner.errors import InputError
+from tuner.errors import InputError, StorageError
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import NOT_ITS_FAULT, TrialRecord
 from tuner.search.candidates import POOL, Candidates, Predicate
@@ -29,7 +30,8 @@ from tuner.search.promise import Prospects
 from tuner.search.samplers import Sampler, build, distribution, encoded, suggested
 from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
-from tuner.store.database import translated
+from tuner.store.database import display_name, engine_options, full_disk, translated
+from tuner.store.waiting import Patience
 
 # The sampler is not asked again after this many proposals in a row that are known or break a rule.
 _ATTEMPTS = 4
@@ -39,6 +41,7 @@ _VETOES = 2
 # A restart takes about a quarter of a trial: what needs one has to promise that much more.
 _AFTER_RESTART = 0.8
 
+_T = TypeVar("_T")
 CanReload = Callable[[Configuration, Configuration], bool]
 
 
@@ -55,8 +58,9 @@ class Search:
 
     What was told lives in Optuna's tables at `storage_url` (nowhere if that is None): a Search
     made again with the same name goes on where the last one ended, once it was given what the
-    study has recorded (`resume`). Of `local_steps` + 1 proposals, one is that of a sampler that
-    learns; one that does not is asked each time. Without `model`, all others are small steps.
+    study has recorded (`resume`). With `patience` it waits for others that hold the database. Of
+    `local_steps` + 1 proposals, one is that of a sampler that learns; one that does not is asked
+    each time. Without `model`, all others are small steps.
 
     Raises:
         InputError: The space is too large for the sampler.
@@ -74,6 +78,7 @@ class Search:
         objectives: Sequence[Objective] = (Objective.THROUGHPUT,),
         local_steps: int = 1,
         model: bool = True,
+        patience: Patience = Patience(),  # noqa: B008 - a frozen value
     ) -> None:
         self._space = space
         self._sampler = sampler
@@ -96,7 +101,7 @@ class Search:
         self._numbers = count()
         self._tables: _Tables | None = None
         if storage_url is not None:
-            self._tables = _Tables(storage_url, study_name, directions)
+            self._tables = _Tables(storage_url, study_name, directions, patience)
 
     def resume(self, records: Mapping[int, TrialRecord]) -> None:
         """Go on from `records` (by proposal): add what was never told, propose the lost first."""
@@ -164,6 +169,11 @@ class Search:
         outcome = self._learn(record)
         if self._tables:
             self._tables.close(number, outcome)
+
+    def close(self) -> None:
+        """Let go of the database, which is put in order when nobody has it open any more."""
+        if self._tables:
+            self._tables.let_go()
 
     def promise(self) -> float:
         """The expected improvement of the best candidate left, as a fraction of the best capacity.
@@ -274,11 +284,21 @@ class Search:
 class _Tables:
     """Optuna's tables in a database: what was proposed, and what came of it."""
 
-    def __init__(self, url: str, study_name: str, directions: Sequence[StudyDirection]) -> None:
+    def __init__(
+        self,
+        url: str,
+        study_name: str,
+        directions: Sequence[StudyDirection],
+        patience: Patience,
+    ) -> None:
         self._url = url
+        self._patience = patience
         self._opened: dict[int, Trial] = {}
         with self._translated():
-            self._storage = optuna.storages.RDBStorage(url)
+            self._storage = patience.attempt(
+                lambda: optuna.storages.RDBStorage(url, engine_options(url, patience)),
+                self._being_made,
+            )
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=study_name,
@@ -289,26 +309,25 @@ class _Tables:
 
     def open(self, trial: FrozenTrial) -> int:
         """Write down a trial that runs, in one commit; its number."""
+        key = self._kept(lambda: self._storage.create_new_trial(self._id, trial))
         with self._translated():
-            opened = Trial(self._study, self._storage.create_new_trial(self._id, trial))
+            opened = Trial(self._study, key)
         self._opened[opened.number] = opened
         return opened.number
 
     def close(self, number: int, outcome: FrozenTrial | None) -> None:
         """Write down what came of trial `number`; it failed if that is None."""
         trial = self._opened.pop(number)
-        with self._translated():
-            if outcome is None:
-                self._study.tell(trial, state=TrialState.FAIL)
-                return
-            for name, value in outcome.constraints.items():
-                trial.set_constraint(name, value)
-            self._study.tell(trial, outcome.values)
+        if outcome is None:
+            self._kept(partial(self._study.tell, trial, state=TrialState.FAIL))
+            return
+        for name, value in outcome.constraints.items():
+            self._kept(partial(trial.set_constraint, name, value))
+        self._kept(partial(self._study.tell, trial, outcome.values))
 
     def add(self, outcome: FrozenTrial) -> None:
         """Write down a trial that ended without its answer: under a new number, it is closed."""
-        with self._translated():
-            self._study.add_trial(outcome)
+        self._kept(partial(self._study.add_trial, outcome))
 
     def close_all(self) -> Sequence[FrozenTrial]:
         """Close, as failed, what a search that was killed left open or waiting."""
@@ -319,6 +338,30 @@ class _Tables:
             for trial in running:
                 self._study.tell(trial.number, state=TrialState.FAIL)
         return running
+
+    def _being_made(self, error: Exception) -> Callable[[], StorageError] | None:
+        """Two searches that begin at once may both find no tables, and make them."""
+        if not any(sign in str(error) for sign in ("already exists", "alembic_version")):
+            return None
+        return lambda: StorageError(
+            f"{display_name(self._url)}: another process makes the tables of the search",
+            hint="give the command again",
+        )
+
+    def let_go(self) -> None:
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def _kept(self, action: Callable[[], _T]) -> _T:
+        """What `action` returns, once there is room on the disk for what it writes."""
+
+        def passes(error: Exception) -> Callable[[], StorageError] | None:
+            wrapped = isinstance(error, optuna.exceptions.StorageInternalError)
+            cause = error.__cause__ if wrapped else None
+            return full_disk(self._url, cause if isinstance(cause, Exception) else error)
+
+        with self._translated():
+            return self._patience.attempt(action, passes)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

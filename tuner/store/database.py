@@ -6,22 +6,26 @@ studies.
 
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from tuner.errors import HIDDEN, InputError, StorageError, masked
+from tuner.store import journal
 from tuner.store.schema import metadata
+from tuner.store.waiting import BUSY_S, Patience, connection_arguments, has_kind
 
 VERSION_TABLE = "tuner_migrations"
 MIGRATIONS = Path(__file__).parent / "migrations"
-# How long to wait for another process that writes, unless somebody says otherwise.
-_BUSY_S = 5.0
 _CREATE_HINT = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
+
+_T = TypeVar("_T")
 
 
 class Database:
@@ -29,43 +33,67 @@ class Database:
 
     `location` is a path or an SQLAlchemy URL. Without `create`, a database that does not exist, or
     has no table of ours, is an error and stays as it is: that of somebody who asks for results
-    where there are none. `busy_s` is how long to wait for another process that writes.
+    where there are none. `busy_s` is how long to wait for others that hold it, and for room on a
+    full disk. Where `say` is told of it then, the wait goes on: a search is not given up lightly.
     """
 
-    def __init__(self, location: str, *, create: bool = False, busy_s: float = _BUSY_S) -> None:
+    def __init__(
+        self,
+        location: str,
+        *,
+        create: bool = False,
+        busy_s: float = BUSY_S,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         self.url = location if "://" in location else f"sqlite:///{location}"
+        self.patience = Patience(busy_s, say)
         self._create = create
-        self._busy_s = busy_s
 
     def __enter__(self) -> Self:
         url = _parsed(self.url)
         self._name = display_name(self.url)
-        sqlite = url.get_backend_name() == "sqlite"
-        if sqlite:
+        self._is_file = url.get_backend_name() == "sqlite"
+        if self._is_file:
             self._check_file(url.database or "")
-        self._engine = _engine(url, {"timeout": self._busy_s} if sqlite else {})
-        if sqlite:
+            url = self._readable(url)
+        arguments = connection_arguments(self._name, self.patience) if self._is_file else {}
+        self._engine = _engine(url, arguments)
+        if self._is_file:
             sa.event.listen(self._engine, "connect", _set_up)
             sa.event.listen(self._engine, "begin", _begin)
         try:
             self._bring_up_to_date()
+            if self._create:
+                self._keep_journal(journal.write_ahead)
         except BaseException:
             self._engine.dispose()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._create:
+            self._keep_journal(journal.single_file)
         self._engine.dispose()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Everything that is written within, or nothing."""
-        with (
-            translated(self.url),
-            self._engine.connect().execution_options(writes=True) as connection,
-            connection.begin(),
-        ):
-            yield connection
+    def write(self, work: Callable[[Connection], _T]) -> _T:
+        """What `work` returns, after all that it writes in one transaction, or nothing, is kept.
+
+        It is called again where it was in vain: while others hold the database, or the disk is
+        full.
+
+        Raises:
+            StorageError: That lasted too long, or something else is wrong.
+        """
+
+        def attempt() -> _T:
+            with (
+                self._engine.connect().execution_options(writes=True) as connection,
+                connection.begin(),
+            ):
+                return work(connection)
+
+        with translated(self.url):
+            return self.patience.attempt(attempt, partial(full_disk, self.url))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -79,6 +107,23 @@ class Database:
                 yield connection
             except (KeyError, TypeError, ValueError):
                 raise _damaged(self._name) from None
+
+    def _keep_journal(self, kind: Callable[[sqlite3.Connection, str], None]) -> None:
+        """Change how changes are kept until they are in the file; if that cannot be, go on."""
+        if not self._is_file:
+            return
+        with suppress(sa.exc.DBAPIError, sqlite3.Error, StorageError):
+            pooled = self._engine.raw_connection()
+            try:
+                kind(cast("sqlite3.Connection", pooled.driver_connection), self._name)
+            finally:
+                pooled.close()
+
+    def _readable(self, url: URL) -> URL:
+        path = url.database or ""
+        if self._create or url.query or not journal.lacks_log(path):
+            return url
+        return url.set(database=f"file:{quote(path)}", query={"immutable": "1", "uri": "true"})
 
     def _check_file(self, path: str) -> None:
         if path in ("", ":memory:"):
@@ -113,7 +158,7 @@ class Database:
         # Alembic is slow to import, and most databases are up to date.
         from tuner.store import migrate
 
-        with self.transaction() as connection:
+        def bring(connection: Connection) -> None:
             # Asked again, now that nobody else writes: another process may have been faster.
             current = revision(connection)
             if current is None:
@@ -121,6 +166,8 @@ class Database:
                 migrate.stamp(connection, MIGRATIONS)
             elif current != known[-1]:
                 migrate.upgrade(connection, MIGRATIONS)
+
+        self.write(bring)
 
 
 def known_revisions() -> list[str]:
@@ -143,6 +190,29 @@ def display_name(url: str) -> str:
     return masked((parsed.database or url) if sqlite else str(parsed))
 
 
+def engine_options(url: str, patience: Patience) -> dict[str, Any]:
+    """What Optuna makes its engine with, so that its tables are written as ours are.
+
+    Its transactions begin with the first change and take the lock to write at once: what they have
+    read is never out of date.
+    """
+    if make_url(url).get_backend_name() != "sqlite":
+        return {}
+    return {
+        "connect_args": {
+            **connection_arguments(display_name(url), patience),
+            "isolation_level": "IMMEDIATE",
+        },
+        "pool_events": [(_durable, "connect")],
+    }
+
+
+def full_disk(url: str, error: Exception) -> Callable[[], StorageError] | None:
+    """How it is said that the disk with the database at `url` is full, if that is it."""
+    full = has_kind(getattr(error, "orig", error), sqlite3.SQLITE_FULL)
+    return partial(_storage_error, url, error) if full else None
+
+
 @contextmanager
 def translated(url: str) -> Iterator[None]:
     """What goes wrong with the database at `url` is a StorageError."""
@@ -162,14 +232,14 @@ def _storage_error(url: str, error: Exception) -> StorageError:
             hint="let only one `tuner optimize` at a time work on a study",
         )
     known = {
-        "readonly": ("is read-only", "make it writable, or name another with `--db`"),
-        "locked": (
-            "is locked by another process",
-            "wait for it, or end it; or name another database with `--db`",
+        "readonly": (
+            "is read-only",
+            "make it and its folder writable, or name another with `--db`",
         ),
         "not a database": ("is not an SQLite database", "name another with `--db`"),
         "unable to open": ("cannot be opened", "check the folder and its permissions"),
         "disk is full": ("cannot grow: the disk is full", "make room, then continue the study"),
+        "disk I/O": ("cannot be read or written: the disk fails, or is full", "look at the disk"),
     }
     for sign, (what, cure) in known.items():
         if sign in reason:
@@ -229,7 +299,16 @@ def _is_there(path: str) -> bool:
         return True  # SQLite will say what is wrong with it
 
 
-def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+def _durable(connection: sqlite3.Connection, _record: object) -> None:
+    # A trial that has ended survives a loss of power: its commit waits for the disk. With a
+    # write-ahead log that is one wait, where a rollback journal takes three; so `NORMAL`, which
+    # would lose the last commits, is not needed for speed. FULL is SQLite's own default, but not
+    # that of each build of it.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _set_up(connection: sqlite3.Connection, record: object) -> None:
+    _durable(connection, record)
     connection.execute("PRAGMA foreign_keys = ON")
     # Python's own transactions leave out CREATE TABLE; `_begin` does it all.
     connection.isolation_level = None

@@ -107,6 +107,7 @@ tuner_load_points = Table(
     Column("p99_s", Float),
     Column("errors", JSON, nullable=False),
     Column("unanswered", Integer, nullable=False),
+    Column("reconnected", Integer, nullable=False, server_default="0"),
     Column("send_lag_p99_s", Float),
     Column("engine_cpu_s", Float, nullable=False),
     Column("priority", String(20), nullable=False),

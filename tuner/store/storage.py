@@ -50,12 +50,12 @@ class Storage(Database):
     def create_study(self, study: StudyRecord) -> None:
         """Write a new study, without its trials."""
         row = _columns(study, without=("budget", "trials")) | _columns(study.budget)
-        with self.transaction() as connection:
-            connection.execute(tuner_studies.insert().values(row))
+        self.write(lambda connection: connection.execute(tuner_studies.insert().values(row)))
 
     def save_trial(self, study_name: str, trial: TrialRecord) -> None:
         """Write one trial with all its load points, in one transaction."""
-        with self.transaction() as connection:
+
+        def save(connection: Connection) -> None:
             study_id = connection.execute(
                 sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study_name)
             ).scalar_one()
@@ -68,6 +68,8 @@ class Storage(Database):
             ]
             if points:
                 connection.execute(tuner_load_points.insert(), points)
+
+        self.write(save)
 
     def save_stopped(self, study_name: str, why: str) -> None:
         """Keep why the search ended."""
@@ -123,15 +125,18 @@ class Storage(Database):
 
     def save_calibration(self, host: str, payload_bytes: int, calibration: Calibration) -> None:
         """Keep what the load engine can do on `host` with requests of that size."""
-        with self.transaction() as connection:
+        row = {
+            "host": host,
+            "payload_bytes": payload_bytes,
+            "measured_at": datetime.now(UTC),
+            **asdict(calibration),
+        }
+
+        def save(connection: Connection) -> None:
             connection.execute(tuner_calibrations.delete().where(*_of(host, payload_bytes)))
-            row = {
-                "host": host,
-                "payload_bytes": payload_bytes,
-                "measured_at": datetime.now(UTC),
-                **asdict(calibration),
-            }
             connection.execute(tuner_calibrations.insert().values(row))
+
+        self.write(save)
 
     def calibration(self, host: str, payload_bytes: int) -> Calibration | None:
         """What was measured of the load engine in the last 30 days; None if nothing was.
@@ -146,10 +151,8 @@ class Storage(Database):
             return Calibration(row["rate"], row["send_lag_p99_s"])
 
     def _update(self, study_name: str, **values: Any) -> None:
-        with self.transaction() as connection:
-            connection.execute(
-                tuner_studies.update().where(tuner_studies.c.name == study_name).values(values)
-            )
+        update = tuner_studies.update().where(tuner_studies.c.name == study_name).values(values)
+        self.write(lambda connection: connection.execute(update))
 
 
 def _of(host: str, payload_bytes: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -299,7 +299,7 @@ def run(
         runner = stack.enter_context(
             placement.runner(job.place, prepared.kind, workspace / "logs")
         )
-        storage = stack.enter_context(Storage(job.database, create=True))
+        storage = stack.enter_context(Storage(job.database, create=True, say=say))
         first = _earlier_best(storage, prepared, say)
         study = open_study(storage, placement.recorded(prepared.study, job.place, runner))
         for note in placement.notes(job.place, prepared.kind):

@@ -4,6 +4,7 @@ import random
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -134,7 +135,7 @@ class Study:
             TunerError: The baseline failed, so there is nothing to compare with.
         """
         self._bench = replace(self._bench, golden=self._storage.golden(self._name))
-        search = Search(
+        searching = Search(
             self._space,
             self._bench.budget,
             storage_url=self._storage.url,
@@ -142,10 +143,12 @@ class Study:
             seed=self._seed + len(self._record.trials),
             sampler=Sampler(self._record.sampler),
             objectives=self._record.objectives,
+            patience=self._storage.patience,
         )
-        search.resume({t.proposal: t for t in self._record.trials if t.proposal is not None})
-        self._enqueue(search)
-        self._storage.save_stopped(self._name, self._explore(search))
+        with closing(searching) as search:
+            search.resume({t.proposal: t for t in self._record.trials if t.proposal is not None})
+            self._enqueue(search)
+            self._storage.save_stopped(self._name, self._explore(search))
         self._confirm()
         self._prove()
         return self._storage.study(self._name)

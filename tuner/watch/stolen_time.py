@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import psutil
@@ -112,7 +112,8 @@ def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measur
     if not isinstance(measurement.profile, OpenLoop) or measurement.failed:
         return measurement, share
     parts = [measurement.between(measurement.profile, a, b) for a, b in kept]
-    return Measurement.pooled(parts), share
+    # Each part says it of the whole.
+    return replace(Measurement.pooled(parts), reconnected=measurement.reconnected), share
 
 
 def _between(spans: Sequence[Span], first_s: float, last_s: float) -> Iterator[Span]:

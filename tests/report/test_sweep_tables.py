@@ -1,0 +1,37 @@
+"""The tables of `tuner measure`, and what is said beside them."""
+
+from io import StringIO
+
+from rich.console import Console  # noqa: TID251 - what it prints is looked at
+
+from tests.report.sweep_points import measured, point
+from tuner.load.profile import ClosedLoop
+from tuner.report.tables import sweep_tables
+
+
+def printed(*reconnected: int) -> str:
+    """The tables of a load point for each number of requests that were sent again."""
+    points = [
+        point(measured([0.01], ClosedLoop(1 + number), reconnected=count))
+        for number, count in enumerate(reconnected)
+    ]
+    out = Console(file=StringIO(), width=200)
+    for block in sweep_tables(points, 99.0):
+        out.print(block)
+    assert isinstance(out.file, StringIO)
+    return out.file.getvalue()
+
+
+def test_what_was_sent_again_is_told_apart_from_errors() -> None:
+    """A sentence for each load point where the server had closed connections; no error."""
+    text = printed(0, 3)
+
+    assert text.count("reconnected") == 1
+    said = "3 reconnected: sent again, as the server had closed their connections"
+    assert f"{ClosedLoop(2)}: {said}" in text
+    assert "connection_lost" not in text
+
+
+def test_nothing_is_said_where_nothing_was_sent_again() -> None:
+    """Most servers keep their connections."""
+    assert "reconnected" not in printed(0)
