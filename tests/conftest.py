@@ -34,6 +34,7 @@ PURE = [
 ]
 # Modules of these rooms that do start one.
 SERVING = [
+    "cli/test_examples.py",
     "cli/test_measure.py",
     "cli/test_model_files.py",
     "protocols/test_generic_http.py",

@@ -259,7 +259,7 @@ def test_help_shows_options_by_what_they_are_about(tuner: Tuner) -> None:
 
     assert titles == [
         *("Arguments", "Latency budget and time", "What to tune", "Search", "Requests"),
-        *("Where the server runs", "Study and output", "Options"),
+        *("Where the server runs", "Study and output", "Options", "Examples"),
     ]
 
 

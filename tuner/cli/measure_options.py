@@ -205,7 +205,7 @@ class RequestOptions:
     ] = None
     content_type: Annotated[str, typer.Option(help="http, torchserve: of the body.")] = ""
     json_path: Annotated[
-        str | None, typer.Option(help="http: must be in the answer: $.label, or $.label=cat.")
+        str | None, typer.Option(help='http: must be in the answer: $.label, or $.label="cat".')
     ] = None
     signature_name: Annotated[str, typer.Option(help="tfserving: the signature.")] = ""
 

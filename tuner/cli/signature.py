@@ -20,6 +20,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from runners.environment import set_own
+from tuner.cli.examples import EXAMPLES
 from tuner.errors import HIDDEN, masked
 
 # What may be said several times, as typer shows its type.
@@ -31,7 +32,15 @@ _EXTRA = re.compile(r"(unexpected extra argument\S*) \(.*\)", re.DOTALL)
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose help shows the options under the titles of their groups."""
+    """A command whose help shows the options under the titles of their groups, and examples."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        if self.epilog:
+            with formatter.section("Examples"):
+                # As they are: a broken line could not be copied.
+                for line in self.epilog.splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         with _masked_refusals(args):
@@ -78,7 +87,8 @@ class Command:
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         run.__doc__ = options.__doc__
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(name, cls=GroupedCommand)(run)
+        examples = "\n".join(EXAMPLES[options.__name__])
+        alone.command(name, cls=GroupedCommand, epilog=examples)(run)
         return typer.main.get_command(alone)
 
 

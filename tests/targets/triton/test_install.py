@@ -75,8 +75,12 @@ def test_wheel(wheel: Path, tmp_path: Path) -> None:
 def test_environment_of_the_wheel(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Models run in this environment: its `python3` is the first on PATH, others come later."""
+    """Models run in this environment: its `python3` is the first on PATH, others come later.
+
+    So it is with libraries.
+    """
     monkeypatch.setenv("PATH", "/elsewhere")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/cuda")
     environment = triton_install.find_triton(tmp_path).environment
 
     first, *others = environment["PATH"].split(os.pathsep)
@@ -86,6 +90,7 @@ def test_environment_of_the_wheel(
     libraries = environment["LD_LIBRARY_PATH"].split(os.pathsep)
     assert libraries[0] == str(wheel.parents[1] / "nvidia_pytriton.libs")
     assert (Path(libraries[1]) / f"libpython{VERSION}.so.1.0").exists()
+    assert libraries[2:] == ["/cuda"]
 
 
 def test_neither(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def find_torchserve() -> Installation:
             filter(None, [str(executable.parents[1] / "lib"), os.environ.get("LD_LIBRARY_PATH")])
         ),
     }
-    if java is not None:
+    if java is not None and not os.environ.get("JAVA_HOME"):
         environment["JAVA_HOME"] = str(java)
     return Installation(executable, environment=environment)
 

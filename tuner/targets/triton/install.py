@@ -102,7 +102,9 @@ def _from_wheel(package: Path, workspace: Path) -> Installation:
         executable=server / "bin" / "tritonserver",
         flags=(f"--backend-directory={backends}", f"--cache-directory={server / 'caches'}"),
         environment={
-            "LD_LIBRARY_PATH": os.pathsep.join(str(each) for each in libraries),
+            "LD_LIBRARY_PATH": os.pathsep.join(
+                filter(None, [*map(str, libraries), os.environ.get("LD_LIBRARY_PATH")])
+            ),
             # The model's own imports must come from here: a numpy that the wheel was not made for
             # (2 instead of 1) gives the model wrong inputs, and its clients empty outputs.
             "PATH": os.pathsep.join(

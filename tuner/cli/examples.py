@@ -1,0 +1,44 @@
+"""Examples of the commands, for their help: by the class of their options.
+
+A test runs each of them.
+"""
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "OptimizeOptions": (
+        "tuner optimize --budget-ms 50",
+        "tuner optimize model.onnx --budget-ms 20 --until 07:00",
+        "tuner optimize --space server.yaml --budget-ms 200 --timeout 1h",
+    ),
+    "PlanOptions": (
+        "tuner plan --budget-ms 50",
+        "tuner plan --space triton_all --budget-ms 20 --timeout 2h",
+    ),
+    "MeasureOptions": (
+        "tuner measure http://127.0.0.1:8000 -m resnet50 --concurrency 1:16:5",
+        "tuner measure grpc://127.0.0.1:8001 -m resnet50 --rate 200 --shape x:3,224,224",
+        "tuner measure http://127.0.0.1:8000 --service-kind http --path /predict \\",
+        "  --body request.json --json-path '$.label=\"cat\"'",
+    ),
+    "ReportOptions": ("tuner report", "tuner report night --output reports"),
+    "ParetoOptions": ("tuner pareto night --json",),
+    "BestOptions": (
+        "tuner best > config.pbtxt",
+        "tuner best --budget-ms 50",
+        "tuner best --objective latency --min-throughput 10 --format yaml",
+    ),
+    "RepositoryOptions": (
+        "tuner repository model.onnx --output models",
+        "tuner repository model.pt --input x:FP32:-1,32 --output others",
+    ),
+    "EffectsOptions": ("tuner effects --format csv",),
+    "CleanOptions": ("tuner clean",),
+    "ListOptions": ("tuner studies list --db studies.db",),
+    "ShowOptions": ("tuner studies show night",),
+    "ExportOptions": ("tuner studies export --format csv --output points.csv",),
+    "ListSpacesOptions": ("tuner spaces list",),
+    "ShowSpaceOptions": ("tuner spaces show triton",),
+    "CheckSpaceOptions": ("tuner spaces check server.yaml",),
+    "SpaceTableOptions": ("tuner spaces table triton triton_all",),
+}
