@@ -1,4 +1,4 @@
-"""Configurations as people write them: read, planned, loaded and handed over with all they have."""
+"""Configurations as people write them: read, planned, loaded and handed over whole."""
 
 import tempfile
 from collections.abc import Iterator
