@@ -138,7 +138,7 @@ class TestGoodTrial:
         assert events.ended == []  # a trial does not end by itself
         assert record.started_at < record.finished_at
         assert golden is not None
-        assert [output.name for output in golden] == ["y"]
+        assert [output.name for output in golden.outputs] == ["y"]
         assert 0 < record.usage.cpu_s < 0.1
         assert record.usage.memory_bytes > 1 << 20
         searched = [p for p in record.points if p.phase == "search"]

@@ -18,7 +18,7 @@ from tuner.cli.spaces import size, space_content
 from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
-from tuner.study.time_plan import planned_s
+from tuner.study.time_plan import planned_s, too_short
 
 
 def optimize(options: OptimizeOptions) -> None:
@@ -102,4 +102,5 @@ def _plan_document(prepared: PreparedJob) -> dict[str, Any]:
         "finals": budget.finals,
         "seconds_per_trial": capacity.expected_s(prepared.job.budget),
         "seconds": planned_s(prepared.job.budget, budget, space.size),
+        "too_short": too_short(prepared.job.budget, budget, space.size),
     }

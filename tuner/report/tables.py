@@ -56,7 +56,9 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
                 f"{content['finals']} trials on fresh starts"
             ),
             f"done after about {formats.duration(content['seconds'])} at most",
+            content["too_short"],
         )
+        if line
     ]
 
 

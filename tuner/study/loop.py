@@ -3,7 +3,7 @@
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,12 +12,21 @@ from tuner.analysis.standings import finalists, standings, within_reach
 from tuner.capacity.probes import Beat, Expected
 from tuner.errors import StudyChangedError, TunerError
 from tuner.goals import Loop, Objective, SearchBudget
-from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import (
+    NOT_ITS_FAULT,
+    Golden,
+    Purpose,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+    not_compared,
+)
 from tuner.search.samplers import Sampler
 from tuner.search.search import Proposal, Search
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
-from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, proof_s
+from tuner.study.outputs import counted
+from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, no_time_left, proof_s
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.targets.variants import PARAMETER
 
@@ -112,8 +121,15 @@ class Study:
     """A study while it runs."""
 
     def __init__(
-        self, study: StudyRecord, *, bench: Bench, storage: Storage, plan: StudyPlan
+        self,
+        study: StudyRecord,
+        *,
+        bench: Bench,
+        storage: Storage,
+        plan: StudyPlan,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`say` is told in a sentence what a person should know before the end."""
         self._record = study
         self._name = study.name
         self._bench = bench
@@ -122,6 +138,7 @@ class Study:
         self._budget = plan.budget
         self._seed = plan.seed
         self._first = plan.first
+        self._say = say
         self._deadline = time.monotonic() + plan.budget.timeout_s
 
     def run(self) -> StudyRecord:
@@ -130,7 +147,7 @@ class Study:
         Raises:
             TunerError: The baseline failed, so there is nothing to compare with.
         """
-        self._bench = replace(self._bench, golden=self._storage.golden(self._name))
+        self._bench = replace(self._bench, golden=self._stored_golden())
         search = Search(
             self._space,
             self._bench.budget,
@@ -146,6 +163,11 @@ class Study:
         self._confirm()
         self._prove()
         return self._storage.study(self._name)
+
+    def _stored_golden(self) -> Golden | None:
+        """What a study that goes on is compared with."""
+        golden = self._storage.golden(self._name)
+        return golden and replace(golden, outputs=counted(golden.outputs, None))
 
     def _enqueue(self, search: Search) -> None:
         """The baseline, the best of earlier studies, then rules of thumb; or simply everything."""
@@ -212,11 +234,20 @@ class Study:
             _check_baseline(record)
             if golden is not None:
                 self._storage.save_golden(self._name, golden)
+            self._speak(record, golden)
         self._bench = replace(self._bench, golden=golden)
         self._storage.save_trial(self._name, record)
         self._record = replace(self._record, trials=(*self._record.trials, record))
         self._bench.observer.trial_ends(record)
         return record
+
+    def _speak(self, baseline: TrialRecord, golden: Golden | None) -> None:
+        """What the baseline shows of the study."""
+        if golden and golden.places:
+            self._say(not_compared(golden.comparison))
+        left_s, each_s = self._deadline - time.monotonic(), baseline.timings_s["total"]
+        if left_s < each_s and self._budget.trials > 1 and self._space.size != 1:
+            self._say(no_time_left(baseline, left_s))
 
     def _best(self, speed: drift.Drift) -> TrialRecord | None:
         """The best so far at the first speed of the machine: others must have a chance to beat it.

@@ -16,7 +16,7 @@ from runners.ports import choose_free_ports
 from tests.runner_tests.contract import SCRIPT
 from tests.runner_tests.waiting import wait_until
 from tests.targets.served import Served
-from tuner.errors import InputError, ModelError, Reason, SpaceError
+from tuner.errors import InputError, ModelError, Reason, ServerTimeoutError, SpaceError
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.resolution import resolve
@@ -126,7 +126,33 @@ class TestApply:
         assert failure.reason is Reason.START_TIMEOUT
         assert "GET /health must answer with success, but: status 404" in str(failure)
 
+    def test_slow_answers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first answer shows how long the others may take."""
+        monkeypatch.setattr("tuner.targets.base.ANSWER_TIMEOUT_S", 0.1)
+        server = [sys.executable, "-c", _SLOW, "{port:http}"]
+        mine = served(tmp_path, command=server)
+        with mine.deployment() as deployment:
+            deployment.apply(mine.space.defaults)
+            [outputs] = mine.target.infer(deployment.server)
+            assert outputs[0].data.endswith(b"late")
+            mine.target._answer_s = 0.0
+            with pytest.raises(ServerTimeoutError, match=r"no answer within 0\.1 s"):
+                mine.target.infer(deployment.server)
 
+
+_SLOW = """
+import sys, time, http.server as h
+class Handler(h.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(0.3 * (self.command == "POST"))
+        self.send_response(200)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"late")
+    do_POST = do_GET
+h.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
 _ONLY_404 = (
     "import sys, http.server as h\n"
     "h.HTTPServer(('127.0.0.1', int(sys.argv[4])), h.SimpleHTTPRequestHandler).serve_forever()\n"

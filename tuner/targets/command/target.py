@@ -139,7 +139,7 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
             )
         except httpx.TimeoutException:
             raise ServerTimeoutError(
-                f"{request.method} {request.path}: no answer in time"
+                f"{request.method} {request.path}: no answer within {client.timeout.read:g} s"
             ) from None
         except httpx.HTTPError as error:
             raise ServerError(f"{request.method} {request.path}: {error}") from None
