@@ -108,6 +108,12 @@ class Golden:
     varying: tuple[str, ...] = ()
     shapeless: tuple[str, ...] = ()
 
+    def beside(self, other: Self) -> "Golden":
+        """These outputs, with what was seen to differ here or in `other`."""
+        varying = dict.fromkeys((*self.varying, *other.varying))
+        shapeless = dict.fromkeys((*self.shapeless, *other.shapeless))
+        return Golden(self.outputs, tuple(varying), tuple(shapeless))
+
     @property
     def compared(self) -> tuple[Tensor, ...]:
         """The outputs that are the same each time."""

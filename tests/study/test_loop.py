@@ -15,7 +15,7 @@ from tests.capacity.simulated_server import Batching, Simulation
 from tests.report import studies
 from tests.study.simulated_bench import Answer, Server, Watcher, simulated_bench
 from tuner.analysis import drift, standings
-from tuner.errors import TunerError
+from tuner.errors import Reason, TunerError
 from tuner.goals import LatencyBudget, Objective, SearchBudget
 from tuner.records import Comparison, Golden, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration, SearchSpace
@@ -293,6 +293,31 @@ def test_answers_that_differ_each_time(run: Run) -> None:
         TrialState.PRUNED,
     }
     assert sampling(trials=3).said == []
+
+
+def test_answers_that_differ_from_start_to_start(run: Run) -> None:
+    """The first wrong output is held against another start of the baseline, and run again."""
+    starts: list[Configuration] = []
+
+    def server(configuration: Configuration) -> Simulation | None:
+        starts.append(configuration)
+        return batching(configuration)
+
+    named = run(trials=2, confirmations=0, server=server, answer=lambda _: float(len(starts)))
+    assert named.record.comparison == Comparison(("y",), nothing_left=True)
+    assert [trial.reason for trial in named.record.trials] == [None, None]
+    assert starts[2] == SPACE.defaults
+    assert len(starts) == 4
+
+
+def test_a_wrong_answer_stays_one(run: Run) -> None:
+    """Where the baseline answers another start as before, the configuration is to blame."""
+    record = run(
+        trials=3, confirmations=0, answer=lambda each: float(each == SPACE.defaults)
+    ).record
+    reasons = {trial.reason for trial in record.trials if trial.purpose is Purpose.SEARCH}
+    assert reasons == {Reason.WRONG_OUTPUT}
+    assert record.comparison == Comparison()
 
 
 def test_no_time_for_a_second_trial(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

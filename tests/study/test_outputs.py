@@ -179,7 +179,7 @@ def chat(number: int, *texts: str, score: float = 0.5) -> tuple[Tensor, ...]:
     """An answer of a language model, with what differs each time."""
     return answer(
         id=f"chat-{number}",
-        created=1e9 * number,
+        created=1_764_000_000 + number,
         choices=[{"index": n, "text": text} for n, text in enumerate(texts)],
         model="m",
         score=score,
@@ -234,6 +234,8 @@ def test_the_rest_is_still_compared(got: tuple[Tensor, ...], message: str) -> No
         ([answer(a=1), answer(a=1, b={"c": 2, "d": 3})], ("answer.b.c", "answer.b.d")),
         # null or a number
         ([answer(a=None, b=1), answer(a=1, b=1)], ("answer.a",)),
+        # a moment in seconds, which a tolerance would not tell from the next
+        ([answer(at=1_764_000_000 + n, x=1e9 + 0.5 + n) for n in range(2)], ("answer.at",)),
         # no JSON at all
         ([as_tensors(b"a"), as_tensors(b"b")], ("answer",)),
         ([(tensor(1, 2), tensor(3)), (tensor(1, 2), tensor(3))], ()),

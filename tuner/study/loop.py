@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from tuner.analysis import drift
 from tuner.analysis.standings import finalists, standings, within_reach
 from tuner.capacity.probes import Beat, Expected
-from tuner.errors import StudyChangedError, TunerError
+from tuner.errors import Reason, StudyChangedError, TunerError
 from tuner.goals import Loop, Objective, SearchBudget
 from tuner.records import (
     NOT_ITS_FAULT,
@@ -25,6 +25,7 @@ from tuner.search.samplers import Sampler
 from tuner.search.search import Proposal, Search
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
+from tuner.study.another_start import ask_another_start
 from tuner.study.outputs import counted
 from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, no_time_left, proof_s
 from tuner.study.trial import Bench, TrialPlan, run_trial
@@ -139,6 +140,7 @@ class Study:
         self._seed = plan.seed
         self._first = plan.first
         self._say = say
+        self._asked_another_start = False
         self._deadline = time.monotonic() + plan.budget.timeout_s
 
     def run(self) -> StudyRecord:
@@ -230,6 +232,8 @@ class Study:
             if record.reason not in NOT_ITS_FAULT or time.monotonic() >= self._deadline:
                 break
             record, golden = run_trial(self._bench, plan)
+        if record.reason is Reason.WRONG_OUTPUT and self._differs_by_start():
+            record, golden = run_trial(self._bench, plan)
         if plan.purpose is Purpose.BASELINE:
             _check_baseline(record)
             if golden is not None:
@@ -240,6 +244,17 @@ class Study:
         self._record = replace(self._record, trials=(*self._record.trials, record))
         self._bench.observer.trial_ends(record)
         return record
+
+    def _differs_by_start(self) -> bool:
+        """Whether the baseline itself answers another start otherwise; asked once."""
+        known, self._asked_another_start = self._asked_another_start, True
+        golden = None if known else ask_another_start(self._bench, self._space.defaults)
+        if golden is None or golden == self._bench.golden:
+            return False
+        self._bench = replace(self._bench, golden=golden)
+        self._storage.save_golden(self._name, golden)
+        self._say(not_compared(golden.comparison))
+        return True
 
     def _speak(self, baseline: TrialRecord, golden: Golden | None) -> None:
         """What the baseline shows of the study."""

@@ -17,6 +17,7 @@ from tests.runner_tests.contract import SCRIPT
 from tests.runner_tests.waiting import wait_until
 from tests.targets.served import Served
 from tuner.errors import InputError, ModelError, Reason, ServerTimeoutError, SpaceError
+from tuner.load.requests import Tensor
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.resolution import resolve
@@ -126,6 +127,17 @@ class TestApply:
         assert failure.reason is Reason.START_TIMEOUT
         assert "GET /health must answer with success, but: status 404" in str(failure)
 
+    def test_echoes_of_the_request(self, tmp_path: Path) -> None:
+        """The port in an answer is another one at each start, and means nothing."""
+        mine = served(tmp_path, command=[sys.executable, "-c", _SLOW, "{port:http}"])
+        answers: list[tuple[Tensor, ...]] = []
+        for _ in range(2):
+            with mine.deployment() as deployment:
+                deployment.apply(mine.space.defaults)
+                answers += mine.target.infer(deployment.server)
+        assert answers[0] == answers[1]
+        assert b"http://ADDRESS/predict late" in answers[0][0].data
+
     def test_slow_answers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The first answer shows how long the others may take."""
         monkeypatch.setattr("tuner.targets.base.ANSWER_TIMEOUT_S", 0.1)
@@ -146,10 +158,11 @@ class Handler(h.BaseHTTPRequestHandler):
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         time.sleep(0.3 * (self.command == "POST"))
+        answer = f"http://{self.headers['Host']}{self.path} late".encode()
         self.send_response(200)
-        self.send_header("Content-Length", "4")
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(b"late")
+        self.wfile.write(answer)
     do_POST = do_GET
 h.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
