@@ -11,7 +11,7 @@ import pytest
 
 from tests import spaces
 from tests.analysis.known import known
-from tests.capacity.simulated_server import Batching, Simulation
+from tests.capacity.simulated_server import Batching, Instances, Simulation, constant
 from tests.report import studies
 from tests.study.simulated_bench import Answer, Server, Watcher, simulated_bench
 from tuner.analysis import drift, standings
@@ -62,12 +62,13 @@ def ran(
     lags_s: tuple[float, ...] = (),
     answer: Answer = lambda _: 1.0,
     confirmations: int = 3,
+    budget: LatencyBudget = BUDGET,
 ) -> Ran:
     """The study in the database at `path`, run or gone on with."""
     said: list[str] = []
     with (
         Storage(str(path), create=True) as storage,
-        simulated_bench(space, server, BUDGET, lags_s, answer) as (bench, watcher),
+        simulated_bench(space, server, budget, lags_s, answer) as (bench, watcher),
     ):
         study = Study(
             open_study(storage, record or studies.study(budget=BUDGET)),
@@ -252,6 +253,23 @@ def test_several_objectives_give_nothing_up(run: Run) -> None:
     }
     assert loads == {round(0.8 * baseline.throughput)}
     assert all(t.reference_s < BUDGET.limit_s for t in record.searched if t.reference_s > 0)
+
+
+def test_the_reference_load_of_a_slow_server(run: Run) -> None:
+    """Less than one inference per second is a load like any other, and no share of one."""
+    budget = LatencyBudget(95, 6.0)
+    objectives = (Objective.THROUGHPUT, Objective.LATENCY)
+    record = run(
+        record=studies.study(budget=budget, objectives=objectives),
+        server=lambda each: Instances(1, constant(1.2 if each == SPACE.defaults else 0.8)),
+        budget=budget,
+        trials=2,
+        confirmations=0,
+    ).record
+    baseline, other = record.trials
+    assert 0.3 < baseline.throughput < 0.9 < other.throughput
+    [point] = [p for p in other.points if p.phase == "reference"]
+    assert point.load == pytest.approx(0.8 * baseline.throughput)
 
 
 def test_the_baseline_is_measured_again_and_again(

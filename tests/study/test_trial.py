@@ -152,7 +152,7 @@ class TestGoodTrial:
         """
         bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET))
         configuration = model.configuration()
-        shared, _ = run_trial(bench, replace(plan(configuration, beat=0.0), reference=0.5))
+        shared, _ = run_trial(bench, replace(plan(configuration, beat=0.0), reference_share=0.5))
         fixed, beyond = (
             run_trial(bench, replace(plan(configuration, beat=0.0), reference=rate))[0]
             for rate in (100.0, 1e6)

@@ -217,12 +217,14 @@ class Study:
         search.tell(proposal.number, replace(record, throughput=record.throughput / factor))
 
     def _plan(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
+        reference, share = self._reference()
         return TrialPlan(
             number=len(self._record.trials),
             purpose=purpose,
             configuration=configuration,
             seed=self._seed,
-            reference=self._reference(),
+            reference=reference,
+            reference_share=share,
             stretch=BASELINE_STRETCH if purpose is Purpose.BASELINE else 1.0,
         )
 
@@ -280,12 +282,15 @@ class Study:
         ]
         return max(feasible, key=lambda trial: trial.throughput, default=None)
 
-    def _reference(self) -> float:
-        """Where the latency is measured, if it is an objective: a share of the baseline's load."""
+    def _reference(self) -> tuple[float, float]:
+        """Where the latency is measured, if it is an objective: a share of the baseline's load.
+
+        A throughput or, as long as nobody knows that load, a share of a trial's own.
+        """
         if Objective.LATENCY not in self._record.objectives:
-            return 0.0
+            return 0.0, 0.0
         feasible = [t.throughput for t in self._record.searched if t.state is TrialState.FEASIBLE]
-        return REFERENCE_SHARE * feasible[0] if feasible else REFERENCE_SHARE
+        return (REFERENCE_SHARE * feasible[0], 0.0) if feasible else (0.0, REFERENCE_SHARE)
 
     def _limit_reached(self) -> str:
         """Which limit of the search budget allows no further trial; empty if none."""
@@ -352,7 +357,11 @@ class Study:
             plan = self._plan(winner.configuration, Purpose.PROOF)
             seed = plan.seed + _PROOF_SEED
             claim = CLAIMED_SHARE * winner.throughput
-            self._run(replace(plan, seed=seed, fresh=True, claim=claim, reference=0.0))
+            self._run(
+                replace(
+                    plan, seed=seed, fresh=True, claim=claim, reference=0.0, reference_share=0.0
+                )
+            )
 
 
 def _check_baseline(baseline: TrialRecord) -> None:

@@ -89,10 +89,10 @@ class Bench:
 class TrialPlan:
     """Which trial to run.
 
-    `reference` is a throughput at which the latency is measured as well, 0 for none; below 1 it
-    is a share of the capacity that is found. `stretch` makes load points longer. `expected` is
-    what an earlier trial of the configuration found. `round` is that of the finals. `claim` is a
-    throughput that is to be proved, instead of searching for the capacity.
+    `reference` is a throughput at which the latency is measured as well, `reference_share` one as
+    a share of the capacity that is found; 0 is none. `stretch` makes load points longer.
+    `expected` is what an earlier trial of the configuration found. `round` is that of the finals.
+    `claim` is a throughput that is to be proved, instead of searching for the capacity.
     """
 
     number: int
@@ -104,6 +104,7 @@ class TrialPlan:
     stretch: float = 1.0
     fresh: bool = False
     reference: float = 0.0
+    reference_share: float = 0.0
     expected: Expected | None = None
     round: int = 0
     claim: float = 0.0
@@ -251,10 +252,10 @@ class _Trial:
 
     def _at_reference(self, capacity: Capacity) -> float:
         """The budget's percentile at the reference load; infinite beyond the capacity."""
-        wanted = self.plan.reference
-        throughput = wanted if wanted >= 1 else wanted * capacity.throughput
+        plan = self.plan
+        throughput = plan.reference or plan.reference_share * capacity.throughput
         if not throughput or capacity.best is None:
-            return math.inf if wanted else math.nan
+            return math.inf if plan.reference or plan.reference_share else math.nan
         if throughput > capacity.throughput:
             return math.inf
         rate = throughput / capacity.best.measurement.inferences_per_request
