@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from runners.base import LaunchSpec, RunningServer
-from tuner.errors import Reason, ServerError, TrialFailure
+from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor, TensorSpec
 from tuner.records import ServerStatistics, SettingVerdict
@@ -250,6 +250,8 @@ class InstalledTarget(ABC, Generic[Model, Client]):
             [outputs] = self._timed_infer(client, 1)
         except ServerError as error:
             what = f"the first {asked} failed: {error}"
+            if isinstance(error, ServerTimeoutError):
+                what += "; a longer `--start-timeout` gives it more time"
             raise TrialFailure(Reason.NOT_READY, what) from None
         return outputs
 

@@ -16,7 +16,14 @@ from runners.ports import choose_free_ports
 from tests.runner_tests.contract import SCRIPT
 from tests.runner_tests.waiting import wait_until
 from tests.targets.served import Served
-from tuner.errors import InputError, ModelError, Reason, ServerTimeoutError, SpaceError
+from tuner.errors import (
+    InputError,
+    ModelError,
+    Reason,
+    ServerTimeoutError,
+    SpaceError,
+    TrialFailure,
+)
 from tuner.load.requests import Tensor
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
@@ -64,7 +71,7 @@ def opened(folder: Path, **changes: Any) -> tuple[CommandModel, SearchSpace]:
     return model, model.adapt(resolve(read, FACTS), contained=False)
 
 
-def served(folder: Path, **changes: Any) -> Served[CommandTarget]:
+def served(folder: Path, *, start_timeout_s: float = 5.0, **changes: Any) -> Served[CommandTarget]:
     """The same as a target."""
     model, space = opened(folder, **changes)
     setup = TargetSetup(workspace=folder, form=RequestForm(), start_timeout_s=5.0)
@@ -137,6 +144,20 @@ class TestApply:
                 answers += mine.target.infer(deployment.server)
         assert answers[0] == answers[1]
         assert b"http://ADDRESS/predict late" in answers[0][0].data
+
+    def test_a_first_answer_that_takes_too_long(self, tmp_path: Path) -> None:
+        """The message names the option that gives it more time."""
+        mine = served(tmp_path, command=[sys.executable, "-c", _SLOW, "{port:http}"])
+        with mine.deployment() as deployment:
+            deployment.apply(mine.space.defaults)
+            client = mine.target._client(deployment.server, timeout_s=0.1)
+            with client, pytest.raises(TrialFailure) as caught:
+                mine.target._first_outputs(client, asked="request")
+        assert caught.value.reason is Reason.NOT_READY
+        assert str(caught.value) == (
+            "the first request failed: POST /predict: no answer within 0.1 s; a longer "
+            "`--start-timeout` gives it more time"
+        )
 
     def test_slow_answers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The first answer shows how long the others may take."""
