@@ -12,6 +12,8 @@ from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.histogram import Histogram
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile
+from tuner.load.requests import Tensor
+from tuner.space.answer_paths import fewest, is_at
 from tuner.space.space import Configuration, SearchSpace
 
 LATENCY_PERCENTILES = (50, 90, 95, 99)
@@ -68,6 +70,62 @@ class SettingVerdict:
 
     grade: Grade
     found: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What of the outputs was left out when they were compared with the baseline's.
+
+    `left_out` are the places (`answer_paths`) that differ from one answer of the baseline to the
+    next; with `nothing_left` that is all of them.
+    """
+
+    left_out: tuple[str, ...] = ()
+    nothing_left: bool = False
+
+
+def not_compared(comparison: Comparison) -> str:
+    """What was left out, in a sentence."""
+    places = ", ".join(f"`{place}`" for place in comparison.left_out)
+    why = "differ from one answer of the baseline to the next"
+    if comparison.nothing_left:
+        return (
+            f"Outputs cannot be compared: all of them {why} ({places}). What can be checked is "
+            "their types and shapes, and that they have no NaN."
+        )
+    return f"Not compared with the baseline's, because they {why}: {places}."
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What the baseline answered, to be compared with what other configurations do.
+
+    Values at the places `varying` differ from one of its answers to the next; at the places
+    `shapeless` even what is there.
+    """
+
+    outputs: tuple[Tensor, ...]
+    varying: tuple[str, ...] = ()
+    shapeless: tuple[str, ...] = ()
+
+    def beside(self, other: Self) -> "Golden":
+        """These outputs, with what was seen to differ here or in `other`."""
+        varying = dict.fromkeys((*self.varying, *other.varying))
+        shapeless = dict.fromkeys((*self.shapeless, *other.shapeless))
+        return Golden(self.outputs, tuple(varying), tuple(shapeless))
+
+    @property
+    def compared(self) -> tuple[Tensor, ...]:
+        """The outputs that are the same each time."""
+        return tuple(t for t in self.outputs if not is_at(t.name, self.places))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return fewest((*self.varying, *self.shapeless))
+
+    @property
+    def comparison(self) -> Comparison:
+        return Comparison(self.places, nothing_left=bool(self.places) and not self.compared)
 
 
 @dataclass(frozen=True)
@@ -298,6 +356,7 @@ class StudyRecord:
     given; `options` are those of the command, by the names of its fields.
     `arrivals` is `poisson` (open loop) or `closed`; `warm_start` names the studies whose best
     configurations were tried first; `stopped` says why the search ended, empty while it has not.
+    `comparison` is what the baseline's answers left to be compared with.
     """
 
     name: str
@@ -319,6 +378,7 @@ class StudyRecord:
     sampler: str = "tpe"
     warm_start: tuple[str, ...] = ()
     stopped: str = ""
+    comparison: Comparison = Comparison()
     trials: tuple[TrialRecord, ...] = ()
 
     @property

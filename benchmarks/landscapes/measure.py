@@ -26,11 +26,18 @@ from tuner.errors import TunerError
 from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
-from tuner.records import NOT_ITS_FAULT, Phase, PointRecord, Purpose, TrialRecord, TrialState
+from tuner.records import (
+    NOT_ITS_FAULT,
+    Golden,
+    Phase,
+    PointRecord,
+    Purpose,
+    TrialRecord,
+    TrialState,
+)
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study import job
 from tuner.study.deployment import Deployment
-from tuner.study.outputs import Outputs
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import TargetSetup
@@ -109,7 +116,7 @@ def _best_again(table: Path, count: int) -> list[Configuration]:
 
 def _row(
     bench: Bench, number: int, configuration: Configuration
-) -> tuple[dict[str, Any], Outputs | None]:
+) -> tuple[dict[str, Any], Golden | None]:
     """What is written of a configuration, and the outputs that later ones must give, too."""
     plan = TrialPlan(
         number=number, purpose=Purpose.SEARCH, configuration=configuration, seed=_SEED

@@ -16,7 +16,9 @@ from tests.store.test_storage import everything, stored
 from tuner.analysis import standings
 from tuner.cli import optimize, results
 from tuner.errors import NothingFeasibleError, Reason
-from tuner.records import StudyRecord, TrialRecord
+from tuner.load.requests import Tensor
+from tuner.records import Golden, StudyRecord, TrialRecord
+from tuner.store.storage import Storage
 
 NIGHT = studies.study().name
 EXPORT = 'name: "encoder"\ninstance_group [ { count: 2 } ]\n'
@@ -173,6 +175,18 @@ class TestBest:
         assert first["throughput"] == pytest.approx(winner.throughput)
         assert first["fresh_starts"] == 3
         assert 0 < first["p50_ms"] < first["p99_ms"] <= 50
+
+    def test_what_was_not_compared(self, tuner: Tuner, database: Path) -> None:
+        """Beside the file it is said on stderr; documents have it in them, a report's too."""
+        golden = Golden((Tensor("answer.id", "BYTES", (1,), b""),), varying=("answer.id",))
+        with Storage(str(database)) as storage:
+            storage.save_golden(NIGHT, golden)
+        for options in ((), ("--percentile", "95")):
+            result = tuner("best", NIGHT, *options)
+            assert "from one answer of the baseline to the next (`answer.id`)" in result.err
+        told = {"compare": None, "left_out": ["answer.id"], "nothing_left": True}
+        for command in ("best", "report"):
+            assert succeeded(tuner(command, NIGHT, "--json")).json["comparison"] == told
 
     @pytest.mark.usefixtures("database")
     @pytest.mark.parametrize("options", [[], ["--json"], ["--format", "yaml"]])

@@ -32,6 +32,14 @@ class TestPlan:
         assert result.json["space"]["server"] == "triton"
         assert list(folder.iterdir()) == []
 
+    def test_a_time_that_is_too_short(self, tuner: Tuner) -> None:
+        """Answers of 20 s need minutes for a load point: the plan says so."""
+        slow = ("plan", "--budget-ms", "50000")
+        result = tuner(*slow, "--timeout", "10m")
+        said = "a trial takes about 903 s; `--timeout 151m` is for 10 of them"
+        assert said in " ".join(result.out.split())
+        assert tuner(*slow, "--json").json["seconds"] == pytest.approx(9030)
+
     def test_takes_less_than_the_timeout(self, tuner: Tuner) -> None:
         """A plan never exceeds the time that was given."""
         assert (

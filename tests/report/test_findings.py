@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import pytest
+
 from tests.report import studies, texts
 from tests.report.studies import BEST, DEFAULTS, configuration
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
-from tuner.records import StudyRecord, TrialRecord, TrialState, Usage
+from tuner.records import Comparison, StudyRecord, TrialRecord, TrialState, Usage
 from tuner.report import findings
 from tuner.space.space import Configuration
 
@@ -144,3 +146,45 @@ def test_titles_of_sections() -> None:
     chosen = ["defaults that won in the search", "nothing feasible", "an empty study"]
     chosen += ["one trial of each ending", "infeasible defaults"]
     texts.check("titles.txt", {title: titles(STUDIES[title]) for title in chosen})
+
+
+@pytest.mark.parametrize(
+    ("compare", "comparison", "said"),
+    [
+        (None, Comparison(), ""),
+        (
+            None,
+            Comparison(("answer.id", "answer.created")),
+            (
+                "Not compared with the baseline's, because they differ from one answer of the "
+                "baseline to the next: `answer.id`, `answer.created`."
+            ),
+        ),
+        (
+            None,
+            Comparison(("answer",), nothing_left=True),
+            (
+                "Outputs cannot be compared: all of them differ from one answer of the baseline "
+                "to the next (`answer`). What can be checked is their types and shapes, and that "
+                "they have no NaN."
+            ),
+        ),
+        (
+            ["$.label", "$.score"],
+            Comparison(),
+            (
+                "Of the outputs, only `$.label` and `$.score` counted, as the space file says "
+                "(`compare`)."
+            ),
+        ),
+        ([], Comparison(), "Outputs were not compared, as the space file says (`compare: none`)."),
+    ],
+)
+def test_what_was_not_compared(
+    compare: list[str] | None, comparison: Comparison, said: str
+) -> None:
+    """It is said of every study of which something was left out, and why."""
+    request = {} if compare is None else {"compare": compare}
+    study = replace(studies.small_study(), request=request, comparison=comparison)
+    assert findings.about_comparison(study) == ((said,) if said else ())
+    assert not said or said in findings.remarks(study, standings(study))

@@ -16,6 +16,7 @@ from tests.store.test_storage import stored
 from tuner.errors import StorageError
 from tuner.load.calibration import Calibration
 from tuner.load.requests import Tensor
+from tuner.records import Golden
 from tuner.store.database import known_revisions
 from tuner.store.storage import Storage
 from tuner.store.waiting import Patience, locked
@@ -39,7 +40,7 @@ def mode(path: Path) -> str:
 WRITES: dict[str, Callable[[Storage], object]] = {
     "a study": lambda storage: storage.create_study(studies.study(name="another")),
     "a trial": lambda storage: storage.save_trial(STUDY.name, studies.baseline()),
-    "outputs": lambda storage: storage.save_golden(STUDY.name, OUTPUTS),
+    "outputs": lambda storage: storage.save_golden(STUDY.name, Golden(OUTPUTS)),
     "the end": lambda storage: storage.save_stopped(STUDY.name, "all was tried"),
     "a space": lambda storage: storage.save_space(STUDY.name, SPACE),
     "a calibration": lambda storage: storage.save_calibration("host", 1, Calibration(1.0, 0.1)),

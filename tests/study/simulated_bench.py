@@ -21,7 +21,7 @@ from tuner.study.trial_load import TrialLoad
 Server = Callable[[Configuration], Simulation | None]
 """The simulation of a configuration; None where the server cannot start with it."""
 Answer = Callable[[Configuration], float]
-"""What a configuration answers every request with."""
+"""What a configuration answers a request with."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ class _Target:
     def __init__(self, space: SearchSpace, server: Server, answer: Answer) -> None:
         self._space, self._server, self._answer = space, server, answer
         self.simulation: Simulation | None = None
-        self._number = 0.0
+        self._configuration = space.defaults
 
     def running(self) -> Simulation:
         assert self.simulation is not None
@@ -81,7 +81,7 @@ class _Target:
         self.simulation = self._server(configuration)
         if self.simulation is None:
             raise TrialFailure(Reason.INVALID_CONFIGURATION, "it does not fit")
-        self._number = self._answer(configuration)
+        self._configuration = configuration
 
     def verify(
         self, server: RunningServer, configuration: Configuration
@@ -89,7 +89,8 @@ class _Target:
         return dict.fromkeys(configuration, SettingVerdict(Grade.CONFIRMED))
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        return ((Tensor("y", "FP32", (1,), struct.pack("<f", self._number)),),) * count
+        numbers = [self._answer(self._configuration) for _ in range(count)]
+        return tuple((Tensor("y", "FP32", (1,), struct.pack("<f", n)),) for n in numbers)
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
         return ServerStatistics()

@@ -47,7 +47,9 @@ class SimulatedEngine(LoadEngine):
     def measure(self, run: LoadRun) -> Measurement:
         self.runs.append(run)
         seed, failing = len(self.runs), self._failing_share
-        server = SimulatedServer(self._simulation(), seed=seed, failing_share=failing)
+        server = SimulatedServer(
+            self._simulation(), seed=seed, failing_share=failing, drain_s=run.drain_s
+        )
         measured = server(
             Phase.SEARCH, run.profile, duration_s=run.duration_s, overload=run.overload
         )

@@ -66,6 +66,23 @@ def test_a_tolerance_is_part_of_what_was_asked_for() -> None:
     assert "tolerance" not in prepare(Job(budget=BUDGET)).study.request
 
 
+@pytest.mark.parametrize(
+    ("said", "compare"), [("none", ()), ('["$.label", OUTPUT0]', ("$.label", "OUTPUT0"))]
+)
+def test_what_is_compared_is_part_of_what_was_asked_for(
+    tmp_path: Path, said: str, compare: tuple[str, ...]
+) -> None:
+    """A space file says it; where it does not, all is compared."""
+    file = tmp_path / "space.yaml"
+    file.write_text(f"extends: triton\ncompare: {said}\n")
+    found = prepare(Job(budget=BUDGET, space_file=file))
+    assert found.compare == compare
+    assert found.study.request["compare"] == list(compare)
+    usual = prepare(Job(budget=BUDGET))
+    assert (usual.compare, "compare" in usual.study.request) == (None, False)
+    assert found.space == usual.space
+
+
 def test_inputs_without_a_model_file() -> None:
     """An option that would be ignored is refused."""
     with refused(

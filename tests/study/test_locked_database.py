@@ -8,8 +8,7 @@ import pytest
 from tests.report import studies
 from tests.store.holding import Holder, held, pausing
 from tests.study.test_loop import BUDGET, ran
-from tuner.records import Purpose, TrialRecord
-from tuner.study.outputs import Outputs
+from tuner.records import Golden, Purpose, TrialRecord
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
 
@@ -30,7 +29,7 @@ def test_locked_in_the_middle_of_a_search(
             waited += 1
             holders[-1].let_go()
 
-        def disturbed(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Outputs | None]:
+        def disturbed(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Golden | None]:
             ended = run_trial(bench, plan)
             if plan.number % 3 == 2 or plan.purpose is Purpose.PROOF:
                 holders.append(stack.enter_context(held(path, kind)))

@@ -1,6 +1,8 @@
 """A whole study in virtual time: what is tried, when it stops, the finals and the proof."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -9,17 +11,16 @@ import pytest
 
 from tests import spaces
 from tests.analysis.known import known
-from tests.capacity.simulated_server import Batching, Simulation
+from tests.capacity.simulated_server import Batching, Instances, Simulation, constant
 from tests.report import studies
-from tests.study.simulated_bench import Server, Watcher, simulated_bench
+from tests.study.simulated_bench import Answer, Server, Watcher, simulated_bench
 from tuner.analysis import drift, standings
-from tuner.errors import TunerError
+from tuner.errors import Reason, TunerError
 from tuner.goals import LatencyBudget, Objective, SearchBudget
-from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import Comparison, Golden, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study.loop import Study, StudyPlan, open_study
-from tuner.study.outputs import Outputs
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
 BUDGET = LatencyBudget(95, 0.05)
@@ -43,6 +44,7 @@ class Ran(NamedTuple):
 
     record: StudyRecord
     watcher: Watcher
+    said: Sequence[str] = ()
 
 
 Run = Callable[..., Ran]
@@ -58,11 +60,15 @@ def ran(
     record: StudyRecord | None = None,
     first: tuple[Configuration, ...] = (),
     lags_s: tuple[float, ...] = (),
+    answer: Answer = lambda _: 1.0,
+    confirmations: int = 3,
+    budget: LatencyBudget = BUDGET,
 ) -> Ran:
     """The study in the database at `path`, run or gone on with."""
+    said: list[str] = []
     with (
         Storage(str(path), create=True) as storage,
-        simulated_bench(space, server, BUDGET, lags_s) as (bench, watcher),
+        simulated_bench(space, server, budget, lags_s, answer) as (bench, watcher),
     ):
         study = Study(
             open_study(storage, record or studies.study(budget=BUDGET)),
@@ -70,12 +76,15 @@ def ran(
             storage=storage,
             plan=StudyPlan(
                 space=space,
-                budget=SearchBudget(trials=trials, timeout_s=timeout_s),
+                budget=SearchBudget(
+                    trials=trials, timeout_s=timeout_s, confirmations=confirmations
+                ),
                 seed=0,
                 first=first,
             ),
+            say=said.append,
         )
-        return Ran(study.run(), watcher)
+        return Ran(study.run(), watcher, said)
 
 
 @pytest.fixture
@@ -137,7 +146,7 @@ def test_no_round_begins_that_would_end_too_late(
     """Here every final takes an hour, and there is one for all."""
     passed_s = 0.0
 
-    def an_hour_later(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Outputs | None]:
+    def an_hour_later(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Golden | None]:
         nonlocal passed_s
         passed_s += 3600.0 if plan.purpose is Purpose.FINAL else 0.0
         return run_trial(bench, plan)
@@ -246,6 +255,23 @@ def test_several_objectives_give_nothing_up(run: Run) -> None:
     assert all(t.reference_s < BUDGET.limit_s for t in record.searched if t.reference_s > 0)
 
 
+def test_the_reference_load_of_a_slow_server(run: Run) -> None:
+    """Less than one inference per second is a load like any other, and no share of one."""
+    budget = LatencyBudget(95, 6.0)
+    objectives = (Objective.THROUGHPUT, Objective.LATENCY)
+    record = run(
+        record=studies.study(budget=budget, objectives=objectives),
+        server=lambda each: Instances(1, constant(1.2 if each == SPACE.defaults else 0.8)),
+        budget=budget,
+        trials=2,
+        confirmations=0,
+    ).record
+    baseline, other = record.trials
+    assert 0.3 < baseline.throughput < 0.9 < other.throughput
+    [point] = [p for p in other.points if p.phase == "reference"]
+    assert point.load == pytest.approx(0.8 * baseline.throughput)
+
+
 def test_the_baseline_is_measured_again_and_again(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,3 +294,67 @@ def test_a_study_that_is_continued_goes_on_where_it_was(run: Run) -> None:
     assert len(first.searched) == 4
     assert len(searched) == len(set(searched)) == 8
     assert sorted({t.round for t in again.finals}) == [0, 1, 2, 3, 4, 5]
+
+
+def test_answers_that_differ_each_time(run: Run) -> None:
+    """A server that samples is tuned; the study keeps what was not compared."""
+    numbers = itertools.count()
+    assert run(trials=2, confirmations=0).said == []
+    record = studies.study(name="sampled", budget=BUDGET)
+    sampling = partial(run, record=record, confirmations=0, answer=lambda _: float(next(numbers)))
+    sampled = sampling(trials=2)
+    assert sampled.record.comparison == Comparison(("y",), nothing_left=True)
+    [said] = sampled.said
+    assert said.startswith("Outputs cannot be compared: all of them differ from one answer of")
+    assert {trial.state for trial in sampled.record.trials} <= {
+        TrialState.FEASIBLE,
+        TrialState.PRUNED,
+    }
+    assert sampling(trials=3).said == []
+
+
+def test_answers_that_differ_from_start_to_start(run: Run) -> None:
+    """The first wrong output is held against another start of the baseline, and run again."""
+    starts: list[Configuration] = []
+
+    def server(configuration: Configuration) -> Simulation | None:
+        starts.append(configuration)
+        return batching(configuration)
+
+    named = run(trials=2, confirmations=0, server=server, answer=lambda _: float(len(starts)))
+    assert named.record.comparison == Comparison(("y",), nothing_left=True)
+    assert [trial.reason for trial in named.record.trials] == [None, None]
+    assert starts[2] == SPACE.defaults
+    assert len(starts) == 4
+
+
+def test_a_wrong_answer_stays_one(run: Run) -> None:
+    """Where the baseline answers another start as before, the configuration is to blame."""
+    record = run(
+        trials=3, confirmations=0, answer=lambda each: float(each == SPACE.defaults)
+    ).record
+    reasons = {trial.reason for trial in record.trials if trial.purpose is Purpose.SEARCH}
+    assert reasons == {Reason.WRONG_OUTPUT}
+    assert record.comparison == Comparison()
+
+
+def test_no_time_for_a_second_trial(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the baseline shows that the time is too short, that is said, with what would do."""
+    passed_s = 0.0
+
+    def ten_minutes_later(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Golden | None]:
+        nonlocal passed_s
+        record, golden = run_trial(bench, plan)
+        passed_s += 600.0
+        spent = {**record.timings_s, "total": 600.0}
+        return replace(record, timings_s=spent, unloaded_s=20.0), golden
+
+    monkeypatch.setattr("tuner.study.loop.run_trial", ten_minutes_later)
+    monkeypatch.setattr("tuner.study.loop.time.monotonic", lambda: passed_s)
+    short = run(timeout_s=900.0)
+    [said] = short.said
+    assert said == (
+        "the server's defaults took 600 s (one request at a time: 20 s), and 300 s are left: too "
+        "short for another configuration; `--timeout 100m` is for 10 of them"
+    )
+    assert len(short.record.trials) == 1

@@ -1,13 +1,26 @@
 """Whether outputs are those of the baseline."""
 
+import json
 import math
+import re
 
 import numpy as np
 import pytest
 
+from tests.refusals import refused
 from tuner.errors import Reason, TrialFailure
 from tuner.load.requests import Tensor
-from tuner.study.outputs import check_outputs, distance
+from tuner.protocols.tensors.datatypes import pack_strings
+from tuner.records import Comparison
+from tuner.study.outputs import (
+    answer_distance,
+    check_answer,
+    check_outputs,
+    counted,
+    distance,
+    golden_of,
+)
+from tuner.targets.json_outputs import as_tensors
 
 _KINDS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64, "INT64": np.int64}
 
@@ -156,3 +169,143 @@ def test_whole_numbers_and_texts_are_exact() -> None:
         check_outputs(
             (tensor(3, datatype="INT64"),), (tensor(4, datatype="INT64"),), tolerance=0.9
         )
+
+
+def answer(**content: object) -> tuple[Tensor, ...]:
+    return counted(as_tensors(json.dumps(content).encode()), None)
+
+
+def chat(number: int, *texts: str, score: float = 0.5) -> tuple[Tensor, ...]:
+    """An answer of a language model, with what differs each time."""
+    return answer(
+        id=f"chat-{number}",
+        created=1_764_000_000 + number,
+        choices=[{"index": n, "text": text} for n, text in enumerate(texts)],
+        model="m",
+        score=score,
+        tokens=list(range(number)),
+    )
+
+
+CHAT = golden_of([chat(n + 1, f"text {n}", "two") for n in range(3)])
+
+
+def test_what_differs_each_time_is_found() -> None:
+    """Ids, times and samples by their places; a list of another length as a whole."""
+    assert CHAT.varying == ("answer.choices[0].text", "answer.created", "answer.id")
+    assert CHAT.shapeless == ("answer.tokens",)
+    assert CHAT.comparison == Comparison(
+        ("answer.choices[0].text", "answer.created", "answer.id", "answer.tokens")
+    )
+
+
+@pytest.mark.parametrize(
+    ("got", "message"),
+    [
+        (chat(9, "another", "two"), ""),
+        (chat(9, "another", "three"), "output `answer.choices[1].text` is not the baseline's"),
+        (
+            chat(9, "another", "two", score=0.6),
+            "output `answer.score` differs from the baseline's by more than 1% and 0.001",
+        ),
+        (answer(model="m"), "the baseline gave"),
+    ],
+)
+def test_the_rest_is_still_compared(got: tuple[Tensor, ...], message: str) -> None:
+    """A wrong value beside an id is wrong."""
+    if not message:
+        check_answer(CHAT, got)
+        assert answer_distance(CHAT, got) == 0.0
+        return
+    with pytest.raises(TrialFailure) as caught:
+        check_answer(CHAT, got)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answers", "places"),
+    [
+        # The same in every element of a list
+        ([answer(c=[{"t": a}, {"t": a}]) for a in "xyz"], ("answer.c[*].t",)),
+        # as many elements as there happen to be
+        ([answer(c=[{"t": "x"}] * n) for n in (1, 2)], ("answer.c[*]",)),
+        ([answer(c=["x"] * n, d=1) for n in (0, 2)], ("answer.c[*]",)),
+        # a key that is there or not, with all below it
+        ([answer(a=1), answer(a=1, b={"c": 2, "d": 3})], ("answer.b.c", "answer.b.d")),
+        # null or a number
+        ([answer(a=None, b=1), answer(a=1, b=1)], ("answer.a",)),
+        # a moment in seconds, which a tolerance would not tell from the next
+        ([answer(at=1_764_000_000 + n, x=1e9 + 0.5 + n) for n in range(2)], ("answer.at",)),
+        # no JSON at all
+        ([as_tensors(b"a"), as_tensors(b"b")], ("answer",)),
+        ([(tensor(1, 2), tensor(3)), (tensor(1, 2), tensor(3))], ()),
+        ([(tensor(1, name="a"), Y), (tensor(2, name="a"), Y)], ("a",)),
+    ],
+)
+def test_places_that_differ(answers: list[tuple[Tensor, ...]], places: tuple[str, ...]) -> None:
+    """Each kind of difference has its place; all the baseline's answers agree with the first."""
+    golden = golden_of(answers)
+    assert golden.places == places
+    for each in answers:
+        check_answer(golden, each)
+
+
+@pytest.mark.parametrize(
+    ("got", "message"),
+    [
+        ((tensor(7.0, 8.0),), ""),
+        ((tensor(7.0),), "the baseline gave ('y', 'FP32', (2,)), this configuration"),
+        ((tensor(7, 8, datatype="INT64"),), "the baseline gave ('y', 'FP32', (2,)), this"),
+        ((tensor(7.0, NAN),), "output `y` contains NaN"),
+    ],
+)
+def test_where_everything_differs_shapes_do_not(got: tuple[Tensor, ...], message: str) -> None:
+    """A server whose answers are all random has its types, its shapes, and no NaN."""
+    golden = golden_of([(tensor(1.0, 2.0),), (tensor(3.0, 4.0),)])
+    assert golden.comparison == Comparison(("y",), nothing_left=True)
+    if not message:
+        check_answer(golden, got)
+        return
+    with pytest.raises(TrialFailure, match=re.escape(message)):
+        check_answer(golden, got)
+
+
+def test_nan_is_nothing_that_differs_by_nature() -> None:
+    """The baseline's NaN is not taken for a random number."""
+    assert golden_of([(tensor(1.0),), (tensor(NAN),)]).places == ()
+
+
+def test_json_in_a_tensor_is_compared_by_its_places() -> None:
+    """A text tensor that holds an object or a list is as good as an answer over HTTP."""
+    answers = [
+        counted((Tensor("out", "BYTES", (1, 1), pack_strings([text])), Y), None)
+        for text in (b'{"id": 1, "label": "cat"}', b'{"id": 2, "label": "cat"}')
+    ]
+    golden = golden_of(answers)
+    assert [part.name for part in golden.outputs] == ["out.id", "out.label", "y"]
+    assert golden.places == ("out.id",)
+
+
+@pytest.mark.parametrize(
+    ("compare", "names"),
+    [
+        (None, ["answer.c[0].n", "answer.c[0].t", "answer.c[1].n", "answer.c[1].t", "answer.u"]),
+        ([], []),
+        (["$.u"], ["answer.u"]),
+        (["answer.c[*].t"], ["answer.c[0].t", "answer.c[1].t"]),
+        (["$.c[1]", "$.u"], ["answer.c[1].n", "answer.c[1].t", "answer.u"]),
+        (["$"], ["answer.c[0].n", "answer.c[0].t", "answer.c[1].n", "answer.c[1].t", "answer.u"]),
+    ],
+)
+def test_places_that_count(compare: list[str] | None, names: list[str]) -> None:
+    """Those that `compare` names, with what is below them."""
+    given = as_tensors(b'{"c": [{"t": "a", "n": 1}, {"t": "b", "n": 2}], "u": 3}')
+    assert [part.name for part in counted(given, compare)] == names
+
+
+def test_a_place_with_nothing_in_it() -> None:
+    """The names that there are stand in the hint."""
+    given = as_tensors(b'{"c": [{"t": "a"}], "u": 3}')
+    message = "compare: nothing is called `$.text` in what the server answers"
+    with refused(message, "there are `answer.c[*].t`, `answer.u`"):
+        counted(given, ["$.u", "$.text"])

@@ -16,7 +16,14 @@ from tuner.goals import LatencyBudget, SearchBudget
 from tuner.records import StudyRecord
 from tuner.store.storage import Storage
 from tuner.study.loop import open_study
-from tuner.study.time_plan import FinalsPlan, default_timeout_s, finals_plan, planned_s, proof_s
+from tuner.study.time_plan import (
+    FinalsPlan,
+    default_timeout_s,
+    finals_plan,
+    planned_s,
+    proof_s,
+    too_short,
+)
 
 SPACE_DIFFERS = "search space changed from 77aa01bc2d to 1111111111"
 BUDGET = LatencyBudget(99, 0.05)
@@ -74,6 +81,13 @@ def machine(fingerprint: str) -> dict[str, Any]:
             (
                 "request changed from {'batch': 1, 'zero': False} to "
                 "{'batch': 1, 'zero': False, 'tolerance': 0.05}"
+            ),
+        ),
+        (
+            {"request": {"batch": 1, "zero": False, "compare": ["$.label"]}},
+            (
+                "request changed from {'batch': 1, 'zero': False} to "
+                "{'batch': 1, 'zero': False, 'compare': ['$.label']}"
             ),
         ),
         (
@@ -203,3 +217,24 @@ def test_no_finals_where_none_are_wanted() -> None:
 def test_a_proof_takes_a_start_and_its_looks() -> None:
     """At most 800 limits of measuring."""
     assert proof_s(TRIALS, BUDGET) == pytest.approx(2.0 + 40.0 + 3.0)
+
+
+def test_a_proof_has_the_warm_up_that_was_seen() -> None:
+    """Where that took longer than is usual."""
+    slow = {**TIMINGS_S, "warm-up": 6.0, "unloaded": 80.0}
+    trials = [replace(TRIALS[0], timings_s=slow)]
+    assert proof_s(trials, BUDGET) == pytest.approx(2.0 + 40.0 + 86.0)
+
+
+def test_a_time_that_is_too_short_is_said_before_the_start() -> None:
+    """Nothing is said where a second configuration can be measured, or there is none."""
+    slow = LatencyBudget(99, 50.0)
+    hour = SearchBudget(timeout_s=1800.0)
+    assert too_short(slow, hour, 100) == (
+        "the time, 1800 s, is too short: at p99 <= 50000 ms a trial takes about 903 s; "
+        "`--timeout 151m` is for 10 of them"
+    )
+    assert too_short(slow, hour, 1) == ""
+    assert too_short(slow, replace(hour, trials=1), 100) == ""
+    assert too_short(slow, replace(hour, timeout_s=default_timeout_s(slow)), 100) == ""
+    assert too_short(BUDGET, SearchBudget(timeout_s=30.0), None) == ""

@@ -138,7 +138,7 @@ class TestGoodTrial:
         assert events.ended == []  # a trial does not end by itself
         assert record.started_at < record.finished_at
         assert golden is not None
-        assert [output.name for output in golden] == ["y"]
+        assert [output.name for output in golden.outputs] == ["y"]
         assert 0 < record.usage.cpu_s < 0.1
         assert record.usage.memory_bytes > 1 << 20
         searched = [p for p in record.points if p.phase == "search"]
@@ -152,7 +152,7 @@ class TestGoodTrial:
         """
         bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET))
         configuration = model.configuration()
-        shared, _ = run_trial(bench, replace(plan(configuration, beat=0.0), reference=0.5))
+        shared, _ = run_trial(bench, replace(plan(configuration, beat=0.0), reference_share=0.5))
         fixed, beyond = (
             run_trial(bench, replace(plan(configuration, beat=0.0), reference=rate))[0]
             for rate in (100.0, 1e6)

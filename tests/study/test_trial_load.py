@@ -221,3 +221,25 @@ def test_the_energy_is_the_power_of_all_gpus_over_the_time() -> None:
     )
 
     assert used(os.getpid(), Nvml(library))[2] == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "answer_s", "timeout_s", "drain_s"),
+    [
+        (0.05, 0.0, 2.0, 0.3),
+        (0.05, 0.05, 2.0, 0.3),
+        (3.0, 1.2, 60.0, 6.2),
+        # over the limit, and no failure
+        (0.05, 5.0, 50.0, 10.0),
+        (3.0, 20.0, 200.0, 40.0),
+    ],
+)
+def test_how_long_an_answer_is_waited_for(
+    limit_s: float, answer_s: float, timeout_s: float, drain_s: float
+) -> None:
+    """By the latency limit, and by what an answer takes without load."""
+    engine = SimulatedEngine()
+    load = TrialLoad(engine, LatencyBudget(99, limit_s))
+    load.measure(SERVER, ClosedLoop(1), duration_s=0.5, overload=None, answer_s=answer_s)
+    [run] = engine.runs
+    assert (run.timeout_s, run.drain_s) == pytest.approx((timeout_s, drain_s))

@@ -137,9 +137,29 @@ def test_the_order() -> None:
 
 
 def test_the_time_to_drain() -> None:
-    """Answers are waited for as long as they may take, but not for more than 5 s."""
+    """The first answer is waited for until its timeout, the others as it lets expect."""
     [warm_up, run] = sweep(plan(timeout_s=60.0)).engine.runs
-    assert (warm_up.drain_s, run.drain_s) == (5.0, 5.0)
+    assert (warm_up.drain_s, run.drain_s) == (60.0, 5.0)
+    slow = always([12.0])
+    assert sweep(plan(timeout_s=60.0), slow).engine.runs[1].drain_s == 24.0
+    assert sweep(plan(timeout_s=20.0), slow).engine.runs[1].drain_s == 20.0
+
+
+def test_a_load_point_shorter_than_its_answers() -> None:
+    """Where less than four fit in, it is said that it says little."""
+    [point] = sweep(plan(), always([1.5] * 5)).points
+    assert point.doubts == ["an answer takes 1.5 s, so that 5 s say little: raise `--duration`"]
+    assert sweep(plan(), always([1.2] * 5)).points[0].doubts == []
+
+
+def test_answers_that_take_longer_than_the_timeout() -> None:
+    """Where nothing but timeouts came back, the hint names the option."""
+    late = always([math.inf], errors={"timeout": 1})
+    message = "no request of the warm-up was answered well: timeout (1)"
+    hint = "if its answers take longer, raise `--timeout`; else see the server's log"
+    with pytest.raises(ServerError) as caught:
+        sweep(plan(), late)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
 def test_statistics() -> None:

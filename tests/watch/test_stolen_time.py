@@ -55,8 +55,16 @@ def test_what_is_spoiled(stolen_s: tuple[float, ...], spans: list[tuple[float, f
 
 def test_a_slow_server_recovers_within_a_window() -> None:
     """Four long limits would leave nothing."""
-    [span] = StolenTime(readings(0.0, 0.1, 0.0), processors=2).spoiled(1.0)
-    assert list(span) == pytest.approx([-0.75, 0.75])
+    [span] = StolenTime(readings(0.0, 0.1, 0.0), processors=2).spoiled(0.4)
+    assert list(span) == pytest.approx([-0.15, 0.75])
+
+
+def test_a_slow_server_does_not_care_for_a_moment() -> None:
+    """A window is as long as the latency limit: less than a fortieth of that is nothing."""
+    stolen = StolenTime(readings(0.0, 0.04, 0.0, 0.0, 0.06, 0.0), processors=2)
+    assert len(stolen.spoiled(LIMIT_S)) == 2
+    [span] = stolen.spoiled(1.0)
+    assert list(span) == pytest.approx([0.0, 1.75])
 
 
 def test_a_large_machine_loses_more_before_it_is_spoiled() -> None:

@@ -60,7 +60,9 @@ def closed_capacity(probes: Probes) -> Capacity:
 def _measured(probes: Probes, concurrency: int) -> LoadPoint:
     known = probes.of(Phase.SEARCH)
     rate = known[-1].rate if known else _FIRST_GUESS_RATE
-    length_s = probes.plan.stretch * duration_s(probes.plan.budget, max(rate, 1.0))
+    length_s = probes.plan.stretch * duration_s(
+        probes.plan.budget, max(rate, 1.0), probes.answer_s
+    )
     return probes.add(Phase.SEARCH, ClosedLoop(concurrency), duration_s=length_s)
 
 

@@ -19,6 +19,8 @@ _BLOCKS = 20
 _T_BLOCKS = t_quantile(0.975, _BLOCKS - 1)
 # Latencies in one mean of MSER-5; the method's name has the number.
 _MSER_BATCH = 5
+# A series of fewer latencies than this is called warm-up as a whole.
+FEWEST_FOR_WARM_UP = 2 * _MSER_BATCH * _MSER_BATCH
 # Medians of both halves of a series that differ by less than this share are level.
 _LEVEL_SHARE = 0.05
 # A sum of squares below this share of its terms is rounding.

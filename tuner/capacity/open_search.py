@@ -17,8 +17,10 @@ from tuner.load.profile import ClosedLoop, OpenLoop, Overload
 from tuner.numbers.distributions import Z
 from tuner.records import Outcome, Phase
 
-# Each closed loop of the saturation probe lasts this long;
-SATURATION_S = 1.0
+# Each closed loop of the saturation probe lasts this long,
+_SATURATION_S = 1.0
+# or as long as this many answers without load, if they are slow;
+_SATURATION_ANSWERS = 4.5
 # there are at most this many, each with twice as many requests in flight,
 _SATURATION_LOOPS = 4
 # until one has less than this many times the throughput of the best before.
@@ -32,8 +34,10 @@ _LEAST_FIRST = 0.5
 _SHORTEST_POINT_S = 2.0
 # however slow the server is, no longer than this for the sake of more requests,
 _REQUESTS_LIMIT_S = 5.0
-# and for the sake of a large latency limit no longer than this.
+# and for the sake of a large latency limit no longer than this,
 _LONGEST_POINT_S = 30.0
+# or than this many answers without load: a queue needs time to show how long it grows.
+_LONGEST_POINT_ANSWERS = 15
 # The latency limits and the requests that a point should last.
 _POINT_LIMITS = 33
 _POINT_REQUESTS = 1000
@@ -78,7 +82,7 @@ def open_capacity(probes: Probes) -> Capacity:
         probes.add(
             Phase.SEARCH,
             OpenLoop(rate, seed=_POINT_SEEDS * plan.seed + number),
-            duration_s=plan.stretch * duration_s(plan.budget, rate),
+            duration_s=plan.stretch * duration_s(plan.budget, rate, probes.answer_s),
             overload=Overload(max(32, math.ceil(2 * rate * plan.budget.limit_s))),
         )
         found = _root(probes)
@@ -89,30 +93,72 @@ def open_capacity(probes: Probes) -> Capacity:
     return _conclude(probes, found)
 
 
-def duration_s(budget: LatencyBudget, requests_per_s: float) -> float:
+def duration_s(budget: LatencyBudget, requests_per_s: float, answer_s: float = 0.0) -> float:
     """How long one point takes: 33 limits or 1000 requests, whichever is longer.
 
-    A slow server gets fewer than 1000 requests: it is measured well enough to be beaten.
+    `answer_s` is what an answer takes without load, if that is known. A slow server gets fewer
+    than 1000 requests: it is measured well enough to be beaten.
     """
     requests_s = min(_POINT_REQUESTS / requests_per_s, _REQUESTS_LIMIT_S)
     limits_s = _POINT_LIMITS * budget.limit_s
-    return min(max(limits_s, requests_s, _SHORTEST_POINT_S), _LONGEST_POINT_S)
+    longest_s = max(_LONGEST_POINT_S, _LONGEST_POINT_ANSWERS * answer_s)
+    return min(max(limits_s, requests_s, _SHORTEST_POINT_S), longest_s)
+
+
+def saturation_s(answer_s: float) -> float:
+    """How long a closed loop of the saturation probe takes."""
+    return max(_SATURATION_S, _SATURATION_ANSWERS * answer_s)
 
 
 def _saturate(probes: Probes) -> LoadPoint:
     """The closed loop's throughput, with more in flight for as long as that helps."""
-    concurrency, best = probes.plan.concurrency, None
+    concurrency, best, most = probes.plan.concurrency, None, 0.0
     for _ in range(_SATURATION_LOOPS):
-        point = probes.add(Phase.SATURATION, ClosedLoop(concurrency), duration_s=SATURATION_S)
-        rises = best is None or point.rate > _SATURATION_RISE * best.rate
-        best = point if best is None or point.rate > best.rate else best
+        point = _full_load(probes, concurrency)
+        rate = _answered_rate(probes, point)
+        rises = best is None or rate > _SATURATION_RISE * most
+        if best is None or rate > most:
+            best, most = point, rate
         if not rises or best.interval.estimate > 4 * probes.plan.budget.limit_s:
             break
         concurrency *= 2
-    if best is None or best.rate == 0:
-        raise TrialFailure(Reason.UNRESPONSIVE, "no request was answered under full load")
-    probes.saturation = best.rate
+    if best is None or most == 0:
+        lasted_s = best.measurement.duration_s if best else 0.0
+        raise TrialFailure(
+            Reason.UNRESPONSIVE,
+            f"no request was answered under full load ({probes.plan.concurrency} in flight, "
+            f"{lasted_s:.3g} s)",
+        )
+    probes.saturation = most
     return best
+
+
+def _full_load(probes: Probes, concurrency: int) -> LoadPoint:
+    """A closed loop that lasts until there are answers.
+
+    Where all in flight are worked on at the same time, they take as many times as long.
+    """
+    length_s = saturation_s(probes.answer_s)
+    longest_s = 2 * concurrency * probes.answer_s
+    while True:
+        point = probes.add(Phase.SATURATION, ClosedLoop(concurrency), duration_s=length_s)
+        if point.rate or length_s >= longest_s:
+            return point
+        length_s = min(2 * length_s, longest_s)
+
+
+def _answered_rate(probes: Probes, point: LoadPoint) -> float:
+    """Answered requests per second.
+
+    Slow answers come in rounds, of which the last is cut off: they are counted until the last
+    one, not until the end.
+    """
+    measurement = point.measurement
+    done = measurement.due_s + measurement.latencies_s
+    in_time = done[done <= measurement.duration_s]
+    if saturation_s(probes.answer_s) == _SATURATION_S or not len(in_time):
+        return point.rate
+    return len(in_time) / float(in_time.max())
 
 
 def _rates(probes: Probes) -> Iterator[float]:

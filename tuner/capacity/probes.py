@@ -8,7 +8,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from tuner.capacity.intervals import percentile_interval, warm_up_share
+import numpy as np
+
+from tuner.capacity.intervals import FEWEST_FOR_WARM_UP, percentile_interval, warm_up_share
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
@@ -21,8 +23,10 @@ _BURST_S = 0.1
 # One request at a time: the first time this long, then twice as long each time, until the latency
 # is steady;
 _FIRST_UNLOADED_S = 0.5
-# in all no longer than this.
+# in all no longer than this,
 _UNLOADED_LIMIT_S = 10.0
+# or than this many answers, where they take seconds.
+_UNLOADED_ANSWERS = 4
 # A point of which more than this share of the requests failed says nothing.
 _FAILED_SHARE = 0.5
 # A server that compiles itself while it runs is put under full load for spells of this length,
@@ -138,8 +142,9 @@ class CapacityPlan:
 class Probes:
     """The points of one configuration, in the order in which they were measured.
 
-    `unloaded_s` is the percentile with one request at a time. `floor_s` is less where a burst of
-    the warm-up had less: where a batch waits for others, one request alone is slower.
+    `unloaded_s` is the percentile with one request at a time, `answer_s` the median. `floor_s` is
+    less where a burst of the warm-up had less: where a batch waits for others, one request alone
+    is slower.
     """
 
     measure: Measure
@@ -147,6 +152,7 @@ class Probes:
     points: list[LoadPoint] = field(default_factory=list)
     unloaded_s: float = math.nan
     floor_s: float = math.inf
+    answer_s: float = 0.0
     saturation: float = 0.0  # requests per second
     inferences: int = 1
 
@@ -228,17 +234,20 @@ class Probes:
             profile = ClosedLoop(self.plan.concurrency)
             seen = self.add(Phase.WARM_UP, profile, duration_s=_RUN_IN_S).measurement
             answered += seen.requests - seen.failed - seen.unanswered
-            spent_s += _RUN_IN_S
+            spent_s += max(_RUN_IN_S, _median_s(seen))
 
     def _unloaded(self) -> LoadPoint:
-        length_s, spent_s = _FIRST_UNLOADED_S, 0.0
+        length_s, spent_s, is_slow = _FIRST_UNLOADED_S, 0.0, False
         while True:
             point = self.add(Phase.UNLOADED, ClosedLoop(1), duration_s=length_s)
             spent_s += length_s
+            self.answer_s = _median_s(point.measurement)
             cold = warm_up_share(point.measurement.latencies_s)
-            if cold <= 1 / 2 or spent_s >= _UNLOADED_LIMIT_S:
+            left_s = unloaded_limit_s(self.answer_s) - spent_s
+            if cold <= 1 / 2 or left_s <= 0 or is_slow:
                 break
-            length_s = min(2 * length_s, _UNLOADED_LIMIT_S - spent_s)
+            is_slow = FEWEST_FOR_WARM_UP * self.answer_s > left_s
+            length_s = left_s if is_slow else min(2 * length_s, left_s)
         return self._without_start(point, cold) if 0 < cold <= 1 / 2 else point
 
     def _without_start(self, point: LoadPoint, share: float) -> LoadPoint:
@@ -253,3 +262,14 @@ class Probes:
         )
         interval = percentile_interval(steady, self.plan.budget.percentile)
         return replace(point, interval=interval)
+
+
+def unloaded_limit_s(answer_s: float) -> float:
+    """How long a server that takes `answer_s` for an answer is asked one request at a time."""
+    return max(_UNLOADED_LIMIT_S, _UNLOADED_ANSWERS * answer_s)
+
+
+def _median_s(measurement: Measurement) -> float:
+    """Of all requests that did not fail; those without an answer count with their age."""
+    ended = measurement.latencies_s[np.isfinite(measurement.latencies_s)]
+    return float(np.median(ended)) if len(ended) else 0.0

@@ -20,7 +20,7 @@ from tuner.cli.values import latency_budget, unfit
 from tuner.errors import InputError, masked
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord
-from tuner.report import answer_text, export
+from tuner.report import answer_text, export, findings
 
 # What `tuner optimize` takes where nothing is said.
 _USUAL = {
@@ -94,7 +94,9 @@ def _print_winner(study: StudyRecord, form: BestFormat) -> None:
     winner = standings.standings(study).winner
     if winner is None:
         raise nothing_feasible(study)
-    _print_best(winner.trial.export, export.standing(winner, study), form)
+    content = export.standing(winner, study) | {"comparison": export.comparison(study)}
+    _note_comparison(study, form)
+    _print_best(winner.trial.export, content, form)
 
 
 def _print_answer(study: StudyRecord, answer: Answer, form: BestFormat, database: str) -> None:
@@ -110,7 +112,16 @@ def _print_answer(study: StudyRecord, answer: Answer, form: BestFormat, database
             note(remark)
         if doubts:
             note(f"to measure it: {measure}")
-    _print_best(found.trial.export, answer_text.answer_document(study, answer, measure), form)
+    content = answer_text.answer_document(study, answer, measure)
+    _note_comparison(study, form)
+    _print_best(found.trial.export, content | {"comparison": export.comparison(study)}, form)
+
+
+def _note_comparison(study: StudyRecord, form: BestFormat) -> None:
+    """What was not compared, beside the file; documents have it in them."""
+    if form is BestFormat.FILE:
+        for remark in findings.about_comparison(study):
+            note(remark)
 
 
 def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:

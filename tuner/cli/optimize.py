@@ -20,7 +20,7 @@ from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
 from tuner.study.placement import RemoteAddress, withheld
-from tuner.study.time_plan import planned_s
+from tuner.study.time_plan import planned_s, too_short
 
 
 def optimize(options: OptimizeOptions) -> None:
@@ -112,4 +112,5 @@ def _plan_document(prepared: PreparedJob) -> dict[str, Any]:
         "seconds_per_trial": capacity.expected_s(prepared.job.budget),
         "environment_withheld": withheld(prepared.job.place, space),
         "seconds": planned_s(prepared.job.budget, budget, space.size),
+        "too_short": too_short(prepared.job.budget, budget, space.size),
     }

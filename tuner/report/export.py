@@ -30,6 +30,7 @@ def study_document(study: StudyRecord, result: Standings) -> dict[str, Any]:
         "hardware": dict(study.hardware),
         "environment": dict(study.environment),
         "request": dict(study.request),
+        "comparison": comparison(study),
         "trials": [_trial(trial) for trial in study.trials],
     }
 
@@ -44,6 +45,15 @@ def standing(standing: Standing, study: StudyRecord) -> dict[str, Any]:
         "log_error": standing.log_error,
         "fresh_starts": standing.confirmations,
         **latencies,
+    }
+
+
+def comparison(study: StudyRecord) -> dict[str, Any]:
+    """What of the outputs counted (null: all), and what differs from one answer to the next."""
+    return {
+        "compare": study.request.get("compare"),
+        "left_out": list(study.comparison.left_out),
+        "nothing_left": study.comparison.nothing_left,
     }
 
 

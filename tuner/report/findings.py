@@ -14,7 +14,15 @@ from tuner.analysis.standings import (
     nearest,
 )
 from tuner.errors import NothingFeasibleError
-from tuner.records import Applied, Grade, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import (
+    Applied,
+    Grade,
+    Purpose,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+    not_compared,
+)
 from tuner.report import figures, formats
 
 _WORDS_FOR_STATES = {
@@ -70,12 +78,27 @@ def carried(standing: Standing) -> str:
 def remarks(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
     """What must be known besides the headline, a sentence each."""
     found = (
+        *about_comparison(study),
         _about_defaults(study, standings),
         _about_ties(study, standings),
         _about_confirmation(standings),
         _about_nearest(study, standings),
     )
     return tuple(filter(None, found))
+
+
+def about_comparison(study: StudyRecord) -> tuple[str, ...]:
+    """What of the outputs was not compared with the baseline's, and why."""
+    found = []
+    compare = study.request.get("compare")
+    if compare:
+        places = formats.listed([f"`{place}`" for place in compare])
+        found.append(f"Of the outputs, only {places} counted, as the space file says (`compare`).")
+    elif compare is not None:
+        found.append("Outputs were not compared, as the space file says (`compare: none`).")
+    if study.comparison.left_out:
+        found.append(not_compared(study.comparison))
+    return tuple(found)
 
 
 def grounds(standing: Standing) -> str:

@@ -16,14 +16,14 @@ def rate(per_s: float) -> str:
     """Three significant digits, thousands separated; a dash for nothing measured."""
     if not math.isfinite(per_s) or per_s <= 0:
         return NOTHING
-    return f"{per_s:,.{_decimals(per_s)}f}"
+    return f"{per_s:,.{_rate_decimals(per_s)}f}"
 
 
 def with_margin(per_s: float, margin_per_s: float) -> str:
     """Both with the same number of decimals; without the margin where there is none."""
     if not (math.isfinite(per_s) and per_s > 0 and margin_per_s > 0):
         return rate(per_s)
-    return f"{rate(per_s)} ± {margin_per_s:,.{_decimals(per_s)}f}"
+    return f"{rate(per_s)} ± {margin_per_s:,.{_rate_decimals(per_s)}f}"
 
 
 def latency(duration_s: float) -> str:
@@ -111,3 +111,8 @@ def counted(number: float, what: str) -> str:
 
 def _decimals(number: float) -> int:
     return 0 if number >= 100 else 1 if number >= 10 else 2
+
+
+def _rate_decimals(per_s: float) -> int:
+    """Slow servers answer less than one request per second."""
+    return _decimals(per_s) if per_s >= 1 else min(2 - math.floor(math.log10(per_s)), 6)

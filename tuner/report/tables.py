@@ -59,7 +59,9 @@ def plan_lines(content: Mapping[str, Any], size: str) -> list[RenderableType]:
             ),
             f"done after about {formats.duration(content['seconds'])} at most",
             *kept,
+            content["too_short"],
         )
+        if line
     ]
 
 

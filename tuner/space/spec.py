@@ -36,6 +36,7 @@ _EXPECTED = {  # by pydantic's name for the error
     "too_short": "at least one parameter was expected",
     "value_type": "a number, a text, true or false was expected",
     "number_type": "a number or an expression was expected",
+    "places_type": "`none` or a list of places in an answer (`$.label`, `OUTPUT0`) was expected",
 }
 
 
@@ -57,6 +58,14 @@ def _as_list(value: object) -> object:
 
 def _as_text(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
+
+
+def _places(value: object) -> object:
+    if value == "none":
+        return []
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+        raise PydanticCustomError("places_type", "not a list of places")
+    return value
 
 
 # Checked before pydantic tries the members of a union: it would complain about each of them.
@@ -112,7 +121,11 @@ class RuleSpec(Strict):
 
 
 class SpaceSpec(Strict):
-    """A whole file, after `extends` has been followed."""
+    """A whole file, after `extends` has been followed.
+
+    `compare` are the places in an answer that are compared with the baseline's (answer_paths): all
+    where it is None, none where it is empty.
+    """
 
     server: str
     description: str = ""
@@ -120,6 +133,7 @@ class SpaceSpec(Strict):
     rules: list[RuleSpec] = Field(default_factory=list)
     hints: list[dict[str, AnyValue]] = Field(default_factory=list)
     serve: ServeSpec | None = None
+    compare: Annotated[list[str] | None, BeforeValidator(_places)] = None
     _inherited: Inherited = PrivateAttr(default_factory=Inherited)
 
     def model_post_init(self, context: object) -> None:

@@ -22,6 +22,8 @@ from tuner.load.histogram import Histogram
 from tuner.load.requests import Tensor
 from tuner.records import (
     LATENCY_PERCENTILES,
+    Comparison,
+    Golden,
     Grade,
     PointRecord,
     Purpose,
@@ -49,7 +51,7 @@ class Storage(Database):
 
     def create_study(self, study: StudyRecord) -> None:
         """Write a new study, without its trials."""
-        row = _columns(study, without=("budget", "trials")) | _columns(study.budget)
+        row = _columns(study, without=("budget", "comparison", "trials")) | _columns(study.budget)
         self.write(lambda connection: connection.execute(tuner_studies.insert().values(row)))
 
     def save_trial(self, study_name: str, trial: TrialRecord) -> None:
@@ -79,16 +81,16 @@ class Storage(Database):
         """Keep the space of a study that a version began which did not store it."""
         self._update(study_name, space=space_document(space), space_fingerprint=fingerprint(space))
 
-    def save_golden(self, study_name: str, outputs: tuple[Tensor, ...]) -> None:
+    def save_golden(self, study_name: str, golden: Golden) -> None:
         """Keep the baseline's outputs, which all other configurations are compared with."""
-        self._update(study_name, golden=_stored(outputs))
+        self._update(study_name, golden=_stored(golden))
 
-    def golden(self, study_name: str) -> tuple[Tensor, ...] | None:
+    def golden(self, study_name: str) -> Golden | None:
         """The baseline's outputs; None while there are none."""
         query = sa.select(tuner_studies.c.golden).where(tuner_studies.c.name == study_name)
         with self.reading() as connection:
             content = connection.execute(query).scalar_one_or_none()
-        return None if content is None else tuple(_read(Tensor, each) for each in content)
+        return _golden(content)
 
     def studies(self) -> tuple[StudyRecord, ...]:
         """All studies, the newest first, without their load points."""
@@ -235,7 +237,26 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _study(row: sa.RowMapping, trials: tuple[TrialRecord, ...]) -> StudyRecord:
-    return _read(StudyRecord, row, budget=_read(LatencyBudget, row), trials=trials)
+    golden = _golden(row["golden"])
+    return _read(
+        StudyRecord,
+        row,
+        budget=_read(LatencyBudget, row),
+        comparison=golden.comparison if golden else Comparison(),
+        trials=trials,
+    )
+
+
+def _golden(stored: Any) -> Golden | None:
+    """Versions before kept the outputs alone, of which all were compared."""
+    if stored is None:
+        return None
+    content = {"outputs": stored} if isinstance(stored, list) else stored
+    return Golden(
+        tuple(_read(Tensor, each) for each in content["outputs"]),
+        tuple(content.get("varying", ())),
+        tuple(content.get("shapeless", ())),
+    )
 
 
 def _trials(connection: Connection, study_id: int, *, points: bool) -> tuple[TrialRecord, ...]:

@@ -35,6 +35,7 @@ from tuner.study import placement, workspaces
 from tuner.study.deployment import Deployment
 from tuner.study.loop import Study, StudyPlan, open_study
 from tuner.study.placement import Place, RemoteAddress
+from tuner.study.time_plan import too_short
 from tuner.study.trial import Bench, Observer
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import ModelSource, ServedModel, TargetSetup
@@ -101,6 +102,7 @@ class PreparedJob:
     space: SearchSpace
     study: StudyRecord
     notes: tuple[str, ...] = ()
+    compare: tuple[str, ...] | None = None
 
 
 def prepare(job: Job) -> PreparedJob:
@@ -129,6 +131,7 @@ def prepare(job: Job) -> PreparedJob:
     check_names(space, {s.part for s in settings if isinstance(s, ConfigPath) and s.part})
     if isinstance(job.place, RemoteAddress):
         space = placement.reloadable(space)
+    compare = None if given is None or given.compare is None else tuple(given.compare)
     now = datetime.now(UTC)
     study = StudyRecord(
         name=job.study or f"{_plain(model.name)}-{now:%Y%m%d-%H%M%S}",
@@ -140,7 +143,7 @@ def prepare(job: Job) -> PreparedJob:
         space=space,
         budget=job.budget,
         parameters={p.name: f"{p.domain} (default {p.default})" for p in space.parameters},
-        request=job.form.as_record() | {"seed": job.seed} | _tolerance(job),
+        request=job.form.as_record() | {"seed": job.seed} | _comparing(job, compare),
         hardware=machine.as_record(),
         environment=_environment(),
         options=job.options,
@@ -149,7 +152,7 @@ def prepare(job: Job) -> PreparedJob:
         sampler=job.sampler.value,
         warm_start=job.warm_start,
     )
-    return PreparedJob(job, kind, model, space, study, notes)
+    return PreparedJob(job, kind, model, space, study, notes, compare)
 
 
 def _completed(
@@ -292,6 +295,8 @@ def run(
     `say` is told in a sentence what an earlier study is begun with.
     """
     job, space = prepared.job, prepared.space
+    if note := too_short(job.budget, job.search_budget, space.size):
+        say(note)
     with ExitStack() as stack:
         workspace = stack.enter_context(workspaces.opened())
         setup = _setup(job, workspace)
@@ -317,15 +322,25 @@ def run(
         )
         return Study(
             study,
-            bench=Bench(target, deployment, load, observer, job.arrivals, tolerance=job.tolerance),
+            bench=Bench(
+                target,
+                deployment,
+                load,
+                observer,
+                job.arrivals,
+                tolerance=job.tolerance,
+                compare=prepared.compare,
+            ),
             storage=storage,
             plan=StudyPlan(space=space, budget=job.search_budget, seed=job.seed, first=first),
+            say=say,
         ).run()
 
 
-def _tolerance(job: Job) -> dict[str, float]:
-    """How far outputs may be, if that was said: part of what a study asks for."""
-    return {} if job.tolerance is None else {"tolerance": job.tolerance}
+def _comparing(job: Job, compare: Sequence[str] | None) -> dict[str, Any]:
+    """How far outputs may be, and which, if that was said: part of what a study asks for."""
+    said = {"tolerance": job.tolerance, "compare": None if compare is None else list(compare)}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _self_check(storage: Storage, prepared: PreparedJob, payload_bytes: int) -> Calibration:

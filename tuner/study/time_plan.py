@@ -1,5 +1,6 @@
 """How much a study may cost, and how its time is divided among search and finals (pure)."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -116,8 +117,37 @@ def _search_s(trials: Iterable[TrialRecord], budget: LatencyBudget) -> float:
 
 def proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float:
     """How long the proof of a claimed load takes at most, the start of the server included."""
-    start_s = max((t.timings_s.get("apply", 0.0) for t in trials), default=_FIRST_GUESS_START_S)
-    return start_s + expected_s(budget, points=1) + certifying_s(budget)
+    spent = [trial.timings_s for trial in trials]
+    start_s = max((s.get("apply", 0.0) for s in spent), default=_FIRST_GUESS_START_S)
+    seen_s = max((s.get("warm-up", 0.0) + s.get("unloaded", 0.0) for s in spent), default=0.0)
+    return start_s + max(seen_s, expected_s(budget, points=1)) + certifying_s(budget)
+
+
+def too_short(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> str:
+    """A sentence if the time is over before a second configuration was measured; else nothing."""
+    each_s = expected_s(budget) + _FIRST_GUESS_START_S
+    if search_budget.trials == 1 or size == 1 or search_budget.timeout_s >= 2 * each_s:
+        return ""
+    return (
+        f"the time, {search_budget.timeout_s:.0f} s, is too short: at {budget} a trial takes "
+        f"about {each_s:.0f} s; `--timeout {_minutes(_DEFAULT_TRIALS * each_s)}m` is for "
+        f"{_DEFAULT_TRIALS} of them"
+    )
+
+
+def no_time_left(baseline: TrialRecord, left_s: float) -> str:
+    """A sentence for a study whose time was over with its baseline."""
+    took_s = baseline.timings_s["total"]
+    return (
+        f"the server's defaults took {took_s:.0f} s (one request at a time: "
+        f"{baseline.unloaded_s:.3g} s), and {max(left_s, 0.0):.0f} s are left: too short for "
+        f"another configuration; `--timeout {_minutes(_DEFAULT_TRIALS * took_s)}m` is for "
+        f"{_DEFAULT_TRIALS} of them"
+    )
+
+
+def _minutes(duration_s: float) -> int:
+    return math.ceil(duration_s / 60)
 
 
 def planned_s(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> float:

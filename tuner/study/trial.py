@@ -6,7 +6,7 @@ what ends the study (a missing program, a broken load engine, an interrupt) leav
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from tuner.load.measurement import Measurement
 from tuner.load.profile import LoadProfile, OpenLoop, Overload
 from tuner.records import (
     Applied,
+    Golden,
     Grade,
     Outcome,
     Phase,
@@ -36,12 +37,15 @@ from tuner.records import (
 )
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
-from tuner.study.outputs import Outputs, check_outputs, distance
+from tuner.study.outputs import Outputs, answer_distance, check_answer, counted, golden_of
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import Target
 
 # Requests that are sent at once at the end, if the server makes batches that large.
 _ANSWERS_AT_ONCE = 8
+# How often the baseline is asked, to see what differs from one answer to the next: once before the
+# load, the others after it.
+_GOLDEN_ANSWERS = 5
 # The server's use of its machine is read at the ends of these phases; that takes time itself.
 _WATCHED = (Phase.SEARCH, Phase.REFERENCE, Phase.PROOF)
 
@@ -62,8 +66,9 @@ class Observer(Protocol):
 class Bench:
     """What all trials of a study share.
 
-    `golden` are the baseline's outputs; None as long as nobody knows them. `tolerance` is how far
-    others may be from them, as `outputs.check_outputs` has it.
+    `golden` is what the baseline answered; None as long as nobody knows it. `tolerance` is how far
+    others may be from it, as `outputs.check_outputs` has it; `compare` are the places in an answer
+    that count, None for all of them.
     """
 
     target: Target
@@ -71,8 +76,9 @@ class Bench:
     load: TrialLoad
     observer: Observer
     arrivals: Loop = Loop.OPEN
-    golden: Outputs | None = None
+    golden: Golden | None = None
     tolerance: float | None = None
+    compare: tuple[str, ...] | None = None
 
     @property
     def budget(self) -> LatencyBudget:
@@ -83,10 +89,10 @@ class Bench:
 class TrialPlan:
     """Which trial to run.
 
-    `reference` is a throughput at which the latency is measured as well, 0 for none; below 1 it
-    is a share of the capacity that is found. `stretch` makes load points longer. `expected` is
-    what an earlier trial of the configuration found. `round` is that of the finals. `claim` is a
-    throughput that is to be proved, instead of searching for the capacity.
+    `reference` is a throughput at which the latency is measured as well, `reference_share` one as
+    a share of the capacity that is found; 0 is none. `stretch` makes load points longer.
+    `expected` is what an earlier trial of the configuration found. `round` is that of the finals.
+    `claim` is a throughput that is to be proved, instead of searching for the capacity.
     """
 
     number: int
@@ -98,16 +104,20 @@ class TrialPlan:
     stretch: float = 1.0
     fresh: bool = False
     reference: float = 0.0
+    reference_share: float = 0.0
     expected: Expected | None = None
     round: int = 0
     claim: float = 0.0
 
 
-def run_trial(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Outputs | None]:
+def run_trial(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Golden | None]:
     """Run the trial and say how it ended.
 
     Returns the outputs, too, that later ones are to be compared with: the golden ones of `bench`
     or, where it has none, those of this trial; None if it failed.
+
+    Raises:
+        InputError: Nothing in an answer is where `bench.compare` says.
     """
     bench.observer.trial_begins(plan.number, plan.purpose, plan.configuration)
     trial = _Trial(bench, plan, bench.golden)
@@ -132,7 +142,8 @@ class _Trial:
 
     bench: Bench
     plan: TrialPlan
-    golden: Outputs | None
+    golden: Golden | None
+    answer_s: float = 0.0  # what one answer took without load
     timings_s: dict[str, float] = field(default_factory=dict)
     applied: str = ""
     verdicts: Mapping[str, SettingVerdict] = field(default_factory=dict)
@@ -198,6 +209,7 @@ class _Trial:
             self.verdicts = bench.target.verify(server, configuration)
             _check_verdicts(self.verdicts)
             requests = bench.target.requests(server)
+            first = () if self.golden else self._answers(1)
         if self.golden is not None:  # a wrong answer is not worth measuring
             with self._step("validate"):
                 self._check_answers(self.golden, 1)
@@ -211,7 +223,7 @@ class _Trial:
         self.reference_s = self._at_reference(capacity)
         with self._step("validate"):
             self.statistics = bench.target.statistics(server) - before
-            golden = self.golden or bench.target.infer(server)[0]
+            golden = self.golden or self._golden(first)
             self._check_answers(golden, bench.target.largest_batch(configuration))
         self.golden = golden
         return capacity
@@ -240,27 +252,44 @@ class _Trial:
 
     def _at_reference(self, capacity: Capacity) -> float:
         """The budget's percentile at the reference load; infinite beyond the capacity."""
-        wanted = self.plan.reference
-        throughput = wanted if wanted >= 1 else wanted * capacity.throughput
+        plan = self.plan
+        throughput = plan.reference or plan.reference_share * capacity.throughput
         if not throughput or capacity.best is None:
-            return math.inf if wanted else math.nan
+            return math.inf if plan.reference or plan.reference_share else math.nan
         if throughput > capacity.throughput:
             return math.inf
         rate = throughput / capacity.best.measurement.inferences_per_request
         profile = OpenLoop(rate, seed=self.plan.seed)
-        length_s = duration_s(self.bench.budget, rate)
+        length_s = duration_s(self.bench.budget, rate, capacity.unloaded_s)
         measurement = self._measure(Phase.REFERENCE, profile, duration_s=length_s)
         return measurement.percentile(self.bench.budget.percentile)
 
-    def _check_answers(self, golden: Outputs, largest_batch: int) -> None:
+    def _answers(self, count: int) -> tuple[Outputs, ...]:
+        """What counts of `count` answers that were asked for at once."""
+        bench, began = self.bench, time.perf_counter()
+        answers = bench.target.infer(bench.deployment.server, count=count)
+        if count == 1:
+            self.answer_s = time.perf_counter() - began
+        return tuple(counted(outputs, bench.compare) for outputs in answers)
+
+    def _golden(self, first: Sequence[Outputs]) -> Golden:
+        """The first answer, and what differs from it in others, one at a time."""
+        answers = [*first]
+        while len(answers) < _GOLDEN_ANSWERS:
+            answers += self._answers(1)
+        golden = golden_of(answers, tolerance=self.bench.tolerance)
+        for outputs in answers:
+            check_answer(golden, outputs, tolerance=self.bench.tolerance)
+        return golden
+
+    def _check_answers(self, golden: Golden, largest_batch: int) -> None:
         """Ask several times at once: a batch must give what each request alone would get."""
         bench, count = self.bench, min(largest_batch, _ANSWERS_AT_ONCE)
-        server = bench.deployment.server
-        answers = bench.target.infer(server, count=count)
-        self.difference = max(distance(golden, outputs) for outputs in answers)
+        answers = self._answers(count)
+        self.difference = max(answer_distance(golden, outputs) for outputs in answers)
         for outputs in answers:
             try:
-                check_outputs(golden, outputs, tolerance=bench.tolerance)
+                check_answer(golden, outputs, tolerance=bench.tolerance)
             except TrialFailure as failure:
                 what = f"of {count} equal requests at once: {failure}" if count > 1 else failure
                 raise TrialFailure(failure.reason, str(what)) from None
@@ -282,6 +311,7 @@ class _Trial:
                 profile,
                 duration_s=duration_s,
                 overload=overload,
+                answer_s=self.answer_s,
                 pid=server.pid or None if phase in _WATCHED else None,
             )
         interval = percentile_interval(measurement, bench.budget.percentile)

@@ -39,9 +39,17 @@ _SHARE_TO_KEEP = 0.5
 _SHARE_TO_CUT = 0.2
 # Runs that are shorter (bursts) are neither cut nor repeated.
 _SHORTEST_S = 1.0
-# An answer that takes this many latency limits, or this long if that is more, never comes.
+# An answer that takes this many latency limits, this many times what one takes without load, or
+# this long, whichever is the most, never comes.
 _TIMEOUT_LIMITS = 20
+_TIMEOUT_ANSWERS = 10
 _SHORTEST_TIMEOUT_S = 2.0
+# At the end of a load point the answers in flight are waited for: this many latency limits, and a
+# moment,
+_DRAIN_LIMITS = 2
+_DRAIN_MORE_S = 0.2
+# or this many times what one takes without load.
+_DRAIN_ANSWERS = 2
 
 SelfCheck = Callable[[int], Calibration]
 """What the load engine can do on this machine with requests of this number of bytes."""
@@ -81,15 +89,26 @@ class TrialLoad:
         *,
         duration_s: float,
         overload: Overload | None,
+        answer_s: float = 0.0,
         pid: int | None = None,
     ) -> tuple[Measurement, Usage]:
         """One load point; what the engine spoiled is repeated once, with one process more.
 
-        Without what the machine's host spoiled. The server `pid` is watched meanwhile, where one
-        is given.
+        Without what the machine's host spoiled. `answer_s` is what one answer takes without load.
+        The server `pid` is watched meanwhile, where one is given.
         """
         self._grow(profile)
-        run = partial(self._measure, endpoint, profile, duration_s, overload, pid)
+        limit_s = self.budget.limit_s
+        longest_s = max(_TIMEOUT_LIMITS * limit_s, _TIMEOUT_ANSWERS * answer_s)
+        load = LoadRun(
+            endpoint=endpoint,
+            profile=profile,
+            duration_s=duration_s,
+            timeout_s=max(longest_s, _SHORTEST_TIMEOUT_S),
+            drain_s=max(_DRAIN_LIMITS * limit_s + _DRAIN_MORE_S, _DRAIN_ANSWERS * answer_s),
+            overload=overload,
+        )
+        run = partial(self._measure, load, pid)
         measurement, usage = self._undisturbed(run)
         if self.complaint(measurement, patience=1.0):
             if self.engine.workers < self.most_workers:
@@ -149,23 +168,7 @@ class TrialLoad:
         _, rest, usage = max(runs, key=itemgetter(0))
         return rest, usage
 
-    def _measure(
-        self,
-        endpoint: Endpoint,
-        profile: LoadProfile,
-        duration_s: float,
-        overload: Overload | None,
-        pid: int | None,
-    ) -> tuple[Measurement, Usage]:
-        limit_s = self.budget.limit_s
-        run = LoadRun(
-            endpoint=endpoint,
-            profile=profile,
-            duration_s=duration_s,
-            timeout_s=max(_TIMEOUT_LIMITS * limit_s, _SHORTEST_TIMEOUT_S),
-            drain_s=2 * limit_s + 0.2,
-            overload=overload,
-        )
+    def _measure(self, run: LoadRun, pid: int | None) -> tuple[Measurement, Usage]:
         with self._watched(pid) as watched:
             measurement = self.engine.measure(run)
         return measurement, watched.usage(measurement.duration_s)

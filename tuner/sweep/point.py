@@ -12,6 +12,9 @@ from tuner.watch.gpu_usage import GpuUsage
 from tuner.watch.metrics import ServerMetrics
 from tuner.watch.process_usage import ProcessUsage
 
+# A load point that is shorter than this many answers without load says little.
+_FEWEST_ANSWERS = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPoint:
@@ -19,6 +22,7 @@ class SweepPoint:
 
     `statistics` are the server's counters over the load point, and `driver_gpus` are the GPUs as
     the driver of this machine saw them. Where several windows were pooled, all of it is.
+    `answer_s` is what an answer took in the warm-up.
     """
 
     measurement: Measurement
@@ -27,6 +31,7 @@ class SweepPoint:
     process: ProcessUsage | None = None
     driver_gpus: Mapping[str, GpuUsage] = field(default_factory=dict)
     stability: Stability | None = None
+    answer_s: float = 0.0
 
     @property
     def gpus(self) -> Mapping[str, GpuUsage]:
@@ -47,6 +52,14 @@ class SweepPoint:
             doubts.append(f"the client was overloaded: {self.measurement.client_overloaded}")
         if self.measurement.stopped_early:
             doubts.append(f"stopped early: {self.measurement.stopped_early}")
+        duration_s = self.measurement.duration_s
+        # The first answers of a cold server are no measure of it.
+        answer_s = min(self.answer_s, self.measurement.percentile(50))
+        if duration_s < _FEWEST_ANSWERS * answer_s:
+            doubts.append(
+                f"an answer takes {answer_s:.3g} s, so that {duration_s:.3g} s say little: raise "
+                "`--duration`"
+            )
         if self.stability and not self.stability.stable:
             doubts.append(str(self.stability))
         return doubts

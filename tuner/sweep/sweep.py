@@ -9,7 +9,7 @@ from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun, OpenLoop, Ramp
 from tuner.records import ServerStatistics
-from tuner.sweep.point import SweepPoint
+from tuner.sweep.point import SweepPoint, known_s
 from tuner.sweep.service import Service
 from tuner.sweep.stability import CONSECUTIVE, Stability, Window, until_stable
 from tuner.watch.collectors import Collectors, Readings
@@ -17,12 +17,16 @@ from tuner.watch.collectors import Collectors, Readings
 # Announces what is being measured, for how many seconds, for as long as the block lasts.
 Announce = Callable[[str, float], AbstractContextManager[object]]
 
-_LONGEST_DRAIN_S = 5.0
+# At the end of a load point the answers in flight are waited for: this long,
+_USUAL_DRAIN_S = 5.0
+# or this many times what one took in the warm-up, but never longer than until a timeout.
+_DRAIN_ANSWERS = 2
 _WARM_UP = ClosedLoop(1)
 # A request that is due when a step of a ramp begins is that step's, however it was rounded.
 _ROUNDING_S = 1e-6
 # What to do about a kind of failure; of others, the server knows more.
 _HINTS = {
+    "timeout": "if its answers take longer, raise `--timeout`; else see the server's log",
     "tls_failed": "check the CA file, and whether the server wants a certificate of the client",
     "wrong_output": "compare the server's answers with the validation data, or the JSON path",
 }
@@ -84,9 +88,9 @@ class Sweep:
             LoadError: The load engine failed.
         """
         self._check_correlation_ids()
-        self._warm_up()
+        answer_s = self._warm_up()
         for profile in self.plan.profiles:
-            point = self._point(profile)
+            point = replace(self._point(profile, answer_s), answer_s=answer_s)
             yield from _steps(point)
             if self._is_beyond_limit(point.measurement):
                 return
@@ -112,21 +116,24 @@ class Sweep:
             return False
         return measurement.percentile(self.plan.judged) > limit_s
 
-    def _warm_up(self) -> None:
+    def _warm_up(self) -> float:
+        """What an answer took, in the median."""
         with self.announce("warm-up", self.plan.warm_up_s):
-            measurement = self.engine.measure(self._run(_WARM_UP, self.plan.warm_up_s))
+            run = self._run(_WARM_UP, self.plan.warm_up_s)
+            measurement = self.engine.measure(replace(run, drain_s=self.plan.timeout_s))
         if measurement.failed == measurement.requests:
             kinds = ", ".join(f"{kind} ({n})" for kind, n in measurement.errors.items())
             raise ServerError(
                 f"no request of the warm-up was answered well: {kinds or 'none could be sent'}",
                 hint=_HINTS.get(next(iter(measurement.errors), ""), _HINT),
             )
+        return known_s(measurement.percentile(50))
 
-    def _point(self, profile: LoadProfile) -> SweepPoint:
+    def _point(self, profile: LoadProfile, answer_s: float) -> SweepPoint:
         windows: list[_Window] = []
 
         def measure() -> Window:
-            windows.append(self._window(profile))
+            windows.append(self._window(profile, answer_s))
             measurement, q = windows[-1].measurement, self.plan.percentile
             latency_s = measurement.percentile(q) if q else measurement.mean_s
             return Window(measurement.throughput, latency_s)
@@ -137,29 +144,30 @@ class Sweep:
         stability = until_stable(measure, self.plan.tolerance)
         return self._pooled(windows[-CONSECUTIVE:], stability)
 
-    def _window(self, profile: LoadProfile) -> _Window:
+    def _window(self, profile: LoadProfile, answer_s: float) -> _Window:
         while True:
-            window = self._watched(profile)
+            window = self._watched(profile, answer_s)
             enough = self.engine.workers >= self.plan.most_workers
             if enough or not window.measurement.client_overloaded:
                 return window
             self.engine.add_worker()
 
-    def _watched(self, profile: LoadProfile) -> _Window:
+    def _watched(self, profile: LoadProfile, answer_s: float) -> _Window:
         steps = len(profile.rates) if isinstance(profile, Ramp) else 1
         length_s = self.plan.duration_s * steps
         before = self.service.statistics()
         with self.collectors.window() as readings, self.announce(str(profile), length_s):
-            measurement = self.engine.measure(self._run(profile, length_s))
+            measurement = self.engine.measure(self._run(profile, length_s, answer_s))
         return _Window(measurement, readings, before, self.service.statistics())
 
-    def _run(self, profile: LoadProfile, length_s: float) -> LoadRun:
+    def _run(self, profile: LoadProfile, length_s: float, answer_s: float = 0.0) -> LoadRun:
+        drain_s = max(_USUAL_DRAIN_S, _DRAIN_ANSWERS * answer_s)
         return LoadRun(
             endpoint=self.service.endpoint,
             profile=profile,
             duration_s=length_s,
             timeout_s=self.plan.timeout_s,
-            drain_s=min(self.plan.timeout_s, _LONGEST_DRAIN_S),
+            drain_s=min(self.plan.timeout_s, drain_s),
             max_requests=0 if profile is _WARM_UP else self.plan.max_requests,
         )
 

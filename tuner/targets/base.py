@@ -1,5 +1,6 @@
 """What a target is: the server under test, as the rest of the tuner sees it."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from runners.base import LaunchSpec, RunningServer
-from tuner.errors import Reason, ServerError, TrialFailure
+from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor, TensorSpec
 from tuner.records import ServerStatistics, SettingVerdict
@@ -168,8 +169,11 @@ Model = TypeVar("Model", bound=ServedModel)
 Client = TypeVar("Client")
 Answer = TypeVar("Answer")
 
-# How long a server that answers may take for an answer, in seconds.
+# How long a server that answers may take for an answer, in seconds,
 ANSWER_TIMEOUT_S = 10.0
+# or this many times as long as it took for the one before, for each of those that are asked for
+# at once.
+_ANSWER_PATIENCE = 5
 
 
 class InstalledTarget(ABC, Generic[Model, Client]):
@@ -192,6 +196,7 @@ class InstalledTarget(ABC, Generic[Model, Client]):
         self._space = space
         self._setup = setup
         self._installation = installation
+        self._answer_s = 0.0  # what the last answer took
 
     @classmethod
     def of(cls, model: Model, space: SearchSpace, setup: TargetSetup) -> Self:
@@ -230,8 +235,9 @@ class InstalledTarget(ABC, Generic[Model, Client]):
         return all(p.reload and p.sets.kind in self.reloadable for p in parameters)
 
     def infer(self, server: RunningServer, *, count: int = 1) -> tuple[tuple[Tensor, ...], ...]:
-        with self._client(server) as client:
-            return self._infer(client, count)
+        timeout_s = max(ANSWER_TIMEOUT_S, _ANSWER_PATIENCE * count * self._answer_s)
+        with self._client(server, timeout_s) as client:
+            return self._timed_infer(client, count)
 
     def endpoint(self, server: RunningServer) -> Endpoint:
         return Endpoint(server.host, server.ports[self.port])
@@ -243,11 +249,19 @@ class InstalledTarget(ABC, Generic[Model, Client]):
             TrialFailure: There is none (`not_ready`).
         """
         try:
-            [outputs] = self._infer(client, 1)
+            [outputs] = self._timed_infer(client, 1)
         except ServerError as error:
             what = f"the first {asked} failed: {error}"
+            if isinstance(error, ServerTimeoutError):
+                what += "; a longer `--start-timeout` gives it more time"
             raise TrialFailure(Reason.NOT_READY, what) from None
         return outputs
+
+    def _timed_infer(self, client: Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
+        began = time.monotonic()
+        answers = self._infer(client, count)
+        self._answer_s = time.monotonic() - began
+        return answers
 
     def _verdicts(
         self,

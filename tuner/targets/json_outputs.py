@@ -1,25 +1,41 @@
 """Answers of any form as tensors, so that they can be compared as numbers where they are some."""
 
 import json
+import math
 import struct
 import sys
+from collections.abc import Iterable
 
 from tuner.load.requests import Tensor
 from tuner.protocols.tensors.datatypes import pack_strings
+from tuner.space.answer_paths import ROOT
 
-# What a tensor of the whole answer is called.
-_WHOLE = "answer"
+# Bytes that say how long the text of a tensor is.
+_LENGTH_BYTES = 4
 
 
-def as_tensors(body: bytes) -> tuple[Tensor, ...]:
+def as_tensors(body: bytes, name: str = ROOT) -> tuple[Tensor, ...]:
     """The answer's numbers, each list of them a tensor called by its place; else its bytes.
 
     `{"scores": [0.5, 0.25]}` is one tensor `answer.scores` of two numbers.
     """
     try:
-        return tuple(_tensors(_WHOLE, json.loads(body)))
+        return tuple(_tensors(name, json.loads(body)))
     except (ValueError, RecursionError):  # no JSON, no text at all, or lists in lists in lists
-        return (Tensor(_WHOLE, "BYTES", (1,), pack_strings([body])),)
+        return (Tensor(name, "BYTES", (1,), pack_strings([body])),)
+
+
+def opened(outputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Each tensor that is one text of JSON as what is in that; the others as they are."""
+    return tuple(part for tensor in outputs for part in _opened(tensor))
+
+
+def _opened(tensor: Tensor) -> tuple[Tensor, ...]:
+    text = tensor.data[_LENGTH_BYTES:]
+    is_one = tensor.datatype == "BYTES" and math.prod(tensor.shape) == 1
+    if not is_one or not text.lstrip().startswith((b"{", b"[")):
+        return (tensor,)
+    return as_tensors(text, tensor.name) or (tensor,)
 
 
 def _tensors(name: str, content: object) -> list[Tensor]:

@@ -22,7 +22,8 @@ from tuner.load.measurement import REAL_TIME, Measurement
 from tuner.load.profile import OpenLoop
 from tuner.watch.sampling import Samples, sampled
 
-# Stolen time is looked at in windows of this length, in seconds.
+# Stolen time is read at this interval, in seconds, and looked at in windows of that length, or of
+# the latency limit, if that is more: an answer of seconds does not care for a hundredth.
 _WINDOW_S = 0.25
 # A window is spoiled that lost more than this share of its processor time,
 _SPOILED_SHARE = 0.025
@@ -57,9 +58,11 @@ class StolenTime:
     def spoiled(self, limit_s: float) -> list[Span]:
         """When latencies near `limit_s` were the host's doing."""
         recovery_s = min(_RECOVERY_LIMITS * limit_s, _WINDOW_S)
+        each = max(1, int(limit_s / _WINDOW_S))
+        ends = [*self.readings[:-1:each], *self.readings[-1:]]
         return [
             (before.at_s - limit_s, after.at_s + recovery_s)
-            for before, after in pairwise(self.readings)
+            for before, after in pairwise(ends)
             if self._is_spoiled(before, after)
         ]
 

@@ -16,7 +16,15 @@ from runners.ports import choose_free_ports
 from tests.runner_tests.contract import SCRIPT
 from tests.runner_tests.waiting import wait_until
 from tests.targets.served import Served
-from tuner.errors import InputError, ModelError, Reason, SpaceError
+from tuner.errors import (
+    InputError,
+    ModelError,
+    Reason,
+    ServerTimeoutError,
+    SpaceError,
+    TrialFailure,
+)
+from tuner.load.requests import Tensor
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.resolution import resolve
@@ -63,7 +71,7 @@ def opened(folder: Path, **changes: Any) -> tuple[CommandModel, SearchSpace]:
     return model, model.adapt(resolve(read, FACTS), contained=False)
 
 
-def served(folder: Path, **changes: Any) -> Served[CommandTarget]:
+def served(folder: Path, *, start_timeout_s: float = 5.0, **changes: Any) -> Served[CommandTarget]:
     """The same as a target."""
     model, space = opened(folder, **changes)
     setup = TargetSetup(workspace=folder, form=RequestForm(), start_timeout_s=5.0)
@@ -165,7 +173,59 @@ class TestApply:
         assert failure.reason is Reason.START_TIMEOUT
         assert "GET /health must answer with success, but: status 404" in str(failure)
 
+    def test_echoes_of_the_request(self, tmp_path: Path) -> None:
+        """The port in an answer is another one at each start, and means nothing."""
+        mine = served(tmp_path, command=[sys.executable, "-c", _SLOW, "{port:http}"])
+        answers: list[tuple[Tensor, ...]] = []
+        for _ in range(2):
+            with mine.deployment() as deployment:
+                deployment.apply(mine.space.defaults)
+                answers += mine.target.infer(deployment.server)
+        assert answers[0] == answers[1]
+        assert b"http://ADDRESS/predict late" in answers[0][0].data
 
+    def test_a_first_answer_that_takes_too_long(self, tmp_path: Path) -> None:
+        """The message names the option that gives it more time."""
+        mine = served(tmp_path, command=[sys.executable, "-c", _SLOW, "{port:http}"])
+        with mine.deployment() as deployment:
+            deployment.apply(mine.space.defaults)
+            client = mine.target._client(deployment.server, timeout_s=0.1)
+            with client, pytest.raises(TrialFailure) as caught:
+                mine.target._first_outputs(client, asked="request")
+        assert caught.value.reason is Reason.NOT_READY
+        assert str(caught.value) == (
+            "the first request failed: POST /predict: no answer within 0.1 s; a longer "
+            "`--start-timeout` gives it more time"
+        )
+
+    def test_slow_answers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first answer shows how long the others may take."""
+        monkeypatch.setattr("tuner.targets.base.ANSWER_TIMEOUT_S", 0.1)
+        server = [sys.executable, "-c", _SLOW, "{port:http}"]
+        mine = served(tmp_path, command=server)
+        with mine.deployment() as deployment:
+            deployment.apply(mine.space.defaults)
+            [outputs] = mine.target.infer(deployment.server)
+            assert outputs[0].data.endswith(b"late")
+            mine.target._answer_s = 0.0
+            with pytest.raises(ServerTimeoutError, match=r"no answer within 0\.1 s"):
+                mine.target.infer(deployment.server)
+
+
+_SLOW = """
+import sys, time, http.server as h
+class Handler(h.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(0.3 * (self.command == "POST"))
+        answer = f"http://{self.headers['Host']}{self.path} late".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+    do_POST = do_GET
+h.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
 _ONLY_404 = (
     "import sys, http.server as h\n"
     "h.HTTPServer(('127.0.0.1', int(sys.argv[4])), h.SimpleHTTPRequestHandler).serve_forever()\n"

@@ -37,6 +37,8 @@ from tuner.targets.base import (
 from tuner.targets.command.model import PORT, CommandModel
 from tuner.targets.process_proofs import ACCEPTED, CONFIRMED, judged, refuted
 
+# What stands in an answer for the address that the server was asked at.
+_ADDRESS = b"ADDRESS"
 # Lines of the log's beginning, and of its end, that may hold a proof.
 _PROOF_LINES = 1000
 
@@ -155,7 +157,7 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
             )
         except httpx.TimeoutException:
             raise ServerTimeoutError(
-                f"{request.method} {request.path}: no answer in time"
+                f"{request.method} {request.path}: no answer within {client.timeout.read:g} s"
             ) from None
         except httpx.HTTPError as error:
             raise ServerError(f"{request.method} {request.path}: {error}") from None
@@ -164,7 +166,8 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
             raise ServerError(
                 f"{request.method} {request.path} was answered with {response.status_code}: {text}"
             )
-        return response.content
+        # An echo of the request has the port, which is another one at each start.
+        return response.content.replace(client.base_url.netloc, _ADDRESS)
 
 
 def _proved(text: str, log: str) -> SettingVerdict:
