@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,28 @@ class TestJson:
         file.write_text('{"data": [{"INPUT": ["\\",]", "}",\n],},],}')
         [stream] = read(file, one("BYTES", 2)).streams
         assert tensors(stream) == [((2,), b'\3\0\0\0",]\1\0\0\0}')]
+
+    def test_numbers_of_no_size(self, file: Path) -> None:
+        """NaN and infinity are written in each way that RapidJSON reads, but in a text."""
+        file.write_text('{"data": [{"INPUT": [NaN, -NaN, Inf, -Inf, Infinity, -Infinity]}]}')
+        [[(_, data)]] = [tensors(each) for each in read(file, one("FP32", 6)).streams]
+        found = np.frombuffer(data, np.float32)
+        assert np.isnan(found[:2]).all()
+        assert found[2:].tolist() == [np.inf, -np.inf] * 2
+        file.write_text('{"data": [{"INPUT": ["Inf, -NaN", "x"],},]}')
+        [stream] = read(file, one("BYTES", 2)).streams
+        assert tensors(stream) == [((2,), b"\x09\0\0\0Inf, -NaN\1\0\0\0x")]
+
+    def test_what_is_optional(self, file: Path) -> None:
+        """A step may leave it out; and a model's name may stand beside the tensors."""
+        specs = tuple(replace(each, optional=True) for each in both("INPUT", "INT8", 1))
+        file.write_text('{"data": [{"INPUT0": [1]}, {"INPUT1": [2], "model": "m"}, {}]}')
+        [stream] = read(file, specs).streams
+        assert [[each.name for each in step.inputs] for step in stream] == [
+            ["INPUT0"],
+            ["INPUT1"],
+            [],
+        ]
 
     def test_some_outputs(self, file: Path) -> None:
         """Validation may leave outputs out, or all of them; one open dimension follows."""
@@ -246,10 +269,20 @@ class TestFolder:
         [stream] = read(folder, one("INT32", *model), shapes=shapes).streams
         assert tensors(stream) == [(made, ONES)]
 
+    def test_what_is_optional(self, folder: Path) -> None:
+        """It needs no file."""
+        specs = tuple(replace(each, optional=True) for each in both("INPUT", "INT8", 1))
+        (folder / "INPUT1").write_bytes(b"\5")
+        [[step]] = read(folder, specs).streams
+        assert [each.name for each in step.inputs] == ["INPUT1"]
+
     @pytest.mark.parametrize(
         ("content", "shape", "made"),
         [
-            (b"a text\nof lines\n", (1,), b"\x0f\0\0\0a text\nof lines"),
+            (b"a text\nof lines\n", (1,), b"\x10\0\0\0a text\nof lines\n"),
+            (b"one line\n", (1,), b"\x08\0\0\0one line"),
+            (b"\xff\xd8\xff\n", (1,), b"\x04\0\0\0\xff\xd8\xff\n"),
+            (b"a\r\nb\r\n", (2,), b"\x02\0\0\0a\r\x02\0\0\0b\r"),
             (b"", (1,), b"\0\0\0\0"),
             (b"", (0,), b""),
             (b"one\n\nthree\n", (3,), b"\3\0\0\0one\0\0\0\0\5\0\0\0three"),

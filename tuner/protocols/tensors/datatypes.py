@@ -4,6 +4,7 @@ Sizes and forms: Open Inference Protocol, "Tensor Data Types", and Triton's "Bin
 Extension": little-endian, row-major; a BYTES element is 4 bytes of length and its bytes.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -84,8 +85,8 @@ def pack_values(datatype: str, values: Sequence[object]) -> bytes:
         return pack_array(datatype, np.array(values, dtype=np.bool_))
     if is_floating(datatype):
         limit = _TOO_LARGE[datatype]
-        expected = f"a finite number that {datatype} can hold"
-        _check(values, lambda v: type(v) in (int, float) and abs(v) < limit, expected)
+        expected = f"a number that {datatype} can hold"
+        _check(values, lambda v: type(v) in (int, float) and _is_held(v, limit), expected)
         return pack_array(datatype, np.array(values, dtype=np.float64))
     kind = np.dtype(NUMPY_TYPES[datatype])
     low, high = int(np.iinfo(kind).min), int(np.iinfo(kind).max)
@@ -130,6 +131,11 @@ def _encoded(number: int, value: object) -> bytes:
             "character",
             hint="give bytes that are no text as `b64`",
         ) from None
+
+
+def _is_held(value: float, limit: float) -> bool:
+    """Whether a float can be `value`: below the limit, infinite, or no number."""
+    return abs(value) < limit or value in (math.inf, -math.inf) or value != value
 
 
 def _check(values: Sequence[Any], is_right: Callable[[Any], bool], expected: str) -> None:

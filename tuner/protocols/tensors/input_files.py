@@ -22,8 +22,13 @@ _JsonStep = dict[str, object]
 
 _FORM_HINT = 'the form is {"data": [{"INPUT0": [1, 2, ...], ...}, ...]}, or a list of such lists'
 _ALIGNED_HINT = "`validation_data` needs a step for each step of `data`; {} checks nothing"
-# A text to its end, or a comma that ends a list or an object.
-_TEXT_OR_LAST_COMMA = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|,(?=\s*[\]}])', re.DOTALL)
+# A text to its end, a comma that ends a list or an object, or a number of no size as RapidJSON has
+# it (kParseNanAndInfFlag).
+_TEXT_OR_NO_JSON = re.compile(
+    r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|,(?=\s*[\]}])|\bInf\b|-NaN\b', re.DOTALL
+)
+# What stands there in JSON as Python reads it; a blank keeps the places of other errors right.
+_AS_JSON = {",": " ", "Inf": "Infinity", "-NaN": "NaN"}
 
 
 def read_json(path: Path, inputs: Side, outputs: Side) -> tuple[Stream, ...]:
@@ -48,8 +53,8 @@ def read_json(path: Path, inputs: Side, outputs: Side) -> tuple[Stream, ...]:
 def read_folder(folder: Path, inputs: Side, outputs: Side) -> Stream:
     """One step: a file for each input, and for any of the outputs, with its name.
 
-    A file has the raw bytes of the tensor. For BYTES it may be text too: as the one element, or
-    with an element on each line (as perf_analyzer reads it).
+    A file has the raw bytes of the tensor. For BYTES it may be anything else: the one element, or
+    an element on each line (as perf_analyzer reads it).
 
     Raises:
         InputError: A file is missing, is of no tensor, or does not have the right size.
@@ -153,13 +158,12 @@ def _document(path: Path) -> _JsonStep:
 
 
 def _parsed(text: str) -> object:
-    """A comma before a closing bracket is let pass: examples of the manual have one."""
+    """What perf_analyzer takes is let pass; examples of its manual have a comma at the end."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        # A blank in its place, so that the places of other errors stay right.
         return json.loads(
-            _TEXT_OR_LAST_COMMA.sub(lambda found: found[0] if found[0] != "," else " ", text)
+            _TEXT_OR_NO_JSON.sub(lambda found: _AS_JSON.get(found[0], found[0]), text)
         )
 
 
@@ -239,5 +243,16 @@ def _strings(data: bytes, shape: Shape) -> bytes:
         count = len(unpack_strings(data))
         if count == prod(shape) or (-1 in shape and data):
             return data
-    text = data.removesuffix(b"\n")
-    return pack_strings([text] if prod(shape) == 1 else text.split(b"\n"))
+    if prod(shape) == 1:
+        return pack_strings([_one_text(data)])
+    return pack_strings(data.removesuffix(b"\n").split(b"\n"))
+
+
+def _one_text(data: bytes) -> bytes:
+    """What a file holds, as it is; but the end of a single line of text is not of the text."""
+    line = data.removesuffix(b"\n")
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return data
+    return data if b"\n" in line else line

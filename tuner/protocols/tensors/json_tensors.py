@@ -14,6 +14,8 @@ from tuner.load.requests import Tensor, TensorSpec
 from tuner.protocols.tensors.datatypes import element_bytes, in_json, pack_values, unpack_strings
 
 Shape = tuple[int, ...]
+# What perf_analyzer lets stand in a step beside the tensors.
+_NO_TENSOR = "model"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Side:
         """
         names = [spec.name for spec in self.specs]
         for name in step:
-            if name not in names:
+            if name not in names and name != _NO_TENSOR:
                 raise InputError(
                     f"the model has no {self.kind} {quoted(name)}",
                     hint=f"its {self.kind}s are " + ", ".join(f"`{each}`" for each in names),
