@@ -66,7 +66,7 @@ class TestJson:
 
     def test_what_is_optional(self, file: Path) -> None:
         """A step may leave it out; and a model's name may stand beside the tensors."""
-        specs = tuple(replace(each, optional=True) for each in both("INPUT", "INT8", 1))
+        specs = [replace(each, optional=True) for each in both("INPUT", "INT8", 1)]
         file.write_text('{"data": [{"INPUT0": [1]}, {"INPUT1": [2], "model": "m"}, {}]}')
         [stream] = read(file, specs).streams
         assert [[each.name for each in step.inputs] for step in stream] == [
@@ -271,7 +271,7 @@ class TestFolder:
 
     def test_what_is_optional(self, folder: Path) -> None:
         """It needs no file."""
-        specs = tuple(replace(each, optional=True) for each in both("INPUT", "INT8", 1))
+        specs = [replace(each, optional=True) for each in both("INPUT", "INT8", 1)]
         (folder / "INPUT1").write_bytes(b"\5")
         [[step]] = read(folder, specs).streams
         assert [each.name for each in step.inputs] == ["INPUT1"]

@@ -140,7 +140,13 @@ class TestErrors:
             ),
             ("null", "a list or an object with `b64` was expected, but got nothing", TENSOR),
             ('{"b64": 7}', "`b64`: a text was expected, but got 7", ""),
-            ('{"b64": "YmF"}', "`b64`: this is not base64: Incorrect padding", ""),
+            ('{"b64": "YmF"}', f"{EXPECTED}, but got 2 bytes", ONE_INFERENCE),  # not padded
+            (
+                '{"b64": "YmFzY"}',
+                "`b64`: this is not base64: Invalid base64-encoded string: number of data "
+                "characters (5) cannot be 1 more than a multiple of 4",
+                "",
+            ),
             (
                 '{"b64": "ü"}',
                 "`b64`: this is not base64: string argument should contain only ASCII characters",

@@ -153,7 +153,8 @@ def _decoded(content: object) -> bytes:
     text = content["b64"]
     if not isinstance(text, str):
         raise InputError(f"`b64`: a text was expected, but got {in_json(text)}")
+    digits = "".join(text.split()).rstrip("=")
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except ValueError as error:
         raise InputError(f"`b64`: this is not base64: {error}") from None
