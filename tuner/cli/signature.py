@@ -87,7 +87,7 @@ class Command:
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         run.__doc__ = options.__doc__
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        examples = "\n".join(EXAMPLES[options.__name__])
+        examples = "\n".join(EXAMPLES.get(options.__name__, ()))
         alone.command(name, cls=GroupedCommand, epilog=examples)(run)
         return typer.main.get_command(alone)
 

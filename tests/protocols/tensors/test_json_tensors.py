@@ -143,8 +143,10 @@ class TestErrors:
             ('{"b64": "YmF"}', f"{EXPECTED}, but got 2 bytes", ONE_INFERENCE),  # not padded
             (
                 '{"b64": "YmFzY"}',
-                "`b64`: this is not base64: Invalid base64-encoded string: number of data "
-                "characters (5) cannot be 1 more than a multiple of 4",
+                (
+                    "`b64`: this is not base64: Invalid base64-encoded string: number of data "
+                    "characters (5) cannot be 1 more than a multiple of 4"
+                ),
                 "",
             ),
             (

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.spaces import switch
 from tests.targets.moody import BATCHING, MODELS, configuration, listing, target_in
 from tuner.errors import Reason, TrialFailure
 from tuner.load.requests import Tensor
 from tuner.space.expressions import Value
+from tuner.space.settings import FlagForm, ServerFlag
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensor_requests import check_answer
 from tuner.targets.triton.target import reason_in
@@ -120,6 +122,24 @@ class TestExport:
             ),
         ]
         assert lines[3] == 'name: "moody"'
+
+    def test_flags_in_other_forms(self, tmp_path: Path) -> None:
+        """A switch and a value after a blank are said as the command line has them, or not."""
+        target = target_in(tmp_path)
+        strict = replace(switch("strict"), sets=ServerFlag("--strict", form=FlagForm.SWITCH))
+        sets = ServerFlag("--http-thread-count", form=FlagForm.WORDS)
+        others = [p for p in target._space.parameters if p.name != "http_threads"]
+        http = replace(target._space["http_threads"], sets=sets)
+        target._space = replace(target._space, parameters=(strict, http, *others))
+        for value, said in ((False, []), (True, ["--strict"])):
+            tried = target._space.activate({"strict": value})
+            flags = [word for word in target.launch_spec(tried).command if word == "--strict"]
+            assert flags == said
+            command = " ".join(target.launch_spec(tried).command)
+            assert "--http-thread-count 8" in command
+            lines = target.export(tried).splitlines()
+            assert "# http_threads: start the server with --http-thread-count 8" in lines
+            assert ("# strict: start the server with --strict" in lines) is value
 
 
 class TestNumbers:
