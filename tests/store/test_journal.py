@@ -20,6 +20,7 @@ MOUNTS = """/dev/vda / ext4 rw 0 0
 server:/home /home nfs4 rw 0 0
 /dev/vdb /home/scratch xfs rw 0 0
 somebody@host: /mnt/a\\040b fuse.sshfs rw 0 0
+server:/daten /mnt/größe nfs rw 0 0
 proc /proc proc rw 0 0
 """
 STUDY = studies.study()
@@ -117,6 +118,19 @@ def test_no_log_on_a_network(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert mode(path) == "delete"
 
 
+def test_where_memory_cannot_be_shared_no_log_is_kept(path: Path) -> None:
+    """SQLite finds that out when it is too late: the log is taken away again, and all goes on."""
+    shared = path.with_name("studies.db-shm")
+    shared.mkdir()
+    with Storage(str(path), create=True) as storage:
+        storage.create_study(STUDY)
+        assert mode(path) == "delete"
+        assert storage.study(None).name == STUDY.name
+    shared.rmdir()
+
+    assert beside(path) == {"studies.db"}
+
+
 @pytest.mark.parametrize(
     ("path", "shared"),
     [
@@ -124,6 +138,7 @@ def test_no_log_on_a_network(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("/home/scratch/studies.db", False),
         ("/homes/studies.db", False),
         ("/mnt/a b/studies.db", True),
+        ("/mnt/größe/studies.db", True),
         ("/mnt/studies.db", False),
     ],
 )

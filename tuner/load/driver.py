@@ -55,14 +55,14 @@ class Driver:
         # Of sequences the one that has waited longest for its next step; else the warmest lane.
         self._idle_place = -1 if self._player is None else 0
         self._pool = self._new_pool(requests)
-        self._begun = 0
         self._next_payload = run.share.index
         self._in_flight = 0
         self._idle: list[Lane] = []
         # When each request that has no lane was due, and when the driver turned to it.
         self._waiting: deque[tuple[float, float]] = deque()
         self._resends = Resends()
-        self._reconnected = 0
+        self._refused = self._resends.refused  # looked at for each request
+        self._reconnected = self._begun = 0
         self._failed_at_first: list[str] = []
         self._running = False
         self._start_s = self._end_s = self._finished_s = 0.0
@@ -226,8 +226,8 @@ class Driver:
 
     def _use(self, lane: Lane) -> None:
         """`lane` is free for what was refused, for what waits, or for its user's next request."""
-        if self._resends.refused:
-            self._resend(lane, self._resends.refused.popleft())
+        if self._refused:
+            self._resend(lane, self._refused.popleft())
         elif self._waiting:
             self._send(lane, *self._waiting.popleft())
         elif self._users and (now := monotonic()) >= self._due_s(now, self._begun):
@@ -273,7 +273,7 @@ class Driver:
             self._idle.append(lane)
         elif self._resends.closed:
             self._resend(lane, self._resends.closed.popleft())
-            self._pool.open_for(len(self._waiting))  # for one of them this lane was opened
+            self._pool.open_for(len(self._waiting))  # perhaps it was opened for one of them
         else:
             self._use(lane)
 
@@ -302,7 +302,7 @@ class Driver:
 
     def _replace(self, *, failed: bool) -> None:
         """A lane is gone after its request was answered, or failed."""
-        while self._resends.refused and self._idle:
+        while self._refused and self._idle:
             self._use(self._idle.pop())
         self._open_lanes(failed=failed)
 
@@ -321,8 +321,8 @@ class Driver:
 
     def _may_resend(self, lane: Lane, now: float) -> bool:
         """Once, and while answers are waited for (resends.py says when it is safe)."""
-        waits = now < self._end_s + self._run.drain_s
-        return waits and not lane.resent and self._player is None
+        first = not lane.resent and self._player is None
+        return first and now < self._end_s + self._run.drain_s
 
     def _finish_sequences(self) -> None:
         """After the run: a server waits in vain for the rest of a sequence that is left open."""
@@ -369,7 +369,7 @@ class Driver:
 
     def _check(self, now: float) -> None:
         """Time requests out; end the run when all is answered or the time to drain is over."""
-        for unsent in (self._waiting, self._resends.refused, self._resends.closed):
+        for unsent in (self._waiting, self._refused, self._resends.closed):
             while unsent and now - unsent[0][1] > self._run.timeout_s:
                 due_s, sent_s, *_ = unsent.popleft()
                 self._fail(due_s, sent_s, now, "timeout")

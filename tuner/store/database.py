@@ -7,10 +7,10 @@ studies.
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -52,28 +52,30 @@ class Database:
     def __enter__(self) -> Self:
         url = _parsed(self.url)
         self._name = display_name(self.url)
-        self._is_file = url.get_backend_name() == "sqlite"
-        if self._is_file:
+        is_file = url.get_backend_name() == "sqlite"
+        # Whoever names more than a path says how the file is to be opened.
+        self._kept_path = url.database if is_file and self._create and not url.query else None
+        if is_file:
             self._check_file(url.database or "")
             url = self._readable(url)
-        arguments = connection_arguments(self._name, self.patience) if self._is_file else {}
+        arguments = connection_arguments(self._name, self.patience) if is_file else {}
         self._engine = _engine(url, arguments)
-        if self._is_file:
+        if is_file:
             sa.event.listen(self._engine, "connect", _set_up)
             sa.event.listen(self._engine, "begin", _begin)
         try:
             self._bring_up_to_date()
-            if self._create:
-                self._keep_journal(journal.write_ahead)
+            if self._kept_path:
+                journal.write_ahead(self._kept_path)
         except BaseException:
             self._engine.dispose()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._create:
-            self._keep_journal(journal.single_file)
         self._engine.dispose()
+        if self._kept_path:
+            journal.single_file(self._kept_path)
 
     def write(self, work: Callable[[Connection], _T]) -> _T:
         """What `work` returns, after all that it writes in one transaction, or nothing, is kept.
@@ -107,17 +109,6 @@ class Database:
                 yield connection
             except (KeyError, TypeError, ValueError):
                 raise _damaged(self._name) from None
-
-    def _keep_journal(self, kind: Callable[[sqlite3.Connection, str], None]) -> None:
-        """Change how changes are kept until they are in the file; if that cannot be, go on."""
-        if not self._is_file:
-            return
-        with suppress(sa.exc.DBAPIError, sqlite3.Error, StorageError):
-            pooled = self._engine.raw_connection()
-            try:
-                kind(cast("sqlite3.Connection", pooled.driver_connection), self._name)
-            finally:
-                pooled.close()
 
     def _readable(self, url: URL) -> URL:
         path = url.database or ""

@@ -7,10 +7,17 @@ https://www.sqlite.org/wal.html.
 """
 
 import os
+import re
 import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import quote
+
+from tuner.store.waiting import has_kind
 
 _MOUNTS = Path("/proc/self/mounts")
+# A space in the name of a folder, and the like, as it stands there.
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 # The byte of a database's head that says how it is kept (https://www.sqlite.org/fileformat.html),
 _HEAD = 20
 # and what it is of one with a log.
@@ -20,23 +27,20 @@ _SHARED = ("9p", "afs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "
 _SHARED_FUSE = ("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs")
 
 
-def write_ahead(connection: sqlite3.Connection, path: str) -> None:
-    """Keep a write-ahead log, if the file system can and nobody is in the way just now.
+def write_ahead(path: str) -> None:
+    """Keep a write-ahead log, if the file system can and nobody is in the way just now."""
+    if is_shared(Path(path)):
+        return
+    with suppress(sqlite3.Error):
+        if not _logs(path):
+            # Alone, it needs no memory in common with others.
+            _keep(path, "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = DELETE")
 
-    Raises:
-        sqlite3.Error: It stays as it was.
-    """
-    if not is_shared(Path(path.removeprefix("file:"))):
-        _ask(connection, "WAL")
 
-
-def single_file(connection: sqlite3.Connection, _path: str) -> None:
-    """Put all into the file, and keep a rollback journal; the last one that has it open can.
-
-    Raises:
-        sqlite3.Error: It stays as it was.
-    """
-    _ask(connection, "DELETE")
+def single_file(path: str) -> None:
+    """Put all into the file, and keep a rollback journal; the last one that has it open can."""
+    with suppress(sqlite3.Error):
+        _keep(path, "PRAGMA journal_mode = DELETE")
 
 
 def lacks_log(path: str) -> bool:
@@ -46,9 +50,11 @@ def lacks_log(path: str) -> bool:
     """
     file = Path(path)
     try:
+        # In that order: closing the file would end what this process has locked in it.
+        if os.access(file.parent, os.W_OK) or Path(f"{path}-wal").exists():
+            return False
         with file.open("rb") as opened:
-            has_log = opened.read(_HEAD)[-1:] == _WITH_LOG
-        return has_log and not (Path(f"{path}-wal").exists() or os.access(file.parent, os.W_OK))
+            return opened.read(_HEAD)[-1:] == _WITH_LOG
     except OSError:
         return False  # SQLite will say what is wrong with it
 
@@ -63,12 +69,30 @@ def is_shared(path: Path, mounts: Path = _MOUNTS) -> bool:
     found = "", ""
     for line in lines:
         _, folder, kind, *_ = line.split(" ")
-        folder = folder.encode().decode("unicode_escape")
+        folder = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), folder)
         if folder in folders and len(folder) >= len(found[0]):
             found = folder, kind
     return found[1].startswith(_SHARED) or found[1].startswith(_SHARED_FUSE)
 
 
-def _ask(connection: sqlite3.Connection, kind: str) -> None:
-    # Nobody is waited for here: both are a matter of speed.
-    sqlite3.Cursor(connection).execute(f"PRAGMA journal_mode = {kind}").fetchall()
+def _logs(path: str) -> bool:
+    """Begin a log; whether it can be written, which SQLite finds out only then.
+
+    Raises:
+        sqlite3.Error: It stays as it was.
+    """
+    _keep(path, "PRAGMA journal_mode = WAL")
+    try:
+        _keep(path, "BEGIN IMMEDIATE", "ROLLBACK")
+    except sqlite3.Error as error:
+        return has_kind(error, sqlite3.SQLITE_BUSY)
+    return True
+
+
+def _keep(path: str, *statements: str) -> None:
+    # Nobody is waited for: all of this is a matter of speed. No file is made of one that has gone.
+    uri = f"file:{quote(path)}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0.0)
+    with closing(connection):
+        for each in statements:
+            connection.execute(each).fetchall()
