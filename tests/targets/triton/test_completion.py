@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import Tuner
 from tests.targets import model_files
 from tests.targets.served import HastyRunner
 from tests.targets.triton.triton_targets import built_in, parsed
@@ -130,6 +131,17 @@ class TestPythonBackend:
         assert {"dynamic_batching", "preferred_batch_size"} <= names(job.space)
         assert job.space.constants["max_batch_size"] == 8
         assert not any(c.get("preferred_batch_size") == 16 for c in job.space.grid())
+
+    def test_told_by_plan(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """`tuner plan` says what Triton answered, beside what will be searched."""
+        write_model(tmp_path, None, TENSORS + "        config.set_max_batch_size(8)")
+        tuner = Tuner(capsys)
+        options = ("--model-repository", str(tmp_path), "--budget-ms", "50", "--json")
+        planned = tuner("plan", *options)
+        [note] = planned.json["notes"]
+        assert note.endswith("; the model sets max_batch_size itself: not searched")
+        assert f"{note}\n" in planned.err
+        assert "max_batch_size" not in planned.json["space"]["parameters"]
 
     def test_every_value_loads(self, tmp_path: Path) -> None:
         """Each configuration of such a model is what the server has then; its winner as well."""
