@@ -142,6 +142,13 @@ MEMORY, CPU = Advantage(Cost.MEMORY, 2e9, 3e9), Advantage(Cost.CPU, 0.002, 0.003
 TIES: dict[str, tuple[Configuration, Configuration, tuple[Usage, ...], Advantage | None]] = {
     # One instance instead of four is simpler,
     "to fewer instances": (FOUR, ONE, (), Advantage(Cost.INSTANCES, own=1, fastest=4)),
+    # those of all parts together,
+    "to fewer instances of all parts": (
+        Configuration.of({"a.instance_count": 2, "b.instance_count": 2}),
+        Configuration.of({"a.instance_count": 1, "b.instance_count": 2}),
+        (),
+        Advantage(Cost.INSTANCES, own=3, fastest=4),
+    ),
     # and needs no reason where it is the fastest as well.
     "to the fastest and simplest": (ONE, FOUR, (), None),
     # With as many instances, what is closer to the server's defaults is simpler.

@@ -9,6 +9,7 @@ from tuner.targets.catalog import SERVERS, server_kind
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 from tuner.targets.torchserve.target import TorchServeTarget
+from tuner.targets.triton.ensemble_target import target_of
 from tuner.targets.triton.target import TritonTarget
 
 TENSORS, BODIES = RequestForm(batch=2), RequestForm(bodies=(b"[1]",))
@@ -63,9 +64,14 @@ def test_requests_that_it_can_be_sent(
         server_kind(name).fit_form(bad)
 
 
-@pytest.mark.parametrize("target", [TritonTarget, TorchServeTarget, TensorFlowServingTarget])
-def test_a_target_is_of_the_server_it_says(
-    target: type[TritonTarget] | type[TorchServeTarget] | type[TensorFlowServingTarget],
-) -> None:
+@pytest.mark.parametrize(
+    ("server", "made"),
+    [
+        (TritonTarget.server, target_of),
+        (TorchServeTarget.server, TorchServeTarget.of),
+        (TensorFlowServingTarget.server, TensorFlowServingTarget.of),
+    ],
+)
+def test_a_target_is_of_the_server_it_says(server: str, made: object) -> None:
     """The target of a kind has the kind's name, which studies are kept under."""
-    assert server_kind(target.server).target == target.of
+    assert server_kind(server).target == made
