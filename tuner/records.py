@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 from tuner.errors import Reason
@@ -119,7 +120,7 @@ class Golden:
         """The outputs that are the same each time."""
         return tuple(t for t in self.outputs if not is_at(t.name, self.places))
 
-    @property
+    @cached_property
     def places(self) -> tuple[str, ...]:
         return fewest((*self.varying, *self.shapeless))
 

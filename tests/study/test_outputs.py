@@ -232,6 +232,8 @@ def test_the_rest_is_still_compared(got: tuple[Tensor, ...], message: str) -> No
         ([answer(c=["x"] * n, d=1) for n in (0, 2)], ("answer.c[*]",)),
         # a key that is there or not, with all below it
         ([answer(a=1), answer(a=1, b={"c": 2, "d": 3})], ("answer.b.c", "answer.b.d")),
+        # an object whose keys are ids
+        ([answer(r={a: {"x": 1}}, n=1) for a in ("u1", "u2", "u3")], ("answer.r",)),
         # null or a number
         ([answer(a=None, b=1), answer(a=1, b=1)], ("answer.a",)),
         # a moment in seconds, which a tolerance would not tell from the next

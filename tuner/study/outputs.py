@@ -5,7 +5,9 @@ asking it several times, and not compared.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache, partial
+from itertools import combinations
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from tuner.errors import InputError, Reason, TrialFailure
 from tuner.load.requests import Tensor
 from tuner.numbers.arrays import FloatArray
 from tuner.records import Golden
-from tuner.space.answer_paths import general, is_at, list_of
+from tuner.space.answer_paths import general, is_at, keys, list_of
 from tuner.targets.json_outputs import opened
 
 Outputs = tuple[Tensor, ...]
@@ -50,15 +52,33 @@ def golden_of(answers: Sequence[Outputs], *, tolerance: float | None = None) -> 
     """The first of the baseline's answers, and what in the others differs from it."""
     by_name = [{part.name: part for part in answer} for answer in answers]
     first, varying, shapeless = by_name[0], dict[str, None](), dict[str, None]()
+    keys_differ = cache(partial(_keys_differ, by_name))
     for name in dict.fromkeys(name for parts in by_name for name in parts):
         found = [parts[name] for parts in by_name if name in parts]
         if len(found) < len(by_name):
-            shapeless[list_of(name)] = None
+            shapeless[_missing_at(name, keys_differ)] = None
         elif len({(part.datatype, part.shape) for part in found}) > 1:
             shapeless[name] = None
         elif any(_varies(found[0], part, tolerance) for part in found[1:]):
             varying[name] = None
     return Golden(answers[0], _generalised(varying, first), tuple(shapeless))
+
+
+def _missing_at(name: str, keys_differ: Callable[[str], bool]) -> str:
+    """Where answers differ of which some have no such output.
+
+    That is an object whose keys are others each time (they are ids), or a list of another length.
+    """
+    for end, character in enumerate(name):
+        if character == "." and keys_differ(name[:end]):
+            return name[:end]
+    return list_of(name)
+
+
+def _keys_differ(answers: Sequence[Collection[str]], place: str) -> bool:
+    """Whether one answer has a key at `place` that another lacks, and the other way round."""
+    found = [keys(place, names) for names in answers]
+    return any(one - other and other - one for one, other in combinations(found, 2))
 
 
 def check_answer(golden: Golden, got: Outputs, *, tolerance: float | None = None) -> None:
