@@ -28,7 +28,7 @@ from tuner.sweep.v2 import V2Form, V2Service
 
 # All that a part of a path may have as it is, but what a shell would read: the stub of the Python
 # backend is started by one.
-ODD = "a.b+c:d@e,f=g~h!i-J_0"
+ODD = "a.b+c@d:e,f=g~h!i-J_0"
 # Version 1 doubles its input, version 3 triples it.
 POLICIES = {ODD: "all { }", "only_one": "specific { versions: [1] }"}
 

@@ -141,7 +141,8 @@ class TestAFolderOfModels:
         for name in ("a", "b", "c"):
             models.make(tmp_path / "models", name)
         models.opened(tmp_path / "models", "a", "b").stage(tmp_path / "staged")
-        assert {path.stem for path in (tmp_path / "staged").iterdir()} == {"a", "b"}
+        staged = (tmp_path / "staged").iterdir()  # files beside them may be links
+        assert {path.stem for path in staged if not path.is_symlink()} == {"a", "b"}
 
     def test_a_copy_that_cannot_be_made(self, models: Models, tmp_path: Path) -> None:
         """What cannot be copied is named, and where to."""

@@ -302,7 +302,9 @@ def run(
         setup = _setup(job, workspace)
         target = prepared.kind.target(prepared.model, space, setup)
         runner = stack.enter_context(
-            placement.runner(job.place, prepared.kind, workspace / "logs")
+            placement.runner(
+                job.place, prepared.kind, workspace / "logs", grpc=job.form.protocol == "grpc"
+            )
         )
         storage = stack.enter_context(Storage(job.database, create=True, say=say))
         first = _earlier_best(storage, prepared, say)

@@ -40,8 +40,10 @@ def gpu_limit(place: Place) -> int | None:
 
 
 @contextmanager
-def runner(place: Place, kind: ServerKind[Any], logs: Path) -> Iterator[Runner]:
-    """The runner of the study's servers, which is gone afterwards.
+def runner(
+    place: Place, kind: ServerKind[Any], logs: Path, *, grpc: bool = False
+) -> Iterator[Runner]:
+    """The runner of the study's servers, which is gone afterwards; `grpc` is what requests speak.
 
     Raises:
         RunnerError: The Docker engine or the image is not there.
@@ -53,10 +55,10 @@ def runner(place: Place, kind: ServerKind[Any], logs: Path) -> Iterator[Runner]:
             with DockerRunner(place) as containers:
                 yield containers
         case RemoteAddress():
-            yield remote(place, kind)
+            yield remote(place, kind, grpc=grpc)
 
 
-def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
+def remote(address: RemoteAddress, kind: ServerKind[Any], *, grpc: bool = False) -> RemoteRunner:
     """The runner of a server that already runs.
 
     Raises:
@@ -67,13 +69,16 @@ def remote(address: RemoteAddress, kind: ServerKind[Any]) -> RemoteRunner:
             f"a server of the kind `{kind.name}` cannot be changed while it runs",
             hint="leave out `--runner remote`: the tuner starts it itself",
         )
-    if unknown := address.ports.keys() - kind.remote_ports.keys():
+    further = {"grpc": kind.grpc_port} if kind.grpc_port else {}
+    known = {**kind.remote_ports, **further}
+    if unknown := address.ports.keys() - known.keys():
         raise InputError(
             f"`--port {min(unknown)}=...` means nothing to {kind.name}",
-            hint="it has " + ", ".join(f"`{name}`" for name in kind.remote_ports),
+            hint="it has " + ", ".join(f"`{name}`" for name in known),
         )
+    usual = known if grpc else kind.remote_ports
     own = {next(iter(kind.remote_ports)): address.port}
-    return RemoteRunner(address.host, {**kind.remote_ports, **own, **address.ports})
+    return RemoteRunner(address.host, {**usual, **own, **address.ports})
 
 
 @contextmanager

@@ -32,7 +32,8 @@ class ServerKind(Generic[Model]):
     InputError where there is no such model, or several. `fit_form` gives what requests carry as
     the server takes it; InputError where it does not. `remote_ports` are the names and the usual
     numbers of what a remote server is reached by, that of the address first; it has none if it
-    cannot be changed while it runs. `open_to_all`: it listens on all interfaces.
+    cannot be changed while it runs. `grpc_port` is the usual one of what it is asked by over gRPC
+    alone; 0 is none. `open_to_all`: it listens on all interfaces.
     `experimental`: the tuner was never run on a real one. `completed` is the model with what only
     a server knows of it, if that is needed, and what is to be known of that, in sentences.
     """
@@ -43,6 +44,7 @@ class ServerKind(Generic[Model]):
     fit_form: Callable[[RequestForm], RequestForm]
     target: Callable[[Model, SearchSpace, TargetSetup], StagedTarget]
     remote_ports: Mapping[str, int] = field(default_factory=dict)
+    grpc_port: int = 0
     open_to_all: bool = False
     experimental: bool = False
     needs_server: Callable[[Model], bool] = lambda _: False
@@ -58,7 +60,8 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         open_model=triton.open_model,
         fit_form=lambda form: form.of_tensors("Triton"),
         target=triton_target,
-        remote_ports={"http": 8000, "grpc": 8001},
+        remote_ports={"http": 8000},
+        grpc_port=8001,
         needs_server=lambda model: model.needs_server,
         completed=asking.completed,
     ),

@@ -57,7 +57,7 @@ def test_names_that_triton_does_not_decode(tmp_path: Path, name: str, called: st
     with pytest.raises(ModelError) as caught:
         open_model(ModelSource(folder=tmp_path, name=name))
     assert str(caught.value) == message
-    assert caught.value.hint == "give its folder a name of letters, digits and -._~!$&'()*+,;=:@"
+    assert caught.value.hint == "give its folder a name of letters, digits and -._~!$&'()*+,;=@:"
 
 
 def test_a_repository_that_cannot_be_read(open_place: Path) -> None:

@@ -152,7 +152,7 @@ class GrpcConnection(asyncio.Protocol):
     async def finish(self) -> None:
         """Close when the server has ended the streams that no request is on.
 
-        Triton can crash (signal 11 in its gRPC threads, 2.60) when they are cut instead.
+        Triton can crash (signal 11 in its gRPC threads, 2.51) when they are cut instead.
         """
         ending = [lane for lane in self.lanes if lane.end_idle_stream()]
         deadline_s = monotonic() + _STREAMS_END_S

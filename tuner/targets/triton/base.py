@@ -139,6 +139,7 @@ class TritonModel(VariantModel):
             cannot.add(warm_up.PATH)
         if model_config.get(self.config, _SEQUENCES):
             return {"dynamic_batching", *cannot, *self._not_of_its_strategy()}
+        cannot.add(_SEQUENCES)
         if not model_config.get(self.config, "max_batch_size"):
             return {"max_batch_size", "dynamic_batching", *cannot}
         if model_config.get(self.config, "ensemble_scheduling"):

@@ -75,7 +75,7 @@ def _check_name(model: str) -> None:
         raise ModelError(
             f"`{model}`: Triton has no model of that name for whoever asks over HTTP, where it "
             f"is called `{v2_http.segment(model)}`",
-            hint="give its folder a name of letters, digits and -._~!$&'()*+,;=:@",
+            hint="give its folder a name of letters, digits and -._~!$&'()*+,;=@:",
         )
 
 

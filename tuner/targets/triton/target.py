@@ -16,7 +16,7 @@ from pathlib import Path
 from runners.base import LaunchSpec, RunningServer
 from tuner.clients.v2 import ModelTraits, check_comparable, known_model
 from tuner.clients.v2_http import V2Client
-from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
+from tuner.errors import InputError, Reason, ServerError, ServerTimeoutError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols.v2 import V2Options, V2Protocol
@@ -160,7 +160,14 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
             return client.statistics(self._served(client))
 
     def endpoint(self, server: RunningServer) -> Endpoint:
-        return Endpoint(server.host, server.ports["grpc" if self._grpc else "http"])
+        port = "grpc" if self._grpc else "http"
+        if port not in server.ports:
+            raise InputError(
+                f"the model `{self.model}` is decoupled, and asked over gRPC, but nothing was said "
+                "of the server's port for that",
+                hint="give `--port grpc=8001`, or `--protocol grpc` where it is the usual one",
+            )
+        return Endpoint(server.host, server.ports[port])
 
     def requests(self, server: RunningServer) -> RequestSet:
         form = self._setup.form
