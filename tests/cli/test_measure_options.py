@@ -14,11 +14,12 @@ from tests.refusals import refused
 from tuner.cli.measure_options import (
     Compression,
     MeasureOptions,
+    RequestOptions,
     ServiceKind,
     TensorFormat,
 )
 from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
-from tuner.cli.measure_services import service
+from tuner.cli.measure_services import OF_KIND, service
 from tuner.cli.signature import Command
 from tuner.load.profile import ClosedLoop, Endpoint
 from tuner.protocols.v2 import MemoryKind
@@ -130,28 +131,82 @@ def test_no_model(measure: Measure, kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("kind", "option", "value"),
-    [
-        (ServiceKind.TRITON, "body", [Path("x")]),
-        (ServiceKind.TRITON, "json_path", "$.x"),
-        (ServiceKind.TRITON, "signature_name", "x"),
-        (ServiceKind.TORCHSERVE, "batch", 4),
-        (ServiceKind.TORCHSERVE, "streaming", True),
-        (ServiceKind.TORCHSERVE, "shape", ["x:1"]),
-        (ServiceKind.TFSERVING, "shared_memory", MemoryKind.SYSTEM),
-        (ServiceKind.TFSERVING, "compression", Compression.GZIP),
-        (ServiceKind.TFSERVING, "request_parameter", ["a:1:int"]),
-        (ServiceKind.HTTP, "input_data", ["zero"]),
-        (ServiceKind.HTTP, "model_version", "1"),
-        (ServiceKind.HTTP, "num_of_sequences", 9),
-    ],
-)
-def test_options_of_other_services(kind: ServiceKind, option: str, value: object) -> None:
+# Of each option that only some kinds of service heed, a value that says something.
+SAYS: dict[str, object] = {
+    "model_version": "1",
+    "batch": 2,
+    "shape": ["x:1"],
+    "input_data": ["zero"],
+    "string_length": 5,
+    "string_data": "x",
+    "streaming": True,
+    "input_tensor_format": TensorFormat.JSON,
+    "output_tensor_format": TensorFormat.JSON,
+    "compression": Compression.GZIP,
+    "request_parameter": ["a:1:int"],
+    "shared_memory": MemoryKind.SYSTEM,
+    "output_shared_memory_size": 9,
+    "num_of_sequences": 9,
+    "sequence_length": 9,
+    "sequence_length_variation": 9.0,
+    "sequence_id_range": "5",
+    "signature_name": "other",
+    "method": "PUT",
+    "path": "/x",
+    "body": [Path("x")],
+    "content_type": "text/plain",
+    "json_path": "$.x",
+}
+
+
+def test_the_table_of_services() -> None:
+    """Every option of requests is heeded by some kind of service, and this test knows it."""
+    assert set(SAYS) == set().union(*OF_KIND.values())
+    assert set(SAYS) - {"model_version", "streaming"} == {
+        each.name for each in fields(RequestOptions)
+    }
+
+
+@pytest.mark.parametrize("kind", ServiceKind)
+def test_every_option_is_heeded_or_refused(kind: ServiceKind) -> None:
     """An option that would change nothing is refused, so that nobody believes it did."""
-    message = f"`--{option.replace('_', '-')}` means nothing to `--service-kind {kind}`"
-    with refused(message, "leave one of them out"):
-        service(options(service_kind=kind, **{option: value}))
+    for option in SAYS.keys() - OF_KIND[kind]:
+        message = f"`--{option.replace('_', '-')}` means nothing to `--service-kind {kind}`"
+        with refused(message, "leave one of them out"):
+            service(options(service_kind=kind, **{option: SAYS[option]}))
+
+
+FILE = ("--input-data", "data.json")
+MEANINGLESS = {
+    (*FILE, "--string-length", "5"): "`--string-length` means nothing to `--input-data FILE`",
+    (*FILE, "--string-data", "x"): "`--string-data` means nothing to `--input-data FILE`",
+    (*FILE, "--sequence-length", "5"): "`--sequence-length` means nothing to `--input-data FILE`",
+    (
+        *FILE,
+        "--sequence-length-variation",
+        "5",
+    ): "`--sequence-length-variation` means nothing to `--input-data FILE`",
+    ("--string-data", "x", "--string-length", "5"): (
+        "`--string-length` means nothing to `--string-data`"
+    ),
+    ("--input-data", "zero", "--string-length", "5"): (
+        "`--string-length` means nothing to `--input-data zero`"
+    ),
+    ("--arrivals", "constant"): "`--arrivals` means nothing to `--concurrency`",
+    ("--output-shared-memory-size", "9"): (
+        "`--output-shared-memory-size` means nothing without `--shared-memory`"
+    ),
+    ("--metrics-interval", "50"): "`--metrics-interval` means nothing without `--collect-metrics`",
+    ("--verbose-csv",): "`--verbose-csv` means nothing without `--latency-report-file`",
+}
+
+
+@pytest.mark.parametrize("given", MEANINGLESS, ids=" ".join)
+def test_options_beside_others(measure: Measure, given: tuple[str, ...]) -> None:
+    """What another option takes the meaning from is refused before the server is asked."""
+    message, hint = measure.refusal(NOWHERE, "-m", "m", *given)
+    assert message == MEANINGLESS[given]
+    assert hint
 
 
 def test_the_plan() -> None:
@@ -195,14 +250,15 @@ def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_form_of_v2_requests() -> None:
     """What the requests carry, and how, is what the options say."""
     found = form(
-        url="grpc://127.0.0.1:9", batch=3, shape=["x:3,4"], input_data=["zero"], string_length=5,
+        url="grpc://127.0.0.1:9", batch=3, shape=["x:3,4"], input_data=["zero"],
         string_data="s", seed=7, model_version="2", header=["A: b", "C:d : e "],
         request_parameter=["i:-1:int", "f:0.5:float", "b:TRUE:bool", "s:a:b:string"],
         streaming=True, shared_memory=MemoryKind.SYSTEM, output_shared_memory_size=9,
     )  # fmt: skip
     assert found.sources == ("zero",)
     assert (found.data.shapes, found.data.samples) == ({"x": (3, 4)}, 64 * 3)
-    assert (found.data.string_length, found.data.string_data, found.data.seed) == (5, "s", 7)
+    assert (found.data.string_length, found.data.string_data, found.data.seed) == (128, "s", 7)
+    assert form(string_length=5).data.string_length == 5
     assert found.batch == 3
     assert (found.options.version, found.options.streaming) == ("2", True)
     assert found.options.headers == {"A": "b", "C": "d : e"}

@@ -157,6 +157,12 @@ def test_request_form_of_files() -> None:
     )
 
 
+def test_two_ends() -> None:
+    """A study ends at a clock time, or after a duration."""
+    with refused("`--timeout` and `--until` exclude each other", "leave one of them out"):
+        job.timeout_s("2m", "07:00", LatencyBudget(99, 0.05))
+
+
 def test_data_of_both_kinds() -> None:
     """Made-up data and files cannot be mixed."""
     with refused(
@@ -193,7 +199,7 @@ def test_how_long_a_study_takes() -> None:
     assert job.timeout_s(None, None, quick) == 120.0
     assert job.timeout_s(None, None, slow) > 300.0
     now = datetime.now().astimezone()
-    assert job.timeout_s("90s", f"{now:%H:%M}", quick) > 86_400 - 120
+    assert job.timeout_s(None, f"{now:%H:%M}", quick) > 86_400 - 120
 
 
 def test_inputs_of_a_model_file() -> None:

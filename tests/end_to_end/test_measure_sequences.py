@@ -195,3 +195,13 @@ def test_streams_of_a_model_that_is_not_decoupled(
     """Any model can be asked on a stream; each request has one answer."""
     points = measure(grpc_url(triton_server), "-m", "echo", "--streaming", "--concurrency", "8")
     assert all(point["requests"] >= 64 for point in points)
+
+
+def test_sequences_of_a_model_that_keeps_no_state(
+    measure: Measure, triton_server: TritonServer
+) -> None:
+    """What would change nothing is refused."""
+    assert measure.refusal(triton_server.http_url, "-m", "echo", "--sequence-length", "5") == (
+        "the options of sequences mean nothing to the model `echo`, which is not stateful",
+        "leave out `--num-of-sequences` and `--sequence-...`",
+    )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.refusals import refused
 from tuner.protocols.v2 import V2Protocol
+from tuner.protocols.v2_wire import SequenceForm
 from tuner.targets.request_form import RequestForm
 
 BODIES = st.lists(st.binary(max_size=4), min_size=1, max_size=3).map(tuple)
@@ -143,6 +144,16 @@ class TestServers:
     def test_not_for_tensors(self, form: RequestForm, said: tuple[str, str]) -> None:
         """What a server of tensors would ignore is told, with what to do."""
         with refused(*said):
+            form.of_tensors("Triton")
+
+    def test_sequences_that_are_given(self) -> None:
+        """Each stream of data is played to its end, however long made-up ones were to be."""
+        form = RequestForm(files=(FILE,), sequences=SequenceForm(count=16, length=5))
+        with refused(
+            "`--sequence-length` means nothing to data that are given: each stream is played to "
+            "its end",
+            "leave one of them out",
+        ):
             form.of_tensors("Triton")
 
     def test_parameters_are_of_v2(self) -> None:

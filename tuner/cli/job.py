@@ -7,6 +7,7 @@ from typing import Any
 from tuner.cli import asked, values
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
+from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective, SearchBudget
 from tuner.protocols.tensors.inputs import RANDOM, ZERO, mixed_sources
 from tuner.study.job import Job
@@ -68,7 +69,15 @@ def job(options: OptimizeOptions) -> Job:
 
 
 def timeout_s(timeout: str | None, until: str | None, budget: LatencyBudget) -> float:
-    """A clock time, a duration, or what is usual for such a latency budget."""
+    """A clock time, a duration, or what is usual for such a latency budget.
+
+    Raises:
+        InputError: One cannot be read, or both were given.
+    """
+    if until and timeout:
+        raise InputError(
+            "`--timeout` and `--until` exclude each other", hint="leave one of them out"
+        )
     if until:
         return values.seconds_until(until)
     return values.duration_s(timeout, "--timeout") if timeout else default_timeout_s(budget)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tuner.cli.measure_options import LoadOptions, ResultOptions
-from tuner.cli.values import checked_percentile, duration_s, limit_s, unfit
+from tuner.cli.values import check_meaning, checked_percentile, duration_s, limit_s, unfit
 from tuner.errors import InputError
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop, Ramp, Replay
 from tuner.sweep.sweep import SweepPlan
@@ -67,6 +67,7 @@ def profiles(options: LoadOptions, step_s: float) -> list[LoadProfile]:
             f"`{names[0]}` and `{names[1]}` exclude each other",
             hint="measure one after the other",
         )
+    _check_spread(options)
     spread = options.arrivals, options.seed
     if options.rate:
         return [OpenLoop(each, *spread) for each in steps(options.rate, "--rate")]
@@ -76,6 +77,13 @@ def profiles(options: LoadOptions, step_s: float) -> list[LoadProfile]:
         return [Replay(read_intervals(options.request_intervals))]
     numbers = steps(options.concurrency or "1", "--concurrency", whole=True)
     return [ClosedLoop(round(each)) for each in numbers]
+
+
+def _check_spread(options: LoadOptions) -> None:
+    """That the arrivals are said of an open loop that has some."""
+    if not options.rate and not options.ramp:
+        load = "--request-intervals" if options.request_intervals else "--concurrency"
+        check_meaning(options, {"arrivals"}, load, hint="leave it out, or give `--rate`")
 
 
 def steps(text: str, option: str, *, whole: bool = False) -> list[float]:

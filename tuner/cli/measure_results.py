@@ -5,6 +5,7 @@ from datetime import datetime
 
 from tuner.cli.console import note
 from tuner.cli.measure_options import MeasureOptions
+from tuner.cli.values import check_needed
 from tuner.report import sweep_csv, sweep_json
 from tuner.report.json_text import json_text
 from tuner.report.whole_file import check_writable, write_whole
@@ -13,11 +14,15 @@ from tuner.sweep.sweep import SweepPlan
 
 
 def check_files(options: MeasureOptions) -> None:
-    """Refuse now what could not be written in the end.
+    """Refuse now what could not be written in the end, or would change nothing there.
 
     Raises:
-        InputError: A file cannot be written.
+        InputError: A file cannot be written, or an option has no meaning.
     """
+    if options.csv is None:
+        check_needed(options, "verbose_csv", "--latency-report-file")
+    if not options.collect_metrics and not options.metrics_url:
+        check_needed(options, "metrics_interval", "--collect-metrics")
     for path in (options.csv, options.export, options.plot):
         if path is not None:
             check_writable(path)

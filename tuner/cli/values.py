@@ -43,6 +43,20 @@ def check_meaning(options: Any, names: Collection[str], choice: str, *, hint: st
             )
 
 
+def check_needed(options: Any, name: str, needed: str) -> None:
+    """Refuse the option of the field `name`: without `needed` nothing would heed it.
+
+    Raises:
+        InputError: It is not as usual.
+    """
+    [field] = [each for each in fields(options) if each.name == name]
+    if getattr(options, name) != field.default:
+        option = f"--{name.replace('_', '-')}"
+        raise InputError(
+            f"`{option}` means nothing without `{needed}`", hint="give both, or leave it out"
+        )
+
+
 def latency_budget(limit_ms: float, percentile: float) -> LatencyBudget:
     """The budget in seconds.
 

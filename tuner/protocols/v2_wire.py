@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from tuner.errors import InputError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import GrpcCall, RequestSet, SequenceSet, SequenceStep, Tensor
 from tuner.protocols import v2, v2_grpc, v2_http
@@ -23,6 +24,19 @@ class SequenceForm:
     def to_the_end(self) -> "SequenceForm":
         """Of data that a person gave: each stream is played to its end."""
         return replace(self, length=0)
+
+
+def check_stateless(form: SequenceForm, usual: SequenceForm, model: str) -> None:
+    """That nothing is said of sequences where `model` has none.
+
+    Raises:
+        InputError: `form` is not as `usual`.
+    """
+    if form != usual:
+        raise InputError(
+            f"the options of sequences mean nothing to the model `{model}`, which is not stateful",
+            hint="leave out `--num-of-sequences` and `--sequence-...`",
+        )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tuner.load.requests import RequestSet
 from tuner.protocols.tensors.input_data import InputData, Step, batches, unbatched
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
 from tuner.protocols.v2 import MemoryKind, V2Options
-from tuner.protocols.v2_wire import SequenceForm, V2Wire, WireStep
+from tuner.protocols.v2_wire import SequenceForm, V2Wire, WireStep, check_stateless
 from tuner.records import ServerStatistics
 from tuner.sweep.service import Service
 
@@ -119,6 +119,8 @@ def _known_model(
             f"the model `{model}` is decoupled: a request has any number of answers",
             hint="measure it over gRPC with `--streaming`",
         )
+    if not traits.stateful:
+        check_stateless(form.sequences, SequenceForm(), model)
     if not traits.batched:
         return metadata, traits
     return ModelMetadata(unbatched(metadata.inputs), unbatched(metadata.outputs)), traits

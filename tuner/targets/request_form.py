@@ -97,6 +97,14 @@ class RequestForm:
         self._refuse(_OF_BODIES, f"{server}, which takes tensors", hint)
         if self.files:
             self._refuse(_OF_MADE_UP, "data that are given", "leave one of them out")
+            usual = RequestForm().sequences
+            made_up = self.sequences.length, self.sequences.variation
+            if made_up != (usual.length, usual.variation):
+                raise InputError(
+                    "`--sequence-length` means nothing to data that are given: each stream is "
+                    "played to its end",
+                    hint="leave one of them out",
+                )
         if not parameters:
             named = {"parameters": _OF_TENSORS["parameters"]}
             self._refuse(named, f"{server}: it is of V2 inference", "leave it out")

@@ -20,7 +20,7 @@ from tuner.errors import InputError, Reason, ServerError, ServerTimeoutError, Tr
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols.v2 import V2Options, V2Protocol
-from tuner.protocols.v2_wire import V2Wire, WireStep
+from tuner.protocols.v2_wire import V2Wire, WireStep, check_stateless
 from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import ConfigPath, ModelVariant, ServerFlag, Settings
@@ -33,6 +33,7 @@ from tuner.targets.base import (
     TargetSetup,
 )
 from tuner.targets.process_proofs import judged
+from tuner.targets.request_form import RequestForm
 from tuner.targets.tensor_requests import Interface
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags
@@ -69,6 +70,8 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
         return f"tuner-{self._setup.workspace.name}-"
 
     def stage(self) -> None:
+        if not model_config.get(self._model.config, "sequence_batching"):
+            check_stateless(self._setup.form.sequences, RequestForm().sequences, self.model)
         self._model.stage(self._repository)
 
     def restore(self, server: RunningServer) -> None:
