@@ -136,9 +136,9 @@ def test_a_version_that_is_not_there(measure: Measure, url: str) -> None:
     """The server's refusal is named, with status 1."""
     message, hint = measure.refusal(url, "-m", "echo", "-x", "9", status=1)
 
-    kind = "http_404" if url.startswith("http") else "grpc_not_found"
-    assert message.startswith(f"no request of the warm-up was answered well: {kind} (")
-    assert hint == "check URL, protocol and model, and see the server's log"
+    assert message.startswith("the server does not have version 9 of the model `echo` ready: ")
+    assert "version 9 is not found" in message
+    assert hint
 
 
 @pytest.mark.parametrize(

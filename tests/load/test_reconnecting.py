@@ -171,15 +171,15 @@ def test_idle_connections_are_closed_together(engine: LoadEngine) -> None:
     async def behaviour(exchange: Exchange) -> None:
         if exchange.number < 8:  # a burst, each on a connection of its own
             old.add(exchange.connection)
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.1)
             await exchange.send(OK)
         elif exchange.connection in old:
             exchange.close()
         else:
             await exchange.send(OK)
 
-    bursts = Replay((*[0.0] * 7, 1.2))
-    measurement, _ = observe(engine, behaviour, bursts, duration_s=2.0, connections=8)
+    bursts = Replay((*[0.0] * 7, 0.6))
+    measurement, _ = observe(engine, behaviour, bursts, duration_s=1.4, connections=8)
 
     assert measurement.errors == {}
     assert measurement.requests >= 16
