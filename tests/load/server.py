@@ -24,11 +24,13 @@ class Exchange:
     Its `connection` had carried `served` requests before.
     """
 
-    def __init__(self, server: "Server", writer: asyncio.StreamWriter, served: int) -> None:
+    def __init__(
+        self, server: "Server", writer: asyncio.StreamWriter, connection: int, served: int
+    ) -> None:
         self._server = server
         self._writer = writer
         self.number = len(server.bodies) - 1
-        self.connection = id(writer)
+        self.connection = connection
         self.served = served
         self.open = True
         self._answered = False
@@ -101,22 +103,28 @@ class Server:
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        handler = asyncio.get_running_loop().create_task(self._handle(reader, writer))
+        handler = asyncio.get_running_loop().create_task(
+            self._handle(reader, writer, self.connections)
+        )
         self.handlers.add(handler)
         # Also of a handler that is cancelled before it begins.
         handler.add_done_callback(lambda _: writer.close())
         handler.add_done_callback(self.handlers.discard)
 
-    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
+    ) -> None:
         endings = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
         with suppress(*endings):
             try:
                 if not self.close_at_once:
-                    await self._serve(reader, writer)
+                    await self._serve(reader, writer, connection)
             except TimeoutError:
                 self.idle_closed += 1
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
+    ) -> None:
         for served in count():
             async with asyncio.timeout(self.idle_limit_s):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -124,7 +132,7 @@ class Server:
             body = await reader.readexactly(length)
             self.arrivals_s.append(time.monotonic())
             self.bodies.append(body)
-            exchange = Exchange(self, writer, served)
+            exchange = Exchange(self, writer, connection, served)
             try:
                 await self.behaviour(exchange)
             finally:
