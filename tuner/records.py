@@ -111,9 +111,8 @@ class Golden:
 
     def beside(self, other: Self) -> "Golden":
         """These outputs, with what was seen to differ here or in `other`."""
-        varying = dict.fromkeys((*self.varying, *other.varying))
-        shapeless = dict.fromkeys((*self.shapeless, *other.shapeless))
-        return Golden(self.outputs, tuple(varying), tuple(shapeless))
+        seen = ((*self.varying, *other.varying), (*self.shapeless, *other.shapeless))
+        return Golden(self.outputs, *(tuple(dict.fromkeys(each)) for each in seen))
 
     @property
     def compared(self) -> tuple[Tensor, ...]:

@@ -3,7 +3,7 @@
 import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -394,8 +394,6 @@ def _environment() -> dict[str, str]:
     packages = ("serving-tuner", "optuna", "nvidia-pytriton", "torchserve", "torch", "numpy")
     versions = {"python": platform.python_version()}
     for package in packages:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return versions

@@ -166,8 +166,8 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
         port = "grpc" if self._grpc else "http"
         if port not in server.ports:
             raise InputError(
-                f"the model `{self.model}` is decoupled and asked over gRPC, but the port for that "
-                "is not known",
+                f"the model `{self.model}` is decoupled, which takes gRPC, but the port for "
+                "that is not known",
                 hint="give `--port grpc=8001`, or `--protocol grpc` where it is the usual one",
             )
         return Endpoint(server.host, server.ports[port])
