@@ -136,6 +136,7 @@ SAYS: dict[str, object] = {
     "model_version": "1",
     "batch": 2,
     "shape": ["x:1"],
+    "input": ["x:FP32:1,4"],
     "input_data": ["zero"],
     "string_length": 5,
     "string_data": "x",

@@ -14,6 +14,7 @@ from tests.targets.answering import misbehaving, says
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
 from tuner.load.profile import Endpoint
+from tuner.load.requests import TensorSpec
 from tuner.protocols import v2_grpc, v2_http
 from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.v2 import V2Options, V2Protocol
@@ -157,6 +158,29 @@ def test_a_server_with_nothing_but_the_protocol() -> None:
             assert b'"shape":[4]' in service.requests.payloads[0]
         assert refusal(address, "m", V2Form(batch=2), InputError)[0] == (
             "`--batch 2` was given, but the model has no batch dimension"
+        )
+
+
+def test_a_server_that_names_no_inputs() -> None:
+    """A person does; what the server names is not to be said again."""
+    x = TensorSpec("x", "FP32", (1, 4))
+    silent: dict[str, object] = {
+        "/v2/models/m/ready": {},
+        "/v2/models/m": {"inputs": [], "outputs": []},
+    }
+    with answering(silent) as address:
+        assert refusal(address, "m", V2Form(), InputError) == (
+            "the server names no inputs of the model `m`",
+            "name each with its shape, as it is sent: `--input x:FP32:1,128`",
+        )
+        with V2Service(address, "m", V2Form(inputs=(x,))) as service:
+            assert b'"name":"x"' in service.requests.payloads[0]
+            assert b'"shape":[1,4]' in service.requests.payloads[0]
+    named = {**silent, "/v2/models/m": {"inputs": [TENSOR], "outputs": []}}
+    with answering(named) as address:
+        assert refusal(address, "m", V2Form(inputs=(x,)), InputError) == (
+            "`--input` means nothing to the model `m`: the server names its inputs",
+            "leave it out",
         )
 
 

@@ -167,6 +167,10 @@ class RequestOptions:
     group: ClassVar = "The requests"
     batch: Batch = 1
     shape: Shapes = None
+    input: Annotated[
+        list[str] | None,
+        typer.Option(help="Input that the server does not name, several times: x:FP32:1,128."),
+    ] = None
     input_data: InputData = None
     string_length: StringLength = STRING_LENGTH
     string_data: StringData = None

@@ -14,6 +14,7 @@ from tuner.cli.values import (
     check_meaning,
     check_needed,
     headers,
+    inputs,
     request_parameters,
     sequence_form,
     shapes,
@@ -40,6 +41,7 @@ _OF_TENSORS = {"model_version", "batch", "shape", "input_data", "string_length",
 OF_KIND = {
     ServiceKind.TRITON: _OF_TENSORS
     | {
+        "input",
         "streaming",
         "input_tensor_format",
         "output_tensor_format",
@@ -110,6 +112,7 @@ def _check_data(options: MeasureOptions) -> None:
 def _v2_form(options: MeasureOptions) -> V2Form:
     return V2Form(
         sources=tuple(options.input_data or ()),
+        inputs=inputs(options.input),
         data=_input_options(options),
         batch=options.batch,
         options=V2Options(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Self
 
@@ -17,7 +17,7 @@ from tuner.clients.v2 import (
 )
 from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError, ServerError
-from tuner.load.requests import RequestSet
+from tuner.load.requests import RequestSet, TensorSpec
 from tuner.protocols.tensors.input_data import InputData, Step, batches, unbatched
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
 from tuner.protocols.v2 import MemoryKind, V2Options
@@ -28,9 +28,13 @@ from tuner.sweep.service import Service
 
 @dataclass(frozen=True, kw_only=True)
 class V2Form:
-    """What the requests carry, and how; `shared_memory` is None where tensors travel with them."""
+    """What the requests carry, and how; `shared_memory` is None where tensors travel with them.
+
+    `inputs` are the model's, where its server names none.
+    """
 
     sources: tuple[str, ...] = ()
+    inputs: tuple[TensorSpec, ...] = ()
     data: InputOptions = field(default_factory=InputOptions)
     batch: int = 1
     options: V2Options = field(default_factory=V2Options)
@@ -114,6 +118,7 @@ def _known_model(
     version = form.options.version
     _check_ready(control, model, version)
     metadata, traits = known_model(control, model, version)
+    metadata = _with_inputs(metadata, form.inputs, model)
     if traits.decoupled and not form.options.streaming:
         raise InputError(
             f"the model `{model}` is decoupled: a request has any number of answers",
@@ -124,6 +129,27 @@ def _known_model(
     if not traits.batched:
         return metadata, traits
     return ModelMetadata(unbatched(metadata.inputs), unbatched(metadata.outputs)), traits
+
+
+def _with_inputs(
+    metadata: ModelMetadata, given: tuple[TensorSpec, ...], model: str
+) -> ModelMetadata:
+    """The metadata with the inputs that a person names where a server does not (MLServer may not).
+
+    Raises:
+        InputError: Nobody names them, or both do.
+    """
+    if metadata.inputs and given:
+        raise InputError(
+            f"`--input` means nothing to the model `{model}`: the server names its inputs",
+            hint="leave it out",
+        )
+    if not metadata.inputs and not given:
+        raise InputError(
+            f"the server names no inputs of the model `{model}`",
+            hint="name each with its shape, as it is sent: `--input x:FP32:1,128`",
+        )
+    return replace(metadata, inputs=metadata.inputs or given)
 
 
 def _check_ready(control: V2Control, model: str, version: str) -> None:
