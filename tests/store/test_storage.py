@@ -1,6 +1,5 @@
 """The database of studies: what is written comes back, whole or not at all."""
 
-import json
 import math
 import sqlite3
 import subprocess
@@ -17,10 +16,7 @@ from tests.spaces import integer, space
 from tuner.errors import Reason, StorageError
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.histogram import Histogram
-from tuner.load.requests import Tensor
 from tuner.records import (
-    Comparison,
-    Golden,
     Grade,
     PointRecord,
     Purpose,
@@ -276,44 +272,6 @@ def test_no_study_at_all(path: Path, name: str | None, message: str) -> None:
     hint = "`tuner optimize --budget-ms 50` makes one"
     with Storage(str(stored(path))) as storage, refused(message, hint):
         storage.study(name)
-
-
-GOLDEN = Golden(
-    (
-        Tensor("scores", "FP32", (1, 2), bytes(range(8))),
-        Tensor("names", "BYTES", (0,), b""),
-    ),
-    varying=("names",),
-    shapeless=("answer.tokens",),
-)
-
-
-def test_golden_outputs(path: Path) -> None:
-    """The baseline's outputs are kept with the study, byte by byte."""
-    with Storage(str(stored(path, studies.study()))) as storage:
-        before = storage.golden(studies.study().name)
-        storage.save_golden(studies.study().name, GOLDEN)
-        after = storage.golden(studies.study().name)
-        read = storage.study(studies.study().name)
-
-    assert before is None
-    assert after == GOLDEN
-    assert read.comparison == Comparison(("names", "answer.tokens"))
-
-
-def test_golden_outputs_of_before(path: Path) -> None:
-    """A study of a version that kept nothing but the outputs is compared in all of them."""
-    with Storage(str(stored(path, studies.study()))) as storage:
-        storage.save_golden(studies.study().name, GOLDEN)
-    with sqlite3.connect(path) as connection:
-        [[content]] = connection.execute("SELECT golden FROM tuner_studies")
-        outputs = json.dumps(json.loads(content)["outputs"])
-        connection.execute("UPDATE tuner_studies SET golden = ?", [outputs])
-    connection.close()
-
-    with Storage(str(path)) as storage:
-        assert storage.golden(studies.study().name) == Golden(GOLDEN.outputs)
-        assert storage.study(None).comparison == Comparison()
 
 
 def test_why_a_study_stopped(path: Path) -> None:

@@ -15,6 +15,7 @@ from tuner.cli.options import (
     InputData,
     RequestParameters,
     Seed,
+    SequenceCount,
     SequenceIds,
     SequenceLength,
     SequenceVariation,
@@ -194,9 +195,7 @@ class RequestOptions:
     output_shared_memory_size: Annotated[
         int, typer.Option(min=1, help="Bytes for each output in shared memory.")
     ] = 102_400
-    num_of_sequences: Annotated[
-        int, typer.Option(min=1, help="Sequences under way in an open loop (stateful models).")
-    ] = 4
+    num_of_sequences: SequenceCount = 4
     sequence_length: SequenceLength = 20
     sequence_length_variation: SequenceVariation = 20.0
     sequence_id_range: SequenceIds = "1"

@@ -17,6 +17,7 @@ from tuner.cli.options import (
     Inputs,
     RequestParameters,
     Seed,
+    SequenceCount,
     SequenceIds,
     SequenceLength,
     SequenceVariation,
@@ -142,9 +143,7 @@ class RequestOptions:
     protocol: Annotated[
         V2Protocol, typer.Option("--protocol", "-i", help="What the requests speak: http, grpc.")
     ] = V2Protocol.HTTP
-    num_of_sequences: Annotated[
-        int, typer.Option(min=1, help="Sequences under way in an open loop (stateful models).")
-    ] = 16
+    num_of_sequences: SequenceCount = 16
     sequence_length: SequenceLength = 20
     sequence_length_variation: SequenceVariation = 20.0
     sequence_id_range: SequenceIds = "1"

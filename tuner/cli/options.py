@@ -28,6 +28,9 @@ RequestParameters = Annotated[
 Headers = Annotated[
     list[str] | None, typer.Option("--header", "-H", help="'Name: value', several times.")
 ]
+SequenceCount = Annotated[
+    int, typer.Option(min=1, help="Sequences under way in an open loop (stateful models).")
+]
 SequenceLength = Annotated[int, typer.Option(min=1, help="Steps of a sequence of random data.")]
 SequenceVariation = Annotated[
     float, typer.Option(min=0, max=100, help="By how many percent lengths vary.")

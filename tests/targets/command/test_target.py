@@ -28,7 +28,7 @@ from tuner.load.requests import Tensor
 from tuner.records import Applied, Grade, SettingVerdict
 from tuner.space import spec
 from tuner.space.resolution import resolve
-from tuner.space.settings import ConfigPath, EnvironmentVariables, ServerFlag
+from tuner.space.settings import ConfigPath, ServerFlag
 from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.catalog import server_kind
@@ -108,45 +108,6 @@ class TestLaunch:
         """Every port that is named gets a number."""
         mine = served(tmp_path, environment={"METRICS": "{port:metrics}"})
         assert mine.target.launch_spec(mine.space.defaults).ports == ("http", "metrics")
-
-
-class TestEnvironment:
-    def test_of_a_process(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A server has the person's variables, but for those that a parameter sets."""
-        monkeypatch.setenv("HF_TOKEN", "secret")
-        monkeypatch.setenv("MKL_NUM_THREADS", "7")
-        monkeypatch.setenv("OMP_NUM_THREADS", "7")
-        monkeypatch.setenv("MODEL", "mine")
-        monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
-        facts = tmp_path / "facts"
-        wishes = json.dumps({**WISHES, "write_facts": str(facts)})
-        mine = served(tmp_path, command=[sys.executable, "-I", "-S", str(SCRIPT), wishes])
-        arenas = replace(mine.space["omp"], name="arenas", sets=_ARENAS)
-        space = replace(mine.space, parameters=(*mine.space.parameters, arenas))
-        setup = TargetSetup(workspace=tmp_path, form=RequestForm())
-        target = CommandTarget.of(mine.target._model, space, setup)
-        with Served(target, space, tmp_path).deployment() as deployment:
-            deployment.apply(space.activate({"omp": 2}))
-            found = json.loads(facts.read_text())["environment"]
-        assert (found["HF_TOKEN"], found["MKL_NUM_THREADS"]) == ("secret", "7")
-        assert (found["OMP_NUM_THREADS"], found["MODEL"]) == ("2", "m1")
-        assert "MALLOC_ARENA_MAX" not in found  # at `omit`, nobody sets it
-
-    def test_of_the_script(self, tmp_path: Path) -> None:
-        """What is handed over takes out the same variables."""
-        mine = served(tmp_path)
-        sets = replace(mine.space["omp"], sets=_ARENAS)
-        others = (p for p in mine.space.parameters if p.name != "omp")
-        space = replace(mine.space, parameters=(*others, sets))
-        setup = TargetSetup(workspace=tmp_path, form=RequestForm())
-        target = CommandTarget.of(mine.target._model, space, setup)
-        assert "unset MALLOC_ARENA_MAX\n" in target.export(space.defaults)
-        other = target.export(space.activate({"omp": 2}))
-        assert "unset" not in other
-        assert "export MALLOC_ARENA_MAX=2\n" in other
-
-
-_ARENAS = EnvironmentVariables(("MALLOC_ARENA_MAX",), omit=1)
 
 
 class TestApply:

@@ -60,7 +60,7 @@ import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
     def execute(self, requests):
-        raise NotImplementedError
+        raise RuntimeError("its configuration is asked for, and nothing else")
 
     @staticmethod
     def auto_complete_config(config):
