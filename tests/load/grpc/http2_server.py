@@ -11,7 +11,7 @@ import hpack
 
 from tuner.load.grpc import frames as h2
 from tuner.load.grpc.calls import prefix
-from tuner.load.grpc.frames import frame, settings, unpack_frame_header
+from tuner.load.grpc.frames import frame, settings, unpack_frame_header, window_update
 
 _PREFACE_SIZE = 24
 OK_HEAD = {":status": "200", "content-type": "application/grpc"}
@@ -92,8 +92,10 @@ class Peer:
             self.writer.write(piece)
 
     async def answer_the_rest(self) -> None:
+        """Answer each request, and give its room back: a fast client sends more than a window."""
         while True:
-            self.send(response((await self.request()).stream))
+            request = await self.request()
+            self.send(window_update(0, request.size), response(request.stream))
 
 
 Behaviour = Callable[[Peer], Awaitable[None]]

@@ -8,15 +8,15 @@ from tests.load.grpc.grpc_owner import CALL, FakeTransport, Owner, greeted, in_e
 from tests.load.grpc.http2_server import OK_HEAD, data, head, message, trailers
 from tuner.load.grpc import frames as h2
 from tuner.load.grpc.connection import GrpcConnection
-from tuner.load.grpc.frames import goaway, rst_stream, window_update
+from tuner.load.grpc.frames import goaway, rst_stream, settings, window_update
 from tuner.load.requests import GrpcCall
 
 
 class UntilLast:
-    """A request has ended with the answer that says so."""
+    """A request has ended with the answer that says so, or that it failed."""
 
     def ends(self, message: bytes) -> str | None:
-        return "" if message == b"last" else None
+        return {b"last": "", b"failed": "stream_error"}.get(message)
 
 
 def streaming() -> tuple[Owner, GrpcConnection, FakeTransport]:
@@ -172,3 +172,38 @@ async def test_a_stream_that_does_not_end_is_cut(monkeypatch: pytest.MonkeyPatch
     await connection.finish()
     assert transport.closed
     assert owner.told.empty()
+
+
+@in_event_loop
+async def test_the_server_ends_the_stream_of_a_failed_request() -> None:
+    """Triton can crash when it is cut; what is still said on it is no answer to the next one."""
+    owner, connection, transport = streaming()
+    lane = connection.lanes[0]
+    owner.send(lane, b"")
+    transport.written.clear()
+    connection.data_received(head(1) + data(1, message(b"failed")))
+    assert await owner.next(lane) == (True, "stream_error")
+    assert bytes(transport.written) == data(1, b"", ends=True)
+    owner.send(lane, b"")
+    connection.data_received(data(1, message(b"last")))
+    assert owner.told.empty()
+    connection.data_received(head(3) + data(3, message(b"last")))
+    assert await owner.next(lane) == (True, "")
+    finishing = asyncio.create_task(connection.finish())
+    connection.data_received(trailers(3))
+    await asyncio.sleep(0)
+    assert not transport.closed
+    connection.data_received(trailers(1))
+    await finishing
+    assert transport.closed
+
+
+@in_event_loop
+async def test_a_failed_request_where_no_second_stream_is_allowed() -> None:
+    """The stream is cut, for the next request needs its place."""
+    owner, connection, transport = streaming()
+    connection.data_received(settings({h2.MAX_CONCURRENT_STREAMS: 1}))
+    owner.send(connection.lanes[0], b"")
+    connection.data_received(head(1) + data(1, message(b"failed")))
+    assert await owner.next(connection.lanes[0]) == (True, "stream_error")
+    assert transport.written.endswith(rst_stream(1, h2.CANCEL))

@@ -1,6 +1,7 @@
 """One gRPC connection of the load engine: HTTP/2 on prepared frames (RFC 9113), without grpcio."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from time import monotonic
 from typing import cast
@@ -76,6 +77,8 @@ class GrpcConnection(asyncio.Protocol):
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lanes: tuple[GrpcLane, ...] = ()
         self.streams: dict[int, GrpcLane] = {}
+        self._ending: set[int] = set()  # streams that the peer is to end, and nobody listens to
+        self._most_streams: float = math.inf
         self.now_s = 0.0
         self.bytes_received = 0
         self._call, self._check = call, check
@@ -150,15 +153,25 @@ class GrpcConnection(asyncio.Protocol):
             self._finish("the connection was closed before the server sent its settings")
 
     async def finish(self) -> None:
-        """Close when the server has ended the streams that no request is on.
-
-        Triton can crash (signal 11 in its gRPC threads, 2.51) when they are cut instead.
-        """
-        ending = [lane for lane in self.lanes if lane.end_idle_stream()]
+        """Close when the server has ended the streams that no request is on."""
+        for lane in self.lanes:
+            lane.end_idle_stream()
         deadline_s = monotonic() + _STREAMS_END_S
-        while any(lane.stream for lane in ending) and monotonic() < deadline_s:
+        while self._ending and monotonic() < deadline_s:
             await asyncio.sleep(_LOOK_EVERY_S)
         self.close()
+
+    def let_end(self, stream: int) -> None:
+        """Half-close a stream (RFC 9113 section 5.1); its lane leaves it.
+
+        Triton can crash (signal 11 in its gRPC threads, 2.51) when a stream is cut instead.
+        """
+        self.sender.end_stream(stream)
+        self._ending.add(stream)
+
+    def has_spare_stream(self) -> bool:
+        """Whether the peer allows one more while each lane has its own."""
+        return len(self.lanes) + len(self._ending) < self._most_streams
 
     def close_if_done(self) -> None:
         """Close a connection that the peer has ended, if nothing is in flight any more."""
@@ -274,12 +287,15 @@ class GrpcConnection(asyncio.Protocol):
         if block is None or not flags & h2.END_HEADERS:
             return
         self._open_block = None
+        if block.ended:
+            self._ending.discard(block.stream)
         lane = self.streams.get(block.stream)
         if lane is not None:
             lane.take_head(self._meanings[bytes(block.fragments)], ended=block.ended)
 
     def _take_reset(self, flags: int, stream: int, payload: bytes) -> None:
         read_number(payload)
+        self._ending.discard(stream)
         lane = self._lane_of(stream)
         if lane is not None:
             lane.end("stream_reset")
@@ -295,6 +311,7 @@ class GrpcConnection(asyncio.Protocol):
             self.sender.apply(name, value)
             if name == h2.MAX_CONCURRENT_STREAMS:
                 limit = min(self._lane_count, value)
+                self._most_streams = value
         self.sender.answer(h2.SETTINGS_ACK)
         if not self.lanes and limit:
             self.lanes = tuple(self._new_lane() for _ in range(limit))
@@ -360,6 +377,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def _finish(self, reason: str) -> None:
         self._over = True
+        self._ending.clear()
         self.sender.forget()
         if not self.ready.done():
             self.ready.set_exception(ConnectionError(reason))

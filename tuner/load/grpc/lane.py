@@ -20,6 +20,10 @@ class Carrier(Protocol):
 
     def close_if_done(self) -> None: ...
 
+    def let_end(self, stream: int) -> None: ...
+
+    def has_spare_stream(self) -> bool: ...
+
 
 class GrpcLane(Lane):
     """Opens a stream for each request; `stream` is the id of the one in flight, or 0."""
@@ -60,9 +64,8 @@ class GrpcLane(Lane):
         self.leave_stream()
         self._report(fault)
 
-    def end_idle_stream(self) -> bool:
+    def end_idle_stream(self) -> None:
         """There is none between two requests."""
-        return False
 
     def end_as_usual(self, stream: int) -> None:
         """The whole response to `stream`, which nothing had come of yet, has ended well."""
@@ -154,12 +157,14 @@ class StreamLane(GrpcLane):
         if self._in_flight:
             self._report(fault)
 
-    def end_idle_stream(self) -> bool:
-        """Let the server end the stream, if no request is on it; whether one is to end."""
-        if self._in_flight or not self.stream:
-            return False
-        self._sender.end_stream(self.stream)
-        return True
+    def end_idle_stream(self) -> None:
+        if self.stream and not self._in_flight:
+            self._let_end()
+
+    def _let_end(self) -> None:
+        """Leave the stream to the server, which has read all of it, to end."""
+        self._carrier.let_end(self.stream)
+        self.leave_stream()
 
     def leave_stream(self) -> None:
         super().leave_stream()
@@ -182,13 +187,18 @@ class StreamLane(GrpcLane):
             self.first_bytes_s = self.first_bytes_s or self._carrier.now_s
             return
         self._last_message = last
-        if fault:
-            # Whatever else the server says of this request must not be taken for the next one's.
-            self.fail(fault)
-            return
         if self._sender.is_sending(self.stream):  # the rest of the request will not be missed
             self.leave_stream()
+        elif fault:
+            self._leave_failed()
         self._report(fault)
+
+    def _leave_failed(self) -> None:
+        """Whatever else the server says of a request must not be taken for the next one's."""
+        if self._carrier.has_spare_stream():
+            self._let_end()
+        else:
+            self.leave_stream()
 
     def _report(self, fault: str) -> None:
         self._in_flight = False
