@@ -194,6 +194,7 @@ MEANINGLESS = {
         "`--string-length` means nothing to `--input-data zero`"
     ),
     ("--arrivals", "constant"): "`--arrivals` means nothing to `--concurrency`",
+    ("--num-of-sequences", "9"): "`--num-of-sequences` means nothing to `--concurrency`",
     ("--output-shared-memory-size", "9"): (
         "`--output-shared-memory-size` means nothing without `--shared-memory`"
     ),

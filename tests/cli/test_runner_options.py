@@ -15,7 +15,7 @@ from tuner.cli.runner_options import RunnerChoice, RunnerOptions
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget
 from tuner.study.job import Job, prepare
-from tuner.study.placement import Place, RemoteAddress, gpu_limit, size_bytes
+from tuner.study.placement import Place, RemoteAddress, check_ports, gpu_limit, size_bytes
 
 
 def docker(**options: Any) -> RunnerOptions:
@@ -194,6 +194,16 @@ def test_servers_that_cannot_be_tuned_from_afar(
     with pytest.raises(InputError) as caught:
         prepare(wanted)
     assert caught.value.message.startswith(message)
+
+
+def test_a_port_for_what_is_not_spoken() -> None:
+    """A port for gRPC changes nothing about requests over HTTP."""
+    address = RemoteAddress("127.0.0.1", 1, {"grpc": 9001})
+    check_ports(address, grpc=True)
+    check_ports(RemoteAddress("127.0.0.1", 1), grpc=False)
+    message = "`--port grpc=...` means nothing to requests over HTTP"
+    with refused(message, "leave it out, or give `--protocol grpc`"):
+        check_ports(address, grpc=False)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.servers.triton import TritonServer
 
 STREAMS = ([5, 1, 1, 1, 1, 1, 1, 1, 1, 1], [7], [2, 4])
 CLOSED = ("--concurrency", "1:8:7")
-OPEN = ("--rate", "300")
+OPEN = ("--rate", "300", "--num-of-sequences", "6")
 
 
 @pytest.fixture(params=["http", "grpc"])
@@ -61,7 +61,7 @@ def test_a_stream_that_ends_with_another_sum(measure: Measure, url: str, tmp_pat
 def test_sequences_of_random_data(measure: Measure, url: str, load: tuple[str, ...]) -> None:
     """Sequences have the length, the ids and the number that was asked for."""
     points = measure(
-        url, "-m", "accumulate", *load, "--sequence-length", "5", "--num-of-sequences", "6",
+        url, "-m", "accumulate", *load, "--sequence-length", "5",
         "--sequence-length-variation", "60", "--sequence-id-range", "900:100000",
     )  # fmt: skip
     assert all(point["requests"] >= 64 for point in points)
@@ -202,6 +202,6 @@ def test_sequences_of_a_model_that_keeps_no_state(
 ) -> None:
     """What would change nothing is refused."""
     assert measure.refusal(triton_server.http_url, "-m", "echo", "--sequence-length", "5") == (
-        "the options of sequences mean nothing to the model `echo`, which is not stateful",
-        "leave out `--num-of-sequences` and `--sequence-...`",
+        "`--sequence-length` means nothing to the model `echo`, which is not stateful",
+        "leave it out",
     )

@@ -10,7 +10,7 @@ from tests.end_to_end.command import EASY_MS, Finished, tuner
 from tests.targets.triton.ensembles import write_asking, write_chain
 from tests.targets.triton.triton_targets import write_form
 
-SHORT = ("--trials", "2", "--timeout", "3m", "--finalists", "1", "--confirmations", "0")
+SHORT = ("--trials", "2", "--timeout", "3m", "--confirmations", "0")
 
 
 def optimize(folder: Path, model: str, *options: str) -> Finished:

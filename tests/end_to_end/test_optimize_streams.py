@@ -11,10 +11,10 @@ from tests.end_to_end.command import EASY_MS, tuner
 MODELS = Path(__file__).parents[1] / "models"
 # Triton 2.51 may abort by itself when streams end (in its gRPC threads): that is not the matter.
 _FURTHER_ATTEMPTS = 3
-# A model, what it is sent, and the options that say more of that.
+# A model, what it is sent, and further options.
 CASES = {
     "stateful": ("accumulate", [[{"INPUT": [n]} for n in (5, 1, 1)], [{"INPUT": [7]}]], ()),
-    "stateful, made up": ("accumulate", None, ("--num-of-sequences", "8")),
+    "stateful, made up": ("accumulate", None, ("--num-of-sequences", "8", "--trials", "1")),
     "decoupled": ("repeat", [{"IN": [3]}, {"IN": [0]}, {"IN": [1]}], ()),
 }
 

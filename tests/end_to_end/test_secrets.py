@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
-    short = ("--trials", "2", "--finalists", "1", "--confirmations", "0", "--timeout", "90s")
+    short = ("--trials", "1", "--confirmations", "0", "--timeout", "90s")
     arguments = ("optimize", "--space", "mine.yaml", "--budget-ms", EASY_MS, *short)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", SECRETS[0])

@@ -7,16 +7,19 @@ import pytest
 
 from tests.refusals import refused
 from tests.report import studies
+from tests.servers.tensorflow_program import save_model
 from tests.store.test_storage import stored
 from tests.targets.triton.triton_targets import write_model
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.calibration import Calibration
 from tuner.load.requests import TensorSpec
+from tuner.protocols.v2 import V2Protocol
 from tuner.search.samplers import Sampler
 from tuner.space.space import Configuration
 from tuner.store.storage import Storage
 from tuner.study import job
 from tuner.study.job import Job, PreparedJob, prepare
+from tuner.targets.request_form import RequestForm
 
 BUDGET = LatencyBudget(99, 0.05)
 WHOLE = """
@@ -172,6 +175,17 @@ def test_a_built_in_space_by_its_name() -> None:
     """`--space NAME` is a built-in space, as `tuner spaces show NAME` has it."""
     asked = Job(budget=LatencyBudget(99, 0.05), space_file=Path("triton_pytorch"))
     assert "inference_mode" in prepare(asked).study.parameters
+
+
+@pytest.mark.parametrize(("protocol", "searched"), [(None, True), (V2Protocol.GRPC, False)])
+def test_threads_of_what_requests_do_not_speak(
+    tmp_path: Path, protocol: V2Protocol | None, *, searched: bool
+) -> None:
+    """A parameter of HTTP alone is not searched where requests go over gRPC."""
+    save_model(tmp_path)
+    form = RequestForm(protocol=protocol)
+    asked = Job(budget=BUDGET, server="tensorflow_serving", repository=tmp_path, form=form)
+    assert ("rest_threads" in prepare(asked).study.parameters) == searched
 
 
 @pytest.mark.parametrize(

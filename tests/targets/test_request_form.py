@@ -127,18 +127,6 @@ class TestServers:
                 RequestForm(content_type="text/plain"),
                 (f"`--content-type` {BODIES_FOR_TRITON}", TENSORS_HINT),
             ),
-            # They would change nothing.
-            (
-                RequestForm(files=(FILE,), string_data="x"),
-                ("`--string-data` means nothing to data that are given", "leave one of them out"),
-            ),
-            (
-                RequestForm(files=(FILE,), string_length=5),
-                (
-                    "`--string-length` means nothing to data that are given",
-                    "leave one of them out",
-                ),
-            ),
         ],
     )
     def test_not_for_tensors(self, form: RequestForm, said: tuple[str, str]) -> None:
@@ -146,22 +134,32 @@ class TestServers:
         with refused(*said):
             form.of_tensors("Triton")
 
-    def test_sequences_that_are_given(self) -> None:
-        """Each stream of data is played to its end, however long made-up ones were to be."""
-        form = RequestForm(files=(FILE,), sequences=SequenceForm(count=16, length=5))
-        with refused(
-            "`--sequence-length` means nothing to data that are given: each stream is played to "
-            "its end",
-            "leave one of them out",
-        ):
-            form.of_tensors("Triton")
-
     def test_parameters_are_of_v2(self) -> None:
         """TensorFlow Serving's requests have no parameters."""
         form = RequestForm(parameters={"a": 1})
         what = "TensorFlow Serving: it is of V2 inference"
         with refused(f"`--request-parameter` means nothing to {what}", "leave it out"):
-            form.of_tensors("TensorFlow Serving", parameters=False)
+            form.of_tensors("TensorFlow Serving", v2=False)
+
+    @pytest.mark.parametrize(
+        ("sequences", "option"),
+        [
+            (SequenceForm(count=3), "--num-of-sequences"),
+            (SequenceForm(count=16, length=3), "--sequence-length"),
+            (SequenceForm(count=16, variation=0.5), "--sequence-length-variation"),
+            (SequenceForm(count=16, first_id=3), "--sequence-id-range"),
+            (SequenceForm(count=16, ids=3), "--sequence-id-range"),
+        ],
+    )
+    def test_sequences_are_of_v2(self, sequences: SequenceForm, option: str) -> None:
+        """Nothing else has correlation ids."""
+        form = RequestForm(sequences=sequences)
+        with refused(f"`{option}` means nothing to TensorFlow Serving", "leave it out"):
+            form.of_tensors("TensorFlow Serving", v2=False)
+        with refused(f"`{option}` means nothing to TorchServe", "leave it out"):
+            replace(form, bodies=(b"x",)).of_bodies("TorchServe")
+        with refused(f"`{option}` means nothing to x", "leave it out"):
+            form.of_nothing("x")
 
     @pytest.mark.parametrize(
         ("form", "option"),

@@ -8,7 +8,7 @@ from tuner.cli import asked, values
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
 from tuner.errors import InputError
-from tuner.goals import LatencyBudget, Objective, SearchBudget
+from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
 from tuner.protocols.tensors.inputs import RANDOM, ZERO, mixed_sources
 from tuner.study.job import Job
 from tuner.study.time_plan import default_timeout_s
@@ -23,6 +23,9 @@ def planned_job(options: PlanOptions) -> Job:
         InputError: One of them cannot be used.
     """
     budget = values.latency_budget(options.budget_ms, options.percentile)
+    if not options.confirmations:
+        hint = "leave one of them out"
+        values.check_meaning(options, {"finalists"}, "--confirmations 0", hint=hint)
     place = container(options), remote(options)
     return Job(
         budget=budget,
@@ -90,6 +93,10 @@ def request_form(options: PlanOptions) -> RequestForm:
         InputError: An option cannot be used.
     """
     sources = tuple(options.input_data or ())
+    values.check_data(options)
+    if options.arrivals is Loop.CLOSED:
+        hint = "leave it out: there are as many as requests in flight"
+        values.check_meaning(options, {"num_of_sequences"}, "--arrivals closed", hint=hint)
     made_up = [source for source in sources if source in (RANDOM, ZERO)]
     if made_up and len(sources) > 1:
         raise mixed_sources(made_up[0])

@@ -80,10 +80,12 @@ def profiles(options: LoadOptions, step_s: float) -> list[LoadProfile]:
 
 
 def _check_spread(options: LoadOptions) -> None:
-    """That the arrivals are said of an open loop that has some."""
-    if not options.rate and not options.ramp:
-        load = "--request-intervals" if options.request_intervals else "--concurrency"
-        check_meaning(options, {"arrivals"}, load, hint="leave it out, or give `--rate`")
+    """That what is said of an open loop is said of one."""
+    hint = "leave it out, or give `--rate`"
+    if options.request_intervals:
+        check_meaning(options, {"arrivals"}, "--request-intervals", hint=hint)
+    elif not options.rate and not options.ramp:
+        check_meaning(options, {"arrivals", "num_of_sequences"}, "--concurrency", hint=hint)
 
 
 def steps(text: str, option: str, *, whole: bool = False) -> list[float]:

@@ -11,6 +11,7 @@ from tuner.cli.measure_options import (
     TensorFormat,
 )
 from tuner.cli.values import (
+    check_data,
     check_meaning,
     check_needed,
     headers,
@@ -23,7 +24,7 @@ from tuner.clients.v2_address import V2Address
 from tuner.errors import InputError
 from tuner.protocols.tensorflow_serving import TensorFlowOptions
 from tuner.protocols.tensors.input_files import file_bodies
-from tuner.protocols.tensors.inputs import RANDOM, ZERO, InputOptions
+from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.torchserve import TorchServeOptions
 from tuner.protocols.v2 import V2Options
 from tuner.sweep.http import HttpForm, http_service, read_bodies
@@ -34,8 +35,6 @@ from tuner.sweep.v2 import V2Form, V2Service
 
 # So that no cache and no branch predictor of the server learns them by heart.
 _DISTINCT_REQUESTS = 64
-# The options of data that is made up.
-_OF_MADE_UP = {"string_length", "string_data", "sequence_length", "sequence_length_variation"}
 # The options that do not mean something to every kind of service.
 _OF_TENSORS = {"model_version", "batch", "shape", "input_data", "string_length", "string_data"}
 OF_KIND = {
@@ -76,7 +75,9 @@ def service(options: MeasureOptions) -> Service:
     kind = options.service_kind
     of_others = set().union(*OF_KIND.values()) - OF_KIND[kind]
     check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
-    _check_data(options)
+    check_data(options)
+    if options.shared_memory is None:
+        check_needed(options, "output_shared_memory_size", "--shared-memory")
     if where.grpc:
         _check_metadata(headers(options.header))
     if kind is not ServiceKind.HTTP and not options.model:
@@ -93,20 +94,6 @@ def service(options: MeasureOptions) -> Service:
             )
         case ServiceKind.HTTP:
             return http_service(where.endpoint, _http_form(where, options))
-
-
-def _check_data(options: MeasureOptions) -> None:
-    """That nothing is said of made-up data where none is made up, nor of memory not used."""
-    sources = set(options.input_data or ())
-    hint = "leave one of them out"
-    if sources - {RANDOM, ZERO}:
-        check_meaning(options, _OF_MADE_UP, "--input-data FILE", hint=hint)
-    elif options.string_data is not None:
-        check_meaning(options, {"string_length"}, "--string-data", hint=hint)
-    elif ZERO in sources:
-        check_meaning(options, {"string_length"}, "--input-data zero", hint=hint)
-    if options.shared_memory is None:
-        check_needed(options, "output_shared_memory_size", "--shared-memory")
 
 
 def _v2_form(options: MeasureOptions) -> V2Form:

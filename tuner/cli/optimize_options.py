@@ -141,8 +141,13 @@ class RequestOptions:
     request_parameter: RequestParameters = None
     header: Headers = None
     protocol: Annotated[
-        V2Protocol, typer.Option("--protocol", "-i", help="What the requests speak: http, grpc.")
-    ] = V2Protocol.HTTP
+        V2Protocol | None,
+        typer.Option(
+            *("--protocol", "-i"),
+            help="What the requests speak: http, grpc.",
+            show_default="http; grpc for decoupled models",
+        ),
+    ] = None
     num_of_sequences: SequenceCount = 16
     sequence_length: SequenceLength = 20
     sequence_length_variation: SequenceVariation = 20.0

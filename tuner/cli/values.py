@@ -12,9 +12,12 @@ from tuner.errors import HIDDEN, InputError
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
+from tuner.protocols.tensors.inputs import RANDOM, ZERO
 from tuner.protocols.v2 import RequestParameter
 from tuner.protocols.v2_wire import SequenceForm
 
+# The options of data that are made up.
+_OF_MADE_UP = {"string_length", "string_data", "sequence_length", "sequence_length_variation"}
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_H = 1000
 # What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
@@ -55,6 +58,22 @@ def check_needed(options: Any, name: str, needed: str) -> None:
         raise InputError(
             f"`{option}` means nothing without `{needed}`", hint="give both, or leave it out"
         )
+
+
+def check_data(options: Any) -> None:
+    """Refuse what `options` say of data that are made up where something else makes them.
+
+    Raises:
+        InputError: One of them is not as usual.
+    """
+    sources = set(options.input_data or ())
+    hint = "leave one of them out"
+    if sources - {RANDOM, ZERO}:
+        check_meaning(options, _OF_MADE_UP, "--input-data FILE", hint=hint)
+    elif options.string_data is not None:
+        check_meaning(options, {"string_length"}, "--string-data", hint=hint)
+    elif ZERO in sources:
+        check_meaning(options, {"string_length"}, "--input-data zero", hint=hint)
 
 
 def latency_budget(limit_ms: float, percentile: float) -> LatencyBudget:

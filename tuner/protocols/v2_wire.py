@@ -26,17 +26,25 @@ class SequenceForm:
         return replace(self, length=0)
 
 
-def check_stateless(form: SequenceForm, usual: SequenceForm, model: str) -> None:
-    """That nothing is said of sequences where `model` has none.
+# What says the fields of a SequenceForm.
+_OPTIONS = {
+    "count": "--num-of-sequences",
+    "length": "--sequence-length",
+    "variation": "--sequence-length-variation",
+    "first_id": "--sequence-id-range",
+    "ids": "--sequence-id-range",
+}
+
+
+def check_stateless(form: SequenceForm, usual: SequenceForm, whom: str) -> None:
+    """That nothing is said of sequences to one who has none, such as "the model `m`, which ...".
 
     Raises:
         InputError: `form` is not as `usual`.
     """
-    if form != usual:
-        raise InputError(
-            f"the options of sequences mean nothing to the model `{model}`, which is not stateful",
-            hint="leave out `--num-of-sequences` and `--sequence-...`",
-        )
+    for name, option in _OPTIONS.items():
+        if getattr(form, name) != getattr(usual, name):
+            raise InputError(f"`{option}` means nothing to {whom}", hint="leave it out")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from runners.docker import ContainerSettings
 from tuner import hardware
 from tuner.analysis import answers
-from tuner.errors import InputError, SpaceError, TunerError, did_you_mean
+from tuner.errors import InputError, TunerError
 from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
 from tuner.hardware import Hardware
 from tuner.load.calibration import Calibration, calibrate
@@ -33,14 +33,14 @@ from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study import placement, workspaces
 from tuner.study.deployment import Deployment
+from tuner.study.given_space import given_space, space_path
 from tuner.study.loop import Study, StudyPlan, open_study
 from tuner.study.placement import Place, RemoteAddress
 from tuner.study.time_plan import too_short
 from tuner.study.trial import Bench, Observer
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import ModelSource, ServedModel, TargetSetup
-from tuner.targets.catalog import SERVERS, ServerKind, server_kind
-from tuner.targets.command.target import CommandTarget
+from tuner.targets.catalog import ServerKind, server_kind
 from tuner.targets.request_form import RequestForm
 from tuner.watch import gpu_usage
 
@@ -117,20 +117,15 @@ def prepare(job: Job) -> PreparedJob:
             "`--objective latency` compares latencies at one rate, which a closed loop has not",
             hint="leave out `--arrivals closed`",
         )
-    given = _given_space(job)
+    given = given_space(job.space_file, server=job.server)
     kind = server_kind(given.server if given else job.server or DEFAULT_SERVER)
     job = replace(job, form=kind.fit_form(job.form))
     job = _with_image(job, given.serve if given else None)
     machine = _machine(job)
     opened = kind.open_model(_source(job, kind, given.serve if given else None))
     model, notes = _completed(job, kind, opened)
-    file = _path_of(str(job.space_file or model.space))
-    whole = resolve(given or spec.load_space(file), machine.bounds, file=file)
-    space = model.adapt(whole, contained=job.is_elsewhere)
-    settings = (p.sets for p in space.parameters)
-    check_names(space, {s.part for s in settings if isinstance(s, ConfigPath) and s.part})
-    if isinstance(job.place, RemoteAddress):
-        space = placement.reloadable(space)
+    job = replace(job, form=model.fit_form(job.form))
+    space = _space(job, kind, model, given, machine)
     compare = None if given is None or given.compare is None else tuple(given.compare)
     now = datetime.now(UTC)
     study = StudyRecord(
@@ -153,6 +148,28 @@ def prepare(job: Job) -> PreparedJob:
         warm_start=job.warm_start,
     )
     return PreparedJob(job, kind, model, space, study, notes, compare)
+
+
+def _space(
+    job: Job,
+    kind: ServerKind[Any],
+    model: ServedModel,
+    given: spec.SpaceSpec | None,
+    machine: Hardware,
+) -> SearchSpace:
+    """What can be searched: of the space that was given, or else of the model's."""
+    file = space_path(str(job.space_file or model.space))
+    whole = resolve(given or spec.load_space(file), machine.bounds, file=file)
+    space = model.adapt(whole, contained=job.is_elsewhere)
+    settings = (p.sets for p in space.parameters)
+    check_names(space, {s.part for s in settings if isinstance(s, ConfigPath) and s.part})
+    if job.form.grpc:
+        flags = space.names_of("flag")
+        space = space.without({p.name for p, flag in flags if flag in kind.http_flags})
+    if isinstance(job.place, RemoteAddress):
+        placement.check_ports(job.place, grpc=job.form.grpc)
+        space = placement.reloadable(space)
+    return space
 
 
 def _completed(
@@ -252,41 +269,6 @@ def _with_image(job: Job, serve: ServeSpec | None) -> Job:
     return replace(job, place=replace(job.place, image=image))
 
 
-def _path_of(space: str) -> Path:
-    """The file of a built-in space by its name, or of any other by its path."""
-    return spec.built_in().get(space, Path(space))
-
-
-def _given_space(job: Job) -> "spec.SpaceSpec | None":
-    """The space file that was given; None if the model's own is to be taken.
-
-    Raises:
-        InputError: It cannot be used, or is for another server than the one that was named.
-    """
-    if job.space_file is None:
-        return None
-    found = spec.load_space(_path_of(str(job.space_file)))
-    if found.server not in SERVERS:
-        raise SpaceError(
-            f"{job.space_file}: is for the server `{found.server}`, but only "
-            f"{', '.join(f'`{name}`' for name in SERVERS)} can be tuned",
-            hint=did_you_mean(found.server, SERVERS),
-        )
-    if found.serve and found.server != CommandTarget.server:
-        raise SpaceError(
-            f"{job.space_file}: serve: goes with `server: command` only, but got "
-            f"`server: {found.server}`",
-            hint="that server is known: leave the section out",
-        )
-    if job.server and found.server != job.server:
-        raise InputError(
-            f"{job.space_file}: is for the server `{found.server}`, but "
-            f"`--server {job.server}` was given",
-            hint="leave `--server` out, or choose another space",
-        )
-    return found
-
-
 def run(
     prepared: PreparedJob, observer: Observer, say: Callable[[str], None] = lambda _: None
 ) -> StudyRecord:
@@ -302,9 +284,7 @@ def run(
         setup = _setup(job, workspace)
         target = prepared.kind.target(prepared.model, space, setup)
         runner = stack.enter_context(
-            placement.runner(
-                job.place, prepared.kind, workspace / "logs", grpc=job.form.protocol == "grpc"
-            )
+            placement.runner(job.place, prepared.kind, workspace / "logs", grpc=job.form.grpc)
         )
         storage = stack.enter_context(Storage(job.database, create=True, say=say))
         first = _earlier_best(storage, prepared, say)

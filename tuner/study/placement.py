@@ -81,6 +81,19 @@ def remote(address: RemoteAddress, kind: ServerKind[Any], *, grpc: bool = False)
     return RemoteRunner(address.host, {**usual, **own, **address.ports})
 
 
+def check_ports(address: RemoteAddress, *, grpc: bool) -> None:
+    """That no port for gRPC was named where requests do not speak it.
+
+    Raises:
+        InputError: One was.
+    """
+    if "grpc" in address.ports and not grpc:
+        raise InputError(
+            "`--port grpc=...` means nothing to requests over HTTP",
+            hint="leave it out, or give `--protocol grpc`",
+        )
+
+
 @contextmanager
 def restored(target: StagedTarget, runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
     """Afterwards, a remote server has what it had before, even after Ctrl-C.

@@ -125,7 +125,8 @@ def _known_model(
             hint="measure it over gRPC with `--streaming`",
         )
     if not traits.stateful:
-        check_stateless(form.sequences, SequenceForm(), model)
+        whom = f"the model `{model}`, which is not stateful"
+        check_stateless(form.sequences, SequenceForm(), whom)
     if not traits.batched:
         return metadata, traits
     return ModelMetadata(unbatched(metadata.inputs), unbatched(metadata.outputs)), traits

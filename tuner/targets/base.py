@@ -81,6 +81,13 @@ class ServedModel(Protocol):
     def fingerprint(self) -> str:
         """Ten hexadecimal digits that change when a file of the model changes."""
 
+    def fit_form(self, form: RequestForm) -> RequestForm:
+        """`form` as the model takes it.
+
+        Raises:
+            InputError: It says what would change nothing.
+        """
+
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with the model's own settings as defaults, and without what cannot be done.
 

@@ -33,9 +33,10 @@ class ServerKind(Generic[Model]):
     the server takes it; InputError where it does not. `remote_ports` are the names and the usual
     numbers of what a remote server is reached by, that of the address first; it has none if it
     cannot be changed while it runs. `grpc_port` is the usual one of what it is asked by over gRPC
-    alone; 0 is none. `open_to_all`: it listens on all interfaces.
-    `experimental`: the tuner was never run on a real one. `completed` is the model with what only
-    a server knows of it, if that is needed, and what is to be known of that, in sentences.
+    alone; 0 is none. `http_flags` mean nothing to requests over gRPC. `open_to_all`: it listens on
+    all interfaces. `experimental`: the tuner was never run on a real one. `completed` is the model
+    with what only a server knows of it, if that is needed, and what is to be known of that, in
+    sentences.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ServerKind(Generic[Model]):
     target: Callable[[Model, SearchSpace, TargetSetup], StagedTarget]
     remote_ports: Mapping[str, int] = field(default_factory=dict)
     grpc_port: int = 0
+    http_flags: frozenset[str] = frozenset()
     open_to_all: bool = False
     experimental: bool = False
     needs_server: Callable[[Model], bool] = lambda _: False
@@ -62,6 +64,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         target=triton_target,
         remote_ports={"http": 8000},
         grpc_port=8001,
+        http_flags=frozenset({"--http-thread-count"}),
         needs_server=lambda model: model.needs_server,
         completed=asking.completed,
     ),
@@ -77,8 +80,9 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         name=TensorFlowServingTarget.server,
         configuration_file="batching_parameters.txt",
         open_model=tensorflow_serving.open_model,
-        fit_form=lambda form: form.of_tensors("TensorFlow Serving", parameters=False),
+        fit_form=lambda form: form.of_tensors("TensorFlow Serving", v2=False),
         target=TensorFlowServingTarget.of,
+        http_flags=frozenset({"--rest_api_num_threads"}),
         open_to_all=True,
         experimental=True,
     ),

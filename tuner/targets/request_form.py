@@ -12,18 +12,15 @@ from tuner.protocols.tensors.datatypes import pack_strings
 from tuner.protocols.tensors.input_data import STRING_LENGTH
 from tuner.protocols.tensors.input_files import contents, file_bodies
 from tuner.protocols.v2 import RequestParameter, V2Protocol
-from tuner.protocols.v2_wire import SequenceForm
+from tuner.protocols.v2_wire import SequenceForm, check_stateless
 
-# The options that say something of tensors, by field; the first are of those that are made up.
-_OF_MADE_UP = {
-    "zero": "--input-data",
-    "string_length": "--string-length",
-    "string_data": "--string-data",
-}
+# The options that say something of tensors, by field.
 _OF_TENSORS = {
     "batch": "--batch",
     "shapes": "--shape",
-    **_OF_MADE_UP,
+    "zero": "--input-data",
+    "string_length": "--string-length",
+    "string_data": "--string-data",
     "parameters": "--request-parameter",
     "protocol": "--protocol",
 }
@@ -38,6 +35,7 @@ class RequestForm:
     Servers of tensors get `batch` inferences: of the `files` (perf_analyzer's JSON, or folders),
     or made up, with `shapes` for dimensions left open. Others get `bodies` in turn, as they are,
     with `content_type`. `headers` go with every request, `parameters` are those of V2 inference.
+    Without a `protocol` it is HTTP, unless the model answers over gRPC alone.
     """
 
     batch: int = 1
@@ -48,10 +46,14 @@ class RequestForm:
     string_data: str | None = None
     parameters: Mapping[str, RequestParameter] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    protocol: V2Protocol = V2Protocol.HTTP
+    protocol: V2Protocol | None = None
     sequences: SequenceForm = SequenceForm(count=16)  # noqa: RUF009 - it is frozen
     bodies: tuple[bytes, ...] = ()
     content_type: str = ""
+
+    @property
+    def grpc(self) -> bool:
+        return self.protocol is V2Protocol.GRPC
 
     def as_record(self) -> dict[str, object]:
         """As a study keeps it; two with the same record ask for the same.
@@ -76,9 +78,10 @@ class RequestForm:
         if self.files:
             record["files"] = _digest(chain.from_iterable(map(contents, self.files)))
         usual = RequestForm()
-        for name in ("string_length", "string_data", "protocol"):
+        for name in ("string_length", "string_data"):
             if (value := getattr(self, name)) != getattr(usual, name):
                 record[name] = value
+        record |= {"protocol": V2Protocol.GRPC} if self.grpc else {}
         if self.sequences != usual.sequences:
             record["sequences"] = asdict(self.sequences)
         if self.parameters:
@@ -87,28 +90,27 @@ class RequestForm:
             record["headers"] = sorted(self.headers)
         return record
 
-    def of_tensors(self, server: str, *, parameters: bool = True) -> Self:
-        """The form for a server of tensors; not each of them knows `parameters`.
+    def of_tensors(self, server: str, *, v2: bool = True) -> Self:
+        """The form for a server of tensors; not each of them speaks `v2`.
 
         Raises:
             InputError: It is one of bodies, or says what would change nothing.
         """
         hint = "leave it out; `--input-data`, `--shape` and `--batch` say what is sent"
         self._refuse(_OF_BODIES, f"{server}, which takes tensors", hint)
-        if self.files:
-            self._refuse(_OF_MADE_UP, "data that are given", "leave one of them out")
-            usual = RequestForm().sequences
-            made_up = self.sequences.length, self.sequences.variation
-            if made_up != (usual.length, usual.variation):
-                raise InputError(
-                    "`--sequence-length` means nothing to data that are given: each stream is "
-                    "played to its end",
-                    hint="leave one of them out",
-                )
-        if not parameters:
+        if not v2:
             named = {"parameters": _OF_TENSORS["parameters"]}
             self._refuse(named, f"{server}: it is of V2 inference", "leave it out")
+            self.check_stateless(server)
         return self
+
+    def check_stateless(self, whom: str) -> None:
+        """Refuse what it says of sequences to one who has none, such as "TorchServe".
+
+        Raises:
+            InputError: It says something.
+        """
+        check_stateless(self.sequences, RequestForm().sequences, whom)
 
     def of_bodies(self, server: str) -> Self:
         """The form for a server of bodies, with those that `files` name, as for TorchServe.
@@ -117,6 +119,7 @@ class RequestForm:
             InputError: It has none, or says something of tensors; a file cannot be read.
         """
         self._refuse(_OF_TENSORS, f"{server}, which takes the bodies as they are", "leave it out")
+        self.check_stateless(server)
         bodies = (*self.bodies, *chain.from_iterable(map(file_bodies, self.files)))
         if not bodies:
             raise InputError(
@@ -134,6 +137,7 @@ class RequestForm:
         """
         hint = "`serve.request` in that file says what is sent; leave it out"
         self._refuse(_OF_ALL, server, hint)
+        self.check_stateless(server)
         return self
 
     def _refuse(self, options: Mapping[str, str], server: str, hint: str) -> None:

@@ -14,6 +14,7 @@ from tuner.space.expressions import Value
 from tuner.space.settings import ModelVariant, Settings
 from tuner.space.space import CategoricalParameter, SearchSpace
 from tuner.targets.process_proofs import CONFIRMED, refuted
+from tuner.targets.request_form import RequestForm
 
 PARAMETER = "variant"
 SAYS_WHICH = "confirmed: the server says which one it has"
@@ -95,6 +96,10 @@ class VariantModel(ABC):
     def fingerprint(self) -> str:
         """Ten hexadecimal digits that change when the model changes, in any of its forms."""
         return fingerprint(form.own_fingerprint for form in self.whole)
+
+    def fit_form(self, form: RequestForm) -> RequestForm:
+        """`form` as the model takes it: most take it as their servers do."""
+        return form
 
     def stage(self, folder: Path) -> None:
         """Put all forms of the model into `folder`.

@@ -165,6 +165,31 @@ async def test_the_server_ends_idle_streams_before_the_connection_closes() -> No
 
 
 @in_event_loop
+async def test_the_server_ends_streams_with_an_unanswered_request_too() -> None:
+    """Nobody waits for the answer any more; what is on its way is not cut all the same."""
+    owner, connection, transport = streaming()
+    owner.send(connection.lanes[0], b"")
+    transport.written.clear()
+    finishing = asyncio.create_task(connection.finish())
+    await asyncio.sleep(0)
+    assert (bytes(transport.written), transport.closed) == (data(1, b"", ends=True), False)
+    connection.data_received(head(1) + data(1, message(b"last")) + trailers(1))
+    await finishing
+    assert transport.closed
+    assert owner.told.empty()
+
+
+@in_event_loop
+async def test_a_request_that_is_half_sent_is_cut() -> None:
+    """The server would wait for the rest of it."""
+    owner, connection, transport = streaming()
+    owner.send(connection.lanes[0], bytes(100_000))
+    await connection.finish()
+    assert transport.closed
+    assert owner.told.empty()
+
+
+@in_event_loop
 async def test_a_stream_that_does_not_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that never ends an idle stream holds nobody up for ever."""
     monkeypatch.setattr("tuner.load.grpc.connection._STREAMS_END_S", 0.01)

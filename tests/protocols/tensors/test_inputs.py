@@ -141,6 +141,21 @@ def test_what_cannot_be_made_is_said(
         read_input_data(["zero"], [spec], [], InputOptions(shapes=shapes))
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (InputOptions(string_data="x"), "--string-data"),
+        (InputOptions(string_length=5), "--string-length"),
+    ],
+)
+def test_strings_of_a_model_that_has_none(options: InputOptions, said: str) -> None:
+    """What is said of strings changes nothing about numbers."""
+    with refused(f"`{said}` means nothing to a model that takes no strings", "leave it out"):
+        read_input_data(["random"], FLOATS, [], options)
+    both = [*FLOATS, TensorSpec("S", "BYTES", (1,))]
+    assert read_input_data(["random"], both, [], options).generated
+
+
 def random_data(seed: int = 0, samples: int = 64) -> InputData:
     return read_input_data(["random"], FLOATS, [], InputOptions(seed=seed, samples=samples))
 

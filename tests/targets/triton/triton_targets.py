@@ -108,7 +108,7 @@ def served(
     workspace = Path(tempfile.mkdtemp(prefix="served-", dir=folder))
     written = searched or built_in(model.space)
     space = model.adapt(written, contained=contained)
-    form = RequestForm()
+    form = model.fit_form(RequestForm())
     setup = TargetSetup(workspace=workspace, form=form, start_timeout_s=start_timeout_s)
     target = kind.of(model, space, setup)
     target.stage()

@@ -35,7 +35,7 @@ _ROOM = frame_header(4, h2.WINDOW_UPDATE, 0, 0)
 _ROOM_SIZE = FRAME_HEADER_SIZE + 4
 # The last ids are left alone: streams that are opened between two looks find enough of them.
 _RETIRE_AT = h2.LAST_STREAM - (1 << 20)
-# Seconds that a server has for the end of its idle streams, and between two looks.
+# Seconds that a server has for the end of its streams, and between two looks.
 _STREAMS_END_S = 1.0
 _LOOK_EVERY_S = 0.001
 # Bytes of a priority, of a ping's payload, and of a GOAWAY's without debug data (RFC 9113
@@ -153,9 +153,9 @@ class GrpcConnection(asyncio.Protocol):
             self._finish("the connection was closed before the server sent its settings")
 
     async def finish(self) -> None:
-        """Close when the server has ended the streams that no request is on."""
+        """Close when the server has ended the streams that carry several requests."""
         for lane in self.lanes:
-            lane.end_idle_stream()
+            lane.end_stream()
         deadline_s = monotonic() + _STREAMS_END_S
         while self._ending and monotonic() < deadline_s:
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -64,8 +64,8 @@ class GrpcLane(Lane):
         self.leave_stream()
         self._report(fault)
 
-    def end_idle_stream(self) -> None:
-        """There is none between two requests."""
+    def end_stream(self) -> None:
+        """Send no more: there is no stream between two requests, and one ends with its request."""
 
     def end_as_usual(self, stream: int) -> None:
         """The whole response to `stream`, which nothing had come of yet, has ended well."""
@@ -157,8 +157,8 @@ class StreamLane(GrpcLane):
         if self._in_flight:
             self._report(fault)
 
-    def end_idle_stream(self) -> None:
-        if self.stream and not self._in_flight:
+    def end_stream(self) -> None:
+        if self.stream and not self._sender.is_sending(self.stream):
             self._let_end()
 
     def _let_end(self) -> None:

@@ -102,6 +102,18 @@ def generate_inputs(
     return next(_samples(_fitted(specs, shapes or {}), options, zero=zero))
 
 
+def check_no_strings(string_length: int, string_data: str | None) -> None:
+    """Refuse what is said of strings, for a model that takes none.
+
+    Raises:
+        InputError: Something is.
+    """
+    if string_data is not None or string_length != STRING_LENGTH:
+        said = "--string-length" if string_data is None else "--string-data"
+        message = f"`{said}` means nothing to a model that takes no strings"
+        raise InputError(message, hint="leave it out")
+
+
 def _read(path: Path, inputs: Side, outputs: Side) -> tuple[Stream, ...]:
     if path.is_dir():
         return (read_folder(path, inputs, outputs),)
@@ -140,6 +152,8 @@ def _generated(specs: Sequence[TensorSpec], options: InputOptions, *, zero: bool
 def _samples(
     specs: Sequence[TensorSpec], options: InputOptions, *, zero: bool
 ) -> Iterator[tuple[Tensor, ...]]:
+    if not any(spec.datatype == "BYTES" for spec in specs):
+        check_no_strings(options.string_length, options.string_data)
     random = np.random.default_rng(options.seed)
     while True:
         yield tuple(_tensor(spec, options, None if zero else random) for spec in specs)

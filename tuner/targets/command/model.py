@@ -18,6 +18,7 @@ from tuner.space.space import Configuration, SearchSpace
 from tuner.targets import staging, system_libraries
 from tuner.targets.base import ModelSource
 from tuner.targets.command.templates import fill, fill_argument
+from tuner.targets.request_form import RequestForm
 
 PORT = "http"
 """The name of the port that takes the requests."""
@@ -72,6 +73,10 @@ class CommandModel:
         said = [self.serve.model_dump_json().encode(), *self.bodies]
         beside = b"".join(hashlib.sha256(each).digest() for each in said)
         return staging.digest(self.reads, beside=beside)
+
+    def fit_form(self, form: RequestForm) -> RequestForm:
+        """`form`, which says nothing: the space file says it all."""
+        return form
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with the libraries that are here; its templates were tried.

@@ -29,7 +29,6 @@ from tuner.errors import Reason, ServerError, ServerMissingError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols.tensorflow_serving import TensorFlowOptions, TensorFlowWire
-from tuner.protocols.v2 import V2Protocol
 from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.settings import Settings
 from tuner.space.space import Configuration
@@ -93,7 +92,7 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
 
     @property
     def _grpc(self) -> bool:
-        return self._setup.form.protocol is V2Protocol.GRPC
+        return self._setup.form.grpc
 
     @property
     def _models(self) -> Path:

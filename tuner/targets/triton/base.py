@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from google.protobuf.message import Message
 from tritonclient.grpc.model_config_pb2 import TYPE_STRING
 
-from tuner.errors import ModelError
+from tuner.errors import InputError, ModelError
+from tuner.protocols.tensors.inputs import check_no_strings
+from tuner.protocols.v2 import V2Protocol
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import Settings
 from tuner.space.space import IntParameter, Parameter, SearchSpace
 from tuner.targets import system_libraries, variants
+from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags, limits, warm_up
 from tuner.targets.triton.completion import Completion, needs_server
@@ -100,6 +104,32 @@ class TritonModel(VariantModel):
         """The models that have to be loaded before it, each after those that it asks itself."""
         asked = ((*each.before, each.name) for each in self.needs.companions)
         return tuple(dict.fromkeys(name for names in asked for name in names))
+
+    @property
+    def is_decoupled(self) -> bool:
+        """Whether a request has any number of answers."""
+        return bool(model_config.get(self.config, "model_transaction_policy.decoupled"))
+
+    def fit_form(self, form: RequestForm) -> RequestForm:
+        """`form` as the model takes it: decoupled ones answer on gRPC streams alone.
+
+        Raises:
+            InputError: It speaks of sequences, or of strings, and the model has none.
+        """
+        if not any(model_config.get(each.config, _SEQUENCES) for each in self.whole):
+            form.check_stateless(f"the model `{self.name}`, which is not stateful")
+        types = {each for model in self.whole for each in _input_types(model.config)}
+        if types and TYPE_STRING not in types:
+            check_no_strings(form.string_length, form.string_data)
+        if not self.is_decoupled:
+            return form
+        if form.protocol is V2Protocol.HTTP:
+            raise InputError(
+                f"`--protocol http` means nothing to the model `{self.name}`, which is "
+                "decoupled: it answers on gRPC streams",
+                hint="leave it out",
+            )
+        return replace(form, protocol=V2Protocol.GRPC)
 
     def stage(self, folder: Path) -> None:
         super().stage(folder)
@@ -190,6 +220,10 @@ def _as_meant(parameter: Parameter, value: Value) -> Value:
     if isinstance(parameter, IntParameter) and isinstance(value, str) and value.isdecimal():
         return int(value)
     return value
+
+
+def _input_types(config: Any) -> set[int]:
+    return {each.data_type for each in config.input}
 
 
 def _check_correlation_ids(name: str, config: Any) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 from runners.base import LaunchSpec, RunningServer
 from tuner.clients.v2 import ModelTraits, check_comparable, known_model
 from tuner.clients.v2_http import V2Client
-from tuner.errors import InputError, Reason, ServerError, ServerTimeoutError, TrialFailure
+from tuner.errors import Reason, ServerError, ServerTimeoutError, TrialFailure
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols.v2 import V2Options, V2Protocol
-from tuner.protocols.v2_wire import V2Wire, WireStep, check_stateless
+from tuner.protocols.v2_wire import V2Wire, WireStep
 from tuner.records import ServerStatistics, SettingVerdict
 from tuner.space.expressions import Value, value_text
 from tuner.space.settings import ConfigPath, ModelVariant, ServerFlag, Settings
@@ -33,7 +33,6 @@ from tuner.targets.base import (
     TargetSetup,
 )
 from tuner.targets.process_proofs import judged
-from tuner.targets.request_form import RequestForm
 from tuner.targets.tensor_requests import Interface
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton import flags
@@ -70,8 +69,6 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
         return f"tuner-{self._setup.workspace.name}-"
 
     def stage(self) -> None:
-        if not model_config.get(self._model.config, "sequence_batching"):
-            check_stateless(self._setup.form.sequences, RequestForm().sequences, self.model)
         self._model.stage(self._repository)
 
     def restore(self, server: RunningServer) -> None:
@@ -80,14 +77,8 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
             client.load(self.model, model_config.as_json(self._model.config))
 
     @property
-    def _protocol(self) -> V2Protocol:
-        """Decoupled models answer on gRPC streams alone."""
-        decoupled = model_config.get(self._model.config, "model_transaction_policy.decoupled")
-        return V2Protocol.GRPC if decoupled else self._setup.form.protocol
-
-    @property
     def _grpc(self) -> bool:
-        return self._protocol is V2Protocol.GRPC
+        return self._setup.form.grpc
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         settings = self._space.settings(configuration)
@@ -163,14 +154,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
             return client.statistics(self._served(client))
 
     def endpoint(self, server: RunningServer) -> Endpoint:
-        port = "grpc" if self._grpc else "http"
-        if port not in server.ports:
-            raise InputError(
-                f"the model `{self.model}` is decoupled, which takes gRPC, but the port for "
-                "that is not known",
-                hint="give `--port grpc=8001`, or `--protocol grpc` where it is the usual one",
-            )
-        return Endpoint(server.host, server.ports[port])
+        return Endpoint(server.host, server.ports["grpc" if self._grpc else "http"])
 
     def requests(self, server: RunningServer) -> RequestSet:
         form = self._setup.form
@@ -183,7 +167,8 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
         options = V2Options(
             headers=form.headers, parameters=form.parameters, streaming=bool(traits.decoupled)
         )
-        wire = V2Wire(self.endpoint(server), self._protocol, served, options)
+        protocol = V2Protocol.GRPC if form.grpc else V2Protocol.HTTP
+        wire = V2Wire(self.endpoint(server), protocol, served, options)
         written = [
             [WireStep(step.inputs, expected=step.expected) for step in stream]
             for stream in streams
