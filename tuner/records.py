@@ -12,7 +12,7 @@ from tuner.errors import Reason
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.histogram import Histogram
 from tuner.load.measurement import Measurement
-from tuner.load.profile import ClosedLoop, LoadProfile
+from tuner.load.profile import ClosedLoop, load_of
 from tuner.load.requests import Tensor
 from tuner.space.answer_paths import fewest, is_at
 from tuner.space.space import Configuration, SearchSpace
@@ -215,7 +215,7 @@ class PointRecord:
     `latency_s` is the percentile that the study's latency budget is about, from `latency_low_s`
     to `latency_high_s` with 95 % confidence (infinite where too few requests say how high).
     `reconnected` requests were sent once more, as the server had closed their connection; that is
-    no error.
+    no error. `first_response` has the times to the first of several responses to a request.
     """
 
     phase: str
@@ -237,6 +237,7 @@ class PointRecord:
     priority: str
     stopped_early: str
     histogram: Histogram
+    first_response: Histogram | None = None
     usage: Usage = field(default_factory=Usage)
 
     @classmethod
@@ -271,6 +272,7 @@ class PointRecord:
             priority=m.priority,
             stopped_early=m.stopped_early,
             histogram=m.histogram,
+            first_response=m.first_response,
             usage=usage or Usage(),
         )
 
@@ -278,11 +280,6 @@ class PointRecord:
         """In seconds; exact for the percentiles that are stored, else to a bin's width."""
         exact = self.percentiles_s.get(int(q)) if q == int(q) else None
         return self.histogram.percentile(q) if exact is None else exact
-
-
-def load_of(profile: LoadProfile) -> float:
-    """The concurrency of a closed loop, the requests per second of an open one."""
-    return profile.concurrency if isinstance(profile, ClosedLoop) else profile.rate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,10 @@ def test_from_start_to_winner(name: str, tmp_path: Path) -> None:
             finished = tuner(*arguments, folder=tmp_path)
     assert finished.status == 0, finished.err
     content = finished.json
-    assert content["winner"]["throughput"] > 0
+    winner = content["winner"]
+    assert winner["throughput"] > 0
+    if name == "decoupled":
+        assert 0 < winner["first_p99_ms"] < 1.01 * winner["p99_ms"]
     for trial in content["trials"]:
         assert trial["state"] != "failed", trial
         assert set(trial["verdicts"].values()) <= {"confirmed", "accepted"}

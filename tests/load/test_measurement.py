@@ -154,4 +154,8 @@ def test_windows_are_pooled_into_one_measurement() -> None:
     assert both.mean_s == pytest.approx((0.5 + 0.1 + 0.9 + 4.5) / 4)
     assert both.std_s == pytest.approx(float(np.std([0.5, 0.1, 0.9, 4.5])))
     assert both.histogram.count == 5
+    assert both.first_response is None
+    firsts = replace(one, first_response=Histogram({3: 2}, 0))
+    pooled = Measurement.pooled([firsts, two, firsts]).first_response
+    assert pooled == Histogram({3: 4}, 0)
     assert both.engine_cpu_s == 1.0

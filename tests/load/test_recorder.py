@@ -39,6 +39,20 @@ def test_a_closed_loop_has_no_send_lag() -> None:
     assert recorder.record(start_s=0.0, end_s=3.0).lag_counts.size == 0
 
 
+def test_first_responses() -> None:
+    """Where an answer is several responses, when the first came is counted for each."""
+    recorder = Recorder(open_loop=True, streamed=True)
+    for _ in range(3000):
+        recorder.add_first(0.25)
+    recorder.add_first(1.0)
+    firsts = Histogram.of_counts(recorder.record(start_s=0.0, end_s=1.0).first_counts, 0)
+    assert firsts.count == 3001
+    assert firsts.percentile(99) == pytest.approx(0.25, rel=BIN - 1)
+    assert firsts.percentile(100) == pytest.approx(1.0, rel=BIN - 1)
+    whole = Recorder(open_loop=True).record(start_s=0.0, end_s=1.0)
+    assert whole.first_counts.size == 0
+
+
 @pytest.mark.parametrize("factor", [1, 3, 9])
 def test_a_long_run_is_sampled_evenly(factor: int) -> None:
     """The sample is every n-th request; the histogram has them all."""

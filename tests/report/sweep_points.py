@@ -57,6 +57,7 @@ def measured(
     stopped_early: str = "",
     send_lag_p99_s: float = 0.0,
     reconnected: int = 0,
+    firsts_s: Sequence[float] = (),
 ) -> Measurement:
     """One request after the other of 5 s; those that failed have the latency infinity."""
     latencies = np.array(latencies_s)
@@ -80,6 +81,7 @@ def measured(
         lags_s=np.full(len(latencies), send_lag_p99_s),
         sample_stride=1,
         histogram=Histogram.of(latencies),
+        first_response=Histogram.of(np.array(firsts_s)) if firsts_s else None,
         mean_s=float(answered.mean()) if len(answered) else math.nan,
         std_s=float(answered.std()) if len(answered) else math.nan,
         client_send_s=225e-6,

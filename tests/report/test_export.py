@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from tests.report import studies
 from tests.store.test_storage import everything
 from tuner.analysis.standings import standings
 from tuner.errors import Reason, TunerError
+from tuner.load.histogram import Histogram
 from tuner.report import export
 from tuner.report.studies import summary
 from tuner.space.space import Configuration
@@ -46,6 +48,15 @@ def test_a_parameter_that_does_not_apply_is_missing() -> None:
     trials = [studies.trial(0, 100.0, configuration=Configuration.of({"threads": 1}))]
 
     assert export.table(studies.study(trials))["parameter.instance_count"].isna().all()
+
+
+def test_first_responses() -> None:
+    """Where an answer is several responses, the times to the first have columns."""
+    streamed = replace(studies.point(10.0, 0.5), first_response=Histogram({2000: 9}, 0))
+    trials = [studies.trial(0, 10.0, points=(streamed,))]
+    table = export.table(studies.study(trials))
+    assert table.iloc[0]["first_p99_s"] == pytest.approx(Histogram({2000: 9}, 0).percentile(99))
+    assert "first_p99_s" not in export.table(studies.night()).columns
 
 
 def test_failures_are_counted() -> None:

@@ -30,8 +30,10 @@ def read(content: object) -> Any:
 
 def full_point() -> SweepPoint:
     windows = (Window(60.0, 0.010), Window(70.0, 0.011), Window(71.0, 0.012), Window(72.0, 0.012))
+    latencies_s = [0.010, 0.020, 0.030, math.inf]
+    measurement = measured(latencies_s, errors={"http_503": 1}, firsts_s=[0.125])
     return replace(
-        point(measured([0.010, 0.020, 0.030, math.inf], errors={"http_503": 1}), statistics()),
+        point(measurement, statistics()),
         metrics=metrics(),
         process=PROCESS,
         stability=Stability(windows),
@@ -96,6 +98,10 @@ def test_everything() -> None:
         "p95_ms": None,
         "p99_ms": None,
         "p99.9_ms": None,
+        "first_response": {
+            f"p{q}_ms": pytest.approx(125.0, rel=0.01)
+            for q in ("50", "75", "90", "95", "99", "99.9")
+        },
         "limit_ms": 25.0,
         "goodput": 0.4,
         "errors": {"http_503": 1},
@@ -137,6 +143,7 @@ def test_what_is_not_known() -> None:
         "p95_ms",
         "p99_ms",
         "p99.9_ms",
+        "first_response",
         "stopped_early",
         "client_overloaded",
         "stability",

@@ -35,3 +35,21 @@ def test_what_was_sent_again_is_told_apart_from_errors() -> None:
 def test_nothing_is_said_where_nothing_was_sent_again() -> None:
     """Most servers keep their connections."""
     assert "reconnected" not in printed(0)
+
+
+def test_first_responses() -> None:
+    """Where an answer is several responses, there is a table of when the first one came."""
+    whole = measured([0.01], ClosedLoop(1))
+    streamed = measured([0.5], ClosedLoop(2), firsts_s=[0.125])
+    out = Console(file=StringIO(), width=200)
+    for block in sweep_tables([point(whole)], 99.0):
+        out.print(block)
+    assert isinstance(out.file, StringIO)
+    assert "first response" not in out.file.getvalue()
+    for block in sweep_tables([point(whole), point(streamed)], 99.0):
+        out.print(block)
+    [title, *rest] = out.file.getvalue().partition("To the first response")[1:]
+    assert title
+    assert str(streamed.profile) in rest[0]
+    assert " 126 " in rest[0]  # the upper edge of the bin of 125 ms
+    assert str(whole.profile) not in rest[0]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.capacity.simulated_server import Batching, SimulatedServer
+from tuner.load.histogram import Histogram
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
 from tuner.records import Phase
@@ -77,9 +78,11 @@ def test_a_large_machine_loses_more_before_it_is_spoiled() -> None:
 
 def test_an_open_loop_is_cut() -> None:
     """What was due meanwhile is gone, and the rate of what is left is the same."""
-    whole = replace(measured(OpenLoop(1000.0, seed=1)), reconnected=3)
+    firsts = Histogram({3: 1}, 0)
+    told = measured(OpenLoop(1000.0, seed=1))
+    whole = replace(told, reconnected=3, first_response=firsts)
     rest, share = undisturbed(whole, [(-0.5, 0.25), (1.0, 1.5)])
-    assert rest.reconnected == 3
+    assert (rest.reconnected, rest.first_response) == (3, firsts)
     assert share == pytest.approx(0.625)
     assert rest.duration_s == pytest.approx(1.25)
     assert rest.requests == np.count_nonzero(

@@ -48,7 +48,8 @@ class Driver:
         self._pacer = pacer_of(run)
         self._due_s = self._pacer.due_s
         self._users = self._pacer.users
-        self._recorder = Recorder(open_loop=not self._users)
+        self._streamed = requests.call is not None and requests.call.stream is not None
+        self._recorder = Recorder(open_loop=not self._users, streamed=self._streamed)
         self._player = (
             None if requests.sequences is None else SequencePlayer(requests.sequences, run.share)
         )
@@ -66,15 +67,11 @@ class Driver:
         self._failed_at_first: list[str] = []
         self._running = False
         self._start_s = self._end_s = self._finished_s = 0.0
-        self._failures_in_a_row = 0
-        self._last_outstanding = 0
-        self._checks_not_fallen = 0
+        self._failures_in_a_row = self._last_outstanding = self._checks_not_fallen = 0
         self._stopped_early = ""
         self._finished = asyncio.Event()
-        self._bytes_sent = 0
-        self._send_s = 0.0
-        self._sends_timed = 0
-        self._receive_s = 0.0
+        self._bytes_sent = self._sends_timed = 0
+        self._send_s = self._receive_s = 0.0
 
     def _new_pool(self, requests: RequestSet) -> LanePool:
         most_lanes = math.inf
@@ -125,8 +122,9 @@ class Driver:
         now = monotonic()
         lane.busy = False
         self._in_flight -= 1
-        if lane.first_bytes_s:
-            self._receive_s += now - lane.first_bytes_s
+        first_s = lane.first_bytes_s
+        if first_s:
+            self._receive_s += now - first_s
             lane.first_bytes_s = 0.0
         if fault != "timeout":
             self._failures_in_a_row = 0
@@ -134,6 +132,8 @@ class Driver:
             self._failed(lane, now, fault)
         elif lane.due_s != _UNCOUNTED:
             self._recorder.add(lane.due_s, lane.sent_s, now)
+            if self._streamed:
+                self._recorder.add_first((first_s or now) - lane.due_s)
         if lane.usable:
             self._use(lane)
         else:

@@ -1,7 +1,8 @@
 """Counts of latencies, and the one definition of a percentile."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -44,6 +45,12 @@ class Histogram:
         """From the count of every bin."""
         used = np.flatnonzero(counts)
         return cls(dict(zip(used.tolist(), counts[used].tolist(), strict=True)), failures)
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Self]) -> Self:
+        """All that any of them counted."""
+        counts = sum((Counter(part.counts) for part in parts), Counter())
+        return cls(dict(counts), sum(part.failures for part in parts))
 
     @property
     def count(self) -> int:

@@ -37,7 +37,8 @@ class RunRecord:
     `failures` of the requests have no latency. `due_s`, `latencies_s` and `lags_s` (how late the
     sends were) are a sample of the requests: every `sample_stride`-th that ended. `in_time` of
     the requests were answered before `end_s`. `latency_sum_s` and `square_sum` are over the
-    answered requests.
+    answered requests. `first_counts` (0 long unless an answer is several responses) count the
+    times to the first response by bin.
     """
 
     start_s: float
@@ -49,6 +50,7 @@ class RunRecord:
     errors: Mapping[str, int]
     counts: IntArray
     lag_counts: IntArray
+    first_counts: IntArray
     latency_sum_s: float
     square_sum: float
     due_s: FloatArray
@@ -76,9 +78,11 @@ class Measurement:
     more than memory should hold. `mean_s` and `std_s` are those of the
     answered requests, NaN if there are none. `client_send_s` and `client_receive_s` are the mean
     time to hand a request to the kernel (sampled), and from the first bytes of an answer to its
-    last. `reconnected` counts the requests that were sent once more, on another connection
-    (resends.py): that is no error, and the time that it took is in their latency. `errors` counts
-    the requests that failed, by kind:
+    last. Where an answer is several responses, on a stream, `first_response` has the times from
+    the moment that a request was due to the first of them (to its end, if it had none), of the
+    requests that were answered. `reconnected` counts the requests that were sent once more, on
+    another connection (resends.py): that is no error, and the time that it took is in their
+    latency. `errors` counts the requests that failed, by kind:
 
     - `http_503` and the like: an answer with a status that is no success;
     - `grpc_unavailable` and the like: an answer with a gRPC status other than OK;
@@ -111,6 +115,7 @@ class Measurement:
     lags_s: FloatArray
     sample_stride: int
     histogram: Histogram
+    first_response: Histogram | None
     mean_s: float
     std_s: float
     client_send_s: float
@@ -130,6 +135,7 @@ class Measurement:
         counts = np.sum([record.counts for record in records], axis=0)
         lags = Histogram.of_counts(np.sum([record.lag_counts for record in records], axis=0), 0)
         histogram = Histogram.of_counts(counts, sum(record.failures for record in records))
+        firsts = np.sum([record.first_counts for record in records], axis=0)
         due_s, latencies_s, lags_s, stride = _thinned_alike(records, [-start_s] * len(records))
         mean_s, std_s = _moments(
             sum(record.requests - record.failures for record in records),
@@ -155,6 +161,7 @@ class Measurement:
             lags_s=lags_s,
             sample_stride=stride,
             histogram=histogram,
+            first_response=Histogram.of_counts(firsts, 0) if firsts.size else None,
             mean_s=mean_s,
             std_s=std_s,
             client_send_s=float(np.mean([record.client_send_s for record in records])),
@@ -171,8 +178,7 @@ class Measurement:
         duration_s = sum(part.duration_s for part in parts)
         begins_s = accumulate((part.duration_s for part in parts[:-1]), initial=0.0)
         due_s, latencies_s, lags_s, stride = _thinned_alike(parts, begins_s)
-        counts = sum((Counter(part.histogram.counts) for part in parts), Counter())
-        failures = sum(part.histogram.failures for part in parts)
+        firsts = [part.first_response for part in parts if part.first_response]
         weights = [(part, part.histogram.count - part.histogram.failures) for part in parts]
         mean_s, std_s = _moments(
             sum(count for _, count in weights),
@@ -195,7 +201,8 @@ class Measurement:
             latencies_s=latencies_s,
             lags_s=lags_s,
             sample_stride=stride,
-            histogram=Histogram(dict(counts), failures),
+            histogram=Histogram.pooled([part.histogram for part in parts]),
+            first_response=Histogram.pooled(firsts) if firsts else None,
             mean_s=mean_s,
             std_s=std_s,
             client_send_s=float(np.mean([part.client_send_s for part in parts])),
@@ -231,8 +238,8 @@ class Measurement:
     def between(self, profile: LoadProfile, begin_s: float, end_s: float) -> "Measurement":
         """The requests that were due from `begin_s` to `end_s`, as a load point of `profile`.
 
-        Made of the sample: the kinds of failures are not known, and what the engine took, and
-        what was sent once more, stays that of the whole run.
+        Made of the sample: the kinds of failures are not known, and what the engine took, what was
+        sent once more, and when first responses came, stays that of the whole run.
         """
         chosen = (self.due_s >= begin_s) & (self.due_s < end_s)
         due_s, latencies_s, lags_s = (

@@ -92,6 +92,11 @@ class Replay:
 LoadProfile = ClosedLoop | OpenLoop | Ramp | Replay
 
 
+def load_of(profile: LoadProfile) -> float:
+    """The concurrency of a closed loop, the requests per second of an open one."""
+    return profile.concurrency if isinstance(profile, ClosedLoop) else profile.rate
+
+
 @dataclass(frozen=True)
 class TlsSettings:
     """How to speak TLS: whom to believe, who to be. The server is verified unless `verify` is off.

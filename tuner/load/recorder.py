@@ -24,18 +24,23 @@ SUCCESS = 1
 
 
 class Recorder:
-    """Moments are seconds of the monotonic clock; `open_loop` says whether sends can be late."""
+    """Moments are seconds of the monotonic clock; `open_loop` says whether sends can be late.
 
-    def __init__(self, *, open_loop: bool) -> None:
+    With `streamed` an answer is any number of responses, and `add_first` is told of the first.
+    """
+
+    def __init__(self, *, open_loop: bool, streamed: bool = False) -> None:
         self._open_loop = open_loop
         self._due = array("d")
         self._sent = array("d")
         self._done = array("d")
+        self._firsts = array("d")
         self._outcomes = bytearray()
         self._kinds: dict[str, int] = {}
         self._outcome_counts = np.zeros(256, dtype=np.int64)
         self._counts = np.zeros(BINS, dtype=np.int64)
         self._lag_counts = np.zeros(BINS if open_loop else 0, dtype=np.int64)
+        self._first_counts = np.zeros(BINS if streamed else 0, dtype=np.int64)
         self._latency_sum_s = self._square_sum = 0.0
         # Due times, latencies and send lags, a row each; a column is a request.
         self._samples: list[FloatArray] = [np.empty((3, 0))]
@@ -52,6 +57,12 @@ class Recorder:
         if len(self._outcomes) == _BLOCK:
             self._fold()
 
+    def add_first(self, latency_s: float) -> None:
+        """The first response to a request that was answered, so long after it was due."""
+        self._firsts.append(latency_s)
+        if len(self._firsts) == _BLOCK:
+            self._fold_firsts()
+
     def add_failure(self, due_s: float, sent_s: float, done_s: float, kind: str) -> None:
         """One request that failed as `kind`."""
         self.add(
@@ -66,6 +77,7 @@ class Recorder:
     def record(self, *, start_s: float, end_s: float) -> RunRecord:
         """All of it; the caller adds what it knows of its process."""
         self._fold()
+        self._fold_firsts()
         due_s, latencies_s, lags_s = np.concatenate(self._samples, axis=1)
         counts = self._outcome_counts
         answered = int(counts[SUCCESS])
@@ -79,6 +91,7 @@ class Recorder:
             errors={kind: int(counts[outcome]) for kind, outcome in self._kinds.items()},
             counts=self._counts,
             lag_counts=self._lag_counts,
+            first_counts=self._first_counts,
             latency_sum_s=self._latency_sum_s,
             square_sum=self._square_sum,
             due_s=due_s,
@@ -94,6 +107,11 @@ class Recorder:
             del column[:]
         self._outcomes.clear()
         self.add_block(due_s, sent_s, done_s, outcomes)
+
+    def _fold_firsts(self) -> None:
+        if self._firsts:
+            self._first_counts += np.bincount(bins_of(np.array(self._firsts)), minlength=BINS)
+            del self._firsts[:]
 
     def add_block(
         self,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tuner.analysis.standings import Standing, Standings
 from tuner.errors import InputError, TunerError
-from tuner.records import StudyRecord, TrialRecord
+from tuner.records import PointRecord, StudyRecord, TrialRecord
 from tuner.report import effects_text
 from tuner.report.studies import summary
 
@@ -39,13 +39,21 @@ def standing(standing: Standing, study: StudyRecord) -> dict[str, Any]:
     """A configuration with its capacity, and its latencies at the highest load within budget."""
     point = standing.trial.best_point(study.budget)
     latencies = {f"p{q}_ms": s * 1e3 for q, s in point.percentiles_s.items()} if point else {}
+    firsts = _firsts_s(point) if point else {}
     return {
         "configuration": dict(standing.configuration),
         "throughput": standing.throughput,
         "log_error": standing.log_error,
         "fresh_starts": standing.confirmations,
         **latencies,
+        **{f"first_p{q}_ms": s * 1e3 for q, s in firsts.items()},
     }
+
+
+def _firsts_s(point: PointRecord) -> dict[int, float]:
+    """Percentiles of the time to the first of several responses; none where there is but one."""
+    firsts = point.first_response
+    return {q: firsts.percentile(q) for q in point.percentiles_s} if firsts else {}
 
 
 def comparison(study: StudyRecord) -> dict[str, Any]:
@@ -78,6 +86,7 @@ def table(study: StudyRecord) -> pd.DataFrame:
                     "requests": point.requests,
                     "mean_s": point.mean_s,
                     **{f"p{q}_s": value for q, value in point.percentiles_s.items()},
+                    **{f"first_p{q}_s": s for q, s in _firsts_s(point).items()},
                     "failed": sum(point.errors.values()),
                     "unanswered": point.unanswered,
                     "reconnected": point.reconnected,

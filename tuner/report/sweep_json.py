@@ -36,6 +36,7 @@ def point_document(
         "requests": measurement.requests,
         "duration_s": measurement.duration_s,
         **_latencies(measurement, percentile),
+        "first_response": _first_response(measurement, percentile),
         **_goodput(measurement, limit_s),
         "errors": dict(measurement.errors),
         "unanswered": measurement.unanswered,
@@ -108,6 +109,14 @@ def _latencies(measurement: Measurement, percentile: float) -> dict[str, float]:
         **{f"p{q:g}_ms": measurement.percentile(q) * 1e3 for q in shown},
     }
     return dict.fromkeys(latencies, nan) if measurement.client_overloaded else latencies
+
+
+def _first_response(measurement: Measurement, percentile: float) -> dict[str, float] | None:
+    """The times to the first of several responses."""
+    firsts = measurement.first_response
+    if firsts is None or measurement.client_overloaded:
+        return None
+    return {f"p{q:g}_ms": firsts.percentile(q) * 1e3 for q in sorted({*_PERCENTILES, percentile})}
 
 
 def _goodput(measurement: Measurement, limit_s: float | None) -> dict[str, float]:

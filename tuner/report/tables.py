@@ -78,13 +78,30 @@ def sweep_tables(
     titles = ("load", "inf/s", *goodput, "avg ms", *(f"p{q:g} ms" for q in shown), "errors")
     rows = [_client_cells(point.measurement, shown, limit_s) for point in points]
     client = _table(rows, *titles, whole="load", title="Client")
+    streamed = [point.measurement for point in points if point.measurement.first_response]
     told = [point for point in points if point.statistics or point.process]
     remarks = [
         Text(f"{point.measurement.profile}: {remark}")
         for point in points
         for remark in (*_reconnected(point.measurement), *point.doubts)
     ]
-    return [client, *([_server_table(told)] if told else []), *remarks]
+    firsts = [_first_table(streamed, shown)] if streamed else []
+    return [client, *firsts, *([_server_table(told)] if told else []), *remarks]
+
+
+def _first_table(measurements: Sequence[Measurement], shown: Sequence[float]) -> Table:
+    """The times to the first of several responses."""
+    titles = ("load", *(f"p{q:g} ms" for q in shown))
+    rows = (_first_cells(measurement, shown) for measurement in measurements)
+    return _table(rows, *titles, whole="load", title="To the first response")
+
+
+def _first_cells(measurement: Measurement, shown: Sequence[float]) -> Iterator[str]:
+    firsts = measurement.first_response
+    known = firsts is not None and not measurement.client_overloaded
+    yield str(measurement.profile)
+    for q in shown:
+        yield _ms(firsts.percentile(q)) if firsts and known else formats.NOTHING
 
 
 def _client_cells(

@@ -17,7 +17,7 @@ from rich.text import Text
 from tuner.analysis.effects import Effects
 from tuner.analysis.standings import Standing, Standings
 from tuner.goals import LatencyBudget
-from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import effects_text, figures, findings, formats, search_findings
 from tuner.report.columns import text_table, unbroken
 from tuner.space.space import Configuration
@@ -254,6 +254,15 @@ def _result_rows(
     for q in figures.percentiles(study.budget):
         latencies = [formats.latency(p.percentile(q) if p else math.nan) for p in points]
         rows.append([f"p{q:g} at the highest load", *latencies])
+    if any(p and p.first_response for p in points):
+        for q in figures.percentiles(study.budget):
+            firsts = [_first_response(point, q) for point in points]
+            rows.append([f"p{q:g} to the first response", *firsts])
     rows.append(["inf/s at saturation", *(formats.rate(s.trial.saturation) for s in sides)])
     rows.append(["rests on", *(findings.grounds(side) for side in sides)])
     return rows
+
+
+def _first_response(point: PointRecord | None, q: float) -> str:
+    firsts = point.first_response if point else None
+    return formats.latency(firsts.percentile(q)) if firsts else formats.NOTHING

@@ -113,6 +113,7 @@ tuner_load_points = Table(
     Column("priority", String(20), nullable=False),
     Column("stopped_early", String(20), nullable=False),
     Column("histogram", JSON, nullable=False),
+    Column("first_response", JSON(none_as_null=True)),
     Column("cpu_s", Float),
     Column("memory_bytes", Float),
     Column("energy_j", Float),

@@ -213,6 +213,10 @@ def _counts(stored: Mapping[str, int]) -> dict[int, int]:
     return {int(key): count for key, count in stored.items()}
 
 
+def _histogram(stored: Mapping[str, Any]) -> Histogram:
+    return Histogram(_counts(stored["counts"]), stored["failures"])
+
+
 # What is made of a field's value, where it is not kept as it is.
 _VALUES: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("created_at", "started_at", "finished_at"), _aware),
@@ -230,7 +234,7 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
     "statistics": lambda stored: ServerStatistics(
         **{**stored, "batches": _counts(stored["batches"])}
     ),
-    "histogram": lambda stored: Histogram(_counts(stored["counts"]), stored["failures"]),
+    **dict.fromkeys(("histogram", "first_response"), _histogram),
     "shape": tuple,
     "data": base64.b64decode,
 }

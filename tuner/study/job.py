@@ -93,7 +93,7 @@ class Job:
 class PreparedJob:
     """A job after everything was read and checked; nothing has been written.
 
-    `notes` are what a server said of the model, in sentences, if one had to be asked.
+    `notes` are what is to be known of the model, in sentences.
     """
 
     job: Job
@@ -147,6 +147,7 @@ def prepare(job: Job) -> PreparedJob:
         sampler=job.sampler.value,
         warm_start=job.warm_start,
     )
+    notes += model.remarks(job.form)
     return PreparedJob(job, kind, model, space, study, notes, compare)
 
 

@@ -19,7 +19,7 @@ from tuner.capacity.probes import NOTHING_TO_BEAT, Beat, Capacity, CapacityPlan,
 from tuner.errors import Reason, ServerError, TrialFailure
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
-from tuner.load.profile import LoadProfile, OpenLoop, Overload
+from tuner.load.profile import LoadProfile, OpenLoop, Overload, load_of
 from tuner.records import (
     Applied,
     Golden,
@@ -33,7 +33,6 @@ from tuner.records import (
     TrialRecord,
     TrialState,
     Usage,
-    load_of,
 )
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment

@@ -88,6 +88,9 @@ class ServedModel(Protocol):
             InputError: It says what would change nothing.
         """
 
+    def remarks(self, form: RequestForm) -> tuple[str, ...]:
+        """What is to be known of how it is served, and asked with `form`, in sentences."""
+
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with the model's own settings as defaults, and without what cannot be done.
 

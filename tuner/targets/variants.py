@@ -101,6 +101,10 @@ class VariantModel(ABC):
         """`form` as the model takes it: most take it as their servers do."""
         return form
 
+    def remarks(self, form: RequestForm) -> tuple[str, ...]:
+        """What is to be known of how it is served, and asked with `form`: mostly nothing."""
+        return ()
+
     def stage(self, folder: Path) -> None:
         """Put all forms of the model into `folder`.
 

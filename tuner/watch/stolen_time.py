@@ -115,8 +115,12 @@ def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measur
     if not isinstance(measurement.profile, OpenLoop) or measurement.failed:
         return measurement, share
     parts = [measurement.between(measurement.profile, a, b) for a, b in kept]
-    # Each part says it of the whole.
-    return replace(Measurement.pooled(parts), reconnected=measurement.reconnected), share
+    # Each part says these of the whole.
+    return replace(
+        Measurement.pooled(parts),
+        reconnected=measurement.reconnected,
+        first_response=measurement.first_response,
+    ), share
 
 
 def _between(spans: Sequence[Span], first_s: float, last_s: float) -> Iterator[Span]:

@@ -17,6 +17,7 @@ from tests.targets.triton.triton_targets import infer, served, write_form
 from tuner.clients.v2_http import V2Client
 from tuner.errors import InputError, ModelError, Reason
 from tuner.targets.base import ModelSource
+from tuner.targets.request_form import RequestForm
 from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.model import open_model
 
@@ -51,7 +52,10 @@ class TestAsked:
         self, asking: Path, name: str, with_models: tuple[str, ...], before: tuple[str, ...]
     ) -> None:
         """What the Python names is loaded first, as is what that asks; so is `--with-model`."""
-        assert opened(asking, name, *with_models).before == before
+        model = opened(asking, name, *with_models)
+        assert model.before == before
+        named = ", ".join(f"`{each}`" for each in before)
+        assert model.remarks(RequestForm()) == ((f"loaded first: {named}",) if before else ())
 
     def test_a_circle(self, tmp_path: Path) -> None:
         """Models that ask each other are loaded, but for an ensemble of the one that is tuned."""

@@ -9,6 +9,7 @@ from tests.refusals import refused
 from tests.targets.triton.triton_targets import built_in, served, write_model
 from tuner.protocols.tensors.values import to_array
 from tuner.space.space import SearchSpace
+from tuner.targets.request_form import RequestForm
 from tuner.targets.triton.repository import RepositoryModel
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -84,6 +85,32 @@ def test_a_stateful_model(tmp_path: Path) -> None:
     assert requests.payloads == ()
     assert requests.sequences is not None
     assert (requests.sequences.count, requests.sequences.length) == (16, 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "remarks"),
+    [
+        (
+            "accumulate",
+            RequestForm(),
+            ("requests are steps of sequences: each has about 20 made-up steps",),
+        ),
+        (
+            "accumulate",
+            RequestForm(files=(Path("data.json"),)),
+            ("requests are steps of sequences: each has the steps of a stream of the data",),
+        ),
+        (
+            "repeat",
+            RequestForm(),
+            ("requests go over gRPC streams; a latency ends with the last response",),
+        ),
+        ("echo", RequestForm(), ()),
+    ],
+)
+def test_what_is_told_of_requests(name: str, form: RequestForm, remarks: tuple[str, ...]) -> None:
+    """A person who plans a study sees what a request is, where that is no single question."""
+    assert RepositoryModel(MODELS, name).remarks(form) == remarks
 
 
 def test_a_decoupled_model(tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ class CommandModel:
         """`form`, which says nothing: the space file says it all."""
         return form
 
+    def remarks(self, form: RequestForm) -> tuple[str, ...]:
+        """Nothing: the space file says it all."""
+        return ()
+
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with the libraries that are here; its templates were tried.
 

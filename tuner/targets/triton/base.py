@@ -131,6 +131,18 @@ class TritonModel(VariantModel):
             )
         return replace(form, protocol=V2Protocol.GRPC)
 
+    def remarks(self, form: RequestForm) -> tuple[str, ...]:
+        found = []
+        if self.before:
+            found.append("loaded first: " + ", ".join(f"`{name}`" for name in self.before))
+        if self.is_decoupled:
+            found.append("requests go over gRPC streams; a latency ends with the last response")
+        if model_config.get(self.config, _SEQUENCES):
+            made_up = f"about {form.sequences.length} made-up steps"
+            steps = "the steps of a stream of the data" if form.files else made_up
+            found.append(f"requests are steps of sequences: each has {steps}")
+        return tuple(found)
+
     def stage(self, folder: Path) -> None:
         super().stage(folder)
         self.needs.stage(folder)
