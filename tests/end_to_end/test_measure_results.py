@@ -26,7 +26,8 @@ KEYS = {
     "concurrency", "throughput", "requests", "duration_s", "avg_ms", "std_ms", "p50_ms", "p90_ms",
     "p95_ms", "p99_ms", "p99.9_ms", "first_response", "errors", "unanswered", "reconnected",
     "stopped_early", "client_overloaded", "stability", "send_lag_p99_ms", "client_send_ms",
-    "client_receive_ms", "bytes_sent", "bytes_received", "engine_cpu_us_per_request", "engine_priority", "workers", "server",
+    "client_receive_ms", "bytes_sent", "bytes_received", "engine_cpu_us_per_request",
+    "engine_priority", "workers", "server",
 }  # fmt: skip
 SERVER_KEYS = {
     "inferences", "executions", "queue_ms", "compute_input_ms", "compute_infer_ms",
