@@ -187,28 +187,6 @@ parameters: {
 metric_tags { key: "team" value: "search" }
 """
 
-# Three models in a row; maps both one by one and as lists.
-ENSEMBLE = """
-name: "m"
-platform: "ensemble"
-max_batch_size: 8
-input [ { name: "text" data_type: TYPE_STRING dims: [ 1 ] } ]
-output { name: "label" data_type: TYPE_STRING dims: [ 1 ] }
-ensemble_scheduling {
-  step [
-    { model_name: "tokens" model_version: -1
-      input_map { key: "text" value: "text" }
-      output_map [ { key: "ids" value: "ids" }, { key: "mask" value: "mask" } ] },
-    { model_name: "encoder" model_version: 2
-      input_map [ { key: "ids" value: "ids" }, { key: "mask" value: "mask" } ]
-      output_map { key: "logits" value: "logits" } },
-    { model_name: "names" model_version: -1
-      input_map { key: "in" value: "logits" }
-      output_map { key: "out" value: "label" } }
-  ]
-}
-"""
-
 # A ranking of features on processors: large batches, a queue that ends, priorities, a cache.
 RANKING = """
 # scores of candidates, à peu près
@@ -262,7 +240,6 @@ CONFIGS = {
     "speech": SPEECH,
     "counter": COUNTER,
     "tokenizer": TOKENIZER,
-    "ensemble": ENSEMBLE,
     "ranking": RANKING,
     "voice": VOICE,
 }

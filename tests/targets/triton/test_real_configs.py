@@ -23,9 +23,7 @@ from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.model import open_model
 from tuner.targets.triton.target import TritonTarget
 
-# An ensemble is set through its parts: test_ensemble has those.
-SINGLE = {name: text for name, text in CONFIGS.items() if name != "ensemble"}
-ALL = pytest.mark.parametrize("text", SINGLE.values(), ids=SINGLE)
+ALL = pytest.mark.parametrize("text", CONFIGS.values(), ids=CONFIGS)
 OTHER: dict[str, Value] = {"dynamic_batching": True, "instance_count": 3, "threads": 1}
 
 
@@ -121,8 +119,8 @@ def stubbed(message: Any) -> Message:
 
 @pytest.mark.parametrize(
     "text",
-    SINGLE.values(),
-    ids=SINGLE,
+    CONFIGS.values(),
+    ids=CONFIGS,
 )
 def test_loads(server: RunningServer, tmp_path: Path, text: str) -> None:
     """Triton takes what is made of each, and has the owner's fields."""
