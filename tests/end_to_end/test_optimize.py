@@ -10,12 +10,13 @@ from tritonclient.grpc import model_config_pb2
 from tests.end_to_end.command import OPTIMIZE, Finished, tuner
 
 STUDY = "night"
-ARGUMENTS = (*OPTIMIZE, "--study", STUDY, "--trials", "3", "--timeout", "4m", "--finalists", "1")
+ARGUMENTS = (*OPTIMIZE, "--study", STUDY, "--timeout", "4m")
 
 
 @pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
-    return tuner(*ARGUMENTS, "--confirmations", "1", "--json", folder=folder)
+    short = ("--trials", "3", "--finalists", "1", "--confirmations", "1", "--json")
+    return tuner(*ARGUMENTS, *short, folder=folder)
 
 
 def test_the_study_ends_with_a_winner_that_beats_the_defaults(optimized: Finished) -> None:
@@ -116,10 +117,8 @@ def test_every_load_point_can_be_exported(folder: Path) -> None:
 @pytest.mark.usefixtures("optimized")
 def test_a_study_that_is_complete_is_continued_with_more_trials(folder: Path) -> None:
     """The same name and a larger search budget go on where the study ended."""
-    more = [argument if argument != "3" else "4" for argument in ARGUMENTS[5:]]
-    done = tuner(
-        *OPTIMIZE, *more[more.index("--study") :], "--confirmations", "0", "--json", folder=folder
-    )
+    more = ("--trials", "4", "--confirmations", "0", "--json")
+    done = tuner(*ARGUMENTS, *more, folder=folder)
 
     assert done.status == 0, done.err
     searched = {
