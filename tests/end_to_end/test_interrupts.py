@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from tests.end_to_end.command import OPTIMIZE, begin, descendants, tuner, wait_until
+from tests.runner_tests.waiting import is_gone
 
 ARGUMENTS = (*OPTIMIZE, "--study", "night", "--trials", "2", "--timeout", "10m")
 
@@ -34,7 +35,7 @@ def _stub_runs(process: subprocess.Popen[str]) -> bool:
 
 
 def _gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    return all(is_gone(process.pid) for process in processes)
 
 
 def _left_in_shared_memory(pid: int) -> list[Path]:

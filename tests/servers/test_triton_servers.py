@@ -16,7 +16,7 @@ import pytest
 from tritonclient import grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
-from tests.runner_tests.waiting import wait_until
+from tests.runner_tests.waiting import wait_until_gone
 from tests.servers import triton
 from tests.servers.triton import TritonServer
 
@@ -38,9 +38,8 @@ def test_a_triton_that_crashed_is_followed_by_another() -> None:
         first = living()
         assert living() == first
 
-        process = psutil.Process(first.pid)
-        process.send_signal(signal.SIGSEGV)
-        wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
+        psutil.Process(first.pid).send_signal(signal.SIGSEGV)
+        wait_until_gone([first.pid])
 
         assert living().pid != first.pid
         assert not psutil.pid_exists(first.pid)
