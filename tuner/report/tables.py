@@ -97,11 +97,10 @@ def _first_table(measurements: Sequence[Measurement], shown: Sequence[float]) ->
 
 
 def _first_cells(measurement: Measurement, shown: Sequence[float]) -> Iterator[str]:
-    firsts = measurement.first_response
-    known = firsts is not None and not measurement.client_overloaded
+    firsts = None if measurement.client_overloaded else measurement.first_response
     yield str(measurement.profile)
     for q in shown:
-        yield _ms(firsts.percentile(q)) if firsts and known else formats.NOTHING
+        yield _ms(firsts.percentile(q)) if firsts else formats.NOTHING
 
 
 def _client_cells(

@@ -78,7 +78,7 @@ class GrpcConnection(asyncio.Protocol):
         self.lanes: tuple[GrpcLane, ...] = ()
         self.streams: dict[int, GrpcLane] = {}
         self._ending: set[int] = set()  # streams that the peer is to end, and nobody listens to
-        self._most_streams: float = math.inf
+        self._most_streams: float = math.inf  # at a time, as far as the peer has said
         self.now_s = 0.0
         self.bytes_received = 0
         self._call, self._check = call, check
