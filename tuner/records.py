@@ -130,7 +130,11 @@ class Golden:
 
 @dataclass(frozen=True)
 class ServerStatistics:
-    """A server's own counters since it started; durations are seconds summed over requests."""
+    """A server's own counters since it started; durations are seconds summed over requests.
+
+    `batches` counts the executions of each batch size, `batch_times_s` are the seconds that those
+    of one size took together, where the server tells.
+    """
 
     inferences: int = 0
     executions: int = 0
@@ -141,14 +145,18 @@ class ServerStatistics:
     compute_output_s: float = 0.0
     requests: int = 0
     batches: Mapping[int, int] = field(default_factory=dict)
+    batch_times_s: Mapping[int, float] = field(default_factory=dict)
 
     def __sub__(self, earlier: Self) -> "ServerStatistics":
         """What happened between two readings."""
-        names = {each.name for each in fields(self)} - {"batches"}
-        grown = {size: n - earlier.batches.get(size, 0) for size, n in self.batches.items()}
+        names = {each.name for each in fields(self)} - {"batches", "batch_times_s"}
+        grown = {n: count - earlier.batches.get(n, 0) for n, count in self.batches.items()}
+        batches = {size: count for size, count in grown.items() if count}
+        times_s, before_s = self.batch_times_s, earlier.batch_times_s
         return ServerStatistics(
             **{name: getattr(self, name) - getattr(earlier, name) for name in names},
-            batches={size: count for size, count in grown.items() if count},
+            batches=batches,
+            batch_times_s={n: times_s[n] - before_s.get(n, 0.0) for n in batches if n in times_s},
         )
 
     @property

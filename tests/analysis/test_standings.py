@@ -9,7 +9,14 @@ import pytest
 from tests.analysis.known import known
 from tests.report import studies
 from tests.report.studies import BEST, DEFAULTS, baseline, configuration, final, trial
-from tuner.analysis.standings import Standing, Standings, finalists, nearest, standings
+from tuner.analysis.standings import (
+    Standing,
+    Standings,
+    finalists,
+    in_the_race,
+    nearest,
+    standings,
+)
 from tuner.errors import Reason
 from tuner.records import Purpose, TrialRecord, TrialState
 from tuner.space.space import Configuration
@@ -162,6 +169,45 @@ def test_a_final_that_failed_is_out() -> None:
     )
 
     assert order(result) == [TWO, DEFAULTS]
+
+
+FINALS = [baseline(), trial(1, 300.0), trial(2, 400.0), trial(3, 390.0)]
+CHOSEN = (TWO, THREE, ONE, DEFAULTS)
+RACE: dict[str, tuple[list[TrialRecord], tuple[Configuration, ...]]] = {
+    "all, before the first round": ([], CHOSEN),
+    "not who is proved to be beaten, but the defaults": (
+        [
+            final(4, TWO, 400.0),
+            final(5, THREE, 395.0),
+            final(6, ONE, 300.0),
+            final(7, DEFAULTS, 150.0),
+        ],
+        (TWO, THREE, DEFAULTS),
+    ),
+    "who is behind by what may be chance": (
+        [final(4, TWO, 400.0), final(5, THREE, 350.0), final(6, ONE, 360.0)],
+        CHOSEN,
+    ),
+    "not who failed a start": (
+        [final(4, TWO, 400.0), failed_final(5, FINALS[3]), final(6, ONE, 390.0)],
+        (TWO, ONE, DEFAULTS),
+    ),
+    "whom the machine spoiled": (
+        [
+            final(4, TWO, 400.0),
+            replace(failed_final(5, FINALS[3]), reason=Reason.CLIENT_OVERLOADED),
+            final(6, ONE, 390.0),
+        ],
+        CHOSEN,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RACE)
+def test_who_is_measured_in_the_next_round(name: str) -> None:
+    """A finalist that cannot win any more costs no further starts."""
+    finals, left = RACE[name]
+    assert in_the_race(studies.study((*FINALS, *finals)), CHOSEN, 3) == left
 
 
 def test_all_finals_failed() -> None:

@@ -21,7 +21,7 @@ from tuner.space.document import fingerprint
 from tuner.store.database import VERSION_TABLE
 from tuner.store.schema import metadata
 from tuner.store.storage import Storage
-from tuner.study.loop import open_study
+from tuner.study.continued_study import open_study
 
 # A real study that was run before spaces and places were stored as values.
 BEFORE = Path(__file__).with_name("before_rooms.db")

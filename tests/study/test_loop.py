@@ -20,7 +20,8 @@ from tuner.goals import LatencyBudget, Objective, SearchBudget
 from tuner.records import Comparison, Golden, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
-from tuner.study.loop import Study, StudyPlan, open_study
+from tuner.study.continued_study import open_study
+from tuner.study.loop import Study, StudyPlan
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
 BUDGET = LatencyBudget(95, 0.05)

@@ -168,6 +168,25 @@ def finalists(study: StudyRecord, count: int) -> tuple[Configuration, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
+def in_the_race(
+    study: StudyRecord, chosen: Sequence[Configuration], rounds: int
+) -> tuple[Configuration, ...]:
+    """Those of the finalists `chosen` that may still be the best, and the baseline.
+
+    One that failed a start is out. It is asked before each of `rounds`, so the others go where
+    they are proved to be beaten at that share of the level only: in 5 % of all studies at most one
+    goes that should not (Bonferroni).
+    """
+    found = standings(study)
+    behind = zip(found.ranked[1:], found.leads, strict=True)
+    beaten = {s.configuration for s, lead in behind if lead.p_value <= LEVEL / rounds}
+    carrying = {s.configuration for s in _ranked(_by_configuration(study.trials))}
+    stay = carrying - beaten
+    if study.baseline:
+        stay.add(study.baseline.configuration)
+    return tuple(each for each in chosen if each in stay)
+
+
 def standings(study: StudyRecord) -> Standings:
     """What the finals confirm, or the search's own ranking where they confirm nothing.
 

@@ -7,7 +7,7 @@ function, so it can be tried on simulated servers.
 from tuner.capacity import closed_search, open_search
 from tuner.capacity.intervals import FEWEST_FOR_WARM_UP
 from tuner.capacity.open_search import duration_s, saturation_s
-from tuner.capacity.probes import Capacity, CapacityPlan, Measure, Probes, unloaded_limit_s
+from tuner.capacity.probes import POINTS, Capacity, CapacityPlan, Measure, Probes, unloaded_limit_s
 from tuner.capacity.proof import LoadVerdict, certify
 from tuner.goals import LatencyBudget, Loop
 from tuner.records import Outcome
@@ -48,7 +48,7 @@ def prove(measure: Measure, plan: CapacityPlan, throughput: float) -> tuple[Capa
     return probes.result(outcome, throughput), verdict
 
 
-def expected_s(budget: LatencyBudget, points: int = 3) -> float:
+def expected_s(budget: LatencyBudget, points: int = POINTS) -> float:
     """Roughly how long the measuring of a configuration takes, for plans and time left.
 
     As long as nothing was seen, an answer is taken to need two fifths of the limit.

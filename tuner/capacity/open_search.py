@@ -1,8 +1,9 @@
 """The highest rate of an open loop within the latency budget.
 
 A saturation probe says what the server carries without a limit; then each load is chosen where
-the root is most likely, given all the points so far (queue_model). Arrivals are the same for all
-configurations, point by point: what one owes to a lucky schedule, the others have too.
+the root is most likely, given all the points so far (queue_model), until it is known well enough.
+Arrivals are typical (typical_arrivals), and chosen from the same streams for all configurations:
+what one owes to a lucky schedule, the others have too.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from tuner.capacity.intervals import throughput_interval
 from tuner.capacity.probes import Capacity, LoadPoint, Probes
 from tuner.capacity.queue_model import Observation, Root, root
+from tuner.capacity.typical_arrivals import typical_seed
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
 from tuner.load.profile import ClosedLoop, OpenLoop, Overload
@@ -18,12 +20,12 @@ from tuner.numbers.distributions import Z
 from tuner.records import Outcome, Phase
 
 # Each closed loop of the saturation probe lasts this long,
-_SATURATION_S = 1.0
+_SATURATION_S = 0.5
 # or as long as this many answers without load, if they are slow;
 _SATURATION_ANSWERS = 4.5
 # there are at most this many, each with twice as many requests in flight,
 _SATURATION_LOOPS = 4
-# until one has less than this many times the throughput of the best before.
+# until one has less than this many times the throughput of the best before, or is over the limit.
 _SATURATION_RISE = 1.05
 # The first load, as a share of the saturation throughput.
 _FIRST_LOAD = 0.8
@@ -31,7 +33,7 @@ _FIRST_LOAD = 0.8
 # it: whether the best can be beaten is then known after one point.
 _LEAST_FIRST = 0.5
 # A point lasts at least this long,
-_SHORTEST_POINT_S = 2.0
+_SHORTEST_POINT_S = 1.5
 # however slow the server is, no longer than this for the sake of more requests,
 _REQUESTS_LIMIT_S = 5.0
 # and for the sake of a large latency limit no longer than this,
@@ -39,12 +41,12 @@ _LONGEST_POINT_S = 30.0
 # or than this many answers without load: a queue needs time to show how long it grows.
 _LONGEST_POINT_ANSWERS = 15
 # The latency limits and the requests that a point should last.
-_POINT_LIMITS = 33
-_POINT_REQUESTS = 1000
+_POINT_LIMITS = 16
+_POINT_REQUESTS = 700
 # Points beyond the planned ones, while all loads were too high.
 _EXTRA_POINTS = 3
 # The standard error of the log capacity with which the search is content.
-_PRECISE_LOG_ERROR = 0.025
+_PRECISE_LOG_ERROR = 0.08
 # The arrivals of a point are those of no other trial's seed, for up to this many points a trial.
 _POINT_SEEDS = 100
 # Where all loads were too high, the next one is this quantile of the root,
@@ -79,10 +81,14 @@ def open_capacity(probes: Probes) -> Capacity:
     found: Root | None = None
     for rate in _rates(probes):
         number = len(probes.of(Phase.SEARCH))
+        length_s = plan.stretch * duration_s(plan.budget, rate, probes.answer_s)
+        seed = typical_seed(
+            _POINT_SEEDS * plan.seed + number, round(rate * length_s), plan.budget.percentile
+        )
         probes.add(
             Phase.SEARCH,
-            OpenLoop(rate, seed=_POINT_SEEDS * plan.seed + number),
-            duration_s=plan.stretch * duration_s(plan.budget, rate, probes.answer_s),
+            OpenLoop(rate, seed=seed),
+            duration_s=length_s,
             overload=Overload(max(32, math.ceil(2 * rate * plan.budget.limit_s))),
         )
         found = _root(probes)
@@ -94,10 +100,10 @@ def open_capacity(probes: Probes) -> Capacity:
 
 
 def duration_s(budget: LatencyBudget, requests_per_s: float, answer_s: float = 0.0) -> float:
-    """How long one point takes: 33 limits or 1000 requests, whichever is longer.
+    """How long one point takes: 16 limits or 700 requests, whichever is longer.
 
     `answer_s` is what an answer takes without load, if that is known. A slow server gets fewer
-    than 1000 requests: it is measured well enough to be beaten.
+    than 700 requests: it is measured well enough to be beaten.
     """
     requests_s = min(_POINT_REQUESTS / requests_per_s, _REQUESTS_LIMIT_S)
     limits_s = _POINT_LIMITS * budget.limit_s
@@ -119,7 +125,7 @@ def _saturate(probes: Probes) -> LoadPoint:
         rises = best is None or rate > _SATURATION_RISE * most
         if best is None or rate > most:
             best, most = point, rate
-        if not rises or best.interval.estimate > 4 * probes.plan.budget.limit_s:
+        if not rises or best.interval.estimate > probes.plan.budget.limit_s:
             break
         concurrency *= 2
     if best is None or most == 0:

@@ -27,6 +27,8 @@ _FIRST_UNLOADED_S = 0.5
 _UNLOADED_LIMIT_S = 10.0
 # or than this many answers, where they take seconds.
 _UNLOADED_ANSWERS = 4
+# Load points that are planned for one configuration.
+POINTS = 3
 # A point of which more than this share of the requests failed says nothing.
 _FAILED_SHARE = 0.5
 # A server that compiles itself while it runs is put under full load for spells of this length,
@@ -131,7 +133,7 @@ class CapacityPlan:
     largest_batch: int = 1
     seed: int = 0
     beat: Beat = NOTHING_TO_BEAT
-    points: int = 3
+    points: int = POINTS
     stretch: float = 1.0
     arrivals: Loop = Loop.OPEN
     expected: Expected | None = None

@@ -19,14 +19,18 @@ from tuner.numbers.arrays import FloatArray
 
 # The grid: roots as shares of the saturation throughput,
 _ROOT_SHARES = np.geomspace(0.005, 1.4, 700)
-# and headrooms above the root, as shares of it.
+# and headrooms above the root, as shares of it;
 _HEADROOMS = np.geomspace(0.004, 30.0, 36)
+# most likely around this one, with this standard deviation of its logarithm.
+_USUAL_HEADROOM = 0.3
+_HEADROOM_LOG_ERROR = 1.2
 # The standard deviation of the log of the most that an open loop gets through, around what the
 # closed loop got.
 _SATURATION_LOG_ERROR = 0.15
 # The error of a log latency beside that which is known of it: noise of the machine and the model's
-# own. Which of these it is, the points themselves say.
+# own. Which of these it is, the points themselves say; how often it was before they do:
 _LOG_ERRORS = np.array([0.03, 0.06, 0.12, 0.24])
+_USUALLY = np.array([0.1, 0.3, 0.3, 0.3])
 # It grows by this share of the distance from the root (log of the load),
 _ERROR_GROWTH = 0.3
 # but by no more than this.
@@ -92,7 +96,10 @@ def root(
     """
     shares = _ROOT_SHARES[:, None, None]
     roots, headrooms = saturation * shares, _HEADROOMS[:, None]
-    log_likelihood = -_squared(np.log(shares * (1 + headrooms)) / _SATURATION_LOG_ERROR)
+    usual = (np.log(headrooms / _USUAL_HEADROOM) / _HEADROOM_LOG_ERROR) ** 2 / 2
+    log_likelihood = np.log(_USUALLY) - usual
+    saturated = np.log(shares * (1 + headrooms)) / _SATURATION_LOG_ERROR
+    log_likelihood = log_likelihood - _squared(saturated)
     floor = unloaded_s / limit_s if unloaded_s < limit_s else _UNKNOWN_FLOOR
     for each in observations:
         rho = each.rate / roots / (1 + headrooms)

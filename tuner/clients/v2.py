@@ -188,4 +188,8 @@ def _statistics(content: Mapping[str, Any]) -> ServerStatistics:
             int(each["batch_size"]): int(each["compute_infer"]["count"])
             for each in content.get("batch_stats", [])
         },
+        batch_times_s={
+            int(each["batch_size"]): int(each["compute_infer"]["ns"]) / 1e9
+            for each in content.get("batch_stats", [])
+        },
     )

@@ -1,18 +1,21 @@
 """What an untried configuration promises: its expected improvement on the best (pure).
 
-A Gaussian process of throughput (Rasmussen and Williams 2006, algorithm 2.1) with a Matern 5/2
-kernel and a lengthscale for each parameter, which coordinate ascent of the marginal likelihood
-chooses from a few; the expected improvement is that of Jones, Schonlau and Welch (1998).
+A Gaussian process of the throughput's logarithm (Rasmussen and Williams 2006, algorithm 2.1),
+whose kernels are Matern 5/2 with a lengthscale for each parameter, which coordinate ascent of the
+marginal likelihood chooses from a few. Half of it is additive (Duvenaud, Nickisch and Rasmussen
+2011): what a parameter is worth in one configuration it is mostly worth in others, too, and a few
+trials show that. The expected improvement is that of Jones, Schonlau and Welch (1998).
 """
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from tuner.numbers.arrays import FloatArray
-from tuner.numbers.distributions import normal_cdf, normal_pdf
-from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
+from tuner.numbers.distributions import normal_cdf
+from tuner.records import TrialRecord, TrialState
 from tuner.search.steps import ordinals, share
 from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
 
@@ -26,10 +29,13 @@ _SWEEPS = 2
 _MOST_FITTED = 60
 # and the prediction rests on no more than this many.
 _MOST_KNOWN = 200
-# What was not tried may differ by as much as what was, and by this share of the best at least.
+# What was not tried may differ by as much as what was, and by this factor (log) at least.
 _LEAST_SPREAD = 0.1
-# What failed, or is infeasible, counts as the worst that was measured, or as this share of the
-# best if that is less: as nothing at all, it would hide a best one right beside it.
+# What carries less than this share of the best is no worse.
+_LEAST_SHARE = 1e-3
+# What is infeasible counts as the worst that was measured, or as this share of the best if that is
+# less: as nothing at all, it would hide a best one right beside it. What failed says nothing of the
+# throughput: where that happens is learned apart (crash_regions).
 _USELESS = 0.5
 
 _Item = TypeVar("_Item")
@@ -54,7 +60,7 @@ class Prospects:
         The expected improvement on the best of `trials`, as a fraction of its capacity; nothing
         for anybody as long as none is feasible. A pruned trial counts with its bound.
         """
-        telling = [t for t in trials if t.reason not in NOT_ITS_FAULT]
+        telling = [t for t in trials if t.state is not TrialState.FAILED]
         best = max((t.throughput for t in telling if t.state is TrialState.FEASIBLE), default=0.0)
         fresh = np.array([c not in tried for c in self._candidates], dtype=np.bool_)
         left = [c for c, each in zip(self._candidates, fresh, strict=True) if each]
@@ -73,12 +79,12 @@ class Prospects:
 
 
 def _values(trials: Sequence[TrialRecord], best: float) -> list[float]:
-    """How far each is from the best, as a share of it: 0 and below, but for noise."""
+    """The logarithm of the share of the best that each carries."""
     useful = [t.state in (TrialState.FEASIBLE, TrialState.PRUNED) for t in trials]
     measured = [t.throughput for t, each in zip(trials, useful, strict=True) if each]
     useless = min(_USELESS * best, *measured)
     return [
-        (t.throughput if each else useless) / best - 1
+        math.log(max((t.throughput if each else useless) / best, _LEAST_SHARE))
         for t, each in zip(trials, useful, strict=True)
     ]
 
@@ -99,9 +105,7 @@ class _Process:
 
     def kernel(self, left: FloatArray, right: FloatArray) -> FloatArray:
         """How much alike each row of `left` is to each one of `right`, from 0 to 1."""
-        a, b = left / self._lengths, right / self._lengths
-        squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
-        return _matern(squares)
+        return _likeness(_squares(left, right), self._lengths)
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The mean and the standard deviation of what would be measured there without noise."""
@@ -113,14 +117,14 @@ class _Process:
 
 def _fitted(features: FloatArray, values: FloatArray) -> tuple[FloatArray, float]:
     """The lengthscales and the noise under which `values` are most likely."""
-    squares = (features[:, None, :] - features[None, :, :]) ** 2
+    squares = _squares(features, features)
     columns = features.shape[1]
     chosen = [_LENGTHS.index(1.0)] * columns + [1]
     choices = [_LENGTHS] * columns + [_NOISES]
 
     def likelihood(which: Sequence[int]) -> float:
         lengths = np.array([_LENGTHS[each] for each in which[:-1]])
-        covariance = _matern(squares @ lengths**-2.0)
+        covariance = _likeness(squares, lengths)
         covariance[np.diag_indices_from(covariance)] += _NOISES[which[-1]]
         factor = np.linalg.cholesky(covariance)
         solved = np.linalg.solve(factor, values)
@@ -138,6 +142,20 @@ def _fitted(features: FloatArray, values: FloatArray) -> tuple[FloatArray, float
     return np.array([_LENGTHS[each] for each in chosen[:-1]]), _NOISES[chosen[-1]]
 
 
+def _squares(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Of the difference of each row to each other one, column by column."""
+    differences: FloatArray = left[:, None, :] - right[None, :, :]
+    return np.square(differences)
+
+
+def _likeness(squares: FloatArray, lengths: FloatArray) -> FloatArray:
+    """Half by all parameters together, half by each alone; squares of differences, in columns."""
+    scaled = squares / lengths**2
+    together: FloatArray = _matern(scaled.sum(axis=-1))
+    alone: FloatArray = _matern(scaled).mean(axis=-1)
+    return (together + alone) / 2
+
+
 def _matern(squares: FloatArray) -> FloatArray:
     """The Matern 5/2 kernel of squared distances."""
     scaled = np.sqrt(5 * np.maximum(squares, 0.0))
@@ -145,9 +163,10 @@ def _matern(squares: FloatArray) -> FloatArray:
 
 
 def _improvement(mean: FloatArray, deviation: FloatArray) -> FloatArray:
-    """E[max(0, x)] of a normal x."""
+    """E[max(0, exp(x) - 1)] of a normal x."""
     z = mean / deviation
-    return mean * normal_cdf(z) + deviation * normal_pdf(z)
+    grown = np.exp(mean + deviation**2 / 2) * normal_cdf(z + deviation)
+    return np.maximum(grown - normal_cdf(z), 0.0)
 
 
 def _features(space: SearchSpace, configurations: Sequence[Configuration]) -> FloatArray:

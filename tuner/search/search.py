@@ -115,13 +115,13 @@ class Search:
                 self._tables.add(outcome)
         self._queue[:0] = [configuration for configuration in lost if configuration is not None]
 
-    def enqueue(self, configuration: Configuration) -> None:
-        """Propose `configuration` before anything else, after those enqueued earlier.
+    def enqueue(self, configuration: Configuration, *, first: bool = False) -> None:
+        """Propose `configuration` before anything else, after those enqueued earlier, or `first`.
 
         The server's own defaults are what they are, even where they break a rule.
         """
         if configuration == self._space.defaults or not self._space.violations(configuration):
-            self._queue.append(configuration)
+            self._queue.insert(0 if first else len(self._queue), configuration)
 
     def exhaust(self) -> None:
         """Propose every configuration, in random order, once nothing is enqueued any more.

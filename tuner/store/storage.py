@@ -232,7 +232,11 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
         name: SettingVerdict(Grade(each["grade"]), each["found"]) for name, each in stored.items()
     },
     "statistics": lambda stored: ServerStatistics(
-        **{**stored, "batches": _counts(stored["batches"])}
+        **{
+            **stored,
+            "batches": _counts(stored["batches"]),
+            "batch_times_s": {int(n): s for n, s in stored.get("batch_times_s", {}).items()},
+        }
     ),
     **dict.fromkeys(("histogram", "first_response"), _histogram),
     "shape": tuple,

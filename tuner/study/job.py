@@ -32,9 +32,10 @@ from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study import placement, workspaces
+from tuner.study.continued_study import open_study
 from tuner.study.deployment import Deployment
 from tuner.study.given_space import given_space, space_path
-from tuner.study.loop import Study, StudyPlan, open_study
+from tuner.study.loop import Study, StudyPlan
 from tuner.study.placement import Place, RemoteAddress
 from tuner.study.time_plan import too_short
 from tuner.study.trial import Bench, Observer

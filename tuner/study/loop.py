@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tuner.analysis import drift
-from tuner.analysis.standings import finalists, standings, within_reach
+from tuner.analysis.standings import finalists, in_the_race, standings, within_reach
 from tuner.capacity.probes import Beat, Expected
-from tuner.errors import Reason, StudyChangedError, TunerError
+from tuner.errors import Reason, TunerError
 from tuner.goals import Loop, Objective, SearchBudget
 from tuner.records import (
     NOT_ITS_FAULT,
@@ -23,6 +23,7 @@ from tuner.records import (
     TrialState,
     not_compared,
 )
+from tuner.search.batch_advice import advised
 from tuner.search.samplers import Sampler
 from tuner.search.search import Proposal, Search
 from tuner.space.space import Configuration, SearchSpace
@@ -31,7 +32,6 @@ from tuner.study.another_start import ask_another_start
 from tuner.study.outputs import counted
 from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, no_time_left, proof_s
 from tuner.study.trial import Bench, TrialPlan, run_trial
-from tuner.targets.variants import PARAMETER
 
 # The search ends when no configuration promises a gain of this share any more (expected),
 WORTHWHILE = 0.01
@@ -50,66 +50,6 @@ _SEARCHED = (Purpose.BASELINE, Purpose.SEARCH)
 _FINAL_SEEDS = 1000
 # and that of the proof beyond those of the search.
 _PROOF_SEED = 900_000
-
-
-def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
-    """Create `study`, or continue the one of that name.
-
-    Raises:
-        StudyChangedError: The stored study has another model, space, request or latency budget.
-    """
-    if not storage.has_study(study.name):
-        storage.create_study(study)
-        return study
-    stored = _with_values(storage.study(study.name), study, storage)
-    facts = {
-        "server": (stored.server, study.server),
-        "model": (stored.model, study.model),
-        "latency budget": (str(stored.budget), str(study.budget)),
-        "objectives": (" and ".join(stored.objectives), " and ".join(study.objectives)),
-        "arrivals": (stored.arrivals.value, study.arrivals.value),
-        "request": (dict(stored.request), dict(study.request)),
-        "choice of variants": (
-            stored.parameters.get(PARAMETER),
-            study.parameters.get(PARAMETER),
-        ),
-        "model's files": (stored.model_fingerprint, study.model_fingerprint),
-        "search space": (stored.space_fingerprint, study.space_fingerprint),
-        "place": (_place_words(stored), _place_words(study)),
-        "image": (stored.environment.get("image_digest"), study.environment.get("image_digest")),
-        "machine": (stored.hardware.get("fingerprint"), study.hardware.get("fingerprint")),
-    }
-    for name, (before, now) in facts.items():
-        if before != now:
-            raise StudyChangedError(
-                f"study `{study.name}` cannot be continued: its {name} changed from {before} to "
-                f"{now}{_changed_parameters(stored, study) if name == 'search space' else ''}",
-                hint="choose another `--study NAME`, or go back to what it began with",
-            )
-    return stored
-
-
-def _with_values(stored: StudyRecord, study: StudyRecord, storage: Storage) -> StudyRecord:
-    """`stored` with its space as a value, if a version began it that kept words only.
-
-    Domains and defaults in words are all that is left to tell whether it is the space of `study`.
-    """
-    if stored.space is not None or study.space is None or stored.parameters != study.parameters:
-        return stored
-    storage.save_space(stored.name, study.space)
-    return replace(stored, space=study.space, space_fingerprint=study.space_fingerprint)
-
-
-def _place_words(study: StudyRecord) -> str:
-    if study.place is None:
-        return "what an older version did not store"
-    return ", ".join(f"{name} {value}" for name, value in study.place.items() if value)
-
-
-def _changed_parameters(stored: StudyRecord, study: StudyRecord) -> str:
-    names = stored.parameters.keys() | study.parameters.keys()
-    changed = sorted(n for n in names if stored.parameters.get(n) != study.parameters.get(n))
-    return f" (changed: {', '.join(changed)})" if changed else " (its rules changed)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +161,10 @@ class Study:
         record = self._run(plan)
         factor = speed.factor(record.finished_at)
         search.tell(proposal.number, replace(record, throughput=record.throughput / factor))
+        if record.state is TrialState.FEASIBLE:
+            advice = advised(self._space, record, self._bench.budget.limit_s)
+            if advice is not None:
+                search.enqueue(advice, first=True)
 
     def _plan(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
         reference, share = self._reference()
@@ -311,7 +255,10 @@ class Study:
         return ""
 
     def _confirm(self) -> None:
-        """Measure the finalists again, on fresh starts: each once a round, in random order."""
+        """Measure the finalists again, on fresh starts: each once a round, in random order.
+
+        Who is proved to carry less than another one is not measured in further rounds.
+        """
         trials = self._record.trials
         study = replace(self._record, trials=drift.drift(trials).corrected(trials))
         reach = len(within_reach(study))
@@ -320,7 +267,9 @@ class Study:
         first = 1 + max((t.round for t in study.finals), default=-1)
         order = random.Random(self._seed + first)  # noqa: S311 - an order, not a secret
         for number in range(first, first + plan.rounds):
-            if self._no_time_for_a_round():
+            if number > first:
+                chosen = in_the_race(self._record, chosen, plan.rounds)
+            if self._no_time_for_a_round(chosen):
                 break
             for configuration in order.sample(chosen, len(chosen)):
                 self._run(
@@ -337,10 +286,14 @@ class Study:
                     )
                 )
 
-    def _no_time_for_a_round(self) -> bool:
-        """Whether another round would end too late, if it takes as long as the last one did."""
+    def _no_time_for_a_round(self, chosen: Sequence[Configuration]) -> bool:
+        """Whether a round of `chosen` would end too late, if each takes as long as in the last."""
         finals = self._record.finals
-        last = [t.timings_s["total"] for t in finals if t.round == finals[-1].round]
+        last = [
+            t.timings_s["total"]
+            for t in finals
+            if t.round == finals[-1].round and t.configuration in chosen
+        ]
         return bool(last) and time.monotonic() + sum(last) > self._deadline
 
     def _expected(self, configuration: Configuration) -> Expected | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tuner.capacity.find import expected_s
+from tuner.capacity.probes import POINTS
 from tuner.capacity.proof import certifying_s
 from tuner.goals import LatencyBudget, SearchBudget
-from tuner.records import Purpose, TrialRecord, TrialState
+from tuner.records import Phase, Purpose, TrialRecord, TrialState
 
 # What a start takes, until the study's own trials say better.
 _FIRST_GUESS_START_S = 3.0
@@ -18,12 +19,12 @@ _DEFAULT_TIMEOUT_S = 120.0
 # prove a winner.
 _DEFAULT_TRIALS = 10
 # The finals take no more than this share of all the time.
-_FINALS_SHARE = 0.5
-# Steps of a trial that a final does not have, and its load points, which it has at other lengths.
-_NOT_AROUND = ("self-check", "saturation", "search")
+_FINALS_SHARE = 0.35
+# Steps of a trial that a final does not have, or has otherwise: a start, and other load points.
+_NOT_AROUND = ("self-check", "apply", "saturation", "search")
 # How many times as long as the search's are the load points of the finals, by the time that there
 # is: short ones flatter every configuration by some per cent (benchmarks/README.md).
-STRETCHES = (3.0, 2.0, 1.0, 0.6)
+STRETCHES = (2.0, 1.0, 0.6)
 # The same for the baseline in the search: it has to be known well enough to be beaten.
 BASELINE_STRETCH = 0.6
 # If the baseline carries less than this share of the best, even shorter points show by how much:
@@ -92,25 +93,33 @@ def _finals(
     others = [t for t in feasible if t.purpose is Purpose.SEARCH] or baseline
     far_behind = any(t.throughput < _FAR_BEHIND * best for t in baseline)
     baseline_stretch = min(stretch, _FAR_BEHIND_STRETCH) if far_behind else stretch
-    around_s = max(map(_around_s, feasible), default=_FIRST_GUESS_START_S)
+    around_s = _around_s(feasible)
     each_s = around_s + stretch * _search_s(others, budget)
     baseline_s = around_s + baseline_stretch * _search_s(baseline, budget)
     total_s = rounds * (finalists * each_s + baseline_s)
     return FinalsPlan(finalists, rounds, stretch, baseline_stretch, total_s)
 
 
-def _around_s(trial: TrialRecord) -> float:
-    """What its final takes beside the load points."""
-    spent = trial.timings_s
-    return spent["total"] - sum(spent.get(each, 0.0) for each in _NOT_AROUND)
+def _around_s(trials: Iterable[TrialRecord]) -> float:
+    """What a final takes beside the load points: a start, and the other steps as on average."""
+    spent = [trial.timings_s for trial in trials]
+    if not spent:
+        return _FIRST_GUESS_START_S
+    others = [s["total"] - sum(s.get(each, 0.0) for each in _NOT_AROUND) for s in spent]
+    return max(s.get("apply", 0.0) for s in spent) + statistics.mean(others)
 
 
 def _search_s(trials: Iterable[TrialRecord], budget: LatencyBudget) -> float:
-    """What the load points of one took on average, at their usual length."""
+    """What the load points of a final take, at their usual length.
+
+    As many as are planned: the search may have taken more to get there.
+    """
     lengths = [
-        t.timings_s.get("search", 0.0)
-        / (BASELINE_STRETCH if t.purpose is Purpose.BASELINE else 1.0)
-        for t in trials
+        min(1.0, POINTS / len(searched))
+        * trial.timings_s.get("search", 0.0)
+        / (BASELINE_STRETCH if trial.purpose is Purpose.BASELINE else 1.0)
+        for trial in trials
+        if (searched := [p for p in trial.points if p.phase == Phase.SEARCH])
     ]
     return statistics.mean(lengths or [expected_s(budget)])
 

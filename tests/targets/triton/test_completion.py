@@ -16,12 +16,13 @@ from tuner.records import Grade
 from tuner.space.expressions import Value
 from tuner.space.space import SearchSpace
 from tuner.study.job import Job, PreparedJob, prepare
-from tuner.targets.base import TargetSetup
+from tuner.targets.base import ModelSource, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.triton import asking, install
 from tuner.targets.triton import config as model_config
 from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.completion import needs_server
+from tuner.targets.triton.model import open_model
 from tuner.targets.triton.repository import RepositoryModel, check_repository
 from tuner.targets.triton.target import TritonTarget
 
@@ -204,7 +205,9 @@ class TestPythonBackend:
         write_model(tmp_path, WHOLE)
         program = tmp_path / "m" / "1" / "model.py"
         program.write_text(program.read_text().partition("    @staticmethod")[0])
-        assert not RepositoryModel(tmp_path, "m").needs_server
+        model = RepositoryModel(tmp_path, "m")
+        assert not model.needs_server
+        assert model.is_complete
 
     def test_that_does_not_load(self, tmp_path: Path) -> None:
         """A model that Triton cannot complete is refused before the search, with the reason."""
@@ -283,6 +286,45 @@ class TestOnnxruntimeBackend:
 def test_who_needs_a_server(config: str, program: str, needed: bool) -> None:  # noqa: FBT001 - a value of a parameter
     """One is started only where it may know more than the file."""
     assert needs_server(parsed(config), program) is needed
+
+
+@pytest.mark.parametrize(
+    ("backend", "program", "complete"),
+    [
+        ("python", "class TritonPythonModel: ...", True),
+        ("python", "def auto_complete_config(c): ...", False),
+        ("python", "", False),
+        ("onnxruntime", "class TritonPythonModel: ...", False),
+    ],
+)
+def test_whose_configuration_is_all_there_is(
+    tmp_path: Path,
+    backend: str,
+    program: str,
+    complete: bool,  # noqa: FBT001 - a value of a parameter
+) -> None:
+    """Only a program of the Python backend shows that it completes nothing."""
+    write_model(tmp_path, WHOLE.replace("python", backend))
+    (tmp_path / "m" / "1" / "model.py").write_text(program)
+    assert RepositoryModel(tmp_path, "m").is_complete is complete
+
+
+def test_a_model_that_asks_others_may_need_completion(tmp_path: Path) -> None:
+    """What they are is not looked into."""
+    write_model(tmp_path, WHOLE)
+    program = "InferenceRequest('other')"
+    (tmp_path / "m" / "1" / "model.py").write_text(program)
+    shutil.copytree(tmp_path / "m", tmp_path / "other")
+    model = open_model(ModelSource(folder=tmp_path, name="m"))
+    assert model.before == ("other",)
+    assert not model.is_complete
+
+
+def test_the_program_of_a_model_file_completes_nothing(tmp_path: Path) -> None:
+    """Ours serves it, but in a container a backend does, which may."""
+    file = model_files.mlp(tmp_path / "mlp.onnx")
+    assert open_model(ModelSource(file=file)).is_complete
+    assert not open_model(ModelSource(file=file, contained=True)).is_complete
 
 
 def test_a_constant_is_known_to_rules() -> None:

@@ -1,5 +1,6 @@
 """What the Triton target works out by itself, without a server."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,17 @@ import pytest
 
 from tests.spaces import switch
 from tests.targets.moody import BATCHING, MODELS, configuration, listing, target_in
+from tests.targets.triton.triton_targets import built_in
+from tuner import demo
 from tuner.errors import Reason, TrialFailure
 from tuner.load.requests import Tensor
 from tuner.space.expressions import Value
 from tuner.space.settings import FlagForm, ServerFlag
+from tuner.targets.base import Installation, ModelSource, TargetSetup
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensor_requests import check_answer
-from tuner.targets.triton.target import reason_in
+from tuner.targets.triton.model import open_model
+from tuner.targets.triton.target import TritonTarget, reason_in
 
 
 class TestLaunchSpec:
@@ -33,6 +38,21 @@ class TestLaunchSpec:
         } < set(spec.command)
         assert (spec.ports, spec.start_timeout_s) == (("http",), 7.0)
         assert spec.leftovers == (f"/dev/shm/tuner-{tmp_path.name}-*",)  # noqa: S108 - its name
+
+    @pytest.mark.parametrize(
+        ("program", "grace_s"), [("", 0.0), ("    def finalize(self):\n        pass\n", 10.0)]
+    )
+    def test_how_long_its_end_may_take(self, tmp_path: Path, program: str, grace_s: float) -> None:
+        """No longer than a kill, unless the model has something to do then."""
+        shutil.copytree(demo.REPOSITORY / demo.MODEL, tmp_path / "models" / "m")
+        with (tmp_path / "models" / "m" / "1" / "model.py").open("a") as file:
+            file.write(program)
+        model = open_model(ModelSource(folder=tmp_path / "models"))
+        setup = TargetSetup(workspace=tmp_path, form=RequestForm())
+        target = TritonTarget(model, built_in(), setup, Installation(Path("/opt/tritonserver")))
+        spec = target.launch_spec(built_in().defaults)
+        assert spec.stop_grace_s == grace_s
+        assert "--disable-auto-complete-config" in spec.command
 
     def test_of_a_configuration(self, tmp_path: Path) -> None:
         """What is no model configuration becomes flags and environment variables."""

@@ -70,6 +70,19 @@ class TritonModel(VariantModel):
         """Whether a server must be asked before it is known what may vary."""
         return any(needs_server(form.config, form.program) for form in self.whole)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether its configuration is all that there is to it: no backend adds anything.
+
+        That is known of models of the Python backend that ask no others.
+        """
+        return not self.needs.companions and all(
+            model_config.get(form.config, "backend") == "python"
+            and bool(form.program)
+            and not needs_server(form.config, form.program)
+            for form in self.whole
+        )
+
     def as_completed(self, found: Sequence[Completion]) -> Self:
         """The model with what a server made of the configuration of each of its forms."""
         forms = [copy(form) for form in self.whole]

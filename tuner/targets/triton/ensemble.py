@@ -70,6 +70,11 @@ class EnsembleModel(TritonModel):
         return tuple(dict.fromkeys((*steps, *super().before)))
 
     @property
+    def is_complete(self) -> bool:
+        parts = self.parts.values()
+        return not self.needs.companions and all(part.is_complete for part in parts)
+
+    @property
     def own_space(self) -> str:
         """What all backends have: each part may have another one."""
         return "triton"

@@ -84,6 +84,14 @@ class FileModel(TritonModel):
         return f"triton_{self.file.kind.value}"
 
     @property
+    def program(self) -> str:
+        return "" if self._contained else self._program.read_text()
+
+    @property
+    def _program(self) -> Path:
+        return programs.FOLDER / _PROGRAMS[self.file.kind]
+
+    @property
     def own_fingerprint(self) -> str:
         files = [self.file.path, *(self.file.path.parent / each for each in self.file.weights)]
         return staging.digest(files, beside=config.as_text(self.config).encode())
@@ -106,8 +114,7 @@ class FileModel(TritonModel):
                 (version / weights).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.file.path.parent / weights, version / weights)
             if not self._contained:
-                program = programs.FOLDER / _PROGRAMS[self.file.kind]
-                shutil.copyfile(program, version / "model.py")
+                shutil.copyfile(self._program, version / "model.py")
                 shutil.copyfile(programs.FOLDER / _SHARED, version / _SHARED)
 
 

@@ -42,6 +42,10 @@ from tuner.targets.triton.evidence import field_verdict
 from tuner.targets.triton.install import find_triton
 
 _POLL_FAILED = re.compile(r"\"Poll failed for model directory '.*?': (.*)\"$", re.MULTILINE)
+# A Triton that has something to do at its end gets this long for it, in seconds: where a model
+# says so in its program, or has an environment that is unpacked for each start.
+_GRACE_S = 10.0
+_AT_THE_END = ("def finalize", "EXECUTION_ENV_PATH")
 # Lines of the log's end that may tell of the last load.
 PROOF_LINES = 2000
 
@@ -88,6 +92,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
                 str(self._installation.executable),
                 f"--model-repository={self._repository}",
                 "--model-control-mode=explicit",
+                *self._completing,
                 *self._installation.flags,
                 "--http-address={address}",
                 "--http-port={port:http}",
@@ -105,10 +110,22 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
             ports=("http", "grpc") if self._grpc else ("http",),
             reads=(self._repository, *self._model.needs.reads),
             start_timeout_s=self._setup.start_timeout_s,
-            # Triton takes 2 s to end by itself, and gains nothing by more.
-            stop_grace_s=10.0,
+            stop_grace_s=self._stop_grace_s,
             leftovers=(f"/dev/shm/{self._shm_prefix}*",),  # noqa: S108 - named by the server
         )
+
+    @property
+    def _completing(self) -> tuple[str, ...]:
+        """To learn what it might add, the Python backend starts the model's program once more.
+
+        That takes over a second for each load, also where there is nothing to add.
+        """
+        return ("--disable-auto-complete-config",) if self._model.is_complete else ()
+
+    @property
+    def _stop_grace_s(self) -> float:
+        """Triton takes 2 s to end by itself: for nothing, unless the model leaves something."""
+        return _GRACE_S if any(w in self._model.needs.mentioned for w in _AT_THE_END) else 0.0
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         settings = self._space.settings(configuration)

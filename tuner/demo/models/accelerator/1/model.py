@@ -35,6 +35,3 @@ class TritonPythonModel:
         finally:
             fcntl.flock(self.device, fcntl.LOCK_UN)
         return responses
-
-    def finalize(self):
-        self.device.close()
