@@ -4,9 +4,10 @@ Each configuration in random order (those that need no restart together): the wh
 search, nothing pruned; and a closed loop with 1, 2, 4 ... 128 in flight, as Model Analyzer
 measures. The server's own defaults are measured again after every 12 configurations, the 4 best
 ones twice more in the end: that tells how steady the machine was, and the best one is not merely
-the luckiest. A table that exists is continued.
+the luckiest. With `--passes` everything is measured so often, each time in another order: where
+starts scatter, the median counts. A table that exists is continued.
 
-    python -m benchmarks.landscapes.measure mlp
+    python -m benchmarks.landscapes.measure mlp --passes 3
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.landscapes.base import LANDSCAPES, Landscape
+from benchmarks.options import count
 from benchmarks.tables import machine
 from runners.process import ProcessRunner
 from tuner.errors import TunerError
@@ -72,12 +74,12 @@ class Silent:
         pass
 
 
-def measure(landscape: Landscape) -> None:
+def measure(landscape: Landscape, passes: int = 1) -> None:
     """Write what is missing of the landscape's table."""
     with open_bench(landscape, space_file=landscape.space_file) as (bench, space):
         if not _rows(landscape.table):
             _append(landscape.table, {"landscape": landscape.name, "machine": machine()})
-        order = _order(space)
+        order = [each for number in range(passes) for each in _order(space, _SEED + number)]
         _measure(bench, landscape.table, order)
         _measure(bench, landscape.table, order + _best_again(landscape.table, len(order)))
 
@@ -85,7 +87,8 @@ def measure(landscape: Landscape) -> None:
 def _measure(bench: Bench, table: Path, order: Sequence[Configuration]) -> None:
     """Write those of `order` that come after what the table has."""
     for number in range(len(_rows(table)) - 1, len(order)):
-        row, golden = _row(bench, number, order[number])
+        first = order[number] not in order[:number]
+        row, golden = _row(bench, number, order[number], ladder=first)
         bench = replace(bench, golden=golden)
         _append(table, row)
         print(
@@ -95,10 +98,10 @@ def _measure(bench: Bench, table: Path, order: Sequence[Configuration]) -> None:
         )
 
 
-def _order(space: SearchSpace) -> list[Configuration]:
+def _order(space: SearchSpace, seed: int) -> list[Configuration]:
     """At random, those with equal restart parameters together; the baseline again and again."""
     configurations = list(space.grid())
-    random.Random(_SEED).shuffle(configurations)  # noqa: S311 - an order, not a secret
+    random.Random(seed).shuffle(configurations)  # noqa: S311 - an order, not a secret
     staying = [p.name for p in space.parameters if not p.reload]
     configurations.sort(key=lambda c: [str(c.get(name)) for name in staying])
     order: list[Configuration] = []
@@ -115,11 +118,11 @@ def _best_again(table: Path, count: int) -> list[Configuration]:
 
 
 def _row(
-    bench: Bench, number: int, configuration: Configuration
+    bench: Bench, number: int, configuration: Configuration, *, ladder: bool
 ) -> tuple[dict[str, Any], Golden | None]:
     """What is written of a configuration, and the outputs that later ones must give, too."""
     plan = TrialPlan(
-        number=number, purpose=Purpose.SEARCH, configuration=configuration, seed=_SEED
+        number=number, purpose=Purpose.SEARCH, configuration=configuration, seed=number
     )
     trial, golden = run_trial(bench, plan)
     for _ in range(_RETRIES):
@@ -140,7 +143,7 @@ def _row(
         "points": [_point(each) for each in trial.points],
         "more": [],
     }
-    if trial.state is not TrialState.FAILED:
+    if ladder and trial.state is not TrialState.FAILED:
         row["more"] = [_point(each) for each in _more(bench, trial.saturation)]
     return row, golden
 
@@ -223,7 +226,9 @@ def _append(table: Path, row: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("landscape", choices=LANDSCAPES)
-    measure(LANDSCAPES[parser.parse_args().landscape])
+    parser.add_argument("--passes", type=count, default=1)
+    options = parser.parse_args()
+    measure(LANDSCAPES[options.landscape], options.passes)
 
 
 if __name__ == "__main__":

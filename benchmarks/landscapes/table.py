@@ -5,7 +5,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.landscapes.base import Landscape
@@ -139,10 +139,11 @@ def _point(entry: Mapping[str, Any]) -> Point:
 
 
 def _typical(rows: Sequence[Row]) -> Row:
-    """The median of the feasible ones; the first one where none is."""
+    """The median of the feasible ones, with the one ladder; the first one where none is."""
     feasible = [row for row in rows if row.state is TrialState.FEASIBLE]
     feasible.sort(key=lambda row: row.throughput)
-    return feasible[(len(feasible) - 1) // 2] if feasible else rows[0]
+    median = feasible[(len(feasible) - 1) // 2] if feasible else rows[0]
+    return replace(median, ladder=next((row.ladder for row in rows if row.ladder), ()))
 
 
 def _noise(measured: Iterable[Sequence[Row]]) -> float:

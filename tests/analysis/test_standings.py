@@ -174,7 +174,6 @@ def test_a_final_that_failed_is_out() -> None:
 FINALS = [baseline(), trial(1, 300.0), trial(2, 400.0), trial(3, 390.0)]
 CHOSEN = (TWO, THREE, ONE, DEFAULTS)
 RACE: dict[str, tuple[list[TrialRecord], tuple[Configuration, ...]]] = {
-    "all, before the first round": ([], CHOSEN),
     "not who is proved to be beaten, but the defaults": (
         [
             final(4, TWO, 400.0),

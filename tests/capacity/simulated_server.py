@@ -17,7 +17,7 @@ from tests.run_records import run_record
 from tuner.goals import LatencyBudget
 from tuner.load.arrivals import schedule
 from tuner.load.histogram import percentile
-from tuner.load.measurement import Measurement, RunRecord
+from tuner.load.measurement import LATE, Measurement, RunRecord
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, LoadRun, OpenLoop, Overload
 from tuner.load.recorder import PENDING, SUCCESS
 from tuner.numbers.arrays import FloatArray
@@ -256,15 +256,15 @@ class SimulatedServer:
         else:
             due = schedule(profile, duration_s)
             done = self.simulation.open_loop(due, self._random)
-        stop_s = _overloaded_at(due, done, overload, duration_s) if overload else duration_s
+        stop_s, why = _stopped_at(due, done, overload, duration_s)
         sent = due <= stop_s
         self.spent_s += min(max(stop_s, float(done[sent].max())), stop_s + self.drain_s)
         run = LoadRun(endpoint=Endpoint("", 0), profile=profile, duration_s=duration_s)
-        record = self._record(due[sent], done[sent], stop_s, stopped=stop_s < duration_s)
+        record = self._record(due[sent], done[sent], stop_s, stopped_early=why)
         return Measurement.of(run, [record], self.inferences)
 
     def _record(
-        self, due: FloatArray, done: FloatArray, end_s: float, *, stopped: bool
+        self, due: FloatArray, done: FloatArray, end_s: float, *, stopped_early: str
     ) -> RunRecord:
         gave_up_s = end_s + self.drain_s
         answered = done <= gave_up_s
@@ -272,23 +272,28 @@ class SimulatedServer:
         outcomes[self._random.random(len(due)) < self.failing_share] = SUCCESS + 1
         seen = np.minimum(done, gave_up_s)
         record = run_record(due, seen, outcomes, end_s=end_s, kinds=(self.kind,))
-        return replace(record, stopped_early="overload" if stopped else "")
+        return replace(record, stopped_early=stopped_early)
 
 
-def _overloaded_at(
-    due: FloatArray, done: FloatArray, overload: Overload, duration_s: float
-) -> float:
-    """When the load engine would have stopped: the rule of `Overload`."""
+def _stopped_at(
+    due: FloatArray, done: FloatArray, overload: Overload | None, duration_s: float
+) -> tuple[float, str]:
+    """When and why the load engine would have stopped: the rules of `Overload`."""
+    if overload is None:
+        return duration_s, ""
     checks = np.arange(_BLOCK_S, duration_s, _BLOCK_S)
     waiting = np.searchsorted(due, checks) - np.searchsorted(np.sort(done), checks)
+    late = np.searchsorted(np.sort(done[done - due > overload.slow_s]), checks)
     last, blocks = 0, 0
-    for now, outstanding in zip(checks, waiting, strict=True):
+    for now, outstanding, slow in zip(checks, waiting, late, strict=True):
         losing = outstanding > overload.outstanding and outstanding >= last
         blocks = blocks + 1 if losing else 0
         if blocks >= overload.blocks:
-            return float(now)
+            return float(now), "overload"
+        if now >= overload.after_s and slow > overload.forgiven:
+            return float(now), LATE
         last = outstanding
-    return duration_s
+    return duration_s, ""
 
 
 def true_capacity(

@@ -19,6 +19,7 @@ from tests.capacity.simulated_server import (
 from tuner.capacity.find import expected_s, find_capacity
 from tuner.capacity.open_search import duration_s
 from tuner.capacity.probes import Beat, Capacity, CapacityPlan
+from tuner.capacity.typical_arrivals import typical_seed
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
 from tuner.load.profile import ClosedLoop, OpenLoop
@@ -147,7 +148,7 @@ def test_one_seed_is_one_answer() -> None:
 
 @pytest.mark.parametrize("points", [2, 4, 6])
 def test_no_more_points_than_planned(points: int) -> None:
-    """Once a load was within, `points` measurements at most, each with arrivals of its own."""
+    """Once a load was within, `points` at most, each with typical arrivals of its own."""
     scenario = SCENARIOS["M/M/1"]
     server = SimulatedServer(scenario.simulation, seed=1)
     find_capacity(server, scenario.plan(points=points, seed=8))
@@ -155,8 +156,9 @@ def test_no_more_points_than_planned(points: int) -> None:
     assert 1 <= len(search) <= points
     for number, (profile, spent_s) in enumerate(search):
         assert isinstance(profile, OpenLoop)
-        assert profile.seed == 800 + number
         assert spent_s == duration_s(scenario.budget, profile.rate)
+        requests = round(profile.rate * spent_s)
+        assert profile.seed == typical_seed(800 + number, requests, scenario.budget.percentile)
 
 
 def test_inferences_are_what_counts() -> None:
@@ -336,11 +338,11 @@ def test_a_budget_reads_as_one_would_say_it() -> None:
 
 
 def test_points_are_long_enough_and_no_longer() -> None:
-    """33 limits or 1000 requests, within bounds; a slow server has fewer requests."""
+    """16 limits or 800 requests, within bounds; a slow server has fewer requests."""
     budget = LatencyBudget(95, 0.01)
-    assert duration_s(budget, 10_000.0) == 2.0
-    assert duration_s(budget, 400.0) == 2.5
-    assert duration_s(LatencyBudget(95, 0.1), 10_000.0) == pytest.approx(3.3)
+    assert duration_s(budget, 10_000.0) == 1.5
+    assert duration_s(budget, 320.0) == 2.5
+    assert duration_s(LatencyBudget(95, 0.2), 10_000.0) == pytest.approx(3.2)
     assert duration_s(LatencyBudget(95, 10.0), 1.0) == 30.0
     assert duration_s(budget, 1.0) <= 30.0
     assert expected_s(budget) > 3 * duration_s(budget, 500)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.capacity.simulated_server import Batching, SimulatedServer, true_capacity
-from tuner.capacity.proof import LoadVerdict, certify, certifying_s
+from tuner.capacity.proof import LoadVerdict, certify, first_look_s
 from tuner.goals import LatencyBudget
 from tuner.load.profile import OpenLoop
 from tuner.records import Phase
@@ -66,7 +66,16 @@ def test_what_is_near_the_capacity_is_looked_at_longer() -> None:
     )
 
 
-def test_how_long_a_proof_takes_at_most() -> None:
-    """Eight hundred limits, or 32 s where the limit is short."""
-    assert certifying_s(LatencyBudget(99, 0.1)) == pytest.approx(80.0)
-    assert certifying_s(LatencyBudget(99, 0.001)) == pytest.approx(32.0)
+def test_how_long_a_proof_takes_at_least() -> None:
+    """Two hundred limits, or 8 s where the limit is short."""
+    assert first_look_s(LatencyBudget(99, 0.1)) == pytest.approx(20.0)
+    assert first_look_s(LatencyBudget(99, 0.001)) == pytest.approx(8.0)
+
+
+def test_a_proof_ends_with_its_time() -> None:
+    """A look that would come too late is left out, and what is not proved is undecided."""
+    server = SimulatedServer(SERVER, seed=1)
+    longest_s = first_look_s(BUDGET) + 0.1
+    certificate = certify(server, BUDGET, CAPACITY, seed=10, longest_s=longest_s)
+    assert certificate.verdict is LoadVerdict.UNDECIDED
+    assert certificate.duration_s == first_look_s(BUDGET)

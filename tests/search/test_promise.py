@@ -214,6 +214,6 @@ def test_expected_improvement() -> None:
     draws = np.random.default_rng(0).normal(size=400_000)
 
     for mean, deviation in ((0.0, 0.1), (-0.3, 0.2), (0.2, 0.05)):
-        drawn_mean = np.maximum(0.0, mean + deviation * draws).mean()
+        drawn_mean = np.maximum(0.0, np.expm1(mean + deviation * draws)).mean()
         found = _improvement(np.array([mean]), np.array([deviation]))
         assert found[0] == pytest.approx(drawn_mean, rel=0.02)

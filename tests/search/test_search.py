@@ -104,6 +104,15 @@ def test_what_was_enqueued_comes_first(url: str) -> None:
     assert len(set(proposed)) == 5
 
 
+def test_what_is_enqueued_first_comes_before_that(url: str) -> None:
+    """What a measurement suggests is tried before the next rule of thumb."""
+    started = search(SERVER, url)
+    hint, advice = (SERVER.activate({"batching": True, "size": size}) for size in (4, 8))
+    started.enqueue(hint)
+    started.enqueue(advice, first=True)
+    assert [t.configuration for t in run(started, server, 2)] == [advice, hint]
+
+
 def test_what_breaks_a_rule_is_not_enqueued(url: str) -> None:
     """A hint that does not fit this machine is passed over."""
     started = search(SERVER, url)

@@ -95,7 +95,9 @@ def hard_trial() -> TrialRecord:
             "a": SettingVerdict(Grade.CONFIRMED),
             "b": SettingVerdict(Grade.REFUTED, "found 2.0"),
         },
-        statistics=ServerStatistics(9, 3, 1, 0.1, 0.2, 0.3, 0.4, 8, {1: 2, 4: 1}),
+        statistics=ServerStatistics(
+            9, 3, 1, 0.1, 0.2, 0.3, 0.4, 8, {1: 2, 4: 1}, {1: 0.2, 4: 0.1}
+        ),
         timings_s={"apply": 1.5, "total": 9.75},
         points=(point, replace(point, mean_s=0.5, send_lag_p99_s=0.0, kind="closed")),
         log_tail="E1120 𝄞 out of memory",

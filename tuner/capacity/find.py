@@ -34,8 +34,12 @@ def find_capacity(measure: Measure, plan: CapacityPlan) -> Capacity:
     return open_search.open_capacity(probes)
 
 
-def prove(measure: Measure, plan: CapacityPlan, throughput: float) -> tuple[Capacity, LoadVerdict]:
+def prove(
+    measure: Measure, plan: CapacityPlan, throughput: float, longest_s: float
+) -> tuple[Capacity, LoadVerdict]:
     """Whether `throughput` is within the budget, on a server that has just started.
+
+    The load lasts for `longest_s` at most.
 
     Raises:
         TrialFailure: Too many requests failed for the measurement to mean anything.
@@ -43,7 +47,8 @@ def prove(measure: Measure, plan: CapacityPlan, throughput: float) -> tuple[Capa
     probes = Probes(measure, plan)
     probes.warm_up()
     rate = throughput / probes.inferences
-    verdict = certify(measure, plan.budget, rate, seed=plan.seed).verdict
+    found = certify(measure, plan.budget, rate, seed=plan.seed, longest_s=longest_s)
+    verdict = found.verdict
     outcome = Outcome.INFEASIBLE if verdict is LoadVerdict.OVER else Outcome.FEASIBLE
     return probes.result(outcome, throughput), verdict
 

@@ -15,6 +15,7 @@ from tuner.capacity.queue_model import Observation, Root, root
 from tuner.capacity.typical_arrivals import typical_seed
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
+from tuner.load.measurement import LATE
 from tuner.load.profile import ClosedLoop, OpenLoop, Overload
 from tuner.numbers.distributions import Z
 from tuner.records import Outcome, Phase
@@ -27,8 +28,12 @@ _SATURATION_ANSWERS = 4.5
 _SATURATION_LOOPS = 4
 # until one has less than this many times the throughput of the best before, or is over the limit.
 _SATURATION_RISE = 1.05
-# The first load, as a share of the saturation throughput.
+# The first load, as a share of the saturation throughput: at most,
 _FIRST_LOAD = 0.8
+# and at least. What lies between is that of a queue with constant service times, whose time has
+# its high percentiles beyond the service at this many times rho / (1 - rho) services or so.
+_LEAST_FIRST_LOAD = 0.3
+_TAIL = 2.3
 # It is what the best configuration carries instead, if that is less, but at least this share of
 # it: whether the best can be beaten is then known after one point.
 _LEAST_FIRST = 0.5
@@ -42,7 +47,13 @@ _LONGEST_POINT_S = 30.0
 _LONGEST_POINT_ANSWERS = 15
 # The latency limits and the requests that a point should last.
 _POINT_LIMITS = 16
-_POINT_REQUESTS = 700
+_POINT_REQUESTS = 800
+# A point that is far over the limit whatever is still to come, since it has this many times the
+# late requests that all of it may have, ends at once; but not before this time,
+_FAR_OVER = 3.0
+_LEAST_BEFORE_LATE_S = 1.0
+# nor before this share of it: by how much it is over should be known as well.
+_LEAST_SHARE_BEFORE_LATE = 0.4
 # Points beyond the planned ones, while all loads were too high.
 _EXTRA_POINTS = 3
 # The standard error of the log capacity with which the search is content.
@@ -59,6 +70,12 @@ _LOWEST = 0.5
 _STEEPER = 0.2
 # A configuration with less chance than this of beating the best is given up.
 _WORST_CHANCE = 0.05
+# One with more chance than this of beating it needs no more than this many points.
+_SURE_CHANCE = 0.95
+_POINTS_OF_A_LEAP = 2
+# No open loop carries more than this many times what the closed one did: a short point hardly
+# shows that a load is just too much.
+_MOST_BEYOND = 1.02
 # The model's own standard error of a log capacity: no capacity is known better.
 _SMALLEST_LOG_ERROR = 0.01
 # The standard error of a log percentile with too few requests beyond it.
@@ -89,7 +106,7 @@ def open_capacity(probes: Probes) -> Capacity:
             Phase.SEARCH,
             OpenLoop(rate, seed=seed),
             duration_s=length_s,
-            overload=Overload(max(32, math.ceil(2 * rate * plan.budget.limit_s))),
+            overload=_lost(plan.budget, rate, length_s),
         )
         found = _root(probes)
         to_beat = plan.beat.throughput / probes.inferences
@@ -99,11 +116,21 @@ def open_capacity(probes: Probes) -> Capacity:
     return _conclude(probes, found)
 
 
+def _lost(budget: LatencyBudget, rate: float, length_s: float) -> Overload:
+    """When a point is far over the limit, whatever is still to come."""
+    return Overload(
+        max(32, math.ceil(2 * rate * budget.limit_s)),
+        slow_s=budget.limit_s,
+        forgiven=math.floor(_FAR_OVER * (1 - budget.percentile / 100) * rate * length_s),
+        after_s=max(_LEAST_BEFORE_LATE_S, _LEAST_SHARE_BEFORE_LATE * length_s),
+    )
+
+
 def duration_s(budget: LatencyBudget, requests_per_s: float, answer_s: float = 0.0) -> float:
-    """How long one point takes: 16 limits or 700 requests, whichever is longer.
+    """How long one point takes: 16 limits or 800 requests, whichever is longer.
 
     `answer_s` is what an answer takes without load, if that is known. A slow server gets fewer
-    than 700 requests: it is measured well enough to be beaten.
+    than 800 requests: it is measured well enough to be beaten.
     """
     requests_s = min(_POINT_REQUESTS / requests_per_s, _REQUESTS_LIMIT_S)
     limits_s = _POINT_LIMITS * budget.limit_s
@@ -177,7 +204,7 @@ def _rates(probes: Probes) -> Iterator[float]:
     for number in range(1, points + _EXTRA_POINTS):
         within = _within(probes)
         found = _root(probes)
-        if within and (number >= points or found.log_error < _PRECISE_LOG_ERROR):
+        if within and (number >= points or _is_known(probes, found, number)):
             return
         if within:
             yield found.rate
@@ -186,12 +213,30 @@ def _rates(probes: Probes) -> Iterator[float]:
             yield max(found.quantile(_BELOW_ROOT), _lowest_next(probes)) * (1 - _STEEPER * extra)
 
 
+def _is_known(probes: Probes, found: Root, points: int) -> bool:
+    """Well enough; what is better than the best for sure will hardly stay the best for long."""
+    beat = probes.plan.beat
+    to_beat = beat.throughput / probes.inferences
+    leaps = to_beat > 0 and found.probability_above(to_beat, beat.log_error) > _SURE_CHANCE
+    return found.log_error < _PRECISE_LOG_ERROR or (leaps and points >= _POINTS_OF_A_LEAP)
+
+
 def _first_rate(probes: Probes) -> float:
     plan = probes.plan
     if plan.expected is not None:
         return plan.expected.throughput / probes.inferences
-    usual, to_beat = _FIRST_LOAD * probes.saturation, plan.beat.throughput / probes.inferences
+    usual = _usual_share(probes) * probes.saturation
+    to_beat = plan.beat.throughput / probes.inferences
     return to_beat if _LEAST_FIRST * usual < to_beat < usual else usual
+
+
+def _usual_share(probes: Probes) -> float:
+    """Of the saturation: the more answers fit into the limit, or are made at once, the higher."""
+    if not probes.answer_s:
+        return _FIRST_LOAD
+    at_once = max(1.0, probes.saturation * probes.answer_s)
+    room = at_once * max(0.0, probes.plan.budget.limit_s / probes.answer_s - 1) / _TAIL
+    return min(_FIRST_LOAD, max(_LEAST_FIRST_LOAD, room / (1 + room)))
 
 
 def _lowest_next(probes: Probes) -> float:
@@ -225,7 +270,7 @@ def _seen_s(point: LoadPoint) -> float:
     interval is longer upwards. Behind a queue that grows without end, a latency says only how long
     one looked.
     """
-    if point.measurement.stopped_early:
+    if point.measurement.stopped_early not in ("", LATE):
         return math.inf
     low, estimate, high = point.interval.low, point.interval.estimate, point.interval.high
     return math.sqrt(low * high) if low > 0 and math.isfinite(high) else estimate
@@ -256,7 +301,7 @@ def _conclude(probes: Probes, found: Root | None) -> Capacity:
         return probes.result(Outcome.INFEASIBLE)
     return probes.result(
         Outcome.FEASIBLE,
-        probes.per_inference(found.rate),
+        probes.per_inference(min(found.rate, _MOST_BEYOND * probes.saturation)),
         log_error=max(found.log_error, _SMALLEST_LOG_ERROR),
         best=max(within, key=lambda point: point.rate),
     )

@@ -96,8 +96,8 @@ def root(
     """
     shares = _ROOT_SHARES[:, None, None]
     roots, headrooms = saturation * shares, _HEADROOMS[:, None]
-    usual = (np.log(headrooms / _USUAL_HEADROOM) / _HEADROOM_LOG_ERROR) ** 2 / 2
-    log_likelihood = np.log(_USUALLY) - usual
+    usual = np.log(headrooms / _USUAL_HEADROOM) / _HEADROOM_LOG_ERROR
+    log_likelihood = np.log(_USUALLY) - _squared(usual)
     saturated = np.log(shares * (1 + headrooms)) / _SATURATION_LOG_ERROR
     log_likelihood = log_likelihood - _squared(saturated)
     floor = unloaded_s / limit_s if unloaded_s < limit_s else _UNKNOWN_FLOOR

@@ -11,7 +11,7 @@ from time import monotonic
 
 from tuner.load.connecting import Connector
 from tuner.load.lane import Lane
-from tuner.load.measurement import RunRecord
+from tuner.load.measurement import LATE, RunRecord
 from tuner.load.pacers import pacer_of
 from tuner.load.pool import LanePool
 from tuner.load.profile import LoadRun
@@ -381,9 +381,9 @@ class Driver:
             self._finished_s = now
             self._finished.set()
         if not self._users and now < self._end_s:
-            self._check_overload()
+            self._check_overload(now)
 
-    def _check_overload(self) -> None:
+    def _check_overload(self, now: float) -> None:
         overload = self._run.overload
         if overload is None:
             return
@@ -393,6 +393,10 @@ class Driver:
         self._last_outstanding = outstanding
         if self._checks_not_fallen >= overload.blocks:
             self._stop("overload")
+        if now - self._start_s < overload.after_s or overload.slow_s == math.inf:
+            return
+        if self._recorder.slower_than(overload.slow_s) > self._run.share.part(overload.forgiven):
+            self._stop(LATE)
 
 
 def _mean(total_s: float, count: int) -> float:

@@ -25,6 +25,8 @@ _FULL_CORE = 0.95
 _ALLOWED_LAG_S = 1e-3
 # and the one that is allowed as a share of the median latency.
 _ALLOWED_LAG_SHARE = 0.1
+# Why a run stopped early that is over its limit, whatever would have come: `Overload.forgiven`.
+LATE = "late"
 # Kinds of failures that say something of this machine, not of the server.
 _FAULTS_OF_THIS_MACHINE = ("no_local_port", "too_many_files")
 

@@ -134,11 +134,15 @@ class Overload:
     """When an open loop may stop early, because the server has lost the race.
 
     It stops once more than `outstanding` requests are unanswered and their number has not fallen
-    for `blocks` checks in a row (one check every 100 ms).
+    for `blocks` checks in a row (one check every 100 ms). It also stops, after `after_s`, once
+    more than `forgiven` requests failed or took longer than `slow_s`.
     """
 
     outstanding: int
     blocks: int = 4
+    slow_s: float = math.inf
+    forgiven: int = 0
+    after_s: float = 0.0
 
 
 @dataclass(frozen=True)

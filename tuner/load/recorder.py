@@ -69,6 +69,12 @@ class Recorder:
             due_s, sent_s, done_s, self._kinds.setdefault(kind, len(self._kinds) + SUCCESS + 1)
         )
 
+    def slower_than(self, limit_s: float) -> int:
+        """How many requests failed so far, or took longer; to half a percent of the limit."""
+        self._fold()
+        slow = int(self._counts[int(bins_of(np.array([limit_s]))[0]) + 1 :].sum())
+        return slow + int(self._outcome_counts[SUCCESS + 1 :].sum())
+
     def ends_at(self, end_s: float) -> None:
         """What is answered after `end_s` is not in time."""
         self._fold()

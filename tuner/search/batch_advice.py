@@ -14,7 +14,7 @@ from tuner.space.expressions import Value
 from tuner.space.space import Configuration, Parameter, SearchSpace
 
 # A size that was made less often than this tells nothing.
-_FEWEST = 3
+_FEWEST = 2
 # A larger batch has to be this many times as good.
 _BETTER = 1.03
 # What sets the largest batch in a model's configuration.
@@ -45,8 +45,8 @@ def advised(space: SearchSpace, record: TrialRecord, limit_s: float) -> Configur
 def best_size(statistics: ServerStatistics, sizes: Sequence[int], limit_s: float) -> int | None:
     """The one of `sizes`, ascending, with the most inferences per second; None if unknown.
 
-    Whoever comes while a batch is worked on waits for its end, and then for that of the own one:
-    of a batch that takes t seconds, the share 1 - t / limit is left for queues.
+    Whoever comes while a batch is worked on waits for its end, and then for that of the own one: a
+    batch may take half of the limit, and is worth less the more it takes of the other half.
     """
     seen = sorted(n for n, count in statistics.batches.items() if count >= _FEWEST)
     times_s = [statistics.batch_times_s.get(n, 0.0) / statistics.batches[n] for n in seen]
@@ -56,7 +56,7 @@ def best_size(statistics: ServerStatistics, sizes: Sequence[int], limit_s: float
     for size in sizes:
         if seen[0] <= size <= seen[-1]:
             time_s = float(np.interp(size, seen, times_s))
-            worth = size / time_s * max(0.0, 1 - time_s / limit_s)
+            worth = size / time_s * min(1.0, max(0.0, limit_s / time_s - 1))
             if worth > _BETTER * most:
                 best, most = size, worth
     return best

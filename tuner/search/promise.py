@@ -15,7 +15,7 @@ import numpy as np
 
 from tuner.numbers.arrays import FloatArray
 from tuner.numbers.distributions import normal_cdf
-from tuner.records import TrialRecord, TrialState
+from tuner.records import NOT_ITS_FAULT, TrialRecord, TrialState
 from tuner.search.steps import ordinals, share
 from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSpace
 
@@ -33,9 +33,8 @@ _MOST_KNOWN = 200
 _LEAST_SPREAD = 0.1
 # What carries less than this share of the best is no worse.
 _LEAST_SHARE = 1e-3
-# What is infeasible counts as the worst that was measured, or as this share of the best if that is
-# less: as nothing at all, it would hide a best one right beside it. What failed says nothing of the
-# throughput: where that happens is learned apart (crash_regions).
+# What failed, or is infeasible, counts as the worst that was measured, or as this share of the
+# best if that is less: as nothing at all, it would hide a best one right beside it.
 _USELESS = 0.5
 
 _Item = TypeVar("_Item")
@@ -60,7 +59,7 @@ class Prospects:
         The expected improvement on the best of `trials`, as a fraction of its capacity; nothing
         for anybody as long as none is feasible. A pruned trial counts with its bound.
         """
-        telling = [t for t in trials if t.state is not TrialState.FAILED]
+        telling = [t for t in trials if t.reason not in NOT_ITS_FAULT]
         best = max((t.throughput for t in telling if t.state is TrialState.FEASIBLE), default=0.0)
         fresh = np.array([c not in tried for c in self._candidates], dtype=np.bool_)
         left = [c for c, each in zip(self._candidates, fresh, strict=True) if each]

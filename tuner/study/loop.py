@@ -12,6 +12,7 @@ from typing import Any
 from tuner.analysis import drift
 from tuner.analysis.standings import finalists, in_the_race, standings, within_reach
 from tuner.capacity.probes import Beat, Expected
+from tuner.capacity.proof import first_look_s
 from tuner.errors import Reason, TunerError
 from tuner.goals import Loop, Objective, SearchBudget
 from tuner.records import (
@@ -30,7 +31,7 @@ from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study.another_start import ask_another_start
 from tuner.study.outputs import counted
-from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, no_time_left, proof_s
+from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, no_time_left, until_proof_s
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
 # The search ends when no configuration promises a gain of this share any more (expected),
@@ -312,15 +313,21 @@ class Study:
             return
         if study.arrivals is Loop.CLOSED:  # what it claims holds for users who wait
             return
-        if time.monotonic() + proof_s(self._record.trials, study.budget) < self._deadline:
-            plan = self._plan(winner.configuration, Purpose.PROOF)
-            seed = plan.seed + _PROOF_SEED
-            claim = CLAIMED_SHARE * winner.throughput
-            self._run(
-                replace(
-                    plan, seed=seed, fresh=True, claim=claim, reference=0.0, reference_share=0.0
-                )
-            )
+        before_s = until_proof_s(self._record.trials, study.budget)
+        left_s = self._deadline - time.monotonic() - before_s
+        if left_s < first_look_s(study.budget):
+            return
+        plan = self._plan(winner.configuration, Purpose.PROOF)
+        proof = replace(
+            plan,
+            seed=plan.seed + _PROOF_SEED,
+            fresh=True,
+            claim=CLAIMED_SHARE * winner.throughput,
+            longest_s=left_s,
+            reference=0.0,
+            reference_share=0.0,
+        )
+        self._run(proof)
 
 
 def _check_baseline(baseline: TrialRecord, request: Mapping[str, Any]) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from tuner.capacity.find import expected_s
 from tuner.capacity.probes import POINTS
-from tuner.capacity.proof import certifying_s
 from tuner.goals import LatencyBudget, SearchBudget
 from tuner.records import Phase, Purpose, TrialRecord, TrialState
 
@@ -114,22 +113,21 @@ def _search_s(trials: Iterable[TrialRecord], budget: LatencyBudget) -> float:
 
     As many as are planned: the search may have taken more to get there.
     """
-    lengths = [
-        min(1.0, POINTS / len(searched))
-        * trial.timings_s.get("search", 0.0)
-        / (BASELINE_STRETCH if trial.purpose is Purpose.BASELINE else 1.0)
-        for trial in trials
-        if (searched := [p for p in trial.points if p.phase == Phase.SEARCH])
-    ]
+    lengths = []
+    for trial in trials:
+        searched = sum(point.phase == Phase.SEARCH for point in trial.points)
+        usual = BASELINE_STRETCH if trial.purpose is Purpose.BASELINE else 1.0
+        share = min(1.0, POINTS / max(1, searched))
+        lengths.append(share * trial.timings_s.get("search", 0.0) / usual)
     return statistics.mean(lengths or [expected_s(budget)])
 
 
-def proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float:
-    """How long the proof of a claimed load takes at most, the start of the server included."""
+def until_proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float:
+    """How long the proof of a claimed load takes before that load: a start, and the warm-up."""
     spent = [trial.timings_s for trial in trials]
     start_s = max((s.get("apply", 0.0) for s in spent), default=_FIRST_GUESS_START_S)
     seen_s = max((s.get("warm-up", 0.0) + s.get("unloaded", 0.0) for s in spent), default=0.0)
-    return start_s + max(seen_s, expected_s(budget, points=1)) + certifying_s(budget)
+    return start_s + max(seen_s, expected_s(budget, points=1))
 
 
 def too_short(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> str:

@@ -91,7 +91,8 @@ class TrialPlan:
     `reference` is a throughput at which the latency is measured as well, `reference_share` one as
     a share of the capacity that is found; 0 is none. `stretch` makes load points longer.
     `expected` is what an earlier trial of the configuration found. `round` is that of the finals.
-    `claim` is a throughput that is to be proved, instead of searching for the capacity.
+    `claim` is a throughput that is to be proved, instead of searching for the capacity, within
+    `longest_s` of load.
     """
 
     number: int
@@ -107,6 +108,7 @@ class TrialPlan:
     expected: Expected | None = None
     round: int = 0
     claim: float = 0.0
+    longest_s: float = math.inf
 
 
 def run_trial(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Golden | None]:
@@ -245,7 +247,7 @@ class _Trial:
         )
         if not plan.claim:
             return find_capacity(self._measure, capacity_plan)
-        capacity, verdict = prove(self._measure, capacity_plan, plan.claim)
+        capacity, verdict = prove(self._measure, capacity_plan, plan.claim, plan.longest_s)
         self.proof = verdict.value
         return capacity
 

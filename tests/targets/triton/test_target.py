@@ -105,6 +105,7 @@ class TestApply:
         assert triton.server.pid == pid
         assert (spent.inferences, spent.requests) == (12, 12)
         assert spent.batches == {4: 3}
+        assert spent.batch_times_s[4] == pytest.approx(spent.compute_infer_s / 4)
         assert (spent.executions, spent.mean_batch) == (3, 4)
 
     def test_needs_a_restart(self, triton: Triton) -> None:
