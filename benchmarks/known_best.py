@@ -9,6 +9,7 @@ recommends is compared, on paper, with the best on paper.
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -17,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.known_devices import Device, drawn
+from benchmarks.known_devices import CORES, Device, drawn
 from benchmarks.landscapes.measure import Silent
 from benchmarks.options import count, seconds
 from benchmarks.tables import machine, table
@@ -122,6 +123,8 @@ def main() -> None:
     parser.add_argument("--timeout", type=seconds, default=SearchBudget().timeout_s)
     parser.add_argument("--json", type=Path, help="also write everything there, study by study")
     options = parser.parse_args()
+    if len(os.sched_getaffinity(0)) != CORES:
+        raise SystemExit(f"the best is known for {CORES} cores: `taskset -c 0,1 python -m ...`")
     devices = drawn(options.devices)
     with ProcessPoolExecutor() as pool:
         best = list(pool.map(Device.best, devices))

@@ -23,7 +23,8 @@ _REQUESTS = 12_000
 # Halvings of the interval that holds a capacity.
 _HALVINGS = 13
 # What the best on paper is looked for among: without a delay first,
-_INSTANCES = (1, 2, 3, 4)
+CORES = 2
+_INSTANCES = range(1, 2 * CORES + 1)
 _SIZES = (2, 4, 8, 16, 32, 64)
 # then this many of the best with each of these.
 _DELAYED = 4

@@ -61,7 +61,7 @@ class SearchBudget:
     """When to stop: `trials` of the search, `timeout_s` for all, finals included.
 
     The finals measure the `finalists` best configurations and the baseline again, each on
-    `confirmations` fresh starts: as many of them as half of the time allows.
+    `confirmations` fresh starts: as many of them as 35 % of the time allow.
     """
 
     trials: int = 60

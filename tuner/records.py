@@ -11,7 +11,7 @@ from typing import Any, Self
 from tuner.errors import Reason
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.load.histogram import Histogram
-from tuner.load.measurement import LATE, Measurement
+from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, load_of
 from tuner.load.requests import Tensor
 from tuner.space.answer_paths import fewest, is_at
@@ -247,11 +247,6 @@ class PointRecord:
     histogram: Histogram
     first_response: Histogram | None = None
     usage: Usage = field(default_factory=Usage)
-
-    @property
-    def lost(self) -> bool:
-        """Whether the server could not keep up: latencies say only how long one looked."""
-        return self.stopped_early not in ("", LATE)
 
     @classmethod
     def of(

@@ -14,7 +14,7 @@ import argparse
 import json
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -87,8 +87,8 @@ def measure(landscape: Landscape, passes: int = 1) -> None:
 def _measure(bench: Bench, table: Path, order: Sequence[Configuration]) -> None:
     """Write those of `order` that come after what the table has."""
     for number in range(len(_rows(table)) - 1, len(order)):
-        first = order[number] not in order[:number]
-        row, golden = _row(bench, number, order[number], ladder=first)
+        has_ladder = any(r.get("more") for r in _rows(table) if _is_of(r, order[number]))
+        row, golden = _row(bench, number, order[number], ladder=not has_ladder)
         bench = replace(bench, golden=golden)
         _append(table, row)
         print(
@@ -96,6 +96,10 @@ def _measure(bench: Bench, table: Path, order: Sequence[Configuration]) -> None:
             f"{order[number]} {row['message'][:200]}",
             flush=True,
         )
+
+
+def _is_of(row: Mapping[str, Any], configuration: Configuration) -> bool:
+    return "configuration" in row and Configuration.of(row["configuration"]) == configuration
 
 
 def _order(space: SearchSpace, seed: int) -> list[Configuration]:

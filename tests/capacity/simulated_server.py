@@ -6,6 +6,7 @@ for a + b * n seconds with a batch of n requests. Both take requests in order of
 """
 
 import heapq
+import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable
@@ -283,7 +284,8 @@ def _stopped_at(
         return duration_s, ""
     checks = np.arange(_BLOCK_S, duration_s, _BLOCK_S)
     waiting = np.searchsorted(due, checks) - np.searchsorted(np.sort(done), checks)
-    late = np.searchsorted(np.sort(done[done - due > overload.slow_s]), checks)
+    slow_s = math.inf if overload.slow_s is None else overload.slow_s
+    late = np.searchsorted(np.sort(done[done - due > slow_s]), checks)
     last, blocks = 0, 0
     for now, outstanding, slow in zip(checks, waiting, late, strict=True):
         losing = outstanding > overload.outstanding and outstanding >= last

@@ -22,6 +22,7 @@ from tuner.capacity.probes import Beat, Capacity, CapacityPlan
 from tuner.capacity.typical_arrivals import typical_seed
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
+from tuner.load.measurement import LATE
 from tuner.load.profile import ClosedLoop, OpenLoop
 from tuner.numbers.arrays import FloatArray
 from tuner.records import Outcome, Phase
@@ -159,6 +160,35 @@ def test_no_more_points_than_planned(points: int) -> None:
         assert spent_s == duration_s(scenario.budget, profile.rate)
         requests = round(profile.rate * spent_s)
         assert profile.seed == typical_seed(800 + number, requests, scenario.budget.percentile)
+
+
+def test_a_load_that_is_far_too_high_takes_no_more_time_than_that_takes() -> None:
+    """It ends early, and still says by how much it was too high."""
+    scenario = SCENARIOS["M/M/1"]
+    capacity = found(dataclasses.replace(scenario, budget=LatencyBudget(95, 0.025)), 0)
+    late = [p for p in capacity.points if p.measurement.stopped_early == LATE]
+    assert late
+    for point in late:
+        planned_s = duration_s(LatencyBudget(95, 0.025), point.rate)
+        assert 1.0 <= point.measurement.duration_s < planned_s
+        assert point.interval.estimate > 0.025
+
+
+def test_no_open_loop_carries_more_than_the_closed_one() -> None:
+    """Within a long limit, a short point does not show a load that is a little too high."""
+    scenario = SCENARIOS["batches of 32, slow"]
+    for seed in range(5):
+        capacity = found(scenario, seed)
+        assert capacity.throughput <= 1.02 * capacity.saturation
+
+
+@pytest.mark.parametrize(("beat", "points"), [(200.0, 2), (0.0, 3)])
+def test_what_is_far_better_than_the_best_is_measured_less(beat: float, points: int) -> None:
+    """It will hardly stay the best for long."""
+    scenario = SCENARIOS["M/G/4"]
+    server = SimulatedServer(scenario.simulation, seed=3)
+    find_capacity(server, scenario.plan(beat=beat, points=3))
+    assert [phase for phase, *_ in server.measured].count(Phase.SEARCH) == points
 
 
 def test_inferences_are_what_counts() -> None:

@@ -21,6 +21,7 @@ from tests.capacity.simulated_server import (
 from tuner.goals import LatencyBudget
 from tuner.load.arrivals import schedule
 from tuner.load.histogram import percentile
+from tuner.load.measurement import LATE
 from tuner.load.profile import ClosedLoop, OpenLoop, Overload
 from tuner.numbers.arrays import FloatArray
 from tuner.records import Phase
@@ -174,3 +175,8 @@ def test_the_time_that_measuring_takes() -> None:
     overloaded = SimulatedServer(Instances(1, constant(0.25)), drain_s=0.3)
     overloaded(Phase.SEARCH, OpenLoop(100), duration_s=60.0, overload=Overload(32))
     assert 0.5 < overloaded.spent_s < 5.0
+    slow = SimulatedServer(Instances(9, constant(0.25)), drain_s=0.3)
+    lost = Overload(1000, slow_s=0.2, forgiven=20, after_s=1.0)
+    late = slow(Phase.SEARCH, OpenLoop(10), duration_s=60.0, overload=lost)
+    assert late.stopped_early == LATE
+    assert 1.0 < slow.spent_s < 10.0

@@ -20,6 +20,7 @@ from tests.load.server import (
 )
 from tuner.load.arrivals import schedule
 from tuner.load.client import LoadEngine
+from tuner.load.measurement import LATE
 from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, OpenLoop, Overload
 from tuner.load.requests import RequestSet
 
@@ -141,6 +142,30 @@ def test_a_queue_that_clears_is_no_overload(engine: LoadEngine) -> None:
     """More in flight than the limit is not enough: it must not fall either."""
     overload, pause = Overload(outstanding=5, blocks=4), stall(begin_s=0.0, end_s=0.25)
     measurement, _ = observe(engine, pause, OpenLoop(200), duration_s=0.6, overload=overload)
+    assert measurement.stopped_early == ""
+    assert measurement.requests == 120
+
+
+def test_a_limit_that_is_lost_ends_the_run(engine: LoadEngine) -> None:
+    """More late answers than all of the run may have: what is still to come changes nothing."""
+    overload = Overload(outstanding=1000, slow_s=0.02, forgiven=10, after_s=0.3)
+    with ends_within(3.0):
+        measurement, _ = observe(
+            engine, answer_after(0.05), OpenLoop(200), duration_s=30.0, overload=overload
+        )
+    assert measurement.stopped_early == LATE
+    assert 0.3 <= measurement.duration_s < 5.0
+    assert measurement.failed == 0
+    assert measurement.percentile(50) >= 0.05
+
+
+@pytest.mark.parametrize(("slow_s", "forgiven"), [(0.5, 0), (0.02, 120)])
+def test_what_is_forgiven_ends_no_run(engine: LoadEngine, slow_s: float, forgiven: int) -> None:
+    """Answers within the limit, and no more late ones than the run may have."""
+    overload = Overload(outstanding=1000, slow_s=slow_s, forgiven=forgiven)
+    measurement, _ = observe(
+        engine, answer_after(0.05), OpenLoop(200), duration_s=0.6, overload=overload
+    )
     assert measurement.stopped_early == ""
     assert measurement.requests == 120
 

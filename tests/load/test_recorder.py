@@ -32,6 +32,18 @@ def test_every_request_is_kept_while_there_are_few() -> None:
     assert record.latency_sum_s == 4500 * 0.5 + 2.0
 
 
+def test_slow_requests_are_counted_on_the_way() -> None:
+    """Those that failed among them, before and after a block was folded."""
+    recorder = Recorder(open_loop=True)
+    assert recorder.slower_than(0.1) == 0
+    for number in range(2000):
+        recorder.add(number, number, number + (0.2 if number % 4 == 0 else 0.05))
+    recorder.add_failure(2000, 2000, 2000.01, "timeout")
+    assert recorder.slower_than(0.1) == 501
+    assert recorder.slower_than(0.3) == 1
+    assert recorder.record(start_s=0.0, end_s=2001.0).requests == 2001
+
+
 def test_a_closed_loop_has_no_send_lag() -> None:
     """Nothing is intended, so nothing is late."""
     recorder = Recorder(open_loop=False)

@@ -13,11 +13,21 @@ from tests import spaces
 from tests.analysis.known import known
 from tests.capacity.simulated_server import Batching, Instances, Simulation, constant
 from tests.report import studies
-from tests.study.simulated_bench import Answer, Server, Watcher, simulated_bench
+from tests.study import simulated_bench
+from tests.study.simulated_bench import Answer, Server, Watcher
 from tuner.analysis import drift, standings
 from tuner.errors import Reason, TunerError
 from tuner.goals import LatencyBudget, Objective, SearchBudget
-from tuner.records import Comparison, Golden, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import (
+    Comparison,
+    Golden,
+    Purpose,
+    ServerStatistics,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
+from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study.continued_study import open_study
@@ -69,7 +79,10 @@ def ran(
     said: list[str] = []
     with (
         Storage(str(path), create=True) as storage,
-        simulated_bench(space, server, budget, lags_s, answer) as (bench, watcher),
+        simulated_bench.simulated_bench(space, server, budget, lags_s, answer) as (
+            bench,
+            watcher,
+        ),
     ):
         study = Study(
             open_study(storage, record or studies.study(budget=BUDGET)),
@@ -202,6 +215,28 @@ def test_what_earlier_studies_found_best_is_tried_first(run: Run) -> None:
     best = Configuration.of({"max_batch_size": BEST, "delay_us": 0})
     began = [configuration for _, configuration in run(first=(best,), trials=3).watcher.began]
     assert began[:2] == [SPACE.defaults, best]
+
+
+@pytest.mark.parametrize(("sampler", "second"), [("tpe", 16), ("random", 8)])
+def test_what_the_servers_own_times_suggest_is_tried_next(
+    run: Run, monkeypatch: pytest.MonkeyPatch, sampler: str, second: int
+) -> None:
+    """Before the rules of thumb, if the search learns; batches of 16 take half of the limit."""
+    readings = itertools.count()
+
+    def statistics(*_: object) -> ServerStatistics:
+        count = 10 * next(readings)
+        sizes = range(1, 65)
+        times_s = {n: count * (1e-3 + 1.4e-3 * n) for n in sizes}
+        return ServerStatistics(batches=dict.fromkeys(sizes, count), batch_times_s=times_s)
+
+    monkeypatch.setattr(simulated_bench._Target, "statistics", statistics)
+    size, delay = SPACE.parameters
+    size = replace(size, sets=ConfigPath("max_batch_size"))
+    space = replace(SPACE, parameters=(size, delay))
+    record = studies.study(name="told", budget=BUDGET, sampler=sampler)
+    told = run(record=record, space=space, trials=2, confirmations=0)
+    assert told.watcher.began[1][1]["max_batch_size"] == second
 
 
 def test_failures_do_not_end_a_study(run: Run) -> None:

@@ -15,7 +15,7 @@ from tests.capacity.simulated_server import Batching, SimulatedServer
 from tests.study.simulated_engine import SimulatedEngine
 from tuner.goals import LatencyBudget
 from tuner.load.calibration import Calibration
-from tuner.load.measurement import Measurement
+from tuner.load.measurement import LATE, Measurement
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop
 from tuner.load.requests import RequestSet
 from tuner.records import Phase
@@ -63,6 +63,12 @@ def measurement(profile: ClosedLoop | OpenLoop, **facts: Any) -> Measurement:
         ),
         (OpenLoop(100), {"engine_cpu_s": 1.6, "workers": 4}, 0.05, ""),
         (OpenLoop(100), {"engine_cpu_s": 0.9, "stopped_early": "overload"}, 0.05, ""),
+        (
+            OpenLoop(100),
+            {"engine_cpu_s": 0.9, "stopped_early": LATE},
+            0.05,
+            "the load engine used 90% of a core, 75% are tolerable",
+        ),
         (ClosedLoop(8), {"engine_cpu_s": 0.9, "send_lag_p99_s": 1.0}, 0.05, ""),
         (ClosedLoop(8), {"engine_cpu_s": 0.97}, 0.05, "the load engine used 97% of its core"),
     ],

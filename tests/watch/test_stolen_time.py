@@ -8,7 +8,7 @@ import pytest
 
 from tests.capacity.simulated_server import Batching, SimulatedServer
 from tuner.load.histogram import Histogram
-from tuner.load.measurement import Measurement
+from tuner.load.measurement import LATE, Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
 from tuner.records import Phase
 from tuner.watch.stolen_time import (
@@ -126,6 +126,14 @@ def test_without_precedence_a_late_send_tells_nothing() -> None:
     assert stood_still(slow, late_s=0.005, limit_s=LIMIT_S) == []
     closed = late(measured(ClosedLoop(4)), 1.0, 0.1)
     assert stood_still(closed, late_s=0.005, limit_s=LIMIT_S) == []
+
+
+def test_what_was_late_for_a_stall_is_not_late_without_it() -> None:
+    """A point that ended early because of its late answers may have them from the host."""
+    late = replace(measured(OpenLoop(1000.0)), stopped_early=LATE)
+    rest, share = undisturbed(late, [(0.5, 1.0)])
+    assert rest.stopped_early == ""
+    assert share == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize(

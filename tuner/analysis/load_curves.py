@@ -134,8 +134,8 @@ def _reading(
 
 
 def _percentile_s(study: StudyRecord, points: Sequence[PointRecord], q: float) -> float:
-    """Infinite for what was lost: its latencies say only how long one looked."""
-    if any(point.lost for point in points):
+    """Infinite for what was stopped early: its latencies say only how long one looked."""
+    if any(point.stopped_early for point in points):
         return math.inf
     if len(points) == 1:
         return points[0].latency_s if q == study.budget.percentile else points[0].percentile(q)

@@ -166,7 +166,7 @@ def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> dict[
         "latency_ms": 1e3 * point.latency_s,
         "errors": sum(point.errors.values()),
         "within": point.latency_s <= budget.limit_s,
-        "stopped_early": point.lost,
+        "stopped_early": bool(point.stopped_early),
     }
 
 

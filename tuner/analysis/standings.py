@@ -173,11 +173,13 @@ def in_the_race(
 ) -> tuple[Configuration, ...]:
     """Those of the finalists `chosen` that may still be the best, and the baseline.
 
-    One that failed a start is out. It is asked before each of `rounds`, so the others go where
-    they are proved to be beaten at that share of the level only: in 5 % of all studies at most one
-    goes that should not (Bonferroni).
+    One that failed a start is out, and one that is beaten at the level divided by `rounds`, since
+    it is asked that often (Bonferroni). One start each shows nothing of their scatter: ask after
+    two rounds.
     """
     found = standings(study)
+    if not any(s.confirmations for s in found.ranked):
+        return tuple(chosen)
     behind = zip(found.ranked[1:], found.leads, strict=True)
     beaten = {s.configuration for s, lead in behind if lead.p_value <= LEVEL / rounds}
     carrying = {s.configuration for s in _ranked(_by_configuration(study.trials))}

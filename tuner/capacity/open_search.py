@@ -2,8 +2,7 @@
 
 A saturation probe says what the server carries without a limit; then each load is chosen where
 the root is most likely, given all the points so far (queue_model), until it is known well enough.
-Arrivals are typical (typical_arrivals), and chosen from the same streams for all configurations:
-what one owes to a lucky schedule, the others have too.
+Arrivals are typical (typical_arrivals): no configuration owes anything to a lucky schedule.
 """
 
 import math
@@ -26,7 +25,8 @@ _SATURATION_S = 0.5
 _SATURATION_ANSWERS = 4.5
 # there are at most this many, each with twice as many requests in flight,
 _SATURATION_LOOPS = 4
-# until one has less than this many times the throughput of the best before, or is over the limit.
+# until one has less than this many times the throughput of the best before, or half of its answers
+# are over the limit.
 _SATURATION_RISE = 1.05
 # The first load, as a share of the saturation throughput: at most,
 _FIRST_LOAD = 0.8
@@ -152,7 +152,7 @@ def _saturate(probes: Probes) -> LoadPoint:
         rises = best is None or rate > _SATURATION_RISE * most
         if best is None or rate > most:
             best, most = point, rate
-        if not rises or best.interval.estimate > probes.plan.budget.limit_s:
+        if not rises or best.measurement.percentile(50) > probes.plan.budget.limit_s:
             break
         concurrency *= 2
     if best is None or most == 0:
@@ -183,13 +183,13 @@ def _full_load(probes: Probes, concurrency: int) -> LoadPoint:
 def _answered_rate(probes: Probes, point: LoadPoint) -> float:
     """Answered requests per second.
 
-    Slow answers come in rounds, of which the last is cut off: they are counted until the last
-    one, not until the end.
+    Answers come in rounds, of which the last is cut off: they are counted until the last one,
+    not until the end.
     """
     measurement = point.measurement
     done = measurement.due_s + measurement.latencies_s
     in_time = done[done <= measurement.duration_s]
-    if saturation_s(probes.answer_s) == _SATURATION_S or not len(in_time):
+    if not len(in_time):
         return point.rate
     return len(in_time) / float(in_time.max())
 

@@ -11,7 +11,8 @@ from time import monotonic
 
 from tuner.load.connecting import Connector
 from tuner.load.lane import Lane
-from tuner.load.measurement import LATE, RunRecord
+from tuner.load.measurement import RunRecord
+from tuner.load.overload import OverloadWatch
 from tuner.load.pacers import pacer_of
 from tuner.load.pool import LanePool
 from tuner.load.profile import LoadRun
@@ -67,7 +68,8 @@ class Driver:
         self._failed_at_first: list[str] = []
         self._running = False
         self._start_s = self._end_s = self._finished_s = 0.0
-        self._failures_in_a_row = self._last_outstanding = self._checks_not_fallen = 0
+        self._failures_in_a_row = 0
+        self._overload = OverloadWatch(run)
         self._stopped_early = ""
         self._finished = asyncio.Event()
         self._bytes_sent = self._sends_timed = 0
@@ -381,22 +383,10 @@ class Driver:
             self._finished_s = now
             self._finished.set()
         if not self._users and now < self._end_s:
-            self._check_overload(now)
-
-    def _check_overload(self, now: float) -> None:
-        overload = self._run.overload
-        if overload is None:
-            return
-        outstanding = self._outstanding()
-        losing = outstanding > overload.outstanding and outstanding >= self._last_outstanding
-        self._checks_not_fallen = self._checks_not_fallen + 1 if losing else 0
-        self._last_outstanding = outstanding
-        if self._checks_not_fallen >= overload.blocks:
-            self._stop("overload")
-        if now - self._start_s < overload.after_s or overload.slow_s == math.inf:
-            return
-        if self._recorder.slower_than(overload.slow_s) > self._run.share.part(overload.forgiven):
-            self._stop(LATE)
+            spent_s = now - self._start_s
+            slower_than = self._recorder.slower_than
+            if why := self._overload.reason(spent_s, self._outstanding(), slower_than):
+                self._stop(why)
 
 
 def _mean(total_s: float, count: int) -> float:

@@ -134,13 +134,13 @@ class Overload:
     """When an open loop may stop early, because the server has lost the race.
 
     It stops once more than `outstanding` requests are unanswered and their number has not fallen
-    for `blocks` checks in a row (one check every 100 ms). It also stops, after `after_s`, once
-    more than `forgiven` requests failed or took longer than `slow_s`.
+    for `blocks` checks in a row (one check every 100 ms). Where `slow_s` is given, it also stops,
+    after `after_s`, once more than `forgiven` requests failed or took longer than that.
     """
 
     outstanding: int
     blocks: int = 4
-    slow_s: float = math.inf
+    slow_s: float | None = None
     forgiven: int = 0
     after_s: float = 0.0
 

@@ -64,7 +64,7 @@ def load_curves(study: StudyRecord, standings: Standings) -> str:
                 y=y,
                 mode="lines+markers",
                 line={"color": colour, "width": 2},
-                marker={"size": 9, "symbol": [_symbol(stopped=p.lost) for p in points]},
+                marker={"size": 9, "symbol": [_symbol(stopped=p.stopped_early) for p in points]},
                 name=name,
                 hovertext=[_point_text(name, point, study) for point in points],
                 hoverinfo="text",
@@ -179,7 +179,7 @@ def _row_text(row: Mapping[Hashable, Any], study: StudyRecord) -> str:
         *str(row["configuration"]).split(" "),
     ]
     if row["stopped_early"]:
-        lines.insert(3, "stopped early: overloaded")
+        lines.insert(3, "stopped early: over the limit")
     return page.hover(lines)
 
 
@@ -189,8 +189,8 @@ def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
         f"{formats.rate(point.throughput)} inferences/s",
         f"p{study.budget.percentile:g} {formats.latency(point.latency_s)}",
     ]
-    if point.lost:
-        lines.append("stopped early: overloaded")
+    if point.stopped_early:
+        lines.append("stopped early: over the limit")
     return page.hover(lines)
 
 

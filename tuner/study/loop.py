@@ -47,6 +47,8 @@ CLAIMED_SHARE = 0.95
 # What a model says of inputs that it cannot use.
 _PERHAPS_THE_INPUTS_FAULT = (Reason.NOT_READY, Reason.WRONG_OUTPUT, Reason.LOAD_FAILED)
 _SEARCHED = (Purpose.BASELINE, Purpose.SEARCH)
+# After so many rounds of finals, who is beaten is not measured any more.
+_ROUNDS_BEFORE_ANY_GOES = 2
 # What the seeds of a round of finals are beyond those of the round before,
 _FINAL_SEEDS = 1000
 # and that of the proof beyond those of the search.
@@ -124,6 +126,8 @@ class Study:
             search.enqueue(configuration)
         for hint in self._space.hints:
             search.enqueue(self._space.activate(hint))
+        for trial in self._record.searched:
+            self._advise(search, trial)
         if self._fits:
             search.exhaust()
 
@@ -162,10 +166,21 @@ class Study:
         record = self._run(plan)
         factor = speed.factor(record.finished_at)
         search.tell(proposal.number, replace(record, throughput=record.throughput / factor))
-        if record.state is TrialState.FEASIBLE:
-            advice = advised(self._space, record, self._bench.budget.limit_s)
-            if advice is not None:
-                search.enqueue(advice, first=True)
+        self._advise(search, record)
+
+    def _advise(self, search: Search, record: TrialRecord) -> None:
+        """Have tried first what the server's own statistics of a trial suggest."""
+        if not self._learns or record.state is not TrialState.FEASIBLE:
+            return
+        advice = advised(self._space, record, self._bench.budget.limit_s)
+        if advice is not None:
+            search.enqueue(advice, first=True)
+
+    @property
+    def _learns(self) -> bool:
+        """Whether what was measured says what to try for more throughput."""
+        sampler = Sampler(self._record.sampler)
+        return sampler.learns and Objective.THROUGHPUT in self._record.objectives
 
     def _plan(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
         reference, share = self._reference()
@@ -260,16 +275,15 @@ class Study:
 
         Who is proved to carry less than another one is not measured in further rounds.
         """
-        trials = self._record.trials
-        study = replace(self._record, trials=drift.drift(trials).corrected(trials))
+        trials, study = self._record.trials, self._corrected()
         reach = len(within_reach(study))
         plan = finals_plan(trials, self._bench.budget, self._budget, within_reach=reach)
         chosen = finalists(study, plan.finalists)
         first = 1 + max((t.round for t in study.finals), default=-1)
         order = random.Random(self._seed + first)  # noqa: S311 - an order, not a secret
         for number in range(first, first + plan.rounds):
-            if number > first:
-                chosen = in_the_race(self._record, chosen, plan.rounds)
+            if number >= first + _ROUNDS_BEFORE_ANY_GOES:
+                chosen = in_the_race(self._corrected(), chosen, plan.rounds)
             if self._no_time_for_a_round(chosen):
                 break
             for configuration in order.sample(chosen, len(chosen)):
@@ -286,6 +300,11 @@ class Study:
                         round=number,
                     )
                 )
+
+    def _corrected(self) -> StudyRecord:
+        """The study at one speed of the machine."""
+        trials = self._record.trials
+        return replace(self._record, trials=drift.drift(trials).corrected(trials))
 
     def _no_time_for_a_round(self, chosen: Sequence[Configuration]) -> bool:
         """Whether a round of `chosen` would end too late, if each takes as long as in the last."""

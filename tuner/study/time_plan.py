@@ -61,7 +61,7 @@ def finals_plan(
     *,
     within_reach: int | None = None,
 ) -> FinalsPlan:
-    """The finals that fit into half of all the time: rather fewer finalists than rounds.
+    """The finals that fit into 35 % of all the time: rather fewer finalists than rounds.
 
     A final is a fresh start and a measurement of which nothing is pruned. Where there is no time
     for both, a search without finals finds more than finals without a search. Of the finalists,

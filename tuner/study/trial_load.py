@@ -11,7 +11,7 @@ from operator import itemgetter
 from tuner.goals import LatencyBudget
 from tuner.load.calibration import Calibration
 from tuner.load.client import LoadEngine
-from tuner.load.measurement import Measurement
+from tuner.load.measurement import LATE, Measurement
 from tuner.load.profile import Endpoint, LoadProfile, LoadRun, OpenLoop, Overload
 from tuner.load.requests import RequestSet
 from tuner.records import Usage
@@ -121,7 +121,7 @@ class TrialLoad:
 
         Sends may be up to `patience` times as late as they should be at most.
         """
-        if measurement.stopped_early:
+        if measurement.stopped_early not in ("", LATE):
             return ""
         if not isinstance(measurement.profile, OpenLoop):
             return measurement.client_overloaded

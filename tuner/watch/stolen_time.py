@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import psutil
 
-from tuner.load.measurement import REAL_TIME, Measurement
+from tuner.load.measurement import LATE, REAL_TIME, Measurement
 from tuner.load.profile import OpenLoop
 from tuner.watch.sampling import Samples, sampled
 
@@ -103,14 +103,14 @@ def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measur
 
     Only an open loop can be cut, since users who wait for answers were late afterwards, too; and
     only one without failures, whose kinds would be lost. Others come back whole, as do loads that
-    were stopped early, of which nothing is left.
+    were stopped for an overload, of which nothing is left.
     """
     whole_s = measurement.duration_s
     kept = list(_between(spans, measurement.start_s, measurement.start_s + whole_s))
     share = sum(b - a for a, b in kept) / whole_s
     if math.isclose(share, 1.0):
         return measurement, 1.0
-    if measurement.stopped_early or not kept:
+    if measurement.stopped_early not in ("", LATE) or not kept:
         return measurement, 0.0
     if not isinstance(measurement.profile, OpenLoop) or measurement.failed:
         return measurement, share
@@ -118,6 +118,7 @@ def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measur
     # Each part says these of the whole.
     return replace(
         Measurement.pooled(parts),
+        stopped_early="",  # what was late may be what was cut out
         reconnected=measurement.reconnected,
         first_response=measurement.first_response,
     ), share

@@ -320,6 +320,16 @@ def test_a_model_that_asks_others_may_need_completion(tmp_path: Path) -> None:
     assert not model.is_complete
 
 
+def test_what_a_program_inherits_may_complete(tmp_path: Path) -> None:
+    """Any file of the model may have it."""
+    write_model(tmp_path, WHOLE)
+    folder = tmp_path / "m" / "1"
+    (folder / "model.py").write_text("from base import Base as TritonPythonModel")
+    assert open_model(ModelSource(folder=tmp_path)).is_complete
+    (folder / "base.py").write_text("class Base:\n    def auto_complete_config(config): ...")
+    assert not open_model(ModelSource(folder=tmp_path)).is_complete
+
+
 def test_the_program_of_a_model_file_completes_nothing(tmp_path: Path) -> None:
     """Ours serves it, but in a container a backend does, which may."""
     file = model_files.mlp(tmp_path / "mlp.onnx")

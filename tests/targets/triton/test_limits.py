@@ -159,7 +159,8 @@ class TestBatches:
         """Hints with batches smaller than those that are preferred are not lost."""
         config = "max_batch_size: 32 dynamic_batching { preferred_batch_size: 16 }"
         space = adapted(tmp_path, config, built_in())
-        [hint] = [each for each in space.hints if each.get("max_batch_size") == 8]
+        small = [each for each in space.hints if each.get("max_batch_size") == 8]
+        hint = small[0]
         assert hint["preferred_batch_size"] == 0
         assert not any(space.violations(space.activate(each)) for each in space.hints)
 

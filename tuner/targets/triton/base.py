@@ -76,7 +76,9 @@ class TritonModel(VariantModel):
 
         That is known of models of the Python backend that ask no others.
         """
-        return not self.needs.companions and all(
+        if self.needs.companions or "auto_complete_config" in self.needs.mentioned:
+            return False
+        return all(
             model_config.get(form.config, "backend") == "python"
             and bool(form.program)
             and not needs_server(form.config, form.program)
