@@ -14,6 +14,7 @@ from tuner.load.histogram import Histogram
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, load_of
 from tuner.load.requests import Tensor
+from tuner.numbers.counters import grown
 from tuner.space.answer_paths import fewest, is_at
 from tuner.space.space import Configuration, SearchSpace
 
@@ -132,8 +133,7 @@ class Golden:
 class ServerStatistics:
     """A server's own counters since it started; durations are seconds summed over requests.
 
-    `batches` counts the executions of each batch size, `batch_times_s` are the seconds that those
-    of one size took together, where the server tells.
+    By batch size: how many executions there were, and the seconds that they took together.
     """
 
     inferences: int = 0
@@ -147,17 +147,10 @@ class ServerStatistics:
     batches: Mapping[int, int] = field(default_factory=dict)
     batch_times_s: Mapping[int, float] = field(default_factory=dict)
 
-    def __sub__(self, earlier: Self) -> "ServerStatistics":
+    def __sub__(self, earlier: Self) -> Self:
         """What happened between two readings."""
-        names = {each.name for each in fields(self)} - {"batches", "batch_times_s"}
-        grown = {n: count - earlier.batches.get(n, 0) for n, count in self.batches.items()}
-        batches = {size: count for size, count in grown.items() if count}
-        times_s, before_s = self.batch_times_s, earlier.batch_times_s
-        return ServerStatistics(
-            **{name: getattr(self, name) - getattr(earlier, name) for name in names},
-            batches=batches,
-            batch_times_s={n: times_s[n] - before_s.get(n, 0.0) for n in batches if n in times_s},
-        )
+        names = [each.name for each in fields(self)]
+        return type(self)(*(grown(getattr(self, n), getattr(earlier, n)) for n in names))
 
     @property
     def mean_batch(self) -> float:

@@ -47,8 +47,7 @@ def prove(
     probes = Probes(measure, plan)
     probes.warm_up()
     rate = throughput / probes.inferences
-    found = certify(measure, plan.budget, rate, seed=plan.seed, longest_s=longest_s)
-    verdict = found.verdict
+    verdict = certify(measure, plan.budget, rate, seed=plan.seed, longest_s=longest_s).verdict
     outcome = Outcome.INFEASIBLE if verdict is LoadVerdict.OVER else Outcome.FEASIBLE
     return probes.result(outcome, throughput), verdict
 

@@ -273,7 +273,7 @@ class Study:
     def _confirm(self) -> None:
         """Measure the finalists again, on fresh starts: each once a round, in random order.
 
-        Who is proved to carry less than another one is not measured in further rounds.
+        Who is beaten beyond chance after two of them is not measured in the third.
         """
         trials, study = self._record.trials, self._corrected()
         reach = len(within_reach(study))
