@@ -21,7 +21,7 @@ from tuner.numbers.arrays import FloatArray
 from tuner.records import Outcome, Phase
 
 PLAN = CapacityPlan(budget=LatencyBudget(95, 0.05), concurrency=8)
-BURST = (ClosedLoop(1), 0.1)
+BURST = (ClosedLoop(1), 0.05)
 RUN_IN = (ClosedLoop(8), 1.0)
 
 
@@ -66,7 +66,7 @@ def test_a_server_that_needs_no_warm_up_gets_none() -> None:
     simulation = Batching(base_s=2e-3, each_s=0.25e-3, most=4)
     _, measured = warm_up(simulation, replace(PLAN, largest_batch=4))
 
-    assert measured == [(ClosedLoop(size), 0.1) for size in (1, 2, 4)]
+    assert measured == [(ClosedLoop(size), 0.05) for size in (1, 2, 4)]
 
 
 def test_a_slow_server_is_not_warmed_up_for_ever() -> None:
@@ -83,7 +83,7 @@ def test_bursts_of_batches_are_warm() -> None:
     simulation = Batching(base_s=2e-3, each_s=0.25e-3, most=4)
     _, measured = warm_up(simulation, replace(PLAN, largest_batch=4, warm_up_requests=1))
 
-    assert measured == [RUN_IN, *[(ClosedLoop(size), 0.1) for size in (1, 2, 4)]]
+    assert measured == [RUN_IN, *[(ClosedLoop(size), 0.05) for size in (1, 2, 4)]]
 
 
 def test_what_fails_is_not_answered() -> None:

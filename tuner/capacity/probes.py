@@ -19,7 +19,7 @@ from tuner.numbers.distributions import Z_ONE_SIDED
 from tuner.records import Interval, Outcome, Phase
 
 # Each burst of a batch size lasts this long.
-_BURST_S = 0.1
+_BURST_S = 0.05
 # One request at a time: the first time this long, then twice as long each time, until the latency
 # is steady;
 _FIRST_UNLOADED_S = 0.5
