@@ -1,8 +1,6 @@
 """Runs a server in a container of this machine's Docker engine."""
 
-import os
 import re
-import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +23,7 @@ from runners.errors import (
 )
 from runners.interrupts import interrupts_deferred
 from runners.ports import LOCAL_HOST, PORT_ATTEMPTS, choose_free_ports
+from runners.process_names import is_gone, own_name
 from runners.readiness import await_listening, start_failed
 
 OWNER_LABEL = "tuner.owner"
@@ -210,7 +209,7 @@ def remove_abandoned(engine: Engine, *, everybodys: bool = False) -> dict[str, d
         EngineUnreachable: The engine does not answer.
     """
     found = engine.labelled(OWNER_LABEL).items()
-    gone = {each: of for each, of in found if everybodys or _is_gone(of[OWNER_LABEL])}
+    gone = {each: of for each, of in found if everybodys or is_gone(of[OWNER_LABEL])}
     for each in gone:
         engine.remove(each)
     return gone
@@ -229,31 +228,6 @@ def clean(*, everybodys: bool = False) -> tuple[str, ...]:
 
 def _marks(labels: Mapping[str, str]) -> list[str]:
     return [f"{name}={labels[name]}" for name in _MARKS if name in labels]
-
-
-def own_name() -> str:
-    """Of this process: its machine, its number, and when it began."""
-    return _name_of(os.getpid())
-
-
-def _name_of(pid: int) -> str:
-    """Empty if there is no such process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    # The name in parentheses may itself hold blanks; the 22nd field is the start (proc(5)).
-    started = stat[stat.rindex(")") + 2 :].split()[19]
-    # Without its namespace, a number means other processes in another container.
-    numbers = Path("/proc/self/ns/pid").stat().st_ino
-    return f"{socket.gethostname()}:{numbers}/{pid}/{started}"
-
-
-def _is_gone(owner: str) -> bool:
-    """Whether a process of this machine is no more; of another machine's, nobody can tell."""
-    place, pid, _ = f"{owner}//".split("/", 2)
-    here = own_name().partition("/")[0]
-    return place == here and pid.isdigit() and _name_of(int(pid)) != owner
 
 
 def _wait_for(engine: Engine) -> None:

@@ -7,7 +7,10 @@ TunerError                    exit status 1: something failed
 │   └── StudyChangedError     a study is continued with something else than it began with
 ├── ServerMissingError        the server's program is not installed
 ├── StorageError              the database cannot be read or written
+│   └── StudyLostError        another tuner has taken over the study that this one runs
+├── StudyHeldError            another tuner runs the study
 ├── LoadError                 the load engine itself failed
+│   └── EngineLostError       one of its processes died, or hangs
 ├── ServerError               a server did not do what was asked of it
 │   └── ServerTimeoutError    it did not answer in time
 ├── NothingFeasibleError      exit status 3: no configuration meets the latency budget
@@ -86,8 +89,20 @@ class StorageError(TunerError):
     """The database cannot be read or written."""
 
 
+class StudyLostError(StorageError):
+    """Another tuner has taken over the study that this one runs: it may write nothing more."""
+
+
+class StudyHeldError(TunerError):
+    """Another tuner runs the study."""
+
+
 class LoadError(TunerError):
     """The load engine stopped working, or cannot send what was asked of it."""
+
+
+class EngineLostError(LoadError):
+    """A process of the load engine died, or does not answer."""
 
 
 class ServerError(TunerError):

@@ -1,8 +1,11 @@
 """What is to be reached: a latency budget, an objective, in what time."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any, Self
 
 from tuner.errors import InputError
 
@@ -60,6 +63,8 @@ class Loop(StrEnum):
 class SearchBudget:
     """When to stop: `trials` of the search, `timeout_s` for all, finals included.
 
+    Pauses do not count, unless there is a time of the clock when it `ends_at`.
+
     The finals measure the `finalists` best configurations and the baseline again, each on
     `confirmations` fresh starts: as many of them as 35 % of the time allow.
     """
@@ -68,6 +73,7 @@ class SearchBudget:
     timeout_s: float = 120.0
     finalists: int = 3
     confirmations: int = 3
+    ends_at: datetime | None = None
 
     def __post_init__(self) -> None:
         for name, smallest in (("trials", 1), ("finalists", 1), ("confirmations", 0)):
@@ -77,6 +83,17 @@ class SearchBudget:
                 )
         if not self.timeout_s > 0:
             raise InputError(f"`timeout > 0` must hold, but got {self.timeout_s:g} s")
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """What `as_record` made of it."""
+        ends_at = record["ends_at"] and datetime.fromisoformat(record["ends_at"])
+        return cls(**{**record, "ends_at": ends_at})
+
+    def as_record(self) -> dict[str, Any]:
+        """As JSON values."""
+        ends_at = self.ends_at and self.ends_at.astimezone(UTC).isoformat()
+        return {**asdict(self), "ends_at": ends_at}
 
     @property
     def finals(self) -> int:

@@ -70,6 +70,9 @@ class Silent:
     def phase_begins(self, phase: str) -> None:
         pass
 
+    def point_ends(self, point: PointRecord) -> None:
+        pass
+
     def trial_ends(self, record: TrialRecord) -> None:
         pass
 

@@ -15,6 +15,9 @@ from tests.command_line import Tuner, commands
 from tests.report import studies
 from tests.store.test_storage import stored
 from tests.targets import model_files as files
+from tuner.goals import SearchBudget
+from tuner.store.ownership import held
+from tuner.store.storage import Storage
 
 CLOSED = "127.0.0.1:9"
 SHORT = ("--duration", "0.2s", "--warm-up", "0.1s")
@@ -25,8 +28,14 @@ parameters:
   n: {type: int, low: 1, high: 2, default: 1, sets: {template: n}}
 """
 LEAVES = [words for words, each in commands().items() if not hasattr(each, "commands")]
+# What needs a server, a study that runs, or a quiet machine.
+ASKING = [("pause",), ("continue",), ("stop",)]
+OTHERWISE = [
+    *ASKING,
+    *(("optimize",), ("measure",), ("jobs",), ("resume",), ("retry",), ("attach",), ("doctor",)),
+]
 # What only `optimize` takes, and not `plan`.
-_OF_STUDIES = re.compile(r" --(?:study|db|output|warm-start|seed) \S+")
+_OF_STUDIES = re.compile(r" --(?:study|db|output|warm-start|seed) \S+| --detach")
 
 
 class Cat(BaseHTTPRequestHandler):
@@ -84,14 +93,26 @@ def test_every_command_has_examples(tuner: Tuner, words: tuple[str, ...]) -> Non
     assert all(each.startswith(f"tuner {' '.join(words)}") for each in examples)
 
 
-@pytest.mark.parametrize(
-    "words", [each for each in LEAVES if each not in {("optimize",), ("measure",)}], ids=" ".join
-)
+@pytest.mark.parametrize("words", [each for each in LEAVES if each not in OTHERWISE], ids=" ".join)
 def test_examples_are_run(tuner: Tuner, words: tuple[str, ...]) -> None:
     """Where the files that they name are there, all of them succeed."""
     for example in shown(tuner, words):
         result = tuner(*shlex.split(example)[1:])
         assert result.status == 0, (example, result.err)
+
+
+def test_examples_of_asking_are_run(tuner: Tuner) -> None:
+    """Of a study that runs, here in this process."""
+    with (
+        Storage("studies.db") as storage,
+        held(storage, "night", limits=SearchBudget().as_record()),
+    ):
+        for words in ASKING:
+            for example in shown(tuner, words):
+                result = tuner(*shlex.split(example)[1:])
+                assert result.status == 0, (example, result.err)
+    [example] = shown(tuner, ("attach",))
+    assert tuner(*shlex.split(example)[1:]).status == 0
 
 
 def test_examples_of_a_search_are_planned(tuner: Tuner) -> None:

@@ -65,7 +65,7 @@ def test_no_server_stays_and_the_study_continues(
     assert _left_in_shared_memory(process.pid) == []
     if number != signal.SIGKILL:
         assert "interrupted; the server is gone and study night is kept" in err
-        assert "go on with the same command and: --study night" in err
+        assert "go on with it: tuner resume night" in err
     listed = tuner("studies", "list", "--json", folder=tmp_path)
     assert [study["study"] for study in listed.json] == ["night"]
 

@@ -16,7 +16,7 @@ from tests.load import parent_script
 from tests.load.runs import REQUESTS, ends_within, load_run, observe
 from tests.load.server import Server, answer, answer_after, never_answer, serving
 from tests.runner_tests.waiting import is_gone, wait_until, wait_until_gone
-from tuner.errors import LoadError
+from tuner.errors import EngineLostError, LoadError
 from tuner.load import client
 from tuner.load import engine as engine_module
 from tuner.load.client import LoadEngine
@@ -91,6 +91,28 @@ def test_an_engine_that_dies_is_an_error() -> None:
         assert "out of memory" in raised.value.hint
         with pytest.raises(LoadError, match="ended unexpectedly"):
             engine.prepare(REQUESTS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_process_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """As many as before go on, with the same requests; nothing is left of the others."""
+    monkeypatch.setattr(client, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(client, "_ENDING_S", 0.1)
+    with serving(answer_after(0.005)) as server, LoadEngine(workers=2) as engine:
+        engine.prepare(REQUESTS)
+        lost = engine.pids
+        os.kill(lost[1], number)
+        with pytest.raises(EngineLostError):
+            engine.measure(load_run(server.endpoint, duration_s=0.1, timeout_s=0.1, drain_s=0.1))
+        monkeypatch.undo()
+        engine.revive()
+        assert len(engine.pids) == 2
+        assert not set(engine.pids) & set(lost)
+        assert all(map(is_gone, lost))
+        measured = engine.measure(load_run(server.endpoint))
+        assert (measured.errors, measured.requests > 0) == ({}, True)
 
 
 def kill_when_busy(server: Server, engine: LoadEngine) -> None:

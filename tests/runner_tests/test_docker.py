@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from runners.base import LaunchSpec, RunningServer
-from runners.docker import OWNER_LABEL, ContainerSettings, DockerRunner, clean, own_name
+from runners.docker import OWNER_LABEL, ContainerSettings, DockerRunner, clean
 from runners.docker_engine import Engine
 from runners.errors import EngineUnreachable, ImageMissing, LaunchRefused, PortTaken, StartFailed
+from runners.process_names import own_name
 from tests.runner_tests.contract import Chooser, RunnerContract, answer_of, launch_spec, refusal
 from tests.runner_tests.waiting import is_gone, wait_until
 from tests.servers import docker

@@ -285,7 +285,7 @@ class TestBuiltIn:
     def test_is_read_alike_by_other_tools(self, name: str) -> None:
         """The file means the same to any reader of YAML."""
         path = spec.built_in()[name]
-        assert yaml.safe_load(path.read_text()) == space_files._mapping(path)
+        assert yaml.safe_load(path.read_text()) == space_files.mapping(path)
 
 
 def test_triton_on_eight_cores() -> None:

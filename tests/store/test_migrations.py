@@ -35,12 +35,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def contents(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of all tables that are ours."""
+    """The rows of all tables that are ours, as far as they are there."""
     connection = sqlite3.connect(path)
+    there = {name for [name] in connection.execute("SELECT name FROM sqlite_master")}
     connection.row_factory = sqlite3.Row
     found = {
         table: [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608 - our own names
         for table in (VERSION_TABLE, *metadata.tables)
+        if table in there
     }
     connection.close()
     return found
@@ -55,7 +57,7 @@ def test_nothing_is_lost(path: Path) -> None:
 
     after = contents(path)
     assert before.pop(VERSION_TABLE) == [{"version_num": "0003"}]
-    assert after.pop(VERSION_TABLE) == [{"version_num": "0006"}]
+    assert after.pop(VERSION_TABLE) == [{"version_num": "0007"}]
     for table, rows in before.items():
         assert rows
         assert [{name: row[name] for name in rows[0]} for row in after[table]] == rows
@@ -87,6 +89,22 @@ def test_the_tables_are_those_of_the_schema(path: Path, *, new: bool) -> None:
         *metadata.tables,
         VERSION_TABLE,
     }
+
+
+def test_the_file_is_copied_before_it_is_changed(path: Path) -> None:
+    """The copy has the number of the version before, and is made once."""
+    before = contents(path)
+    with Storage(str(path)):
+        pass
+    copy = path.with_name("studies.db.before-0003")
+    kept = copy.stat().st_mtime_ns
+
+    assert contents(copy) == before
+    shutil.copyfile(BEFORE, path)
+    with Storage(str(path)):
+        pass
+    assert {each.name for each in path.parent.iterdir()} == {path.name, copy.name}
+    assert copy.stat().st_mtime_ns == kept
 
 
 def test_it_says_what_it_said(path: Path) -> None:

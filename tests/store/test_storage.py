@@ -254,8 +254,6 @@ def test_no_name_is_the_newest_study(path: Path) -> None:
     with Storage(str(stored(path, new, old))) as storage:
         assert storage.study(None).name == "new"
         assert storage.study("old").name == "old"
-        assert storage.has_study("old")
-        assert not storage.has_study("newer")
 
 
 def test_an_unknown_study_lists_the_known_ones(path: Path) -> None:
@@ -318,7 +316,7 @@ def test_optuna_and_we_share_a_file(path: Path) -> None:
 
     ours = {*metadata.tables, "tuner_migrations"}
     assert not optunas & ours
-    assert tables(path) == optunas | ours
+    assert tables(path) == optunas | ours | {"sqlite_sequence"}
     with Storage(str(path)) as storage:
         assert storage.study(None).name == study.name
 

@@ -18,6 +18,8 @@ from tuner.load.calibration import Calibration
 from tuner.load.requests import Tensor
 from tuner.records import Golden
 from tuner.store.database import known_revisions
+from tuner.store.events import events
+from tuner.store.jobs import job_of
 from tuner.store.storage import Storage
 from tuner.store.waiting import Patience, locked
 
@@ -128,7 +130,8 @@ READS: dict[str, Callable[[Storage], object]] = {
     "the list": lambda storage: [study.name for study in storage.studies()],
     "outputs": lambda storage: storage.golden(STUDY.name),
     "a calibration": lambda storage: storage.calibration("host", 1),
-    "a name": lambda storage: storage.has_study(STUDY.name),
+    "a job": lambda storage: job_of(storage, STUDY.name),
+    "events": lambda storage: events(storage, STUDY.name),
 }
 
 

@@ -12,7 +12,14 @@ from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet, Tensor
-from tuner.records import Grade, Purpose, ServerStatistics, SettingVerdict, TrialRecord
+from tuner.records import (
+    Grade,
+    PointRecord,
+    Purpose,
+    ServerStatistics,
+    SettingVerdict,
+    TrialRecord,
+)
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.deployment import Deployment
 from tuner.study.trial import Bench
@@ -126,6 +133,9 @@ class Watcher:
     def phase_begins(self, phase: str) -> None:
         if self.phases[-1:] != [phase]:
             self.phases.append(phase)
+
+    def point_ends(self, point: PointRecord) -> None:
+        pass
 
     def trial_ends(self, record: TrialRecord) -> None:
         self.ended.append(record)

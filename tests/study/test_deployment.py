@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -224,9 +225,20 @@ class TestFailure:
         assert (caught.value.reason, caught.value.log_tail) == (Reason.START_TIMEOUT, "size 1")
 
     def test_start_killed(self, deployment: Deployment, target: ScriptTarget) -> None:
-        """A server that is killed while it starts has, most likely, met the memory limit."""
+        """A server that is killed while it starts says nothing of its configuration."""
         target.command = ("/bin/sh", "-c", "kill -9 $$")
         with pytest.raises(TrialFailure, match="was ended by SIGKILL before") as caught:
+            deployment.apply(configuration())
+
+        assert caught.value.reason is Reason.INTERRUPTED
+
+    def test_start_killed_for_its_memory(
+        self, deployment: Deployment, target: ScriptTarget, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """But if the kernel has ended somebody for memory meanwhile, it was most likely this."""
+        monkeypatch.setattr("tuner.study.deployment.oom_kills", count(7).__next__)
+        target.command = ("/bin/sh", "-c", "kill -9 $$")
+        with pytest.raises(TrialFailure, match="most likely for its memory") as caught:
             deployment.apply(configuration())
 
         assert caught.value.reason is Reason.OUT_OF_MEMORY
@@ -285,8 +297,8 @@ class TestBlame:
             (signal.SIGTERM, Reason.CRASHED, "the server was ended by SIGTERM"),
             (
                 signal.SIGKILL,
-                Reason.OUT_OF_MEMORY,
-                "the server was ended by SIGKILL, most likely for its memory",
+                Reason.INTERRUPTED,
+                "the server was ended by SIGKILL, and not for its memory, but by somebody",
             ),
         ],
     )
@@ -301,6 +313,20 @@ class TestBlame:
         assert blamed.reason is reason
         assert str(blamed) == f"{message}; seen as: 9 of 9 requests failed"
         assert blamed.log_tail == "size 1"
+
+
+@pytest.mark.parametrize("counts", [[7, 8], [None, None]])
+def test_killed_for_its_memory(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, counts: list[int | None]
+) -> None:
+    """By the kernel's own count; where it does not count, that is the most likely reason."""
+    monkeypatch.setattr("tuner.study.deployment.oom_kills", iter(counts).__next__)
+    deployment.apply(configuration())
+    os.kill(deployment.server.pid, signal.SIGKILL)
+    blamed = deployment.blame(TrialFailure(Reason.LOAD_FAILED, "9 of 9 requests failed"))
+
+    assert blamed.reason is Reason.OUT_OF_MEMORY
+    assert "the server was ended by SIGKILL, most likely for its memory" in str(blamed)
 
 
 def end(server: RunningServer) -> None:

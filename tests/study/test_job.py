@@ -18,6 +18,7 @@ from tuner.search.samplers import Sampler
 from tuner.space.space import Configuration
 from tuner.store.storage import Storage
 from tuner.study import job
+from tuner.study.earlier_best import earlier_best
 from tuner.study.job import Job, PreparedJob, prepare
 from tuner.targets.request_form import RequestForm
 
@@ -124,7 +125,8 @@ def test_nothing_is_offered_where_one_was_chosen(earlier: Path) -> None:
 def best_of(path: Path, *names: str, budget: LatencyBudget = BUDGET) -> list[Configuration]:
     said: list[str] = []
     with Storage(str(path)) as storage:
-        found = job._earlier_best(storage, prepared(path, *names, budget=budget), said.append)
+        space = prepared(path, *names, budget=budget).space
+        found = earlier_best(storage, names, budget, space, said.append)
     assert len(said) == len(names)
     assert all(sentence.startswith("begins with the best of study") for sentence in said)
     return list(found)
@@ -149,7 +151,7 @@ def test_a_study_that_is_not_there_cannot_be_begun_with(earlier: Path) -> None:
     """The ones that are there are named."""
     message, hint = "no study is called `tomorrow`", "studies here: yesterday"
     with Storage(str(earlier)) as storage, refused(message, hint):
-        job._earlier_best(storage, prepared(earlier, "tomorrow"), print)
+        earlier_best(storage, ["tomorrow"], BUDGET, prepared(earlier).space, print)
 
 
 def test_the_engine_checks_itself_once_for_each_machine(

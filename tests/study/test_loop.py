@@ -74,6 +74,7 @@ def ran(
     answer: Answer = lambda _: 1.0,
     confirmations: int = 3,
     budget: LatencyBudget = BUDGET,
+    retry: Sequence[Reason] = (),
 ) -> Ran:
     """The study in the database at `path`, run or gone on with."""
     said: list[str] = []
@@ -95,6 +96,7 @@ def ran(
                 ),
                 seed=0,
                 first=first,
+                retry=retry,
             ),
             say=said.append,
         )
@@ -166,7 +168,7 @@ def test_no_round_begins_that_would_end_too_late(
         return run_trial(bench, plan)
 
     monkeypatch.setattr("tuner.study.loop.run_trial", an_hour_later)
-    monkeypatch.setattr("tuner.study.loop.time.monotonic", lambda: passed_s)
+    monkeypatch.setattr("time.monotonic", lambda: passed_s)
     record = run(trials=14).record
     assert {trial.round for trial in record.finals} == {0}
     assert record.proof is None
@@ -386,7 +388,7 @@ def test_no_time_for_a_second_trial(run: Run, monkeypatch: pytest.MonkeyPatch) -
         return replace(record, timings_s=spent, unloaded_s=20.0), golden
 
     monkeypatch.setattr("tuner.study.loop.run_trial", ten_minutes_later)
-    monkeypatch.setattr("tuner.study.loop.time.monotonic", lambda: passed_s)
+    monkeypatch.setattr("time.monotonic", lambda: passed_s)
     short = run(timeout_s=900.0)
     [said] = short.said
     assert said == (

@@ -18,7 +18,7 @@ from tests.targets.moody import moody
 from tests.targets.triton.triton_targets import Served
 from tuner.capacity.probes import Beat
 from tuner.clients.v2_http import V2Client
-from tuner.errors import LoadError, Reason
+from tuner.errors import EngineLostError, LoadError, Reason
 from tuner.goals import LatencyBudget
 from tuner.load.calibration import Calibration
 from tuner.load.client import LoadEngine
@@ -37,8 +37,21 @@ OUT_OF_REACH = 1e9
 
 
 class DeadEngine(SimulatedEngine):
+    """It is lost with its first load, and dead for good unless it can be revived."""
+
+    revived = 0
+
+    def __init__(self, error: LoadError) -> None:
+        super().__init__()
+        self._error = error
+
     def measure(self, run: LoadRun) -> Measurement:
-        raise LoadError("the load engine ended unexpectedly")
+        if self.revived:
+            return super().measure(run)
+        raise self._error
+
+    def revive(self) -> None:
+        self.revived += 1
 
 
 class OverruledTarget(TritonTarget):
@@ -123,8 +136,8 @@ class TestGoodTrial:
             "search",
             "validate",
         ]
-        assert before.reason is Reason.OUT_OF_MEMORY
-        assert_matches(": the server was ended by SIGKILL, most likely for its", before.message)
+        assert before.reason is Reason.INTERRUPTED
+        assert_matches(": the server was ended by SIGKILL, and not for its memory", before.message)
         assert "successfully loaded 'moody'" in before.log_tail
         assert record.applied == "restart"
         assert record.timings_s.keys() == {*events.phases, "total"}
@@ -355,10 +368,22 @@ class TestFailures:
 
     def test_an_engine_that_ends(self, bench: Bench, model: Served) -> None:
         """A load engine that is broken ends the study, not only the trial."""
-        bench = replace(bench, load=TrialLoad(DeadEngine(), BUDGET))
+        engine = DeadEngine(LoadError("the load engine failed"))
+        bench = replace(bench, load=TrialLoad(engine, BUDGET))
 
-        with pytest.raises(LoadError, match="the load engine ended unexpectedly"):
+        with pytest.raises(LoadError, match="the load engine failed"):
             run_trial(bench, plan(model.configuration()))
+
+    def test_an_engine_process_that_is_lost(self, bench: Bench, model: Served) -> None:
+        """It is not the configuration's fault: there is another one for the next trial."""
+        engine = DeadEngine(EngineLostError("the load engine ended unexpectedly"))
+        bench = replace(bench, load=TrialLoad(engine, BUDGET))
+
+        record = failed(bench, model, model.configuration())
+
+        assert record.reason is Reason.INTERRUPTED
+        assert record.message == "warm-up: the load engine ended unexpectedly"
+        assert engine.revived == 1
 
 
 def assert_matches(pattern: str, text: str) -> None:

@@ -8,7 +8,18 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from typer.models import ArgumentInfo, OptionInfo
 
 # Of one run of the command, not of the study.
-_OF_ONE_RUN = ("as_json", "db", "output", "study", "until", "warm_start")
+_OF_ONE_RUN = (
+    "as_json",
+    "db",
+    "detach",
+    "notify",
+    "notify_url",
+    "output",
+    "retry",
+    "study",
+    "until",
+    "warm_start",
+)
 # Of secrets the names are kept, and this is said in their place.
 _SECRET = ("header",)
 _UNSAID = "..."
@@ -53,8 +64,12 @@ def _name(field: str, hint: Any) -> str:
     for info in infos:
         if isinstance(info, ArgumentInfo):
             return ""
-        if isinstance(info, OptionInfo) and info.param_decls:
-            return max(info.param_decls, key=len)
+        if isinstance(info, OptionInfo):
+            # Within an annotation, the first name stands where a default would.
+            said = (info.default, *(info.param_decls or ()))
+            names = [each for each in said if isinstance(each, str) and each.startswith("-")]
+            if names:
+                return max(names, key=len)
     return f"--{field.replace('_', '-')}"
 
 
@@ -65,6 +80,7 @@ def _words(name: str, value: Any) -> list[str]:
         case list():
             return [word for each in value for word in _words(name, each)]
         case float():
-            return [name, f"{value:g}"]
+            short = f"{value:g}"
+            return [name, short if float(short) == value else repr(value)]
         case _:
             return [name, str(value)] if name else [str(value)]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.cli import asked, values
+from tuner.cli.detached import own_log
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
 from tuner.errors import InputError
@@ -40,6 +41,7 @@ def planned_job(options: PlanOptions) -> Job:
         search_budget=SearchBudget(
             trials=options.trials,
             timeout_s=timeout_s(options.timeout, options.until, budget),
+            ends_at=values.moment(options.until) if options.until else None,
             finalists=options.finalists,
             confirmations=options.confirmations,
         ),
@@ -61,6 +63,8 @@ def job(options: OptimizeOptions) -> Job:
     """
     return replace(
         planned_job(options),
+        log=own_log(),
+        retry=tuple(dict.fromkeys(options.retry or ())),
         warm_start=tuple(options.warm_start or ()),
         database=options.db,
         study=options.study,
@@ -117,8 +121,10 @@ def request_form(options: PlanOptions) -> RequestForm:
 
 
 def _asked(options: PlanOptions) -> dict[str, Any]:
-    variants = options.variant
+    # Files with their whole paths: the words are not always used in the same folder.
+    variants, data = options.variant, options.input_data
     if options.model_file and variants:
-        # Files with their whole paths: the words are not always used in the same folder.
         variants = [str(Path(each).absolute()) for each in variants]
-    return asked.document(replace(options, variant=variants))
+    if data:
+        data = [str(Path(each).absolute()) if Path(each).exists() else each for each in data]
+    return asked.document(replace(options, variant=variants, input_data=data))

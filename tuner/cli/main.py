@@ -20,6 +20,14 @@ _OF_MEASURE = {"GRPC_VERBOSITY": "NONE"}
 
 _COMMANDS = {
     "optimize": Command(".optimize_options:OptimizeOptions", ".optimize:optimize"),
+    "jobs": Command(".job_options:JobsOptions", ".jobs:run_jobs"),
+    "resume": Command(".job_options:ResumeOptions", ".resume:resume"),
+    "retry": Command(".job_options:RetryOptions", ".resume:retry"),
+    "status": Command(".job_options:StatusOptions", ".status:status"),
+    "attach": Command(".job_options:AttachOptions", ".attach:attach"),
+    "pause": Command(".job_options:PauseOptions", ".control:pause"),
+    "continue": Command(".job_options:ContinueOptions", ".control:go_on"),
+    "stop": Command(".job_options:StopOptions", ".control:stop"),
     "plan": Command(".optimize_options:PlanOptions", ".optimize:plan"),
     "measure": Command(".measure_options:MeasureOptions", ".measure:measure", _OF_MEASURE),
     "report": Command(".study_options:ReportOptions", ".results:report"),
@@ -27,12 +35,14 @@ _COMMANDS = {
     "best": Command(".study_options:BestOptions", ".best:best"),
     "repository": Command(".small_options:RepositoryOptions", ".repository:repository"),
     "effects": Command(".study_options:EffectsOptions", ".effects:effects"),
+    "doctor": Command(".small_options:DoctorOptions", ".doctor:doctor"),
     "clean": Command(".small_options:CleanOptions", ".clean:clean"),
 }
 _STUDIES = {
     "list": Command(".study_options:ListOptions", ".studies:list_studies"),
     "show": Command(".study_options:ShowOptions", ".results:show"),
     "export": Command(".study_options:ExportOptions", ".results:export_study"),
+    "backup": Command(".study_options:BackupOptions", ".studies:backup"),
 }
 _SPACES = {
     "list": Command(".small_options:ListSpacesOptions", ".spaces:list_spaces"),

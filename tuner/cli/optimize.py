@@ -1,7 +1,6 @@
 """`tuner optimize` and `tuner plan`: search, or say what a search would do."""
 
 import logging
-import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ from tuner.analysis import pareto, standings
 from tuner.analysis.standings import Standings
 from tuner.capacity import find as capacity
 from tuner.cli.console import err, note, print_blocks, print_json, print_text
+from tuner.cli.detached import LOG, detach, own_log
 from tuner.cli.job import job, planned_job
+from tuner.cli.notified import Ending, check, notified
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
-from tuner.cli.options import DATABASE
 from tuner.cli.results import nothing_feasible, report_folder, write_files
 from tuner.cli.spaces import size, space_content
+from tuner.cli.suggested import command
 from tuner.errors import masked
 from tuner.records import StudyRecord
 from tuner.report import export, tables, terminal
@@ -26,7 +27,19 @@ from tuner.study.time_plan import planned_s, too_short
 def optimize(options: OptimizeOptions) -> None:
     """Find the configuration that carries the most traffic within the latency budget."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
+    check(options.notify, options.notify_url)
+    if options.detach and not own_log():
+        study = prepare(job(options)).study
+        log = report_folder(options.output, study) / LOG
+        detach(study.name, options.db, log, as_json=options.as_json)
+        return
+    with notified(options.notify, options.notify_url, options.study) as ending:
+        _optimize(options, ending)
+
+
+def _optimize(options: OptimizeOptions, ending: Ending) -> None:
     prepared = prepare(job(options))
+    ending.study = prepared.study.name
     for said in prepared.notes:
         note(said)
     if offer := earlier_study(prepared):
@@ -34,8 +47,10 @@ def optimize(options: OptimizeOptions) -> None:
     finished = _run(prepared)
     result = standings.standings(finished)
     written = write_files(finished, result, report_folder(options.output, finished))
+    files = {"files": [str(path) for path in written]}
+    ending.result = _summary(result) | files
     if options.as_json:
-        print_json(export.study_document(finished, result) | {"files": [str(p) for p in written]})
+        print_json(export.study_document(finished, result) | files)
     else:
         _print_result(finished, result, written, options.db)
     if result.winner is None:
@@ -67,6 +82,7 @@ def _run(prepared: PreparedJob) -> StudyRecord:
             limit_latency=wanted.budget,
             deadline_s=time.monotonic() + wanted.search_budget.timeout_s,
             trials=wanted.search_budget.trials + wanted.search_budget.finals,
+            waits=wanted.search_budget.ends_at is None,
         ) as progress:
             return run(prepared, progress, note)
     except KeyboardInterrupt:
@@ -74,9 +90,19 @@ def _run(prepared: PreparedJob) -> StudyRecord:
         gone = "" if isinstance(wanted.place, RemoteAddress) else "the server is gone and "
         note(
             f"interrupted; {gone}study {name} is kept\n"
-            f"go on with the same command and: --study {name}"
+            f"go on with it: {command('resume', name, wanted.database)}"
         )
         raise
+
+
+def _summary(result: Standings) -> dict[str, Any]:
+    """What is told of a result."""
+    winner, gain = result.winner, result.gain
+    return {
+        "throughput": winner.throughput if winner else None,
+        "configuration": dict(winner.configuration) if winner else None,
+        "gain": gain.estimate if gain else None,
+    }
 
 
 def _print_result(
@@ -93,8 +119,7 @@ def _print_result(
 
 def next_command(study: StudyRecord, result: Standings, database: str) -> str:
     """What a person most likely wants to type now."""
-    words = ["tuner", "report" if result.winner is None else "best", study.name]
-    return shlex.join(words if database == DATABASE else [*words, "--db", masked(database)])
+    return command("report" if result.winner is None else "best", study.name, database)
 
 
 def _plan_document(prepared: PreparedJob) -> dict[str, Any]:

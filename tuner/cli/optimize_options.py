@@ -11,10 +11,13 @@ from tuner.cli.options import (
     AsJson,
     Batch,
     Database,
+    Detach,
     EngineCpus,
     Headers,
     InputData,
     Inputs,
+    Notify,
+    NotifyUrl,
     RequestParameters,
     Seed,
     SequenceCount,
@@ -24,8 +27,11 @@ from tuner.cli.options import (
     Shapes,
     StringData,
     StringLength,
+    Timeout,
+    Until,
 )
 from tuner.cli.runner_options import RunnerOptions
+from tuner.errors import Reason
 from tuner.goals import Loop, Objective
 from tuner.protocols.tensors.input_data import STRING_LENGTH
 from tuner.protocols.v2 import V2Protocol
@@ -51,16 +57,8 @@ class BudgetOptions:
     percentile: Annotated[
         float, typer.Option(help="Percentile of the latency that must meet the budget.")
     ] = 99
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            help="Time for everything, finals included: 90s, 3m, 2h.",
-            show_default="2m, or as long as 10 trials",
-        ),
-    ] = None
-    until: Annotated[str | None, typer.Option(help="Clock time to be done by, such as 07:00.")] = (
-        None
-    )
+    timeout: Timeout = None
+    until: Until = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +198,16 @@ class StudyOptions:
     output: Annotated[Path, typer.Option(help="Folder for reports and configurations.")] = Path(
         "reports"
     )
+    retry: Annotated[
+        list[Reason] | None,
+        typer.Option(
+            help="Run trials again that failed for this reason; several times.",
+            metavar="REASON",
+        ),
+    ] = None
+    detach: Detach = False
+    notify: Notify = ""
+    notify_url: NotifyUrl = ""
     seed: Seed = 0
 
 

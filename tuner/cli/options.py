@@ -44,4 +44,19 @@ Database = Annotated[
 Study = Annotated[str | None, typer.Argument(help="Name of the study; the newest one without it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of what is random.")]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        help="Time for everything, finals included: 90s, 3m, 2h.",
+        show_default="2m, or as long as 10 trials",
+    ),
+]
+Until = Annotated[str | None, typer.Option(help="Clock time to be done by, such as 07:00.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Run in the background, with its output in a file.")
+]
+Notify = Annotated[
+    str, typer.Option(help="Program, with its arguments, that gets the result as JSON on stdin.")
+]
+NotifyUrl = Annotated[str, typer.Option(help="Address that gets the result as JSON by POST.")]
 EngineCpus = Annotated[str, typer.Option(help="CPUs for the load engine: 0,2-3.")]

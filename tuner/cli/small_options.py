@@ -1,4 +1,4 @@
-"""The options of the commands that need no study: `repository`, `clean` and `spaces`."""
+"""The options of the commands that need no study: `repository`, `clean`, `doctor`, `spaces`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,16 @@ class CleanOptions:
         bool,
         typer.Option("--all", help="All containers of tuners, also of those that still run."),
     ] = False
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions:
+    """Say whether this machine is fit for measuring, what is not, and what to change.
+
+    Exit status 1 if something disturbs measurements.
+    """
+
     as_json: AsJson = False
 
 

@@ -44,6 +44,14 @@ class ListOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupOptions:
+    """Copy the database to a file, also while studies run."""
+
+    file: Annotated[Path, typer.Argument(help="New file.")]
+    db: Database = DATABASE
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShowOptions:
     """Show a study's result and trials."""
 

@@ -119,17 +119,24 @@ def duration_s(text: str, option: str) -> float:
     return seconds
 
 
-def seconds_until(text: str) -> float:
-    """Seconds from now to the next time the clock shows `text` (HH:MM)."""
+def moment(text: str) -> datetime:
+    """The next time that the clock shows `text` (HH:MM).
+
+    Raises:
+        InputError: It is no time of a clock.
+    """
     try:
         clock = datetime.strptime(text, "%H:%M")  # noqa: DTZ007 - a wall clock has no zone
     except ValueError:
         raise unfit("--until", "a clock time", text, "for example: 07:00") from None
     now = datetime.now().astimezone()
-    moment = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
-    if moment <= now:
-        moment += timedelta(days=1)
-    return (moment - now).total_seconds()
+    found = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+    return found if found > now else found + timedelta(days=1)
+
+
+def seconds_until(text: str) -> float:
+    """Seconds from now to the next time the clock shows `text` (HH:MM)."""
+    return (moment(text) - datetime.now().astimezone()).total_seconds()
 
 
 def cpus(text: str, option: str) -> frozenset[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-from tuner.errors import LoadError
+from tuner.errors import EngineLostError, LoadError
 from tuner.load.measurement import Measurement, RunRecord
 from tuner.load.profile import ClosedLoop, LoadRun, Share
 from tuner.load.requests import RequestSet
@@ -66,12 +66,20 @@ class LoadEngine:
         if self._requests is not None:
             process.send(self._requests)
 
+    def revive(self) -> None:
+        """Begin again with as many processes, once one of them died or hangs."""
+        workers = self.workers
+        self._stack.close()
+        self._processes = []
+        for _ in range(workers):
+            self.add_worker()
+
     def prepare(self, requests: RequestSet) -> None:
         """Send `requests` from now on.
 
         Raises:
             InputError: The metadata of a gRPC call cannot be sent.
-            LoadError: An engine process has died.
+            EngineLostError: An engine process has died.
         """
         if requests.call is not None:
             # Whoever measures over HTTP does not wait for this.
@@ -86,8 +94,9 @@ class LoadEngine:
         """Put the load on the server; takes `duration_s`, and `drain_s` more at most.
 
         Raises:
-            LoadError: An engine process died, or cannot send at all. That the server fails is no
-                error: it is in the measurement.
+            EngineLostError: An engine process died, or hangs; `revive` makes others.
+            LoadError: It cannot send at all. That the server fails is no error: it is in the
+                measurement.
         """
         # A closed loop has no work for more processes than requests in flight.
         most = run.profile.concurrency if isinstance(run.profile, ClosedLoop) else None
@@ -149,14 +158,14 @@ class _Process:
             raise answer
         if isinstance(answer, RunRecord | str):
             return answer
-        raise LoadError(
+        raise EngineLostError(
             f"the load engine gave no answer within {patience_s:.0f} s",
             hint="see whether the machine is out of memory or stopped",
         )
 
     def _died(self) -> LoadError:
         status = self.process.wait()
-        return LoadError(
+        return EngineLostError(
             f"the load engine ended unexpectedly (exit status {status})",
             hint="see whether the machine is out of memory; its last words are above",
         )

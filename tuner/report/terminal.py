@@ -135,7 +135,8 @@ class LiveProgress:
     """Implements Observer: tells a person how the study goes on, for as long as it is entered.
 
     On a terminal it is a small table with a running clock; elsewhere one line per finished trial.
-    `deadline_s` is a moment of the monotonic clock; `trials` is how many are planned.
+    `deadline_s` is a moment of the monotonic clock; `trials` is how many are planned. Where it
+    `waits`, that moment comes later by what the study is paused.
     """
 
     def __init__(
@@ -145,11 +146,14 @@ class LiveProgress:
         limit_latency: LatencyBudget,
         deadline_s: float | None = None,
         trials: int,
+        waits: bool = True,
     ) -> None:
         self._console = console or Console(stderr=True)
         self._budget = limit_latency
         self._deadline_s = deadline_s
         self._trials = trials
+        self._waits = waits
+        self._paused_s = math.nan  # since when
         self._live: Live | None = None
         self._baseline: Configuration | None = None
         self._best: TrialRecord | None = None
@@ -182,8 +186,21 @@ class LiveProgress:
             formats.short(configuration, self._baseline),
         )
 
+    def began_ago(self, seconds: float) -> None:
+        """The trial in progress began that long ago."""
+        self._began_s = time.monotonic() - seconds
+
     def phase_begins(self, phase: str) -> None:
         self._phase = _PHASES.get(phase, phase)
+        if phase == "paused":
+            self._paused_s = time.monotonic()
+        elif not math.isnan(self._paused_s):
+            if self._waits and self._deadline_s is not None:
+                self._deadline_s += time.monotonic() - self._paused_s
+            self._paused_s = math.nan
+
+    def point_ends(self, point: PointRecord) -> None:
+        """The phase says enough."""
 
     def trial_ends(self, record: TrialRecord) -> None:
         self._done += 1

@@ -30,7 +30,14 @@ from tuner.search.promise import Prospects
 from tuner.search.samplers import Sampler, build, distribution, encoded, suggested
 from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
-from tuner.store.database import display_name, engine_options, full_disk, translated
+from tuner.store.database import (
+    Guard,
+    display_name,
+    engine_options,
+    full_disk,
+    guard_commits,
+    translated,
+)
 from tuner.store.waiting import Patience
 
 # The sampler is not asked again after this many proposals in a row that are known or break a rule.
@@ -58,7 +65,8 @@ class Search:
 
     What was told lives in Optuna's tables at `storage_url` (nowhere if that is None): a Search
     made again with the same name goes on where the last one ended, once it was given what the
-    study has recorded (`resume`). With `patience` it waits for others that hold the database. Of
+    study has recorded (`resume`). With `patience` it waits for others that hold the database; a
+    `guard` looks at each transaction before it is committed. Of
     `local_steps` + 1 proposals, one is that of a sampler that learns; one that does not is asked
     each time. Without `model`, all others are small steps.
 
@@ -79,6 +87,7 @@ class Search:
         local_steps: int = 1,
         model: bool = True,
         patience: Patience = Patience(),  # noqa: B008 - a frozen value
+        guard: Guard | None = None,
     ) -> None:
         self._space = space
         self._sampler = sampler
@@ -101,7 +110,7 @@ class Search:
         self._numbers = count()
         self._tables: _Tables | None = None
         if storage_url is not None:
-            self._tables = _Tables(storage_url, study_name, directions, patience)
+            self._tables = _Tables(storage_url, study_name, directions, patience, guard)
 
     def resume(self, records: Mapping[int, TrialRecord]) -> None:
         """Go on from `records` (by proposal): add what was never told, propose the lost first."""
@@ -290,6 +299,7 @@ class _Tables:
         study_name: str,
         directions: Sequence[StudyDirection],
         patience: Patience,
+        guard: Guard | None,
     ) -> None:
         self._url = url
         self._patience = patience
@@ -299,6 +309,8 @@ class _Tables:
                 lambda: optuna.storages.RDBStorage(url, engine_options(url, patience)),
                 self._being_made,
             )
+            if guard is not None:
+                guard_commits(self._storage.engine, guard)
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=study_name,

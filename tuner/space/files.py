@@ -39,7 +39,7 @@ def read(path: Path) -> tuple[Content, Inherited]:
         SpaceError: The file cannot be read, or is not a mapping in plain YAML.
     """
     with at(path):
-        content = _mapping(path)
+        content = mapping(path)
         if "extends" not in content:
             return content, Inherited()
         name = content.pop("extends")
@@ -52,17 +52,13 @@ def read(path: Path) -> tuple[Content, Inherited]:
         return overlaid(read(files[name])[0], content, name)
 
 
-def _mapping(path: Path) -> Content:
-    text = _text(path)
-    try:
-        root = yaml.compose(text, Loader=_Loader)
-        content = None if root is None else _content(root)
-    except yaml.YAMLError as error:
-        raise SpaceError(_complaint(error), hint="the file must be YAML") from None
-    except RecursionError:
-        raise SpaceError("has too many brackets inside each other") from None
-    except (ValueError, OverflowError):  # PyYAML leaves these to Python
-        raise SpaceError("has an escape such as `\\UFFFFFFFF` for no character") from None
+def mapping(path: Path) -> Content:
+    """The mapping in a space file.
+
+    Raises:
+        SpaceError: It cannot be read, or is none.
+    """
+    content = plain(path, hint="`tuner spaces list` shows the built-in spaces")
     if not isinstance(content, dict):
         raise SpaceError(
             "a mapping with `server` and `parameters` was expected",
@@ -71,16 +67,31 @@ def _mapping(path: Path) -> Content:
     return content
 
 
-def _text(path: Path) -> str:
+def plain(path: Path, *, hint: str) -> object:
+    """What a file of plain YAML has; `hint` says where such files are.
+
+    Raises:
+        SpaceError: It cannot be read.
+    """
+    text = _text(path, hint)
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        return None if root is None else _content(root)
+    except yaml.YAMLError as error:
+        raise SpaceError(_complaint(error), hint="the file must be YAML") from None
+    except RecursionError:
+        raise SpaceError("has too many brackets inside each other") from None
+    except (ValueError, OverflowError):  # PyYAML leaves these to Python
+        raise SpaceError("has an escape such as `\\UFFFFFFFF` for no character") from None
+
+
+def _text(path: Path, hint: str) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # a ValueError for a name with a null character
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SpaceError(
-            f"cannot be read: {reason}",
-            hint="`tuner spaces list` shows the built-in spaces",
-        ) from None
+        raise SpaceError(f"cannot be read: {reason}", hint=hint) from None
     if len(data) > _LARGEST_FILE:
         raise SpaceError(f"has more than {_LARGEST_FILE // 1024} KiB, not a space file")
     try:

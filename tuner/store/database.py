@@ -6,8 +6,9 @@ studies.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -26,6 +27,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _CREATE_HINT = "`tuner optimize --budget-ms 50` makes one; `--db` names another"
 
 _T = TypeVar("_T")
+Guard = Callable[[Connection], None]
+"""Looks at a transaction that writes, and raises an error if it must not."""
 
 
 class Database:
@@ -47,6 +50,7 @@ class Database:
     ) -> None:
         self.url = location if "://" in location else f"sqlite:///{location}"
         self.patience = Patience(busy_s, say)
+        self.guard: Guard | None = None
         self._create = create
 
     def __enter__(self) -> Self:
@@ -64,7 +68,9 @@ class Database:
             sa.event.listen(self._engine, "connect", _set_up)
             sa.event.listen(self._engine, "begin", _begin)
         try:
-            self._bring_up_to_date()
+            if self._kept_path:
+                self._check_whole()
+            self._bring_up_to_date(url.database if is_file and not url.query else None)
             if self._kept_path:
                 journal.write_ahead(self._kept_path)
         except BaseException:
@@ -81,7 +87,7 @@ class Database:
         """What `work` returns, after all that it writes in one transaction, or nothing, is kept.
 
         It is called again where it was in vain: while others hold the database, or the disk is
-        full.
+        full. The `guard`, if there is one, is asked first.
 
         Raises:
             StorageError: That lasted too long, or something else is wrong.
@@ -92,6 +98,8 @@ class Database:
                 self._engine.connect().execution_options(writes=True) as connection,
                 connection.begin(),
             ):
+                if self.guard is not None:
+                    self.guard(connection)
                 return work(connection)
 
         with translated(self.url):
@@ -125,13 +133,28 @@ class Database:
         if not self._create and not _is_there(path):
             raise InputError(f"{path}: there is no such database", hint=_CREATE_HINT)
 
-    def _bring_up_to_date(self) -> None:
-        """Create the tables, or apply the migrations that are missing; else write nothing."""
-        with translated(self.url), self._engine.connect() as connection:
-            current = revision(connection)
-        known = known_revisions()
-        if current == known[-1]:
-            return
+    def backup(self, target: Path) -> None:
+        """Copy all of it to a new file, while others go on writing.
+
+        Raises:
+            InputError: There is such a file, or it is no SQLite database.
+            StorageError: It cannot be written.
+        """
+        url = make_url(self.url)
+        if url.get_backend_name() != "sqlite":
+            raise InputError(
+                f"{self._name}: only SQLite databases are copied", hint="use its own: `pg_dump`"
+            )
+        if target.exists() or not _copied(url.database or "", target):
+            raise InputError(f"{target}: exists already", hint="name a new file")
+
+    def _check_revision(self, current: str | None, known: Sequence[str]) -> None:
+        """Whether the database can be brought up to date.
+
+        Raises:
+            InputError: It holds no studies.
+            StorageError: It is of a version that is too old, or newer than this one.
+        """
         if current is None and not self._create:
             raise InputError(f"{self._name}: holds no studies", hint=_CREATE_HINT)
         if current is not None and current < known[0]:
@@ -146,6 +169,28 @@ class Database:
                 f"(revision {current}, this one knows up to {known[-1]})",
                 hint="upgrade: pip install --upgrade serving-tuner",
             )
+
+    def _check_whole(self) -> None:
+        """Whoever writes for a whole night wants to know first that it will be read.
+
+        Raises:
+            StorageError: The database is damaged.
+        """
+        with translated(self.url), self._engine.connect() as connection:
+            if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+                raise _damaged(self._name)
+
+    def _bring_up_to_date(self, path: str | None) -> None:
+        """Create the tables, or apply the migrations that are missing; else write nothing.
+
+        The file at `path` is copied before it is changed.
+        """
+        with translated(self.url), self._engine.connect() as connection:
+            current = revision(connection)
+        known = known_revisions()
+        if current == known[-1]:
+            return
+        self._check_revision(current, known)
         # Alembic is slow to import, and most databases are up to date.
         from tuner.store import migrate
 
@@ -156,9 +201,26 @@ class Database:
                 metadata.create_all(connection, checkfirst=False)
                 migrate.stamp(connection, MIGRATIONS)
             elif current != known[-1]:
+                if path is not None:
+                    _copied(path, Path(f"{path}.before-{current}"))
                 migrate.upgrade(connection, MIGRATIONS)
 
         self.write(bring)
+
+
+def _copied(path: str, target: Path) -> bool:
+    """Whether there is a copy of the file now that was not there before.
+
+    Raises:
+        StorageError: It cannot be read, or the copy not be written.
+    """
+    with translated(f"sqlite:///{target}"):
+        try:
+            return journal.copy(path, target)
+        except OSError as error:
+            raise StorageError(
+                f"{target}: cannot be written: {error.strerror}", hint="look at its folder"
+            ) from None
 
 
 def known_revisions() -> list[str]:
@@ -196,6 +258,16 @@ def engine_options(url: str, patience: Patience) -> dict[str, Any]:
         },
         "pool_events": [(_durable, "connect")],
     }
+
+
+def guard_commits(engine: Engine, guard: Guard) -> None:
+    """Have `guard` look at each transaction of Optuna's before it is committed."""
+    sa.event.listen(engine, "commit", guard)
+
+
+def aware(moment: datetime) -> datetime:
+    """SQLite keeps no time zone; all moments are written in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def full_disk(url: str, error: Exception) -> Callable[[], StorageError] | None:

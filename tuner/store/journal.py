@@ -43,6 +43,29 @@ def single_file(path: str) -> None:
         _keep(path, "PRAGMA journal_mode = DELETE")
 
 
+def copy(path: str, target: Path) -> bool:
+    """All of the database as it is at one moment, as a new file; whoever writes goes on.
+
+    Whether there was no such file yet: one that is there stays as it is.
+
+    Raises:
+        sqlite3.Error: The one cannot be read, or the other not be written.
+        OSError: There is no room for its name.
+    """
+    unfinished = target.with_name(f"{target.name}.unfinished-{os.getpid()}")
+    source = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
+    try:
+        with closing(source), closing(sqlite3.connect(unfinished)) as made:
+            source.backup(made)
+            made.execute("PRAGMA journal_mode = DELETE").fetchall()
+        with suppress(FileExistsError):
+            target.hardlink_to(unfinished)
+            return True
+        return False
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def lacks_log(path: str) -> bool:
     """Whether the file at `path` is to have a log beside it, and has none, and cannot get one.
 

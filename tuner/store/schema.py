@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -130,4 +131,44 @@ tuner_calibrations = Table(
     Column("send_lag_p99_s", Float, nullable=False),
     Column("measured_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("host", "payload_bytes"),
+)
+
+# The tuner that runs a study, or ran it last; one row for each study.
+tuner_jobs = Table(
+    "tuner_jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column(
+        "study_id", Integer, ForeignKey("tuner_studies.id", ondelete="CASCADE"), nullable=False
+    ),
+    Column("fence", Integer, nullable=False),
+    Column("owner", String(300), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("wanted", String(20), nullable=False),
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+    Column("ends_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("why", Text, nullable=False),
+    Column("limits", JSON, nullable=False),
+    Column("log", Text, nullable=False),
+    Column("left_s", Float),
+    UniqueConstraint("study_id"),
+)
+
+# What a study does, in its order; no number is ever given twice.
+tuner_events = Table(
+    "tuner_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column(
+        "study_id", Integer, ForeignKey("tuner_studies.id", ondelete="CASCADE"), nullable=False
+    ),
+    Column("fence", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("trial", Integer),
+    Column("content", JSON, nullable=False),
+    Index("tuner_events_of_study", "study_id", "id"),
+    sqlite_autoincrement=True,
 )

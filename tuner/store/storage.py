@@ -36,8 +36,15 @@ from tuner.records import (
 )
 from tuner.space.document import fingerprint, space_document, stored_space
 from tuner.space.space import Configuration, SearchSpace
-from tuner.store.database import Database
-from tuner.store.schema import tuner_calibrations, tuner_load_points, tuner_studies, tuner_trials
+from tuner.store.database import Database, aware
+from tuner.store.events import EventKind, append, forget_points
+from tuner.store.schema import (
+    tuner_calibrations,
+    tuner_jobs,
+    tuner_load_points,
+    tuner_studies,
+    tuner_trials,
+)
 
 # A machine is kept up and updated: what the load engine could do long ago says little.
 _CALIBRATION_HOLDS = timedelta(days=30)
@@ -49,10 +56,18 @@ _Record = TypeVar("_Record", StudyRecord, LatencyBudget, TrialRecord, PointRecor
 class Storage(Database):
     """A database of studies, open for the length of a `with` block."""
 
-    def create_study(self, study: StudyRecord) -> None:
-        """Write a new study, without its trials."""
+    def create_study(self, study: StudyRecord) -> bool:
+        """Write a new study, without its trials; whether there was none of that name."""
         row = _columns(study, without=("budget", "comparison", "trials")) | _columns(study.budget)
-        self.write(lambda connection: connection.execute(tuner_studies.insert().values(row)))
+        known = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study.name)
+
+        def create(connection: Connection) -> bool:
+            if connection.execute(known).first() is not None:
+                return False
+            connection.execute(tuner_studies.insert().values(row))
+            return True
+
+        return self.write(create)
 
     def save_trial(self, study_name: str, trial: TrialRecord) -> None:
         """Write one trial with all its load points, in one transaction."""
@@ -70,6 +85,16 @@ class Storage(Database):
             ]
             if points:
                 connection.execute(tuner_load_points.insert(), points)
+            forget_points(connection, study_id, trial.number)
+            append(
+                connection,
+                study_id=study_id,
+                fence=_fence(connection, study_id),
+                at=trial.finished_at,
+                kind=EventKind.TRIAL_ENDED.value,
+                trial=trial.number,
+                content={"state": trial.state.value},
+            )
 
         self.write(save)
 
@@ -99,8 +124,8 @@ class Storage(Database):
             rows = connection.execute(query).mappings().all()
             return tuple(_study(row, _trials(connection, row["id"], points=False)) for row in rows)
 
-    def study(self, name: str | None) -> StudyRecord:
-        """The study called `name`, or the newest one.
+    def study(self, name: str | None, *, points: bool = True) -> StudyRecord:
+        """The study called `name`, or the newest one; without `points`, which are many, sooner.
 
         Raises:
             InputError: There is no such study.
@@ -111,7 +136,7 @@ class Storage(Database):
         with self.reading() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
             if row is not None:
-                return _study(row, _trials(connection, row["id"], points=True))
+                return _study(row, _trials(connection, row["id"], points=points))
             names = connection.execute(sa.select(tuner_studies.c.name)).scalars().all()
         raise InputError(
             f"no study is called `{name}`" if name else "there is no study yet",
@@ -119,11 +144,6 @@ class Storage(Database):
             if names
             else "`tuner optimize --budget-ms 50` makes one",
         )
-
-    def has_study(self, name: str) -> bool:
-        query = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == name)
-        with self.reading() as connection:
-            return connection.execute(query).first() is not None
 
     def save_calibration(self, host: str, payload_bytes: int, calibration: Calibration) -> None:
         """Keep what the load engine can do on `host` with requests of that size."""
@@ -148,13 +168,27 @@ class Storage(Database):
         query = sa.select(tuner_calibrations).where(*_of(host, payload_bytes))
         with self.reading() as connection:
             row = connection.execute(query).mappings().first()
-            if row is None or _aware(row["measured_at"]) < datetime.now(UTC) - _CALIBRATION_HOLDS:
+            if row is None or aware(row["measured_at"]) < datetime.now(UTC) - _CALIBRATION_HOLDS:
                 return None
             return Calibration(row["rate"], row["send_lag_p99_s"])
 
     def _update(self, study_name: str, **values: Any) -> None:
         update = tuner_studies.update().where(tuner_studies.c.name == study_name).values(values)
         self.write(lambda connection: connection.execute(update))
+
+
+def point_document(point: PointRecord) -> dict[str, Any]:
+    """All columns of a load point, as JSON; a number that JSON has not is a text."""
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in _point_row(point).items()
+    }
+
+
+def _fence(connection: Connection, study_id: int) -> int:
+    """That of who runs the study."""
+    query = sa.select(tuner_jobs.c.fence).where(tuner_jobs.c.study_id == study_id)
+    return connection.execute(query).scalar_one_or_none() or 0
 
 
 def _of(host: str, payload_bytes: int) -> tuple[sa.ColumnElement[bool], ...]:
@@ -203,11 +237,6 @@ def _value(field: Field[Any], stored: Any) -> Any:
     return made(stored) if made else stored
 
 
-def _aware(moment: datetime) -> datetime:
-    """SQLite keeps no time zone; all moments are written in UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _counts(stored: Mapping[str, int]) -> dict[int, int]:
     """JSON has texts for keys only."""
     return {int(key): count for key, count in stored.items()}
@@ -219,7 +248,7 @@ def _histogram(stored: Mapping[str, Any]) -> Histogram:
 
 # What is made of a field's value, where it is not kept as it is.
 _VALUES: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("created_at", "started_at", "finished_at"), _aware),
+    **dict.fromkeys(("created_at", "started_at", "finished_at"), aware),
     "space": stored_space,
     "objectives": lambda stored: tuple(map(Objective, stored)),
     "arrivals": Loop,

@@ -14,8 +14,7 @@ def open_study(storage: Storage, study: StudyRecord) -> StudyRecord:
     Raises:
         StudyChangedError: The stored study has another model, space, request or latency budget.
     """
-    if not storage.has_study(study.name):
-        storage.create_study(study)
+    if storage.create_study(study):
         return study
     stored = _with_values(storage.study(study.name), study, storage)
     facts = {

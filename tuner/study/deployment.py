@@ -19,6 +19,7 @@ from tuner.errors import Reason, ServerError, ServerMissingError, SpaceError, Tr
 from tuner.records import Applied
 from tuner.space.space import Configuration
 from tuner.targets.base import Target
+from tuner.watch.oom_kills import oom_kills
 
 # What a server is marked with, where a runner can mark it.
 STUDY_LABEL = "tuner.study"
@@ -34,9 +35,12 @@ _DYING_POLL_S = 0.01
 
 @dataclass(frozen=True)
 class _Current:
+    """What runs: after so many reloads, begun when the kernel had so many processes killed."""
+
     server: RunningServer
     configuration: Configuration
     reloads: int
+    oom_kills: int | None
 
 
 class Deployment:
@@ -96,7 +100,9 @@ class Deployment:
         try:
             if can_reload and current is not None:
                 self._target.apply(current.server, configuration)
-                self._current = _Current(current.server, configuration, current.reloads + 1)
+                self._current = replace(
+                    current, configuration=configuration, reloads=current.reloads + 1
+                )
                 return Applied.RELOAD
             self._restart(configuration, trial)
         except TrialFailure as failure:
@@ -128,10 +134,10 @@ class Deployment:
         if code is None:
             last_words = failure.log_tail or server.log_tail()
             return TrialFailure(failure.reason, str(failure), log_tail=last_words)
-        cause = describe_exit(code) + (", most likely for its memory" if code == -SIGKILL else "")
+        reason, why = _reason_of_exit(code, Reason.CRASHED, self._current.oom_kills)
         return TrialFailure(
-            _reason_of_exit(code, Reason.CRASHED),
-            f"the server {cause}; seen as: {failure}",
+            reason,
+            f"the server {describe_exit(code)}{why}; seen as: {failure}",
             log_tail=server.log_tail(),
         )
 
@@ -143,13 +149,14 @@ class Deployment:
         except (SpaceError, ValueError) as error:  # what a person's templates make of it
             raise TrialFailure(Reason.INVALID_CONFIGURATION, str(error)) from None
         launch_spec = replace(spec, cpus=self._cpus, labels=labels)
+        killed = oom_kills()
         try:
             server = self._stack.enter_context(self._runner.start(launch_spec))
         except (CommandNotFound, EngineUnreachable) as error:
             raise ServerMissingError(str(error), hint=error.hint) from None
         except RunnerError as error:
-            raise _start_failure(error) from None
-        self._current = _Current(server, configuration, 0)
+            raise _start_failure(error, killed) from None
+        self._current = _Current(server, configuration, 0, killed)
         self._target.apply(server, configuration)
 
 
@@ -161,15 +168,24 @@ def _exit_code(server: RunningServer) -> int | None:
     return server.exit_code()
 
 
-def _reason_of_exit(code: int, otherwise: Reason) -> Reason:
-    """The kernel ends what takes too much memory with SIGKILL; hardly anything else does."""
-    return Reason.OUT_OF_MEMORY if code == -SIGKILL else otherwise
+def _reason_of_exit(code: int, otherwise: Reason, killed: int | None) -> tuple[Reason, str]:
+    """Why it ended so, and how that is known.
+
+    The kernel ends what takes too much memory with SIGKILL, and counts whom it ends so: before
+    the server was started they were `killed`. Where none was added, a person or a program did it.
+    """
+    if code != -SIGKILL:
+        return otherwise, ""
+    now = oom_kills()
+    if killed is not None and now == killed:
+        return Reason.INTERRUPTED, ", and not for its memory, but by somebody"
+    return Reason.OUT_OF_MEMORY, ", most likely for its memory"
 
 
-def _start_failure(error: RunnerError) -> TrialFailure:
-    reason = Reason.START_FAILED
+def _start_failure(error: RunnerError, killed: int | None) -> TrialFailure:
+    reason, why = Reason.START_FAILED, ""
     if isinstance(error, StartTimeout):
         reason = Reason.START_TIMEOUT
     if isinstance(error, StartFailed):
-        reason = _reason_of_exit(error.exit_code, reason)
-    return TrialFailure(reason, str(error), log_tail=error.log_tail)
+        reason, why = _reason_of_exit(error.exit_code, reason, killed)
+    return TrialFailure(reason, f"{error}{why}", log_tail=error.log_tail)

@@ -13,8 +13,7 @@ from typing import Any
 
 from runners.docker import ContainerSettings
 from tuner import hardware
-from tuner.analysis import answers
-from tuner.errors import InputError, TunerError
+from tuner.errors import InputError, Reason, TunerError
 from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
 from tuner.hardware import Hardware
 from tuner.load.calibration import Calibration, calibrate
@@ -29,14 +28,18 @@ from tuner.space.parts import check_names
 from tuner.space.resolution import resolve
 from tuner.space.serve import ServeSpec
 from tuner.space.settings import ConfigPath
-from tuner.space.space import Configuration, SearchSpace
+from tuner.space.space import SearchSpace
+from tuner.store.ownership import held
 from tuner.store.storage import Storage
 from tuner.study import placement, workspaces
 from tuner.study.continued_study import open_study
+from tuner.study.deadline import Deadline
 from tuner.study.deployment import Deployment
+from tuner.study.earlier_best import earlier_best
 from tuner.study.given_space import given_space, space_path
 from tuner.study.loop import Study, StudyPlan
 from tuner.study.placement import Place, RemoteAddress
+from tuner.study.recorder import Recorder
 from tuner.study.time_plan import too_short
 from tuner.study.trial import Bench, Observer
 from tuner.study.trial_load import TrialLoad
@@ -56,7 +59,8 @@ class Job:
     or Triton. `place` is where the servers run, this machine where it is None. `inputs` are those
     of the `model_file`, `variants` are other forms of the model, whose outputs may be `tolerance`
     from the model's (`outputs.check_outputs`). `with_models` are others that the model asks.
-    `options` are those of the command, to be stored.
+    Trials that failed for a reason in `retry` are run again. `options` are those of the command,
+    to be stored; `log` is the file with its output, where it has no terminal.
     """
 
     budget: LatencyBudget
@@ -83,6 +87,8 @@ class Job:
     server: str = ""
     place: Place = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    log: str = ""
+    retry: tuple[Reason, ...] = ()
 
     @property
     def is_elsewhere(self) -> bool:
@@ -277,6 +283,9 @@ def run(
     """Run the study to its end; the server, the engine and the workspace are gone afterwards.
 
     `say` is told in a sentence what an earlier study is begun with.
+
+    Raises:
+        StudyHeldError: Another process runs it.
     """
     job, space = prepared.job, prepared.space
     if note := too_short(job.budget, job.search_budget, space.size):
@@ -289,8 +298,20 @@ def run(
             placement.runner(job.place, prepared.kind, workspace / "logs", grpc=job.form.grpc)
         )
         storage = stack.enter_context(Storage(job.database, create=True, say=say))
-        first = _earlier_best(storage, prepared, say)
-        study = open_study(storage, placement.recorded(prepared.study, job.place, runner))
+        first = earlier_best(storage, job.warm_start, job.budget, space, say)
+        wanted = placement.recorded(prepared.study, job.place, runner)
+        open_study(storage, wanted)  # whoever may not go on with it changes nothing of it
+        hold = stack.enter_context(
+            held(
+                storage,
+                wanted.name,
+                limits=job.search_budget.as_record(),
+                ends_at=Deadline(job.search_budget).ends_at,
+                log=job.log,
+            )
+        )
+        study = open_study(storage, wanted)
+        recorder = Recorder(observer, hold)
         for note in placement.notes(job.place, prepared.kind):
             say(note)
         target.stage()
@@ -310,14 +331,21 @@ def run(
                 target,
                 deployment,
                 load,
-                observer,
+                recorder,
                 job.arrivals,
                 tolerance=job.tolerance,
                 compare=prepared.compare,
             ),
             storage=storage,
-            plan=StudyPlan(space=space, budget=job.search_budget, seed=job.seed, first=first),
-            say=say,
+            plan=StudyPlan(
+                space=space,
+                budget=job.search_budget,
+                seed=job.seed,
+                first=first,
+                retry=job.retry,
+            ),
+            say=recorder.saying(say),
+            recorder=recorder,
         ).run()
 
 
@@ -349,27 +377,6 @@ def earlier_study(prepared: PreparedJob) -> str:
     if any(study.name == prepared.study.name for study in studies):
         return ""
     return warm_start.offer(prepared.study, studies)
-
-
-def _earlier_best(
-    storage: Storage, prepared: PreparedJob, say: Callable[[str], None]
-) -> tuple[Configuration, ...]:
-    """The best configurations of the studies to begin with, for the present space.
-
-    Raises:
-        InputError: There is no such study.
-    """
-    found: dict[Configuration, None] = {}
-    for name in prepared.job.warm_start:
-        earlier = storage.study(name)
-        ranked: Sequence[Configuration] = warm_start.ranked(earlier)
-        if earlier.budget != prepared.job.budget:
-            known = answers.answer(earlier, prepared.job.budget).ranked
-            ranked = [estimate.trial.configuration for estimate in known]
-        begin = warm_start.configurations(ranked, prepared.space)
-        say(begin.sentence(name))
-        found |= dict.fromkeys(begin.configurations)
-    return tuple(found)
 
 
 def _environment() -> dict[str, str]:

@@ -2,18 +2,17 @@
 
 import random
 import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
+from runners.errors import RunnerError
 from tuner.analysis import drift
 from tuner.analysis.standings import finalists, in_the_race, standings, within_reach
 from tuner.capacity.probes import Beat, Expected
 from tuner.capacity.proof import first_look_s
-from tuner.errors import Reason, TunerError
+from tuner.errors import Reason, ServerMissingError
 from tuner.goals import Loop, Objective, SearchBudget
 from tuner.records import (
     NOT_ITS_FAULT,
@@ -30,7 +29,13 @@ from tuner.search.search import Proposal, Search
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study.another_start import ask_another_start
+from tuner.study.best_so_far import best_so_far
+from tuner.study.deadline import Deadline
+from tuner.study.failed_baseline import check_baseline
+from tuner.study.failed_trials import failed_trials
 from tuner.study.outputs import counted
+from tuner.study.recorder import PauseAsked, Recorder, StopAsked
+from tuner.study.rests import Rests
 from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, no_time_left, until_proof_s
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
@@ -44,9 +49,6 @@ _RETRIES = 2
 REFERENCE_SHARE = 0.8
 # What is claimed of the capacity, to be proved; at the capacity itself half of all proofs fail.
 CLAIMED_SHARE = 0.95
-# What a model says of inputs that it cannot use.
-_PERHAPS_THE_INPUTS_FAULT = (Reason.NOT_READY, Reason.WRONG_OUTPUT, Reason.LOAD_FAILED)
-_SEARCHED = (Purpose.BASELINE, Purpose.SEARCH)
 # After so many rounds of finals, who is beaten is not measured any more.
 _ROUNDS_BEFORE_ANY_GOES = 2
 # What the seeds of a round of finals are beyond those of the round before,
@@ -57,12 +59,16 @@ _PROOF_SEED = 900_000
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """What a study is to do; `first` are configurations to try right after the baseline."""
+    """What a study is to do; `first` are configurations to try right after the baseline.
+
+    Trials of the search that failed for one of the reasons in `retry` are run again.
+    """
 
     space: SearchSpace
     budget: SearchBudget
     seed: int = 0
     first: Sequence[Configuration] = ()
+    retry: Collection[Reason] = ()
 
 
 class Study:
@@ -76,8 +82,12 @@ class Study:
         storage: Storage,
         plan: StudyPlan,
         say: Callable[[str], None] = lambda _: None,
+        recorder: Recorder | None = None,
     ) -> None:
-        """`say` is told in a sentence what a person should know before the end."""
+        """`say` is told in a sentence what a person should know before the end.
+
+        The `recorder` is the bench's observer, where others may ask something of the study.
+        """
         self._record = study
         self._name = study.name
         self._bench = bench
@@ -86,9 +96,13 @@ class Study:
         self._budget = plan.budget
         self._seed = plan.seed
         self._first = plan.first
+        self._again = failed_trials(study, plan.retry)
         self._say = say
+        self._recorder = recorder
         self._asked_another_start = False
-        self._deadline = time.monotonic() + plan.budget.timeout_s
+        self._had_server = False
+        self._deadline = Deadline(plan.budget)
+        self._rests = recorder and Rests(recorder, self._deadline, say)
 
     def run(self) -> StudyRecord:
         """Search and confirm until the search budget is spent; the study as it is stored then.
@@ -97,6 +111,8 @@ class Study:
             TunerError: The baseline failed, so there is nothing to compare with.
         """
         self._bench = replace(self._bench, golden=self._stored_golden())
+        if self._record.stopped:
+            self._storage.save_stopped(self._name, "")
         searching = Search(
             self._space,
             self._bench.budget,
@@ -106,14 +122,36 @@ class Study:
             sampler=Sampler(self._record.sampler),
             objectives=self._record.objectives,
             patience=self._storage.patience,
+            guard=self._storage.guard,
         )
         with closing(searching) as search:
-            search.resume({t.proposal: t for t in self._record.trials if t.proposal is not None})
+            known = [t for t in self._record.trials if t not in self._again]
+            search.resume({t.proposal: t for t in known if t.proposal is not None})
             self._enqueue(search)
-            self._storage.save_stopped(self._name, self._explore(search))
-        self._confirm()
-        self._prove()
+            why, now = self._search(search)
+            self._storage.save_stopped(self._name, why)
+        if not now:
+            self._conclude()
         return self._storage.study(self._name)
+
+    def _conclude(self) -> None:
+        """The finals and the proof, as far as nobody wants them to end."""
+        try:
+            self._confirm()
+            self._prove()
+        except StopAsked as asked:
+            if self._recorder:
+                self._recorder.stops(asked.why)
+            self._say(f"the finals ended early: {asked.why}")
+
+    def _search(self, search: Search) -> tuple[str, bool]:
+        """Why the search ended, and whether there are to be no finals."""
+        try:
+            return self._explore(search), False
+        except StopAsked as asked:
+            if self._recorder:
+                self._recorder.stops(asked.why)
+            return asked.why, asked.now
 
     def _stored_golden(self) -> Golden | None:
         """What a study that goes on is compared with."""
@@ -122,7 +160,8 @@ class Study:
 
     def _enqueue(self, search: Search) -> None:
         """The baseline, the best of earlier studies, then rules of thumb; or simply everything."""
-        for configuration in (self._space.defaults, *self._first):
+        again = [trial.configuration for trial in self._again]
+        for configuration in (self._space.defaults, *again, *self._first):
             search.enqueue(configuration)
         for hint in self._space.hints:
             search.enqueue(self._space.activate(hint))
@@ -160,7 +199,7 @@ class Study:
         purpose = Purpose.SEARCH if self._record.searched else Purpose.BASELINE
         plan = replace(self._plan(proposal.configuration, purpose), proposal=proposal.number)
         speed = drift.drift(self._record.trials)
-        if best := self._best(speed):
+        if best := best_so_far(self._record, speed):
             throughput = best.throughput * speed.factor(datetime.now(UTC))
             plan = replace(plan, beat=Beat(throughput, best.log_error))
         record = self._run(plan)
@@ -195,18 +234,38 @@ class Study:
         )
 
     def _run(self, plan: TrialPlan) -> TrialRecord:
+        """The trial, stored; begun anew after a pause, or where the server could not be had."""
+        while True:
+            try:
+                record = self._measured(plan)
+            except PauseAsked:
+                self._bench.deployment.stop()
+                if self._recorder:
+                    self._recorder.pause(self._deadline)
+            except (ServerMissingError, RunnerError) as error:
+                # One that was there before, as a Docker engine that is gone: it may come back.
+                if not self._rests or not self._had_server:
+                    raise
+                self._rests.rest(str(error), error.hint)
+            else:
+                if self._rests:
+                    self._rests.after(record)
+                return record
+
+    def _measured(self, plan: TrialPlan) -> TrialRecord:
         record, golden = run_trial(self._bench, plan)
         for _ in range(_RETRIES):
-            if record.reason not in NOT_ITS_FAULT or time.monotonic() >= self._deadline:
+            if record.reason not in NOT_ITS_FAULT or self._deadline.left_s <= 0:
                 break
             record, golden = run_trial(self._bench, plan)
         if record.reason is Reason.WRONG_OUTPUT and self._differs_by_start():
             record, golden = run_trial(self._bench, plan)
         if plan.purpose is Purpose.BASELINE:
-            _check_baseline(record, self._record.request)
+            check_baseline(record, self._record.request)
             if golden is not None:
                 self._storage.save_golden(self._name, golden)
             self._speak(record, golden)
+        self._had_server = True
         self._bench = replace(self._bench, golden=golden)
         self._storage.save_trial(self._name, record)
         self._record = replace(self._record, trials=(*self._record.trials, record))
@@ -228,25 +287,9 @@ class Study:
         """What the baseline shows of the study."""
         if golden and golden.places:
             self._say(not_compared(golden.comparison))
-        left_s, each_s = self._deadline - time.monotonic(), baseline.timings_s["total"]
+        left_s, each_s = self._deadline.left_s, baseline.timings_s["total"]
         if left_s < each_s and self._budget.trials > 1 and self._space.size != 1:
             self._say(no_time_left(baseline, left_s))
-
-    def _best(self, speed: drift.Drift) -> TrialRecord | None:
-        """The best so far at the first speed of the machine: others must have a chance to beat it.
-
-        With several objectives nothing is given up: less throughput may come with less latency.
-        Nor is it where everything is to be measured, to see what each parameter does.
-        """
-        everything = self._record.sampler == Sampler.EXHAUSTIVE
-        if everything or self._record.objectives != (Objective.THROUGHPUT,):
-            return None
-        feasible = [
-            trial
-            for trial in speed.corrected(self._record.trials)
-            if trial.state is TrialState.FEASIBLE and trial.purpose in _SEARCHED
-        ]
-        return max(feasible, key=lambda trial: trial.throughput, default=None)
 
     def _reference(self) -> tuple[float, float]:
         """Where the latency is measured, if it is an objective: a share of the baseline's load.
@@ -266,7 +309,7 @@ class Study:
             return ""
         spent = [t.timings_s["total"] for t in self._record.trials]
         reserve_s = finals_plan(self._record.trials, self._bench.budget, self._budget).duration_s
-        if time.monotonic() + statistics.mean(spent) + reserve_s >= self._deadline:
+        if statistics.mean(spent) + reserve_s >= self._deadline.left_s:
             return "the time was used up"
         return ""
 
@@ -314,7 +357,7 @@ class Study:
             for t in finals
             if t.round == finals[-1].round and t.configuration in chosen
         ]
-        return bool(last) and time.monotonic() + sum(last) > self._deadline
+        return bool(last) and sum(last) > self._deadline.left_s
 
     def _expected(self, configuration: Configuration) -> Expected | None:
         """What the search found of it: a final needs no saturation probe."""
@@ -333,7 +376,7 @@ class Study:
         if study.arrivals is Loop.CLOSED:  # what it claims holds for users who wait
             return
         before_s = until_proof_s(self._record.trials, study.budget)
-        left_s = self._deadline - time.monotonic() - before_s
+        left_s = self._deadline.left_s - before_s
         if left_s < first_look_s(study.budget):
             return
         plan = self._plan(winner.configuration, Purpose.PROOF)
@@ -347,25 +390,3 @@ class Study:
             reference_share=0.0,
         )
         self._run(proof)
-
-
-def _check_baseline(baseline: TrialRecord, request: Mapping[str, Any]) -> None:
-    """A failed baseline is not stored, but tried again; `request` is what the study sends."""
-    if baseline.state is not TrialState.FAILED:
-        return
-    raise TunerError(
-        f"the server's own defaults failed ({baseline.reason}): {baseline.message}"
-        + (f"\nIts last words:\n{baseline.log_tail}" if baseline.log_tail else ""),
-        hint=_what_to_do(baseline.reason, made_up=request.get("data") in ("random", "zero")),
-    )
-
-
-def _what_to_do(reason: Reason | None, *, made_up: bool) -> str:
-    if reason in NOT_ITS_FAULT:
-        return "this machine is too busy to measure: end what else runs on it"
-    if made_up and reason in _PERHAPS_THE_INPUTS_FAULT:
-        return (
-            "its inputs were made up; where the model needs real ones, give them with "
-            "`--input-data FILE`, or its strings with `--string-data TEXT`"
-        )
-    return "make the model work on this server first; then tune it"

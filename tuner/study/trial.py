@@ -16,7 +16,7 @@ from tuner.capacity.find import find_capacity, prove
 from tuner.capacity.intervals import percentile_interval
 from tuner.capacity.open_search import duration_s
 from tuner.capacity.probes import NOTHING_TO_BEAT, Beat, Capacity, CapacityPlan, Expected
-from tuner.errors import Reason, ServerError, TrialFailure
+from tuner.errors import EngineLostError, Reason, ServerError, TrialFailure
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
 from tuner.load.profile import LoadProfile, OpenLoop, Overload, load_of
@@ -50,13 +50,18 @@ _WATCHED = (Phase.SEARCH, Phase.REFERENCE, Phase.PROOF)
 
 
 class Observer(Protocol):
-    """Is told how a study goes on, while it does; `trial_ends` once the trial is stored."""
+    """Is told how a study goes on, while it does; `trial_ends` once the trial is stored.
+
+    A phase is told of before each of its load points.
+    """
 
     def trial_begins(
         self, number: int, purpose: Purpose, configuration: Configuration
     ) -> None: ...
 
     def phase_begins(self, phase: str) -> None: ...
+
+    def point_ends(self, point: PointRecord) -> None: ...
 
     def trial_ends(self, record: TrialRecord) -> None: ...
 
@@ -161,7 +166,7 @@ class _Trial:
         capacity = _UNKNOWN
         try:
             capacity = self._steps()
-        except (TrialFailure, ServerError) as error:
+        except (TrialFailure, ServerError, EngineLostError) as error:
             failure = self._failure(error)
         self.timings_s["total"] = time.perf_counter() - began
         return self._record(started_at, capacity, failure)
@@ -306,6 +311,8 @@ class _Trial:
         """One load point of this trial, kept whatever comes of it."""
         bench = self.bench
         server = bench.deployment.server
+        if not server.is_alive():
+            raise TrialFailure(Reason.CRASHED, "it was gone before the load")
         with self._step(phase.value):
             measurement, usage = bench.load.measure(
                 bench.target.endpoint(server),
@@ -319,6 +326,7 @@ class _Trial:
         self.points.append(
             PointRecord.of(phase, measurement, bench.budget, interval=interval, usage=usage)
         )
+        bench.observer.point_ends(self.points[-1])
         if complaint := bench.load.complaint(measurement):
             raise TrialFailure(Reason.CLIENT_OVERLOADED, complaint)
         if not server.is_alive():
@@ -334,14 +342,17 @@ class _Trial:
         best = next(p for p in searched if p.load == load_of(profile))
         return best.usage.per(best.throughput * best.duration_s)
 
-    def _failure(self, error: TrialFailure | ServerError) -> TrialFailure:
+    def _failure(self, error: TrialFailure | ServerError | EngineLostError) -> TrialFailure:
         """What is to blame; the server is gone afterwards."""
         deployment = self.bench.deployment
-        failure = (
-            error
-            if isinstance(error, TrialFailure)
-            else TrialFailure(Reason.UNRESPONSIVE, str(error))
-        )
+        match error:
+            case TrialFailure():
+                failure = error
+            case EngineLostError():
+                self.bench.load.engine.revive()
+                failure = TrialFailure(Reason.INTERRUPTED, str(error))
+            case _:
+                failure = TrialFailure(Reason.UNRESPONSIVE, str(error))
         if failure.reason is Reason.LOAD_FAILED:
             failure = TrialFailure(failure.reason, f"{failure}{self._words()}")
         failure = deployment.blame(failure)

@@ -1,0 +1,71 @@
+"""`tuner jobs`: what a file of studies may say, and how the time is shared among them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import Tuner, error
+from tuner.cli.jobs import Night, time_of
+
+BUDGET = {"budget_ms": 50}
+EXAMPLE = "for example: `resnet: {budget-ms: 50}`"
+
+
+@pytest.mark.parametrize(
+    ("nights", "wanted_s"),
+    [
+        ([Night("a", BUDGET), Night("b", BUDGET)], 500.0),
+        ([Night("a", BUDGET, share=3), Night("b", BUDGET)], 750.0),
+        ([Night("a", BUDGET), Night("b", BUDGET | {"timeout": "10m"})], 400.0),
+        ([Night("a", BUDGET | {"timeout": "10m"}), Night("b", BUDGET)], 600.0),
+        ([Night("a", BUDGET | {"timeout": "10h"})], 1000.0),
+        ([Night("a", BUDGET), Night("b", BUDGET | {"timeout": "10h"})], 0.0),
+    ],
+)
+def test_the_time_of_the_next_one(nights: list[Night], wanted_s: float) -> None:
+    """Its share of what the others do not have for themselves; never more than is left."""
+    assert time_of(nights, 1000.0) == pytest.approx(wanted_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("", "studies were expected, but got nothing", EXAMPLE),
+        ("{}", "studies were expected, but got an empty mapping", EXAMPLE),
+        ("[a]", "studies were expected, but got a list", EXAMPLE),
+        (
+            "a: 7",
+            "a: the options of `tuner optimize` were expected, but got 7",
+            "for example: `budget-ms: 50`",
+        ),
+        ("a: {model: b}", "a: has no latency budget", "add `budget-ms: 50`"),
+        (
+            "a: {budget-ms: 50, timout: 1h}",
+            "a: `timout` is no option of a study",
+            "did you mean `timeout`?",
+        ),
+        ("a: {budget-ms: 50, db: x}", "a: `db` is no option of a study", None),
+        (
+            "a: {budget-ms: 50, share: 0}",
+            "a: share: a number above 0 was expected, but got 0",
+            "",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used(
+    tuner: Tuner, folder: Path, text: str, message: str, hint: str | None
+) -> None:
+    """It is said where, what was expected and what came, before anything begins."""
+    (folder / "night.yaml").write_text(text)
+    found = tuner("jobs", "night.yaml")
+    if hint is None:
+        assert (found.status, found.err.splitlines()[0]) == (2, f"error: night.yaml: {message}")
+    else:
+        assert found == error(f"night.yaml: {message}", hint)
+
+
+def test_two_ends(tuner: Tuner, folder: Path) -> None:
+    (folder / "night.yaml").write_text("a: {budget-ms: 50}")
+    assert tuner("jobs", "night.yaml", "--until", "07:00", "--timeout", "8h") == error(
+        "`--timeout` and `--until` exclude each other", "leave one of them out"
+    )

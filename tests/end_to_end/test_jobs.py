@@ -1,0 +1,137 @@
+"""A study in the background: looked at, paused, killed, resumed and ended from other terminals."""
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.end_to_end.command import EASY_MS, OPTIMIZE, begin, tuner, wait_until
+
+ASKED = (*OPTIMIZE, "--study", "night", "--timeout", "10m", "--finalists", "1")
+
+
+def status(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = tuner("status", "night", "--json", folder=folder).json
+    return found
+
+
+def pid(folder: Path) -> int:
+    """Of the tuner that runs the study."""
+    found = re.fullmatch(r"process (\d+) on \S+", status(folder)["owner"])
+    assert found is not None
+    return int(found[1])
+
+
+def servers(tuner_pid: int) -> list[str]:
+    children = psutil.Process(tuner_pid).children(recursive=True)
+    return [child.name() for child in children if "triton" in child.name()]
+
+
+def test_a_night(tmp_path: Path) -> None:
+    """Whatever happens, the study goes on with what it has, and ends with finals and a report."""
+    begun = tuner(*ASKED, "--confirmations", "1", "--detach", folder=tmp_path)
+    assert begun.status == 0, begun.err
+    assert begun.out.startswith("study night runs in the background (process ")
+    assert "its output: reports/night/tuner.log" in begun.out
+    first = pid(tmp_path)
+    wait_until(lambda: status(tmp_path)["trials"]["searched"] >= 1, "the first trial")
+
+    refused = tuner(*ASKED, folder=tmp_path)
+    assert refused.status == 1
+    assert f"study `night` is run by process {first} on " in refused.err
+
+    assert tuner("pause", folder=tmp_path).status == 0
+    wait_until(lambda: status(tmp_path)["state"] == "paused", "the pause")
+    wait_until(lambda: servers(first) == [], "the server's end")
+    assert tuner("continue", "night", folder=tmp_path).status == 0
+    wait_until(lambda: servers(first) != [], "a server")
+    assert status(tmp_path)["state"] == "running"
+
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: not psutil.pid_exists(first), "the tuner's end")
+    gone = status(tmp_path)
+    assert (gone["state"], gone["doing"]) == ("gone", "")
+    assert gone["why"] == "its tuner was killed; `tuner resume` goes on with it"
+    assert tuner("stop", "night", folder=tmp_path).status == 2
+
+    resumed = tuner("resume", "night", "--detach", "--json", folder=tmp_path)
+    assert resumed.status == 0, resumed.err
+    assert resumed.json["owner"] != gone["owner"]
+    before = gone["trials"]["searched"]
+    wait_until(lambda: status(tmp_path)["trials"]["searched"] > before, "another trial")
+    watching = begin("attach", "night", folder=tmp_path)
+    assert tuner("stop", folder=tmp_path).status == 0
+    _, shown = watching.communicate(timeout=120)
+
+    ended = status(tmp_path)
+    assert watching.returncode == 0, shown
+    assert "the tuner before was killed; another one went on" in shown
+    assert re.search(r"^trial 0 \(baseline\): feasible", shown, re.MULTILINE)
+    assert (ended["state"], ended["why"]) == ("ended", "it was asked to stop")
+    assert ended["trials"]["finals"] >= 1
+    assert {each.name for each in (tmp_path / "reports" / "night").iterdir()} == {
+        *("tuner.log", "report.html", "config.pbtxt"),
+    }
+
+
+SERVER = """
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"42")
+
+    def log_message(self, *_):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+SPACE = f"""
+server: command
+serve:
+  command: [{sys.executable}, server.py, "{{port:http}}", "{{{{ n }}}}"]
+  ready: /
+  request: {{path: /}}
+parameters:
+  n: {{type: int, low: 1, high: 2, default: 1, sets: {{template: n}}}}
+"""
+NIGHT = f"""
+first: {{space: mine.yaml, budget-ms: {EASY_MS}, trials: 1, confirmations: 0}}
+broken: {{space: nothing.yaml, budget-ms: {EASY_MS}}}
+last: {{space: mine.yaml, budget-ms: {EASY_MS}, trials: 1, confirmations: 0, share: 2}}
+"""
+
+
+def test_several_studies(tmp_path: Path) -> None:
+    """One fails, and the others are run; asked again, what has ended stays as it is."""
+    (tmp_path / "server.py").write_text(SERVER)
+    (tmp_path / "mine.yaml").write_text(SPACE)
+    (tmp_path / "night.yaml").write_text(NIGHT)
+
+    done = tuner("jobs", "night.yaml", "--timeout", "4m", "--json", folder=tmp_path)
+    again = tuner("jobs", "night.yaml", "--json", folder=tmp_path)
+
+    assert (done.status, again.status) == (1, 1)
+    assert [(each["study"], each["state"]) for each in done.json] == [
+        ("first", "ended"),
+        ("last", "ended"),
+    ]
+    assert all(each["best"] > 0 for each in done.json)
+    assert "error: broken: nothing.yaml: " in done.err
+    assert done.err.endswith("error: these studies failed: broken\n")
+    assert "study first has ended already" in again.err
+    assert [each["trials"] for each in again.json] == [each["trials"] for each in done.json]

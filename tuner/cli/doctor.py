@@ -1,0 +1,39 @@
+"""`tuner doctor`: whether this machine is fit for measuring."""
+
+from dataclasses import asdict
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.text import Text
+
+from tuner.cli.console import print_json
+from tuner.cli.small_options import DoctorOptions
+from tuner.errors import TunerError
+from tuner.watch.host_checks import Check, host_checks
+
+
+def doctor(options: DoctorOptions) -> None:
+    """Print what was found as it is found.
+
+    Raises:
+        TunerError: It is not fit.
+    """
+    out = Console(emoji=False)
+    found: list[Check] = []
+    for check in host_checks():
+        found.append(check)
+        if not options.as_json:
+            out.print(_lines(check), crop=False)
+    wrong = [check.name for check in found if not check.fine]
+    if options.as_json:
+        print_json({"fit": not wrong, "checks": [asdict(check) for check in found]})
+    if wrong:
+        raise TunerError(f"this machine disturbs measurements: {', '.join(wrong)}")
+
+
+def _lines(check: Check) -> Group:
+    first = Text(f"{'ok  ' if check.fine else 'bad '} {check.name}: {check.found}")
+    if check.fine:
+        return Group(first)
+    more = (f"costs: {check.cost}", f"change: {check.cure}")
+    return Group(first, *(Padding(Text(each), (0, 0, 0, 5)) for each in more))

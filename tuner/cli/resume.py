@@ -1,0 +1,126 @@
+"""`tuner resume`: a study goes on with what it was asked for when it began."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tuner.cli import asked
+from tuner.cli.job_options import ResumeOptions, RetryOptions
+from tuner.cli.optimize_options import OptimizeOptions
+from tuner.cli.signature import Command
+from tuner.cli.suggested import command
+from tuner.errors import InputError, Reason
+from tuner.goals import SearchBudget
+from tuner.records import StudyRecord
+from tuner.store.jobs import JobRecord, JobState, job_of
+from tuner.store.storage import Storage
+from tuner.study.failed_trials import failed_trials
+
+# What a person can say anew.
+_SAID_ANEW = ("timeout", "until", "trials", "header")
+
+
+def resume(options: ResumeOptions) -> None:
+    """Run `optimize` with what the study was asked for."""
+    optimize_with(words(options))
+
+
+def retry(options: RetryOptions) -> None:
+    """The same, and failed trials again.
+
+    Raises:
+        InputError: It was not said which, or none is among them.
+    """
+    reasons = set(options.reason or ()) or (set(Reason) if options.failed else set())
+    if not reasons:
+        raise InputError(
+            "it is not said which trials are to be run again",
+            hint="`--failed` for all that failed, or `--reason REASON`",
+        )
+    with Storage(options.db) as storage:
+        study = storage.study(options.study, points=False)
+    failed = failed_trials(study, reasons)
+    if not failed:
+        raise InputError(
+            f"no trial of study `{study.name}` failed so",
+            hint=f"`{command('status', study.name, options.db, '--state', 'failed')}` lists those "
+            "that failed",
+        )
+    trials = options.trials or len(study.searched) + len(failed)
+    again = [word for each in sorted(reasons) for word in ("--retry", each.value)]
+    optimize_with([*words(replace(options, trials=trials)), *again])
+
+
+def optimize_with(arguments: list[str]) -> None:
+    """Run `tuner optimize` with these words."""
+    made = Command(".optimize_options:OptimizeOptions", ".optimize:optimize").made("optimize")
+    # Not by its `main`, which would make a status of Ctrl-C, and return it.
+    with made.make_context("tuner optimize", list(arguments)) as context:
+        made.invoke(context)
+
+
+def words(options: ResumeOptions) -> list[str]:
+    """The words after `tuner optimize` that go on with the study.
+
+    Raises:
+        InputError: It has ended, its time is over, or something that it needs is not stored.
+    """
+    with Storage(options.db) as storage:
+        study = storage.study(options.study, points=False)
+        job = job_of(storage, study.name)
+    if not study.options:
+        raise InputError(
+            f"study `{study.name}` was begun by a version that did not store its options",
+            hint=f"repeat its command, with `--study {study.name}`",
+        )
+    found = {name: each for name, each in study.options.items() if name not in _SAID_ANEW}
+    found |= {"header": _headers(study, options)} if "header" in study.options else {}
+    found |= {"trials": options.trials or (job.limits["trials"] if job else None)}
+    found |= {"warm_start": list(study.warm_start) or None}
+    found |= _time(study, job, options)
+    found |= {"study": study.name, "db": options.db, "output": str(options.output)}
+    found |= {"detach": options.detach, "as_json": options.as_json}
+    found |= {"notify": options.notify, "notify_url": options.notify_url}
+    given = {name: each for name, each in found.items() if not _is_unsaid(each)}
+    return asked.words(given, OptimizeOptions)
+
+
+def _is_unsaid(value: object) -> bool:
+    return value is None or value is False or value == ""
+
+
+def _headers(study: StudyRecord, options: ResumeOptions) -> list[str]:
+    """Their values are secrets, which are not stored."""
+    names = [each.partition(":")[0] for each in study.options["header"]]
+    given = {each.partition(":")[0]: each for each in options.header or ()}
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise InputError(
+            f"study `{study.name}` sends headers whose values are not stored: "
+            f"{', '.join(missing)}",
+            hint=" ".join(f"--header '{name}: VALUE'" for name in missing),
+        )
+    return [given[name] for name in names]
+
+
+def _time(study: StudyRecord, job: JobRecord | None, options: ResumeOptions) -> dict[str, Any]:
+    """What was said anew, or what is left of what the study had."""
+    if options.timeout or options.until:
+        return {"timeout": options.timeout, "until": options.until}
+    if job is None:
+        return {"timeout": study.options.get("timeout")}
+    again = command("resume", study.name, options.db, "--timeout", "10m")
+    if job.state is JobState.ENDED and not job.why and not options.trials:
+        raise InputError(
+            f"study `{study.name}` has ended: {study.stopped}",
+            hint=f"more time goes on with it: `{again}`",
+        )
+    ends_at = SearchBudget.of(job.limits).ends_at
+    left_s = job.left_s if ends_at is None else (ends_at - datetime.now(UTC)).total_seconds()
+    if left_s < 1:
+        raise InputError(
+            f"the time of study `{study.name}` is over", hint=f"give it more: `{again}`"
+        )
+    if ends_at is not None:
+        return {"until": f"{ends_at.astimezone():%H:%M}"}
+    return {"timeout": f"{left_s:.0f}s"}
