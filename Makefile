@@ -62,7 +62,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed
-	$(PIP) --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch]'
+	$(PIP) --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch,postgres]'
 	touch $@
 
 # A server that is tuned by a file alone has an environment of its own, as other servers do.

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from benchmarks.known_devices import Device
 from benchmarks.options import count
 from benchmarks.tables import machine, table
 from tuner.analysis.standings import standings
+from tuner.errors import TunerError
 from tuner.records import StudyRecord
 from tuner.store.events import EventKind, events
 from tuner.store.jobs import JobRecord, job_of
@@ -50,7 +51,7 @@ _POLL_S = 0.1
 # What the search gets after the last fault, finals included.
 _TIMEOUT = "3m"
 # The device of all studies: two slots, batches of up to eight rows at once.
-_DEVICE = Device(fixed_s=0.004, each_s=0.0005, rows=8, slots=2, limit_s=0.03)
+DEVICE = Device(fixed_s=0.004, each_s=0.0005, rows=8, slots=2, limit_s=0.03)
 # The recommendation of a disturbed study must carry this share of an undisturbed one's.
 _GOOD = 0.95
 
@@ -92,14 +93,14 @@ class Subject:
         command = [str(_TUNER), "resume", _STUDY, *options]
         if not self.database.exists():
             model = ["--model-repository", str(self.folder / "models")]
-            budget = f"{1e3 * _DEVICE.limit_s:g}"
+            budget = f"{1e3 * DEVICE.limit_s:g}"
             command = [str(_TUNER), "optimize", "--study", _STUDY, "--budget-ms", budget]
             command += ["--timeout", _TIMEOUT, "--confirmations", "1", *model, *options]
         with (self.folder / "tuner.log").open("ab") as log:
             self._begun = subprocess.Popen(
                 own_network(command), stdout=log, stderr=log, start_new_session=True
             )
-        _until(lambda: self.job() is not None or not self.runs, "the tuner to have the study")
+        wait_until(lambda: self.job() is not None or not self.runs, "the tuner to have the study")
 
     @property
     def runs(self) -> bool:
@@ -117,11 +118,10 @@ class Subject:
 
     def job(self) -> JobRecord | None:
         """The job of the process that was begun last."""
-        if not self.database.exists():
-            return None
-        with Storage(str(self.database)) as storage:
+        with suppress(TunerError), Storage(str(self.database)) as storage:  # it may not be there
             job = job_of(storage, _STUDY)
-        return job if job is not None and f"/{self.pid}/" in job.owner else None
+            return job if job is not None and f"/{self.pid}/" in job.owner else None
+        return None
 
     def points(self) -> int:
         """The load points that are in the database, of trials that ended or not."""
@@ -157,7 +157,7 @@ def _all_events(storage: Storage, kind: EventKind) -> int:
     return number
 
 
-def _until(condition: Callable[[], bool], what: str, limit_s: float = _PATIENCE_S) -> float:
+def wait_until(condition: Callable[[], bool], what: str, limit_s: float = _PATIENCE_S) -> float:
     """The seconds until `condition` held.
 
     Raises:
@@ -180,13 +180,13 @@ def struck(subject: Subject, number: int, fault: str, wait_s: float) -> Outcome:
     try:
         FAULTS[fault](Scene(pid, subject.database))
         began = time.monotonic()
-        _until(lambda: not subject.runs or subject.trials() > trials, "a trial, or an end")
+        wait_until(lambda: not subject.runs or subject.trials() > trials, "a trial, or an end")
         ended = not subject.runs
         if ended:
             left = leftovers(pid)
             subject.begin()
             wrong = f"left behind: {', '.join(left)}" if (left := _still(left)) else ""
-            _until(lambda: subject.trials() > trials or not subject.runs, "another trial")
+            wait_until(lambda: subject.trials() > trials or not subject.runs, "another trial")
         recovered_s = time.monotonic() - began
         if subject.trials() <= trials:
             wrong = wrong or "the study did not go on"
@@ -226,7 +226,7 @@ def subject() -> Iterator[Subject]:
     """A study that has not begun, on a small disk of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _DEVICE.write(folder / "models" / "device")
+        DEVICE.write(folder / "models" / "device")
         with small_disk(folder / "disk"):
             study = Subject(folder)
             try:
@@ -239,7 +239,7 @@ def disturbed(number: int, faults: Sequence[str], chance: random.Random) -> Iter
     """An Outcome for each fault, then the Study."""
     with subject() as study:
         study.begin()
-        _until(lambda: study.trials() > 0, "the baseline")
+        wait_until(lambda: study.trials() > 0, "the baseline")
         for fault in faults:
             if not study.runs:  # it has ended: what is asked for is more time
                 break
@@ -254,7 +254,7 @@ def recommendation(record: StudyRecord, faults: Sequence[str]) -> Study:
     winner = standings(record).winner
     if winner is None:
         return Study(faults, "nothing", 0.0)
-    return Study(faults, str(winner.configuration), _DEVICE.capacity(winner.configuration))
+    return Study(faults, str(winner.configuration), DEVICE.capacity(winner.configuration))
 
 
 def report(outcomes: Sequence[Outcome], studies: Sequence[Study], undisturbed: Study) -> str:

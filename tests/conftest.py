@@ -50,6 +50,7 @@ SERVING = [
 ]
 # What needs the machine, or its Docker engine, for itself.
 ALONE = [
+    "benchmarks/test_chaos.py",
     "end_to_end/test_containers.py",
     "end_to_end/test_interrupts.py",
     "end_to_end/test_optimize.py",
@@ -61,6 +62,7 @@ pytest_plugins = [
     "tests.load.fixtures",
     "tests.measuring",
     "tests.servers.fixtures",
+    "tests.servers.postgres",
     "tests.targets.fixtures",
 ]
 

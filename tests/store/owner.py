@@ -67,9 +67,9 @@ class Owner:
 
 
 @contextmanager
-def owner(path: Path, study: str, *, host: str = "") -> Iterator[Owner]:
-    """A process that runs the study in the database at `path`, on a machine called `host`."""
-    command = [sys.executable, "-c", _PROGRAM, str(path), study, host]
+def owner(place: Path | str, study: str, *, host: str = "") -> Iterator[Owner]:
+    """A process that runs the study in the database at `place`, on a machine called `host`."""
+    command = [sys.executable, "-c", _PROGRAM, str(place), study, host]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +20,10 @@ def say(hold: Hold, *texts: str) -> None:
         hold.record(EventKind.SAID, {"text": text})
 
 
-def test_they_are_read_in_their_order(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_read_in_their_order(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From any of them on, however many there are, those of other studies left out."""
     monkeypatch.setattr(module, "_PAGE", 2)
-    with Storage(str(stored(path, STUDY, studies.study(name="day")))) as storage:
+    with Storage(str(stored(place, STUDY, studies.study(name="day")))) as storage:
         with held(storage, "day", limits={}) as other:
             say(other, "hello")
         with held(storage, "night", limits={}) as hold:
@@ -42,10 +41,10 @@ def test_they_are_read_in_their_order(path: Path, monkeypatch: pytest.MonkeyPatc
     assert {each.fence for each in read} == {1}
 
 
-def test_the_last_of_a_kind(path: Path) -> None:
+def test_the_last_of_a_kind(place: str) -> None:
     """Or none, where nothing of it happened."""
     with (
-        Storage(str(stored(path, STUDY))) as storage,
+        Storage(str(stored(place, STUDY))) as storage,
         held(storage, "night", limits={}) as hold,
     ):
         hold.record(EventKind.PHASE_BEGAN, {"phase": "search"}, trial=4)
@@ -59,10 +58,10 @@ def test_the_last_of_a_kind(path: Path) -> None:
     assert (last.content, phase.trial, none) == ({"text": "b"}, 4, None)
 
 
-def test_load_points_are_kept_until_their_trial_is_stored(path: Path) -> None:
+def test_load_points_are_kept_until_their_trial_is_stored(place: str) -> None:
     """Those of a trial that was cut off stay; those of one that ended are with it."""
     cut_off = json.loads(json.dumps({"point": point_document(hard_point())}))
-    with Storage(str(stored(path, STUDY))) as storage:
+    with Storage(str(stored(place, STUDY))) as storage:
         with held(storage, "night", limits={}) as hold:
             hold.record(EventKind.POINT_MEASURED, cut_off, trial=0)
         with held(storage, "night", limits={}) as hold:
@@ -88,6 +87,6 @@ def test_a_load_point_is_written_whole() -> None:
 
     assert document["load"] == 123.456
     assert document["latency_s"] == "inf"
-    assert document["mean_s"] == "nan"
+    assert document["mean_s"] is None
     assert document["histogram"]["counts"] == {-3: 1, 0: 2, 2178: 4}
     assert all(math.isfinite(each) for each in document.values() if isinstance(each, float))

@@ -23,9 +23,9 @@ GOLDEN = Golden(
 )
 
 
-def test_golden_outputs(path: Path) -> None:
+def test_golden_outputs(place: str) -> None:
     """The baseline's outputs are kept with the study, byte by byte."""
-    with Storage(str(stored(path, studies.study()))) as storage:
+    with Storage(str(stored(place, studies.study()))) as storage:
         before = storage.golden(studies.study().name)
         storage.save_golden(studies.study().name, GOLDEN)
         after = storage.golden(studies.study().name)

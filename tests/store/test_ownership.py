@@ -3,16 +3,14 @@
 import os
 import re
 import signal
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from tests.report import studies
 from tests.store.owner import owner
+from tests.store.raw import execute, rows
 from tests.store.test_storage import stored
 from tuner.errors import StudyHeldError, StudyLostError, TunerError
 from tuner.store import ownership
@@ -25,9 +23,9 @@ STUDY = studies.study(name="night")
 
 
 @pytest.fixture
-def path(path: Path) -> Path:
+def place(place: str) -> str:
     """A database with one study."""
-    return stored(path, STUDY)
+    return stored(place, STUDY)
 
 
 @pytest.fixture
@@ -38,22 +36,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownership, "_WATCH_POLL_S", 0.05)
 
 
-def job(path: Path) -> JobRecord:
-    with Storage(str(path)) as storage:
+def job(place: str) -> JobRecord:
+    with Storage(place) as storage:
         found = job_of(storage, "night")
     assert found is not None
     return found
 
 
-def dump(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
-
-
-def refusal(path: Path) -> TunerError:
+def refusal(place: str) -> TunerError:
     """What another tuner that wants to run the study is told."""
     with (
-        Storage(str(path)) as storage,
+        Storage(place) as storage,
         pytest.raises(StudyHeldError) as caught,
         held(storage, "night", limits={}),
     ):
@@ -61,18 +54,18 @@ def refusal(path: Path) -> TunerError:
     return caught.value
 
 
-def test_a_study_that_never_ran(path: Path) -> None:
+def test_a_study_that_never_ran(place: str) -> None:
     """It has no job, and nobody to ask anything of."""
-    with Storage(str(path)) as storage:
+    with Storage(place) as storage:
         assert job_of(storage, "night") is None
         assert jobs(storage) == {}
         assert want(storage, "night", Wanted.PAUSE) is None
 
 
-def test_while_it_runs_and_afterwards(path: Path) -> None:
+def test_while_it_runs_and_afterwards(place: str) -> None:
     """Its row says who runs it since when, with what limits, and how it ended."""
     ends_at = datetime(2030, 1, 2, 7, 0, tzinfo=UTC)
-    with Storage(str(path)) as storage:
+    with Storage(place) as storage:
         with held(storage, "night", limits={"trials": 7}, ends_at=ends_at, log="a.log"):
             running = job_of(storage, "night")
         ended = job_of(storage, "night")
@@ -97,20 +90,20 @@ def test_while_it_runs_and_afterwards(path: Path) -> None:
         (ZeroDivisionError(), "ZeroDivisionError"),
     ],
 )
-def test_why_it_ended(path: Path, error: BaseException, why: str) -> None:
+def test_why_it_ended(place: str, error: BaseException, why: str) -> None:
     """What ended a study is kept with it."""
-    with Storage(str(path)) as storage:
+    with Storage(place) as storage:
         with pytest.raises(type(error)), held(storage, "night", limits={}):
             raise error
         assert [e.content for e in events(storage, "night")][-1] == {"why": why}
 
-    assert (job(path).state, job(path).why) == (JobState.ENDED, why)
+    assert (job(place).state, job(place).why) == (JobState.ENDED, why)
 
 
-def test_one_at_a_time(path: Path) -> None:
+def test_one_at_a_time(place: str) -> None:
     """A second tuner is told who runs the study since when; after its end, it has it."""
-    with owner(path, "night") as other:
-        said = refusal(path)
+    with owner(place, "night") as other:
+        said = refusal(place)
         assert re.fullmatch(
             rf"study `night` is run by process {other.pid} on \S+ since "
             r"\d{4}-\d\d-\d\d \d\d:\d\d \(heard of \d+ s ago\)",
@@ -120,48 +113,48 @@ def test_one_at_a_time(path: Path) -> None:
         assert other.does("trial") == "written"
         assert other.does("end") == "written"
         other.process.wait()
-    with Storage(str(path)) as storage, held(storage, "night", limits={}):
+    with Storage(place) as storage, held(storage, "night", limits={}):
         pass
-    assert job(path).fence == 2
+    assert job(place).fence == 2
 
 
-def test_two_at_once(path: Path) -> None:
+def test_two_at_once(place: str) -> None:
     """Of many that want a study at the same moment, one has it."""
-    with Storage(str(path)) as storage, held(storage, "night", limits={}):
+    with Storage(place) as storage, held(storage, "night", limits={}):
         for _ in range(3):
-            assert f"process {os.getpid()}" in refusal(path).message
+            assert f"process {os.getpid()}" in refusal(place).message
 
 
-def test_one_that_was_killed_is_replaced_at_once(path: Path) -> None:
+def test_one_that_was_killed_is_replaced_at_once(place: str) -> None:
     """Its number and the time of its start say that it is no more."""
-    with owner(path, "night") as other:
+    with owner(place, "night") as other:
         other.process.kill()
         other.process.wait()
-        assert (job(path).is_gone, job(path).is_live) == (True, False)
-        with Storage(str(path)) as storage, held(storage, "night", limits={}):
+        assert (job(place).is_gone, job(place).is_live) == (True, False)
+        with Storage(place) as storage, held(storage, "night", limits={}):
             [*_, began] = events(storage, "night")
     assert began.kind is EventKind.JOB_BEGAN
     assert f"/{other.pid}/" in began.content["replaces"]
 
 
-def test_one_that_sleeps_is_not_replaced(path: Path) -> None:
+def test_one_that_sleeps_is_not_replaced(place: str) -> None:
     """A process of this machine that is stopped is still there, however silent."""
-    with owner(path, "night") as other:
+    with owner(place, "night") as other:
         os.kill(other.pid, signal.SIGSTOP)
-        assert f"process {other.pid}" in refusal(path).message
+        assert f"process {other.pid}" in refusal(place).message
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("what", ["trial", "event", "stopped", "proposal", "end"])
-def test_one_that_was_replaced_writes_nothing(path: Path, what: str) -> None:
+def test_one_that_was_replaced_writes_nothing(place: str, what: str) -> None:
     """A tuner elsewhere slept for too long, another took the study: it finds that out in time."""
-    with owner(path, "night", host="elsewhere") as other:
+    with owner(place, "night", host="elsewhere") as other:
         os.kill(other.pid, signal.SIGSTOP)
-        with Storage(str(path)) as storage, held(storage, "night", limits={}):
-            before = dump(path)
+        with Storage(place) as storage, held(storage, "night", limits={}):
+            before = rows(place)
             os.kill(other.pid, signal.SIGCONT)
             said = other.does(what)
-            assert dump(path) == before
+            assert rows(place) == before
     if what == "end":
         assert other.process.wait() != 0
     else:
@@ -174,28 +167,26 @@ def test_one_that_was_replaced_writes_nothing(path: Path, what: str) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_one_elsewhere_that_is_heard_of_again_is_not_replaced(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clocks of two machines may differ by minutes: only silence while it is watched counts."""
     monkeypatch.setattr(ownership, "_WATCHED_S", 60.0)
     monkeypatch.setattr(ownership, "sleep", lambda _: heard())
-    with owner(path, "night", host="elsewhere"):
+    with owner(place, "night", host="elsewhere"):
 
         def heard() -> None:
-            with closing(sqlite3.connect(path)) as connection, connection:
-                connection.execute("UPDATE tuner_jobs SET seen_at = '2030-01-01 00:00:00.000000'")
+            execute(place, "UPDATE tuner_jobs SET seen_at = '2030-01-01 00:00:00.000000'")
 
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("UPDATE tuner_jobs SET seen_at = '2020-01-01 00:00:00.000000'")
-        assert " on elsewhere since " in refusal(path).message
+        execute(place, "UPDATE tuner_jobs SET seen_at = '2020-01-01 00:00:00.000000'")
+        assert " on elsewhere since " in refusal(place).message
 
 
-def test_it_says_that_it_is_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_that_it_is_there(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every ten seconds, here sooner, whatever the study is busy with."""
     monkeypatch.setattr(ownership, "_BEAT_S", 0.01)
-    with Storage(str(path)) as storage, held(storage, "night", limits={}):
-        first = job(path).seen_at
-        while job(path).seen_at == first:
+    with Storage(place) as storage, held(storage, "night", limits={}):
+        first = job(place).seen_at
+        while job(place).seen_at == first:
             pass
 
 
@@ -208,12 +199,12 @@ ASKED: dict[str, Callable[[Storage], object]] = {
 
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
 def test_what_is_asked_is_heard_with_the_next_event(
-    path: Path, ask: Callable[[Storage], object]
+    place: str, ask: Callable[[Storage], object]
 ) -> None:
     """Until it is done; then nothing is asked any more."""
-    with Storage(str(path)) as storage, held(storage, "night", limits={}) as hold:
+    with Storage(place) as storage, held(storage, "night", limits={}) as hold:
         assert hold.record(EventKind.SAID, {"text": "a"}) is Wanted.NOTHING
-        with Storage(str(path)) as another:
+        with Storage(place) as another:
             assert ask(another) is not None
         heard = hold.record(EventKind.SAID, {"text": "b"})
         assert heard is hold.wanted() is not Wanted.NOTHING
@@ -221,13 +212,12 @@ def test_what_is_asked_is_heard_with_the_next_event(
         assert hold.wanted() is Wanted.NOTHING
 
 
-def test_no_write_without_the_study(path: Path) -> None:
+def test_no_write_without_the_study(place: str) -> None:
     """Whoever has lost it hears so from each write, and ends without a word of its own."""
 
     def replaced() -> None:
-        with Storage(str(path)) as storage, held(storage, "night", limits={}):
-            with closing(sqlite3.connect(path)) as connection, connection:
-                connection.execute("UPDATE tuner_jobs SET fence = 9, owner = 'far:1/7/2'")
+        with Storage(place) as storage, held(storage, "night", limits={}):
+            execute(place, "UPDATE tuner_jobs SET fence = 9, owner = 'far:1/7/2'")
             storage.save_stopped("night", "the time was used up")
 
     with pytest.raises(StudyLostError) as caught:
@@ -235,4 +225,4 @@ def test_no_write_without_the_study(path: Path) -> None:
 
     assert caught.value.message.startswith("process 7 on far has taken study `night` over")
     assert caught.value.hint == "look at what it does: `tuner status night`"
-    assert job(path).state is JobState.RUNNING
+    assert job(place).state is JobState.RUNNING

@@ -11,11 +11,11 @@ from tuner.load.calibration import Calibration
 from tuner.store.storage import Storage
 
 
-def test_calibrations(path: Path) -> None:
+def test_calibrations(place: str) -> None:
     """What the load engine can do is known by machine and payload; the newest one counts."""
     old, new, large = (Calibration(rate, 1e-4 / 3) for rate in (20e3, 30e3, 500.0))
 
-    with Storage(str(stored(path))) as storage:
+    with Storage(str(stored(place))) as storage:
         nothing = storage.calibration("ab12cd34ef", 2)
         for payload_bytes, calibration in ((2, old), (150_000, large), (2, new)):
             storage.save_calibration("ab12cd34ef", payload_bytes, calibration)

@@ -266,8 +266,8 @@ def guard_commits(engine: Engine, guard: Guard) -> None:
 
 
 def aware(moment: datetime) -> datetime:
-    """SQLite keeps no time zone; all moments are written in UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    """All moments are written in UTC. SQLite keeps no time zone; others have their own."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def full_disk(url: str, error: Exception) -> Callable[[], StorageError] | None:

@@ -178,7 +178,7 @@ class Storage(Database):
 
 
 def point_document(point: PointRecord) -> dict[str, Any]:
-    """All columns of a load point, as JSON; a number that JSON has not is a text."""
+    """All columns of a load point, as JSON: NaN is nothing, and infinity a text."""
     return {
         name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in _point_row(point).items()
@@ -212,6 +212,10 @@ def _columns(record: Any, *, without: Collection[str] = ()) -> dict[str, Any]:
 
 _STORED: Mapping[type, Callable[[Any], Any]] = {
     StrEnum: lambda value: value.value,
+    # PostgreSQL keeps no null character; a log may have one.
+    str: lambda text: text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    # As SQLite keeps it, which has no NaN; nor has JSON.
+    float: lambda number: None if math.isnan(number) else number,
     datetime: lambda moment: moment.astimezone(UTC),
     bytes: lambda data: base64.b64encode(data).decode(),
     tuple: lambda values: [_stored(each) for each in values],
