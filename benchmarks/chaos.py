@@ -42,7 +42,7 @@ from tuner.store.storage import Storage
 _TUNER = Path(sys.executable).with_name("tuner")
 _STUDY = "chaos"
 # The faults that strike one study, one after the other.
-_FAULTS_PER_STUDY = 5
+_FAULTS_PER_STUDY = 10
 # A fault strikes this long after the last one was over, at the earliest and at the latest.
 _STRIKES_S = (1.0, 9.0)
 # After a fault, another trial must end within this time.

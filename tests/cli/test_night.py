@@ -45,6 +45,17 @@ def test_the_time_of_the_next_one(nights: list[Night], wanted_s: float) -> None:
             "did you mean `timeout`?",
         ),
         ("a: {budget-ms: 50, db: x}", "a: `db` is no option of a study", None),
+        ("a: {budget-ms: 50, sampler: bayes}", "a: Invalid value for '--sampler'", None),
+        (
+            "a: {budget-ms: 50, pull: 7}",
+            "a: pull: true or false was expected, but got 7",
+            "",
+        ),
+        (
+            "a: {budget-ms: 50, model: true}",
+            "a: model: a value was expected, but got true",
+            "",
+        ),
         (
             "a: {budget-ms: 50, share: 0}",
             "a: share: a number above 0 was expected, but got 0",
@@ -59,7 +70,8 @@ def test_a_file_that_cannot_be_used(
     (folder / "night.yaml").write_text(text)
     found = tuner("jobs", "night.yaml")
     if hint is None:
-        assert (found.status, found.err.splitlines()[0]) == (2, f"error: night.yaml: {message}")
+        assert found.status == 2
+        assert found.err.startswith(f"error: night.yaml: {message}")
     else:
         assert found == error(f"night.yaml: {message}", hint)
 
@@ -68,4 +80,25 @@ def test_two_ends(tuner: Tuner, folder: Path) -> None:
     (folder / "night.yaml").write_text("a: {budget-ms: 50}")
     assert tuner("jobs", "night.yaml", "--until", "07:00", "--timeout", "8h") == error(
         "`--timeout` and `--until` exclude each other", "leave one of them out"
+    )
+
+
+def test_flags(tuner: Tuner, folder: Path) -> None:
+    """One that is false is one that is left out; the study that cannot begin says why."""
+    (folder / "night.yaml").write_text("a: {budget-ms: 50, pull: false, space: nothing.yaml}")
+    found = tuner("jobs", "night.yaml")
+    assert found.status == 1
+    assert found.err.splitlines()[0] == (
+        "error: a: nothing.yaml: cannot be read: No such file or directory"
+    )
+    assert found.err.splitlines()[-1] == "error: these studies failed: a"
+
+
+def test_no_time_left(tuner: Tuner, folder: Path) -> None:
+    """A study is not begun for the sake of a second."""
+    (folder / "night.yaml").write_text("a: {budget-ms: 50}")
+    found = tuner("jobs", "night.yaml", "--timeout", "0.5s")
+    assert found.err == (
+        "error: a: no time is left for it\nhint: give all of them more\n"
+        "error: these studies failed: a\n"
     )

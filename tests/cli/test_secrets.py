@@ -12,7 +12,7 @@ from tuner.cli.best import measure_command
 from tuner.cli.optimize import next_command
 from tuner.errors import StorageError
 from tuner.goals import Objective
-from tuner.store.database import translated
+from tuner.store.faults import translated
 
 SECRETS = ("alice", "s3cret")
 WHERE = "alice:s3cret@127.0.0.1"

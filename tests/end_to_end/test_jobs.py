@@ -55,7 +55,7 @@ def test_a_night(tmp_path: Path) -> None:
     wait_until(lambda: not psutil.pid_exists(first), "the tuner's end")
     gone = status(tmp_path)
     assert (gone["state"], gone["doing"]) == ("gone", "")
-    assert gone["why"] == "its tuner was killed; `tuner resume` goes on with it"
+    assert gone["why"] == "its tuner was killed; `tuner resume night` goes on with it"
     assert tuner("stop", "night", folder=tmp_path).status == 2
 
     resumed = tuner("resume", "night", "--detach", "--json", folder=tmp_path)
@@ -116,14 +116,16 @@ last: {{space: mine.yaml, budget-ms: {EASY_MS}, trials: 1, confirmations: 0, sha
 """
 
 
-def test_several_studies(tmp_path: Path) -> None:
-    """One fails, and the others are run; asked again, what has ended stays as it is."""
+def test_several_studies(tmp_path: Path, postgres: str) -> None:
+    """In a PostgreSQL: one fails, the others are run; asked again, what has ended stays so."""
     (tmp_path / "server.py").write_text(SERVER)
     (tmp_path / "mine.yaml").write_text(SPACE)
     (tmp_path / "night.yaml").write_text(NIGHT)
 
-    done = tuner("jobs", "night.yaml", "--timeout", "4m", "--json", folder=tmp_path)
-    again = tuner("jobs", "night.yaml", "--json", folder=tmp_path)
+    asked = ("jobs", "night.yaml", "--db", postgres, "--json")
+
+    done = tuner(*asked, "--timeout", "4m", folder=tmp_path)
+    again = tuner(*asked, folder=tmp_path)
 
     assert (done.status, again.status) == (1, 1)
     assert [(each["study"], each["state"]) for each in done.json] == [
@@ -135,3 +137,4 @@ def test_several_studies(tmp_path: Path) -> None:
     assert done.err.endswith("error: these studies failed: broken\n")
     assert "study first has ended already" in again.err
     assert [each["trials"] for each in again.json] == [each["trials"] for each in done.json]
+    assert not (tmp_path / "studies.db").exists()

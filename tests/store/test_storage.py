@@ -4,6 +4,7 @@ import math
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -149,17 +150,22 @@ _MADE: dict[str, bytes] = {}
 def stored(place: Place, *records: StudyRecord) -> Place:
     """A new database with these studies; many tests want the same file, so each is made once."""
     wanted = repr(records)
-    if isinstance(place, str) or wanted not in _MADE:
-        with Storage(str(place), create=True) as storage:
-            for record in records:
-                storage.create_study(replace(record, trials=()))
-                for trial in record.trials:
-                    storage.save_trial(record.name, trial)
     if isinstance(place, Path):
         if wanted not in _MADE:
+            write(str(place), records)
             _MADE[wanted] = place.read_bytes()
         place.write_bytes(_MADE[wanted])
+    else:
+        write(place, records)
     return place
+
+
+def write(place: str, records: Sequence[StudyRecord]) -> None:
+    with Storage(place, create=True) as storage:
+        for record in records:
+            storage.create_study(replace(record, trials=()))
+            for trial in record.trials:
+                storage.save_trial(record.name, trial)
 
 
 def test_every_field_comes_back(place: str) -> None:

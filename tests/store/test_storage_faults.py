@@ -319,3 +319,24 @@ def test_the_search_translates_too(path: Path) -> None:
     assert caught_opening.value.message == f"file:{path}: is read-only"
     assert caught_telling.value.message == f"{path}: no such table: trial_values"
     assert caught_telling.value.hint == "check the database and its permissions"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_database_that_is_removed_while_it_is_in_use(
+    path: Path,
+    *,
+    replaced: bool,
+) -> None:
+    """Nothing is written any more, where it would be lost; nor into another file of its name."""
+    stored(path, studies.study())
+    with Storage(str(path), create=True) as storage:
+        path.rename(path.with_name("elsewhere.db"))
+        if replaced:
+            path.write_text("something else")
+        with pytest.raises(StorageError) as caught:
+            storage.save_stopped("encoder-p99-50ms", "the time was used up")
+    assert caught.value.message == (
+        f"{path}: was removed, or replaced by another file, while it was in use"
+    )
+    assert path.exists() == replaced
+    assert not replaced or path.read_text() == "something else"

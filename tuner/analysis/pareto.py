@@ -84,9 +84,26 @@ def front(
     unique = finite.drop_duplicates(subset=objectives)
     values = unique[objectives].to_numpy(dtype=np.float64)
     directions = [True] * len(maximize) + [False] * len(minimize)
-    beaten = np.array([dominates(values, row, directions).any() for row in values], dtype=bool)
-    kept: pd.DataFrame = unique[~beaten].sort_values(objectives[0])
+    kept: pd.DataFrame = unique[~_beaten(values, directions)].sort_values(objectives[0])
     return kept.reset_index(drop=True)
+
+
+def _beaten(values: FloatArray, maximize: Sequence[bool]) -> BoolArray:
+    """Which rows some other row dominates; no two are equal.
+
+    Of two objectives one sweep is enough, from the best row in the first of them on: a row is
+    beaten where an earlier one has as much of the second (Kung, Luccio and Preparata, JACM 22,
+    1975).
+    """
+    if len(maximize) != 2:
+        return np.array([dominates(values, row, maximize).any() for row in values], dtype=bool)
+    costs = values * np.where(maximize, -1.0, 1.0)
+    order = np.lexsort((costs[:, 1], costs[:, 0]))
+    second = costs[order, 1]
+    least = np.minimum.accumulate(np.concatenate(([np.inf], second)))[:-1]
+    beaten = np.empty(len(values), dtype=bool)
+    beaten[order] = second >= least
+    return beaten
 
 
 def trade_off(study: StudyRecord) -> pd.DataFrame:

@@ -32,12 +32,15 @@ _USUAL = {
 def best(options: BestOptions) -> None:
     """Print the configuration that is the best for the budget and the objective."""
     _check_min_throughput(options.min_throughput, options.objective)
-    study = stored(options.db, options.study)
+    study = stored(options.db, options.study, points=False)
     budget = _asked_budget(study, options.budget_ms, options.percentile)
     form = BestFormat.JSON if options.as_json else options.form
     if budget == study.budget and options.objective is Objective.THROUGHPUT:
-        _print_winner(study, form)
+        # The file of a winner needs none of its load points, which documents show.
+        is_file = form is BestFormat.FILE
+        _print_winner(study if is_file else stored(options.db, study.name), form)
         return
+    study = stored(options.db, study.name)
     found = answers.answer(
         study, budget, options.objective, least_throughput=options.min_throughput
     )

@@ -4,12 +4,13 @@ from tuner.cli.console import print_json, print_text
 from tuner.cli.job_options import ContinueOptions, PauseOptions, StopOptions
 from tuner.cli.suggested import command
 from tuner.errors import InputError
-from tuner.store.jobs import JobState, Wanted, job_of, jobs, want
+from tuner.store.jobs import Wanted, job_of, jobs, want
 from tuner.store.storage import Storage
 
 _SAID = {
     Wanted.PAUSE: "pauses after the load point in progress; go on with `{}`",
-    Wanted.STOP: "ends after the load point in progress, with finals; look at it with `{}`",
+    Wanted.STOP: "ends its search after the load point in progress, or its finals; look at it "
+    "with `{}`",
     Wanted.STOP_NOW: "ends after the load point in progress; look at it with `{}`",
     Wanted.NOTHING: "goes on; look at it with `{}`",
 }
@@ -55,8 +56,7 @@ def _ask(options: PauseOptions, wanted: Wanted) -> None:
         job = want(storage, study, wanted)
         if job is None:
             raise _runs_not(storage, study, options.db)
-    paused = job.state is JobState.PAUSED or job.wanted is Wanted.PAUSE
-    if wanted is Wanted.NOTHING and not paused:
+    if wanted is Wanted.NOTHING and not job.pauses:
         shows = command("status", study, options.db)
         raise InputError(f"study `{study}` is not paused", hint=f"`{shows}` says what it does")
     if options.as_json:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tuner.cli.console import note, print_json, print_text
 from tuner.cli.suggested import command
 from tuner.errors import TunerError
-from tuner.store.jobs import JobRecord, job_of
+from tuner.store.jobs import jobs
 from tuner.store.storage import Storage
 
 LOG = "tuner.log"
@@ -53,31 +53,32 @@ def detach(study: str, database: str, log: Path, *, as_json: bool) -> None:
         raise TunerError(
             f"{log}: cannot be written: {error.strerror}", hint="choose another `--output FOLDER`"
         ) from None
-    job = _held_by(process, study, database)
-    if job is None and process.returncode != 0:
-        said = log.read_text(errors="replace")[begins:].splitlines()[-_LINES:]
+    found = _held_by(process, database)
+    if found is None and process.returncode != 0:
+        said = log.read_bytes()[begins:].decode(errors="replace").splitlines()[-_LINES:]
         raise TunerError(
             f"the command ended at once, with status {process.returncode}:\n" + "\n".join(said)
         )
+    study, who = found or (study, None)
     if as_json:
-        print_json({"study": study, "owner": job.who if job else None, "log": str(log)})
+        print_json({"study": study, "owner": who, "log": str(log)})
         return
-    who = f"runs in the background ({job.who})" if job else "has ended"
+    who = f"runs in the background ({who})" if who else "has ended"
     print_text(f"study {study} {who}")
     print_text(f"its output: {log}")
     note(f"look at it: {command('status', study, database, '--watch')}")
     note(f"end it:     {command('stop', study, database)}")
 
 
-def _held_by(process: "subprocess.Popen[bytes]", study: str, database: str) -> JobRecord | None:
-    """The job, once the process has it; None if it ended."""
+def _held_by(process: "subprocess.Popen[bytes]", database: str) -> tuple[str, str] | None:
+    """The study that the process has, once it has one, and how it is called; None if it ended."""
     try:
         while process.poll() is None:
             time.sleep(_POLL_S)
             with suppress(TunerError), Storage(database) as storage:  # it may not be there yet
-                job = job_of(storage, study)
-                if job is not None and f"/{process.pid}/" in job.owner:
-                    return job
+                for study, job in jobs(storage).items():
+                    if f"/{process.pid}/" in job.owner and job.is_live:
+                        return study, job.who
     except KeyboardInterrupt:
         process.terminate()  # as Ctrl-C would have ended it here
         process.wait()

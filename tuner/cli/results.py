@@ -76,14 +76,14 @@ def export_study(options: ExportOptions) -> None:
     print_text(export.as_text(study, options.form.value))
 
 
-def stored(database: str, study: str | None) -> StudyRecord:
-    """A study, or the newest one.
+def stored(database: str, study: str | None, *, points: bool = True) -> StudyRecord:
+    """A study, or the newest one; without its load `points` it is there sooner.
 
     Raises:
         InputError, StorageError: There is none, or it cannot be read.
     """
     with Storage(database) as storage:
-        return storage.study(study)
+        return storage.study(study, points=points)
 
 
 def write_files(study: StudyRecord, result: Standings, folder: Path) -> list[Path]:

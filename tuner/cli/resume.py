@@ -1,5 +1,6 @@
 """`tuner resume`: a study goes on with what it was asked for when it began."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +40,7 @@ def retry(options: RetryOptions) -> None:
         )
     with Storage(options.db) as storage:
         study = storage.study(options.study, points=False)
+        job = job_of(storage, study.name)
     failed = failed_trials(study, reasons)
     if not failed:
         raise InputError(
@@ -46,21 +48,28 @@ def retry(options: RetryOptions) -> None:
             hint=f"`{command('status', study.name, options.db, '--state', 'failed')}` lists those "
             "that failed",
         )
-    trials = options.trials or len(study.searched) + len(failed)
-    again = [word for each in sorted(reasons) for word in ("--retry", each.value)]
-    optimize_with([*words(replace(options, trials=trials)), *again])
+    limit = job.limits["trials"] if job else 0
+    trials = options.trials or max(limit, len(study.searched) + len(failed))
+    optimize_with(words(replace(options, trials=trials), sorted(reasons)))
+
+
+def optimize_command() -> Any:
+    """`tuner optimize`, as typer has it."""
+    return Command(".optimize_options:OptimizeOptions", ".optimize:optimize").made("optimize")
 
 
 def optimize_with(arguments: list[str]) -> None:
     """Run `tuner optimize` with these words."""
-    made = Command(".optimize_options:OptimizeOptions", ".optimize:optimize").made("optimize")
+    made = optimize_command()
     # Not by its `main`, which would make a status of Ctrl-C, and return it.
     with made.make_context("tuner optimize", list(arguments)) as context:
         made.invoke(context)
 
 
-def words(options: ResumeOptions) -> list[str]:
+def words(options: ResumeOptions, reasons: Sequence[Reason] = ()) -> list[str]:
     """The words after `tuner optimize` that go on with the study.
+
+    Trials that failed for one of the `reasons` are run again.
 
     Raises:
         InputError: It has ended, its time is over, or something that it needs is not stored.
@@ -77,16 +86,18 @@ def words(options: ResumeOptions) -> list[str]:
     found |= {"header": _headers(study, options)} if "header" in study.options else {}
     found |= {"trials": options.trials or (job.limits["trials"] if job else None)}
     found |= {"warm_start": list(study.warm_start) or None}
-    found |= _time(study, job, options)
+    found |= _time(study, job, options, reasons)
+    found |= {"retry": [each.value for each in reasons] or None}
     found |= {"study": study.name, "db": options.db, "output": str(options.output)}
     found |= {"detach": options.detach, "as_json": options.as_json}
     found |= {"notify": options.notify, "notify_url": options.notify_url}
-    given = {name: each for name, each in found.items() if not _is_unsaid(each)}
+    given = {name: each for name, each in found.items() if is_said(each)}
     return asked.words(given, OptimizeOptions)
 
 
-def _is_unsaid(value: object) -> bool:
-    return value is None or value is False or value == ""
+def is_said(value: object) -> bool:
+    """Whether an option with this value is among the words of a command; 0 is a value."""
+    return not (value is None or value is False or value == "")
 
 
 def _headers(study: StudyRecord, options: ResumeOptions) -> list[str]:
@@ -103,13 +114,17 @@ def _headers(study: StudyRecord, options: ResumeOptions) -> list[str]:
     return [given[name] for name in names]
 
 
-def _time(study: StudyRecord, job: JobRecord | None, options: ResumeOptions) -> dict[str, Any]:
+def _time(
+    study: StudyRecord, job: JobRecord | None, options: ResumeOptions, reasons: Sequence[Reason]
+) -> dict[str, Any]:
     """What was said anew, or what is left of what the study had."""
     if options.timeout or options.until:
         return {"timeout": options.timeout, "until": options.until}
     if job is None:
         return {"timeout": study.options.get("timeout")}
-    again = command("resume", study.name, options.db, "--timeout", "10m")
+    retried = [word for each in reasons for word in ("--reason", each.value)]
+    name = "retry" if retried else "resume"
+    again = command(name, study.name, options.db, *retried, "--timeout", "10m")
     if job.state is JobState.ENDED and not job.why and not options.trials:
         raise InputError(
             f"study `{study.name}` has ended: {study.stopped}",

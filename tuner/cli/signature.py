@@ -23,6 +23,8 @@ from runners.environment import set_own
 from tuner.cli.examples import EXAMPLES
 from tuner.errors import HIDDEN, masked
 
+# What typer raises where words are none that a command takes.
+UsageError: Any = typer.BadParameter.__mro__[1]
 # What may be said several times, as typer shows its type.
 _SEVERAL = re.compile(r"<list\[(.+)\]>")
 

@@ -47,10 +47,12 @@ def status(options: StatusOptions) -> None:
 
 def of_study(storage: Storage, name: str) -> Status:
     """How the study called `name` stands."""
-    study = storage.study(name, points=False)
+    job = job_of(storage, name)
+    # The plan of one that runs rests on its load points.
+    study = storage.study(name, points=job is not None and job.is_live)
     return Status(
         study,
-        job_of(storage, name),
+        job,
         last_event(storage, name, EventKind.TRIAL_BEGAN),
         last_event(storage, name, EventKind.PHASE_BEGAN),
     )

@@ -47,7 +47,12 @@ def headline(study: StudyRecord, standings: Standings) -> str:
 
 
 def nothing_measured(study: StudyRecord) -> NothingFeasibleError:
-    """What to say where every trial failed."""
+    """What to say where every trial failed, or none was finished."""
+    if not study.trials:
+        return NothingFeasibleError(
+            f"no trial of study `{study.name}` was finished",
+            hint=f"`tuner resume {study.name}` goes on with it",
+        )
     return NothingFeasibleError(
         f"no configuration of study `{study.name}` could be measured",
         hint=f"`tuner report {study.name}` shows how each trial failed",

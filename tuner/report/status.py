@@ -18,6 +18,7 @@ from tuner.goals import SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import findings, formats
 from tuner.report.columns import text_table
+from tuner.report.failures import complaint, cure
 from tuner.report.figures import STEPS, total_s
 from tuner.store.events import Event
 from tuner.store.jobs import JobRecord, JobState, Wanted
@@ -102,10 +103,11 @@ def status_lines(status: Status) -> RenderableType:
     table.add_column(overflow="fold")
     for name, text in _lines(status, found):
         table.add_row(name, Text(text))
-    failures: list[RenderableType] = [
-        Padding(Text(f"trial {each['trial']}: {each['reason']}: {each['message']}"), (0, 0, 0, 2))
-        for each in found["failures"]
-    ]
+    failures: list[RenderableType] = []
+    for each in found["failures"]:
+        cured = f"; try: {each['cure']}" if each["cure"] else ""
+        said = f"trial {each['trial']}: {each['reason']}: {each['message']}{cured}"
+        failures.append(Padding(Text(said), (0, 0, 0, 2)))
     title = Text(f"{found['study']}: {found['model']}, {found['latency_budget']}", style="bold")
     if failures:
         failures.insert(0, Text("last failures:"))
@@ -129,7 +131,8 @@ def trial_document(trial: TrialRecord) -> dict[str, Any]:
         "state": trial.state.value,
         "reason": trial.reason.value if trial.reason else None,
         "message": trial.message,
-        "log": last_words(trial),
+        "log": complaint(trial),
+        "cure": cure(trial),
         "throughput": trial.throughput,
         "seconds": total_s(trial),
         "finished_at": trial.finished_at.isoformat(timespec="seconds"),
@@ -150,15 +153,10 @@ def trials_list(study: StudyRecord, trials: Sequence[TrialRecord]) -> Renderable
         ended = f"{findings.ended(trial)}{found}, {took}"
         lines.append(Text(f"trial {trial.number} ({trial.purpose.value}): {ended}"))
         below = [formats.short(trial.configuration, baseline)]
-        below += [line for line in (trial.message, last_words(trial)) if line]
+        below += [line for line in (trial.message, complaint(trial)) if line and trial.reason]
+        below += [f"try: {known}"] if (known := cure(trial)) else []
         lines += [Padding(Text(each, style="dim"), (0, 0, 0, 4)) for each in below]
     return Group(*lines)
-
-
-def last_words(trial: TrialRecord) -> str:
-    """Of a failed trial: the last line of the server's log that is not empty."""
-    lines = [line.strip() for line in trial.log_tail.splitlines()]
-    return next((line for line in reversed(lines) if line), "")
 
 
 def _cells(status: Status) -> tuple[str, ...]:
@@ -209,7 +207,7 @@ def _since(status: Status) -> str:
 def _why(status: Status) -> str:
     """Why it ended, or what to do about a tuner that is gone."""
     if status.state == "gone":
-        return "its tuner was killed; `tuner resume` goes on with it"
+        return f"its tuner was killed; `tuner resume {status.study.name}` goes on with it"
     if status.job is not None and status.job.state is JobState.ENDED:
         return status.job.why.partition("\n")[0] or status.study.stopped
     return ""
@@ -282,4 +280,5 @@ def _failure(trial: TrialRecord) -> dict[str, Any]:
         "trial": trial.number,
         "reason": findings.ended(trial).partition(": ")[2],
         "message": trial.message.partition("\n")[0],
+        "cure": cure(trial),
     }

@@ -30,14 +30,8 @@ from tuner.search.promise import Prospects
 from tuner.search.samplers import Sampler, build, distribution, encoded, suggested
 from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
-from tuner.store.database import (
-    Guard,
-    display_name,
-    engine_options,
-    full_disk,
-    guard_commits,
-    translated,
-)
+from tuner.store.database import Guard, engine_options, guard_commits
+from tuner.store.faults import display_name, passing, translated
 from tuner.store.waiting import Patience
 
 # The sampler is not asked again after this many proposals in a row that are known or break a rule.
@@ -322,8 +316,7 @@ class _Tables:
     def open(self, trial: FrozenTrial) -> int:
         """Write down a trial that runs, in one commit; its number."""
         key = self._kept(lambda: self._storage.create_new_trial(self._id, trial))
-        with self._translated():
-            opened = Trial(self._study, key)
+        opened = self._kept(lambda: Trial(self._study, key))
         self._opened[opened.number] = opened
         return opened.number
 
@@ -365,12 +358,12 @@ class _Tables:
         self._storage.engine.dispose()
 
     def _kept(self, action: Callable[[], _T]) -> _T:
-        """What `action` returns, once there is room on the disk for what it writes."""
+        """What `action` returns, once there is room on the disk, and a server of the database."""
 
         def passes(error: Exception) -> Callable[[], StorageError] | None:
             wrapped = isinstance(error, optuna.exceptions.StorageInternalError)
             cause = error.__cause__ if wrapped else None
-            return full_disk(self._url, cause if isinstance(cause, Exception) else error)
+            return passing(self._url, cause if isinstance(cause, Exception) else error)
 
         with self._translated():
             return self._patience.attempt(action, passes)

@@ -4,7 +4,6 @@ The half of the door to SQLAlchemy that knows connections; storage.py is the hal
 studies.
 """
 
-import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +16,11 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from tuner.errors import HIDDEN, InputError, StorageError, masked
+from tuner.errors import InputError, StorageError
 from tuner.store import journal
+from tuner.store.faults import damaged, display_name, passing, translated
 from tuner.store.schema import metadata
-from tuner.store.waiting import BUSY_S, Patience, connection_arguments, has_kind
+from tuner.store.waiting import BUSY_S, Patience, connection_arguments
 
 VERSION_TABLE = "tuner_migrations"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -51,6 +51,7 @@ class Database:
         self.url = location if "://" in location else f"sqlite:///{location}"
         self.patience = Patience(busy_s, say)
         self.guard: Guard | None = None
+        self._file: tuple[int, int] | None = None
         self._create = create
 
     def __enter__(self) -> Self:
@@ -73,6 +74,7 @@ class Database:
             self._bring_up_to_date(url.database if is_file and not url.query else None)
             if self._kept_path:
                 journal.write_ahead(self._kept_path)
+                self._file = _file_of(self._kept_path)
         except BaseException:
             self._engine.dispose()
             raise
@@ -86,14 +88,15 @@ class Database:
     def write(self, work: Callable[[Connection], _T]) -> _T:
         """What `work` returns, after all that it writes in one transaction, or nothing, is kept.
 
-        It is called again where it was in vain: while others hold the database, or the disk is
-        full. The `guard`, if there is one, is asked first.
+        It is called again where it was in vain: while others hold the database, the disk is full,
+        or its server is away. The `guard`, if there is one, is asked first.
 
         Raises:
             StorageError: That lasted too long, or something else is wrong.
         """
 
         def attempt() -> _T:
+            self._check_there()
             with (
                 self._engine.connect().execution_options(writes=True) as connection,
                 connection.begin(),
@@ -103,7 +106,21 @@ class Database:
                 return work(connection)
 
         with translated(self.url):
-            return self.patience.attempt(attempt, partial(full_disk, self.url))
+            return self.patience.attempt(attempt, partial(passing, self.url))
+
+    def read(self, work: Callable[[Connection], _T]) -> _T:
+        """What `work` returns of the database as it is at one moment; its server is waited for.
+
+        Raises:
+            StorageError: That lasted too long, or something else is wrong.
+        """
+
+        def attempt() -> _T:
+            with self._engine.connect() as connection:
+                return work(connection)
+
+        with translated(self.url):
+            return self.patience.attempt(attempt, partial(passing, self.url))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -116,7 +133,7 @@ class Database:
             try:
                 yield connection
             except (KeyError, TypeError, ValueError):
-                raise _damaged(self._name) from None
+                raise damaged(self._name) from None
 
     def _readable(self, url: URL) -> URL:
         path = url.database or ""
@@ -170,6 +187,18 @@ class Database:
                 hint="upgrade: pip install --upgrade serving-tuner",
             )
 
+    def _check_there(self) -> None:
+        """SQLite would go on with a file that was removed, and all of it would be lost.
+
+        Raises:
+            StorageError: It is not the file any more that was opened.
+        """
+        if self._file and self._kept_path and _file_of(self._kept_path) != self._file:
+            raise StorageError(
+                f"{self._name}: was removed, or replaced by another file, while it was in use",
+                hint="put it back, or begin anew with another `--db`",
+            )
+
     def _check_whole(self) -> None:
         """Whoever writes for a whole night wants to know first that it will be read.
 
@@ -178,7 +207,7 @@ class Database:
         """
         with translated(self.url), self._engine.connect() as connection:
             if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
-                raise _damaged(self._name)
+                raise damaged(self._name)
 
     def _bring_up_to_date(self, path: str | None) -> None:
         """Create the tables, or apply the migrations that are missing; else write nothing.
@@ -206,6 +235,15 @@ class Database:
                 migrate.upgrade(connection, MIGRATIONS)
 
         self.write(bring)
+
+
+def _file_of(path: str) -> tuple[int, int] | None:
+    """What tells a file from all others; None if there is none."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _copied(path: str, target: Path) -> bool:
@@ -236,13 +274,6 @@ def revision(connection: Connection) -> str | None:
     return connection.scalar(sa.select(versions.c.version_num))
 
 
-def display_name(url: str) -> str:
-    """The database as a person knows it, without a password."""
-    parsed = make_url(url)
-    sqlite = parsed.get_backend_name() == "sqlite"
-    return masked((parsed.database or url) if sqlite else str(parsed))
-
-
 def engine_options(url: str, patience: Patience) -> dict[str, Any]:
     """What Optuna makes its engine with, so that its tables are written as ours are.
 
@@ -250,7 +281,7 @@ def engine_options(url: str, patience: Patience) -> dict[str, Any]:
     read is never out of date.
     """
     if make_url(url).get_backend_name() != "sqlite":
-        return {}
+        return {"pool_pre_ping": True}
     return {
         "connect_args": {
             **connection_arguments(display_name(url), patience),
@@ -270,60 +301,6 @@ def aware(moment: datetime) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def full_disk(url: str, error: Exception) -> Callable[[], StorageError] | None:
-    """How it is said that the disk with the database at `url` is full, if that is it."""
-    full = has_kind(getattr(error, "orig", error), sqlite3.SQLITE_FULL)
-    return partial(_storage_error, url, error) if full else None
-
-
-@contextmanager
-def translated(url: str) -> Iterator[None]:
-    """What goes wrong with the database at `url` is a StorageError."""
-    try:
-        yield
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
-        raise _storage_error(url, error) from None
-    except UnicodeDecodeError:  # of sqlite3, which quotes what it cannot make sense of
-        raise _damaged(display_name(url)) from None
-
-
-def _storage_error(url: str, error: Exception) -> StorageError:
-    name, reason = display_name(url), _without_secrets(url, str(getattr(error, "orig", error)))
-    if isinstance(error, sa.exc.IntegrityError) and "unique" in reason.lower():
-        return StorageError(
-            f"{name}: another process changed the study at the same time",
-            hint="let only one `tuner optimize` at a time work on a study",
-        )
-    known = {
-        "readonly": (
-            "is read-only",
-            "make it and its folder writable, or name another with `--db`",
-        ),
-        "not a database": ("is not an SQLite database", "name another with `--db`"),
-        "unable to open": ("cannot be opened", "check the folder and its permissions"),
-        "disk is full": ("cannot grow: the disk is full", "make room, then continue the study"),
-        "disk I/O": ("cannot be read or written: the disk fails, or is full", "look at the disk"),
-    }
-    for sign, (what, cure) in known.items():
-        if sign in reason:
-            return StorageError(f"{name}: {what}", hint=cure)
-    if any(sign in reason for sign in ("malformed", "decode to UTF-8", "no such column")):
-        return _damaged(name)
-    return StorageError(f"{name}: {reason}", hint="check the database and its permissions")
-
-
-def _without_secrets(url: str, reason: str) -> str:
-    """What a driver says, which may name who asked."""
-    parsed = make_url(url)
-    for secret in filter(None, (parsed.password, parsed.username)):
-        reason = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, reason)
-    return reason
-
-
-def _damaged(name: str) -> StorageError:
-    return StorageError(f"{name}: is damaged", hint="restore a copy, or name another with `--db`")
-
-
 def _parsed(url: str) -> URL:
     try:
         return make_url(url)
@@ -340,7 +317,8 @@ def _no_url(url: str) -> InputError:
 
 def _engine(url: URL, arguments: dict[str, Any]) -> Engine:
     try:
-        return sa.create_engine(url, connect_args=arguments)
+        # A connection may be lost while nobody uses it, as when the server of it is restarted.
+        return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True)
     except sa.exc.NoSuchModuleError:
         raise InputError(
             f"`{url.drivername}` is not a database that is known",

@@ -70,6 +70,11 @@ class JobRecord:
         return self.state is not JobState.ENDED and not self.is_gone
 
     @property
+    def pauses(self) -> bool:
+        """Whether it is paused, or will be."""
+        return self.state is JobState.PAUSED or self.wanted is Wanted.PAUSE
+
+    @property
     def left_s(self) -> float:
         """Seconds of its time that it has not used; what passed since it was heard of is not lost.
 
@@ -106,12 +111,17 @@ def job_of(database: Database, study: str) -> JobRecord | None:
 
 
 def want(database: Database, study: str, wanted: Wanted) -> JobRecord | None:
-    """Ask something of whoever runs the study; the job as it was before. None if nobody does."""
+    """Ask something of whoever runs the study; the job as it was before. None if nobody does.
+
+    Nothing more is wanted only of one that is to pause, or does: an end that was asked for stays.
+    """
 
     def write(connection: Connection) -> JobRecord | None:
         job = job_in(connection, study, alone=True)
         if job is None or not job.is_live:
             return None
+        if wanted is Wanted.NOTHING and not job.pauses:
+            return job
         connection.execute(change(id_of(connection, study), wanted=wanted.value))
         return job
 

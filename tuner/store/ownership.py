@@ -77,8 +77,7 @@ class Hold:
 
     def wanted(self) -> Wanted:
         """What is asked of the study now."""
-        with self._database.reading() as connection:
-            return self._wanted(connection)
+        return self._database.read(self._wanted)
 
     def heard(self) -> None:
         """What was asked is done: nothing is asked any more."""
@@ -98,7 +97,8 @@ class Hold:
         """
         now = datetime.now(UTC)
         values: dict[str, Any] = {"state": state.value, "why": why, "seen_at": now}
-        values["left_s"] = left_s
+        if state is not JobState.ENDED:  # what is paused and then interrupted keeps its time
+            values["left_s"] = left_s
         if ends_at is not None:
             values["ends_at"] = ends_at
         if state is JobState.ENDED:

@@ -32,6 +32,11 @@ class Deadline:
         """The moment, if nothing is paused any more."""
         return self._ends_at or _in(self.left_s)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a pause moves it."""
+        return self._ends_at is None
+
     def wait(self, paused_s: float) -> None:
         """Be over later by what a pause took; a clock time stays what it is."""
         self._ends_s += paused_s

@@ -51,6 +51,8 @@ REFERENCE_SHARE = 0.8
 CLAIMED_SHARE = 0.95
 # After so many rounds of finals, who is beaten is not measured any more.
 _ROUNDS_BEFORE_ANY_GOES = 2
+# A first round begins if this share of its planned time is left: plans are on the safe side.
+_LEAST_SHARE = 0.5
 # What the seeds of a round of finals are beyond those of the round before,
 _FINAL_SEEDS = 1000
 # and that of the proof beyond those of the search.
@@ -125,7 +127,8 @@ class Study:
             guard=self._storage.guard,
         )
         with closing(searching) as search:
-            known = [t for t in self._record.trials if t not in self._again]
+            again = {trial.configuration for trial in self._again}
+            known = [t for t in self._record.trials if t.configuration not in again]
             search.resume({t.proposal: t for t in known if t.proposal is not None})
             self._enqueue(search)
             why, now = self._search(search)
@@ -327,7 +330,7 @@ class Study:
         for number in range(first, first + plan.rounds):
             if number >= first + _ROUNDS_BEFORE_ANY_GOES:
                 chosen = in_the_race(self._corrected(), chosen, plan.rounds)
-            if self._no_time_for_a_round(chosen):
+            if self._no_time_for_a_round(chosen, plan.duration_s / plan.rounds):
                 break
             for configuration in order.sample(chosen, len(chosen)):
                 self._run(
@@ -349,15 +352,19 @@ class Study:
         trials = self._record.trials
         return replace(self._record, trials=drift.drift(trials).corrected(trials))
 
-    def _no_time_for_a_round(self, chosen: Sequence[Configuration]) -> bool:
-        """Whether a round of `chosen` would end too late, if each takes as long as in the last."""
+    def _no_time_for_a_round(self, chosen: Sequence[Configuration], planned_s: float) -> bool:
+        """Whether a round of `chosen` would end too late, if each takes as long as in the last.
+
+        The first one, where no more is left than a share of what was planned for it.
+        """
         finals = self._record.finals
         last = [
             t.timings_s["total"]
             for t in finals
             if t.round == finals[-1].round and t.configuration in chosen
         ]
-        return bool(last) and sum(last) > self._deadline.left_s
+        needed_s = sum(last) if last else _LEAST_SHARE * planned_s
+        return needed_s > self._deadline.left_s
 
     def _expected(self, configuration: Configuration) -> Expected | None:
         """What the search found of it: a final needs no saturation probe."""

@@ -88,13 +88,13 @@ class Recorder:
             StopAsked: It is to end instead.
         """
         self._observer.phase_begins("paused")
-        self._hold.goes(JobState.PAUSED, left_s=deadline.left_s)
+        self._hold.goes(JobState.PAUSED, left_s=deadline.left_s if deadline.waits else None)
         began_s = monotonic()
-        while self._hold.wanted() is Wanted.PAUSE:
+        while (wanted := self._hold.wanted()) is Wanted.PAUSE:
             sleep(_POLL_S)
         deadline.wait(monotonic() - began_s)
         self._hold.goes(JobState.RUNNING, ends_at=deadline.ends_at)
-        self._wanted = self._hold.wanted()
+        self._wanted = wanted  # what is wanted since then, the next event hears
         self._hear()
 
     def rest(self, seconds: float, deadline: Deadline) -> None:
