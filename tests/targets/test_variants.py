@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runner_tests.waiting import wait_until
 from tests.spaces import choice, integer, space
 from tests.targets.triton.triton_targets import Served, built_in, parsed, served, write_form
 from tuner.clients.v2_http import V2Client
@@ -159,6 +160,8 @@ class TestTriton:
         server = deployment.server
         requests = forms.target.requests(server)
         assert all(b"/models/rough/infer" in payload for payload in requests.payloads)
+        # Triton counts a request after it has answered it: the one that showed that it is ready.
+        wait_until(lambda: forms.target.statistics(server).requests > 0)
         before = forms.target.statistics(server)
         with LoadEngine() as engine:
             engine.prepare(requests)
