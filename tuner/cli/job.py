@@ -8,7 +8,6 @@ from tuner.cli import asked, values
 from tuner.cli.detached import own_log
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
-from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
 from tuner.protocols.tensors.inputs import RANDOM, ZERO, mixed_sources
 from tuner.study.job import Job
@@ -81,10 +80,7 @@ def timeout_s(timeout: str | None, until: str | None, budget: LatencyBudget) -> 
     Raises:
         InputError: One cannot be read, or both were given.
     """
-    if until and timeout:
-        raise InputError(
-            "`--timeout` and `--until` exclude each other", hint="leave one of them out"
-        )
+    values.check_one_end(timeout, until)
     if until:
         return values.seconds_until(until)
     return values.duration_s(timeout, "--timeout") if timeout else default_timeout_s(budget)

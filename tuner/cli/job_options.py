@@ -82,18 +82,10 @@ class AttachOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResumeOptions:
-    """Go on with a study, with the options that it began with, in the time that it has left."""
+class RunOptions:
+    """When what is run is to be done, where its output goes, and who is told."""
 
-    study: Study = None
-    timeout: Annotated[
-        str | None, typer.Option(help="Time for what is left, instead of what it has: 10m, 2h.")
-    ] = None
     until: Until = None
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials of the search at most, in all.")
-    ] = None
-    header: Headers = None
     detach: Detach = False
     notify: Notify = ""
     notify_url: NotifyUrl = ""
@@ -105,7 +97,21 @@ class ResumeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobsOptions:
+class ResumeOptions(RunOptions):
+    """Go on with a study, with the options that it began with, in the time that it has left."""
+
+    study: Study = None
+    timeout: Annotated[
+        str | None, typer.Option(help="Time for what is left, instead of what it has: 10m, 2h.")
+    ] = None
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials of the search at most, in all.")
+    ] = None
+    header: Headers = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobsOptions(RunOptions):
     """Run the studies of a file, one after the other, each with its share of the time.
 
     The file has a mapping for each study, of what `tuner optimize` takes.
@@ -115,15 +121,6 @@ class JobsOptions:
     timeout: Annotated[
         str | None, typer.Option(help="Time for all of them together: 90m, 8h.")
     ] = None
-    until: Until = None
-    detach: Detach = False
-    notify: Notify = ""
-    notify_url: NotifyUrl = ""
-    db: Database = DATABASE
-    output: Annotated[Path, typer.Option(help="Folder for reports and configurations.")] = Path(
-        "reports"
-    )
-    as_json: AsJson = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,10 +119,7 @@ def _time_words(nights: Sequence[Night], ends_at: datetime) -> list[str]:
 
 def _end(options: JobsOptions) -> datetime | None:
     """When all of them are to be done, if that was said."""
-    if options.timeout and options.until:
-        raise InputError(
-            "`--timeout` and `--until` exclude each other", hint="leave one of them out"
-        )
+    values.check_one_end(options.timeout, options.until)
     if options.until:
         return values.moment(options.until)
     if options.timeout:

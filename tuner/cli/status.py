@@ -18,7 +18,7 @@ from tuner.report.status import (
     trials_list,
 )
 from tuner.store.events import EventKind, last_event
-from tuner.store.jobs import job_of, jobs
+from tuner.store.jobs import JobRecord, job_of, jobs
 from tuner.store.storage import Storage
 
 # With `--watch`, it is shown anew so often, in seconds.
@@ -50,6 +50,17 @@ def of_study(storage: Storage, name: str) -> Status:
     job = job_of(storage, name)
     # The plan of one that runs rests on its load points.
     study = storage.study(name, points=job is not None and job.is_live)
+    return _with_events(storage, study, job)
+
+
+def of_all(storage: Storage) -> list[Status]:
+    """How each study stands, the newest first."""
+    found = jobs(storage)
+    return [_with_events(storage, each, found.get(each.name)) for each in storage.studies()]
+
+
+def _with_events(storage: Storage, study: StudyRecord, job: JobRecord | None) -> Status:
+    name = study.name
     return Status(
         study,
         job,
@@ -59,7 +70,7 @@ def of_study(storage: Storage, name: str) -> Status:
 
 
 def _print_all(storage: Storage, options: StatusOptions) -> None:
-    found = [of_study(storage, study.name) for study in storage.studies()]
+    found = of_all(storage)
     if options.as_json:
         print_json([document(each) for each in found])
     else:
@@ -85,7 +96,7 @@ def _watch(storage: Storage, name: str | None) -> None:
         if name is not None:
             found = of_study(storage, name)
             return status_lines(found), found.is_live
-        all_found = [of_study(storage, study.name) for study in storage.studies()]
+        all_found = of_all(storage)
         return jobs_table(all_found), any(each.is_live for each in all_found)
 
     content, goes_on = shown()

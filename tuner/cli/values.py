@@ -134,6 +134,18 @@ def moment(text: str) -> datetime:
     return found if found > now else found + timedelta(days=1)
 
 
+def check_one_end(timeout: str | None, until: str | None) -> None:
+    """A duration and a clock time cannot both be meant.
+
+    Raises:
+        InputError: Both were given.
+    """
+    if until and timeout:
+        raise InputError(
+            "`--timeout` and `--until` exclude each other", hint="leave one of them out"
+        )
+
+
 def seconds_until(text: str) -> float:
     """Seconds from now to the next time the clock shows `text` (HH:MM)."""
     return (moment(text) - datetime.now().astimezone()).total_seconds()

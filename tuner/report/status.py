@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from tuner.analysis.standings import standings
+from tuner.analysis.standings import Standings, standings
 from tuner.goals import SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import findings, formats
@@ -43,6 +44,10 @@ class Status:
     trial: Event | None = None
     phase: Event | None = None
 
+    @cached_property
+    def result(self) -> Standings:
+        return standings(self.study)
+
     @property
     def state(self) -> str:
         """`running`, `resting`, `pausing`, `paused`, `stopping`, `gone`, `ended` or `unknown`."""
@@ -70,7 +75,7 @@ class Status:
 
 def document(status: Status) -> dict[str, Any]:
     """Everything that is known, as JSON values."""
-    study, job, result = status.study, status.job, standings(status.study)
+    study, job, result = status.study, status.job, status.result
     winner = result.winner
     return {
         "study": study.name,
@@ -182,7 +187,7 @@ def _lines(status: Status, found: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("doing", found["doing"]))
     others = [f"{counts[name]} {name}" for name in (*_STATES, "finals") if counts[name]]
     lines.append(("trials", f"{counts['searched']} ({', '.join(others)})" if others else "none"))
-    lines.append(("best so far", _best(status.study)))
+    lines.append(("best so far", _best(status)))
     if found["plan"]:
         lines.append(("plan", found["plan"]))
     if job and job.log:
@@ -239,8 +244,8 @@ def _counts(study: StudyRecord) -> dict[str, int]:
     }
 
 
-def _best(study: StudyRecord) -> str:
-    result = standings(study)
+def _best(status: Status) -> str:
+    study, result = status.study, status.result
     if result.winner is None:
         return f"nothing within {study.budget} yet"
     baseline = study.baseline.configuration if study.baseline else None

@@ -81,7 +81,8 @@ class Hold:
 
     def heard(self) -> None:
         """What was asked is done: nothing is asked any more."""
-        self._change(wanted=Wanted.NOTHING.value)
+        nothing = change(self._study_id, wanted=Wanted.NOTHING.value)
+        self._database.write(lambda connection: connection.execute(nothing))
 
     def goes(
         self,
@@ -112,11 +113,6 @@ class Hold:
                 self._append(connection, EventKind.STATE_CHANGED, {"state": state.value})
 
         self._database.write(write)
-
-    def _change(self, **values: Any) -> None:
-        self._database.write(
-            lambda connection: connection.execute(change(self._study_id, **values))
-        )
 
     def _wanted(self, connection: Connection) -> Wanted:
         query = sa.select(tuner_jobs.c.wanted).where(tuner_jobs.c.study_id == self._study_id)

@@ -2,8 +2,8 @@
 
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +29,7 @@ from tuner.space.resolution import resolve
 from tuner.space.serve import ServeSpec
 from tuner.space.settings import ConfigPath
 from tuner.space.space import SearchSpace
-from tuner.store.ownership import held
+from tuner.store.ownership import Hold, held
 from tuner.store.storage import Storage
 from tuner.study import placement, workspaces
 from tuner.study.continued_study import open_study
@@ -292,61 +292,62 @@ def run(
         say(note)
     with ExitStack() as stack:
         workspace = stack.enter_context(workspaces.opened())
-        setup = _setup(job, workspace)
-        target = prepared.kind.target(prepared.model, space, setup)
+        target = prepared.kind.target(prepared.model, space, _setup(job, workspace))
         runner = stack.enter_context(
             placement.runner(job.place, prepared.kind, workspace / "logs", grpc=job.form.grpc)
         )
         storage = stack.enter_context(Storage(job.database, create=True, say=say))
         first = earlier_best(storage, job.warm_start, job.budget, space, say)
         wanted = placement.recorded(prepared.study, job.place, runner)
-        open_study(storage, wanted)  # whoever may not go on with it changes nothing of it
-        hold = stack.enter_context(
-            held(
-                storage,
-                wanted.name,
-                limits=job.search_budget.as_record(),
-                ends_at=Deadline(job.search_budget).ends_at,
-                log=job.log,
-            )
-        )
-        study = open_study(storage, wanted)
+        study, hold = stack.enter_context(_owned(storage, wanted, job))
         recorder = Recorder(observer, hold)
         for note in placement.notes(job.place, prepared.kind):
             say(note)
         target.stage()
         stack.enter_context(placement.restored(target, runner, say))
-        load = TrialLoad(
-            stack.enter_context(LoadEngine(cpus=job.engine_cpus)),
-            job.budget,
-            self_check=partial(_self_check, storage, prepared),
-            gpus=stack.enter_context(gpu_usage.opened()),
-        )
+        load = stack.enter_context(_load(storage, prepared))
         deployment = stack.enter_context(
             Deployment(target, runner, cpus=job.server_cpus or None, study=study.name)
         )
+        bench = Bench(
+            target,
+            deployment,
+            load,
+            recorder,
+            job.arrivals,
+            tolerance=job.tolerance,
+            compare=prepared.compare,
+        )
+        plan = StudyPlan(
+            space=space, budget=job.search_budget, seed=job.seed, first=first, retry=job.retry
+        )
+        say = recorder.saying(say)
         return Study(
-            study,
-            bench=Bench(
-                target,
-                deployment,
-                load,
-                recorder,
-                job.arrivals,
-                tolerance=job.tolerance,
-                compare=prepared.compare,
-            ),
-            storage=storage,
-            plan=StudyPlan(
-                space=space,
-                budget=job.search_budget,
-                seed=job.seed,
-                first=first,
-                retry=job.retry,
-            ),
-            say=recorder.saying(say),
-            recorder=recorder,
+            study, bench=bench, storage=storage, plan=plan, say=say, recorder=recorder
         ).run()
+
+
+@contextmanager
+def _owned(storage: Storage, wanted: StudyRecord, job: Job) -> Iterator[tuple[StudyRecord, Hold]]:
+    """The study, begun or gone on with, which nobody else runs meanwhile.
+
+    Raises:
+        StudyChangedError: The stored study is another one; it stays as it is.
+        StudyHeldError: Another process runs it.
+    """
+    open_study(storage, wanted)
+    limits, ends_at = job.search_budget.as_record(), Deadline(job.search_budget).ends_at
+    with held(storage, wanted.name, limits=limits, ends_at=ends_at, log=job.log) as hold:
+        # Read anew: its owner before may have added trials until now.
+        yield open_study(storage, wanted), hold
+
+
+@contextmanager
+def _load(storage: Storage, prepared: PreparedJob) -> Iterator[TrialLoad]:
+    """The load engine, with what watches the server meanwhile."""
+    check = partial(_self_check, storage, prepared)
+    with LoadEngine(cpus=prepared.job.engine_cpus) as engine, gpu_usage.opened() as gpus:
+        yield TrialLoad(engine, prepared.job.budget, self_check=check, gpus=gpus)
 
 
 def _comparing(job: Job, compare: Sequence[str] | None) -> dict[str, Any]:
