@@ -22,6 +22,13 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+
+def _study_id() -> Column[int]:
+    """The study that a row belongs to, and goes with."""
+    study = ForeignKey("tuner_studies.id", ondelete="CASCADE")
+    return Column("study_id", Integer, study, nullable=False)
+
+
 tuner_studies = Table(
     "tuner_studies",
     metadata,
@@ -53,9 +60,7 @@ tuner_trials = Table(
     "tuner_trials",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column(
-        "study_id", Integer, ForeignKey("tuner_studies.id", ondelete="CASCADE"), nullable=False
-    ),
+    _study_id(),
     Column("number", Integer, nullable=False),
     Column("purpose", String(20), nullable=False),
     Column("proposal", Integer),
@@ -138,9 +143,7 @@ tuner_jobs = Table(
     "tuner_jobs",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column(
-        "study_id", Integer, ForeignKey("tuner_studies.id", ondelete="CASCADE"), nullable=False
-    ),
+    _study_id(),
     Column("fence", Integer, nullable=False),
     Column("owner", String(300), nullable=False),
     Column("state", String(20), nullable=False),
@@ -161,9 +164,7 @@ tuner_events = Table(
     "tuner_events",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column(
-        "study_id", Integer, ForeignKey("tuner_studies.id", ondelete="CASCADE"), nullable=False
-    ),
+    _study_id(),
     Column("fence", Integer, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("kind", String(20), nullable=False),
