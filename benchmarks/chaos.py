@@ -134,7 +134,7 @@ class Subject:
 
     def trials(self) -> int:
         with Storage(str(self.database)) as storage:
-            return len(storage.study(_STUDY, points=False).trials)
+            return len(storage.study(_STUDY, brief=True).trials)
 
     def record(self) -> StudyRecord:
         with Storage(str(self.database)) as storage:

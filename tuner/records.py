@@ -217,6 +217,7 @@ class PointRecord:
     to `latency_high_s` with 95 % confidence (infinite where too few requests say how high).
     `reconnected` requests were sent once more, as the server had closed their connection; that is
     no error. `first_response` has the times to the first of several responses to a request.
+    It was measured `runs` times, because of what `disturbed` it (`tuner.watch.disturbances`).
     """
 
     phase: str
@@ -239,6 +240,8 @@ class PointRecord:
     stopped_early: str
     histogram: Histogram
     first_response: Histogram | None = None
+    runs: int = 1
+    disturbed: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
 
     @classmethod
@@ -387,6 +390,17 @@ class StudyRecord:
     def searched(self) -> tuple[TrialRecord, ...]:
         """All trials of the search, the baseline among them, without repeats and finals."""
         return tuple(t for t in self.trials if t.purpose in (Purpose.BASELINE, Purpose.SEARCH))
+
+    def loaded_points(self, trial: TrialRecord) -> tuple[PointRecord, ...]:
+        """The points of a trial's load curve: all of its open loops.
+
+        Where the study loads in a closed loop they are those of the search over the concurrency.
+        The other closed loops (warm-up, unloaded, saturation) are there to prepare the search.
+        """
+        if self.arrivals is Loop.CLOSED:
+            searched = (p for p in trial.points if p.phase == Phase.SEARCH)
+            return tuple(p for p in searched if p.kind == "closed")
+        return tuple(p for p in trial.points if p.kind == "open")
 
     @property
     def finals(self) -> tuple[TrialRecord, ...]:

@@ -18,6 +18,7 @@ from tuner.cli import optimize, results
 from tuner.errors import NothingFeasibleError, Reason
 from tuner.load.requests import Tensor
 from tuner.records import Golden, StudyRecord, TrialRecord
+from tuner.report import effects_text, findings
 from tuner.store.storage import Storage
 
 NIGHT = studies.study().name
@@ -212,7 +213,7 @@ class TestBest:
         """A server that is fast without load, yet carries none within the limit, needs more."""
         study = studies.study([studies.infeasible(studies.baseline(), unloaded_s=0.0075)])
 
-        error = results.nothing_feasible(study)
+        error = findings.nothing_feasible(study)
 
         assert type(error) is NothingFeasibleError
         assert error.hint == "try `--budget-ms 100`, or a faster model"
@@ -284,10 +285,10 @@ def test_the_end_of_optimize(
     """A finished search ends with its files, the database, and what to type next."""
     monkeypatch.setenv("COLUMNS", "60")
     study = studies.night()
+    result = standings.standings(study)
+    effects = effects_text.of(study, result)
 
-    optimize._print_result(
-        study, standings.standings(study), [Path("r/report.html")], "my studies.db"
-    )
+    optimize._print_result(study, result, effects, [Path("r/report.html")], "my studies.db")
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == [

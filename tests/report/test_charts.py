@@ -9,10 +9,15 @@ import pytest
 
 from tests.report import studies
 from tests.report.studies import loads, point
+from tuner.analysis.pareto import load_points
 from tuner.analysis.standings import standings
 from tuner.goals import LatencyBudget, Loop
 from tuner.records import StudyRecord
 from tuner.report import charts
+
+
+def budget_chart(study: StudyRecord) -> str:
+    return charts.budget_chart(study, load_points(study))
 
 
 def traces(fragment: str) -> list[dict[str, Any]]:
@@ -31,7 +36,7 @@ def study_of(*places: tuple[float, float], **wishes: Any) -> StudyRecord:
 class TestBudgetChart:
     def test_draws_the_best_of_each_limit_and_the_defaults(self) -> None:
         """Each from the lowest to the highest latency that was measured."""
-        solid, dotted, defaults, _ = traces(charts.budget_chart(studies.night()))
+        solid, dotted, defaults, _ = traces(budget_chart(studies.night()))
 
         assert solid["name"] == dotted["name"] == "best configuration of each limit"
         assert defaults["name"] == "server's defaults"
@@ -42,7 +47,7 @@ class TestBudgetChart:
 
     def test_dots_what_is_a_lower_bound(self) -> None:
         """Where no load was over the limit the line goes on in dots, without a name of its own."""
-        lines = traces(charts.budget_chart(study_of((100, 10), (200, 40), (150, 50))))
+        lines = traces(budget_chart(study_of((100, 10), (200, 40), (150, 50))))
 
         assert [line["line"]["dash"] for line in lines] == ["solid", "dot"] * 2
         assert [line["showlegend"] for line in lines] == [True, False] * 2
@@ -53,7 +58,7 @@ class TestBudgetChart:
 
     def test_draws_the_limit_of_the_study(self) -> None:
         """The study's own budget stands across the chart."""
-        chart = charts.budget_chart(study_of((100, 10), (200, 40), budget=LatencyBudget(95, 0.03)))
+        chart = budget_chart(study_of((100, 10), (200, 40), budget=LatencyBudget(95, 0.03)))
 
         assert "budget: p95 \\u2264 30 ms" in chart
         assert '"x0":30.0,"x1":30.0' in chart
@@ -61,8 +66,8 @@ class TestBudgetChart:
 
     def test_of_no_latency(self) -> None:
         """Where every load was overloaded there is nothing to draw."""
-        assert charts.budget_chart(study_of((100, math.inf))) == ""
-        assert charts.budget_chart(studies.study()) == ""
+        assert budget_chart(study_of((100, math.inf))) == ""
+        assert budget_chart(studies.study()) == ""
 
 
 def test_load_curves_of_closed_loops() -> None:

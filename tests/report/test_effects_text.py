@@ -16,8 +16,9 @@ from tuner.report.effects_text import title
 def told(study: StudyRecord) -> list[str]:
     """What the terminal says of the effects: the decided ones, then all."""
     result = standings(study)
-    tables = terminal.effects_tables(study, result)
-    every = terminal.all_effects(effects_text.of(study, result))
+    found = effects_text.of(study, result)
+    tables = terminal.effects_tables(study, result, found)
+    every = terminal.all_effects(found)
     return "\n".join(shown(table) for table in (*tables, every)).splitlines()
 
 
@@ -59,7 +60,8 @@ def test_more_than_three_are_counted() -> None:
 def test_nothing_to_compare() -> None:
     """A study of one configuration has no such section."""
     for study in (studies.study([studies.baseline()]), studies.study()):
-        assert terminal.effects_tables(study, standings(study)) == []
+        result = standings(study)
+        assert terminal.effects_tables(study, result, effects_text.of(study, result)) == []
 
 
 def test_defaults_that_won_are_not_multiplied() -> None:

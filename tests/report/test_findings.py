@@ -7,10 +7,11 @@ import pytest
 
 from tests.report import studies, texts
 from tests.report.studies import BEST, DEFAULTS, configuration
+from tuner.analysis.pareto import load_points
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import Comparison, StudyRecord, TrialRecord, TrialState, Usage
-from tuner.report import findings
+from tuner.report import charts, findings
 from tuner.space.space import Configuration
 
 PROVED = {BEST: (396.0, 398.0, 400.0), DEFAULTS: (149.0, 150.0, 151.0)}
@@ -126,7 +127,7 @@ def result(study: StudyRecord) -> Iterator[str]:
 def titles(study: StudyRecord) -> Iterator[str]:
     result = standings(study)
     yield findings.about_export(result)
-    yield findings.about_front(study)
+    yield charts.about_front(study, load_points(study))
     yield findings.about_curves(study, result)
     yield findings.about_trials(study)
     yield findings.about_time(study)

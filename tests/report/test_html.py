@@ -10,7 +10,7 @@ from tests.report import studies, texts
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import StudyRecord
-from tuner.report import html
+from tuner.report import effects_text, html
 from tuner.space.space import Configuration
 
 _LOADS = {"src", "href", "srcset", "action", "poster", "data", "background"}
@@ -65,8 +65,13 @@ def check_offline(page: Page) -> None:
     assert any(content.startswith("default-src 'none';") for content in contents)
 
 
+def rendered(study: StudyRecord) -> str:
+    result = standings(study)
+    return html.render(study, result, effects_text.of(study, result))
+
+
 def page_of(study: StudyRecord) -> Page:
-    return Page(html.render(study, standings(study)))
+    return Page(rendered(study))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +88,7 @@ def test_has_plotly_once() -> None:
     """plotly.js is on the page, and not twice."""
     study = studies.night()
 
-    assert html.render(study, standings(study)).count("* plotly.js v") == 1
+    assert rendered(study).count("* plotly.js v") == 1
 
 
 def test_every_word() -> None:
@@ -104,7 +109,7 @@ def test_every_word() -> None:
 
 def test_draws_all_charts() -> None:
     """Points, front, limit and the compared configurations are in the charts."""
-    source = html.render(studies.night(), standings(studies.night()))
+    source = rendered(studies.night())
 
     assert 'id="pareto"' in source
     assert 'id="curves"' in source
@@ -117,7 +122,7 @@ def test_loads_without_a_latency() -> None:
     """Where every load was overloaded there is no chart of limits."""
     lost = studies.point(100.0, 0.4, stopped_early="overload")
     study = studies.study([studies.baseline(points=(lost,))])
-    source = html.render(study, standings(study))
+    source = rendered(study)
 
     assert 'id="pareto"' in source
     assert 'id="limits"' not in source
@@ -138,7 +143,7 @@ def test_escapes_everything() -> None:
         environment={_EVIL: _EVIL},
     )
 
-    source = html.render(study, standings(study))
+    source = rendered(study)
 
     assert _EVIL not in source
     assert "alert(1)" in Page(source).text
@@ -148,7 +153,7 @@ def test_escapes_everything() -> None:
 def test_empty_study() -> None:
     """Before the first trial the page is small and says so."""
     study = studies.study()
-    source = html.render(study, standings(study))
+    source = rendered(study)
 
     assert "No trial was run yet" in source
     assert len(source) < 20_000

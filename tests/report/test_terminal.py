@@ -12,7 +12,7 @@ from tuner.analysis.pareto import trade_off
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord
-from tuner.report import effects_text, terminal
+from tuner.report import effects_text, fronts, terminal
 from tuner.report.studies import studies_table, summary
 from tuner.space.space import Configuration
 
@@ -39,9 +39,9 @@ def page(study: StudyRecord, *, width: int = 80) -> list[str]:
     found = standings(study)
     tables = (
         terminal.result_table(study, found),
-        *terminal.effects_tables(study, found),
+        *terminal.effects_tables(study, found, effects_text.of(study, found)),
         terminal.all_effects(effects_text.of(study, found)),
-        terminal.pareto_table(trade_off(study)),
+        fronts.pareto_table(trade_off(study)),
         terminal.trials_table(study),
         terminal.time_table(study),
     )

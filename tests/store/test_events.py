@@ -10,7 +10,8 @@ from tests.store.test_storage import hard_point, stored
 from tuner.store import events as module
 from tuner.store.events import Event, EventKind, events, last_event
 from tuner.store.ownership import Hold, held
-from tuner.store.storage import Storage, point_document
+from tuner.store.rows import point_document
+from tuner.store.storage import Storage
 
 STUDY = studies.study(name="night")
 

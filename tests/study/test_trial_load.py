@@ -28,8 +28,8 @@ SERVER = Endpoint("127.0.0.1", 1)
 
 
 def measured(load: TrialLoad, rate: float = 100.0, pid: int | None = None) -> Measurement:
-    measurement, _ = load.measure(SERVER, OpenLoop(rate), duration_s=0.5, overload=None, pid=pid)
-    return measurement
+    loaded = load.measure(SERVER, OpenLoop(rate), duration_s=0.5, overload=None, pid=pid)
+    return loaded.measurement
 
 
 def measurement(profile: ClosedLoop | OpenLoop, **facts: Any) -> Measurement:
@@ -108,8 +108,9 @@ def disturbed(runs: Sequence[Sequence[float]], profile: LoadProfile) -> tuple[in
     """How many runs of 2 s there were, and how long the load point is that came of them."""
     engine, windows = SimulatedEngine(), iter(runs)
     load = TrialLoad(engine, BUDGET, stolen_time=lambda: stealing(*next(windows)))
-    point, _ = load.measure(SERVER, profile, duration_s=2.0, overload=None)
-    return len(engine.runs), point.duration_s
+    loaded = load.measure(SERVER, profile, duration_s=2.0, overload=None)
+    assert loaded.runs == len(engine.runs)
+    return loaded.runs, loaded.measurement.duration_s
 
 
 QUIET, SHORT, LONG = (0.0,) * 8, (0.0, 0.1, *(0.0,) * 6), (*(0.1,) * 6, 0.0, 0.0)
@@ -193,7 +194,8 @@ def test_without_a_self_check_nothing_is_unknown() -> None:
 
 def used(pid: int | None, gpus: Nvml | None = None) -> tuple[float, float, float]:
     load = TrialLoad(SimulatedEngine(), BUDGET, gpus=gpus)
-    _, usage = load.measure(SERVER, OpenLoop(100.0), duration_s=0.5, overload=None, pid=pid)
+    loaded = load.measure(SERVER, OpenLoop(100.0), duration_s=0.5, overload=None, pid=pid)
+    usage = loaded.usage
     return usage.cpu_s, usage.memory_bytes, usage.energy_j
 
 

@@ -12,6 +12,7 @@ what was measured, which is in the fit (Rubin, Biometrika 63, 1976). A configura
 the budget at any load, or failed, has no capacity; it is counted, and that is all.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -179,12 +180,16 @@ class _CapacityFit:
     def direct(self, number: int) -> list[float]:
         """Of each pair that differs in this column alone, the logarithm of its ratio."""
         rows, logs = self._design[~self._bounded], self._logs[~self._bounded]
-        others = np.delete(rows, number + 1, axis=1)
-        own = rows[:, number + 1]
-        same = (others[:, None, :] == others[None, :, :]).all(axis=2)
-        ones, twos = np.nonzero(same & (own[:, None] > own[None, :]))
-        ratios = (logs[ones] - logs[twos]) / (own[ones] - own[twos])
-        return [float(each) for each in ratios]
+        own = rows[:, number + 1].tolist()
+        alike: dict[bytes, list[int]] = {}
+        for at, row in enumerate(np.delete(rows, number + 1, axis=1)):
+            alike.setdefault(row.tobytes(), []).append(at)
+        return [
+            float(logs[one] - logs[two]) / (own[one] - own[two])
+            for group in alike.values()
+            for one, two in itertools.permutations(group, 2)
+            if own[one] > own[two]
+        ]
 
     def unit(self, number: int) -> FloatArray:
         unit = np.zeros(len(self.columns) + 1)

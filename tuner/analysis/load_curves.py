@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from tuner.analysis.pareto import loaded_points
 from tuner.load.histogram import Histogram
 from tuner.records import (
     NOT_ITS_FAULT,
@@ -63,7 +62,7 @@ def load_curves(study: StudyRecord, percentile: float) -> tuple[tuple[LoadCurve,
         tuple(
             LoadCurve(trial, readings, _open(study, trial, percentile))
             for trial in trials
-            if (readings := _readings(study, loaded_points(study, trial), trial, percentile))
+            if (readings := _readings(study, study.loaded_points(trial), trial, percentile))
         )
         for trials in _by_configuration(study).values()
     )

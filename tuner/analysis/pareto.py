@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from tuner.goals import LatencyBudget, Loop
+from tuner.goals import LatencyBudget
 from tuner.numbers.arrays import BoolArray, FloatArray
 from tuner.records import (
     LATENCY_PERCENTILES,
-    Phase,
     PointRecord,
     StudyRecord,
     TrialRecord,
@@ -32,17 +31,6 @@ _TYPES = {
 }
 
 
-def loaded_points(study: StudyRecord, trial: TrialRecord) -> tuple[PointRecord, ...]:
-    """The points of a trial's load curve: all of its open loops.
-
-    Where the study loads in a closed loop they are those of the search over the concurrency. The
-    other closed loops (warm-up, unloaded, saturation) are there to prepare the search.
-    """
-    if study.arrivals is Loop.CLOSED:
-        return tuple(p for p in trial.points if p.kind == "closed" and p.phase == Phase.SEARCH)
-    return tuple(p for p in trial.points if p.kind == "open")
-
-
 def load_points(study: StudyRecord) -> pd.DataFrame:
     """One row per point of the load curve of every trial that did not fail.
 
@@ -55,7 +43,7 @@ def load_points(study: StudyRecord) -> pd.DataFrame:
         _row(trial, point, study.budget)
         for trial in study.trials
         if trial.state is not TrialState.FAILED
-        for point in loaded_points(study, trial)
+        for point in study.loaded_points(trial)
     ]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
@@ -107,12 +95,16 @@ def _beaten(values: FloatArray, maximize: Sequence[bool]) -> BoolArray:
 
 
 def trade_off(study: StudyRecord) -> pd.DataFrame:
-    """The study's Pareto front: the load points with more throughput or less latency than others.
+    """The study's Pareto front (see `steady_front`)."""
+    return steady_front(load_points(study))
+
+
+def steady_front(points: pd.DataFrame) -> pd.DataFrame:
+    """The load points with more throughput or less latency than others.
 
     Points that were stopped early are left out: behind a queue that grows without end, a latency
     says only how long one looked.
     """
-    points = load_points(study)
     steady = points[~points["stopped_early"]]
     return front(steady, maximize=["throughput"], minimize=["latency_ms"])
 

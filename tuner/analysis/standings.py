@@ -224,7 +224,7 @@ def nearest(study: StudyRecord) -> TrialRecord | None:
 
 def _began(study: StudyRecord) -> bool:
     """Whether the finals had the best of the search: those who came before it prove nothing."""
-    best = finalists(study, 1)[:1]
+    best = finalists(study, 1)[:1] if study.finals else ()
     return any(t.configuration in best for t in study.finals)
 
 

@@ -7,6 +7,7 @@ from tuner.analysis import standings
 from tuner.cli.console import err, note, print_blocks
 from tuner.cli.control import running
 from tuner.cli.job_options import AttachOptions
+from tuner.cli.results import digested
 from tuner.cli.suggested import command
 from tuner.errors import InputError, TunerError
 from tuner.goals import SearchBudget
@@ -31,7 +32,7 @@ def attach(options: AttachOptions) -> None:
                 f"study `{name}` was run by a version that did not write down what it does",
                 hint=f"`tuner report {name}` shows what it found",
             )
-        study = storage.study(name, points=False)
+        study = storage.study(name, brief=True)
         try:
             with _progress(study, job) as progress:
                 _follow(storage, study, progress)
@@ -39,7 +40,7 @@ def attach(options: AttachOptions) -> None:
             stop = command("stop", name, options.db)
             note(f"study {name} goes on without being watched; end it with: {stop}")
             raise
-        _conclude(storage.study(name), job_of(storage, name) or job, options.db)
+        _conclude(digested(storage, name), job_of(storage, name) or job, options.db)
 
 
 def _progress(study: StudyRecord, job: JobRecord) -> terminal.LiveProgress:
@@ -61,7 +62,7 @@ def _follow(storage: Storage, study: StudyRecord, progress: terminal.LiveProgres
         for event in found:
             seen = event.id
             if event.kind is EventKind.TRIAL_ENDED and event.trial not in known:
-                now = storage.study(study.name, points=False)
+                now = storage.study(study.name, brief=True)
                 known = {trial.number: trial for trial in now.trials}
             if event.kind is EventKind.TRIAL_ENDED and event.trial is not None:
                 progress.trial_ends(known[event.trial])

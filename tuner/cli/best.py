@@ -14,13 +14,13 @@ from tuner.cli import asked
 from tuner.cli.console import note, print_json, print_text
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.options import DATABASE
-from tuner.cli.results import nothing_feasible, stored
 from tuner.cli.study_options import BestFormat, BestOptions
 from tuner.cli.values import latency_budget, unfit
 from tuner.errors import InputError, masked
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord
 from tuner.report import answer_text, export, findings
+from tuner.store.storage import Storage
 
 # What `tuner optimize` takes where nothing is said.
 _USUAL = {
@@ -32,15 +32,15 @@ _USUAL = {
 def best(options: BestOptions) -> None:
     """Print the configuration that is the best for the budget and the objective."""
     _check_min_throughput(options.min_throughput, options.objective)
-    study = stored(options.db, options.study, points=False)
+    with Storage(options.db) as storage:
+        study = storage.study(options.study, brief=True)
     budget = _asked_budget(study, options.budget_ms, options.percentile)
     form = BestFormat.JSON if options.as_json else options.form
     if budget == study.budget and options.objective is Objective.THROUGHPUT:
-        # The file of a winner needs none of its load points, which documents show.
-        is_file = form is BestFormat.FILE
-        _print_winner(study if is_file else stored(options.db, study.name), form)
+        _print_winner(study, form, options.db)
         return
-    study = stored(options.db, study.name)
+    with Storage(options.db) as storage:
+        study = storage.study(study.name)
     found = answers.answer(
         study, budget, options.objective, least_throughput=options.min_throughput
     )
@@ -92,11 +92,15 @@ def _asked_budget(
     return replace(asked, limit_s=own.limit_s) if budget_ms is None else asked
 
 
-def _print_winner(study: StudyRecord, form: BestFormat) -> None:
+def _print_winner(study: StudyRecord, form: BestFormat, database: str) -> None:
     """What the study itself confirmed."""
-    winner = standings.standings(study).winner
-    if winner is None:
-        raise nothing_feasible(study)
+    found = standings.standings(study).winner
+    if found is None:
+        raise findings.nothing_feasible(study)
+    number = found.trial.number
+    with Storage(database) as storage:
+        measured = {t.number: t for t in storage.in_full(study, [number]).trials}
+    winner = replace(found, trial=measured[number])
     content = export.standing(winner, study) | {"comparison": export.comparison(study)}
     _note_comparison(study, form)
     _print_best(winner.trial.export, content, form)

@@ -4,14 +4,15 @@ from rich.text import Text
 
 from tuner.analysis import standings
 from tuner.cli.console import print_blocks, print_json, print_text
-from tuner.cli.results import stored
 from tuner.cli.study_options import EffectsFormat, EffectsOptions
 from tuner.report import effects_text, terminal
+from tuner.store.storage import Storage
 
 
 def effects(options: EffectsOptions) -> None:
     """Print what was found of each parameter."""
-    study = stored(options.db, options.study)
+    with Storage(options.db) as storage:
+        study = storage.study(options.study, brief=True)
     result = standings.standings(study)
     found = effects_text.of(study, result)
     effects_text.check(study, found)

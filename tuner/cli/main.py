@@ -31,7 +31,7 @@ _COMMANDS = {
     "plan": Command(".optimize_options:PlanOptions", ".optimize:plan"),
     "measure": Command(".measure_options:MeasureOptions", ".measure:measure", _OF_MEASURE),
     "report": Command(".study_options:ReportOptions", ".results:report"),
-    "pareto": Command(".study_options:ParetoOptions", ".results:show_pareto"),
+    "pareto": Command(".study_options:ParetoOptions", ".pareto:show_pareto"),
     "best": Command(".study_options:BestOptions", ".best:best"),
     "repository": Command(".small_options:RepositoryOptions", ".repository:repository"),
     "effects": Command(".study_options:EffectsOptions", ".effects:effects"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.analysis import pareto, standings
+from tuner.analysis.effects import Effects
 from tuner.analysis.standings import Standings
 from tuner.capacity import find as capacity
 from tuner.cli.console import err, note, print_blocks, print_json, print_text
@@ -13,12 +14,12 @@ from tuner.cli.detached import LOG, detach, own_log
 from tuner.cli.job import job, planned_job
 from tuner.cli.notified import Ending, check, notified
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
-from tuner.cli.results import nothing_feasible, report_folder, write_files
+from tuner.cli.results import report_folder, write_files
 from tuner.cli.spaces import size, space_content
 from tuner.cli.suggested import command
 from tuner.errors import masked
 from tuner.records import StudyRecord
-from tuner.report import export, tables, terminal
+from tuner.report import effects_text, export, findings, fronts, tables, terminal
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
 from tuner.study.placement import RemoteAddress, withheld
 from tuner.study.time_plan import planned_s, too_short
@@ -46,15 +47,16 @@ def _optimize(options: OptimizeOptions, ending: Ending) -> None:
         note(offer)
     finished = _run(prepared)
     result = standings.standings(finished)
-    written = write_files(finished, result, report_folder(options.output, finished))
+    found = effects_text.of(finished, result)
+    written = write_files(finished, result, found, report_folder(options.output, finished))
     files = {"files": [str(path) for path in written]}
     ending.result = _summary(result) | files
     if options.as_json:
         print_json(export.study_document(finished, result) | files)
     else:
-        _print_result(finished, result, written, options.db)
+        _print_result(finished, result, found, written, options.db)
     if result.winner is None:
-        raise nothing_feasible(finished)
+        raise findings.nothing_feasible(finished)
 
 
 def plan(options: PlanOptions) -> None:
@@ -106,11 +108,11 @@ def _summary(result: Standings) -> dict[str, Any]:
 
 
 def _print_result(
-    study: StudyRecord, result: Standings, written: list[Path], database: str
+    study: StudyRecord, result: Standings, found: Effects, written: list[Path], database: str
 ) -> None:
     print_blocks([terminal.result_table(study, result)])
-    print_blocks(terminal.effects_tables(study, result))
-    print_blocks([terminal.pareto_table(pareto.trade_off(study))])
+    print_blocks(terminal.effects_tables(study, result, found))
+    print_blocks([fronts.pareto_table(pareto.trade_off(study))])
     for path in written:
         print_text(f"{path.name}: {path}")
     print_text(f"database: {masked(database)} (study {study.name})")

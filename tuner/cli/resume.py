@@ -39,7 +39,7 @@ def retry(options: RetryOptions) -> None:
             hint="`--failed` for all that failed, or `--reason REASON`",
         )
     with Storage(options.db) as storage:
-        study = storage.study(options.study, points=False)
+        study = storage.study(options.study, brief=True)
         job = job_of(storage, study.name)
     failed = failed_trials(study, reasons)
     if not failed:
@@ -75,7 +75,7 @@ def words(options: ResumeOptions, reasons: Sequence[Reason] = ()) -> list[str]:
         InputError: It has ended, its time is over, or something that it needs is not stored.
     """
     with Storage(options.db) as storage:
-        study = storage.study(options.study, points=False)
+        study = storage.study(options.study, brief=True)
         job = job_of(storage, study.name)
     if not study.options:
         raise InputError(

@@ -15,6 +15,7 @@ from tuner.cli.small_options import (
 )
 from tuner.errors import SpaceError
 from tuner.report import formats, tables
+from tuner.report.columns import rows_table
 from tuner.space import spec
 from tuner.space.resolution import Resolved, resolved
 from tuner.space.settings import ServerFlag
@@ -42,7 +43,7 @@ def list_spaces(options: ListSpacesOptions) -> None:
     if options.as_json:
         print_json(rows)
     else:
-        print_blocks([tables.rows_table(rows)])
+        print_blocks([rows_table(rows)])
 
 
 def show(options: ShowSpaceOptions) -> None:

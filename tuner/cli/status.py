@@ -1,10 +1,12 @@
 """`tuner status`: what runs, and how far it is."""
 
 import time
+from dataclasses import replace
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from tuner.analysis.standings import standings
 from tuner.cli.console import print_blocks, print_json
 from tuner.cli.job_options import StatusOptions
 from tuner.errors import InputError
@@ -18,8 +20,9 @@ from tuner.report.status import (
     trials_list,
 )
 from tuner.store.events import EventKind, last_event
-from tuner.store.jobs import JobRecord, job_of, jobs
+from tuner.store.jobs import job_of, jobs
 from tuner.store.storage import Storage
+from tuner.study.time_plan import plan_rests_on
 
 # With `--watch`, it is shown anew so often, in seconds.
 _EVERY_S = 1.0
@@ -34,7 +37,7 @@ def status(options: StatusOptions) -> None:
         if options.watch:
             _watch(storage, options.study)
         elif with_trials:
-            _print_trials(storage.study(options.study, points=False), options)
+            _print_trials(storage.study(options.study, brief=True), options)
         elif options.study is None:
             _print_all(storage, options)
         else:
@@ -45,27 +48,40 @@ def status(options: StatusOptions) -> None:
                 print_blocks([status_lines(found)])
 
 
-def of_study(storage: Storage, name: str) -> Status:
-    """How the study called `name` stands."""
+def of_study(storage: Storage, name: str, known: Status | None = None) -> Status:
+    """How the study called `name` stands.
+
+    Where no trial has ended since `known`, its trials are not read again: whoever watches a study
+    must not take the time of the machine that it measures.
+    """
     job = job_of(storage, name)
-    # The plan of one that runs rests on its load points.
-    study = storage.study(name, points=job is not None and job.is_live)
-    return _with_events(storage, study, job)
+    ended = last_event(storage, name, EventKind.TRIAL_ENDED)
+    if known is not None and known.ended == ended:
+        found = replace(known, job=job)
+    else:
+        study = storage.study(name, brief=True)
+        if job is not None and job.is_live:
+            telling = plan_rests_on(study.trials)
+            study = storage.in_full(study, [trial.number for trial in telling])
+        found = Status(study, standings(study), job, ended)
+    return _with_last_events(storage, found)
 
 
 def of_all(storage: Storage) -> list[Status]:
     """How each study stands, the newest first."""
     found = jobs(storage)
-    return [_with_events(storage, each, found.get(each.name)) for each in storage.studies()]
+    return [
+        _with_last_events(storage, Status(study, standings(study), found.get(study.name)))
+        for study in storage.studies()
+    ]
 
 
-def _with_events(storage: Storage, study: StudyRecord, job: JobRecord | None) -> Status:
-    name = study.name
-    return Status(
-        study,
-        job,
-        last_event(storage, name, EventKind.TRIAL_BEGAN),
-        last_event(storage, name, EventKind.PHASE_BEGAN),
+def _with_last_events(storage: Storage, status: Status) -> Status:
+    name = status.study.name
+    return replace(
+        status,
+        trial=last_event(storage, name, EventKind.TRIAL_BEGAN),
+        phase=last_event(storage, name, EventKind.PHASE_BEGAN),
     )
 
 
@@ -92,9 +108,12 @@ def _watch(storage: Storage, name: str | None) -> None:
         live = [study for study, job in jobs(storage).items() if job.is_live]
         name = live[0] if len(live) == 1 else None
 
+    found: Status | None = None
+
     def shown() -> tuple[RenderableType, bool]:
+        nonlocal found
         if name is not None:
-            found = of_study(storage, name)
+            found = of_study(storage, name, found)
             return status_lines(found), found.is_live
         all_found = of_all(storage)
         return jobs_table(all_found), any(each.is_live for each in all_found)

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from tuner.analysis.answers import budget_curve
 from tuner.analysis.interpolation import EstimateKind
-from tuner.analysis.pareto import load_points, loaded_points, trade_off
+from tuner.analysis.pareto import steady_front
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
 from tuner.report import findings, formats, page
@@ -25,9 +25,9 @@ _SHOWN_CURVES = 3
 _LIMITS = 60
 
 
-def pareto_chart(study: StudyRecord, standings: Standings) -> str:
+def pareto_chart(study: StudyRecord, standings: Standings, points: pd.DataFrame) -> str:
     """Every load point, the Pareto front through them and the latency budget."""
-    points, edge = load_points(study), trade_off(study)
+    edge = steady_front(points)
     winner, baseline = standings.winner, study.baseline
     traces = [
         _cloud(points, "all load points", page.GREY, study, size=6),
@@ -48,6 +48,15 @@ def pareto_chart(study: StudyRecord, standings: Standings) -> str:
         traces.append(_cloud(own, "best configuration", _BEST, study, size=9))
     latencies_ms = points["latency_ms"][points["latency_ms"].map(math.isfinite)].tolist()
     return _fragment("pareto", traces, study, latencies_ms)
+
+
+def about_front(study: StudyRecord, points: pd.DataFrame) -> str:
+    """The title of the chart of the Pareto front, in a sentence."""
+    within = points[points["within"] & ~points["stopped_early"]]
+    if within.empty:
+        return f"No load point meets {study.budget}"
+    most = formats.rate(float(within["throughput"].max()))
+    return f"The highest throughput measured within {study.budget} is {most} inferences/s"
 
 
 def load_curves(study: StudyRecord, standings: Standings) -> str:
@@ -73,12 +82,11 @@ def load_curves(study: StudyRecord, standings: Standings) -> str:
     return _fragment("curves", traces, study, latencies_ms)
 
 
-def budget_chart(study: StudyRecord) -> str:
+def budget_chart(study: StudyRecord, points: pd.DataFrame) -> str:
     """What the best configuration of each latency limit carries, and the server's defaults.
 
     Empty where no load point has a latency.
     """
-    points = load_points(study)
     latencies_ms = points["latency_ms"][~points["stopped_early"]].to_numpy()
     known_ms = latencies_ms[np.isfinite(latencies_ms)]
     if not known_ms.size:
@@ -140,7 +148,7 @@ def _curves(study: StudyRecord, standings: Standings) -> list[tuple[str, Standin
 
 def _curve(study: StudyRecord, standing: Standing) -> list[PointRecord]:
     """The points by load; one request at a time is no point of a load curve."""
-    loaded = sorted(loaded_points(study, standing.trial), key=lambda p: p.load)
+    loaded = sorted(study.loaded_points(standing.trial), key=lambda p: p.load)
     return [p for p in loaded if math.isfinite(p.latency_s)]
 
 

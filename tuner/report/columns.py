@@ -1,6 +1,6 @@
 """Tables for the terminal: columns as narrow as the terminal wants, but no name is broken."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -17,6 +17,11 @@ def text_table(
     for row in rows:
         table.add_row(*map(Text, row))
     return unbroken(table)
+
+
+def rows_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    """Rows of equal keys; the keys are the titles."""
+    return text_table([row.values() for row in rows], *(rows[0] if rows else ["nothing here"]))
 
 
 def unbroken(table: Table) -> Table:

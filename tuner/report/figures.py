@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 
-from tuner.analysis.pareto import loaded_points
 from tuner.analysis.standings import Standing
 from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
@@ -24,6 +23,8 @@ STEPS = {
     Phase.PROOF.value: "prove the claimed load",
     "validate": "validate the outputs",
 }
+# The steps with a load.
+_PHASES = tuple(phase.value for phase in Phase)
 _ORDER = (*_APPLY.values(), "start or reload that failed", *STEPS.values(), "other")
 
 
@@ -60,7 +61,7 @@ def total_s(trial: TrialRecord) -> float:
 
 def overhead_s(trial: TrialRecord) -> float:
     """What a trial spent on anything but warming up and measuring."""
-    return total_s(trial) - sum(trial.timings_s.get(phase.value, 0.0) for phase in Phase)
+    return total_s(trial) - sum(trial.timings_s.get(phase, 0.0) for phase in _PHASES)
 
 
 def median_reload_overhead_s(study: StudyRecord) -> float:
@@ -106,7 +107,7 @@ def states(study: StudyRecord) -> dict[TrialState, int]:
 
 def measuring_facts(study: StudyRecord) -> MeasuringFacts | None:
     """None if no point of a load curve was measured."""
-    points = [point for trial in study.trials for point in loaded_points(study, trial)]
+    points = [point for trial in study.trials for point in study.loaded_points(trial)]
     if not points:
         return None
     lags_s = [point.send_lag_p99_s for point in points]

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from tuner.analysis.pareto import load_points
 from tuner.analysis.standings import (
     MOST_GIVEN_UP,
     Advantage,
@@ -44,6 +43,20 @@ def headline(study: StudyRecord, standings: Standings) -> str:
         return f"Keep the server's defaults: nothing that was tried {beats} their {carries}"
     which = "best" if is_fastest else "recommended"
     return f"The {which} configuration carries {carries}{_over_defaults(winner, standings.gain)}"
+
+
+def nothing_feasible(study: StudyRecord) -> NothingFeasibleError:
+    """What to say when no configuration meets the budget: the nearest one."""
+    closest = nearest(study)
+    if closest is None:
+        return nothing_measured(study)
+    easier_ms = math.ceil(2e3 * max(closest.unloaded_s, study.budget.limit_s))
+    return NothingFeasibleError(
+        f"no configuration meets {study.budget}; the nearest has "
+        f"p{study.budget.percentile:g} = {closest.unloaded_s * 1e3:.3g} ms without load: "
+        f"{closest.configuration}",
+        hint=f"try `--budget-ms {easier_ms}`, or a faster model",
+    )
 
 
 def nothing_measured(study: StudyRecord) -> NothingFeasibleError:
@@ -147,15 +160,6 @@ def about_export(standings: Standings) -> str:
     if keeps_defaults(standings):
         return "The server's defaults, written out"
     return "This deploys the best configuration"
-
-
-def about_front(study: StudyRecord) -> str:
-    points = load_points(study)
-    within = points[points["within"] & ~points["stopped_early"]]
-    if within.empty:
-        return f"No load point meets {study.budget}"
-    most = formats.rate(float(within["throughput"].max()))
-    return f"The highest throughput measured within {study.budget} is {most} inferences/s"
 
 
 def about_curves(study: StudyRecord, standings: Standings) -> str:

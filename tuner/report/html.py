@@ -1,12 +1,13 @@
 """One self-contained HTML file about a study, to keep, to send and to read offline."""
 
-from tuner.analysis.effects import Judgement
+from tuner.analysis.effects import Effects, Judgement
 from tuner.analysis.pareto import load_points
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import StudyRecord, TrialState
 from tuner.report import (
     answer_text,
     charts,
+    digest,
     effects_text,
     figures,
     findings,
@@ -16,8 +17,13 @@ from tuner.report import (
 )
 
 
-def render(study: StudyRecord, standings: Standings) -> str:
-    """The report as one page; nothing on it is loaded from anywhere else."""
+def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
+    """The report as one page; nothing on it is loaded from anywhere else.
+
+    Of a large study it draws and lists what matters: a page with everything could not be read.
+    """
+    trials = digest.shown(study)
+    study = digest.digest(study, trials)
     return page.template("study.html", typeset=_typeset).render(
         # What the page says and draws, it asks these for.
         answer_text=answer_text,
@@ -31,6 +37,8 @@ def render(study: StudyRecord, standings: Standings) -> str:
         HELPED=Judgement.HELPED,
         HURT=Judgement.HURT,
         study=study,
+        trials=trials,
+        about_shown=digest.about_shown(study, trials),
         standings=standings,
         winner=standings.winner,
         baseline=study.baseline.configuration if study.baseline else None,
@@ -38,8 +46,8 @@ def render(study: StudyRecord, standings: Standings) -> str:
         headline=findings.headline(study, standings),
         remarks=(*findings.remarks(study, standings), *search_findings.about_search(study)),
         changed=_changed(study, standings.winner),
-        effects=effects_text.of(study, standings),
-        has_points=not load_points(study).empty,
+        effects=effects,
+        points=load_points(study),
     )
 
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from tuner.analysis.standings import Standings, standings
+from tuner.analysis.standings import Standings
 from tuner.goals import SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import findings, formats
@@ -37,16 +36,17 @@ _ASKED = {
 
 @dataclass(frozen=True)
 class Status:
-    """A study (its trials without load points) and its last job, with the last events of that."""
+    """A study with its result, and its last job with the last events of that.
+
+    The study has only the load points that its plan rests on.
+    """
 
     study: StudyRecord
+    result: Standings
     job: JobRecord | None = None
+    ended: Event | None = None
     trial: Event | None = None
     phase: Event | None = None
-
-    @cached_property
-    def result(self) -> Standings:
-        return standings(self.study)
 
     @property
     def state(self) -> str:

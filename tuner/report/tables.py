@@ -133,11 +133,6 @@ def _server_cells(point: SweepPoint) -> Iterator[str]:
     yield formats.NOTHING if process is None else f"{process.resident_bytes / 1e6:.0f} MB"
 
 
-def rows_table(rows: Sequence[Mapping[str, str]]) -> Table:
-    """Rows of equal keys; the keys are the titles."""
-    return _table([row.values() for row in rows], *(rows[0] if rows else ["nothing here"]))
-
-
 def _table(
     rows: Iterable[Iterable[str]], *titles: str, whole: str = "", title: str | None = None
 ) -> Table:

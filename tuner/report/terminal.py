@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
@@ -18,7 +17,7 @@ from tuner.analysis.effects import Effects
 from tuner.analysis.standings import Standing, Standings
 from tuner.goals import LatencyBudget
 from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report import effects_text, figures, findings, formats, search_findings
+from tuner.report import digest, effects_text, figures, findings, formats, search_findings
 from tuner.report.columns import text_table, unbroken
 from tuner.space.space import Configuration
 
@@ -46,9 +45,10 @@ def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     return Group(*sentences, unbroken(table), *remarks)
 
 
-def effects_tables(study: StudyRecord, standings: Standings) -> list[RenderableType]:
+def effects_tables(
+    study: StudyRecord, standings: Standings, found: Effects
+) -> list[RenderableType]:
     """Which parameters mattered: the decided effects, the others in a sentence; none, nothing."""
-    found = effects_text.of(study, standings)
     if not found.effects:
         return []
     title = Text(effects_text.title(found), style="bold")
@@ -73,35 +73,16 @@ def all_effects(found: Effects) -> RenderableType:
     return Group(*lines)
 
 
-def pareto_table(frame: pd.DataFrame) -> RenderableType:
-    """The rows of a Pareto front, as `tuner.pareto` returns them."""
-    if frame.empty:
-        return Text("No load point was measured yet", style="bold")
-    titles = ("inferences/s", "latency", "within", "trial")
-    columns = [Column(title, justify="right", no_wrap=True) for title in titles]
-    rows = [
-        (
-            formats.rate(row["throughput"]),
-            formats.latency(row["latency_ms"] / 1e3),
-            "yes" if row["within"] else "no",
-            str(row["trial"]),
-            row["configuration"],
-        )
-        for row in frame.to_dict("records")
-    ]
-    title = Text("Pareto front: beyond these load points, throughput costs latency", style="bold")
-    return Group(title, text_table(rows, *columns, Column("configuration", overflow="fold")))
-
-
 def trials_table(study: StudyRecord) -> RenderableType:
-    """Every trial with, on a line of its own, what it changes about the server's defaults."""
+    """The trials with, on a line of its own, what each changes about the server's defaults."""
     title = Text(findings.about_trials(study), style="bold")
     if not study.trials:
         return title
     columns = ("trial", "for", "ended as", "inf/s", "unloaded", "time")
     lines: list[RenderableType] = [Text(_TRIAL_LINE.format(*columns), style="bold")]
     baseline = study.baseline.configuration if study.baseline else None
-    for trial in study.trials:
+    trials = digest.shown(study)
+    for trial in trials:
         line = _TRIAL_LINE.format(
             trial.number,
             trial.purpose.value,
@@ -112,7 +93,8 @@ def trials_table(study: StudyRecord) -> RenderableType:
         )
         configuration = Text(formats.short(trial.configuration, baseline), style="dim")
         lines += [Text(line), Padding(configuration, (0, 0, 0, 7))]
-    return Group(title, Text(), *lines)
+    left_out = digest.about_shown(study, trials)
+    return Group(title, Text(), *lines, *([Text(left_out)] if left_out else []))
 
 
 def time_table(study: StudyRecord) -> RenderableType:

@@ -120,6 +120,8 @@ tuner_load_points = Table(
     Column("stopped_early", String(20), nullable=False),
     Column("histogram", JSON, nullable=False),
     Column("first_response", JSON(none_as_null=True)),
+    Column("runs", Integer, nullable=False, server_default="1"),
+    Column("disturbed", JSON, nullable=False, server_default="[]"),
     Column("cpu_s", Float),
     Column("memory_bytes", Float),
     Column("energy_j", Float),

@@ -4,40 +4,43 @@ Every trial is written in one transaction when it ends, so a crash of anything c
 trial in progress. Opening a database brings its tables up to date.
 """
 
-import base64
+import gc
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import Field, asdict, fields, is_dataclass
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tuner.errors import InputError, Reason
-from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.errors import InputError
+from tuner.goals import Loop
 from tuner.load.calibration import Calibration
-from tuner.load.histogram import Histogram
-from tuner.load.requests import Tensor
 from tuner.records import (
-    LATENCY_PERCENTILES,
-    Comparison,
     Golden,
-    Grade,
+    Phase,
     PointRecord,
-    Purpose,
     ServerStatistics,
-    SettingVerdict,
     StudyRecord,
     TrialRecord,
     TrialState,
-    Usage,
 )
-from tuner.space.document import fingerprint, space_document, stored_space
-from tuner.space.space import Configuration, SearchSpace
+from tuner.space.document import fingerprint, space_document
+from tuner.space.space import SearchSpace
 from tuner.store.database import Database, aware
 from tuner.store.events import EventKind, append, forget_points
+from tuner.store.rows import (
+    golden_of,
+    point_of,
+    point_row,
+    stored,
+    study_of,
+    study_row,
+    trial_of,
+    trial_row,
+)
 from tuner.store.schema import (
     tuner_calibrations,
     tuner_jobs,
@@ -50,15 +53,13 @@ from tuner.store.schema import (
 _CALIBRATION_HOLDS = timedelta(days=30)
 _NEWEST_FIRST = (tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
 
-_Record = TypeVar("_Record", StudyRecord, LatencyBudget, TrialRecord, PointRecord, Usage, Tensor)
-
 
 class Storage(Database):
     """A database of studies, open for the length of a `with` block."""
 
     def create_study(self, study: StudyRecord) -> bool:
         """Write a new study, without its trials; whether there was none of that name."""
-        row = _columns(study, without=("budget", "comparison", "trials")) | _columns(study.budget)
+        row = study_row(study)
         known = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study.name)
 
         def create(connection: Connection) -> bool:
@@ -76,11 +77,10 @@ class Storage(Database):
             study_id = connection.execute(
                 sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study_name)
             ).scalar_one()
-            row = _columns(trial, without=("usage", "points")) | _columns(trial.usage)
-            insert = tuner_trials.insert().values(**row, study_id=study_id)
+            insert = tuner_trials.insert().values(**trial_row(trial), study_id=study_id)
             key = connection.execute(insert).inserted_primary_key
             points = [
-                {**_point_row(point), "position": position, "trial_id": key[0] if key else None}
+                {**point_row(point), "position": position, "trial_id": key[0] if key else None}
                 for position, point in enumerate(trial.points)
             ]
             if points:
@@ -108,24 +108,27 @@ class Storage(Database):
 
     def save_golden(self, study_name: str, golden: Golden) -> None:
         """Keep the baseline's outputs, which all other configurations are compared with."""
-        self._update(study_name, golden=_stored(golden))
+        self._update(study_name, golden=stored(golden))
 
     def golden(self, study_name: str) -> Golden | None:
         """The baseline's outputs; None while there are none."""
         query = sa.select(tuner_studies.c.golden).where(tuner_studies.c.name == study_name)
         with self.reading() as connection:
             content = connection.execute(query).scalar_one_or_none()
-        return _golden(content)
+        return golden_of(content)
 
     def studies(self) -> tuple[StudyRecord, ...]:
-        """All studies, the newest first, without their load points."""
+        """All studies in brief (see `study`), the newest first."""
         query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
         with self.reading() as connection:
             rows = connection.execute(query).mappings().all()
-            return tuple(_study(row, _trials(connection, row["id"], points=False)) for row in rows)
+            return tuple(study_of(row, _in_brief(connection, row["id"])) for row in rows)
 
-    def study(self, name: str | None, *, points: bool = True) -> StudyRecord:
-        """The study called `name`, or the newest one; without `points`, which are many, sooner.
+    def study(self, name: str | None, *, brief: bool = False, trials: bool = True) -> StudyRecord:
+        """The study called `name`, or the newest one; without its `trials`, if it is asked for so.
+
+        In `brief`, its trials lack what is shown of a few of them only: load points, verdicts,
+        statistics and the file that deploys them.
 
         Raises:
             InputError: There is no such study.
@@ -136,7 +139,11 @@ class Storage(Database):
         with self.reading() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
             if row is not None:
-                return _study(row, _trials(connection, row["id"], points=points))
+                if not trials:
+                    return study_of(row, ())
+                own = tuner_trials.c.study_id == row["id"]
+                of_study = _in_brief(connection, row["id"]) if brief else _trials(connection, own)
+                return study_of(row, of_study)
             names = connection.execute(sa.select(tuner_studies.c.name)).scalars().all()
         raise InputError(
             f"no study is called `{name}`" if name else "there is no study yet",
@@ -144,6 +151,43 @@ class Storage(Database):
             if names
             else "`tuner optimize --budget-ms 50` makes one",
         )
+
+    def in_full(self, study: StudyRecord, trials: Collection[int]) -> StudyRecord:
+        """The `study`, read in brief or without trials, with all of these `trials` (numbers)."""
+        mine = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study.name)
+        own = tuner_trials.c.study_id == mine.scalar_subquery()
+        with self.reading() as connection:
+            found = _trials(connection, own & tuner_trials.c.number.in_(list(trials)))
+        known = {trial.number: trial for trial in (*study.trials, *found)}
+        return replace(study, trials=tuple(known[number] for number in sorted(known)))
+
+    def front_trials(self, study: StudyRecord) -> frozenset[int]:
+        """The numbers of the trials that have a load point of the Pareto front.
+
+        It is that of `tuner.analysis.pareto.trade_off`, which is exact with the load points of
+        these trials alone: the database finds them without handing out all that there are. One
+        sweep is enough, from the highest throughput down: a point is beaten where an earlier one
+        has as little latency (Kung, Luccio and Preparata, JACM 22, 1975).
+        """
+        points, trials = tuner_load_points.c, tuner_trials.c
+        curve = points.kind == "open"
+        if study.arrivals is Loop.CLOSED:
+            curve = (points.kind == "closed") & (points.phase == Phase.SEARCH.value)
+        least_s = sa.func.min(points.latency_s).over(
+            order_by=(points.throughput.desc(), points.latency_s), rows=(None, -1)
+        )
+        swept = (
+            sa.select(trials.number, points.latency_s, least_s.label("least_s"))
+            .join_from(tuner_load_points, tuner_trials)
+            .join(tuner_studies)
+            .where(tuner_studies.c.name == study.name, curve, points.stopped_early == "")
+            .where(trials.state != TrialState.FAILED.value, points.latency_s < math.inf)
+            .subquery()
+        )
+        beats = swept.c.least_s.is_(None) | (swept.c.latency_s < swept.c.least_s)
+        with self.reading() as connection:
+            found = connection.execute(sa.select(swept.c.number).distinct().where(beats))
+            return frozenset(found.scalars())
 
     def save_calibration(self, host: str, payload_bytes: int, calibration: Calibration) -> None:
         """Keep what the load engine can do on `host` with requests of that size."""
@@ -177,14 +221,6 @@ class Storage(Database):
         self.write(lambda connection: connection.execute(update))
 
 
-def point_document(point: PointRecord) -> dict[str, Any]:
-    """All columns of a load point, as JSON: NaN is nothing, and infinity a text."""
-    return {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in _point_row(point).items()
-    }
-
-
 def _fence(connection: Connection, study_id: int) -> int:
     """That of who runs the study."""
     query = sa.select(tuner_jobs.c.fence).where(tuner_jobs.c.study_id == study_id)
@@ -196,137 +232,47 @@ def _of(host: str, payload_bytes: int) -> tuple[sa.ColumnElement[bool], ...]:
     return columns.host == host, columns.payload_bytes == payload_bytes
 
 
-def _stored(value: Any) -> Any:
-    """A value as the database takes it, alone or within JSON."""
-    for kind, stored in _STORED.items():
-        if isinstance(value, kind):
-            return stored(value)
-    return _columns(value) if is_dataclass(value) else value
+def _trials(connection: Connection, which: sa.ColumnElement[bool]) -> tuple[TrialRecord, ...]:
+    """Those of one study, with their load points."""
+    query = sa.select(tuner_trials).where(which).order_by(tuner_trials.c.number)
+    rows = connection.execute(query).mappings().all()
+    with _many_records():
+        found = _points(connection, which)
+        return tuple(trial_of(row, points=tuple(found.get(row["number"], ()))) for row in rows)
 
 
-def _columns(record: Any, *, without: Collection[str] = ()) -> dict[str, Any]:
-    """The fields of a dataclass by their names, `without` those that have columns of their own."""
-    names = [field.name for field in fields(record) if field.name not in without]
-    return {name: _stored(getattr(record, name)) for name in names}
+def _in_brief(connection: Connection, study_id: int) -> tuple[TrialRecord, ...]:
+    left_out = {"verdicts": {}, "statistics": ServerStatistics(), "export": "", "points": ()}
+    columns = [column for column in tuner_trials.c if column.name not in left_out]
+    query = sa.select(*columns).where(tuner_trials.c.study_id == study_id)
+    with _many_records():
+        rows = connection.execute(query.order_by(tuner_trials.c.number)).mappings()
+        return tuple(trial_of(row, **left_out) for row in rows)
 
 
-_STORED: Mapping[type, Callable[[Any], Any]] = {
-    StrEnum: lambda value: value.value,
-    # PostgreSQL keeps no null character; a log may have one.
-    str: lambda text: text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-    # As SQLite keeps it, which has no NaN; nor has JSON.
-    float: lambda number: None if math.isnan(number) else number,
-    datetime: lambda moment: moment.astimezone(UTC),
-    bytes: lambda data: base64.b64encode(data).decode(),
-    tuple: lambda values: [_stored(each) for each in values],
-    SearchSpace: space_document,
-    Mapping: lambda values: {name: _stored(each) for name, each in values.items()},
-}
+@contextmanager
+def _many_records() -> Iterator[None]:
+    """Look for no garbage meanwhile: there is none, and each look is at all that there is."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
-def _read(kind: type[_Record], row: Mapping[Any, Any], **others: Any) -> _Record:
-    """The record of this kind in `row`; `others` are the fields that have no column."""
-    values = {
-        field.name: _value(field, row[field.name])
-        for field in fields(kind)
-        if field.name not in others
-    }
-    return kind(**values, **others)
-
-
-def _value(field: Field[Any], stored: Any) -> Any:
-    if stored is None:  # SQLite keeps no NaN: it comes back as NULL
-        return math.nan if field.type is float else None
-    made = _VALUES.get(field.name)
-    return made(stored) if made else stored
-
-
-def _counts(stored: Mapping[str, int]) -> dict[int, int]:
-    """JSON has texts for keys only."""
-    return {int(key): count for key, count in stored.items()}
-
-
-def _histogram(stored: Mapping[str, Any]) -> Histogram:
-    return Histogram(_counts(stored["counts"]), stored["failures"])
-
-
-# What is made of a field's value, where it is not kept as it is.
-_VALUES: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("created_at", "started_at", "finished_at"), aware),
-    "space": stored_space,
-    "objectives": lambda stored: tuple(map(Objective, stored)),
-    "arrivals": Loop,
-    "warm_start": tuple,
-    "purpose": Purpose,
-    "state": TrialState,
-    "reason": Reason,
-    "configuration": Configuration.of,
-    "verdicts": lambda stored: {
-        name: SettingVerdict(Grade(each["grade"]), each["found"]) for name, each in stored.items()
-    },
-    "statistics": lambda stored: ServerStatistics(
-        **{
-            **stored,
-            "batches": _counts(stored["batches"]),
-            "batch_times_s": {int(n): s for n, s in stored.get("batch_times_s", {}).items()},
-        }
-    ),
-    **dict.fromkeys(("histogram", "first_response"), _histogram),
-    "shape": tuple,
-    "data": base64.b64decode,
-}
-
-
-def _study(row: sa.RowMapping, trials: tuple[TrialRecord, ...]) -> StudyRecord:
-    golden = _golden(row["golden"])
-    return _read(
-        StudyRecord,
-        row,
-        budget=_read(LatencyBudget, row),
-        comparison=golden.comparison if golden else Comparison(),
-        trials=trials,
-    )
-
-
-def _golden(stored: Any) -> Golden | None:
-    """Versions before kept the outputs alone, of which all were compared."""
-    if stored is None:
-        return None
-    content = {"outputs": stored} if isinstance(stored, list) else stored
-    return Golden(
-        tuple(_read(Tensor, each) for each in content["outputs"]),
-        tuple(content.get("varying", ())),
-        tuple(content.get("shapeless", ())),
-    )
-
-
-def _trials(connection: Connection, study_id: int, *, points: bool) -> tuple[TrialRecord, ...]:
-    query = sa.select(tuner_trials).where(tuner_trials.c.study_id == study_id)
-    rows = connection.execute(query.order_by(tuner_trials.c.number)).mappings().all()
-    by_trial: dict[int, list[PointRecord]] = {}
-    if points:
-        of_study = sa.select(tuner_trials.c.id).where(tuner_trials.c.study_id == study_id)
-        for row in connection.execute(
-            sa.select(tuner_load_points)
-            .where(tuner_load_points.c.trial_id.in_(of_study))
-            .order_by(tuner_load_points.c.trial_id, tuner_load_points.c.position)
-        ).mappings():
-            by_trial.setdefault(row["trial_id"], []).append(_point(row))
-    return tuple(_trial(row, tuple(by_trial.get(row["id"], ()))) for row in rows)
-
-
-def _trial(row: sa.RowMapping, points: tuple[PointRecord, ...]) -> TrialRecord:
-    return _read(TrialRecord, row, usage=_read(Usage, row), points=points)
-
-
-def _point_row(point: PointRecord) -> dict[str, Any]:
-    percentiles = {f"p{q}_s": value for q, value in point.percentiles_s.items()}
-    return (
-        _columns(point, without=("usage", "percentiles_s")) | _columns(point.usage) | percentiles
-    )
-
-
-def _point(row: sa.RowMapping) -> PointRecord:
-    stored = {q: row[f"p{q}_s"] for q in LATENCY_PERCENTILES}
-    percentiles = {q: math.nan if s is None else s for q, s in stored.items()}
-    return _read(PointRecord, row, usage=_read(Usage, row), percentiles_s=percentiles)
+def _points(
+    connection: Connection, of_trials: sa.ColumnElement[bool]
+) -> dict[int, list[PointRecord]]:
+    """By the numbers of the trials of one study, in the order that they were measured in."""
+    found: dict[int, list[PointRecord]] = {}
+    columns = tuner_load_points.c
+    for row in connection.execute(
+        sa.select(tuner_trials.c.number, tuner_load_points)
+        .join_from(tuner_load_points, tuner_trials)
+        .where(of_trials)
+        .order_by(columns.trial_id, columns.position)
+    ).mappings():
+        found.setdefault(row["number"], []).append(point_of(row))
+    return found

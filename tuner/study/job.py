@@ -47,6 +47,7 @@ from tuner.targets.base import ModelSource, ServedModel, TargetSetup
 from tuner.targets.catalog import ServerKind, server_kind
 from tuner.targets.request_form import RequestForm
 from tuner.watch import gpu_usage
+from tuner.watch.disturbances import host_watched
 
 DEFAULT_SERVER = "triton"
 
@@ -347,7 +348,9 @@ def _load(storage: Storage, prepared: PreparedJob) -> Iterator[TrialLoad]:
     """The load engine, with what watches the server meanwhile."""
     check = partial(_self_check, storage, prepared)
     with LoadEngine(cpus=prepared.job.engine_cpus) as engine, gpu_usage.opened() as gpus:
-        yield TrialLoad(engine, prepared.job.budget, self_check=check, gpus=gpus)
+        yield TrialLoad(
+            engine, prepared.job.budget, self_check=check, gpus=gpus, host=host_watched
+        )
 
 
 def _comparing(job: Job, compare: Sequence[str] | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tuner.space.space import Configuration
 from tuner.store.events import EventKind
 from tuner.store.jobs import JobState, Wanted
 from tuner.store.ownership import Hold
-from tuner.store.storage import point_document
+from tuner.store.rows import point_document
 from tuner.study.deadline import Deadline
 from tuner.study.trial import Observer
 

@@ -19,6 +19,8 @@ _DEFAULT_TIMEOUT_S = 120.0
 _DEFAULT_TRIALS = 10
 # The finals take no more than this share of all the time.
 _FINALS_SHARE = 0.35
+# The load points of a final last as long as those of this many trials, the last ones.
+_RECENT = 50
 # Steps of a trial that a final does not have, or has otherwise: a start, and other load points.
 _NOT_AROUND = ("self-check", "apply", "saturation", "search")
 # How many times as long as the search's are the load points of the finals, by the time that there
@@ -88,8 +90,8 @@ def _finals(
 ) -> FinalsPlan:
     feasible = [t for t in trials if t.state is TrialState.FEASIBLE]
     best = max((t.throughput for t in feasible), default=0.0)
-    baseline = [t for t in feasible if t.purpose is Purpose.BASELINE]
-    others = [t for t in feasible if t.purpose is Purpose.SEARCH] or baseline
+    baseline, searched = _telling(feasible)
+    others = searched or baseline
     far_behind = any(t.throughput < _FAR_BEHIND * best for t in baseline)
     baseline_stretch = min(stretch, _FAR_BEHIND_STRETCH) if far_behind else stretch
     around_s = _around_s(feasible)
@@ -97,6 +99,21 @@ def _finals(
     baseline_s = around_s + baseline_stretch * _search_s(baseline, budget)
     total_s = rounds * (finalists * each_s + baseline_s)
     return FinalsPlan(finalists, rounds, stretch, baseline_stretch, total_s)
+
+
+def plan_rests_on(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The trials whose load points tell how long the finals take."""
+    baseline, searched = _telling(trials)
+    return (*baseline, *searched)
+
+
+def _telling(
+    trials: Sequence[TrialRecord],
+) -> tuple[list[TrialRecord], list[TrialRecord]]:
+    """Of those that are feasible: the baseline, and the last ones of the search."""
+    feasible = [t for t in trials if t.state is TrialState.FEASIBLE]
+    baseline = [t for t in feasible if t.purpose is Purpose.BASELINE]
+    return baseline, [t for t in feasible if t.purpose is Purpose.SEARCH][-_RECENT:]
 
 
 def _around_s(trials: Iterable[TrialRecord]) -> float:

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -314,7 +314,7 @@ class _Trial:
         if not server.is_alive():
             raise TrialFailure(Reason.CRASHED, "it was gone before the load")
         with self._step(phase.value):
-            measurement, usage = bench.load.measure(
+            loaded = bench.load.measure(
                 bench.target.endpoint(server),
                 profile,
                 duration_s=duration_s,
@@ -322,10 +322,13 @@ class _Trial:
                 answer_s=self.answer_s,
                 pid=server.pid or None if phase in _WATCHED else None,
             )
+        measurement = loaded.measurement
         interval = percentile_interval(measurement, bench.budget.percentile)
-        self.points.append(
-            PointRecord.of(phase, measurement, bench.budget, interval=interval, usage=usage)
+        point = PointRecord.of(
+            phase, measurement, bench.budget, interval=interval, usage=loaded.usage
         )
+        disturbed = tuple(each.value for each in loaded.disturbed)
+        self.points.append(replace(point, runs=loaded.runs, disturbed=disturbed))
         bench.observer.point_ends(self.points[-1])
         if complaint := bench.load.complaint(measurement):
             raise TrialFailure(Reason.CLIENT_OVERLOADED, complaint)

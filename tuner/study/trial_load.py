@@ -3,10 +3,9 @@
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from operator import itemgetter
 
 from tuner.goals import LatencyBudget
 from tuner.load.calibration import Calibration
@@ -15,6 +14,7 @@ from tuner.load.measurement import LATE, Measurement
 from tuner.load.profile import Endpoint, LoadProfile, LoadRun, OpenLoop, Overload
 from tuner.load.requests import RequestSet
 from tuner.records import Usage
+from tuner.watch.disturbances import Disturbance, HostWindow, UsualHost
 from tuner.watch.gpu_usage import GpuUsage, Nvml, put_together
 from tuner.watch.process_usage import ProcessReading, ServerProcess
 from tuner.watch.sampling import Samples
@@ -55,12 +55,25 @@ SelfCheck = Callable[[int], Calibration]
 """What the load engine can do on this machine with requests of this number of bytes."""
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A load point as it counts: what came of the last of `runs`, or of the best of them.
+
+    `disturbed` is what took the machine's time from any of them.
+    """
+
+    measurement: Measurement
+    usage: Usage
+    runs: int = 1
+    disturbed: tuple[Disturbance, ...] = ()
+
+
 @dataclass
 class TrialLoad:
     """The load engine as trials use it: it checks itself, and grows where one process is too slow.
 
     `self_check` is asked once for each size of request. `gpus` are watched where there are any;
-    `stolen_time` watches what the machine's host takes.
+    `stolen_time` watches what the machine's host takes, `host` what others on the machine do.
     """
 
     engine: LoadEngine
@@ -70,6 +83,8 @@ class TrialLoad:
     most_workers: int = field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2))
     calibration: Calibration | None = None
     stolen_time: Callable[[], AbstractContextManager[StolenTime]] = watched
+    host: Callable[[], AbstractContextManager[HostWindow]] | None = None
+    _usual: UsualHost = field(default_factory=UsualHost)
     _checked_bytes: int = -1
 
     def is_unknown(self, requests: RequestSet) -> bool:
@@ -91,11 +106,12 @@ class TrialLoad:
         overload: Overload | None,
         answer_s: float = 0.0,
         pid: int | None = None,
-    ) -> tuple[Measurement, Usage]:
+    ) -> Loaded:
         """One load point; what the engine spoiled is repeated once, with one process more.
 
-        Without what the machine's host spoiled. `answer_s` is what one answer takes without load.
-        The server `pid` is watched meanwhile, where one is given.
+        Without what the machine's host spoiled; what others on the machine did is measured again.
+        `answer_s` is what one answer takes without load. The server `pid` is watched meanwhile,
+        where one is given.
         """
         self._grow(profile)
         limit_s = self.budget.limit_s
@@ -109,12 +125,12 @@ class TrialLoad:
             overload=overload,
         )
         run = partial(self._measure, load, pid)
-        measurement, usage = self._undisturbed(run)
-        if self.complaint(measurement, patience=1.0):
+        loaded = self._undisturbed(run)
+        if self.complaint(loaded.measurement, patience=1.0):
             if self.engine.workers < self.most_workers:
                 self.engine.add_worker()
-            measurement, usage = self._undisturbed(run)
-        return measurement, usage
+            loaded = self._undisturbed(run)
+        return loaded
 
     def complaint(self, measurement: Measurement, *, patience: float = _HOPELESS) -> str:
         """What the load engine did wrong, if its own slowness is in the measurement.
@@ -146,32 +162,39 @@ class TrialLoad:
             while self.engine.workers < needed:
                 self.engine.add_worker()
 
-    def _undisturbed(
-        self, run: Callable[[], tuple[Measurement, Usage]]
-    ) -> tuple[Measurement, Usage]:
+    def _undisturbed(self, run: Callable[[], "_Run"]) -> Loaded:
         """Without stolen time: the first run that kept enough of its time, or the best one."""
-        runs: list[tuple[float, Measurement, Usage]] = []
-        for _ in range(_MOST_RUNS):
-            with self.stolen_time() as stolen:
-                measurement, usage = run()
-            if measurement.duration_s < _SHORTEST_S and not measurement.stopped_early:
-                return measurement, usage
-            limit_s = self.budget.limit_s
-            spans = stolen.spoiled(limit_s)
-            spans += stood_still(measurement, late_s=self._late_s, limit_s=limit_s)
-            rest, share = undisturbed(measurement, spans)
-            if share < _SHARE_TO_CUT:
-                rest = measurement
-            runs.append((share, rest, usage.per(measurement.duration_s / rest.duration_s)))
-            if share >= _SHARE_TO_KEEP:
+        runs: list[_Run] = []
+        while len(runs) < _MOST_RUNS:
+            runs.append(run())
+            last = runs[-1]
+            if last.is_burst or (last.share >= _SHARE_TO_KEEP and not last.by_others):
                 break
-        _, rest, usage = max(runs, key=itemgetter(0))
-        return rest, usage
+        best = max(runs, key=lambda each: (not each.by_others, each.share))
+        disturbed = dict.fromkeys(each for run in runs for each in run.disturbed)
+        return Loaded(best.measurement, best.usage, len(runs), tuple(disturbed))
 
-    def _measure(self, run: LoadRun, pid: int | None) -> tuple[Measurement, Usage]:
-        with self._watched(pid) as watched:
+    def _measure(self, run: LoadRun, pid: int | None) -> "_Run":
+        with (
+            self.stolen_time() as stolen,
+            self.host() if self.host else nullcontext() as host,
+            self._watched(pid) as watched,
+        ):
             measurement = self.engine.measure(run)
-        return measurement, watched.usage(measurement.duration_s)
+        usage = watched.usage(measurement.duration_s)
+        if measurement.duration_s < _SHORTEST_S and not measurement.stopped_early:
+            return _Run(measurement, usage, is_burst=True)
+        limit_s = self.budget.limit_s
+        spans = stolen.spoiled(limit_s)
+        spans += stood_still(measurement, late_s=self._late_s, limit_s=limit_s)
+        rest, share = undisturbed(measurement, spans)
+        if share < _SHARE_TO_CUT:
+            rest = measurement
+        own_s = usage.cpu_s + measurement.engine_cpu_s
+        amounts = host.amounts(measurement.duration_s, own_s) if host else {}
+        by_others = self._usual.disturbed(amounts)
+        used = usage.per(measurement.duration_s / rest.duration_s)
+        return _Run(rest, used, share, by_others)
 
     @contextmanager
     def _watched(self, pid: int | None) -> Iterator["_Watched"]:
@@ -183,6 +206,21 @@ class TrialLoad:
             if self.gpus and pid is not None:
                 watched.gpus = stack.enter_context(self.gpus.window(_USAGE_INTERVAL_S))
             yield watched
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of a load point: the `share` of its time that was not stolen, what others took."""
+
+    measurement: Measurement
+    usage: Usage
+    share: float = 1.0
+    by_others: tuple[Disturbance, ...] = ()
+    is_burst: bool = False
+
+    @property
+    def disturbed(self) -> tuple[Disturbance, ...]:
+        return self.by_others if self.share == 1.0 else (Disturbance.STOLEN, *self.by_others)
 
 
 @dataclass

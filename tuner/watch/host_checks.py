@@ -67,6 +67,14 @@ def read(path: Path) -> str:
         return ""
 
 
+def own_groups(machine: Machine) -> list[Path]:
+    """The folder of this process's group and of those that it is in (cgroup v2)."""
+    lines = read(machine.proc / "self/cgroup").splitlines()
+    own = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), "")
+    root = machine.sys / "fs/cgroup"
+    return [each for each in (root / own, *(root / own).parents) if each.is_relative_to(root)]
+
+
 def _cores(_: Machine) -> Check:
     cores = len(os.sched_getaffinity(0))
     return Check(
@@ -206,12 +214,7 @@ def _busiest(processes: list[psutil.Process]) -> Iterator[str]:
 
 
 def _quota(machine: Machine) -> Check | None:
-    """The smallest of this process's group and those that it is in (cgroup v2)."""
-    lines = read(machine.proc / "self/cgroup").splitlines()
-    own = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), "")
-    root = machine.sys / "fs/cgroup"
-    folders = [root / own, *(root / own).parents]
-    said = [read(each / "cpu.max") for each in folders if each.is_relative_to(root)]
+    said = [read(each / "cpu.max") for each in own_groups(machine)]
     limits = [text for text in said if text and not text.startswith("max")]
     if not any(said):
         return None

@@ -1,0 +1,54 @@
+"""What is shown of a study with more trials than anybody reads: those that matter."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from tuner.analysis.pareto import trade_off
+from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+
+# A study of no more trials than this is shown whole.
+_MOST_SHOWN = 300
+# Of another one: so many of the search, the best ones, and so many that failed, the last ones.
+_BEST = 250
+_FAILED = 20
+
+
+def shown(study: StudyRecord, front: Collection[int] | None = None) -> tuple[TrialRecord, ...]:
+    """All trials, or those that matter of more than 300, in their order.
+
+    That is the best of the search, the last that failed, whatever has a load point of the Pareto
+    front, and all that were for something else than the search. `front` are the numbers of the
+    trials on it, for a study that was read without its load points.
+    """
+    if len(study.trials) <= _MOST_SHOWN:
+        return study.trials
+    on_front = trade_off(study)["trial"].tolist() if front is None else front
+    searched = [t for t in study.trials if t.purpose is Purpose.SEARCH]
+    feasible = [t for t in searched if t.state is TrialState.FEASIBLE]
+    best = sorted(feasible, key=lambda t: -t.throughput)[:_BEST]
+    failed = [t for t in searched if t.state is TrialState.FAILED][-_FAILED:]
+    chosen = {*on_front, *(t.number for t in (*best, *failed))}
+    return tuple(t for t in study.trials if t.number in chosen or t.purpose is not Purpose.SEARCH)
+
+
+def digest(study: StudyRecord, trials: Sequence[TrialRecord]) -> StudyRecord:
+    """The study with the load points of these of its `trials` alone."""
+    if len(trials) == len(study.trials):
+        return study
+    kept = {trial.number for trial in trials}
+    return replace(
+        study,
+        trials=tuple(t if t.number in kept else replace(t, points=()) for t in study.trials),
+    )
+
+
+def about_shown(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
+    """Which trials are left out, and where they are; empty if all are shown."""
+    if len(trials) == len(study.trials):
+        return ""
+    return (
+        f"Shown are {len(trials):,} of {len(study.trials):,} trials: the "
+        f"{_BEST} best of the search, the last {_FAILED} that failed, those of the Pareto front, "
+        f"and all for another purpose. `tuner status {study.name} --trials` lists them all, "
+        f"`tuner studies export {study.name}` writes all load points."
+    )
