@@ -1,6 +1,8 @@
 """Does a study survive whatever happens on the machine? Random faults over real studies.
 
     python -m benchmarks.chaos --faults 100 --json FILE
+    python -m benchmarks.chaos --place containers --faults 20
+    python -m benchmarks.chaos --place postgresql --faults 20
 
 Studies of a device whose best configuration is known on paper run on the real Triton. While one
 runs, a fault strikes at a random moment. The study goes on by itself, or its tuner ends, and
@@ -28,7 +30,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.chaos_faults import FAULTS, Scene, own_network, small_disk
+from benchmarks.chaos_faults import Scene
+from benchmarks.chaos_places import PLACES, Place
 from benchmarks.known_devices import Device
 from benchmarks.options import count
 from benchmarks.tables import machine, table
@@ -82,23 +85,29 @@ class Study:
 class Subject:
     """A study that is struck, and its tuner's process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Place) -> None:
         self.folder = folder
-        self.database = folder / "disk" / "studies.db"
+        self.place = place
+        self.database = place.database
         self._begun: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
         """Start it, or go on with it."""
-        options = ["--db", str(self.database), "--output", str(self.folder / "reports")]
+        options = ["--db", self.database, "--output", str(self.folder / "reports")]
         command = [str(_TUNER), "resume", _STUDY, *options]
-        if not self.database.exists():
+        if self._begun is None:
             model = ["--model-repository", str(self.folder / "models")]
             budget = f"{1e3 * DEVICE.limit_s:g}"
             command = [str(_TUNER), "optimize", "--study", _STUDY, "--budget-ms", budget]
             command += ["--timeout", _TIMEOUT, "--confirmations", "1", *model, *options]
+            command += self.place.options
         with (self.folder / "tuner.log").open("ab") as log:
             self._begun = subprocess.Popen(
-                own_network(command), stdout=log, stderr=log, start_new_session=True
+                self.place.wrap(command),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self.place.environment},
             )
         wait_until(lambda: self.job() is not None or not self.runs, "the tuner to have the study")
 
@@ -118,7 +127,7 @@ class Subject:
 
     def job(self) -> JobRecord | None:
         """The job of the process that was begun last."""
-        with suppress(TunerError), Storage(str(self.database)) as storage:  # it may not be there
+        with suppress(TunerError), Storage(self.database) as storage:  # it may not be there
             job = job_of(storage, _STUDY)
             return job if job is not None and f"/{self.pid}/" in job.owner else None
         return None
@@ -126,18 +135,18 @@ class Subject:
     def points(self) -> int:
         """The load points that are in the database, of trials that ended or not."""
         while True:
-            with Storage(str(self.database)) as storage:
+            with Storage(self.database) as storage:
                 before = _all_events(storage, EventKind.POINT_MEASURED)
                 stored = sum(len(t.points) for t in storage.study(_STUDY).trials)
                 if _all_events(storage, EventKind.POINT_MEASURED) == before:  # none moved
                     return before + stored
 
     def trials(self) -> int:
-        with Storage(str(self.database)) as storage:
+        with Storage(self.database) as storage:
             return len(storage.study(_STUDY, brief=True).trials)
 
     def record(self) -> StudyRecord:
-        with Storage(str(self.database)) as storage:
+        with Storage(self.database) as storage:
             return storage.study(_STUDY)
 
     def wait(self) -> int:
@@ -178,14 +187,16 @@ def struck(subject: Subject, number: int, fault: str, wait_s: float) -> Outcome:
     wrong, recovered_s = "", math.nan
     pid = subject.pid
     try:
-        FAULTS[fault](Scene(pid, subject.database))
+        subject.place.faults[fault](Scene(pid, subject.database))
         began = time.monotonic()
         wait_until(lambda: not subject.runs or subject.trials() > trials, "a trial, or an end")
         ended = not subject.runs
         if ended:
             left = leftovers(pid)
+            contained = subject.place.left()
             subject.begin()
-            wrong = f"left behind: {', '.join(left)}" if (left := _still(left)) else ""
+            there = (*_still(left), *(set(contained) & set(subject.place.left())))
+            wrong = f"left behind: {', '.join(there)}" if there else ""
             wait_until(lambda: subject.trials() > trials or not subject.runs, "another trial")
         recovered_s = time.monotonic() - began
         if subject.trials() <= trials:
@@ -222,22 +233,25 @@ def _still(left: Sequence[str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def subject() -> Iterator[Subject]:
-    """A study that has not begun, on a small disk of its own."""
+def subject(place: str = "processes") -> Iterator[Subject]:
+    """A study that has not begun, in a place of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        folder.chmod(0o755)  # a container looks into it
         DEVICE.write(folder / "models" / "device")
-        with small_disk(folder / "disk"):
-            study = Subject(folder)
+        with PLACES[place](folder) as made:
+            study = Subject(folder, made)
             try:
                 yield study
             finally:
                 study.end()
 
 
-def disturbed(number: int, faults: Sequence[str], chance: random.Random) -> Iterator[object]:
+def disturbed(
+    number: int, faults: Sequence[str], chance: random.Random, place: str
+) -> Iterator[object]:
     """An Outcome for each fault, then the Study."""
-    with subject() as study:
+    with subject(place) as study:
         study.begin()
         wait_until(lambda: study.trials() > 0, "the baseline")
         for fault in faults:
@@ -259,10 +273,8 @@ def recommendation(record: StudyRecord, faults: Sequence[str]) -> Study:
 
 def report(outcomes: Sequence[Outcome], studies: Sequence[Study], undisturbed: Study) -> str:
     rows = []
-    for fault in FAULTS:
+    for fault in dict.fromkeys(each.fault for each in outcomes):
         those = [each for each in outcomes if each.fault == fault]
-        if not those:
-            continue
         times = sorted(each.recovered_s for each in those if not each.wrong)
         rows.append(
             [
@@ -286,10 +298,13 @@ def report(outcomes: Sequence[Outcome], studies: Sequence[Study], undisturbed: S
     )
 
 
-def run(number: int, seed: int, say: Callable[[str], None]) -> tuple[list[Outcome], list[Study]]:
+def run(
+    number: int, seed: int, place: str, say: Callable[[str], None]
+) -> tuple[list[Outcome], list[Study]]:
     """That many faults, in random order, each kind as often as the others."""
     chance = random.Random(seed)  # noqa: S311 - a benchmark, not a secret
-    kinds = list(FAULTS)
+    with subject(place) as study:
+        kinds = list(study.place.faults)
     order: list[str] = []
     while len(order) < number:
         order += chance.sample(kinds, len(kinds))
@@ -298,7 +313,7 @@ def run(number: int, seed: int, say: Callable[[str], None]) -> tuple[list[Outcom
     while len(outcomes) < number:
         begins = len(outcomes)
         faults = order[begins : min(begins + _FAULTS_PER_STUDY, number)]
-        for each in disturbed(len(studies), faults, chance):
+        for each in disturbed(len(studies), faults, chance, place):
             if isinstance(each, Outcome):
                 outcomes.append(each)
                 say(f"{len(outcomes)}: {each}")
@@ -314,14 +329,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--faults", type=count, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--place", choices=PLACES, default="processes")
     parser.add_argument("--json", type=Path, help="also write everything there")
     options = parser.parse_args()
-    with subject() as study:
+    with subject(options.place) as study:
         study.begin()
         study.wait()
         undisturbed = recommendation(study.record(), ())
     print(undisturbed, flush=True)
-    outcomes, studies = run(options.faults, options.seed, lambda text: print(text, flush=True))
+    outcomes, studies = run(
+        options.faults, options.seed, options.place, lambda text: print(text, flush=True)
+    )
     if options.json:
         documents = {
             "outcomes": [asdict(each) for each in outcomes],

@@ -20,17 +20,17 @@ _WORDS = {
     "stub": "triton_python_backend_stub",
 }
 # How long a stopped process sleeps, a database is locked, and so on.
-_LASTS_S = 4.0
+LASTS_S = 4.0
 # How long a process is waited for that is to be struck.
 _APPEARS_S = 60.0
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What can be struck: the tuner's process, and the folder with its database."""
+    """What can be struck: the tuner's process, and its database, a path or a URL."""
 
     pid: int
-    database: Path
+    database: str
 
     def process(self, kind: str) -> psutil.Process:
         """The tuner itself, or the process that works for it, once there is one.
@@ -63,7 +63,7 @@ def _stopped(kind: str) -> Strike:
     def strike(scene: Scene) -> None:
         pid = scene.process(kind).pid
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(_LASTS_S)
+        time.sleep(LASTS_S)
         with suppress(ProcessLookupError):  # the tuner may have ended it meanwhile
             os.kill(pid, signal.SIGCONT)
 
@@ -75,18 +75,18 @@ def _locked(scene: Scene) -> None:
     connection = sqlite3.connect(scene.database, isolation_level=None, timeout=30.0)
     with closing(connection):
         connection.execute("BEGIN IMMEDIATE")
-        time.sleep(_LASTS_S)
+        time.sleep(LASTS_S)
 
 
 def _disk_full(scene: Scene) -> None:
     """All of the file system of the database is taken for some seconds."""
-    filler = scene.database.with_name("filler")
+    filler = Path(scene.database).with_name("filler")
     try:
         with suppress(OSError), filler.open("wb") as file:
             while True:
                 file.write(b"\0" * 65_536)
                 file.flush()
-        time.sleep(_LASTS_S)
+        time.sleep(LASTS_S)
     finally:
         filler.unlink(missing_ok=True)
 
@@ -95,7 +95,7 @@ def _network_cut(scene: Scene) -> None:
     """The loopback of the tuner's own network is down for some seconds."""
     inside = ["nsenter", "--target", str(scene.pid), "--net"]
     subprocess.run([*inside, "ip", "link", "set", "lo", "down"], check=True)
-    time.sleep(_LASTS_S)
+    time.sleep(LASTS_S)
     subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
 
 

@@ -1,5 +1,6 @@
 """`tuner status`, `pause`, `continue`, `stop`, `attach`, and `resume` up to its server."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,7 +42,7 @@ def wanted(study: str = "night") -> Wanted:
     return job.wanted
 
 
-def ran(why: str = "", left_s: float = 7200.0, **more: Any) -> None:
+def ran(why: str = "", left_s: float = 7200.0, retry: Sequence[str] = (), **more: Any) -> None:
     """The study was run, in this process, and ended for this reason when so much was left."""
     limits = SearchBudget(timeout_s=9000.0, trials=90, **more)
     ends_at = datetime.now(UTC) + timedelta(seconds=left_s)
@@ -49,7 +50,7 @@ def ran(why: str = "", left_s: float = 7200.0, **more: Any) -> None:
     def run() -> None:
         with (
             Storage("studies.db") as storage,
-            held(storage, "night", limits=limits.as_record(), ends_at=ends_at),
+            held(storage, "night", limits=limits.as_record(), ends_at=ends_at, retry=retry),
         ):
             if why:
                 raise RuntimeError(why)
@@ -271,6 +272,15 @@ class TestResume:
             "study `night` has ended: all 60 trials were run",
             "more time goes on with it: `tuner resume night --timeout 10m`",
         )
+
+    def test_the_failures_that_it_was_to_run_again(self) -> None:
+        """One that was cut off goes on with them, one that came to its end has run them."""
+        ran("a fault", retry=["out_of_memory"])
+        given = self.asked()
+        assert given[given.index("--retry") + 1] == "out_of_memory"
+
+        ran(retry=["out_of_memory"])
+        assert "--retry" not in self.asked(timeout="10m")
 
     def test_one_whose_time_is_over(self, tuner: Tuner) -> None:
         ran("a fault", left_s=0.5)

@@ -187,6 +187,19 @@ class PrivateEngine:
             )
         wait_until(self._answers)
 
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("it does not run")
+        return self._process.pid
+
+    def kill(self) -> None:
+        """As the kernel does where memory is short: containers stay, and their guardians too."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(60)
+            self._process = None
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -100,6 +101,11 @@ def test_why_it_ended(place: str, error: BaseException, why: str) -> None:
     assert (job(place).state, job(place).why) == (JobState.ENDED, why)
 
 
+def named(command: str, place: str) -> str:
+    """The command about the study, with its database."""
+    return shlex.join(["tuner", command, "night", "--db", "URL" if "://" in place else place])
+
+
 def test_one_at_a_time(place: str) -> None:
     """A second tuner is told who runs the study since when; after its end, it has it."""
     with owner(place, "night") as other:
@@ -109,7 +115,8 @@ def test_one_at_a_time(place: str) -> None:
             r"\d{4}-\d\d-\d\d \d\d:\d\d \(heard of \d+ s ago\)",
             said.message,
         )
-        assert said.hint == "`tuner status night` says what it does, `tuner stop night` ends it"
+        status, stop = (named(command, place) for command in ("status", "stop"))
+        assert said.hint == f"`{status}` says what it does, `{stop}` ends it"
         assert other.does("trial") == "written"
         assert other.does("end") == "written"
         other.process.wait()
@@ -224,5 +231,5 @@ def test_no_write_without_the_study(place: str) -> None:
         replaced()
 
     assert caught.value.message.startswith("process 7 on far has taken study `night` over")
-    assert caught.value.hint == "look at what it does: `tuner status night`"
+    assert caught.value.hint == f"look at what it does: `{named('status', place)}`"
     assert job(place).state is JobState.RUNNING

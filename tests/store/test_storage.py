@@ -69,6 +69,8 @@ def hard_point() -> PointRecord:
         stopped_early="overload",
         histogram=Histogram({-3: 1, 0: 2, 2178: 4}, 4),
         first_response=Histogram({7: 3}, 0),
+        runs=2,
+        disturbed=("stolen", "swap"),
         usage=Usage(cpu_s=0.1 + 0.2, memory_bytes=2.0**41 + 1, energy_j=math.nan),
     )
 

@@ -20,6 +20,7 @@ from tuner.records import Applied
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
+from tuner.watch.gpu_memory import GpuMemory
 
 
 class ScriptTarget:
@@ -61,6 +62,20 @@ class ScriptTarget:
 
     verify = infer = statistics = requests = endpoint = _unasked
     concurrency = largest_batch = export = _unasked
+
+
+def test_a_server_is_not_started_where_the_last_one_left_its_memory(
+    target: ScriptTarget, runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fail for want of it, which is not the doing of its configuration."""
+    with Deployment(target, runner) as deployment:
+        deployment.apply(configuration())
+        monkeypatch.setattr(GpuMemory, "missing", lambda _: "9.0 GiB of GPU-0 are in use")
+        with pytest.raises(TrialFailure, match=r"9\.0 GiB of GPU-0 are in use") as caught:
+            deployment.apply(configuration(size=2))
+
+    assert caught.value.reason is Reason.INTERRUPTED
+    assert len(target.pids) == 1
 
 
 def configuration(size: Value = 1, colour: Value = "red") -> Configuration:

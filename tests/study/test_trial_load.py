@@ -3,8 +3,9 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop
 from tuner.load.requests import RequestSet
 from tuner.records import Phase
 from tuner.study.trial_load import TrialLoad
+from tuner.watch.disturbances import Disturbance, HostReading, HostWindow
 from tuner.watch.gpu_usage import Nvml
 from tuner.watch.stolen_time import StolenReading, StolenTime
 
@@ -133,6 +135,43 @@ def test_stolen_time_is_left_out(
     measured_runs, point_s = disturbed(runs, OpenLoop(100.0))
     assert measured_runs == count
     assert point_s == pytest.approx(left_s, abs=0.01)
+
+
+def swapping(pages: int) -> AbstractContextManager[HostWindow]:
+    return nullcontext(HostWindow(HostReading(), HostReading(swapped_pages=pages)))
+
+
+@pytest.mark.parametrize(
+    ("pages", "runs"),
+    [([0, 0], [1, 1]), ([0, 10_000, 0], [1, 2]), ([0, 10_000, 10_000], [1, 2])],
+)
+def test_what_others_on_the_machine_do_is_measured_again(
+    pages: list[int], runs: list[int]
+) -> None:
+    """Once; the first load point is what is usual."""
+    windows = iter(pages)
+    quiet = partial(stealing, *QUIET)
+    load = TrialLoad(
+        SimulatedEngine(), BUDGET, stolen_time=quiet, host=lambda: swapping(next(windows))
+    )
+    points = [load.measure(SERVER, OpenLoop(100.0), duration_s=2.0, overload=None) for _ in runs]
+
+    assert [point.runs for point in points] == runs
+    disturbed = (Disturbance.SWAP,) if runs[1] > 1 else ()
+    assert [point.disturbed for point in points] == [(), disturbed]
+
+
+def _next_of(windows: Iterator[Sequence[float]]) -> AbstractContextManager[StolenTime]:
+    return stealing(*next(windows))
+
+
+def test_stolen_time_is_told_of() -> None:
+    """Whether or not it was measured again."""
+    for runs in ([SHORT], [LONG, QUIET]):
+        windows = iter(runs)
+        load = TrialLoad(SimulatedEngine(), BUDGET, stolen_time=partial(_next_of, windows))
+        loaded = load.measure(SERVER, OpenLoop(100.0), duration_s=2.0, overload=None)
+        assert loaded.disturbed == (Disturbance.STOLEN,)
 
 
 def test_a_closed_loop_is_measured_again() -> None:

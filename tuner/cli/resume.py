@@ -69,7 +69,8 @@ def optimize_with(arguments: list[str]) -> None:
 def words(options: ResumeOptions, reasons: Sequence[Reason] = ()) -> list[str]:
     """The words after `tuner optimize` that go on with the study.
 
-    Trials that failed for one of the `reasons` are run again.
+    Trials that failed for one of the `reasons` are run again, or for those that the job before
+    had not done with.
 
     Raises:
         InputError: It has ended, its time is over, or something that it needs is not stored.
@@ -82,6 +83,8 @@ def words(options: ResumeOptions, reasons: Sequence[Reason] = ()) -> list[str]:
             f"study `{study.name}` was begun by a version that did not store its options",
             hint=f"repeat its command, with `--study {study.name}`",
         )
+    if job is not None and (job.state is not JobState.ENDED or job.why):
+        reasons = reasons or [Reason(each) for each in job.retry]
     found = {name: each for name, each in study.options.items() if name not in _SAID_ANEW}
     found |= {"header": _headers(study, options)} if "header" in study.options else {}
     found |= {"trials": options.trials or (job.limits["trials"] if job else None)}

@@ -15,6 +15,7 @@ from tuner.report import (
     page,
     search_findings,
 )
+from tuner.report.disturbances import about_disturbances
 
 
 def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
@@ -38,6 +39,7 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
         HURT=Judgement.HURT,
         study=study,
         trials=trials,
+        disturbances=about_disturbances(study),
         about_shown=digest.about_shown(study, trials),
         standings=standings,
         winner=standings.winner,

@@ -42,7 +42,8 @@ class JobRecord:
     `owner` is the name of its process, `seen_at` when it last said that it is there. `ends_at` is
     when its time is over, `limits` what else it was given (SearchBudget). `why` it ended is empty
     where it came to its end. `log` is the file with its output, where it has no terminal.
-    `paused_with_s` are the seconds that a pause has left it.
+    `paused_with_s` are the seconds that a pause has left it. Trials that failed for a reason in
+    `retry` are run again.
     """
 
     fence: int
@@ -57,6 +58,7 @@ class JobRecord:
     limits: Mapping[str, Any]
     log: str
     paused_with_s: float | None
+    retry: tuple[str, ...]
 
     @property
     def is_gone(self) -> bool:
@@ -158,5 +160,6 @@ def _job(row: sa.RowMapping) -> JobRecord:
         limits=row["limits"],
         log=row["log"],
         paused_with_s=row["left_s"],
+        retry=tuple(row["retry"]),
         **{name: row[name] and aware(row[name]) for name in moments},
     )

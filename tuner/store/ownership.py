@@ -6,8 +6,9 @@ an owner that slept while it was replaced finds out before it changes anything (
 as in Kleppmann, "How to do distributed locking", 2016).
 """
 
+import shlex
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +24,7 @@ from tuner.errors import StudyHeldError, StudyLostError, TunerError
 from tuner.store import events
 from tuner.store.database import Database
 from tuner.store.events import EventKind
+from tuner.store.faults import display_name
 from tuner.store.jobs import JobRecord, JobState, Wanted, change, id_of, job_in, job_of
 from tuner.store.schema import tuner_jobs
 
@@ -43,6 +45,7 @@ class Hold:
         self._database = database
         self._study_id = study_id
         self._fence = fence
+        self._asked = Wanted.NOTHING
 
     def check(self, connection: Connection) -> None:
         """In each transaction that writes.
@@ -51,14 +54,16 @@ class Hold:
             StudyLostError: Another process has taken the study over.
         """
         columns = tuner_jobs.c
-        query = sa.select(columns.fence, columns.owner).where(columns.study_id == self._study_id)
-        fence, owner = connection.execute(query.with_for_update()).one()
+        query = sa.select(columns.fence, columns.owner, columns.wanted)
+        own = query.where(columns.study_id == self._study_id)
+        fence, owner, wanted = connection.execute(own.with_for_update()).one()
         if fence != self._fence:
             raise StudyLostError(
                 f"{in_words(owner)} has taken study `{self.study}` over, as this one had not been "
                 "heard of for too long; nothing more is written",
-                hint=f"look at what it does: `tuner status {self.study}`",
+                hint=f"look at what it does: `{_command('status', self._database, self.study)}`",
             )
+        self._asked = Wanted(wanted)
 
     def record(
         self, kind: EventKind, content: Mapping[str, Any], *, trial: int | None = None
@@ -71,13 +76,16 @@ class Hold:
 
         def write(connection: Connection) -> Wanted:
             self._append(connection, kind, content, trial=trial)
-            return self._wanted(connection)
+            return self._asked  # seen by `check`, in this transaction
 
         return self._database.write(write)
 
     def wanted(self) -> Wanted:
         """What is asked of the study now."""
-        return self._database.read(self._wanted)
+        query = sa.select(tuner_jobs.c.wanted).where(tuner_jobs.c.study_id == self._study_id)
+        return self._database.read(
+            lambda connection: Wanted(connection.execute(query).scalar_one())
+        )
 
     def heard(self) -> None:
         """What was asked is done: nothing is asked any more."""
@@ -114,10 +122,6 @@ class Hold:
 
         self._database.write(write)
 
-    def _wanted(self, connection: Connection) -> Wanted:
-        query = sa.select(tuner_jobs.c.wanted).where(tuner_jobs.c.study_id == self._study_id)
-        return Wanted(connection.execute(query).scalar_one())
-
     def _append(
         self,
         connection: Connection,
@@ -145,13 +149,14 @@ def held(
     limits: Mapping[str, Any],
     ends_at: datetime | None = None,
     log: str = "",
+    retry: Sequence[str] = (),
 ) -> Iterator[Hold]:
     """Run the study: nobody else does until the block ends, and `database` checks each write.
 
     Raises:
         StudyHeldError: Another process runs it.
     """
-    hold = _taken(database, study, limits=limits, ends_at=ends_at, log=log)
+    hold = _taken(database, study, limits=limits, ends_at=ends_at, log=log, retry=list(retry))
     database.guard = hold.check
     try:
         with _beating(database.url, hold):
@@ -175,7 +180,7 @@ def _taken(database: Database, study: str, **values: Any) -> Hold:
         if not isinstance(result, JobRecord):
             return Hold(database, study, *result)
         if silent is not None or not result.is_gone:
-            raise _is_held(study, result)
+            raise _is_held(database, study, result)
         silent = _watched(database, study, result)
 
 
@@ -228,17 +233,25 @@ def _watched(database: Database, study: str, job: JobRecord) -> JobRecord:
         sleep(_WATCH_POLL_S)
         now = job_of(database, study)
         if now is None or now.seen_at != job.seen_at or now.fence != job.fence:
-            raise _is_held(study, now or job)
+            raise _is_held(database, study, now or job)
     return job
 
 
-def _is_held(study: str, job: JobRecord) -> StudyHeldError:
+def _is_held(database: Database, study: str, job: JobRecord) -> StudyHeldError:
     silent_s = max(0.0, (datetime.now(UTC) - job.seen_at).total_seconds())
     return StudyHeldError(
         f"study `{study}` is run by {job.who} since {job.began_at.astimezone():%Y-%m-%d %H:%M} "
         f"(heard of {silent_s:.0f} s ago)",
-        hint=f"`tuner status {study}` says what it does, `tuner stop {study}` ends it",
+        hint=f"`{_command('status', database, study)}` says what it does, "
+        f"`{_command('stop', database, study)}` ends it",
     )
+
+
+def _command(name: str, database: Database, study: str) -> str:
+    """What a person may type; a URL may hold secrets, and whoever has it knows it."""
+    is_file = database.url.startswith("sqlite:")
+    place = display_name(database.url) if is_file else "URL"
+    return shlex.join(["tuner", name, study, "--db", place])
 
 
 @contextmanager

@@ -158,6 +158,7 @@ tuner_jobs = Table(
     Column("limits", JSON, nullable=False),
     Column("log", Text, nullable=False),
     Column("left_s", Float),
+    Column("retry", JSON, nullable=False, server_default="[]"),
     UniqueConstraint("study_id"),
 )
 

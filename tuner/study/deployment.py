@@ -19,6 +19,8 @@ from tuner.errors import Reason, ServerError, ServerMissingError, SpaceError, Tr
 from tuner.records import Applied
 from tuner.space.space import Configuration
 from tuner.targets.base import Target
+from tuner.watch.gpu_memory import GpuMemory
+from tuner.watch.gpu_usage import Nvml
 from tuner.watch.oom_kills import oom_kills
 
 # What a server is marked with, where a runner can mark it.
@@ -53,11 +55,14 @@ class Deployment:
         *,
         cpus: frozenset[int] | None = None,
         study: str = "",
+        gpus: Nvml | None = None,
     ) -> None:
+        """`gpus` are those whose memory a server that is gone has to give back."""
         self._target = target
         self._runner = runner
         self._cpus = cpus
         self._study = study
+        self._gpu_memory = GpuMemory(gpus)
         self._stack = ExitStack()
         self._current: _Current | None = None
 
@@ -143,6 +148,8 @@ class Deployment:
 
     def _restart(self, configuration: Configuration, trial: int) -> None:
         self.stop()
+        if missing := self._gpu_memory.missing():
+            raise TrialFailure(Reason.INTERRUPTED, missing)
         labels = {STUDY_LABEL: self._study, TRIAL_LABEL: str(trial)}
         try:
             spec = self._target.launch_spec(configuration)

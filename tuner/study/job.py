@@ -288,7 +288,7 @@ def run(
     Raises:
         StudyHeldError: Another process runs it.
     """
-    job, space = prepared.job, prepared.space
+    job, space, cpus = prepared.job, prepared.space, prepared.job.server_cpus or None
     if note := too_short(job.budget, job.search_budget, space.size):
         say(note)
     with ExitStack() as stack:
@@ -308,7 +308,7 @@ def run(
         stack.enter_context(placement.restored(target, runner, say))
         load = stack.enter_context(_load(storage, prepared))
         deployment = stack.enter_context(
-            Deployment(target, runner, cpus=job.server_cpus or None, study=study.name)
+            Deployment(target, runner, cpus=cpus, study=study.name, gpus=load.gpus)
         )
         bench = Bench(
             target,
@@ -338,7 +338,9 @@ def _owned(storage: Storage, wanted: StudyRecord, job: Job) -> Iterator[tuple[St
     """
     open_study(storage, wanted)
     limits, ends_at = job.search_budget.as_record(), Deadline(job.search_budget).ends_at
-    with held(storage, wanted.name, limits=limits, ends_at=ends_at, log=job.log) as hold:
+    with held(
+        storage, wanted.name, limits=limits, ends_at=ends_at, log=job.log, retry=job.retry
+    ) as hold:
         # Read anew: its owner before may have added trials until now.
         yield open_study(storage, wanted), hold
 

@@ -60,9 +60,10 @@ class Nvml:
         self, interval_s: float = 1.0
     ) -> AbstractContextManager[Samples[dict[str, GpuUsage]]]:
         """Reads all GPUs within the block; their usage is `put_together(samples.within)`."""
-        return sampled(self._read, interval_s)
+        return sampled(self.read, interval_s)
 
-    def _read(self) -> dict[str, GpuUsage] | None:
+    def read(self) -> dict[str, GpuUsage] | None:
+        """All GPUs now, by their UUIDs; None where the driver does not answer."""
         try:
             count = self._library.nvmlDeviceGetCount()
             handles = [self._library.nvmlDeviceGetHandleByIndex(n) for n in range(count)]

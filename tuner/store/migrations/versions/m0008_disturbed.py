@@ -1,4 +1,4 @@
-"""How often a load point was measured, and what disturbed it.
+"""How often a load point was measured, what disturbed it, and which failures a job repeats.
 
 Revision: 0008
 """
@@ -17,3 +17,5 @@ def upgrade() -> None:
     op.add_column("tuner_load_points", runs)
     disturbed = sa.Column("disturbed", sa.JSON, nullable=False, server_default="[]")
     op.add_column("tuner_load_points", disturbed)
+    retry = sa.Column("retry", sa.JSON, nullable=False, server_default="[]")
+    op.add_column("tuner_jobs", retry)

@@ -1,0 +1,50 @@
+"""When the machine was disturbed while it measured, in sentences."""
+
+from collections.abc import Iterator
+
+from tuner.records import PointRecord, StudyRecord, TrialRecord
+from tuner.report import formats
+from tuner.watch.disturbances import Disturbance
+
+# More trials than this are counted, not named.
+_NAMED = 6
+_WORDS = {
+    Disturbance.STOLEN: "The host of this virtual machine ran others",
+    Disturbance.OTHERS: "Other processes took more of the processors than usual",
+    Disturbance.QUOTA: "The processor quota was used up more than usual",
+    Disturbance.SWAP: "Memory went to the disk and back",
+    Disturbance.HEAT: "A processor was slowed down because it was hot",
+}
+
+
+def about_disturbances(study: StudyRecord) -> tuple[str, ...]:
+    """What disturbed load points, when, and what was done about it; a sentence for each kind."""
+    return tuple(filter(None, (_about(study, kind) for kind in Disturbance)))
+
+
+def _about(study: StudyRecord, kind: Disturbance) -> str:
+    found = list(_disturbed(study, kind))
+    if not found:
+        return ""
+    trials = list(dict.fromkeys(trial.number for trial, _ in found))
+    points = f"{len(found):,} load point{'' if len(found) == 1 else 's'}"
+    again = sum(point.runs > 1 for _, point in found)
+    cut = "what it spoiled was cut out, and " if kind is Disturbance.STOLEN else ""
+    done = f"{cut}{again:,} of them {'was' if again == 1 else 'were'} measured again"
+    begin, end = found[0][0].started_at, found[-1][0].finished_at
+    when = f"{formats.stamp(begin)} to {end:%H:%M}, {_named(trials)}"
+    return f"{_WORDS[kind]} during {points} ({when}); {done}."
+
+
+def _disturbed(study: StudyRecord, kind: Disturbance) -> Iterator[tuple[TrialRecord, PointRecord]]:
+    for trial in study.trials:
+        for point in trial.points:
+            if kind.value in point.disturbed:
+                yield trial, point
+
+
+def _named(trials: list[int]) -> str:
+    if len(trials) > _NAMED:
+        return f"in {len(trials):,} trials"
+    names = formats.listed([str(number) for number in trials])
+    return f"trial{'' if len(trials) == 1 else 's'} {names}"
