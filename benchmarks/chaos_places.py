@@ -84,7 +84,7 @@ def _of_containers(engine: docker.PrivateEngine) -> dict[str, Strike]:
 
     return {
         **{name: FAULTS[name] for name in FAULTS if name.split()[-1] in _BESIDE_CONTAINERS},
-        "kill -9 of the container's process": lambda _: os.kill(server_pid(), signal.SIGKILL),
+        "kill -9 of the container's process": lambda _: _killed(server_pid()),
         "SIGSTOP of the container's process": lambda _: _asleep(server_pid()),
         "container removed": removed,
         "kill -9 of the Docker engine": engine_killed,
@@ -110,11 +110,16 @@ def postgresql(folder: Path) -> Iterator[Place]:
             server.ensure_postgres_running()
 
         def asleep(_: Scene) -> None:
-            for process in (family := _family(server.get_pid())):
-                process.suspend()
-            time.sleep(LASTS_S)
-            for process in family:
-                process.resume()
+            family = _family(server.get_pid())
+            try:
+                for process in family:
+                    with suppress(psutil.NoSuchProcess):
+                        process.suspend()
+                time.sleep(LASTS_S)
+            finally:
+                for process in family:
+                    with suppress(psutil.NoSuchProcess):
+                        process.resume()
 
         faults = {
             "kill -9 of the tuner": FAULTS["kill -9 of the tuner"],
@@ -134,10 +139,15 @@ PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
 }
 
 
-def _asleep(pid: int) -> None:
-    os.kill(pid, signal.SIGSTOP)
-    time.sleep(LASTS_S)
+def _killed(pid: int) -> None:
     with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _asleep(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(LASTS_S)
         os.kill(pid, signal.SIGCONT)
 
 
@@ -163,6 +173,8 @@ def _locked(url: str) -> None:
     """As a migration or a backup of somebody else does."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("LOCK TABLE tuner_trials, tuner_events IN EXCLUSIVE MODE")
+        connection.exec_driver_sql(
+            "LOCK TABLE tuner_studies, tuner_trials, tuner_events, tuner_jobs IN EXCLUSIVE MODE"
+        )
         time.sleep(LASTS_S)
     engine.dispose()
