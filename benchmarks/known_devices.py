@@ -24,6 +24,8 @@ _REQUESTS = 12_000
 _HALVINGS = 13
 # What the best on paper is looked for among: without a delay first,
 CORES = 2
+# Triton's own space has no more copies of a model.
+_MOST_INSTANCES = 256
 _INSTANCES = range(1, 2 * CORES + 1)
 _SIZES = (2, 4, 8, 16, 32, 64)
 # then this many of the best with each of these.
@@ -56,7 +58,7 @@ class TritonPythonModel:
     def initialize(self, args):
         number = int(args["model_instance_name"].split("_")[-1])
         folder = Path(args["model_repository"]) / args["model_version"]
-        self.slot = (folder / f"slot-{{number % SLOTS if SLOTS else number}}").open("w")
+        self.slot = (folder / f"slot-{{number % SLOTS if SLOTS else number}}").open()
 
     def execute(self, requests):
         fcntl.flock(self.slot, fcntl.LOCK_EX)
@@ -118,6 +120,8 @@ class Device:
         facts = {"fixed_s": self.fixed_s, "each_s": self.each_s}
         code = _CODE.format(**facts, rows=self.rows, slots=self.slots)
         (folder / "1" / "model.py").write_text(code)
+        for slot in range(self.slots or _MOST_INSTANCES):  # locked, and never written
+            (folder / "1" / f"slot-{slot}").touch()
 
     def _p99_s(self, rate: float, configuration: Configuration) -> float:
         """A free instance takes what waits, after its delay; then it waits for its slot."""

@@ -64,18 +64,20 @@ class ScriptTarget:
     concurrency = largest_batch = export = _unasked
 
 
-def test_a_server_is_not_started_where_the_last_one_left_its_memory(
+def test_the_memory_of_the_last_server_is_free_before_the_next_one(
     target: ScriptTarget, runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would fail for want of it, which is not the doing of its configuration."""
+    """It is waited for once the last one is gone, and before each start; not before a reload."""
+    waited: list[bool] = []
+    monkeypatch.setattr(
+        GpuMemory, "settle", lambda _: waited.append(all(map(is_gone, target.pids)))
+    )
     with Deployment(target, runner) as deployment:
         deployment.apply(configuration())
-        monkeypatch.setattr(GpuMemory, "missing", lambda _: "9.0 GiB of GPU-0 are in use")
-        with pytest.raises(TrialFailure, match=r"9\.0 GiB of GPU-0 are in use") as caught:
-            deployment.apply(configuration(size=2))
-
-    assert caught.value.reason is Reason.INTERRUPTED
-    assert len(target.pids) == 1
+        deployment.apply(configuration(colour="blue"))
+        assert waited == [True]
+        deployment.apply(configuration(size=2))
+    assert waited == [True, True]
 
 
 def configuration(size: Value = 1, colour: Value = "red") -> Configuration:

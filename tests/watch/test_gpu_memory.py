@@ -40,22 +40,18 @@ def test_memory_that_comes_back_is_waited_for(used: tuple[int, ...]) -> None:
     """To a driver's own share of it."""
     memory = GpuMemory(gpus(*used))
 
-    assert memory.missing() == ""
-    assert memory.missing() == ""
+    assert memory.settle()
+    assert memory.settle()
 
 
-def test_memory_that_stays_away_is_told_of() -> None:
-    """With the numbers, and who knows more."""
+def test_memory_that_somebody_else_has_is_not_waited_for_twice() -> None:
+    """The next start finds what this one found."""
     memory = GpuMemory(gpus(GIB, 9 * GIB), patience_s=0.05)
-    memory.missing()
 
-    assert memory.missing() == (
-        "9.0 GiB of GPU-0 are in use without a server, 1.0 GiB were before the first one; "
-        "`nvidia-smi` shows by whom"
-    )
+    assert [memory.settle() for _ in range(3)] == [True, False, True]
 
 
-def test_without_a_gpu_nothing_is_missing() -> None:
+def test_without_a_gpu_nothing_is_waited_for() -> None:
     """Nor is anything asked."""
     memory = GpuMemory()
-    assert [memory.missing() for _ in range(2)] == ["", ""]
+    assert [memory.settle() for _ in range(2)] == [True, True]

@@ -39,7 +39,7 @@ def running(storage: Storage, study: str | None) -> str:
         InputError: There is no such study, none runs, or several do.
     """
     if study is not None:
-        return storage.study(study, brief=True).name
+        return storage.study(study, trials=False).name
     live = sorted(name for name, job in jobs(storage).items() if job.is_live)
     if not live:
         raise InputError("no study runs", hint="`tuner status` lists the studies")

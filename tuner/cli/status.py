@@ -1,6 +1,7 @@
 """`tuner status`: what runs, and how far it is."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console, RenderableType
@@ -56,24 +57,22 @@ def of_study(storage: Storage, name: str, known: Status | None = None) -> Status
     """
     job = job_of(storage, name)
     ended = last_event(storage, name, EventKind.TRIAL_ENDED)
-    if known is not None and known.ended == ended:
+    goes_on = job is not None and job.is_live
+    if known is not None and known.ended == ended and (goes_on or job == known.job):
         found = replace(known, job=job)
     else:
         study = storage.study(name, brief=True)
-        if job is not None and job.is_live:
+        if goes_on:
             telling = plan_rests_on(study.trials)
             study = storage.in_full(study, [trial.number for trial in telling])
         found = Status(study, standings(study), job, ended)
     return _with_last_events(storage, found)
 
 
-def of_all(storage: Storage) -> list[Status]:
-    """How each study stands, the newest first."""
-    found = jobs(storage)
-    return [
-        _with_last_events(storage, Status(study, standings(study), found.get(study.name)))
-        for study in storage.studies()
-    ]
+def of_all(storage: Storage, known: Sequence[Status] = ()) -> list[Status]:
+    """How each study stands, the newest first; `known` as in `of_study`."""
+    before = {each.study.name: each for each in known}
+    return [of_study(storage, name, before.get(name)) for name in storage.names()]
 
 
 def _with_last_events(storage: Storage, status: Status) -> Status:
@@ -108,15 +107,15 @@ def _watch(storage: Storage, name: str | None) -> None:
         live = [study for study, job in jobs(storage).items() if job.is_live]
         name = live[0] if len(live) == 1 else None
 
-    found: Status | None = None
+    found: list[Status] = []
 
     def shown() -> tuple[RenderableType, bool]:
         nonlocal found
         if name is not None:
-            found = of_study(storage, name, found)
-            return status_lines(found), found.is_live
-        all_found = of_all(storage)
-        return jobs_table(all_found), any(each.is_live for each in all_found)
+            found = [of_study(storage, name, *found)]
+            return status_lines(found[0]), found[0].is_live
+        found = of_all(storage, found)
+        return jobs_table(found), any(each.is_live for each in found)
 
     content, goes_on = shown()
     with Live(content, console=Console(emoji=False), auto_refresh=False) as live_display:

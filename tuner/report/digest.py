@@ -1,5 +1,6 @@
 """What is shown of a study with more trials than anybody reads: those that matter."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -16,19 +17,26 @@ _FAILED = 20
 def shown(study: StudyRecord, front: Collection[int] | None = None) -> tuple[TrialRecord, ...]:
     """All trials, or those that matter of more than 300, in their order.
 
-    That is the best of the search, the last that failed, whatever has a load point of the Pareto
-    front, and all that were for something else than the search. `front` are the numbers of the
-    trials on it, for a study that was read without its load points.
+    That is the best of the search (where too few are feasible, those with the lowest latency
+    without load), the last that failed, whatever has a load point of the Pareto front, and all
+    that were for something else than the search. `front` are the numbers of the trials on it, for
+    a study that was read without its load points.
     """
     if len(study.trials) <= _MOST_SHOWN:
         return study.trials
     on_front = trade_off(study)["trial"].tolist() if front is None else front
     searched = [t for t in study.trials if t.purpose is Purpose.SEARCH]
-    feasible = [t for t in searched if t.state is TrialState.FEASIBLE]
-    best = sorted(feasible, key=lambda t: -t.throughput)[:_BEST]
+    best = sorted((t for t in searched if t.state is not TrialState.FAILED), key=_rank)[:_BEST]
     failed = [t for t in searched if t.state is TrialState.FAILED][-_FAILED:]
     chosen = {*on_front, *(t.number for t in (*best, *failed))}
     return tuple(t for t in study.trials if t.number in chosen or t.purpose is not Purpose.SEARCH)
+
+
+def _rank(trial: TrialRecord) -> tuple[float, float]:
+    """The best first: a bound is no capacity, and what is not feasible is near or far from it."""
+    feasible = trial.state is TrialState.FEASIBLE
+    near_s = trial.unloaded_s if math.isfinite(trial.unloaded_s) else math.inf
+    return (-trial.throughput, 0.0) if feasible else (0.0, near_s)
 
 
 def digest(study: StudyRecord, trials: Sequence[TrialRecord]) -> StudyRecord:
@@ -47,8 +55,8 @@ def about_shown(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     if len(trials) == len(study.trials):
         return ""
     return (
-        f"Shown are {len(trials):,} of {len(study.trials):,} trials: the "
-        f"{_BEST} best of the search, the last {_FAILED} that failed, those of the Pareto front, "
-        f"and all for another purpose. `tuner status {study.name} --trials` lists them all, "
+        f"Shown are {len(trials):,} of {len(study.trials):,} trials: the best of the search, the "
+        "last that failed, those of the Pareto front, and all for another purpose. "
+        f"`tuner status {study.name} --trials` lists them all, "
         f"`tuner studies export {study.name}` writes all load points."
     )

@@ -117,6 +117,12 @@ class Storage(Database):
             content = connection.execute(query).scalar_one_or_none()
         return golden_of(content)
 
+    def names(self) -> tuple[str, ...]:
+        """Those of all studies, the newest first."""
+        query = sa.select(tuner_studies.c.name).order_by(*_NEWEST_FIRST)
+        with self.reading() as connection:
+            return tuple(connection.execute(query).scalars())
+
     def studies(self) -> tuple[StudyRecord, ...]:
         """All studies in brief (see `study`), the newest first."""
         query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
@@ -174,7 +180,14 @@ class Storage(Database):
         if study.arrivals is Loop.CLOSED:
             curve = (points.kind == "closed") & (points.phase == Phase.SEARCH.value)
         least_s = sa.func.min(points.latency_s).over(
-            order_by=(points.throughput.desc(), points.latency_s), rows=(None, -1)
+            # Of equal points the first one is kept, as there.
+            order_by=(
+                points.throughput.desc(),
+                points.latency_s,
+                trials.number,
+                points.position,
+            ),
+            rows=(None, -1),
         )
         swept = (
             sa.select(trials.number, points.latency_s, least_s.label("least_s"))

@@ -148,8 +148,8 @@ class Deployment:
 
     def _restart(self, configuration: Configuration, trial: int) -> None:
         self.stop()
-        if missing := self._gpu_memory.missing():
-            raise TrialFailure(Reason.INTERRUPTED, missing)
+        if self._runner.may_restart:  # another one's server keeps what it has
+            self._gpu_memory.settle()
         labels = {STUDY_LABEL: self._study, TRIAL_LABEL: str(trial)}
         try:
             spec = self._target.launch_spec(configuration)

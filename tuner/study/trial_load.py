@@ -4,8 +4,9 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 from tuner.goals import LatencyBudget
 from tuner.load.calibration import Calibration
@@ -66,6 +67,11 @@ class Loaded:
     usage: Usage
     runs: int = 1
     disturbed: tuple[Disturbance, ...] = ()
+
+    def after(self, earlier: Self) -> Self:
+        """This one, which was measured because of an `earlier` one."""
+        disturbed = dict.fromkeys((*earlier.disturbed, *self.disturbed))
+        return replace(self, runs=earlier.runs + self.runs, disturbed=tuple(disturbed))
 
 
 @dataclass
@@ -129,7 +135,7 @@ class TrialLoad:
         if self.complaint(loaded.measurement, patience=1.0):
             if self.engine.workers < self.most_workers:
                 self.engine.add_worker()
-            loaded = self._undisturbed(run)
+            loaded = self._undisturbed(run).after(loaded)
         return loaded
 
     def complaint(self, measurement: Measurement, *, patience: float = _HOPELESS) -> str:
@@ -168,9 +174,9 @@ class TrialLoad:
         while len(runs) < _MOST_RUNS:
             runs.append(run())
             last = runs[-1]
-            if last.is_burst or (last.share >= _SHARE_TO_KEEP and not last.by_others):
+            if last.is_burst or (last.is_kept and not last.by_others):
                 break
-        best = max(runs, key=lambda each: (not each.by_others, each.share))
+        best = max(runs, key=lambda each: (each.is_kept, not each.by_others, each.share))
         disturbed = dict.fromkeys(each for run in runs for each in run.disturbed)
         return Loaded(best.measurement, best.usage, len(runs), tuple(disturbed))
 
@@ -185,16 +191,19 @@ class TrialLoad:
         if measurement.duration_s < _SHORTEST_S and not measurement.stopped_early:
             return _Run(measurement, usage, is_burst=True)
         limit_s = self.budget.limit_s
-        spans = stolen.spoiled(limit_s)
-        spans += stood_still(measurement, late_s=self._late_s, limit_s=limit_s)
-        rest, share = undisturbed(measurement, spans)
+        taken = stolen.spoiled(limit_s)
+        late = stood_still(measurement, late_s=self._late_s, limit_s=limit_s)
+        rest, share = undisturbed(measurement, [*taken, *late])
         if share < _SHARE_TO_CUT:
             rest = measurement
-        own_s = usage.cpu_s + measurement.engine_cpu_s
-        amounts = host.amounts(measurement.duration_s, own_s) if host else {}
-        by_others = self._usual.disturbed(amounts)
+        seen = host.amounts(usage.cpu_s + measurement.engine_cpu_s) if host else {}
+        disturbed = self._usual.disturbed(seen)
+        if share < _SHARE_TO_KEEP and not taken:
+            disturbed = (Disturbance.STALLED, *disturbed)
+        if share < 1.0 and taken:
+            disturbed = (Disturbance.STOLEN, *disturbed)
         used = usage.per(measurement.duration_s / rest.duration_s)
-        return _Run(rest, used, share, by_others)
+        return _Run(rest, used, share, disturbed)
 
     @contextmanager
     def _watched(self, pid: int | None) -> Iterator["_Watched"]:
@@ -210,17 +219,21 @@ class TrialLoad:
 
 @dataclass(frozen=True)
 class _Run:
-    """One run of a load point: the `share` of its time that was not stolen, what others took."""
+    """One run of a load point; `share` is that of its time which the machine did not spoil."""
 
     measurement: Measurement
     usage: Usage
     share: float = 1.0
-    by_others: tuple[Disturbance, ...] = ()
+    disturbed: tuple[Disturbance, ...] = ()
     is_burst: bool = False
 
     @property
-    def disturbed(self) -> tuple[Disturbance, ...]:
-        return self.by_others if self.share == 1.0 else (Disturbance.STOLEN, *self.by_others)
+    def is_kept(self) -> bool:
+        return self.share >= _SHARE_TO_KEEP
+
+    @property
+    def by_others(self) -> bool:
+        return Disturbance.OTHERS in self.disturbed
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """What took the machine's time from a load point, beside the server and the load engine.
 
-Much of it is there all the time, as a processor quota is: then it is a part of what the server
-has. Only what is more than before disturbs.
+Much of what others do is there all the time: only what is more than before disturbs.
 """
 
 import math
+import os
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,29 +17,31 @@ import psutil
 
 from tuner.watch.host_checks import Machine, own_groups, read
 
-# What is usual is the least of this many load points before.
+# What others usually take is the least of this many load points before.
 _USUAL_OF = 5
-_PAGE_MIB = 4096 / 2**20
 
 
 class Disturbance(StrEnum):
     """Who took it.
 
     stolen    the host of this virtual machine, for other guests (see `stolen_time`)
+    stalled   nobody knows who: the load engine could not send in time, and nothing has precedence
     others    other processes than the server's and ours; share of the processors
-    quota     the limit of the group that this process is in (cgroup v2); share of the time
+    quota     the limit of the group that this process is in (cgroup v2); share of the processors
     swap      memory that went to the disk and back; MiB a second
-    heat      a processor that was slowed down for its temperature; times a second
+    heat      processors that were slowed down for their temperature; times a second
     """
 
     STOLEN = "stolen"
+    STALLED = "stalled"
     OTHERS = "others"
     QUOTA = "quota"
     SWAP = "swap"
     HEAT = "heat"
 
 
-# What more than usual changes a measurement.
+# What changes a measurement; of others, what is more than usual. Quota, swap and heat may be the
+# doing of the configuration that is measured: they are told of, and nothing else.
 _TOO_MUCH = {
     Disturbance.OTHERS: 0.1,
     Disturbance.QUOTA: 0.02,
@@ -51,13 +54,16 @@ _TOO_MUCH = {
 class HostReading:
     """What the kernel has counted since the machine started; 0 is what it does not count.
 
-    `busy_s` and `waited_s` are seconds: of processors that processes used, and in which a process
-    of our group was ready and the group had spent its quota.
+    `at_s` is a moment of the monotonic clock. `busy_s`, `own_s` and `waited_s` are seconds of
+    processors: of all processes, of this one, and those in which a process of our group was ready
+    and the group had spent its quota.
     """
 
+    at_s: float = 0.0
     busy_s: float = 0.0
+    own_s: float = 0.0
     waited_s: float = 0.0
-    swapped_pages: int = 0
+    swapped_bytes: int = 0
     throttled: int = 0
 
 
@@ -68,41 +74,40 @@ class HostWindow:
     begin: HostReading
     end: HostReading = field(default_factory=HostReading)
 
-    def amounts(self, duration_s: float, own_s: float) -> dict[Disturbance, float]:
-        """How much of each there was in `duration_s`; NaN is what is not known.
+    def amounts(self, served_s: float) -> dict[Disturbance, float]:
+        """How much of each there was; NaN is what is not known.
 
-        `own_s` is the processor time of the server and of the load engine, of which the block has
-        all; NaN if nobody looked.
+        `served_s` is the processor time of server and load engine; NaN if nobody looked.
         """
         begin, end = self.begin, self.end
-        processors = psutil.cpu_count() or 1
-        busy_s = end.busy_s - begin.busy_s
+        lasted_s = end.at_s - begin.at_s
+        processors_s = lasted_s * (psutil.cpu_count() or 1)
+        others_s = end.busy_s - begin.busy_s - (end.own_s - begin.own_s) - served_s
         return {
-            Disturbance.OTHERS: (busy_s - own_s) / (processors * duration_s),
-            Disturbance.QUOTA: (end.waited_s - begin.waited_s) / duration_s,
-            Disturbance.SWAP: _PAGE_MIB * (end.swapped_pages - begin.swapped_pages) / duration_s,
-            Disturbance.HEAT: (end.throttled - begin.throttled) / duration_s,
+            Disturbance.OTHERS: others_s / processors_s,
+            Disturbance.QUOTA: (end.waited_s - begin.waited_s) / processors_s,
+            Disturbance.SWAP: (end.swapped_bytes - begin.swapped_bytes) / 2**20 / lasted_s,
+            Disturbance.HEAT: (end.throttled - begin.throttled) / lasted_s,
         }
 
 
 class UsualHost:
-    """What the last load points had of each, from which others are told."""
+    """What others took of the last load points, from which what is more is told."""
 
     def __init__(self) -> None:
-        self._seen: dict[Disturbance, deque[float]] = {
-            each: deque(maxlen=_USUAL_OF) for each in _TOO_MUCH
-        }
+        self._seen: deque[float] = deque(maxlen=_USUAL_OF)
 
     def disturbed(self, amounts: Mapping[Disturbance, float]) -> tuple[Disturbance, ...]:
-        """What there was more of than before; it is remembered for the next load points."""
+        """What there was too much of; what others took is remembered for the next load points."""
         found = []
         for each, amount in amounts.items():
-            seen = self._seen[each]
-            if math.isnan(amount):
-                continue
-            if seen and amount > min(seen) + _TOO_MUCH[each]:
+            usual = 0.0
+            if each is Disturbance.OTHERS:
+                usual = min(self._seen, default=math.inf)
+                if not math.isnan(amount):
+                    self._seen.append(amount)
+            if amount > usual + _TOO_MUCH[each]:
                 found.append(each)
-            seen.append(amount)
         return tuple(found)
 
 
@@ -120,12 +125,15 @@ def host_reading(machine: Machine) -> HostReading:
     """The counters as they are now."""
     times = psutil.cpu_times()
     pages = dict(line.split() for line in read(machine.proc / "vmstat").splitlines())
+    swapped = int(pages.get("pswpin", 0)) + int(pages.get("pswpout", 0))
     throttled = machine.of_processors("thermal_throttle/core_throttle_count")
     return HostReading(
-        busy_s=times.user + times.system,
+        at_s=time.monotonic(),
+        busy_s=times.user + times.system + getattr(times, "nice", 0.0),
+        own_s=time.process_time(),
         waited_s=max(map(_waited_s, own_groups(machine)), default=0.0),
-        swapped_pages=int(pages.get("pswpin", 0)) + int(pages.get("pswpout", 0)),
-        throttled=max(map(int, throttled), default=0),
+        swapped_bytes=swapped * os.sysconf("SC_PAGE_SIZE"),
+        throttled=sum(map(int, throttled)),
     )
 
 

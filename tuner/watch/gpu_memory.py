@@ -1,4 +1,4 @@
-"""Whether the memory of a server that is gone is free again on the GPUs."""
+"""The memory of a server that is gone, on the GPUs: the next one starts when it is free again."""
 
 import time
 
@@ -12,38 +12,30 @@ _POLL_S = 0.1
 
 
 class GpuMemory:
-    """The memory in use before the first server, which every later one is to find again."""
+    """What was in use before the last start, which the next one is to find again."""
 
     def __init__(self, gpus: Nvml | None = None, *, patience_s: float = _PATIENCE_S) -> None:
         self._gpus = gpus
         self._patience_s = patience_s
         self._before: dict[str, int] = {}
 
-    def missing(self) -> str:
-        """What is not free again although it was waited for, in a sentence; empty if all is.
+    def settle(self) -> bool:
+        """Wait, before each start, until what the last one took is free; whether it is.
 
-        The first call, while no server was started yet, is what the later ones compare with.
+        After ten seconds whoever has it is somebody else: the start goes on with what there is,
+        and what is in use then is what the next one compares with.
         """
-        if not self._before:
-            self._before = self._used()
-            return ""
         deadline = time.monotonic() + self._patience_s
-        while late := self._late():
-            if time.monotonic() > deadline:
-                return late
+        while not (free := self._is_free(used := self._used())) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        return ""
+        self._before = used
+        return free
 
-    def _late(self) -> str:
-        for name, used in self._used().items():
-            before = self._before.get(name, used)
-            if used > before + _SLACK_BYTES:
-                return (
-                    f"{used / 2**30:.1f} GiB of {name} are in use without a server, "
-                    f"{before / 2**30:.1f} GiB were before the first one; `nvidia-smi` shows by "
-                    "whom"
-                )
-        return ""
+    def _is_free(self, used: dict[str, int]) -> bool:
+        return all(
+            bytes_used <= self._before.get(name, bytes_used) + _SLACK_BYTES
+            for name, bytes_used in used.items()
+        )
 
     def _used(self) -> dict[str, int]:
         """By the names of the GPUs that tell it."""

@@ -46,10 +46,10 @@ class Machine:
     proc: Path = field(default_factory=lambda: Path("/proc"))
     sys: Path = field(default_factory=lambda: Path("/sys"))
 
-    def of_processors(self, file: str) -> set[str]:
+    def of_processors(self, file: str) -> list[str]:
         """What the file says for each processor."""
         folders = (self.sys / "devices/system/cpu").glob("cpu[0-9]*")
-        return {text for folder in folders if (text := read(folder / file))}
+        return [text for folder in folders if (text := read(folder / file))]
 
 
 def host_checks(machine: Machine | None = None) -> Iterator[Check]:
