@@ -48,6 +48,21 @@ def test_the_best_the_last_failures_the_front_and_all_else_are_shown(large: Stud
     assert numbers == [0, 5, *range(650, 700), *range(780, 1001)]
 
 
+def test_where_little_is_feasible_the_nearest_are_shown() -> None:
+    """By their latency without load, after what is feasible."""
+    trials = [
+        studies.trial(
+            number,
+            unloaded_s=1.0 - number / 1000,
+            state=TrialState.FEASIBLE if number == 7 else TrialState.INFEASIBLE,
+        )
+        for number in range(400)
+    ]
+    numbers = [trial.number for trial in digest.shown(studies.study(trials))]
+
+    assert numbers == [7, *range(151, 400)]
+
+
 def test_the_front_may_be_known_already(large: StudyRecord) -> None:
     """A study that was read without its load points has nothing to find it by."""
     bare = digest.digest(large, [])
@@ -59,9 +74,9 @@ def test_the_front_may_be_known_already(large: StudyRecord) -> None:
 def test_what_is_left_out_is_said(large: StudyRecord) -> None:
     """And where it is."""
     assert digest.about_shown(large, digest.shown(large)) == (
-        "Shown are 273 of 1,001 trials: the 250 best of the search, the last 20 that failed, "
-        "those of the Pareto front, and all for another purpose. `tuner status large --trials` "
-        "lists them all, `tuner studies export large` writes all load points."
+        "Shown are 273 of 1,001 trials: the best of the search, the last that failed, those of "
+        "the Pareto front, and all for another purpose. `tuner status large --trials` lists them "
+        "all, `tuner studies export large` writes all load points."
     )
 
 

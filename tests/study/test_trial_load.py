@@ -137,28 +137,64 @@ def test_stolen_time_is_left_out(
     assert point_s == pytest.approx(left_s, abs=0.01)
 
 
-def swapping(pages: int) -> AbstractContextManager[HostWindow]:
-    return nullcontext(HostWindow(HostReading(), HostReading(swapped_pages=pages)))
+def shared(busy_s: float, *, heat: int = 0) -> AbstractContextManager[HostWindow]:
+    """A second of the machine, in which all processes together took so much."""
+    return nullcontext(HostWindow(HostReading(), HostReading(1.0, busy_s, throttled=heat)))
 
 
 @pytest.mark.parametrize(
-    ("pages", "runs"),
-    [([0, 0], [1, 1]), ([0, 10_000, 0], [1, 2]), ([0, 10_000, 10_000], [1, 2])],
+    ("busy_s", "runs"),
+    [([0, 0], [1, 1]), ([0, 90, 0], [1, 2]), ([0, 90, 90], [1, 2])],
 )
 def test_what_others_on_the_machine_do_is_measured_again(
-    pages: list[int], runs: list[int]
+    busy_s: list[float], runs: list[int]
 ) -> None:
     """Once; the first load point is what is usual."""
-    windows = iter(pages)
-    quiet = partial(stealing, *QUIET)
+    windows = iter(busy_s)
     load = TrialLoad(
-        SimulatedEngine(), BUDGET, stolen_time=quiet, host=lambda: swapping(next(windows))
+        SimulatedEngine(),
+        BUDGET,
+        stolen_time=partial(stealing, *QUIET),
+        host=lambda: shared(next(windows)),
     )
-    points = [load.measure(SERVER, OpenLoop(100.0), duration_s=2.0, overload=None) for _ in runs]
+    points = [
+        load.measure(SERVER, OpenLoop(100.0), duration_s=2.0, overload=None, pid=os.getpid())
+        for _ in runs
+    ]
 
     assert [point.runs for point in points] == runs
-    disturbed = (Disturbance.SWAP,) if runs[1] > 1 else ()
+    disturbed = (Disturbance.OTHERS,) if runs[1] > 1 else ()
     assert [point.disturbed for point in points] == [(), disturbed]
+
+
+def test_heat_is_told_of_and_not_measured_again() -> None:
+    """It may be the doing of the configuration."""
+    load = TrialLoad(
+        SimulatedEngine(),
+        BUDGET,
+        stolen_time=partial(stealing, *QUIET),
+        host=lambda: shared(0.0, heat=2),
+    )
+    loaded = load.measure(SERVER, OpenLoop(100.0), duration_s=2.0, overload=None)
+    assert (loaded.runs, loaded.disturbed) == (1, (Disturbance.HEAT,))
+
+
+def test_all_runs_of_a_load_point_count() -> None:
+    """Those before the load engine got another process, too."""
+    windows = iter([0.0, 90.0, 90.0, 0.0])
+    load = TrialLoad(
+        SimulatedEngine(lags_s=(0.0, 0.1, 0.1)),
+        BUDGET,
+        stolen_time=partial(stealing, *QUIET),
+        host=lambda: shared(next(windows)),
+    )
+    first, second = [
+        load.measure(SERVER, OpenLoop(100.0), duration_s=2.0, overload=None, pid=os.getpid())
+        for _ in range(2)
+    ]
+
+    assert (first.runs, second.runs) == (1, 3)
+    assert second.disturbed == (Disturbance.OTHERS,)
 
 
 def _next_of(windows: Iterator[Sequence[float]]) -> AbstractContextManager[StolenTime]:

@@ -87,7 +87,7 @@ def _cores(_: Machine) -> Check:
 
 
 def _governor(machine: Machine) -> Check | None:
-    found = machine.of_processors("cpufreq/scaling_governor")
+    found = set(machine.of_processors("cpufreq/scaling_governor"))
     if not found:
         return None  # as on virtual machines
     return Check(
