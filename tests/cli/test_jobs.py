@@ -274,7 +274,7 @@ class TestResume:
         )
 
     def test_the_failures_that_it_was_to_run_again(self) -> None:
-        """One that was cut off goes on with them, one that came to its end has run them."""
+        """One that was cut off goes on with them; one that came to its end has had its time."""
         ran("a fault", retry=["out_of_memory"])
         given = self.asked()
         assert given[given.index("--retry") + 1] == "out_of_memory"

@@ -23,23 +23,24 @@ def test_each_kind_says_when_and_what_was_done() -> None:
 
     assert about_disturbances(studies.study([one, two])) == (
         (
-            "The host of this virtual machine ran others during 3 load points (2026-03-07 22:00 "
-            "UTC to 22:00, trials 1 and 2); what it spoiled was cut out, and 2 of them were "
-            "measured again."
+            "The host of this virtual machine ran others during 3 load points of trials 1 and 2, "
+            "2026-03-07 22:00 UTC to 22:00; 2 of them were measured more than once. What was "
+            "stolen is cut out where that can be done."
         ),
         (
-            "Memory went to the disk and back during 1 load point (2026-03-07 22:00 UTC to 22:00, "
-            "trial 1); 1 of them was measured again."
+            "Memory went to the disk and back during 1 load point of trial 1, 2026-03-07 22:00 "
+            "UTC to 22:00; 1 of them was measured more than once."
         ),
     )
 
 
 def test_many_trials_are_counted() -> None:
     """Nobody reads a hundred numbers."""
-    trials = [studies.trial(number, points=(point("others", runs=2),)) for number in range(100)]
+    trials = [studies.trial(number, points=(point("others", runs=2),)) for number in range(600)]
 
     [said] = about_disturbances(studies.study(trials))
     assert said == (
-        "Other processes took more of the processors than usual during 100 load points "
-        "(2026-03-07 22:00 UTC to 22:26, in 100 trials); 100 of them were measured again."
+        "Other processes took more of the processors than before during 600 load points of 600 "
+        "trials, 2026-03-07 22:00 UTC to 2026-03-08 00:39 UTC; 600 of them were measured more "
+        "than once."
     )

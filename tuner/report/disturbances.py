@@ -10,11 +10,15 @@ from tuner.watch.disturbances import Disturbance
 _NAMED = 6
 _WORDS = {
     Disturbance.STOLEN: "The host of this virtual machine ran others",
-    Disturbance.OTHERS: "Other processes took more of the processors than usual",
-    Disturbance.QUOTA: "The processor quota was used up more than usual",
+    Disturbance.STALLED: "The load engine could not send in time, with precedence over all,",
+    Disturbance.OTHERS: "Other processes took more of the processors than before",
+    Disturbance.QUOTA: "The processor quota of the tuner's group was used up",
     Disturbance.SWAP: "Memory went to the disk and back",
     Disturbance.HEAT: "A processor was slowed down because it was hot",
 }
+
+# Kinds of which the spoiled time is left out of a load point.
+_CUT = (Disturbance.STOLEN, Disturbance.STALLED)
 
 
 def about_disturbances(study: StudyRecord) -> tuple[str, ...]:
@@ -29,11 +33,12 @@ def _about(study: StudyRecord, kind: Disturbance) -> str:
     trials = list(dict.fromkeys(trial.number for trial, _ in found))
     points = f"{len(found):,} load point{'' if len(found) == 1 else 's'}"
     again = sum(point.runs > 1 for _, point in found)
-    cut = "what it spoiled was cut out, and " if kind is Disturbance.STOLEN else ""
-    done = f"{cut}{again:,} of them {'was' if again == 1 else 'were'} measured again"
+    cut = " What was stolen is cut out where that can be done." if kind in _CUT else ""
+    done = f"{again:,} of them {'was' if again == 1 else 'were'} measured more than once"
     begin, end = found[0][0].started_at, found[-1][0].finished_at
-    when = f"{formats.stamp(begin)} to {end:%H:%M}, {_named(trials)}"
-    return f"{_WORDS[kind]} during {points} ({when}); {done}."
+    until = f"{end:%H:%M}" if end.date() == begin.date() else formats.stamp(end)
+    when = f"of {_named(trials)}, {formats.stamp(begin)} to {until}"
+    return f"{_WORDS[kind]} during {points} {when}; {done}.{cut}"
 
 
 def _disturbed(study: StudyRecord, kind: Disturbance) -> Iterator[tuple[TrialRecord, PointRecord]]:
@@ -45,6 +50,6 @@ def _disturbed(study: StudyRecord, kind: Disturbance) -> Iterator[tuple[TrialRec
 
 def _named(trials: list[int]) -> str:
     if len(trials) > _NAMED:
-        return f"in {len(trials):,} trials"
+        return f"{len(trials):,} trials"
     names = formats.listed([str(number) for number in trials])
     return f"trial{'' if len(trials) == 1 else 's'} {names}"
