@@ -4,7 +4,8 @@
     python -m benchmarks.many_trials --db postgresql+psycopg://host/name --trials 10000
 
 Each command is run as a person runs it, three times; the median counts. `ask` is one proposal of
-the search, with all trials known: the median of nine, after a first one. The database is a new one, or an empty one at `--db`.
+the search, with all trials known: the median of nine, after a first. The database is a new one,
+or an empty one at `--db`.
 """
 
 import argparse
