@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
+from time import sleep
 from typing import Self
 
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, SharedMemory
@@ -24,6 +25,11 @@ from tuner.protocols.v2 import MemoryKind, V2Options
 from tuner.protocols.v2_wire import SequenceForm, V2Wire, WireStep, check_stateless
 from tuner.records import ServerStatistics
 from tuner.sweep.service import Service
+
+# Between two readings of the statistics that are to be the same, in seconds,
+_SETTLES_S = 0.005
+# and after how many they are taken as they are: others may be served, too.
+_MOST_READINGS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +80,20 @@ class V2Service(Service):
         self._stack.close()
 
     def statistics(self) -> ServerStatistics | None:
+        """Once they stand still: Triton counts a request a moment after it has answered it."""
         try:
-            return self._control.statistics(self._model, self._form.options.version)
+            found = self._counted()
+            for _ in range(_MOST_READINGS):
+                sleep(_SETTLES_S)
+                before, found = found, self._counted()
+                if found == before:
+                    break
         except NotOffered:
             return None
+        return found
+
+    def _counted(self) -> ServerStatistics:
+        return self._control.statistics(self._model, self._form.options.version)
 
     def _check_comparable(self, traits: ModelTraits) -> None:
         check_comparable(traits, self._model)
