@@ -186,17 +186,12 @@ class TrialState(StrEnum):
     FAILED = "failed"
 
 
-# Load points that show what a configuration carries.
-_LOADED = (Phase.SEARCH, Phase.PROOF)
-
-
 @dataclass(frozen=True)
 class Usage:
     """What the server took of its machine; NaN is what could not be measured.
 
-    Of a load point: processor seconds and joules of all GPUs while it lasted. Of a trial
-    (`TrialRecord.usage`): those for each inference, at its best load point. Memory is the most
-    that the server's processes had resident, in bytes.
+    Processor seconds and joules of all GPUs, of a load point while it lasted, of a trial for each
+    inference at its best load point. Memory is the most that was resident, in bytes.
     """
 
     cpu_s: float = math.nan
@@ -213,11 +208,11 @@ class Usage:
 class PointRecord:
     """One load point; `load` is the concurrency of a closed loop, the rate of an open one.
 
-    `latency_s` is the percentile that the study's latency budget is about, from `latency_low_s`
-    to `latency_high_s` with 95 % confidence (infinite where too few requests say how high).
-    `reconnected` requests were sent once more, as the server had closed their connection; that is
-    no error. `first_response` has the times to the first of several responses to a request.
-    It was measured `runs` times, because of what `disturbed` it (`tuner.watch.disturbances`).
+    `latency_s` is the percentile of the study's latency budget, from `latency_low_s` to
+    `latency_high_s` with 95 % confidence (infinite where too few requests say how high).
+    `reconnected` requests were sent once more, as the server had closed their connection.
+    `first_response` has the times to the first of several responses to a request. It was measured
+    `runs` times, because of what `disturbed` it (`tuner.watch.disturbances`).
     """
 
     phase: str
@@ -343,7 +338,9 @@ class TrialRecord:
         within = [
             p
             for p in self.points
-            if p.phase in _LOADED and not p.stopped_early and p.latency_s <= budget.limit_s
+            if p.phase in (Phase.SEARCH, Phase.PROOF)
+            and not p.stopped_early
+            and p.latency_s <= budget.limit_s
         ]
         return max(within, key=lambda p: p.load, default=None)
 
@@ -390,17 +387,6 @@ class StudyRecord:
     def searched(self) -> tuple[TrialRecord, ...]:
         """All trials of the search, the baseline among them, without repeats and finals."""
         return tuple(t for t in self.trials if t.purpose in (Purpose.BASELINE, Purpose.SEARCH))
-
-    def loaded_points(self, trial: TrialRecord) -> tuple[PointRecord, ...]:
-        """The points of a trial's load curve: all of its open loops.
-
-        Where the study loads in a closed loop they are those of the search over the concurrency.
-        The other closed loops (warm-up, unloaded, saturation) are there to prepare the search.
-        """
-        if self.arrivals is Loop.CLOSED:
-            searched = (p for p in trial.points if p.phase == Phase.SEARCH)
-            return tuple(p for p in searched if p.kind == "closed")
-        return tuple(p for p in trial.points if p.kind == "open")
 
     @property
     def finals(self) -> tuple[TrialRecord, ...]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from tuner.goals import Loop
 from tuner.load.histogram import Histogram
 from tuner.records import (
     NOT_ITS_FAULT,
@@ -62,10 +63,21 @@ def load_curves(study: StudyRecord, percentile: float) -> tuple[tuple[LoadCurve,
         tuple(
             LoadCurve(trial, readings, _open(study, trial, percentile))
             for trial in trials
-            if (readings := _readings(study, study.loaded_points(trial), trial, percentile))
+            if (readings := _readings(study, loaded_points(study, trial), trial, percentile))
         )
         for trials in _by_configuration(study).values()
     )
+
+
+def loaded_points(study: StudyRecord, trial: TrialRecord) -> tuple[PointRecord, ...]:
+    """The points of a trial's load curve: all of its open loops.
+
+    Where the study loads in a closed loop they are those of the search over the concurrency. The
+    other closed loops (warm-up, unloaded, saturation) are there to prepare the search.
+    """
+    if study.arrivals is Loop.CLOSED:
+        return tuple(p for p in trial.points if p.kind == "closed" and p.phase == Phase.SEARCH)
+    return tuple(p for p in trial.points if p.kind == "open")
 
 
 def reference_load(study: StudyRecord) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from tuner.analysis.load_curves import loaded_points
 from tuner.goals import LatencyBudget
 from tuner.numbers.arrays import BoolArray, FloatArray
 from tuner.records import (
@@ -43,7 +44,7 @@ def load_points(study: StudyRecord) -> pd.DataFrame:
         _row(trial, point, study.budget)
         for trial in study.trials
         if trial.state is not TrialState.FAILED
-        for point in study.loaded_points(trial)
+        for point in loaded_points(study, trial)
     ]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from tuner.analysis.answers import budget_curve
 from tuner.analysis.interpolation import EstimateKind
+from tuner.analysis.load_curves import loaded_points
 from tuner.analysis.pareto import steady_front
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
@@ -148,7 +149,7 @@ def _curves(study: StudyRecord, standings: Standings) -> list[tuple[str, Standin
 
 def _curve(study: StudyRecord, standing: Standing) -> list[PointRecord]:
     """The points by load; one request at a time is no point of a load curve."""
-    loaded = sorted(study.loaded_points(standing.trial), key=lambda p: p.load)
+    loaded = sorted(loaded_points(study, standing.trial), key=lambda p: p.load)
     return [p for p in loaded if math.isfinite(p.latency_s)]
 
 

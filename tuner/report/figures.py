@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 
+from tuner.analysis.load_curves import loaded_points
 from tuner.analysis.standings import Standing
 from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
@@ -107,7 +108,7 @@ def states(study: StudyRecord) -> dict[TrialState, int]:
 
 def measuring_facts(study: StudyRecord) -> MeasuringFacts | None:
     """None if no point of a load curve was measured."""
-    points = [point for trial in study.trials for point in study.loaded_points(trial)]
+    points = [point for trial in study.trials for point in loaded_points(study, trial)]
     if not points:
         return None
     lags_s = [point.send_lag_p99_s for point in points]
