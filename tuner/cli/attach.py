@@ -7,7 +7,6 @@ from tuner.analysis import standings
 from tuner.cli.console import err, note, print_blocks
 from tuner.cli.control import running
 from tuner.cli.job_options import AttachOptions
-from tuner.cli.results import digested
 from tuner.cli.suggested import command
 from tuner.errors import InputError, TunerError
 from tuner.goals import SearchBudget
@@ -40,7 +39,7 @@ def attach(options: AttachOptions) -> None:
             stop = command("stop", name, options.db)
             note(f"study {name} goes on without being watched; end it with: {stop}")
             raise
-        _conclude(digested(storage, name), job_of(storage, name) or job, options.db)
+        _conclude(storage.study(name), job_of(storage, name) or job, options.db)
 
 
 def _progress(study: StudyRecord, job: JobRecord) -> terminal.LiveProgress:

@@ -1,6 +1,5 @@
 """`tuner report`, `studies show` and `studies export`: a study without any server."""
 
-from functools import partial
 from pathlib import Path
 
 from tuner.analysis import standings
@@ -23,10 +22,7 @@ from tuner.targets.catalog import server_kind
 
 def report(options: ReportOptions) -> None:
     """Write the HTML report, and print the result and the trials."""
-    with Storage(options.db) as storage:
-        # A document has all trials, with all that is known of them; pages show a few.
-        read = storage.study if options.as_json else partial(digested, storage)
-        study = read(options.study)
+    study = _read(options)
     result = standings.standings(study)
     found = effects_text.of(study, result)
     written = write_files(study, result, found, report_folder(options.output, study))
@@ -46,9 +42,7 @@ def report_folder(output: Path, study: StudyRecord) -> Path:
 
 def show(options: ShowOptions) -> None:
     """Print a study's result and trials."""
-    with Storage(options.db) as storage:
-        read = storage.study if options.as_json else partial(digested, storage)
-        study = read(options.study)
+    study = _read(options)
     result = standings.standings(study)
     if options.as_json:
         print_json(export.study_document(study, result))
@@ -67,6 +61,14 @@ def export_study(options: ExportOptions) -> None:
     if options.form is ExportFormat.PARQUET:
         raise InputError("`--format parquet` needs `--output FILE`: it is not text")
     print_text(export.as_text(study, options.form.value))
+
+
+def _read(options: ReportOptions | ShowOptions) -> StudyRecord:
+    """A document has all trials, with all that is known of them; a page shows what matters."""
+    with Storage(options.db) as storage:
+        if options.as_json:
+            return storage.study(options.study)
+        return digested(storage, options.study)
 
 
 def digested(storage: Storage, name: str | None) -> StudyRecord:

@@ -90,7 +90,7 @@ def _finals(
 ) -> FinalsPlan:
     feasible = [t for t in trials if t.state is TrialState.FEASIBLE]
     best = max((t.throughput for t in feasible), default=0.0)
-    baseline, searched = _telling(feasible)
+    baseline, searched = _telling(trials)
     others = searched or baseline
     far_behind = any(t.throughput < _FAR_BEHIND * best for t in baseline)
     baseline_stretch = min(stretch, _FAR_BEHIND_STRETCH) if far_behind else stretch
@@ -107,9 +107,7 @@ def plan_rests_on(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
     return (*baseline, *searched)
 
 
-def _telling(
-    trials: Sequence[TrialRecord],
-) -> tuple[list[TrialRecord], list[TrialRecord]]:
+def _telling(trials: Sequence[TrialRecord]) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """Of those that are feasible: the baseline, and the last ones of the search."""
     feasible = [t for t in trials if t.state is TrialState.FEASIBLE]
     baseline = [t for t in feasible if t.purpose is Purpose.BASELINE]
