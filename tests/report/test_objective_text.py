@@ -9,7 +9,8 @@ from tests.report import studies
 from tuner.analysis.pareto import objectives_front
 from tuner.goals import Objective
 from tuner.records import StudyRecord, TrialRecord, TrialState, Usage
-from tuner.report.objective_text import about_hypervolume, amount, front_rows
+from tuner.report.amounts import amount
+from tuner.report.objective_text import about_hypervolume, front_rows
 
 BOTH = (Objective.THROUGHPUT, Objective.MEMORY)
 

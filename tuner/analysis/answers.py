@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-import pandas as pd
-
 from tuner.analysis.interpolation import (
     CurveEstimate,
     EstimateKind,
@@ -20,16 +18,6 @@ from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective
 from tuner.numbers.distributions import Z
 from tuner.records import StudyRecord, TrialRecord, Usage
-
-_CURVE_TYPES = {
-    "limit_ms": "float64",
-    "throughput": "float64",
-    "kind": "str",
-    "trial": "Int64",
-    "configuration": "str",
-    "baseline": "float64",
-    "baseline_kind": "str",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +96,7 @@ def answer(
             estimates = [latency(each, least) for each in curves]
         case _:
             estimates = [_usage(each, budget.limit_s, objective) for each in curves]
-            baseline = _of_baseline(study, estimates)
+            baseline = of_baseline(study, estimates)
             least = least_throughput or (baseline.throughput if baseline else 0.0)
     known = [each for each in estimates if not math.isnan(each.value)]
     if not known and objective is not Objective.THROUGHPUT:
@@ -122,17 +110,6 @@ def answer(
         infeasible=tuple(e for e in best_first if not _meets(e, budget, objective, least)),
         unmeasured=len(measured) - len(known),
     )
-
-
-def budget_curve(study: StudyRecord, limits_ms: Sequence[float]) -> pd.DataFrame:
-    """For each latency limit the highest capacity of all configurations, and the baseline's.
-
-    `throughput` is 0 and `trial` missing where no load point is within the limit, `kind` says how
-    the capacity is known; so do `baseline` and `baseline_kind` for the baseline.
-    """
-    curves = [each for each in load_curves(study, study.budget.percentile) if each]
-    rows = [_curve_row(study, curves, limit_ms) for limit_ms in limits_ms]
-    return pd.DataFrame(rows, columns=list(_CURVE_TYPES)).astype(_CURVE_TYPES)
 
 
 def _reference_load(study: StudyRecord) -> float:
@@ -164,7 +141,7 @@ def _used(trial: TrialRecord, reading: LoadReading | None, objective: Objective)
     return there if math.isfinite(there) else trial.value(objective)
 
 
-def _of_baseline(study: StudyRecord, estimates: Sequence[CurveEstimate]) -> CurveEstimate | None:
+def of_baseline(study: StudyRecord, estimates: Sequence[CurveEstimate]) -> CurveEstimate | None:
     """None where the baseline failed, or has no load curve."""
     baseline = study.baseline
     own = (e for e in estimates if baseline and e.trial.configuration == baseline.configuration)
@@ -189,24 +166,6 @@ def _within_error(other: CurveEstimate, best: CurveEstimate, objective: Objectiv
     if objective.maximize:
         return other.value * margin >= best.value
     return other.value <= best.value * margin
-
-
-def _curve_row(
-    study: StudyRecord, curves: Sequence[Sequence[LoadCurve]], limit_ms: float
-) -> dict[str, object]:
-    estimates = [capacity(each, limit_ms / 1e3) for each in curves]
-    carrying = [each for each in estimates if each.kind is not EstimateKind.NONE]
-    best = max(carrying, key=lambda each: each.throughput, default=None)
-    baseline = _of_baseline(study, carrying)
-    return {
-        "limit_ms": limit_ms,
-        "throughput": best.throughput if best else 0.0,
-        "kind": best.kind.value if best else EstimateKind.NONE.value,
-        "trial": best.trial.number if best else pd.NA,
-        "configuration": str(best.trial.configuration) if best else "",
-        "baseline": baseline.throughput if baseline else 0.0,
-        "baseline_kind": baseline.kind.value if baseline else EstimateKind.NONE.value,
-    }
 
 
 def _nothing_measured(study: StudyRecord, objective: Objective) -> InputError:

@@ -14,7 +14,7 @@ from tuner.cli.study_options import (
 )
 from tuner.errors import InputError, TunerError
 from tuner.records import StudyRecord
-from tuner.report import digest, effects_text, export, html, terminal
+from tuner.report import digest, effects_text, export, html, point_table, terminal
 from tuner.store.storage import Storage
 from tuner.targets import exported
 from tuner.targets.catalog import server_kind
@@ -55,12 +55,12 @@ def export_study(options: ExportOptions) -> None:
     with Storage(options.db) as storage:
         study = storage.study(options.study)
     if options.output is not None:
-        export.write(study, options.form.value, options.output)
+        point_table.write(study, options.form.value, options.output)
         note(f"written: {options.output}")
         return
     if options.form is ExportFormat.PARQUET:
         raise InputError("`--format parquet` needs `--output FILE`: it is not text")
-    print_text(export.as_text(study, options.form.value))
+    print_text(point_table.as_text(study, options.form.value))
 
 
 def _read(options: ReportOptions | ShowOptions) -> StudyRecord:

@@ -1,18 +1,19 @@
 """An answer from stored load points: in sentences, as plain data, and where there is none."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from tuner.analysis.answers import Answer, budget_curve
+from tuner.analysis.answers import Answer, answer
 from tuner.analysis.interpolation import CurveEstimate, EstimateKind
 from tuner.analysis.load_curves import LoadReading, lowest_latency
 from tuner.errors import NothingFeasibleError
 from tuner.goals import Objective
 from tuner.records import StudyRecord
 from tuner.report import formats
+from tuner.report.amounts import amount
 from tuner.report.findings import nothing_measured
-from tuner.report.objective_text import amount
 
 # Fewer requests beyond a percentile than this say little of it.
 _ENOUGH_BEYOND = 3
@@ -49,9 +50,7 @@ def remarks(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
 
 def about_limits(study: StudyRecord) -> str:
     """What half of the study's latency limit would allow, and twice that limit."""
-    limit_ms = study.budget.limit_s * 1e3
-    rows = budget_curve(study, [limit_ms / 2, limit_ms * 2]).to_dict("records")
-    half, twice = (_within(row) for row in rows)
+    half, twice = (_within(study, study.budget.limit_s * factor) for factor in (0.5, 2))
     return f"Another latency limit would allow: {half}, {twice}"
 
 
@@ -83,12 +82,13 @@ def nothing_within(study: StudyRecord, answer: Answer, measure: str) -> NothingF
     return _over_the_limit(study, answer, measure)
 
 
-def _within(row: Mapping[Hashable, Any]) -> str:
-    limit = f"within {row['limit_ms']:g} ms"
-    if row["kind"] == EstimateKind.NONE:
+def _within(study: StudyRecord, limit_s: float) -> str:
+    limit = f"within {limit_s * 1e3:g} ms"
+    best = answer(study, replace(study.budget, limit_s=limit_s)).best
+    if best is None:
         return f"nothing that was measured {limit}"
-    least = "at least " if row["kind"] == EstimateKind.AT_LEAST else ""
-    return f"{least}{formats.rate(row['throughput'])} inferences/s {limit}"
+    least = "at least " if best.kind is EstimateKind.AT_LEAST else ""
+    return f"{least}{formats.rate(best.throughput)} inferences/s {limit}"
 
 
 def _finding(answer: Answer, best: CurveEstimate) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from tuner.analysis.answers import budget_curve
+from tuner.analysis.budget_curve import budget_curve
 from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import loaded_points
 from tuner.analysis.pareto import steady_front

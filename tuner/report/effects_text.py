@@ -1,10 +1,10 @@
 """Which parameters mattered, in rows and sentences that all reports share."""
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from typing import Any
-
-import pandas as pd
 
 from tuner.analysis.effect_columns import ABOVE_ZERO, DOUBLED
 from tuner.analysis.effects import Effect, Effects, Judgement, effects
@@ -167,7 +167,12 @@ def effects_document(found: Effects, standings: Standings) -> dict[str, Any]:
 
 def as_csv(found: Effects) -> str:
     """One line for each effect."""
-    return pd.DataFrame([_entry(each) for each in found.effects]).to_csv(index=False)
+    rows = [_entry(each) for each in found.effects]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _entry(effect: Effect) -> dict[str, Any]:

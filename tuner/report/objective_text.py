@@ -5,21 +5,9 @@ import math
 import pandas as pd
 
 from tuner.analysis.pareto import hypervolume_over_baseline
-from tuner.goals import Objective
 from tuner.records import StudyRecord
 from tuner.report import formats
-
-
-def amount(objective: Objective, value: float) -> str:
-    """A value of `objective` with its unit; a dash for what is not known."""
-    texts = {
-        Objective.THROUGHPUT: f"{formats.rate(value)} inferences/s",
-        Objective.LATENCY: formats.latency(value),
-        Objective.MEMORY: f"{value / 1e6:,.0f} MB",
-        Objective.CPU: f"{formats.latency(value)} of processor time an inference",
-        Objective.ENERGY: f"{value:.3g} J an inference",
-    }
-    return texts[objective] if math.isfinite(value) else formats.NOTHING
+from tuner.report.amounts import amount
 
 
 def front_rows(study: StudyRecord, front: pd.DataFrame) -> list[dict[str, str]]:
