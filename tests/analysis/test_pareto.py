@@ -2,16 +2,18 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report import studies
 from tuner.analysis.pareto import (
+    Row,
     dominates,
     front,
     hypervolume,
@@ -25,8 +27,12 @@ from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.records import StudyRecord, TrialRecord, TrialState, Usage
 
 
-def points(*pairs: tuple[float, float]) -> pd.DataFrame:
-    return pd.DataFrame(pairs, columns=["throughput", "latency_ms"])
+def points(*pairs: tuple[float, float]) -> list[Row]:
+    return [{"throughput": throughput, "latency_ms": ms} for throughput, ms in pairs]
+
+
+def column(rows: Sequence[Row], name: str) -> list[Any]:
+    return [row[name] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -74,32 +80,30 @@ def test_front(pairs: list[tuple[float, float]], kept: list[tuple[float, float]]
     """What is on the front."""
     found = front(points(*pairs), maximize=["throughput"], minimize=["latency_ms"])
 
-    assert list(zip(found["throughput"], found["latency_ms"], strict=True)) == kept
+    assert [(row["throughput"], row["latency_ms"]) for row in found] == kept
 
 
 def test_front_of_nothing_is_empty() -> None:
-    """A front of no rows keeps the columns."""
-    empty = front(points(), maximize=["throughput"], minimize=["latency_ms"])
-
-    assert empty.empty
-    assert list(empty.columns) == ["throughput", "latency_ms"]
+    """There is no front of no rows."""
+    assert front([], maximize=["throughput"], minimize=["latency_ms"]) == []
 
 
 def test_front_agrees_with_the_definition() -> None:
     """A row is on the front exactly if no other row dominates it."""
     random = np.random.default_rng(7)
     values = random.integers(0, 12, size=(60, 3)).astype(float)
-    frame = pd.DataFrame(values, columns=["throughput", "goodput", "latency_ms"])
+    names = ["throughput", "goodput", "latency_ms"]
+    rows = [dict(zip(names, row, strict=True)) for row in values.tolist()]
     directions = [True, True, False]
 
-    kept = front(frame, maximize=["throughput", "goodput"], minimize=["latency_ms"])
+    kept = front(rows, maximize=["throughput", "goodput"], minimize=["latency_ms"])
 
     expected = {
         tuple(row)
         for row in values
         if not any(bool(dominates(other, row, directions)) for other in values)
     }
-    assert {tuple(row) for row in kept.to_numpy()} == expected
+    assert {tuple(row.values()) for row in kept} == expected
     assert len(kept) == len(expected)
 
 
@@ -112,14 +116,14 @@ def test_load_points_of_a_trial() -> None:
 
     frame = load_points(study)
 
-    assert frame["load"].tolist() == [80.0, 120.0]
-    assert frame["throughput"].tolist() == [160.0, 120.0]
-    assert frame["latency_ms"].tolist() == pytest.approx([20.0, 60.0])
-    assert frame["p99_ms"].tolist() == frame["latency_ms"].tolist()
-    assert frame["within"].tolist() == [True, False]
-    assert frame["errors"].tolist() == [0, 3]
-    assert set(frame["purpose"]) == {"baseline"}
-    assert set(frame["configuration"]) == {str(studies.DEFAULTS)}
+    assert column(frame, "load") == [80.0, 120.0]
+    assert column(frame, "throughput") == [160.0, 120.0]
+    assert column(frame, "latency_ms") == pytest.approx([20.0, 60.0])
+    assert column(frame, "p99_ms") == column(frame, "latency_ms")
+    assert column(frame, "within") == [True, False]
+    assert column(frame, "errors") == [0, 3]
+    assert set(column(frame, "purpose")) == {"baseline"}
+    assert set(column(frame, "configuration")) == {str(studies.DEFAULTS)}
 
 
 def test_load_points_follow_the_budget_percentile() -> None:
@@ -129,7 +133,7 @@ def test_load_points_follow_the_budget_percentile() -> None:
         [studies.baseline(points=(point,))], budget=LatencyBudget(98, limit_s=0.2)
     )
 
-    assert load_points(study)["latency_ms"].tolist() == [98.7]
+    assert column(load_points(study), "latency_ms") == [98.7]
 
 
 def test_load_points_leave_out_failed_trials() -> None:
@@ -137,16 +141,7 @@ def test_load_points_leave_out_failed_trials() -> None:
     wrong = replace(studies.trial(1, 900.0), state=TrialState.FAILED, reason=Reason.WRONG_OUTPUT)
     study = studies.study([studies.baseline(), wrong])
 
-    assert set(load_points(study)["trial"]) == {0}
-
-
-def test_load_points_of_an_empty_study() -> None:
-    """Without trials there are no rows, but all columns with their types."""
-    frame = load_points(studies.study())
-
-    assert frame.empty
-    assert frame["within"].dtype == bool
-    assert "p95_ms" in frame.columns
+    assert set(column(load_points(study), "trial")) == {0}
 
 
 def test_trade_off_leaves_out_what_was_stopped_early() -> None:
@@ -155,7 +150,7 @@ def test_trade_off_leaves_out_what_was_stopped_early() -> None:
     lost = studies.point(300.0, 0.045, stopped_early="overload")
     study = studies.study([studies.baseline(points=(steady, lost))])
 
-    assert trade_off(study)["throughput"].tolist() == [100.0]
+    assert column(trade_off(study), "throughput") == [100.0]
 
 
 def test_load_points_of_closed_loops() -> None:
@@ -169,8 +164,8 @@ def test_load_points_of_closed_loops() -> None:
 
     frame = load_points(study)
 
-    assert frame["load"].tolist() == [16.0]
-    assert trade_off(study)["throughput"].tolist() == [500.0]
+    assert column(frame, "load") == [16.0]
+    assert column(trade_off(study), "throughput") == [500.0]
 
 
 def measured(number: int, throughput: float, memory_bytes: float) -> TrialRecord:
@@ -192,11 +187,11 @@ class TestObjectivesFront:
 
         found = objectives_front(study)
 
-        assert found.columns.tolist() == ["trial", "configuration", "throughput", "memory"]
-        assert found["trial"].tolist() == [2, 1]
-        assert found["throughput"].tolist() == [200.0, 300.0]
-        assert found["memory"].tolist() == [4e8, 9e8]
-        assert found["configuration"].tolist()[0] == str(studies.configuration(2))
+        assert list(found[0]) == ["trial", "configuration", "throughput", "memory"]
+        assert column(found, "trial") == [2, 1]
+        assert column(found, "throughput") == [200.0, 300.0]
+        assert column(found, "memory") == [4e8, 9e8]
+        assert column(found, "configuration")[0] == str(studies.configuration(2))
 
     @pytest.mark.parametrize(
         "others",
@@ -216,7 +211,7 @@ class TestObjectivesFront:
     )
     def test_leaves_out(self, others: list[TrialRecord]) -> None:
         """The baseline alone is on the front."""
-        assert objectives_front(of_memory(*others))["trial"].tolist() == [0]
+        assert column(objectives_front(of_memory(*others)), "trial") == [0]
 
     def test_of_objectives_that_are_all_to_be_small(self) -> None:
         """Throughput need not be among them."""
@@ -229,15 +224,12 @@ class TestObjectivesFront:
             studies.study(trials, objectives=(Objective.LATENCY, Objective.CPU))
         )
 
-        assert found["trial"].tolist() == [1, 2]
-        assert found["latency"].tolist() == [0.010, 0.020]
+        assert column(found, "trial") == [1, 2]
+        assert column(found, "latency") == [0.010, 0.020]
 
     def test_of_an_empty_study(self) -> None:
-        """There is an empty front with its columns."""
-        found = objectives_front(studies.study())
-
-        assert found.empty
-        assert found.columns.tolist() == ["trial", "configuration", "throughput"]
+        """There is no front."""
+        assert objectives_front(studies.study()) == []
 
 
 def by_inclusion_and_exclusion(values: list[tuple[float, ...]]) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.report import studies
 from tests.report.studies import loads, point
-from tuner.analysis.pareto import load_points
+from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import standings
 from tuner.goals import LatencyBudget, Loop
 from tuner.records import StudyRecord
@@ -17,7 +17,7 @@ from tuner.report import charts
 
 
 def budget_chart(study: StudyRecord) -> str:
-    return charts.budget_chart(study, load_points(study))
+    return charts.budget_chart(study, point_frame(study))
 
 
 def traces(fragment: str) -> list[dict[str, Any]]:

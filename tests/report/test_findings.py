@@ -7,7 +7,7 @@ import pytest
 
 from tests.report import studies, texts
 from tests.report.studies import BEST, DEFAULTS, configuration
-from tuner.analysis.pareto import load_points
+from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import Comparison, StudyRecord, TrialRecord, TrialState, Usage
@@ -127,7 +127,7 @@ def result(study: StudyRecord) -> Iterator[str]:
 def titles(study: StudyRecord) -> Iterator[str]:
     result = standings(study)
     yield findings.about_export(result)
-    yield charts.about_front(study, load_points(study))
+    yield charts.about_front(study, point_frame(study))
     yield findings.about_curves(study, result)
     yield findings.about_trials(study)
     yield findings.about_time(study)

@@ -1,10 +1,10 @@
 """The trade-offs of a study: load points, the Pareto fronts through them, their hypervolume."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from tuner.analysis.load_curves import loaded_points
@@ -18,21 +18,11 @@ from tuner.records import (
     TrialState,
 )
 
-_TYPES = {
-    "trial": "int64",
-    "purpose": "str",
-    "configuration": "str",
-    "load": "float64",
-    "throughput": "float64",
-    **{f"p{q}_ms": "float64" for q in LATENCY_PERCENTILES},
-    "latency_ms": "float64",
-    "errors": "int64",
-    "within": "bool",
-    "stopped_early": "bool",
-}
+Row = Mapping[str, Any]
+"""Values by their names."""
 
 
-def load_points(study: StudyRecord) -> pd.DataFrame:
+def load_points(study: StudyRecord) -> list[Row]:
     """One row per point of the load curve of every trial that did not fail.
 
     `load` is in requests per second, or the concurrency of a closed loop; `throughput` is in
@@ -40,13 +30,12 @@ def load_points(study: StudyRecord) -> pd.DataFrame:
     that meets the limit. A failed trial is left out with whatever was measured of it: a fast wrong
     server never wins.
     """
-    rows = [
+    return [
         _row(trial, point, study.budget)
         for trial in study.trials
         if trial.state is not TrialState.FAILED
         for point in loaded_points(study, trial)
     ]
-    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
 def dominates(a: ArrayLike, b: ArrayLike, maximize: Sequence[bool]) -> BoolArray:
@@ -60,21 +49,21 @@ def dominates(a: ArrayLike, b: ArrayLike, maximize: Sequence[bool]) -> BoolArray
     return np.asarray((left >= right).all(axis=-1) & (left > right).any(axis=-1))
 
 
-def front(
-    frame: pd.DataFrame, *, maximize: Sequence[str], minimize: Sequence[str]
-) -> pd.DataFrame:
+def front(rows: Sequence[Row], *, maximize: Sequence[str], minimize: Sequence[str]) -> list[Row]:
     """The rows that no other row dominates, ascending by the first objective.
 
     Of rows that are equal in all objectives the first one is kept; rows in which an objective is
     infinite or missing are left out.
     """
-    objectives = [*maximize, *minimize]
-    finite = frame[np.isfinite(frame[objectives].to_numpy(dtype=np.float64)).all(axis=1)]
-    unique = finite.drop_duplicates(subset=objectives)
-    values = unique[objectives].to_numpy(dtype=np.float64)
+    unique: dict[tuple[float, ...], Row] = {}
+    for row in rows:
+        values = tuple(row[name] for name in (*maximize, *minimize))
+        if all(map(math.isfinite, values)):
+            unique.setdefault(values, row)
     directions = [True] * len(maximize) + [False] * len(minimize)
-    kept: pd.DataFrame = unique[~_beaten(values, directions)].sort_values(objectives[0])
-    return kept.reset_index(drop=True)
+    beaten = _beaten(np.array(list(unique)).reshape(-1, len(directions)), directions)
+    kept = [each for each, lost in zip(unique, beaten, strict=True) if not lost]
+    return [unique[values] for values in sorted(kept, key=lambda values: values[0])]
 
 
 def _beaten(values: FloatArray, maximize: Sequence[bool]) -> BoolArray:
@@ -95,37 +84,30 @@ def _beaten(values: FloatArray, maximize: Sequence[bool]) -> BoolArray:
     return beaten
 
 
-def trade_off(study: StudyRecord) -> pd.DataFrame:
-    """The study's Pareto front (see `steady_front`)."""
-    return steady_front(load_points(study))
-
-
-def steady_front(points: pd.DataFrame) -> pd.DataFrame:
-    """The load points with more throughput or less latency than others.
+def trade_off(study: StudyRecord) -> list[Row]:
+    """The study's Pareto front: the load points with more throughput or less latency than others.
 
     Points that were stopped early are left out: behind a queue that grows without end, a latency
     says only how long one looked.
     """
-    steady = points[~points["stopped_early"]]
+    steady = [point for point in load_points(study) if not point["stopped_early"]]
     return front(steady, maximize=["throughput"], minimize=["latency_ms"])
 
 
-def objectives_front(study: StudyRecord) -> pd.DataFrame:
+def objectives_front(study: StudyRecord) -> list[Row]:
     """The feasible trials of the search that no other beats in all of the study's objectives.
 
-    Besides `trial` and `configuration` there is a column for each objective, by its name and in
+    Besides `trial` and `configuration` a row has a value for each objective, by its name and in
     its unit (see Objective). A trial that lacks a finite value of one is left out.
     """
-    names = [objective.value for objective in study.objectives]
     rows = [
         {"trial": trial.number, "configuration": str(trial.configuration)}
         | {objective.value: trial.value(objective) for objective in study.objectives}
         for trial in study.searched
         if trial.state is TrialState.FEASIBLE
     ]
-    types = {"trial": "int64", "configuration": "str", **dict.fromkeys(names, "float64")}
     return front(
-        pd.DataFrame(rows, columns=list(types)).astype(types),
+        rows,
         maximize=[each.value for each in study.objectives if each.maximize],
         minimize=[each.value for each in study.objectives if not each.maximize],
     )
@@ -160,12 +142,16 @@ def hypervolume_over_baseline(study: StudyRecord) -> float:
     reference = np.array([study.baseline.value(each) for each in study.objectives])
     if not (np.isfinite(reference) & (reference > 0)).all():
         return math.nan
-    values = objectives_front(study)[[each.value for each in study.objectives]].to_numpy()
+    names = [each.value for each in study.objectives]
+    values = [
+        [row[name] / own for name, own in zip(names, reference, strict=True)]
+        for row in objectives_front(study)
+    ]
     ones = [1.0] * len(reference)
-    return hypervolume(values / reference, ones, [each.maximize for each in study.objectives])
+    return hypervolume(values, ones, [each.maximize for each in study.objectives])
 
 
-def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> dict[str, object]:
+def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> Row:
     return {
         "trial": trial.number,
         "purpose": trial.purpose.value,

@@ -33,9 +33,9 @@ def _fronts(study: StudyRecord) -> dict[str, Any]:
     reference = study.baseline
     several = len(study.objectives) > 1
     return {
-        "load_points": pareto.trade_off(study).to_dict(orient="records"),
+        "load_points": pareto.trade_off(study),
         "objectives": {
-            "front": pareto.objectives_front(study).to_dict(orient="records"),
+            "front": pareto.objectives_front(study),
             "reference": {o.value: reference.value(o) for o in study.objectives if reference},
             "hypervolume": pareto.hypervolume_over_baseline(study),
         }

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from tuner.analysis.budget_curve import budget_curve
 from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import loaded_points
-from tuner.analysis.pareto import steady_front
+from tuner.analysis.pareto import trade_off
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
 from tuner.report import findings, formats, page
@@ -28,13 +28,13 @@ _LIMITS = 60
 
 def pareto_chart(study: StudyRecord, standings: Standings, points: pd.DataFrame) -> str:
     """Every load point, the Pareto front through them and the latency budget."""
-    edge = steady_front(points)
+    edge = trade_off(study)
     winner, baseline = standings.winner, study.baseline
     traces = [
         _cloud(points, "all load points", page.GREY, study, size=6),
         go.Scatter(
-            x=edge["throughput"].tolist(),
-            y=edge["latency_ms"].tolist(),
+            x=[point["throughput"] for point in edge],
+            y=[point["latency_ms"] for point in edge],
             mode="lines",
             line={"color": page.TEAL, "width": 2, "shape": "vh"},
             name="Pareto front",

@@ -24,7 +24,7 @@ def shown(study: StudyRecord, front: Collection[int] | None = None) -> tuple[Tri
     """
     if len(study.trials) <= _MOST_SHOWN:
         return study.trials
-    on_front = trade_off(study)["trial"].tolist() if front is None else front
+    on_front = [point["trial"] for point in trade_off(study)] if front is None else front
     searched = [t for t in study.trials if t.purpose is Purpose.SEARCH]
     best = sorted((t for t in searched if t.state is not TrialState.FAILED), key=_rank)[:_BEST]
     failed = [t for t in searched if t.state is TrialState.FAILED][-_FAILED:]

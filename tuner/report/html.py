@@ -1,7 +1,7 @@
 """One self-contained HTML file about a study, to keep, to send and to read offline."""
 
 from tuner.analysis.effects import Effects, Judgement
-from tuner.analysis.pareto import load_points
+from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import StudyRecord, TrialState
 from tuner.report import (
@@ -49,7 +49,7 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
         remarks=(*findings.remarks(study, standings), *search_findings.about_search(study)),
         changed=_changed(study, standings.winner),
         effects=effects,
-        points=load_points(study),
+        points=point_frame(study),
     )
 
 

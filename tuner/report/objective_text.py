@@ -1,22 +1,21 @@
 """What was measured of a study's objectives, as people read it."""
 
 import math
+from collections.abc import Sequence
 
-import pandas as pd
-
-from tuner.analysis.pareto import hypervolume_over_baseline
+from tuner.analysis.pareto import Row, hypervolume_over_baseline
 from tuner.records import StudyRecord
 from tuner.report import formats
 from tuner.report.amounts import amount
 
 
-def front_rows(study: StudyRecord, front: pd.DataFrame) -> list[dict[str, str]]:
+def front_rows(study: StudyRecord, front: Sequence[Row]) -> list[dict[str, str]]:
     """The rows of `objectives_front`, for a table."""
     return [
         {"trial": str(row["trial"])}
         | {each.value: amount(each, row[each.value]) for each in study.objectives}
         | {"configuration": row["configuration"]}
-        for row in front.to_dict("records")
+        for row in front
     ]
 
 
