@@ -67,6 +67,7 @@ class _Target:
 
     server, model = "triton", "simulated"
     warm_up_requests = 0
+    start_timeout_s = 60.0
 
     def __init__(self, space: SearchSpace, server: Server, answer: Answer) -> None:
         self._space, self._server, self._answer = space, server, answer

@@ -34,14 +34,19 @@ class ScriptTarget:
     model = "none"
     warm_up_requests = 0
 
-    def __init__(self, **wishes: Any) -> None:
+    def __init__(self, start_timeout_s: float = 60.0, **wishes: Any) -> None:
+        self.start_timeout_s = start_timeout_s
         self.wishes = wishes
         self.command: tuple[str, ...] = ()
         self.failure: BaseException | None = None
         self.applied: list[tuple[int, Configuration]] = []
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
-        spec = launch_spec(say=f"size {configuration['size']}\n", **self.wishes)
+        spec = launch_spec(
+            say=f"size {configuration['size']}\n",
+            start_timeout_s=self.start_timeout_s,
+            **self.wishes,
+        )
         return replace(spec, command=self.command or spec.command)
 
     def can_reload(self, before: Configuration, after: Configuration) -> bool:
@@ -233,13 +238,25 @@ class TestFailure:
                 deployment.apply(configuration(size=2))
         assert caught.value.log_tail == ""
 
-    def test_start_timeout(self, deployment: Deployment, target: ScriptTarget) -> None:
+    def test_start_timeout(self, runner: ProcessRunner) -> None:
         """A server that does not listen in time is told as that, and is gone."""
-        target.wishes |= {"hang": True, "start_timeout_s": 0.5}
-        with pytest.raises(TrialFailure, match=r"must listen within 0\.5 s") as caught:
+        target = ScriptTarget(start_timeout_s=0.5, hang=True)
+        with (
+            Deployment(target, runner) as deployment,
+            pytest.raises(TrialFailure, match=r"must listen within 0\.5 s") as caught,
+        ):
             deployment.apply(configuration())
 
         assert (caught.value.reason, caught.value.log_tail) == (Reason.START_TIMEOUT, "size 1")
+
+    def test_start_timeout_after_a_start(self, runner: ProcessRunner) -> None:
+        """Who has seen a start waits for the next one a quarter of what is allowed."""
+        target = ScriptTarget(start_timeout_s=4.0)
+        with Deployment(target, runner) as deployment:
+            deployment.apply(configuration())
+            target.wishes |= {"hang": True}
+            with pytest.raises(TrialFailure, match=r"must listen within [1-3]\.?\d* s"):
+                deployment.apply(configuration(size=2))
 
     def test_start_killed(self, deployment: Deployment, target: ScriptTarget) -> None:
         """A server that is killed while it starts says nothing of its configuration."""

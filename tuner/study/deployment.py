@@ -18,6 +18,7 @@ from runners.errors import (
 from tuner.errors import Reason, ServerError, ServerMissingError, SpaceError, TrialFailure
 from tuner.records import Applied
 from tuner.space.space import Configuration
+from tuner.study.start_patience import StartPatience
 from tuner.targets.base import Target
 from tuner.watch.gpu_memory import GpuMemory
 from tuner.watch.gpu_usage import Nvml
@@ -63,6 +64,7 @@ class Deployment:
         self._cpus = cpus
         self._study = study
         self._gpu_memory = GpuMemory(gpus)
+        self._patience = StartPatience(target.start_timeout_s)
         self._stack = ExitStack()
         self._current: _Current | None = None
 
@@ -102,14 +104,16 @@ class Deployment:
             and current.reloads < _RELOADS_PER_START
             and self._target.can_reload(current.configuration, configuration)
         )
+        began_s = time.monotonic()
+        self._target.start_timeout_s = self._patience.timeout_s
         try:
             if can_reload and current is not None:
                 self._target.apply(current.server, configuration)
                 self._current = replace(
                     current, configuration=configuration, reloads=current.reloads + 1
                 )
-                return Applied.RELOAD
-            self._restart(configuration, trial)
+            else:
+                self._restart(configuration, trial)
         except TrialFailure as failure:
             blamed = self.blame(failure)
             self.stop()
@@ -117,7 +121,9 @@ class Deployment:
         except BaseException:
             self.stop()
             raise
-        return Applied.RESTART if self._runner.may_restart else Applied.RELOAD
+        self._patience.saw(time.monotonic() - began_s)
+        restarted = not can_reload and self._runner.may_restart
+        return Applied.RESTART if restarted else Applied.RELOAD
 
     def stop(self) -> None:
         """End the server, if there is one; the next trial begins with a start."""

@@ -28,7 +28,7 @@ class TargetSetup:
     Attributes:
         workspace: A folder for staged copies of the model.
         form: What the requests carry.
-        start_timeout_s: How long a start or a reload may take.
+        start_timeout_s: How long a start or a reload may take, where none was seen yet.
         contained: Whether the server runs in a container, with the programs of its image.
     """
 
@@ -111,6 +111,8 @@ class Target(Protocol):
     model: str
     # Requests that a server answers after a start until it is as fast as it will be.
     warm_up_requests: int
+    # How long the next start or reload may take, in seconds.
+    start_timeout_s: float
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         """What to start so that `apply` can make `configuration` effective."""
@@ -205,6 +207,7 @@ class InstalledTarget(ABC, Generic[Model, Client]):
         self._model = model
         self._space = space
         self._setup = setup
+        self.start_timeout_s = setup.start_timeout_s
         self._installation = installation
         self._answer_s = 0.0  # what the last answer took
 

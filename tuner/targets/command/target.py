@@ -69,12 +69,12 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
             files=filled.files,
             reads=(self._model.directory, *self._model.reads),
             working_directory=self._model.directory,
-            start_timeout_s=self._setup.start_timeout_s,
+            start_timeout_s=self.start_timeout_s,
         )
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         del configuration  # the start has made it effective
-        with self._client(server, self._setup.start_timeout_s) as client:
+        with self._client(server, self.start_timeout_s) as client:
             path = self._model.serve.ready
             if said := self._await_ready(client, server, path):
                 what = f"GET {path} must answer with success, but: {said}"
@@ -141,7 +141,7 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
                 return str(error) or "no answer"
             return "" if response.is_success else f"status {response.status_code}"
 
-        return await_ready(said, server.is_alive, timeout_s=self._setup.start_timeout_s)
+        return await_ready(said, server.is_alive, timeout_s=self.start_timeout_s)
 
     def _infer(self, client: httpx.Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
         return tuple(map(json_outputs.as_tensors, at_once(partial(self._ask, client), count)))

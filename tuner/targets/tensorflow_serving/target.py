@@ -122,14 +122,14 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
             ports=("rest", "grpc"),
             files=files,
             reads=(self._models,),
-            start_timeout_s=self._setup.start_timeout_s,
+            start_timeout_s=self.start_timeout_s,
             # It has nothing to put in order.
             stop_grace_s=0.0,
         )
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         del configuration  # the start has made it effective
-        with self._client(server, self._setup.start_timeout_s) as client:
+        with self._client(server, self.start_timeout_s) as client:
             self._await_available(client, server)
             outputs = self._first_outputs(client)
         tensor_requests.check_answer(outputs)
@@ -223,7 +223,7 @@ class TensorFlowServingTarget(InstalledTarget[TensorFlowServingModel, TensorFlow
             state = found.state if found else "not known to it"
             return "" if state == AVAILABLE else state
 
-        timeout_s = self._setup.start_timeout_s
+        timeout_s = self.start_timeout_s
         if state := await_ready(other_state, server.is_alive, timeout_s=timeout_s):
             raise TrialFailure(
                 Reason.START_TIMEOUT, f"the model must become {AVAILABLE}, but it is {state}"

@@ -106,7 +106,7 @@ class TorchServeTarget(InstalledTarget[TorchServeModel, TorchServeClient]):
         """Register the model as it was, or scale its workers back."""
         if not isinstance(self._model, RunningModel):
             return
-        with self._client(server, self._setup.start_timeout_s) as client:
+        with self._client(server, self.start_timeout_s) as client:
             self._bring_up(client, self._model, {**_DEFAULTS, **self._model.settings})
             if self._model.settings.get(WORKERS):
                 self._await_workers(client, server)
@@ -134,7 +134,7 @@ class TorchServeTarget(InstalledTarget[TorchServeModel, TorchServeClient]):
             ports=_PORTS,
             files={"config.properties": _text_of(properties)},
             reads=(self._store,),
-            start_timeout_s=self._setup.start_timeout_s,
+            start_timeout_s=self.start_timeout_s,
             # It takes seconds to end by itself, and leaves nothing that matters.
             stop_grace_s=0.0,
         )
@@ -145,7 +145,7 @@ class TorchServeTarget(InstalledTarget[TorchServeModel, TorchServeClient]):
         return super().can_reload(before, after) and not (launched and before != after)
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
-        with self._client(server, self._setup.start_timeout_s) as client:
+        with self._client(server, self.start_timeout_s) as client:
             try:
                 form = self._model.form(self._space.settings(configuration))
                 self._bring_up(client, form, self._settings(configuration))
@@ -262,7 +262,7 @@ class TorchServeTarget(InstalledTarget[TorchServeModel, TorchServeClient]):
                 raise _death(server.log_tail(_PROOF_LINES))
             return f"{ready} of {wanted}"
 
-        timeout_s = self._setup.start_timeout_s
+        timeout_s = self.start_timeout_s
         if ready := await_ready(too_few, server.is_alive, timeout_s=timeout_s):
             what = f"{ready} workers are ready after {timeout_s:g} s"
             raise TrialFailure(Reason.START_TIMEOUT, what)

@@ -52,7 +52,7 @@ class EnsembleTarget(TritonTarget):
     def restore(self, server: RunningServer) -> None:
         """Load all parts as they were, and the ensemble."""
         own = {name: member.config for name, member in self._ensemble.members.items()}
-        with self._client(server, self._setup.start_timeout_s) as client:
+        with self._client(server, self.start_timeout_s) as client:
             self._load_running(client, own)
 
     def verify(

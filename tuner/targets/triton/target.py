@@ -77,7 +77,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
 
     def restore(self, server: RunningServer) -> None:
         """Load the model as it was: as an override, since nobody knows whether it was one."""
-        with self._client(server, self._setup.start_timeout_s) as client:
+        with self._client(server, self.start_timeout_s) as client:
             client.load(self.model, model_config.as_json(self._model.config))
 
     @property
@@ -109,7 +109,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
             withheld=self._space.variables,
             ports=("http", "grpc") if self._grpc else ("http",),
             reads=(self._repository, *self._model.needs.reads),
-            start_timeout_s=self._setup.start_timeout_s,
+            start_timeout_s=self.start_timeout_s,
             stop_grace_s=self._stop_grace_s,
             leftovers=(f"/dev/shm/{self._shm_prefix}*",),  # noqa: S108 - named by the server
         )
@@ -129,7 +129,7 @@ class TritonTarget(InstalledTarget[TritonModel, TritonClient]):
 
     def apply(self, server: RunningServer, configuration: Configuration) -> None:
         settings = self._space.settings(configuration)
-        with self._client(server, self._setup.start_timeout_s) as client:
+        with self._client(server, self.start_timeout_s) as client:
             try:
                 self._load(client, settings)
             except ServerTimeoutError as error:
