@@ -109,15 +109,23 @@ def _limits(proc: Path, sys: Path, controller: str, name: str) -> Iterator[str]:
                     yield _text(each / name)
 
 
+def quota(*, proc: Path = _PROC, sys: Path = _SYS) -> float | None:
+    """The processors' worth of time that control groups allow; None where they set no limit."""
+    return min(_quotas(partial(_limits, proc, sys)), default=None)
+
+
 def _cores(limits: _ReadLimits) -> int:
     usable = len(os.sched_getaffinity(0))
+    return min([usable, *(max(1, int(quota)) for quota in _quotas(limits))])
+
+
+def _quotas(limits: _ReadLimits) -> Iterator[float]:
     quotas: list[Sequence[str]] = [text.split() for text in limits("", "cpu.max")]
     version_1 = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
     quotas += zip(*(limits("cpu", name) for name in version_1), strict=True)
     for quota in quotas:
         if len(quota) == 2 and all(number.strip().isdigit() for number in quota):
-            usable = min(usable, max(1, int(quota[0]) // int(quota[1])))
-    return usable
+            yield int(quota[0]) / int(quota[1])
 
 
 def _memory_bytes(limits: _ReadLimits) -> int:

@@ -46,6 +46,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "tuner repository model.pt --input x:FP32:-1,32 --output others",
     ),
     "EffectsOptions": ("tuner effects --format csv",),
+    "HintsOptions": (
+        "tuner hints night",
+        "tuner hints --server triton",
+        "tuner hints --json",
+    ),
+    "HardwareOptions": ("tuner hardware",),
     "DoctorOptions": ("tuner doctor",),
     "CleanOptions": ("tuner clean",),
     "ListOptions": ("tuner studies list --db studies.db",),

@@ -35,6 +35,8 @@ _COMMANDS = {
     "best": Command(".study_options:BestOptions", ".best:best"),
     "repository": Command(".small_options:RepositoryOptions", ".repository:repository"),
     "effects": Command(".study_options:EffectsOptions", ".effects:effects"),
+    "hints": Command(".hints_options:HintsOptions", ".hints:hints"),
+    "hardware": Command(".hints_options:HardwareOptions", ".hardware:hardware"),
     "doctor": Command(".small_options:DoctorOptions", ".doctor:doctor"),
     "clean": Command(".small_options:CleanOptions", ".clean:clean"),
 }

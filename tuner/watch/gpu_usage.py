@@ -24,6 +24,20 @@ class GpuUsage:
     memory_total_bytes: int | None = None
 
 
+@dataclass(frozen=True)
+class Gpu:
+    """What a GPU is; `compute_capability` is NVIDIA's number, such as 8.0 for Ampere."""
+
+    name: str
+    compute_capability: float
+    memory_bytes: int
+
+    @property
+    def has_tensor_cores(self) -> bool:
+        """Whether its generation does: Volta, 7.0, was the first (the GTX 16 series has none)."""
+        return self.compute_capability >= 7.0 and "GTX 16" not in self.name
+
+
 _TOGETHER: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     "utilization": fmean,
     "power_w": fmean,
@@ -70,6 +84,25 @@ class Nvml:
             return {self._library.nvmlDeviceGetUUID(each): self._reading(each) for each in handles}
         except self._library.NVMLError:
             return None
+
+    def devices(self) -> tuple[Gpu, ...]:
+        """All GPUs; none where the driver does not answer."""
+        try:
+            count = self._library.nvmlDeviceGetCount()
+            return tuple(self._device(n) for n in range(count))
+        except self._library.NVMLError:
+            return ()
+
+    def _device(self, number: int) -> Gpu:
+        handle = self._library.nvmlDeviceGetHandleByIndex(number)
+        name = self._library.nvmlDeviceGetName(handle)
+        major, minor = self._library.nvmlDeviceGetCudaComputeCapability(handle)
+        return Gpu(
+            # Versions before 11.515 hand out bytes.
+            name=name.decode() if isinstance(name, bytes) else str(name),
+            compute_capability=float(f"{major}.{minor}"),
+            memory_bytes=int(self._library.nvmlDeviceGetMemoryInfo(handle).total),
+        )
 
     def _reading(self, handle: Any) -> GpuUsage:
         percent = self._asked(lambda: self._library.nvmlDeviceGetUtilizationRates(handle).gpu)

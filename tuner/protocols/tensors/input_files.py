@@ -6,7 +6,7 @@ Validation" and "Benchmarking TorchServe". Streams and steps are counted from 1 
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import prod
 from pathlib import Path
@@ -48,6 +48,16 @@ def read_json(path: Path, inputs: Side, outputs: Side) -> tuple[Stream, ...]:
             _stream(f"stream {number}", list(zip(*pair, strict=True)), inputs, outputs)
             for number, pair in enumerate(zip(data, expected, strict=True), 1)
         )
+
+
+def written_steps(path: Path) -> tuple[Mapping[str, object], ...]:
+    """The steps of all streams of a JSON file as they stand there, whatever the model.
+
+    Raises:
+        InputError: It cannot be read, or has not that form.
+    """
+    with at(path):
+        return tuple(step for steps in _streams(_document(path), "data") for step in steps)
 
 
 def read_folder(folder: Path, inputs: Side, outputs: Side) -> Stream:

@@ -26,9 +26,8 @@ def read(path: Path) -> Message:
     Raises:
         ModelError: The file cannot be read, or is no model configuration.
     """
-    message: Message = model_config_pb2.ModelConfig()
     try:
-        text_format.Parse(_text(path), message)
+        return parsed(_text(path))
     except OSError as error:
         raise ModelError(
             f"{path}: a model configuration was expected, but: {error.strerror}",
@@ -39,6 +38,16 @@ def read(path: Path) -> Message:
             f"{path}: is not a model configuration: {error}",
             hint="correct that line; `input { ... }` and `max_batch_size: 8` are the form",
         ) from None
+
+
+def parsed(text: str) -> Message:
+    """The configuration that `text` says.
+
+    Raises:
+        text_format.ParseError: It is none.
+    """
+    message: Message = model_config_pb2.ModelConfig()
+    text_format.Parse(text, message)
     return message
 
 

@@ -1,0 +1,1 @@
+"""Advice of a catalogue, checked against this host, a server, a model and a study."""

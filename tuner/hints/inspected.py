@@ -1,0 +1,45 @@
+"""A model that was not tuned yet, as its files tell it: no server is asked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.hardware import Hardware
+from tuner.hints.gathered import configuration_facts, folder_facts
+from tuner.hints.model import model_facts
+from tuner.space import spec
+from tuner.space.expressions import Value
+from tuner.space.resolution import resolve
+from tuner.space.space import SearchSpace
+from tuner.targets.base import ModelSource
+from tuner.targets.catalog import server_kind
+from tuner.targets.triton.base import TritonModel
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A model, the space that would be searched for it, and the facts of both."""
+
+    name: str
+    space: SearchSpace
+    facts: dict[str, Value]
+
+
+def inspected(
+    server: str, folder: Path | None, model: str | None, machine: Hardware
+) -> Inspected:
+    """What the files of the model say; the bundled one without a `folder`.
+
+    Raises:
+        InputError: There is no such server or model, or several models to choose from.
+    """
+    kind = server_kind(server)
+    opened = kind.open_model(ModelSource(folder=folder, name=model))
+    file = spec.built_in()[opened.space]
+    space = opened.adapt(resolve(spec.load_space(file), machine.bounds, file=file), contained=False)
+    facts: dict[str, Value] = {"server.kind": kind.name, "server.runner": "process"}
+    facts |= configuration_facts(space, None)
+    if folder:
+        facts |= folder_facts(folder)
+    if isinstance(opened, TritonModel):
+        facts |= model_facts(opened.config)
+    return Inspected(opened.name, space, facts)

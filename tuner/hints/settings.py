@@ -1,0 +1,131 @@
+"""What the parameters of a space are about, whatever a space file calls them: by what they set."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from tuner.space.expressions import Value, value_text
+from tuner.space.space import Configuration, Parameter, SearchSpace
+from tuner.targets.system_libraries import PRELOAD
+
+_Place = tuple[str, str]
+"""The kind of a setting and what the server calls it, as space files have them."""
+_Made = Callable[[Value], Value]
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a setting is about; `made` brings its value to the form of the fact.
+
+    Of several places the first counts that the configuration sets: a backend's own number of
+    threads goes before OpenMP's.
+    """
+
+    places: tuple[_Place, ...]
+    made: _Made = lambda value: value
+
+
+def _switch(value: Value) -> bool:
+    return value_text(value) in ("true", "1")
+
+
+def _backend(name: str) -> _Place:
+    """A parameter of a Triton backend."""
+    return ("config", f"parameters[{name}].string_value")
+
+
+_DYNAMIC = "dynamic_batching"
+_ACCELERATOR = "optimization.execution_accelerators.gpu_execution_accelerator[0].name"
+_FUSERS = ("ENABLE_TENSOR_FUSER", "ENABLE_NVFUSER")
+_JIT_FLAGS = ("ENABLE_JIT_EXECUTOR", "ENABLE_JIT_PROFILING", *_FUSERS)
+
+ROLES: Mapping[str, Role] = {
+    "instances": Role((("config", "instance_group[0].count"), ("config", "minWorkers"))),
+    "threads": Role(
+        (
+            *map(_backend, ("intra_op_thread_count", "INTRA_OP_THREAD_COUNT")),
+            ("environment", "OMP_NUM_THREADS"),
+        )
+    ),
+    "batching": Role((("config", _DYNAMIC), ("flag", "--enable_batching")), _switch),
+    "batch": Role(
+        (("config", "max_batch_size"), ("config", "batchSize"), ("property", "max_batch_size"))
+    ),
+    "delay_us": Role(
+        (
+            ("config", f"{_DYNAMIC}.max_queue_delay_microseconds"),
+            ("property", "batch_timeout_micros"),
+        )
+    ),
+    "delay_ms": Role((("config", "maxBatchDelay"),)),
+    "preferred": Role((("config", f"{_DYNAMIC}.preferred_batch_size[0]"),)),
+    "queue": Role(
+        (
+            ("config", f"{_DYNAMIC}.default_queue_policy.max_queue_size"),
+            ("property", "job_queue_size"),
+        )
+    ),
+    "number_of_gpu": Role((("property", "number_of_gpu"),)),
+    "accelerator": Role((("config", _ACCELERATOR),)),
+    "cache": Role((("config", "response_cache.enable"),), _switch),
+    "launcher": Role((("property", "cpu_launcher_enable"),), _switch),
+    "disables_iomp": Role((("launcher", "--disable-iomp"),), _switch),
+    "unoptimized": Role((_backend("DISABLE_OPTIMIZED_EXECUTION"),), _switch),
+    "inference_mode": Role((_backend("INFERENCE_MODE"),), _switch),
+    "execution_mode": Role((_backend("execution_mode"),)),
+    "onednn": Role((("environment", "TF_ENABLE_ONEDNN_OPTS"),), _switch),
+    "frontend": Role(
+        (
+            ("flag", "--http-thread-count"),
+            ("property", "number_of_netty_threads"),
+            ("flag", "--rest_api_num_threads"),
+        )
+    ),
+    "allocator": Role((("environment", PRELOAD),)),
+}
+
+
+def parameters_of(role: str, space: SearchSpace) -> tuple[Parameter, ...]:
+    """The parameters of `space` that are about `role`, the one that counts first."""
+    return tuple(p for place in ROLES[role].places for p in _at(place, space))
+
+
+def setting_facts(space: SearchSpace, configuration: Configuration) -> dict[str, Value]:
+    """What `configuration` says of each role; nothing of those that it does not set."""
+    facts = {role: said for role in ROLES for said in _said(role, space, configuration)}
+    delay_us = facts.pop("delay_us", None)
+    if isinstance(delay_us, int | float):
+        facts["delay_ms"] = delay_us / 1e3
+    batch = facts.get("batch")
+    if isinstance(batch, int) and batch >= 1:
+        facts["batch_is_power"] = math.log2(batch).is_integer()
+        facts.setdefault("batching", batch > 1)
+    texts = partial(_texts, space=space, configuration=configuration)
+    facts["preloads"] = ":".join(texts(("environment", PRELOAD)))
+    flags = [said for name in _JIT_FLAGS for said in texts(_backend(name))]
+    if "inference_mode" in facts:  # it is a TorchScript model
+        facts["jit_flags"] = len(flags)
+        facts["fuser"] = any("true" in texts(_backend(name)) for name in _FUSERS)
+    return facts
+
+
+def _at(place: _Place, space: SearchSpace) -> Iterator[Parameter]:
+    kind, called = place
+    return (parameter for parameter, name in space.names_of(kind) if name == called)
+
+
+def _said(role: str, space: SearchSpace, configuration: Configuration) -> Iterator[Value]:
+    """The value, once; none where nothing sets it."""
+    for parameter in parameters_of(role, space):
+        value = configuration.get(parameter.name)
+        # No number of threads is no number: then another setting says how many.
+        if value is not None and not (role == "threads" and value == parameter.sets.omit):
+            yield ROLES[role].made(value)
+            return
+
+
+def _texts(place: _Place, space: SearchSpace, configuration: Configuration) -> list[str]:
+    """What the parameters at a place tell the server, where they tell it something."""
+    found = ((p, configuration.get(p.name)) for p in _at(place, space))
+    return [value_text(v) for p, v in found if v is not None and v != p.sets.omit]
