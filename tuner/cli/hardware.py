@@ -1,7 +1,7 @@
 """`tuner hardware`: what this host offers, and what follows from that."""
 
+from tuner.cli.advice import print_checked
 from tuner.cli.console import print_json, print_text
-from tuner.cli.hints import print_checked
 from tuner.cli.hints_options import HardwareOptions
 from tuner.hints import gathered, host
 from tuner.hints.catalogue import catalogue

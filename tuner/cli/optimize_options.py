@@ -62,8 +62,8 @@ class BudgetOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """The server, and the model that it serves."""
+class TuneOptions:
+    """The server, its model, and the forms of it that may be chosen from."""
 
     group: ClassVar = "What to tune"
     server: Annotated[
@@ -78,13 +78,6 @@ class ModelOptions:
         typer.Option(help="Folder of models; without it the bundled model is tuned."),
     ] = None
     model: Annotated[str | None, typer.Option(help="Model to tune, if there are several.")] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuneOptions(ModelOptions):
-    """The model's inputs, and the forms of it that may be chosen from."""
-
-    group: ClassVar = ModelOptions.group
     input: Inputs = None
     variant: Annotated[
         list[str] | None,

@@ -1,6 +1,6 @@
 """The hints, as the YAML files of this room's folder `catalogue` have them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -83,15 +83,16 @@ def catalogue(folder: Path = FOLDER) -> tuple[Hint, ...]:
     return tuple(sorted(hints, key=lambda hint: order.index(hint.importance)))
 
 
-def _read(path: Path) -> Sequence[Mapping[str, Any]]:
-    content: Sequence[Mapping[str, Any]] = yaml.load(path.read_text(), _Loader)  # noqa: S506 - safe
+def _read(path: Path) -> Sequence[dict[str, Any]]:
+    content: Sequence[dict[str, Any]] = yaml.load(path.read_text(), _Loader)  # noqa: S506 - safe
     return content
 
 
-def _hint(theme: str, fields: Mapping[str, Any]) -> Hint:
-    made = {
-        "importance": Importance(fields["importance"]),
-        "servers": tuple(fields.get("servers", ())),
+def _hint(theme: str, fields: dict[str, Any]) -> Hint:
+    """Texts in one line each."""
+    plain: dict[str, Any] = {
+        n: " ".join(v.split()) if isinstance(v, str) else v for n, v in fields.items()
     }
-    texts = {n: " ".join(v.split()) if isinstance(v, str) else v for n, v in fields.items()}
-    return Hint(**{**texts, **made, "theme": theme})
+    importance = Importance(plain.pop("importance"))
+    servers = tuple(plain.pop("servers", ()))
+    return Hint(**plain, importance=importance, servers=servers, theme=theme)

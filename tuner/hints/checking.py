@@ -45,7 +45,9 @@ def check(
 ) -> Checked:
     """The hints that hold for `facts`, with what the effects of a study say of them."""
     effects = found or Effects()
-    fired = [_advice(hint, facts, evidence(hint, space, effects)) for hint in _firing(hints, facts)]
+    fired = [
+        _advice(hint, facts, evidence(hint, space, effects)) for hint in _firing(hints, facts)
+    ]
     return Checked(
         advice=tuple(sorted(fired, key=lambda each: (each.is_disproved, each.followed))),
         unknown={hint.name: missing for hint in hints if (missing := _missing(hint, facts))},

@@ -37,7 +37,7 @@ NAMES: Mapping[str, str] = {
     "server.kind": "triton, torchserve, tensorflow_serving or command",
     "server.runner": "process, docker or remote",
     "server.release": "year and month of a Triton image, such as 24.08",
-    "server.shared_memory_mib": "/dev/shm of the container, in MiB",
+    "server.shared_memory_mib": "shared memory of the container, in MiB",
     "server.quota": "processors' worth of time that the container gets",
     "server.may_bind": "whether the container has the capability SYS_NICE",
     "server.models": "models in the folder that the server gets",

@@ -39,10 +39,10 @@ def study_facts(study: StudyRecord, standings: Standings, host: Host) -> Facts:
         **_data_facts(study),
         **result_facts(study, standings),
     }
-    if study.space:
-        facts |= configuration_facts(study.space, winner.configuration if winner else None)
     if trial := winner.trial if winner else study.baseline:
         facts |= _model_facts(study, trial)
+    if study.space:
+        facts |= configuration_facts(study.space, winner.configuration if winner else None)
     return known(facts)
 
 

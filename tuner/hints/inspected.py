@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.errors import InputError
 from tuner.hardware import Hardware
 from tuner.hints.gathered import configuration_facts, folder_facts
 from tuner.hints.model import model_facts
@@ -12,6 +13,7 @@ from tuner.space.resolution import resolve
 from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource
 from tuner.targets.catalog import server_kind
+from tuner.targets.command.target import CommandTarget
 from tuner.targets.triton.base import TritonModel
 
 
@@ -24,22 +26,27 @@ class Inspected:
     facts: dict[str, Value]
 
 
-def inspected(
-    server: str, folder: Path | None, model: str | None, machine: Hardware
-) -> Inspected:
+def inspected(server: str, folder: Path | None, model: str | None, machine: Hardware) -> Inspected:
     """What the files of the model say; the bundled one without a `folder`.
 
     Raises:
         InputError: There is no such server or model, or several models to choose from.
     """
     kind = server_kind(server)
+    if kind.name == CommandTarget.server:
+        raise InputError(
+            "of a server that a space file describes, nothing is known before a study",
+            hint="`tuner hints STUDY` says what a study found",
+        )
     opened = kind.open_model(ModelSource(folder=folder, name=model))
     file = spec.built_in()[opened.space]
-    space = opened.adapt(resolve(spec.load_space(file), machine.bounds, file=file), contained=False)
+    space = opened.adapt(
+        resolve(spec.load_space(file), machine.bounds, file=file), contained=False
+    )
     facts: dict[str, Value] = {"server.kind": kind.name, "server.runner": "process"}
+    if isinstance(opened, TritonModel):
+        facts |= model_facts(opened.config)
     facts |= configuration_facts(space, None)
     if folder:
         facts |= folder_facts(folder)
-    if isinstance(opened, TritonModel):
-        facts |= model_facts(opened.config)
     return Inspected(opened.name, space, facts)

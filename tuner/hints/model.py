@@ -8,6 +8,7 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
+from tuner.hints.settings import ACCELERATOR, CACHE, QUEUE
 from tuner.space.expressions import Value
 from tuner.targets import exported
 from tuner.targets.triton import config as model_config
@@ -32,17 +33,19 @@ def exported_config(export: str, model: str) -> Message | None:
 
 
 def model_facts(config: Any) -> dict[str, Value]:
-    """Of a model configuration; nothing of what a server completes itself."""
+    """Of a model configuration, with what it says of settings that no parameter sets."""
     facts: dict[str, Value] = {
         "model.max_batch_size": config.max_batch_size,
         "model.inference_mode_said": "INFERENCE_MODE" in config.parameters,
+        "config.cache": bool(model_config.get(config, CACHE)),
+        "config.queue": model_config.get(config, QUEUE) or 0,
+        "config.accelerator": model_config.get(config, ACCELERATOR) or "none",
     }
     platform = _PLATFORM.match(config.platform)
     if backend := config.backend or (platform and platform[1]):
         facts["model.backend"] = backend
     if config.instance_group:
-        kinds = {group.KIND_CPU == group.kind for group in config.instance_group}
-        facts["model.on_cpu"] = kinds == {True}
+        facts["model.on_cpu"] = all(g.kind == g.KIND_CPU for g in config.instance_group)
     if config.input and config.output:
         facts |= _tensor_facts(config)
     return facts

@@ -16,7 +16,7 @@ def request_facts(server: str, request: Mapping[str, Any]) -> dict[str, Value]:
     """Of what a study sent (`RequestForm.as_record`)."""
     facts: dict[str, Value] = {}
     if server in ("triton", "tensorflow_serving"):
-        # Triton is always sent binary tensors; the REST API of TensorFlow Serving takes JSON alone.
+        # Triton is sent binary tensors; the REST API of TensorFlow Serving takes JSON alone.
         facts["request.json"] = server == "tensorflow_serving"
     elif content_type := request.get("content_type"):
         facts["request.json"] = str(content_type).startswith("application/json")

@@ -36,7 +36,10 @@ def _backend(name: str) -> _Place:
 
 
 _DYNAMIC = "dynamic_batching"
-_ACCELERATOR = "optimization.execution_accelerators.gpu_execution_accelerator[0].name"
+# Fields of Triton's model configuration that also count where no parameter sets them.
+QUEUE = f"{_DYNAMIC}.default_queue_policy.max_queue_size"
+ACCELERATOR = "optimization.execution_accelerators.gpu_execution_accelerator[0].name"
+CACHE = "response_cache.enable"
 _FUSERS = ("ENABLE_TENSOR_FUSER", "ENABLE_NVFUSER")
 _JIT_FLAGS = ("ENABLE_JIT_EXECUTOR", "ENABLE_JIT_PROFILING", *_FUSERS)
 
@@ -60,15 +63,10 @@ ROLES: Mapping[str, Role] = {
     ),
     "delay_ms": Role((("config", "maxBatchDelay"),)),
     "preferred": Role((("config", f"{_DYNAMIC}.preferred_batch_size[0]"),)),
-    "queue": Role(
-        (
-            ("config", f"{_DYNAMIC}.default_queue_policy.max_queue_size"),
-            ("property", "job_queue_size"),
-        )
-    ),
+    "queue": Role((("config", QUEUE), ("property", "job_queue_size"))),
     "number_of_gpu": Role((("property", "number_of_gpu"),)),
-    "accelerator": Role((("config", _ACCELERATOR),)),
-    "cache": Role((("config", "response_cache.enable"),), _switch),
+    "accelerator": Role((("config", ACCELERATOR),)),
+    "cache": Role((("config", CACHE),), _switch),
     "launcher": Role((("property", "cpu_launcher_enable"),), _switch),
     "disables_iomp": Role((("launcher", "--disable-iomp"),), _switch),
     "unoptimized": Role((_backend("DISABLE_OPTIMIZED_EXECUTION"),), _switch),

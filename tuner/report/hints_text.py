@@ -40,8 +40,9 @@ def lines(advice: Advice) -> Iterator[tuple[str, str]]:
     yield "do", hint.advice
     yield "expect", hint.effect
     if advice.evidence:
-        yield "here", found(advice.evidence)
-    yield "source", f"{hint.source} ({hint.checked})"
+        yield "found", found(advice.evidence)
+    yield "source", hint.source
+    yield "checked", hint.checked
 
 
 def heading(advice: Advice) -> str:
@@ -60,7 +61,7 @@ def found(evidence: Evidence) -> str:
     shown = "; ".join(map(_effect, evidence.effects[:_MOST_EFFECTS]))
     more = len(evidence.effects) - _MOST_EFFECTS
     others = f"; {formats.counted(more, 'more value')}" if more > 0 else ""
-    return f"{shown}{others}: {_FINDINGS[evidence.finding]}"
+    return f"{shown}{others}, {_FINDINGS[evidence.finding]}"
 
 
 def checked_document(about: Mapping[str, Any], checked: Checked) -> dict[str, Any]:
@@ -77,11 +78,9 @@ def host_lines(host: Host) -> Iterator[tuple[str, str]]:
     """What a host offers, by what it is."""
     machine, found = host.hardware, host.processor
     yield "processor", f"{machine.processor} ({found.architecture})"
-    yield (
-        "processors",
-        f"{found.usable}, of {formats.counted(found.physical, 'physical core')} with "
-        f"{formats.counted(machine.threads_per_core, 'thread')} each",
-    )
+    cores = formats.counted(found.physical, "physical core")
+    threads = formats.counted(machine.threads_per_core, "thread")
+    yield "processors", f"{found.usable}, of {cores} with {threads} each"
     limit = found.quota if found.quota < found.usable else None
     yield "quota of the control group", f"{limit:g} processors" if limit else formats.NOTHING
     yield "NUMA nodes", f"{machine.numa_nodes}, numactl {_there(machine.numactl)}"
