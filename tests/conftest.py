@@ -21,6 +21,7 @@ PURE = [
     "capacity",
     "cli",
     "docs",
+    "hints",
     "numbers",
     "protocols",
     "report",
