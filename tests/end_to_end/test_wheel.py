@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
-    """The wheel brings its search spaces and its model, and needs nothing of the checkout."""
+    """The wheel brings search spaces, hints and a model, and needs nothing of the checkout."""
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT],
         check=True,
@@ -35,5 +35,6 @@ def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
 
     assert "triton" in tuner("spaces", "list")
     assert "instance_count" in tuner("spaces", "show", "triton")
+    assert "dynamic-batching (high)" in tuner("hints", "--server", "triton")
     assert "model encoder, latency budget p99 <= 50 ms" in tuner("plan", "--budget-ms", "50")
     assert not (tmp_path / "studies.db").exists()

@@ -174,15 +174,15 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
         {"config.accelerator": "tensorrt"},
     ),
     "allocator-not-used": (
-        {"host.tcmalloc": False, "host.jemalloc": True, "config.preloads": ""},
-        {"config.preloads": "libjemalloc.so.2"},
+        {"host.tcmalloc": False, "host.jemalloc": True, "config.allocator": False},
+        {"config.allocator": True},
     ),
     "no-allocator-installed": (
         {"host.tcmalloc": False, "host.jemalloc": False},
         {"host.tcmalloc": True},
     ),
     "intel-openmp": (
-        {"host.intel": True, "host.intel_openmp": True, "config.preloads": ""},
+        {"host.intel": True, "host.intel_openmp": True, "config.intel_openmp": False},
         {"host.intel": False},
     ),
     "launcher-against-openmp": (
@@ -190,9 +190,9 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
             **TORCHSERVE,
             "config.launcher": True,
             "config.disables_iomp": True,
-            "config.preloads": "libiomp5.so",
+            "config.intel_openmp": True,
         },
-        {"config.preloads": ""},
+        {"config.intel_openmp": False},
     ),
     "launcher-without-numactl": (
         {**TORCHSERVE, "config.launcher": True, "host.numa_nodes": 2, "host.numactl": False},

@@ -1,4 +1,4 @@
-"""The catalogue: each hint fires where it should, is silent elsewhere, and says where it is from."""
+"""The catalogue: each hint fires where it should, is silent elsewhere, and names its source."""
 
 import re
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_is_silent_about_other_servers(hint: Hint) -> None:
 
 
 def test_one_unknown_fact_is_enough_for_silence() -> None:
-    """An `or` whose other side holds does not help: nothing is concluded from half of the facts."""
+    """An `or` whose other side holds does not help: nothing is concluded from half of them."""
     hint = HINTS["dynamic-quantization"]
 
     assert hint.fires({"host.vnni": True, "host.amx": False, "host.gpus": 0})

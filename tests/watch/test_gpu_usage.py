@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tuner.watch import gpu_usage
-from tuner.watch.gpu_usage import GpuUsage, Nvml, put_together
+from tuner.watch.gpu_usage import Gpu, GpuUsage, Nvml, put_together
 
 
 class NVMLError(Exception):
@@ -42,6 +42,8 @@ def pynvml(fault: str, opened: list[bool]) -> SimpleNamespace:
         nvmlDeviceGetUUID="GPU-{}".format,
         nvmlDeviceGetUtilizationRates=lambda handle: SimpleNamespace(gpu=40 * handle),
         nvmlDeviceGetPowerUsage=power,
+        nvmlDeviceGetName=lambda handle: (b"NVIDIA T4", "NVIDIA H200")[handle],
+        nvmlDeviceGetCudaComputeCapability=lambda handle: ((7, 5), (9, 0))[handle],
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=8 << 30, used=handle << 30),
     )
 
@@ -109,3 +111,20 @@ class TestNvml:
         monkeypatch.setitem(sys.modules, "pynvml", None)
         with gpu_usage.opened() as found:
             assert found is None
+
+
+def test_what_gpus_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names (bytes from old versions), compute capabilities and memory."""
+    with nvml(monkeypatch) as found:
+        assert found is not None
+        assert found.devices() == (
+            Gpu("NVIDIA T4", 7.5, 8 << 30),
+            Gpu("NVIDIA H200", 9.0, 8 << 30),
+        )
+
+
+def test_what_lost_gpus_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that does not answer tells of none."""
+    with nvml(monkeypatch, "lost") as found:
+        assert found is not None
+        assert found.devices() == ()

@@ -49,7 +49,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "HintsOptions": (
         "tuner hints night",
         "tuner hints --server triton",
-        "tuner hints --json",
     ),
     "HardwareOptions": ("tuner hardware",),
     "DoctorOptions": ("tuner doctor",),

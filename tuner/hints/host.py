@@ -88,9 +88,11 @@ def host_facts(host: Host) -> dict[str, Value]:
 def environment_facts(variables: Mapping[str, str] = os.environ) -> dict[str, Value]:
     """What a server that is started from here inherits."""
     threads = variables.get("OMP_NUM_THREADS", "")
+    preloaded = variables.get(system_libraries.PRELOAD, "")
     return {
         "environment.threads": int(threads) if threads.isdecimal() else 0,
         "environment.profiler": variables.get("ENABLE_TORCH_PROFILER", "").upper() == "TRUE",
         "environment.onednn": variables.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
-        "config.preloads": variables.get(system_libraries.PRELOAD, ""),
+        "config.allocator": "malloc" in preloaded,
+        "config.intel_openmp": "iomp5" in preloaded,
     }

@@ -19,11 +19,18 @@ class Role:
     """What a setting is about; `made` brings its value to the form of the fact.
 
     Of several places the first counts that the configuration sets: a backend's own number of
-    threads goes before OpenMP's.
+    threads goes before OpenMP's. Of parameters at these places, those count of which a value has
+    `word` in it.
     """
 
     places: tuple[_Place, ...]
     made: _Made = lambda value: value
+    word: str = ""
+
+
+def _preloading(word: str) -> Role:
+    """Whether a library whose name has `word` in it is preloaded."""
+    return Role((("environment", PRELOAD),), lambda value: word in value_text(value), word)
 
 
 def _switch(value: Value) -> bool:
@@ -80,18 +87,33 @@ ROLES: Mapping[str, Role] = {
             ("flag", "--rest_api_num_threads"),
         )
     ),
-    "allocator": Role((("environment", PRELOAD),)),
+    "allocator": _preloading("malloc"),
+    "intel_openmp": _preloading("iomp5"),
 }
+_NUMBERS = frozenset(
+    {
+        *("instances", "threads", "batch", "delay_us", "delay_ms", "preferred", "queue"),
+        *("number_of_gpu", "execution_mode"),
+    }
+)
 
 
 def parameters_of(role: str, space: SearchSpace) -> tuple[Parameter, ...]:
     """The parameters of `space` that are about `role`, the one that counts first."""
-    return tuple(p for place in ROLES[role].places for p in _at(place, space))
+    word = ROLES[role].word
+    found = (p for place in ROLES[role].places for p in _at(place, space))
+    return tuple(p for p in found if not word or any(word in str(c) for c in p.choices or ()))
 
 
 def setting_facts(space: SearchSpace, configuration: Configuration) -> dict[str, Value]:
     """What `configuration` says of each role; nothing of those that it does not set."""
-    facts = {role: said for role in ROLES for said in _said(role, space, configuration)}
+    facts = {
+        role: said
+        for role in ROLES
+        for said in _said(role, space, configuration)
+        # A space file may write a number as a text, with which nothing can be worked out.
+        if role not in _NUMBERS or not isinstance(said, str)
+    }
     delay_us = facts.pop("delay_us", None)
     if isinstance(delay_us, int | float):
         facts["delay_ms"] = delay_us / 1e3
@@ -100,7 +122,8 @@ def setting_facts(space: SearchSpace, configuration: Configuration) -> dict[str,
         facts["batch_is_power"] = math.log2(batch).is_integer()
         facts.setdefault("batching", batch > 1)
     texts = partial(_texts, space=space, configuration=configuration)
-    facts["preloads"] = ":".join(texts(("environment", PRELOAD)))
+    for role in ("allocator", "intel_openmp"):
+        facts.setdefault(role, False)
     flags = [said for name in _JIT_FLAGS for said in texts(_backend(name))]
     if "inference_mode" in facts:  # it is a TorchScript model
         facts["jit_flags"] = len(flags)
