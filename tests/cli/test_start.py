@@ -46,6 +46,7 @@ def loaded(code: str, folder: Path) -> set[str]:
         (["pareto"], "numpy sqlalchemy"),
         (["best"], "numpy sqlalchemy yaml"),
         (["best", "--budget-ms", "20"], "numpy sqlalchemy yaml"),
+        (["hardware"], "numpy psutil yaml"),
         (["measure", NOWHERE, "-m", "m"], "numpy httpx psutil"),
         (["measure", NOWHERE, "--service-kind", "tfserving", "-m", "m"],
          "numpy httpx psutil"),

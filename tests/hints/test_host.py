@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tuner.hints import host
-from tuner.hints.facts import NAMES
-from tuner.hints.gathered import known
+from tuner.hints.facts import NAMES, known
 from tuner.hints.host import environment_facts, hardware_facts, host_facts
 from tuner.watch.gpu_usage import Gpu
 

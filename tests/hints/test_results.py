@@ -153,6 +153,12 @@ class TestEdges:
 
         assert of_best(configuration=tried)["result.edge"] == ""
 
+    def test_all_processors_are_no_edge(self) -> None:
+        """A winner with as many threads as there are processors has no use for more."""
+        tried = Configuration.of({**BEST, "instance_count": 1, "threads": 2})
+
+        assert of_best(configuration=tried)["result.edge"] == ""
+
 
 def test_gain() -> None:
     """The winner's throughput over that of the defaults."""

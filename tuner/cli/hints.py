@@ -11,6 +11,7 @@ from tuner.cli.values import check_meaning, check_needed
 from tuner.hints import gathered, host, results
 from tuner.hints.catalogue import catalogue
 from tuner.hints.checking import Checked, check
+from tuner.hints.facts import known
 from tuner.hints.inspected import inspected
 from tuner.hints.requests import data_facts
 from tuner.report import hints_text
@@ -61,4 +62,4 @@ def _without_study(options: HintsOptions) -> tuple[str, dict[str, str], Checked]
         found = inspected(server, options.model_repository, options.model, here.hardware)
         about, document = f"model {found.name}", {"model": found.name}
         facts |= found.facts
-    return about, document, check(catalogue(), gathered.known(facts))
+    return about, document, check(catalogue(), known(facts))

@@ -98,3 +98,8 @@ NAMES: Mapping[str, str] = {
     "result.tighter": "what half the latency would leave, as a factor",
     "result.failures": "share of the configurations that failed",
 }
+
+
+def known(facts: Facts) -> Facts:
+    """Those that hints may ask about."""
+    return {name: facts[name] for name in NAMES if name in facts}

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.analysis.standings import Standings
 from tuner.errors import InputError
-from tuner.hints.facts import NAMES, Facts
+from tuner.hints.facts import Facts, known
 from tuner.hints.host import Host, hardware_facts, host_facts
 from tuner.hints.model import exported_config, model_facts
 from tuner.hints.requests import data_facts, request_facts
@@ -44,11 +44,6 @@ def study_facts(study: StudyRecord, standings: Standings, host: Host) -> Facts:
     if study.space:
         facts |= configuration_facts(study.space, winner.configuration if winner else None)
     return known(facts)
-
-
-def known(facts: Facts) -> Facts:
-    """Those that hints may ask about."""
-    return {name: facts[name] for name in NAMES if name in facts}
 
 
 def configuration_facts(space: SearchSpace, winner: Configuration | None) -> dict[str, Value]:

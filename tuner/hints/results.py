@@ -8,6 +8,7 @@ from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import LoadCurve, load_curves
 from tuner.analysis.standings import Standing, Standings
 from tuner.errors import Reason
+from tuner.hints.settings import parameters_of
 from tuner.records import Grade, PointRecord, StudyRecord, TrialRecord, TrialState
 from tuner.search import crash_regions
 from tuner.space.expressions import Value, value_text
@@ -124,9 +125,15 @@ def _capacity(curves: Sequence[LoadCurve], limit_s: float) -> float | None:
 
 
 def _edges(space: SearchSpace, winner: Configuration) -> Iterator[str]:
-    """Numbers at the end of their range beyond which the space's own rules would let them go."""
+    """Numbers at the end of their range beyond which the space's own rules would let them go.
+
+    More threads than there are processors are no range to widen.
+    """
+    threads = {parameter.name for parameter in parameters_of("threads", space)}
     for parameter in space.parameters:
-        if parameter.name in winner and (beyond := _beyond(parameter, winner[parameter.name])):
+        if parameter.name in winner.keys() - threads and (
+            beyond := _beyond(parameter, winner[parameter.name])
+        ):
             further = Configuration.of({**winner, parameter.name: beyond})
             if not space.violations(further):
                 value = value_text(winner[parameter.name])
