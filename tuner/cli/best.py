@@ -17,8 +17,10 @@ from tuner.cli.options import DATABASE
 from tuner.cli.study_options import BestFormat, BestOptions
 from tuner.cli.values import latency_budget, unfit
 from tuner.errors import InputError, masked
+from tuner.exports import formats
+from tuner.exports.formats import ExportForm
 from tuner.goals import LatencyBudget, Objective
-from tuner.records import StudyRecord
+from tuner.records import StudyRecord, TrialRecord
 from tuner.report import answer_text, export, findings
 from tuner.store.storage import Storage
 
@@ -27,6 +29,8 @@ _USUAL = {
     "percentile": OptimizeOptions.percentile,
     "objective": [Objective.THROUGHPUT.value],
 }
+# What has everything in it that others say beside it.
+_DOCUMENTS = (BestFormat.JSON, BestFormat.YAML)
 
 
 def best(options: BestOptions) -> None:
@@ -37,14 +41,14 @@ def best(options: BestOptions) -> None:
     budget = _asked_budget(study, options.budget_ms, options.percentile)
     form = BestFormat.JSON if options.as_json else options.form
     if budget == study.budget and options.objective is Objective.THROUGHPUT:
-        _print_winner(study, form, options.db)
+        _print_winner(study, form, options)
         return
     with Storage(options.db) as storage:
         study = storage.study(study.name)
     found = answers.answer(
         study, budget, options.objective, least_throughput=options.min_throughput
     )
-    _print_answer(study, found, form, options.db)
+    _print_answer(study, found, form, options)
 
 
 def measure_command(
@@ -92,27 +96,29 @@ def _asked_budget(
     return replace(asked, limit_s=own.limit_s) if budget_ms is None else asked
 
 
-def _print_winner(study: StudyRecord, form: BestFormat, database: str) -> None:
+def _print_winner(study: StudyRecord, form: BestFormat, options: BestOptions) -> None:
     """What the study itself confirmed."""
     found = standings.standings(study).winner
     if found is None:
         raise findings.nothing_feasible(study)
     number = found.trial.number
-    with Storage(database) as storage:
+    with Storage(options.db) as storage:
         measured = {t.number: t for t in storage.in_full(study, [number]).trials}
     winner = replace(found, trial=measured[number])
     content = export.standing(winner, study) | {"comparison": export.comparison(study)}
     _note_comparison(study, form)
-    _print_best(winner.trial.export, content, form)
+    _print_best(study, winner.trial, content, form, options.image)
 
 
-def _print_answer(study: StudyRecord, answer: Answer, form: BestFormat, database: str) -> None:
+def _print_answer(
+    study: StudyRecord, answer: Answer, form: BestFormat, options: BestOptions
+) -> None:
     """What the load points say; the file comes with remarks, documents have it all in them."""
-    measure = measure_command(study, answer.budget, answer.objective, database)
+    measure = measure_command(study, answer.budget, answer.objective, options.db)
     found = answer.best
     if found is None:
         raise answer_text.nothing_within(study, answer, measure)
-    if form is BestFormat.FILE:
+    if form not in _DOCUMENTS:
         note(answer_text.headline(answer, found))
         doubts = answer_text.doubts(answer, found)
         for remark in (*answer_text.remarks(answer, found), *doubts):
@@ -121,21 +127,26 @@ def _print_answer(study: StudyRecord, answer: Answer, form: BestFormat, database
             note(f"to measure it: {measure}")
     content = answer_text.answer_document(study, answer, measure)
     _note_comparison(study, form)
-    _print_best(found.trial.export, content | {"comparison": export.comparison(study)}, form)
+    content |= {"comparison": export.comparison(study)}
+    _print_best(study, found.trial, content, form, options.image)
 
 
 def _note_comparison(study: StudyRecord, form: BestFormat) -> None:
     """What was not compared, beside the file; documents have it in them."""
-    if form is BestFormat.FILE:
+    if form not in _DOCUMENTS:
         for remark in findings.about_comparison(study):
             note(remark)
 
 
-def _print_best(file: str, content: dict[str, Any], form: BestFormat) -> None:
+def _print_best(
+    study: StudyRecord, trial: TrialRecord, content: dict[str, Any], form: BestFormat, image: str
+) -> None:
     match form:
         case BestFormat.FILE:
-            print_text(file)
+            print_text(trial.export)
         case BestFormat.JSON:
             print_json(content)
         case BestFormat.YAML:
             print_text(yaml.safe_dump(content, sort_keys=False))
+        case _:
+            print_text(formats.export(ExportForm(form.value), study, trial, image=image))

@@ -17,6 +17,14 @@ class BestFormat(StrEnum):
     FILE = "file"
     JSON = "json"
     YAML = "yaml"
+    CONFIG_PBTXT = "config.pbtxt"
+    CONFIG_PROPERTIES = "config.properties"
+    MODEL_CONFIG = "model-config.yaml"
+    ENV = "env"
+    DOCKER_RUN = "docker-run"
+    COMPOSE = "compose"
+    KUBERNETES = "kubernetes"
+    SYSTEMD = "systemd"
 
 
 class ExportFormat(StrEnum):
@@ -101,8 +109,12 @@ class BestOptions(ShowOptions):
         ),
     ] = None
     form: Annotated[
-        BestFormat, typer.Option("--format", help="The server's own file, JSON or YAML.")
+        BestFormat,
+        typer.Option("--format", help="The server's own file, a document, or what deploys it."),
     ] = BestFormat.FILE
+    image: Annotated[
+        str, typer.Option(help="Image to deploy, in place of that of the study's server.")
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

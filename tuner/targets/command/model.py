@@ -122,20 +122,28 @@ class CommandModel:
         Raises:
             SpaceError: A template cannot be filled in.
         """
-        values = template_values(space, configuration)
-        serve = self.serve
+        return filled(self.serve, space, configuration)
 
-        def texts(place: str, given: Mapping[str, str]) -> dict[str, str]:
-            return {n: fill(f"serve.{place}.{n}", text, values) for n, text in given.items()}
 
-        items = enumerate(serve.command)
-        words = (fill_argument(f"serve.command[{n}]", text, values) for n, text in items)
-        return Filled(
-            command=tuple(itertools.chain(*words)),
-            environment=texts("environment", serve.environment),
-            files=texts("files", serve.files),
-            proofs=texts("proofs", serve.proofs),
-        )
+def filled(serve: ServeSpec, space: SearchSpace, configuration: Configuration) -> Filled:
+    """What a space file says of a launch, with the values of `configuration`.
+
+    Raises:
+        SpaceError: A template cannot be filled in.
+    """
+    values = template_values(space, configuration)
+
+    def texts(place: str, given: Mapping[str, str]) -> dict[str, str]:
+        return {n: fill(f"serve.{place}.{n}", text, values) for n, text in given.items()}
+
+    items = enumerate(serve.command)
+    words = (fill_argument(f"serve.command[{n}]", text, values) for n, text in items)
+    return Filled(
+        command=tuple(itertools.chain(*words)),
+        environment=texts("environment", serve.environment),
+        files=texts("files", serve.files),
+        proofs=texts("proofs", serve.proofs),
+    )
 
 
 def open_model(source: ModelSource) -> CommandModel:

@@ -1,0 +1,1 @@
+"""The winner as what deploys it: values first, then one pure function for each format."""

@@ -1,0 +1,91 @@
+"""A server of one's own: what its space file says, which must still be there."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from runners.base import LaunchSpec
+from tuner.errors import InputError, is_secret
+from tuner.exports.deployment import Deployment
+from tuner.exports.service import Mount, Probes, Service, TextFile
+from tuner.space import spec
+from tuner.space.serve import ServeSpec
+from tuner.targets import launch_settings
+from tuner.targets.command.model import filled
+
+# The port of requests; further ones come after it.
+_FIRST_PORT = 8080
+
+
+def image(environment: Mapping[str, str], *, gpu: bool) -> tuple[str, str]:
+    """None: nobody knows the server."""
+    del environment, gpu
+    return "", ""
+
+
+def serve_of(options: Mapping[str, object]) -> tuple[ServeSpec, Path]:
+    """How the space file of a study starts its server, and the folder of that file.
+
+    Raises:
+        InputError: The file is not here, or cannot be used.
+    """
+    file = Path(str(options.get("space", "")))
+    if not file.is_file():
+        raise InputError(
+            f"{file}: the space file of the study says how its server is started, and is not here",
+            hint="put it there, or take the script of `--format file`",
+        )
+    serve = spec.load_space(file).serve
+    if serve is None:
+        raise InputError(
+            f"{file}: the space file of the study says no more how its server is started",
+            hint="give it its section `serve` again, or take the script of `--format file`",
+        )
+    return serve, file.absolute().parent
+
+
+def service(wanted: Deployment) -> Service:
+    """Starts what the space file says; files and folders are where they were.
+
+    Raises:
+        InputError: The space file is not here, or cannot be used.
+    """
+    space, configuration = wanted.study.space, wanted.trial.configuration
+    serve, folder = serve_of(wanted.study.options)
+    if space is None:
+        raise InputError(f"study `{wanted.study.name}` has no stored space")
+    said = filled(serve, space, configuration)
+    ports = {name: _FIRST_PORT + number for number, name in enumerate(said.ports)}
+    environment = {**said.environment, **launch_settings.environment(wanted.settings)}
+    launch = LaunchSpec(
+        command=(*said.command, *wanted.settings.arguments),
+        environment=environment,
+        ports=said.ports,
+        files=said.files,
+    ).placed(ports, address=wanted.layout.address, folder=wanted.layout.files)
+    secrets = tuple(n for n, v in serve.environment.items() if _is_hidden(n, v, environment))
+    paths = (serve.directory, *serve.reads)
+    directory, *reads = (os.path.normpath(folder / each) for each in paths)
+    inner = [path for path in reads if not Path(path).is_relative_to(directory)]
+    return Service(
+        command=launch.command,
+        environment={n: v for n, v in launch.environment.items() if n not in secrets},
+        secrets=secrets,
+        mounts=(*(Mount(each, each) for each in (directory, *inner)), *wanted.mounts)
+        if wanted.image
+        else (),
+        files=tuple(
+            TextFile(name, text, f"{wanted.layout.files}/{name}")
+            for name, text in launch.files.items()
+        ),
+        ports=ports,
+        probes=Probes(serve.ready, serve.ready),
+        resources=wanted.resources(shares_memory=False),
+        directory=directory,
+        **wanted.common,
+    )
+
+
+def _is_hidden(name: str, text: str, environment: Mapping[str, str]) -> bool:
+    """Whether the file itself gives a secret its value: no export shows that."""
+    return is_secret(name) and environment[name] == text

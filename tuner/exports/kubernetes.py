@@ -1,0 +1,181 @@
+"""A service as objects of Kubernetes: a Deployment, its Service, and its files.
+
+Source: the reference of the API, `apps/v1` and `v1`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tuner.exports.service import ALL_GPUS, Probes, Service, TextFile, comments
+from tuner.exports.yaml_text import yaml_text
+
+# Between two probes, in seconds.
+_PERIOD_S = 5
+_FAILURES = 3
+_UNITS = {"": "", "b": "", "k": "Ki", "m": "Mi", "g": "Gi"}
+_SIZE = re.compile(r"([\d.]+)([bkmg]?)", re.IGNORECASE)
+
+
+def document(service: Service) -> str:
+    """The objects, one document each."""
+    return comments((*service.notes, *_notes(service))) + yaml_text(_objects(service))
+
+
+def _objects(service: Service) -> Iterator[dict[str, Any]]:
+    if service.files:
+        data = {_key(file): file.text for file in service.files}
+        yield _object("v1", "ConfigMap", service) | {"data": data}
+    labels = _labels(service)
+    yield _object("apps/v1", "Deployment", service) | {
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(service)},
+        }
+    }
+    yield _object("v1", "Service", service) | {
+        "spec": {
+            "type": "ClusterIP",
+            "selector": labels,
+            "ports": [
+                {"name": name, "port": port, "targetPort": name} for name, port in _ports(service)
+            ],
+        }
+    }
+
+
+def _object(version: str, kind: str, service: Service) -> dict[str, Any]:
+    metadata = {"name": service.name, "labels": _labels(service)}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata}
+
+
+def _labels(service: Service) -> dict[str, str]:
+    return {"app.kubernetes.io/name": service.name}
+
+
+def _ports(service: Service) -> list[tuple[str, int]]:
+    """Names of ports have hyphens."""
+    return [(name.replace("_", "-"), port) for name, port in service.ports.items()]
+
+
+def _pod(service: Service) -> dict[str, Any]:
+    facts = {
+        "containers": [_container(service)],
+        "volumes": list(_volumes(service)),
+        "hostNetwork": service.host_network,
+        "securityContext": _user(service.user),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _container(service: Service) -> dict[str, Any]:
+    facts = {
+        "name": service.name,
+        "image": service.image,
+        "command": [_literal(service.command[0])],
+        "args": [_literal(word) for word in service.command[1:]],
+        "workingDir": service.directory,
+        "env": [{"name": n, "value": _literal(v)} for n, v in service.environment.items()]
+        + [_secret(name, service) for name in service.secrets],
+        "ports": [{"name": name, "containerPort": port} for name, port in _ports(service)],
+        "resources": _resources(service),
+        "securityContext": {"capabilities": {"add": list(service.capabilities)}}
+        if service.capabilities
+        else {},
+        **_probes(service.probes, _ports(service)[0][0], service.start_timeout_s),
+        "volumeMounts": list(_mounts(service)),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _probes(probes: Probes, port: str, start_timeout_s: float) -> dict[str, Any]:
+    def asking(path: str, failures: int) -> dict[str, Any]:
+        return {
+            "httpGet": {"path": path, "port": port},
+            "periodSeconds": _PERIOD_S,
+            "failureThreshold": failures,
+        }
+
+    return {
+        "startupProbe": asking(probes.ready, max(1, round(start_timeout_s / _PERIOD_S))),
+        "readinessProbe": asking(probes.ready, _FAILURES),
+        "livenessProbe": asking(probes.live, _FAILURES),
+    }
+
+
+def _resources(service: Service) -> dict[str, Any]:
+    resources = service.resources
+    cpus = {"cpu": f"{resources.cpus:g}"} if resources.cpus else {}
+    count = 0 if not resources.gpus else len(resources.gpus.split(","))
+    gpus = {"nvidia.com/gpu": str(count)} if count else {}
+    limit = {"memory": _quantity(resources.memory)} if resources.memory else {}
+    used = {"memory": f"{resources.reserved_mib}Mi"} if resources.reserved_mib else {}
+    return {"requests": {**cpus, **used}, "limits": {**cpus, **limit, **gpus}}
+
+
+def _volumes(service: Service) -> Iterator[dict[str, Any]]:
+    if service.files:
+        yield {"name": "files", "configMap": {"name": service.name}}
+    for number, mount in enumerate(service.mounts):
+        yield {"name": f"mount-{number}", "hostPath": {"path": mount.source}}
+    if size := service.resources.shm_size:
+        memory = {"medium": "Memory", "sizeLimit": _quantity(size)}
+        yield {"name": "shared-memory", "emptyDir": memory}
+
+
+def _mounts(service: Service) -> Iterator[dict[str, Any]]:
+    for number, mount in enumerate(service.mounts):
+        yield {"name": f"mount-{number}", "mountPath": mount.target, "readOnly": True}
+    for file in service.files:
+        yield {
+            "name": "files",
+            "mountPath": file.target,
+            "subPath": _key(file),
+            "readOnly": True,
+        }
+    if service.resources.shm_size:
+        yield {"name": "shared-memory", "mountPath": "/dev/shm"}  # noqa: S108 - of the container
+
+
+def _secret(name: str, service: Service) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": service.name, "key": name}}}
+
+
+def _user(user: str) -> Mapping[str, int]:
+    """Numbers alone: Kubernetes knows no names of users."""
+    numbers = [int(each) for each in user.split(":") if each.isdecimal()]
+    return dict(zip(("runAsUser", "runAsGroup"), numbers, strict=False))
+
+
+def _notes(service: Service) -> Iterator[str]:
+    if service.secrets:
+        values = " ".join(f"--from-literal={name}=VALUE" for name in service.secrets)
+        yield f"First: kubectl create secret generic {service.name} {values}"
+    if service.mounts:
+        yield "Each hostPath is a folder of the node; a volume of the cluster may replace it."
+    if service.resources.gpus == ALL_GPUS:
+        yield "It had all GPUs of its machine: nvidia.com/gpu says how many it gets."
+    if service.resources.cpuset:
+        yield (
+            f"It was measured on the processors {service.resources.cpuset}. To have some alone, "
+            "it needs a node whose CPU manager is `static`, and requests that equal limits."
+        )
+    if service.limits:
+        limits = ", ".join(f"{name}={limit}" for name, limit in service.limits.items())
+        yield f"Pods have no ulimits; it was measured with {limits}."
+
+
+def _quantity(size: str) -> str:
+    """A size of Docker's (`4g`) as Kubernetes writes it (`4Gi`)."""
+    found = _SIZE.fullmatch(size)
+    return f"{found[1]}{_UNITS[found[2].lower()]}" if found else size
+
+
+def _key(file: TextFile) -> str:
+    return file.name.replace("/", ".")
+
+
+def _literal(text: str) -> str:
+    """Kubernetes reads `$(NAME)` in arguments and values; `$$` is one of its dollars."""
+    return text.replace("$(", "$$(")

@@ -1,0 +1,81 @@
+"""TorchServe: a store of model archives, and config.properties with all settings.
+
+Sources: TorchServe's configuration.md, and its docker/README.md for the images.
+"""
+
+import json
+from typing import Any
+
+import yaml
+
+from tuner.exports.deployment import Deployment
+from tuner.exports.service import LOOPBACK, Probes, Service, TextFile
+from tuner.targets import launch_settings
+
+PROPERTIES = "config.properties"
+MODEL_CONFIG = "model-config.yaml"
+PROGRAM = "torchserve"
+_HOST_PROGRAM = f"/usr/local/bin/{PROGRAM}"
+_PORTS = {"inference": 8080, "metrics": 8082}
+# What `models` in config.properties says beside the model's own settings.
+_OF_REGISTRATION = ("defaultVersion", "marName")
+
+
+def image(environment: dict[str, str], *, gpu: bool) -> tuple[str, str]:
+    """The public image that holds what was measured, and what is to be known of it."""
+    version = environment.get("torchserve", "VERSION")
+    kind = "gpu" if gpu else "cpu"
+    said = f"It was measured without Docker, with TorchServe {version}"
+    if "torch" in environment:
+        said += f" and PyTorch {environment['torch']}; the image may have another PyTorch"
+    return f"pytorch/torchserve:{version}-{kind}", f"{said}."
+
+
+def service(wanted: Deployment) -> Service:
+    """Serves the archive with the exported file; its management stays within the server."""
+    layout = wanted.layout
+    file = f"{layout.files}/{PROPERTIES}"
+    return Service(
+        command=(
+            PROGRAM if wanted.image else _HOST_PROGRAM,
+            *("--start", "--foreground", "--ncs"),
+            *("--ts-config", file),
+            *("--model-store", layout.models),
+        ),
+        environment=launch_settings.environment(wanted.settings)
+        | {"LOG_LOCATION": "/tmp", "METRICS_LOCATION": "/tmp"},  # noqa: S108 - of the server
+        mounts=(*wanted.models, *wanted.mounts),
+        files=(TextFile(PROPERTIES, _addresses(layout.address) + wanted.trial.export, file),),
+        ports=_PORTS,
+        probes=Probes("/ping", "/ping"),
+        resources=wanted.resources(shares_memory=True),
+        **wanted.common,
+    )
+
+
+def model_config(export: str) -> str:
+    """The model-config.yaml of an archive with what config.properties says of the model.
+
+    Source: TorchServe's model-archiver/README.md, `--config-file`.
+    """
+    [versions] = json.loads(properties(export)["models"]).values()
+    [said] = versions.values()
+    settings = {name: value for name, value in said.items() if name not in _OF_REGISTRATION}
+    return yaml.safe_dump(settings, sort_keys=False)
+
+
+def properties(text: str) -> dict[str, Any]:
+    """The keys of a config.properties that the tuner wrote, with their values."""
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def _addresses(address: str) -> str:
+    """Requests from everywhere where the engine publishes the port; management from within."""
+    said = {
+        "inference_address": f"http://{address}:{_PORTS['inference']}",
+        "management_address": f"http://{LOOPBACK}:8081",
+        "metrics_address": f"http://{address}:{_PORTS['metrics']}",
+        "disable_token_authorization": "true",
+    }
+    return "".join(f"{name}={value}\n" for name, value in said.items())
