@@ -40,6 +40,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "tuner best > config.pbtxt",
         "tuner best --budget-ms 50",
         "tuner best --objective latency --min-throughput 10 --format yaml",
+        "tuner best night --format docker-run --image tritonserver",
+    ),
+    "RunOptions": (
+        "tuner run night",
+        "tuner run night --trial 3 --env OMP_NUM_THREADS=2 --port http=8000",
+        "tuner run night --profile",
     ),
     "RepositoryOptions": (
         "tuner repository model.onnx --output models",

@@ -33,6 +33,7 @@ _COMMANDS = {
     "report": Command(".study_options:ReportOptions", ".results:report"),
     "pareto": Command(".study_options:ParetoOptions", ".pareto:show_pareto"),
     "best": Command(".study_options:BestOptions", ".best:best"),
+    "run": Command(".run_options:RunOptions", ".run:run"),
     "repository": Command(".small_options:RepositoryOptions", ".repository:repository"),
     "effects": Command(".study_options:EffectsOptions", ".effects:effects"),
     "hints": Command(".hints_options:HintsOptions", ".hints:hints"),

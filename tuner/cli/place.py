@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -69,8 +70,16 @@ def remote(options: RunnerOptions) -> RemoteAddress | None:
             f"`--url {options.url}`: a server is tuned over plain HTTP",
             hint="give the URL as http://HOST:PORT",
         )
-    ports = dict(_port(each) for each in options.port or ())
-    return RemoteAddress(found.endpoint.host, found.endpoint.port, ports)
+    return RemoteAddress(found.endpoint.host, found.endpoint.port, ports(options.port))
+
+
+def ports(said: Sequence[str] | None) -> dict[str, int]:
+    """The numbers of ports by their names, as `--port` says them.
+
+    Raises:
+        InputError: One is not said so.
+    """
+    return dict(_port(each) for each in said or ())
 
 
 def _check_forms(options: RunnerOptions) -> None:

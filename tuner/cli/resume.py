@@ -86,7 +86,7 @@ def words(options: ResumeOptions, reasons: Sequence[Reason] = ()) -> list[str]:
     if job is not None and (job.state is not JobState.ENDED or job.why):
         reasons = reasons or [Reason(each) for each in job.retry]
     found = {name: each for name, each in study.options.items() if name not in _SAID_ANEW}
-    found |= {"header": _headers(study, options)} if "header" in study.options else {}
+    found |= {"header": headers(study, options.header)} if "header" in study.options else {}
     found |= {"trials": options.trials or (job.limits["trials"] if job else None)}
     found |= {"warm_start": list(study.warm_start) or None}
     found |= _time(study, job, options, reasons)
@@ -103,10 +103,14 @@ def is_said(value: object) -> bool:
     return not (value is None or value is False or value == "")
 
 
-def _headers(study: StudyRecord, options: ResumeOptions) -> list[str]:
-    """Their values are secrets, which are not stored."""
+def headers(study: StudyRecord, said: Sequence[str] | None) -> list[str]:
+    """Those of the study; their values are secrets, which are not stored.
+
+    Raises:
+        InputError: One was not `said` again.
+    """
     names = [each.partition(":")[0] for each in study.options["header"]]
-    given = {each.partition(":")[0]: each for each in options.header or ()}
+    given = {each.partition(":")[0]: each for each in said or ()}
     missing = [name for name in names if name not in given]
     if missing:
         raise InputError(

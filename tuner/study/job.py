@@ -188,12 +188,12 @@ def _completed(
     if isinstance(job.place, RemoteAddress) or not kind.needs_server(model):
         return model, ()
     with workspaces.opened() as workspace:
-        setup = _setup(job, workspace)
+        setup = target_setup(job, workspace)
         with placement.runner(job.place, kind, workspace / "logs") as runner:
             return kind.completed(model, setup, runner)
 
 
-def _setup(job: Job, workspace: Path) -> TargetSetup:
+def target_setup(job: Job, workspace: Path) -> TargetSetup:
     """What a target of this job is made for."""
     return TargetSetup(
         workspace=workspace,
@@ -293,7 +293,7 @@ def run(
         say(note)
     with ExitStack() as stack:
         workspace = stack.enter_context(workspaces.opened())
-        target = prepared.kind.target(prepared.model, space, _setup(job, workspace))
+        target = prepared.kind.target(prepared.model, space, target_setup(job, workspace))
         runner = stack.enter_context(
             placement.runner(job.place, prepared.kind, workspace / "logs", grpc=job.form.grpc)
         )

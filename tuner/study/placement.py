@@ -10,6 +10,7 @@ from runners import environment
 from runners.base import Runner
 from runners.docker import ContainerSettings, DockerRunner
 from runners.interrupts import interrupts_deferred
+from runners.ports import choose_free_ports
 from runners.process import ProcessRunner
 from runners.remote import RemoteRunner
 from tuner.errors import InputError, ServerError, TunerError
@@ -28,6 +29,9 @@ class RemoteAddress:
     ports: Mapping[str, int] = field(default_factory=dict)
 
 
+PortChoice = Callable[[tuple[str, ...]], Mapping[str, int]]
+"""Numbers for the ports of these names, at each start."""
+
 Place = ContainerSettings | RemoteAddress | None
 """None is this machine, as processes."""
 
@@ -41,7 +45,12 @@ def gpu_limit(place: Place) -> int | None:
 
 @contextmanager
 def runner(
-    place: Place, kind: ServerKind[Any], logs: Path, *, grpc: bool = False
+    place: Place,
+    kind: ServerKind[Any],
+    logs: Path,
+    *,
+    grpc: bool = False,
+    choose_ports: PortChoice = choose_free_ports,
 ) -> Iterator[Runner]:
     """The runner of the study's servers, which is gone afterwards; `grpc` is what requests speak.
 
@@ -50,9 +59,9 @@ def runner(
     """
     match place:
         case None:
-            yield ProcessRunner(log_directory=logs)
+            yield ProcessRunner(log_directory=logs, choose_ports=choose_ports)
         case ContainerSettings():
-            with DockerRunner(place) as containers:
+            with DockerRunner(place, choose_ports=choose_ports) as containers:
                 yield containers
         case RemoteAddress():
             yield remote(place, kind, grpc=grpc)
