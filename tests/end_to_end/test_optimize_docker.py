@@ -1,15 +1,20 @@
 """The main job with a real Triton in real containers, and what is left of them."""
 
+import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from runners.docker import ContainerSettings, DockerRunner
+from tests.end_to_end import deployed
 from tests.end_to_end.command import OPTIMIZE, TUNER, Finished, begin, tuner, wait_until
 from tests.servers import docker
 from tests.servers.docker import PrivateEngine, ServerImage
@@ -29,6 +34,7 @@ from tuner.targets.triton.model import open_model
 from tuner.targets.triton.target import TritonTarget
 
 STUDY = "contained"
+TRITON = "http://127.0.0.1:8000"
 SHORT = ("--study", STUDY, "--confirmations", "0")
 
 
@@ -76,6 +82,51 @@ def test_no_container_is_left(optimized: Finished) -> None:
     """A study that has ended leaves no container."""
     assert optimized.status == 0
     assert docker.containers() == []
+
+
+def test_the_winner_is_deployed(optimized: Finished, image: ServerImage, folder: Path) -> None:
+    """The script of `docker-run` starts a Triton with that configuration, which answers."""
+    winner = optimized.json["winner"]["configuration"]
+    script = tuner("best", STUDY, "--format", "docker-run", folder=folder)
+    assert image.name in script.out, script.err
+    with deployed.started(script.out, folder):
+        configured = _configuration(TRITON)
+        assert _outputs(TRITON) == ["embedding"]
+    assert configured["instance_group"][0]["count"] == winner["instance_count"]
+    assert ("dynamic_batching" in configured) == winner["dynamic_batching"]
+
+
+def test_the_winner_is_run(optimized: Finished, folder: Path) -> None:
+    """`tuner run` serves in a container of its own, with the trace of the server outside of it."""
+    assert optimized.status == 0
+    with begin("run", STUDY, "--port", "http=8000", "--profile", folder=folder) as process:
+        wait_until(lambda: _is_ready(process), "the server")
+        assert _outputs(TRITON) == ["embedding"]
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    trace = folder / "profiles" / STUDY / "trace.json"
+    assert f"trace: {trace}" in said
+    assert any(each.get("model_name") == "encoder" for each in json.loads(trace.read_text()))
+    assert docker.containers() == []
+
+
+def _is_ready(process: subprocess.Popen[str]) -> bool:
+    assert process.poll() is None
+    with suppress(httpx.TransportError):
+        return httpx.get(f"{TRITON}/v2/models/encoder/ready").is_success
+    return False
+
+
+def _configuration(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{url}/v2/models/encoder/config").json()
+    return found
+
+
+def _outputs(url: str) -> list[str]:
+    """What an inference answers with."""
+    sequence = {"name": "sequence", "datatype": "FP32", "shape": [1, 8, 96], "data": [0.5] * 768}
+    answer = httpx.post(f"{url}/v2/models/encoder/infer", json={"inputs": [sequence]})
+    return [each["name"] for each in answer.raise_for_status().json()["outputs"]]
 
 
 def test_a_flag_that_the_image_s_server_does_not_have(image: ServerImage, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 MODELS = "/models"
 """Where a container has the models."""
 
-FILES = "/etc/tuner"
+FILES = "/tuner-files"
 """Where a container has the files that the tuner writes."""
 
 ALL_GPUS = "all"
