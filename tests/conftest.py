@@ -22,6 +22,7 @@ PURE = [
     "cli",
     "docs",
     "hints",
+    "exports",
     "numbers",
     "protocols",
     "report",

@@ -8,6 +8,7 @@ from runners.base import LaunchSpec
 from tuner.errors import InputError, is_secret
 from tuner.exports.deployment import Deployment
 from tuner.exports.service import Mount, Probes, Service, TextFile
+from tuner.records import StudyRecord
 from tuner.space import spec
 from tuner.space.serve import ServeSpec
 from tuner.targets import launch_settings
@@ -17,10 +18,14 @@ from tuner.targets.command.model import filled
 _FIRST_PORT = 8080
 
 
-def image(environment: Mapping[str, str], *, gpu: bool) -> tuple[str, str]:
-    """None: nobody knows the server."""
-    del environment, gpu
-    return "", ""
+def image(study: StudyRecord) -> tuple[str, str]:
+    """The one that the space file names; empty if it names none.
+
+    Raises:
+        InputError: The space file is not here, or cannot be used.
+    """
+    serve, _ = serve_of(study.options)
+    return serve.image, ""
 
 
 def serve_of(options: Mapping[str, object]) -> tuple[ServeSpec, Path]:

@@ -91,7 +91,7 @@ class Deployment:
     def resources(self, *, shares_memory: bool) -> Resources:
         """As measured; a server that was not in a container had all shared memory."""
         study, place = self.study, self.place
-        gpus = ALL_GPUS if int(study.hardware.get("gpus", 0)) else ""
+        gpus = ALL_GPUS if has_gpus(study) else ""
         shm_size = _SHM_SIZE if shares_memory else ""
         used = self.trial.usage.memory_bytes
         return Resources(
@@ -102,6 +102,20 @@ class Deployment:
             shm_size=place.get("shm_size", "") if place else shm_size,
             gpus=place.get("gpus", "") if place else gpus,
         )
+
+
+def measured_with(study: StudyRecord, package: str) -> str:
+    """The version of a Python package that the server was of; empty if it was not of this machine.
+
+    A remote server has packages of its own.
+    """
+    here = (study.place or {}).get("runner", "process") == "process"
+    return study.environment.get(package, "") if here else ""
+
+
+def has_gpus(study: StudyRecord) -> bool:
+    """Whether the machine that was measured has any."""
+    return int(study.hardware.get("gpus", 0)) > 0
 
 
 def model_folder(study: StudyRecord) -> tuple[str, tuple[str, ...]]:

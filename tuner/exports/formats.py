@@ -28,8 +28,12 @@ class ExportForm(StrEnum):
 class Maker(Protocol):
     """A module that knows how a server is deployed."""
 
-    def image(self, environment: Mapping[str, str], *, gpu: bool) -> tuple[str, str]:
-        """The public image that holds what was measured, and what is to be known of it."""
+    def image(self, study: StudyRecord) -> tuple[str, str]:
+        """The public image that holds what was measured, and what is to be known of it.
+
+        Raises:
+            InputError: What would say it is not here.
+        """
 
     def service(self, wanted: Deployment) -> Service:
         """The server with the configuration.
@@ -119,13 +123,9 @@ def service(
 
 def _image(study: StudyRecord, maker: Maker, *, contained: bool) -> tuple[str, str]:
     """The image that was measured, or else the public one, and what is to be known of it."""
-    place = (study.place or {}).get("runner", "process")
-    if place == "docker":
+    if (study.place or {}).get("runner") == "docker":
         return _pinned(study.environment), ""
-    if not contained:
-        return "", ""
-    environment = study.environment if place == "process" else {}
-    return maker.image(environment, gpu=int(study.hardware.get("gpus", 0)) > 0)
+    return maker.image(study) if contained else ("", "")
 
 
 def _pinned(environment: Mapping[str, str]) -> str:

@@ -3,8 +3,9 @@
 Sources: TensorFlow Serving's docker.md and serving_config.md.
 """
 
-from tuner.exports.deployment import Deployment
+from tuner.exports.deployment import Deployment, has_gpus
 from tuner.exports.service import Probes, Service, TextFile
+from tuner.records import StudyRecord
 from tuner.targets import launch_settings
 from tuner.targets.tensorflow_serving.model import MODEL_PATH, batching_text, makes_batches
 
@@ -14,10 +15,9 @@ _HOST_PROGRAM = f"/usr/bin/{PROGRAM}"
 _PORTS = {"rest": 8501, "grpc": 8500}
 
 
-def image(environment: dict[str, str], *, gpu: bool) -> tuple[str, str]:
+def image(study: StudyRecord) -> tuple[str, str]:
     """The public image, and what is to be known of it: no study knows its server's version."""
-    del environment
-    return f"tensorflow/serving:VERSION{'-gpu' if gpu else ''}", (
+    return f"tensorflow/serving:VERSION{'-gpu' if has_gpus(study) else ''}", (
         "It was measured without Docker: replace VERSION by that of its TensorFlow Serving."
     )
 

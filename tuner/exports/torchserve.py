@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from tuner.exports.deployment import Deployment
+from tuner.exports.deployment import Deployment, has_gpus, measured_with
 from tuner.exports.service import LOOPBACK, Probes, Service, TextFile
+from tuner.records import StudyRecord
 from tuner.targets import launch_settings
 
 PROPERTIES = "config.properties"
@@ -21,14 +22,18 @@ _PORTS = {"inference": 8080, "metrics": 8082}
 _OF_REGISTRATION = ("defaultVersion", "marName")
 
 
-def image(environment: dict[str, str], *, gpu: bool) -> tuple[str, str]:
+def image(study: StudyRecord) -> tuple[str, str]:
     """The public image that holds what was measured, and what is to be known of it."""
-    version = environment.get("torchserve", "VERSION")
-    kind = "gpu" if gpu else "cpu"
-    said = f"It was measured without Docker, with TorchServe {version}"
-    if "torch" in environment:
-        said += f" and PyTorch {environment['torch']}; the image may have another PyTorch"
-    return f"pytorch/torchserve:{version}-{kind}", f"{said}."
+    kind = "gpu" if has_gpus(study) else "cpu"
+    version, torch = measured_with(study, "torchserve"), measured_with(study, "torch")
+    if not version:
+        return f"pytorch/torchserve:VERSION-{kind}", (
+            "It was measured without Docker: replace VERSION by that of its TorchServe."
+        )
+    return f"pytorch/torchserve:{version}-{kind}", (
+        f"It was measured without Docker, with TorchServe {version} and PyTorch {torch}; the "
+        "image may have another PyTorch."
+    )
 
 
 def service(wanted: Deployment) -> Service:

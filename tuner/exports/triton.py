@@ -5,8 +5,9 @@ Sources: Triton's model_management.md (`--load-model`), and docs/customization_g
 
 import shlex
 
-from tuner.exports.deployment import Deployment
+from tuner.exports.deployment import Deployment, measured_with
 from tuner.exports.service import Probes, Service, TextFile
+from tuner.records import StudyRecord
 from tuner.targets import exported, launch_settings
 
 CONFIG = "config.pbtxt"
@@ -19,10 +20,9 @@ _RELEASES = {"0.7.0": "24.10"}
 _PYTHON_BACKEND = 'backend: "python"'
 
 
-def image(environment: dict[str, str], *, gpu: bool) -> tuple[str, str]:
+def image(study: StudyRecord) -> tuple[str, str]:
     """The public image that holds what was measured, and what is to be known of it."""
-    del gpu  # one image serves both
-    wheel = environment.get("nvidia-pytriton", "")
+    wheel = measured_with(study, "nvidia-pytriton")
     if release := _RELEASES.get(wheel):
         return f"nvcr.io/nvidia/tritonserver:{release}-py3", (
             f"It was measured without Docker: {release} is the Triton of nvidia-pytriton {wheel}."

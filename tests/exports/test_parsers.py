@@ -1,0 +1,379 @@
+"""Every format is read by what reads it, in words that need quotation marks; nothing is lost."""
+
+import itertools
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from tests.exports.deployable import (
+    AWKWARD,
+    PROPERTIES,
+    awkward,
+    of_tensorflow,
+    of_torchserve,
+    of_triton,
+)
+from tests.refusals import refused
+from tuner.exports import compose, docker_run, env_file, formats, kubernetes, systemd
+from tuner.exports.formats import ExportForm
+from tuner.exports.service import Service
+from tuner.targets.triton import config as model_config
+
+KUBERNETES = "1.30"
+# An engine that keeps the words that it is called with.
+DOCKER = '#!/bin/sh\nprintf "%s\\0" "$@" > words\nprintf "%s" "$API_TOKEN" > token\n'
+TOKEN = {"API_TOKEN": "s3cret"}
+SERVICES = [
+    pytest.param(awkward(), id="awkward"),
+    *(
+        pytest.param(formats.service(*found, ExportForm.COMPOSE), id=found[0].server)
+        for found in (of_triton(), of_torchserve(), of_tensorflow())
+    ),
+]
+
+
+class TestDockerRun:
+    def ran(self, service: Service, folder: Path, **environment: str) -> list[str]:
+        """The words that the script calls `docker` with."""
+        program = folder / "docker"
+        program.write_text(DOCKER)
+        program.chmod(0o755)
+        path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(
+            ["sh", "-c", docker_run.script(service)],
+            check=True,
+            cwd=folder,
+            env={"PATH": path, **environment},
+        )
+        return (folder / "words").read_text().split("\0")[:-1]
+
+    def test_a_shell_calls_docker_with_its_words(self, tmp_path: Path) -> None:
+        """Whatever the words have in them, and in a folder of any name."""
+        folder = tmp_path / "my $files"
+        folder.mkdir()
+        words = self.ran(awkward(), folder, **TOKEN)
+
+        assert words[:3] == ["run", "--detach", "--name"]
+        place = words.index("registry.example/server:1")
+        assert words[place + 1 :] == list(AWKWARD)
+        options = list(itertools.pairwise(words))
+        for number, text in enumerate(AWKWARD):
+            assert ("--env", f"VARIABLE_{number}={text}") in options
+        for option in (
+            ("--entrypoint", "/usr/bin/env"),
+            ("--env", "API_TOKEN"),
+            ("--publish", "127.0.0.1:8000:8000"),
+            ("--mount", "type=bind,source=/srv/my models,target=/models,readonly"),
+            (
+                "--mount",
+                f"type=bind,source={folder}/server.conf,target=/tuner-files/server.conf,readonly",
+            ),
+            *(("--cpus", "1.5"), ("--cpuset-cpus", "0,2-3"), ("--memory", "4g")),
+            *(("--memory-reservation", "139m"), ("--shm-size", "512m")),
+            *(("--gpus", '"device=0,1"'), ("--cap-add", "SYS_NICE"), ("--ulimit", "memlock=-1")),
+            *(("--user", "1000:1000"), ("--workdir", "/srv/my app")),
+            ("--restart", "unless-stopped"),
+        ):
+            assert option in options
+        assert (folder / "token").read_text() == "s3cret"
+
+    def test_files_are_written(self, tmp_path: Path) -> None:
+        """As they are: no shell reads them."""
+        self.ran(awkward(), tmp_path, **TOKEN)
+
+        for file in awkward().files:
+            assert (tmp_path / file.name).read_text() == file.text
+
+    def test_a_secret_that_is_missing(self, tmp_path: Path) -> None:
+        """The script says which, and starts nothing."""
+        with pytest.raises(subprocess.CalledProcessError):
+            self.ran(awkward(), tmp_path)
+        assert not (tmp_path / "words").exists()
+
+    def test_the_network_of_the_machine(self, tmp_path: Path) -> None:
+        """Nothing is published there."""
+        words = self.ran(awkward(host_network=True, secrets=()), tmp_path)
+
+        assert "host" in words
+        assert "--publish" not in words
+
+
+class TestCompose:
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_compose_takes_it(self, service: Service, tmp_path: Path) -> None:
+        """Where Compose is installed, it is asked; its own words come out again in any case."""
+        text = compose.document(service)
+        document = yaml.safe_load(text)
+        if _has_compose():
+            document = self.configured(text, service, tmp_path)
+        [(name, found)] = document["services"].items()
+        assert name == service.name
+        assert found["image"] == service.image
+        words = [*found["entrypoint"], *found.get("command", [])]
+        undone = words if _has_compose() else [_interpolated(word) for word in words]
+        assert undone == list(service.command)
+
+    def configured(self, text: str, service: Service, folder: Path) -> Any:
+        """What `docker compose config` makes of it."""
+        (folder / "compose.yaml").write_text(text)
+        for file in service.files:
+            (folder / file.name).write_text(file.text)
+        ended = subprocess.run(
+            ["docker", "compose", "config"],
+            cwd=folder,
+            env={**os.environ, **dict.fromkeys(service.secrets, "s3cret")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return yaml.safe_load(ended.stdout.replace("$$", "$"))
+
+    def test_everything_is_in_it(self) -> None:
+        """What a container of the study had, with values that Compose leaves alone."""
+        document = yaml.safe_load(compose.document(awkward()))
+        found = document["services"]["encoder"]
+        environment = dict(found["environment"])
+        assert environment.pop("API_TOKEN") == "${API_TOKEN:?a secret, which is not stored}"
+        assert [_interpolated(text) for text in environment.values()] == list(AWKWARD)
+        assert found["volumes"] == [
+            {"type": "bind", "source": "/srv/my models", "target": "/models", "read_only": True}
+        ]
+        assert found["ports"] == ["127.0.0.1:8000:8000", "127.0.0.1:8001:8001"]
+        assert (found["cpus"], found["cpuset"], found["shm_size"]) == (1.5, "0,2-3", "512m")
+        assert (found["mem_limit"], found["mem_reservation"]) == ("4g", "139m")
+        [gpus] = found["deploy"]["resources"]["reservations"]["devices"]
+        assert gpus == {"driver": "nvidia", "capabilities": ["gpu"], "device_ids": ["0", "1"]}
+        assert (found["user"], found["working_dir"]) == ("1000:1000", "/srv/my app")
+        assert (found["cap_add"], found["ulimits"]) == (["SYS_NICE"], {"memlock": -1})
+        assert found["restart"] == "unless-stopped"
+        assert found["healthcheck"]["test"][:3] == ["CMD", "bash", "-c"]
+
+    def test_files(self) -> None:
+        """Compose writes their texts, but for what lies in a mount: that must be beside it."""
+        text = compose.document(awkward())
+        configs = yaml.safe_load(text)["configs"]
+        [plain, covering] = awkward().files
+
+        assert _interpolated(configs["server.conf"]["content"]) == plain.text
+        assert configs["config.pbtxt"] == {"file": f"./{covering.name}"}
+        assert "# ./config.pbtxt must lie beside this file" in text
+
+    def test_all_graphics_processors(self) -> None:
+        """As many as there are."""
+        resources = replace(awkward().resources, gpus="all")
+        document = yaml.safe_load(compose.document(awkward(resources=resources)))
+
+        deploy = document["services"]["encoder"]["deploy"]
+        assert deploy["resources"]["reservations"]["devices"][0]["count"] == "all"
+
+    def test_the_network_of_the_machine(self) -> None:
+        """Nothing is published there."""
+        found = yaml.safe_load(compose.document(awkward(host_network=True)))["services"]["encoder"]
+
+        assert found["network_mode"] == "host"
+        assert "ports" not in found
+
+
+class TestKubernetes:
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_the_schema_of_kubernetes_takes_it(self, service: Service) -> None:
+        """Each object is one that its API knows, without a field that it does not."""
+        for each in yaml.safe_load_all(kubernetes.document(service)):
+            kubernetes_validate.validate(each, KUBERNETES, strict=True)
+
+    def test_the_schema_refuses_others(self) -> None:
+        """Else the test above proved nothing."""
+        *_, wrong = yaml.safe_load_all(kubernetes.document(awkward()))
+        wrong["spec"]["prots"] = []
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(wrong, KUBERNETES, strict=True)
+
+    def test_everything_is_in_it(self) -> None:
+        """What a container of the study had, with values that Kubernetes leaves alone."""
+        files, deployment, service = yaml.safe_load_all(kubernetes.document(awkward()))
+        pod = deployment["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+
+        assert files["data"] == {file.name: file.text for file in awkward().files}
+        expanded = [text.replace("$$(", "$(") for text in container["args"]]
+        assert [*container["command"], *expanded] == list(awkward().command)
+        *plain, secret = container["env"]
+        assert [each["value"].replace("$$(", "$(") for each in plain] == list(AWKWARD)
+        reference = {"secretKeyRef": {"name": "encoder", "key": "API_TOKEN"}}
+        assert secret == {"name": "API_TOKEN", "valueFrom": reference}
+        assert container["resources"] == {
+            "requests": {"cpu": "1.5", "memory": "139Mi"},
+            "limits": {"cpu": "1.5", "memory": "4Gi", "nvidia.com/gpu": "2"},
+        }
+        places = {each["mountPath"] for each in container["volumeMounts"]}
+        assert places == {
+            *("/models", "/models/encoder/config.pbtxt", "/tuner-files/server.conf"),
+            "/dev/shm",  # noqa: S108 - of the container
+        }
+        assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
+        assert container["livenessProbe"]["httpGet"] == {"path": "/live", "port": "http"}
+        assert container["startupProbe"]["failureThreshold"] == 24
+        assert pod["securityContext"] == {"runAsUser": 1000, "runAsGroup": 1000}
+        assert service["spec"]["ports"][1]["name"] == "grpc-inference"
+
+    def test_what_it_cannot_say(self) -> None:
+        """It is said in comments."""
+        resources = replace(awkward().resources, gpus="all")
+        text = kubernetes.document(awkward(resources=resources))
+
+        for said in (
+            "# First: kubectl create secret generic encoder --from-literal=API_TOKEN=VALUE",
+            "# It had all GPUs of its machine: nvidia.com/gpu says how many it gets.",
+            "# It was measured on the processors 0,2-3.",
+            "# Pods have no ulimits; it was measured with memlock=-1.",
+        ):
+            assert said in text
+
+
+class TestSystemd:
+    @pytest.mark.parametrize("image", ["", "registry.example/server:1"])
+    def test_systemd_takes_it(self, image: str, tmp_path: Path) -> None:
+        """It finds nothing to complain of, whatever the words have in them."""
+        if shutil.which("systemd-analyze") is None:
+            pytest.skip("systemd-analyze is not installed: apt-get install systemd")
+        unit = systemd.unit(awkward(image=image, directory="/srv"))
+        # Docker and curl may be elsewhere, or not there.
+        runnable = unit.replace("/usr/bin/docker", "/usr/bin/env").replace("bin/curl", "bin/env")
+        file = tmp_path / "encoder.service"
+        file.write_text(re.sub("^Requires=.*\n", "", runnable, flags=re.MULTILINE))
+        ended = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", file],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert [line for line in ended.stderr.splitlines() if str(file) in line] == []
+
+    def test_the_words_come_out_again(self) -> None:
+        """With `%` and `$` doubled, which systemd makes one again."""
+        found = _unit(systemd.unit(awkward(image="")))
+
+        assert _words(found["ExecStart"][0]) == list(awkward().command)
+        variables = [_words(each, command=False) for each in found["Environment"]]
+        assert variables == [[f"VARIABLE_{n}={text}"] for n, text in enumerate(AWKWARD)]
+
+    def test_on_the_machine_itself(self) -> None:
+        """Its own user, limits, secrets, and the file over that of the model."""
+        found = _unit(systemd.unit(awkward(image="")))
+
+        assert found["DynamicUser"] == ["yes"]
+        assert found["EnvironmentFile"] == ["/etc/encoder/secrets.env"]
+        covered = "/etc/encoder/config.pbtxt:/models/encoder/config.pbtxt"
+        assert found["BindReadOnlyPaths"] == [covered]
+        assert (found["CPUQuota"], found["CPUAffinity"]) == (["150%"], ["0,2-3"])
+        assert found["MemoryLow"] == ["139M"]
+        assert found["Restart"] == ["always"]
+        assert _words(found["ExecStartPost"][0])[-1] == "http://127.0.0.1:8000/ready"
+
+    def test_in_a_container(self) -> None:
+        """`docker run` in the foreground, which systemd starts again."""
+        found = _unit(systemd.unit(awkward()))
+        words = _words(found["ExecStart"][0])
+
+        assert words[:3] == ["/usr/bin/docker", "run", "--rm"]
+        assert words[words.index("registry.example/server:1") + 1 :] == list(AWKWARD)
+        assert "--restart" not in words
+        source, target = "/etc/encoder/server.conf", "/tuner-files/server.conf"
+        assert f"type=bind,source={source},target={target},readonly" in words
+
+    def test_files_stand_above_it(self) -> None:
+        """As comments, under their paths."""
+        text = systemd.unit(awkward())
+
+        assert "# file: /etc/encoder/server.conf\n#     a = $HOME\n#     # 100%\n" in text
+        assert "# /etc/encoder/secrets.env says NAME=VALUE of: API_TOKEN\n" in text
+
+
+class TestEnv:
+    def test_its_lines(self) -> None:
+        """A name alone is a secret, which Docker takes from whoever starts the container."""
+        service = awkward(environment={"OMP_NUM_THREADS": "1", "KMP_AFFINITY": "fine,compact 1"})
+
+        assert env_file.text(service) == (
+            "# Names without a value are secrets, which are not stored.\n"
+            "OMP_NUM_THREADS=1\nKMP_AFFINITY=fine,compact 1\nAPI_TOKEN\n"
+        )
+
+    def test_without_variables(self) -> None:
+        """A file of comments can be taken all the same."""
+        text = env_file.text(awkward(environment={}, secrets=()))
+
+        assert text == "# The configuration sets no variable.\n"
+
+    @pytest.mark.parametrize("value", ["$HOME", "it's", 'say "no"', " x", "a #b", "a\nb", "\\"])
+    def test_what_readers_disagree_on(self, value: str) -> None:
+        """Docker hands on quotation marks, others take them away: it is refused."""
+        with refused(
+            "the value of NAME has what env files disagree on: quotation marks, `$`, `#`, "
+            "backslashes, blanks at its ends or several lines",
+            "`--format compose` and `--format systemd` can say it",
+        ):
+            env_file.text(awkward(environment={"NAME": value}))
+
+
+class TestFilesOfServers:
+    def test_config_pbtxt(self) -> None:
+        """It is what Triton reads."""
+        text = formats.export(ExportForm.CONFIG_PBTXT, *of_triton())
+        message = text_format.Parse(text, model_config_pb2.ModelConfig())
+
+        assert model_config.get(message, "max_batch_size") == 16
+
+    def test_config_properties(self) -> None:
+        """It is the server's own file."""
+        assert formats.export(ExportForm.CONFIG_PROPERTIES, *of_torchserve()) == PROPERTIES
+
+    def test_model_config(self) -> None:
+        """What an archive says of its workers and batches."""
+        text = formats.export(ExportForm.MODEL_CONFIG, *of_torchserve())
+
+        assert yaml.safe_load(text) == {
+            "minWorkers": 2,
+            "batchSize": 8,
+            "maxBatchDelay": 5,
+            "maxWorkers": 2,
+        }
+
+
+def _has_compose() -> bool:
+    ended = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    return ended.returncode == 0
+
+
+def _interpolated(text: str) -> str:
+    """As Compose does it: `$$` is a dollar, and any other one names a variable."""
+    assert not re.search(r"\$", text.replace("$$", ""))
+    return text.replace("$$", "$")
+
+
+def _unit(text: str) -> Mapping[str, list[str]]:
+    """The settings of a unit, each with its values."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _words(text: str, *, command: bool = True) -> list[str]:
+    """As systemd.syntax(7) and systemd.service(5) have it."""
+    words = [word.replace("%%", "%") for word in shlex.split(text)]
+    return [word.replace("$$", "$") for word in words] if command else words
