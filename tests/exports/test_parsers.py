@@ -259,7 +259,7 @@ class TestSystemd:
             text=True,
             check=False,
         )
-        assert [line for line in ended.stderr.splitlines() if str(file) in line] == []
+        assert [line for line in ended.stderr.splitlines() if file.name in line] == []
 
     def test_the_words_come_out_again(self) -> None:
         """With `%` and `$` doubled, which systemd makes one again."""

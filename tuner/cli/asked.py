@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from typer.models import ArgumentInfo, OptionInfo
 
 from tuner.errors import InputError
-
-Options = TypeVar("Options")
 
 # Of one run of the command, not of the study.
 _OF_ONE_RUN = (
@@ -42,20 +40,25 @@ def document(options: Any) -> dict[str, Any]:
     return found
 
 
-def options_of(asked: Mapping[str, Any], options: type[Options]) -> Options:
+def options_of(asked: Mapping[str, Any], options: type[Any]) -> Any:
     """The options that `document` made these values of.
 
     Raises:
         InputError: This version has other options.
     """
+    unfit = asked.keys() - {field.name for field in fields(options)}
     try:
-        return TypeAdapter(options).validate_python(dict(asked))
+        found = TypeAdapter(options).validate_python(dict(asked))
     except ValidationError as error:
-        names = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
-        raise InputError(
-            f"the stored options of the study have what this version does not know: {names}",
-            hint="use the version that the study was begun with",
-        ) from None
+        unfit |= {str(each["loc"][0]) for each in error.errors()}
+    else:
+        if not unfit:
+            return found
+    raise InputError(
+        "the stored options of the study have what this version does not know: "
+        + ", ".join(sorted(unfit)),
+        hint="use the version that the study was begun with",
+    )
 
 
 def words(asked: Mapping[str, Any], options: type[Any]) -> list[str]:

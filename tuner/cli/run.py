@@ -25,7 +25,6 @@ from tuner.store.storage import Storage
 from tuner.study import profiling
 from tuner.study.deployment import STUDY_LABEL
 from tuner.study.job import PreparedJob, prepare
-from tuner.study.placement import RemoteAddress
 from tuner.study.serving import Changes, serving
 
 _VARIABLE = re.compile(r"([A-Za-z_]\w*)=(.*)", re.ASCII | re.DOTALL)
@@ -48,11 +47,6 @@ def run(options: RunOptions) -> None:
         study = storage.study(options.study, brief=True)
     trial = _trial(study, options.trial)
     prepared = prepare(job(_stored(study, options)))
-    if isinstance(prepared.job.place, RemoteAddress):
-        raise InputError(
-            f"study `{study.name}` tuned a server that already ran, which nobody can start here",
-            hint=f"`tuner best {study.name}` prints its configuration",
-        )
     if options.profile:
         folder = (options.output / study.name.replace("/", "_")).absolute()
         changes = replace(changes, profile=profiling.profile(prepared, folder))
@@ -77,7 +71,13 @@ def _trial(study: StudyRecord, number: int | None) -> TrialRecord:
 
 def _stored(study: StudyRecord, options: RunOptions) -> OptimizeOptions:
     """What the study was asked for."""
-    if not study.options and study.place is None:
+    place = study.place or {}
+    if place.get("runner") == "remote":
+        raise InputError(
+            f"study `{study.name}` tuned a server that already ran, which nobody can start here",
+            hint=f"`tuner best {study.name}` prints its configuration",
+        )
+    if not study.options and not place:
         raise InputError(
             f"study `{study.name}` was begun by a version that did not store its options",
             hint=f"`tuner best {study.name}` prints its configuration",
@@ -85,7 +85,8 @@ def _stored(study: StudyRecord, options: RunOptions) -> OptimizeOptions:
     said = {name: each for name, each in study.options.items() if is_said(each)}
     if "header" in said:
         said["header"] = headers(study, options.header)
-    return asked.options_of(said | {"study": study.name}, OptimizeOptions)
+    found: OptimizeOptions = asked.options_of(said | {"study": study.name}, OptimizeOptions)
+    return found
 
 
 def _variable(text: str) -> tuple[str, str]:
