@@ -131,15 +131,6 @@ def test_for_another_budget(tuner: Tuner) -> None:
     assert deployed.err != ""
 
 
-def test_a_profiler_that_is_not_there(tuner: Tuner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said how to get it, before a server is started."""
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert tuner("run", "bare", "--profile") == error(
-        "`--profile` of a server of your own needs py-spy, which is not on PATH",
-        "pip install py-spy",
-    )
-
-
 def test_what_it_loads(folder: Path) -> None:
     """Neither Docker nor a client of any server is needed to print."""
     for form in ("docker-run", "kubernetes"):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import Tuner, commands
+from tests.exports.deployable import built_in
 from tests.report import studies
 from tests.store.test_storage import stored
 from tests.targets import model_files as files
@@ -32,7 +33,16 @@ LEAVES = [words for words, each in commands().items() if not hasattr(each, "comm
 ASKING = [("pause",), ("continue",), ("stop",)]
 OTHERWISE = [
     *ASKING,
-    *(("optimize",), ("measure",), ("jobs",), ("resume",), ("retry",), ("attach",), ("doctor",)),
+    *(
+        ("optimize",),
+        ("measure",),
+        ("jobs",),
+        ("resume",),
+        ("retry",),
+        ("attach",),
+        ("doctor",),
+        ("run",),
+    ),
 ]
 # What only `optimize` takes, and not `plan`.
 _OF_STUDIES = re.compile(r" --(?:study|db|output|warm-start|seed) \S+| --detach")
@@ -75,7 +85,7 @@ def _files(made: Path, folder: Path) -> None:
     (folder / "model.pt").symlink_to(made / "mlp.pt")
     (folder / "server.yaml").write_text(SPACE)
     (folder / "request.json").write_text("{}")
-    stored(folder / "studies.db", replace(studies.night(), name="night"))
+    stored(folder / "studies.db", replace(studies.night(), name="night", space=built_in("triton")))
 
 
 def shown(tuner: Tuner, words: tuple[str, ...]) -> list[str]:

@@ -60,6 +60,16 @@ def test_py_spy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_py_spy_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said how to get it."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with refused(
+        "`--profile` of a server of your own needs py-spy, which is not on PATH",
+        "pip install py-spy",
+    ):
+        profiling.profile(prepared("command"), Path("traces"))
+
+
 def test_servers_without_one() -> None:
     """They are refused before anything starts."""
     with refused(
