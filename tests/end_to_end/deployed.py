@@ -25,6 +25,23 @@ def started(script: str, folder: Path) -> Iterator[str]:
         _said("docker", "rm", "--force", name)
 
 
+@contextmanager
+def created(image: str, *options: str) -> Iterator[str]:
+    """The id of a container that is never started."""
+    container = _said("docker", "create", *options, image, "true").strip()
+    try:
+        yield container
+    finally:
+        _said("docker", "rm", container)
+
+
+def environment(container: str) -> list[str]:
+    """The variables that it gets, each as NAME=VALUE."""
+    asked = _said("docker", "inspect", "--format", "{{json .Config.Env}}", container)
+    found: list[str] = json.loads(asked)
+    return found
+
+
 def _said(*command: str, folder: Path | None = None) -> str:
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -96,6 +96,16 @@ def test_the_winner_is_deployed(optimized: Finished, image: ServerImage, folder:
     assert ("dynamic_batching" in configured) == winner["dynamic_batching"]
 
 
+def test_docker_reads_the_environment(
+    optimized: Finished, image: ServerImage, folder: Path
+) -> None:
+    """The file of `env` says the same to `docker run --env-file` as the script does."""
+    threads = optimized.json["winner"]["configuration"]["threads"]
+    (folder / "tuned.env").write_text(tuner("best", STUDY, "--format", "env", folder=folder).out)
+    with deployed.created(image.name, "--env-file", str(folder / "tuned.env")) as container:
+        assert f"OMP_NUM_THREADS={threads}" in deployed.environment(container)
+
+
 def test_the_winner_is_run(optimized: Finished, folder: Path) -> None:
     """`tuner run` serves in a container of its own, with the trace of the server outside of it."""
     assert optimized.status == 0

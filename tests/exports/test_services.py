@@ -145,6 +145,16 @@ class TestFolders:
         assert service.mounts[0].source == folder
         assert note in service.notes
 
+    def test_a_file_that_a_program_serves(self) -> None:
+        """The Triton of the wheel has no other backend; an image may lack what that needs."""
+        study, trial = of_triton(options={"model_file": "/srv/m.onnx"})
+        program = replace(trial, export='backend: "python"\n')
+
+        assert formats.service(study, program, COMPOSE).notes[-1] == (
+            "A program on the Python backend serves the file: the server needs ONNX Runtime or "
+            "PyTorch beside it."
+        )
+
     def test_of_the_bundled_model(self) -> None:
         """It lies in the package, wherever that is."""
         service = formats.service(*of_triton(options={}), COMPOSE)

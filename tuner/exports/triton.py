@@ -70,5 +70,11 @@ def _notes(wanted: Deployment, files: dict[str, str]) -> tuple[str, ...]:
     covered = ", ".join(f"{folder}/{path}" for path in files)
     notes = [f"The {CONFIG} of the study covers {covered}, which must be there (empty will do)."]
     if _PYTHON_BACKEND in wanted.trial.export:
-        notes.append("Models that its program asks are named by further --load-model=NAME.")
+        file = wanted.study.options.get("model_file")
+        notes.append(
+            "A program on the Python backend serves the file: the server needs ONNX Runtime or "
+            "PyTorch beside it."
+            if file
+            else "Models that its program asks are named by further --load-model=NAME."
+        )
     return tuple(notes)
