@@ -1,5 +1,6 @@
 """`tuner run` as a person would: a server in the foreground, until somebody ends it."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -84,9 +85,7 @@ def running(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        name, _, url = process.stdout.readline().strip().partition(": ")
-        assert name == "http"
-        yield process, url
+        yield process, process.stdout.readline().strip().removeprefix("http: ")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +111,7 @@ def test_it_serves_until_it_is_ended(
         process.send_signal(signal.SIGTERM if options else signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "the model `told` has changed since the study\n" in said  # the record made one up
     assert '"POST / HTTP/1.1" 200' in said  # what the server logs
     assert not any(each.is_running() for each in left)
 
@@ -124,6 +124,19 @@ def test_a_server_that_ends_by_itself(study: Path) -> None:
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert said.endswith("error: the server exited with code 3\n")
+
+
+def test_as_json(study: Path) -> None:
+    """Where it is, and what it serves."""
+    with running(study, "--json") as (process, first):
+        assert process.stdout is not None
+        rest = "".join(iter(process.stdout.readline, "}\n"))
+        process.terminate()
+        process.communicate(timeout=60)
+    said = json.loads(first + rest + "}")
+    assert (said["study"], said["trial"], said["model"]) == ("told", 1, "told")
+    assert list(said["urls"]) == ["http"]
+    assert said["profile"] is None
 
 
 def test_a_port_that_it_does_not_have(study: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runners.base import LaunchSpec
 from tuner.errors import InputError, is_secret
-from tuner.exports.deployment import Deployment
+from tuner.exports.deployable import Deployable
 from tuner.exports.service import Mount, Probes, Service, TextFile
 from tuner.records import StudyRecord
 from tuner.space import spec
@@ -49,7 +49,7 @@ def serve_of(options: Mapping[str, object]) -> tuple[ServeSpec, Path]:
     return serve, file.absolute().parent
 
 
-def service(wanted: Deployment) -> Service:
+def service(wanted: Deployable) -> Service:
     """Starts what the space file says; files and folders are where they were.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from tuner.errors import InputError
 from tuner.exports import compose, docker_run, env_file, kubernetes, systemd, torchserve
-from tuner.exports.deployment import Deployment, model_folder
+from tuner.exports.deployable import Deployable, model_folder
 from tuner.exports.service import Service
 from tuner.records import StudyRecord, TrialRecord
 
@@ -35,7 +35,7 @@ class Maker(Protocol):
             InputError: What would say it is not here.
         """
 
-    def service(self, wanted: Deployment) -> Service:
+    def service(self, wanted: Deployable) -> Service:
         """The server with the configuration.
 
         Raises:
@@ -110,7 +110,7 @@ def service(
     folder, notes = model_folder(study) if study.server != "command" else ("", ())
     head = f"{study.server} with trial {trial.number} of study {study.name}: {study.budget}."
     return maker.service(
-        Deployment(
+        Deployable(
             study=study,
             trial=trial,
             settings=study.space.settings(trial.configuration),

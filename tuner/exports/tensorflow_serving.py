@@ -3,7 +3,7 @@
 Sources: TensorFlow Serving's docker.md and serving_config.md.
 """
 
-from tuner.exports.deployment import Deployment, has_gpus
+from tuner.exports.deployable import Deployable, has_gpus
 from tuner.exports.service import Probes, Service, TextFile
 from tuner.records import StudyRecord
 from tuner.targets import launch_settings
@@ -22,7 +22,7 @@ def image(study: StudyRecord) -> tuple[str, str]:
     )
 
 
-def service(wanted: Deployment) -> Service:
+def service(wanted: Deployable) -> Service:
     """Serves the newest version of the model, or of the form that was chosen."""
     layout, settings = wanted.layout, wanted.settings
     model, file = wanted.study.model, f"{layout.files}/{BATCHING_FILE}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tuner.exports.deployment import Deployment, has_gpus, measured_with
+from tuner.exports.deployable import Deployable, has_gpus, measured_with
 from tuner.exports.service import LOOPBACK, Probes, Service, TextFile
 from tuner.records import StudyRecord
 from tuner.targets import launch_settings
@@ -36,7 +36,7 @@ def image(study: StudyRecord) -> tuple[str, str]:
     )
 
 
-def service(wanted: Deployment) -> Service:
+def service(wanted: Deployable) -> Service:
     """Serves the archive with the exported file; its management stays within the server."""
     layout = wanted.layout
     file = f"{layout.files}/{PROPERTIES}"

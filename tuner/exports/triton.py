@@ -5,7 +5,7 @@ Sources: Triton's model_management.md (`--load-model`), and docs/customization_g
 
 import shlex
 
-from tuner.exports.deployment import Deployment, measured_with
+from tuner.exports.deployable import Deployable, measured_with
 from tuner.exports.service import Probes, Service, TextFile
 from tuner.records import StudyRecord
 from tuner.targets import exported, launch_settings
@@ -32,7 +32,7 @@ def image(study: StudyRecord) -> tuple[str, str]:
     )
 
 
-def service(wanted: Deployment) -> Service:
+def service(wanted: Deployable) -> Service:
     """Loads the model with the exported configuration, and no other model by itself."""
     layout, settings = wanted.layout, wanted.settings
     served = settings.variant or wanted.study.model
@@ -65,7 +65,7 @@ def _name(path: str, files: dict[str, str]) -> str:
     return path if len(files) > 1 else CONFIG
 
 
-def _notes(wanted: Deployment, files: dict[str, str]) -> tuple[str, ...]:
+def _notes(wanted: Deployable, files: dict[str, str]) -> tuple[str, ...]:
     folder = shlex.quote(wanted.folder)
     covered = ", ".join(f"{folder}/{path}" for path in files)
     notes = [f"The {CONFIG} of the study covers {covered}, which must be there (empty will do)."]

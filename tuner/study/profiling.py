@@ -71,7 +71,7 @@ def profile(prepared: PreparedJob, folder: Path) -> Profile:
         case "triton":
             return _of_triton(_made(folder) / "trace.json")
         case "torchserve":
-            return _of_torchserve(_made(_TORCH_FOLDER))
+            return _of_torchserve(_made(_TORCH_FOLDER), prepared.model.name)
         case "command":
             return _of_python(prepared, folder)
         case name:
@@ -90,9 +90,9 @@ def _of_triton(file: Path) -> Profile:
     )
 
 
-def _of_torchserve(folder: Path) -> Profile:
+def _of_torchserve(folder: Path, model: str) -> Profile:
     return Profile(
-        where=f"traces: {folder}/MODEL (TorchServe's own handlers write one for each batch)",
+        where=f"traces: {folder}/{model} (TorchServe's own handlers write one for each batch)",
         writes=(folder,),
         environment=(("ENABLE_TORCH_PROFILER", "TRUE"),),
     )

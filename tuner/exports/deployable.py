@@ -34,7 +34,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Deployment:
+class Deployable:
     """A configuration of a stored study that is to be deployed, with its model in `folder`."""
 
     study: StudyRecord
