@@ -24,6 +24,7 @@ PURE = [
     "hints",
     "exports",
     "numbers",
+    "planning",
     "protocols",
     "report",
     "search",

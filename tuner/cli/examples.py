@@ -47,6 +47,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "tuner run night --trial 3 --env OMP_NUM_THREADS=2 --port http=8000",
         "tuner run night --profile",
     ),
+    "CapacityOptions": (
+        "tuner capacity --demand 1200 --headroom 20% --spare 1 --price 0.53/h",
+        "tuner capacity night --demand 1200 --budget-ms 40 --budget-ms 80 --explain",
+        "tuner capacity night --demand-file day.csv --price 0.53/h",
+    ),
     "RepositoryOptions": (
         "tuner repository model.onnx --output models",
         "tuner repository model.pt --input x:FP32:-1,32 --output others",

@@ -34,6 +34,7 @@ _COMMANDS = {
     "pareto": Command(".study_options:ParetoOptions", ".pareto:show_pareto"),
     "best": Command(".study_options:BestOptions", ".best:best"),
     "run": Command(".run_options:RunOptions", ".run:run"),
+    "capacity": Command(".capacity_options:CapacityOptions", ".capacity:capacity"),
     "repository": Command(".small_options:RepositoryOptions", ".repository:repository"),
     "effects": Command(".study_options:EffectsOptions", ".effects:effects"),
     "hints": Command(".hints_options:HintsOptions", ".hints:hints"),

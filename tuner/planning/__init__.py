@@ -1,0 +1,1 @@
+"""From what was measured to how many replicas a demand needs, and what they cost. All pure."""

@@ -1,0 +1,133 @@
+"""A day of rates as people keep it: a CSV file with the columns `time, requests per second`."""
+
+import csv
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+from tuner.errors import InputError, at, quoted
+from tuner.planning.demand import Demand, Moment
+
+_TIME = "time"
+_RATE = "requests per second"
+_DAY_S = 86_400.0
+_HINT = f"for example: `{_TIME},{_RATE}` in the first line, and then lines such as `08:00,1200`"
+
+
+def read(path: Path) -> Demand:
+    """The demand of a file, in requests per second.
+
+    Times are those of a clock (`08:30`), dates with a time (ISO 8601), or seconds; they rise. Of
+    a clock they are one day that repeats itself: its last moment is followed by its first.
+
+    Raises:
+        InputError: The file cannot be read, or is no such table; with the line.
+    """
+    with at(path):
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise InputError("is not text in UTF-8", hint=_HINT) from None
+        return _demand(lines)
+
+
+def _demand(lines: list[str]) -> Demand:
+    rows = csv.reader(lines)
+    time_at, rate_at = _columns(next(rows, []))
+    moments: list[Moment] = []
+    form: _Form | None = None
+    for row in filter(any, rows):
+        with at(f"line {rows.line_num}"):
+            said = _cell(row, time_at)
+            form = form or _form_of(said)
+            moment = Moment(name=said, at_s=form(said), rate=_rate(_cell(row, rate_at)))
+            if moments and moment.at_s <= moments[-1].at_s:
+                raise InputError(f"times must rise, but `{said}` follows `{moments[-1].name}`")
+            moments.append(moment)
+    if len(moments) < 2 or not any(each.rate for each in moments):
+        raise InputError("two or more lines with a demand are expected", hint=_HINT)
+    if form is _clock_s:
+        moments.append(replace(moments[0], at_s=moments[0].at_s + _DAY_S))
+    return Demand.between(moments)
+
+
+def _columns(names: list[str]) -> tuple[int, int]:
+    known = [each.strip().lower().replace("_", " ") for each in names]
+    if _TIME in known and _RATE in known:
+        return known.index(_TIME), known.index(_RATE)
+    came = ", ".join(quoted(each) for each in names) or "nothing"
+    raise InputError(
+        f"the first line must name the columns `{_TIME}` and `{_RATE}`, but has {came}",
+        hint=_HINT,
+    )
+
+
+def _cell(row: list[str], position: int) -> str:
+    return row[position].strip() if position < len(row) else ""
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 <= rate < math.inf:
+        raise InputError(f"`{_RATE}` must be a number of at least 0, but got {quoted(text)}")
+    return rate
+
+
+_Form = Callable[[str], float]
+
+
+def _form_of(text: str) -> _Form:
+    """Which of the forms of times this one has; the others of a file must have the same."""
+    for form in _forms():
+        try:
+            form(text)
+        except InputError:
+            continue
+        return form
+    raise _no_time(text)
+
+
+def _forms() -> Iterator[_Form]:
+    yield _seconds
+    yield _clock_s
+    yield _moment_s
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise _no_time(text) from None
+    if not math.isfinite(seconds):
+        raise _no_time(text)
+    return seconds
+
+
+def _clock_s(text: str) -> float:
+    try:
+        clock = time.fromisoformat(text)
+    except ValueError:
+        raise _no_time(text) from None
+    return 3600.0 * clock.hour + 60.0 * clock.minute + clock.second
+
+
+def _moment_s(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _no_time(text) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _no_time(text: str) -> InputError:
+    return InputError(
+        f"`{_TIME}` must be a time as on the lines before, but got {quoted(text)}",
+        hint="times are all such as `08:30`, or `2026-03-07T08:30:00`, or seconds such as `3600`",
+    )

@@ -1,0 +1,102 @@
+"""What the configurations of studies take for one demand, and which study is the cheapest."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.goals import LatencyBudget
+from tuner.planning.bill import Plan
+from tuner.planning.capacities import Capacities, ReplicaCapacity, Role
+from tuner.planning.demand import Demand
+from tuner.planning.replicas import Reserve
+from tuner.records import StudyRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is asked for: a `demand` in requests per second, and what is kept beside it."""
+
+    demand: Demand
+    reserve: Reserve
+
+    @property
+    def is_day(self) -> bool:
+        """Whether the demand changes over time."""
+        return len(self.demand.periods) > 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One configuration and its replicas; `plan` is None where it carries nothing."""
+
+    capacity: ReplicaCapacity
+    plan: Plan | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """The configurations of one study within one latency budget, as `Capacities` orders them.
+
+    `price` is that of a replica for an hour, NaN where it is not known.
+    """
+
+    capacities: Capacities
+    price: float
+    lines: tuple[Line, ...]
+
+    @property
+    def study(self) -> StudyRecord:
+        return self.capacities.study
+
+    @property
+    def budget(self) -> LatencyBudget:
+        return self.capacities.budget
+
+    @property
+    def plan(self) -> Plan | None:
+        """That of the best configuration."""
+        return self.lines[0].plan if self.lines else None
+
+    @property
+    def baseline(self) -> Line | None:
+        """The server's defaults, unless they are the best or were not measured."""
+        return next((e for e in self.lines[1:] if e.capacity.role is Role.BASELINE), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cheapest:
+    """The offer that costs least; `surely` if its interval is below those of all others."""
+
+    offer: Offer
+    surely: bool
+
+
+def offer(capacities: Capacities, wish: Wish, price: float) -> Offer:
+    """The replicas of each configuration, for the inferences that the requests carry."""
+    demand = wish.demand * requests_carry(capacities.study)
+    lines = [
+        Line(
+            capacity=each,
+            plan=Plan(demand=demand, capacity=each.interval, reserve=wish.reserve, price=price)
+            if each.interval
+            else None,
+        )
+        for each in capacities.known
+    ]
+    return Offer(capacities=capacities, price=price, lines=tuple(lines))
+
+
+def requests_carry(study: StudyRecord) -> int:
+    """The inferences in each request of the study."""
+    return int(study.request.get("batch", 1))
+
+
+def cheapest(offers: Sequence[Offer]) -> Cheapest | None:
+    """The one with the lowest bill, if replicas follow the demand; None where none has a price."""
+    totals = [(each.plan.scaled.total, each) for each in offers if each.plan]
+    priced = [each for each in totals if math.isfinite(each[0].high)]
+    if not priced:
+        return None
+    total, best = min(priced, key=lambda each: each[0].high)
+    others = [each for each, other in priced if other is not best]
+    return Cheapest(offer=best, surely=all(total.high < each.low for each in others))

@@ -1,0 +1,107 @@
+"""How many replicas a demand needs, as plain data. Rates are per second, costs as the price is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tuner.planning.bill import Bill, Plan
+from tuner.planning.demand import Demand
+from tuner.planning.offers import Cheapest, Line, Offer, Wish, requests_carry
+from tuner.planning.replicas import CONFIDENCE, Fleet
+from tuner.records import Interval
+
+
+def capacity_document(
+    wish: Wish,
+    offers: Sequence[Offer],
+    results: Mapping[str, tuple[Cheapest | None, Sequence[str]]],
+) -> dict[str, Any]:
+    """All offers by latency budget, each of which has its cheapest study and its sentences."""
+    return {
+        "demand": _demand(wish.demand),
+        "reserve": asdict(wish.reserve),
+        "confidence": CONFIDENCE,
+        "latency_budgets": [
+            {
+                "latency_budget": budget,
+                "studies": [_offer(each) for each in offers if str(each.budget) == budget],
+                "cheapest": _cheapest(found),
+                "said": list(said),
+            }
+            for budget, (found, said) in results.items()
+        ],
+    }
+
+
+def _demand(demand: Demand) -> dict[str, Any]:
+    return {
+        "highest_requests_per_s": demand.highest,
+        "mean_requests_per_s": demand.mean,
+        "length_s": demand.length_s,
+    }
+
+
+def _cheapest(found: Cheapest | None) -> dict[str, Any] | None:
+    return {"study": found.offer.study.name, "surely": found.surely} if found else None
+
+
+def _offer(offer: Offer) -> dict[str, Any]:
+    return {
+        "study": offer.study.name,
+        "arrivals": offer.study.arrivals.value,
+        "inferences_per_request": requests_carry(offer.study),
+        "price_per_hour": offer.price,
+        "configurations": [_line(each) for each in offer.lines],
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    own = line.capacity
+    return {
+        "role": own.role.value,
+        "trial": own.trial,
+        "configuration": dict(own.configuration),
+        "known": own.kind.value,
+        "starts": own.starts,
+        "confirmed": own.confirmed,
+        "capacity": asdict(own.interval) if own.interval else None,
+        "plan": _plan(line.plan) if line.plan else None,
+    }
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    document = {
+        **_fleet(plan.peak),
+        "cost_per_hour": asdict(plan.fixed.per_hour),
+        "cost_per_million": asdict(plan.fixed.per_million),
+    }
+    if len(plan.demand.periods) > 1:
+        document["fixed"] = _bill(plan.fixed)
+        document["following"] = _bill(plan.scaled)
+        document["periods"] = [
+            {"begins": period.begins, "ends": period.ends, **_fleet(fleet)}
+            for period, fleet in zip(plan.demand.periods, plan.fleets, strict=True)
+        ]
+    return document
+
+
+def _fleet(fleet: Fleet) -> dict[str, Any]:
+    return {
+        "load": fleet.load,
+        "replicas": fleet.count,
+        "replicas_interval": _whole(fleet.counts),
+        "utilisation": asdict(fleet.utilisation),
+    }
+
+
+def _bill(bill: Bill) -> dict[str, Any]:
+    return {
+        "replica_hours": asdict(bill.replica_hours),
+        "cost": asdict(bill.total),
+        "cost_per_hour": asdict(bill.per_hour),
+        "cost_per_million": asdict(bill.per_million),
+    }
+
+
+def _whole(counts: Interval) -> dict[str, int]:
+    return {name: int(count) for name, count in asdict(counts).items()}

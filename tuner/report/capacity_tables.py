@@ -1,0 +1,134 @@
+"""How many replicas a demand needs, as tables for the terminal."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from rich.console import RenderableType
+from rich.table import Column
+
+from tuner.planning.bill import Plan
+from tuner.planning.capacities import ReplicaCapacity, Role
+from tuner.planning.offers import Line, Offer
+from tuner.records import Interval
+from tuner.report import formats
+from tuner.report.capacity_text import known, money
+from tuner.report.columns import text_table
+
+_HOUR = "cost an hour"
+_MILLION = "a million inf"
+
+
+def replicas_table(offers: Sequence[Offer]) -> RenderableType:
+    """Replicas for the peak of a demand; all offers are for the same latency budget.
+
+    Of several studies the winner and the defaults, of one the Pareto front as well.
+    """
+    several = len(offers) > 1
+    priced = any(math.isfinite(each.price) for each in offers)
+    titles = ("inf/s of one", "replicas", "of capacity", *((_HOUR, _MILLION) if priced else ()))
+    columns = [Column(each, justify="right") for each in titles]
+    first = ("study", "configuration") if several else ("configuration",)
+    rows = [
+        [*((offer.study.name,) if several else ()), *_cells(offer, line, priced=priced)]
+        for offer in offers
+        for line in offer.lines
+        if not several or line.capacity.role is not Role.FRONT
+    ]
+    texts = [Column(each, overflow="fold") for each in first]
+    return text_table(rows, *texts, *columns, leading=1)
+
+
+def day_table(plan: Plan) -> RenderableType:
+    """The replicas of one configuration over a day; neighbours with as many are one line."""
+    steps = zip(plan.demand.periods, plan.fleets, strict=True)
+    rows = []
+    for _, same in groupby(steps, key=lambda step: step[1].counts):
+        periods, fleets = zip(*same, strict=True)
+        load = max(each.load for each in fleets)
+        used = max(each.utilisation.estimate for each in fleets)
+        rows.append(
+            (
+                periods[0].begins,
+                periods[-1].ends,
+                formats.rate(load),
+                _whole(fleets[0].count),
+                _span(fleets[0].counts, _whole),
+                formats.per_cent(used),
+            )
+        )
+    titles = ("up to inf/s", "replicas", "95 % interval", "of capacity")
+    columns = [Column(each, justify="right") for each in titles]
+    return text_table(rows, "from", "to", *columns)
+
+
+def bills_table(offers: Sequence[Offer]) -> RenderableType:
+    """What replicas cost that follow a day's demand, and those of its peak all day."""
+    titles = ("replica-hours: following", "fixed", "cost: following", "fixed", _MILLION)
+    several = len(offers) > 1
+    rows = [
+        (
+            *((offer.study.name,) if several else ()),
+            _name(line.capacity),
+            *(_stated(each.replica_hours, formats.rate) for each in bills),
+            *(_stated(each.total, money) for each in bills),
+            _stated(bills[0].per_million, money),
+        )
+        for offer in offers
+        for line in offer.lines
+        if line.plan and line.capacity.role is not Role.FRONT
+        for bills in [(line.plan.scaled, line.plan.fixed)]
+    ]
+    columns = [Column(each, justify="right") for each in titles]
+    first = [Column("study", overflow="fold")] if several else []
+    return text_table(rows, *first, "configuration", *columns, leading=1)
+
+
+def _cells(offer: Offer, line: Line, *, priced: bool) -> Iterator[str]:
+    """Each with its 95 % interval below it."""
+    own = known(line.capacity, by_study=offer.budget == offer.study.budget)
+    yield f"{_name(line.capacity)}\n{own}"
+    if line.plan is None:
+        yield from [formats.NOTHING] * (5 if priced else 3)
+        return
+    fleet, bill = line.plan.peak, line.plan.fixed
+    yield f"{formats.rate(fleet.capacity.estimate)}\n{_span(fleet.capacity, formats.rate)}"
+    yield _stated(fleet.counts, _whole)
+    used = fleet.utilisation
+    yield f"{formats.per_cent(used.estimate)}\n{_span(used, _percent)} %"
+    if priced:
+        yield _stated(bill.per_hour, money)
+        yield _stated(bill.per_million, money)
+
+
+def _name(capacity: ReplicaCapacity) -> str:
+    match capacity.role:
+        case Role.WINNER:
+            return f"best, trial {capacity.trial}"
+        case Role.BASELINE:
+            return formats.DEFAULTS
+        case Role.FRONT:
+            return f"trial {capacity.trial}"
+
+
+def _stated(interval: Interval, text: Callable[[float], str]) -> str:
+    """What is recommended, the high end of an interval, and the interval where it is one."""
+    span = _span(interval, text)
+    return f"{text(interval.high)}\n{span}" if " " in span else span
+
+
+def _span(interval: Interval, text: Callable[[float], str]) -> str:
+    low, high = text(interval.low), text(interval.high)
+    if math.isinf(interval.high):
+        return f"{low} or more"
+    if not interval.low:
+        return f"up to {high}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _whole(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"

@@ -1,0 +1,164 @@
+"""How many replicas a demand needs, in sentences that the terminal and the document share."""
+
+import math
+from collections.abc import Sequence
+
+from tuner.analysis.interpolation import EstimateKind
+from tuner.goals import Loop
+from tuner.planning.bill import Plan
+from tuner.planning.capacities import ReplicaCapacity, Role
+from tuner.planning.offers import Cheapest, Offer, Wish, requests_carry
+from tuner.report import answer_text, formats
+
+ABOUT_PRICES = "`--price STUDY=0.53/h` for each says which study is the cheapest"
+
+
+def headline(offer: Offer, wish: Wish) -> str:
+    """The answer for the best configuration of a study, beside its defaults."""
+    plan, baseline = offer.plan, offer.baseline
+    if plan is None:
+        return nearest(offer)
+    count = formats.counted(plan.peak.count, "replica")
+    found = f"{_asked(wish)} within {offer.budget}: {count} of {named(offer.lines[0].capacity)}"
+    found += _costs(plan, wish)
+    if baseline is None:
+        return found
+    if baseline.plan is None:
+        return f"{found}; the {formats.DEFAULTS} carry nothing within it"
+    return f"{found}; the {formats.DEFAULTS} would need {baseline.plan.peak.count:,}"
+
+
+def nearest(offer: Offer) -> str:
+    """What is said of a study of which no configuration meets the budget."""
+    error = answer_text.nothing_within(offer.study, offer.capacities.answer, "")
+    return f"study `{offer.study.name}`: {error.message}"
+
+
+def about_cheapest(found: Cheapest, offers: Sequence[Offer]) -> str:
+    """Which of several studies is the cheapest, and how sure that is."""
+    bills = {each.study.name: each.plan.scaled.per_hour for each in offers if each.plan}
+    others = [
+        f"`{name}` {money(bill.high)}"
+        for name, bill in sorted(bills.items(), key=lambda each: each[1].high)
+        if name != found.offer.study.name and math.isfinite(bill.high)
+    ]
+    name = found.offer.study.name
+    said = (
+        f"`{name}` is the cheapest for this demand within {found.offer.budget}: "
+        f"{money(bills[name].high)} an hour"
+    )
+    if not others:
+        return said
+    doubt = "" if found.surely else "; their intervals overlap, so this is not sure"
+    return f"{said}, {formats.listed(others)}{doubt}"
+
+
+def remarks(offer: Offer, wish: Wish, measure: str) -> tuple[str, ...]:
+    """What must be known besides, a sentence each; `measure` is the command that measures it."""
+    found = (
+        *_about_knowledge(offer, measure),
+        _about_loop(offer),
+        _about_batches(offer),
+        _about_failure(offer, wish),
+    )
+    return tuple(filter(None, found))
+
+
+def about_models(offers: Sequence[Offer]) -> str:
+    """Empty unless the studies are of different models."""
+    models = {each.study.model_fingerprint: each.study.model for each in offers}
+    if len(models) == 1:
+        return ""
+    names = formats.listed([f"`{name}`" for name in models.values()])
+    return f"the studies are of different models: {names}"
+
+
+def named(capacity: ReplicaCapacity) -> str:
+    """What a configuration is called in a sentence."""
+    match capacity.role:
+        case Role.WINNER:
+            return f"the best configuration (trial {capacity.trial})"
+        case Role.BASELINE:
+            return f"the {formats.DEFAULTS}"
+        case Role.FRONT:
+            return f"trial {capacity.trial}"
+
+
+def whose(offer: Offer, offers: Sequence[Offer]) -> str:
+    """The best configuration of one of several studies, which are named where they are several."""
+    best = named(offer.lines[0].capacity)
+    return f"{best} of `{offer.study.name}`" if len(offers) > 1 else best
+
+
+def known(capacity: ReplicaCapacity, *, by_study: bool) -> str:
+    """How a capacity is known; `by_study` if it is of the study's own budget."""
+    if by_study and capacity.kind is EstimateKind.MEASURED and not capacity.confirmed:
+        return f"{capacity.kind.value}, in the search"
+    if capacity.kind is EstimateKind.NONE:
+        return "carries nothing"
+    return f"{capacity.kind.value}, {formats.counted(capacity.starts, 'start')}"
+
+
+def money(amount: float) -> str:
+    """In the currency of the price: cents, and below one of it three significant digits."""
+    if not math.isfinite(amount):
+        return formats.NOTHING
+    return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.3g}"
+
+
+def _costs(plan: Plan, wish: Wish) -> str:
+    if math.isnan(plan.price):
+        return ""
+    if not wish.is_day:
+        return f", {money(plan.fixed.per_hour.high)} an hour"
+    fixed, scaled = (money(bill.total.high) for bill in (plan.fixed, plan.scaled))
+    return f" at the peak, {scaled} in all if replicas follow the demand, {fixed} if they do not"
+
+
+def _asked(wish: Wish) -> str:
+    highest = formats.rate(wish.demand.highest)
+    if wish.is_day:
+        return f"{formats.duration(wish.demand.length_s)} with up to {highest} requests/s"
+    return f"{highest} requests/s"
+
+
+def _about_knowledge(offer: Offer, measure: str) -> list[str]:
+    found, best = offer.capacities.answer, offer.lines[0].capacity if offer.lines else None
+    if best is None:
+        return []
+    if offer.budget == offer.study.budget:
+        alone = (
+            f"the capacity of {named(best)} is from the search alone: the best of many "
+            "measurements was partly lucky"
+        )
+        return [] if best.confirmed else [alone]
+    doubts = list(answer_text.doubts(found, found.best)) if found.best else []
+    return [*doubts, f"to measure it: {measure}"] if doubts else []
+
+
+def _about_loop(offer: Offer) -> str:
+    if offer.study.arrivals is Loop.OPEN:
+        return ""
+    return (
+        "the capacity was measured in a closed loop, whose users wait for their answers: of users "
+        "who do not, replicas carry less; `tuner optimize --arrivals poisson` measures that"
+    )
+
+
+def _about_batches(offer: Offer) -> str:
+    count = requests_carry(offer.study)
+    return "" if count == 1 else f"each request carries {count} inferences, as in the study"
+
+
+def _about_failure(offer: Offer, wish: Wish) -> str:
+    """What happens when a replica fails and none is spare."""
+    if offer.plan is None or wish.reserve.spare:
+        return ""
+    fleet = offer.plan.peak
+    if fleet.count == 1:
+        return "while the only replica is down, nothing is answered: `--spare 1` adds another"
+    load = fleet.load / ((fleet.count - 1) * fleet.capacity.estimate)
+    return (
+        f"while one of {fleet.count} replicas is down, the others have {formats.per_cent(load)} "
+        "of what they carry within the budget: `--spare 1` adds another"
+    )
