@@ -28,7 +28,7 @@ from benchmarks.known_capacities import SCENARIOS, Scenario
 from benchmarks.options import count
 from benchmarks.perf_analyzer_rule import Judgement, Rule
 from benchmarks.simulated_study import FAMILY, Recommendation, recommend
-from benchmarks.tables import machine, table
+from benchmarks.tables import machine, share, table
 from tests.capacity.simulated_server import SimulatedServer
 from tuner.capacity.find import find_capacity
 from tuner.capacity.probes import Expected
@@ -224,10 +224,10 @@ def _accuracy(found: Sequence[Found], truth: float) -> list[str]:
     if not answers:
         return [none, *["-"] * 5, *seconds]
     logs = np.log([each.rate / truth for each in answers])
-    near = [_percent(int((abs(logs) <= math.log1p(e)).sum()), len(found)) for e in (0.05, 0.10)]
+    near = [share(int((abs(logs) <= math.log1p(e)).sum()), len(found)) for e in (0.05, 0.10)]
     errors = np.array([each.log_error for each in answers])
     holds = int((abs(logs) <= Z * errors).sum())
-    coverage = "-" if np.isnan(errors).all() else _percent(holds, len(answers))
+    coverage = "-" if np.isnan(errors).all() else share(holds, len(answers))
     bias, error = np.expm1(np.median(logs)), math.sqrt((logs**2).mean())
     return [none, f"{100 * bias:+.1f}", f"{100 * error:.1f}", *near, coverage, *seconds]
 
@@ -261,7 +261,7 @@ def _said(said: Sequence[Said]) -> list[str]:
     counts = Counter(each.verdict for each in said)
     within, over = counts[LoadVerdict.WITHIN], counts[LoadVerdict.OVER]
     return [
-        _percent(within, len(said)),
+        share(within, len(said)),
         f"{100 * over / len(said):.1f}",
         f"{100 * (len(said) - within - over) / len(said):.1f}",
         f"{statistics.median(each.spent_s for each in said):.0f}",
@@ -298,20 +298,12 @@ def _study_table(capacities: Sequence[float], recommended: Sequence[Recommendati
 def _study_row(name: str, shares: Sequence[float], seconds: Sequence[float]) -> list[str]:
     return [
         name,
-        _percent(sum(share >= _GOOD for share in shares), len(shares)),
+        share(sum(share >= _GOOD for share in shares), len(shares)),
         f"{statistics.median(shares):.3f}",
         f"{np.quantile(shares, 0.1):.3f}",
         f"{min(shares):.3f}",
         f"{statistics.median(seconds):.0f}",
     ]
-
-
-def _percent(number: int, of: int) -> str:
-    """A share and its 95 % interval, in percent (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
-    middle = (number + Z**2 / 2) / (of + Z**2)
-    half = Z / (of + Z**2) * math.sqrt(number * (of - number) / of + Z**2 / 4)
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return f"{100 * number / of:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.capacity_truth import SEARCHES, VERDICTS, Found, Said, _accuracy, _percent, _said
+from benchmarks.capacity_truth import SEARCHES, VERDICTS, Found, Said, _accuracy, _said
 from benchmarks.known_capacities import SCENARIOS
 from benchmarks.simulated_study import FAMILY, recommend
+from benchmarks.tables import share
 
 MM1 = "M/M/1, 5 ms"
 MM1_CAPACITY = 200 + math.log(0.05) / 0.05
@@ -83,4 +84,4 @@ def test_what_was_said() -> None:
 )
 def test_a_share_with_its_interval(number: int, of: int, expected: str) -> None:
     """Wilson's, which has a width even where nothing or everything was counted."""
-    assert _percent(number, of) == expected
+    assert share(number, of) == expected
