@@ -276,11 +276,9 @@ def _days(
                 whole = sum(all(p99 <= 1 for p99 in each) for each in days)
                 replicas = "as stated" if not fewer else "one fewer in each period"
                 worst = statistics.median(max(each) for each in days)
-                cells = [
-                    share(whole, len(days)),
-                    share(sum(p <= 1 for p in periods), len(periods)),
-                ]
-                rows.append([name, balancer.value, replicas, *cells, f"{min(worst, 99):.2f}"])
+                kept = sum(p99 <= 1 for p99 in periods)
+                cells = [f"{whole} of {len(days)}", f"{kept} of {len(periods)}", _p99(worst)]
+                rows.append([name, balancer.value, replicas, *cells])
     headings = ["replica", "balancer", "replicas", "days kept", "periods kept"]
     return [*headings, "worst p99 / limit of a day"], rows
 

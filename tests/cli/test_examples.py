@@ -85,6 +85,7 @@ def _files(made: Path, folder: Path) -> None:
     (folder / "model.pt").symlink_to(made / "mlp.pt")
     (folder / "server.yaml").write_text(SPACE)
     (folder / "request.json").write_text("{}")
+    (folder / "day.csv").write_text("time,requests per second\n08:00,1200\n20:00,300\n")
     stored(folder / "studies.db", replace(studies.night(), name="night", space=built_in("triton")))
 
 

@@ -43,6 +43,7 @@ def loaded(code: str, folder: Path) -> set[str]:
         (["measure", "--help"], ""),
         (["report", "--help"], ""),
         (["studies", "list"], "numpy sqlalchemy"),
+        (["capacity", "--demand", "9"], "numpy sqlalchemy yaml"),
         (["pareto"], "numpy sqlalchemy"),
         (["best"], "numpy sqlalchemy yaml"),
         (["best", "--budget-ms", "20"], "numpy sqlalchemy yaml"),

@@ -26,7 +26,7 @@ def capacity_document(
                 "latency_budget": budget,
                 "studies": [_offer(each) for each in offers if str(each.budget) == budget],
                 "cheapest": _cheapest(found),
-                "said": list(said),
+                "remarks": list(said),
             }
             for budget, (found, said) in results.items()
         ],

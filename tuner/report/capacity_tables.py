@@ -25,7 +25,7 @@ def replicas_table(offers: Sequence[Offer]) -> RenderableType:
     Of several studies the winner and the defaults, of one the Pareto front as well.
     """
     several = len(offers) > 1
-    priced = any(math.isfinite(each.price) for each in offers)
+    priced = _priced(offers)
     titles = ("inf/s of one", "replicas", "of capacity", *((_HOUR, _MILLION) if priced else ()))
     columns = [Column(each, justify="right") for each in titles]
     first = ("study", "configuration") if several else ("configuration",)
@@ -63,25 +63,38 @@ def day_table(plan: Plan) -> RenderableType:
 
 
 def bills_table(offers: Sequence[Offer]) -> RenderableType:
-    """What replicas cost that follow a day's demand, and those of its peak all day."""
-    titles = ("replica-hours: following", "fixed", "cost: following", "fixed", _MILLION)
-    several = len(offers) > 1
+    """Hours and costs of replicas that follow a day's demand, and of those of its peak all day."""
+    several, priced = len(offers) > 1, _priced(offers)
+    titles = ["replica-hours: following", "fixed"]
+    if priced:
+        titles += ["cost: following", "fixed", _MILLION]
     rows = [
-        (
+        [
             *((offer.study.name,) if several else ()),
             _name(line.capacity),
-            *(_stated(each.replica_hours, formats.rate) for each in bills),
-            *(_stated(each.total, money) for each in bills),
-            _stated(bills[0].per_million, money),
-        )
+            *_bill_cells(line.plan, priced=priced),
+        ]
         for offer in offers
         for line in offer.lines
         if line.plan and line.capacity.role is not Role.FRONT
-        for bills in [(line.plan.scaled, line.plan.fixed)]
     ]
-    columns = [Column(each, justify="right") for each in titles]
     first = [Column("study", overflow="fold")] if several else []
+    columns = [Column(each, justify="right") for each in titles]
     return text_table(rows, *first, "configuration", *columns, leading=1)
+
+
+def _priced(offers: Sequence[Offer]) -> bool:
+    return any(math.isfinite(each.price) for each in offers)
+
+
+def _bill_cells(plan: Plan, *, priced: bool) -> Iterator[str]:
+    bills = (plan.scaled, plan.fixed)
+    for bill in bills:
+        yield _stated(bill.replica_hours, formats.rate)
+    if priced:
+        for bill in bills:
+            yield _stated(bill.total, money)
+        yield _stated(plan.scaled.per_million, money)
 
 
 def _cells(offer: Offer, line: Line, *, priced: bool) -> Iterator[str]:

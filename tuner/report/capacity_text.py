@@ -47,10 +47,12 @@ def about_cheapest(found: Cheapest, offers: Sequence[Offer]) -> str:
         f"`{name}` is the cheapest for this demand within {found.offer.budget}: "
         f"{money(bills[name].high)} an hour"
     )
-    if not others:
-        return said
-    doubt = "" if found.surely else "; their intervals overlap, so this is not sure"
-    return f"{said}, {formats.listed(others)}{doubt}"
+    parts = [said]
+    if others:
+        doubt = "" if found.surely else "; their intervals overlap, so this is not sure"
+        parts.append(f"{formats.listed(others)}{doubt}")
+    free = [f"`{name}`" for name, bill in bills.items() if math.isnan(bill.high)]
+    return ", ".join(parts) + (f"; no price was given for {formats.listed(free)}" if free else "")
 
 
 def remarks(offer: Offer, wish: Wish, measure: str) -> tuple[str, ...]:
@@ -128,8 +130,8 @@ def _about_knowledge(offer: Offer, measure: str) -> list[str]:
         return []
     if offer.budget == offer.study.budget:
         alone = (
-            f"the capacity of {named(best)} is from the search alone: the best of many "
-            "measurements was partly lucky"
+            f"the capacity of {named(best)} is from the search alone: no fresh start has "
+            "confirmed it"
         )
         return [] if best.confirmed else [alone]
     doubts = list(answer_text.doubts(found, found.best)) if found.best else []
