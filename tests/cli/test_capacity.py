@@ -84,7 +84,7 @@ class TestOneStudy:
         assert [[(e["trial"], e["known"]) for e in first] for first in firsts] == [
             [(2, "interpolated")], [], [(1, "measured")],
         ]  # fmt: skip
-        assert "study `l4`: no configuration meets p99 <= 5 ms; the nearest has" in text
+        assert "\nno configuration meets p99 <= 5 ms; the nearest has" in text
         assert text.count("of capacity") == 2
 
     def test_of_another_percentile(self, tuner: Tuner) -> None:
@@ -175,6 +175,7 @@ BAD = [
     ("--demand 9 --headroom 100%", "`--headroom` must be a percentage below 100, but got `100%`", "for example: `--headroom 20%`"),  # noqa: E501
     ("--demand 9 --price 5", "`--price` must be an amount above 0 for an hour, but got `5`", PRICES),  # noqa: E501
     ("--demand 9 --price 0/h", "`--price` must be an amount above 0 for an hour, but got `0/h`", PRICES),  # noqa: E501
+    ("--demand 9 --price 1/h --price 2/h", "`--price` was given twice for the same", "leave one of them out"),  # noqa: E501
     ("--demand 9 --price x=1/h", "`--price` names the study `x`, which is not asked about", "known: `l4`"),  # noqa: E501
     ("l4 stricter --demand 9", "the studies have different latency budgets: p99 <= 50 ms, p99 <= 20 ms", "`--budget-ms 50 --percentile 99` asks all of them for the same"),  # noqa: E501
     ("l4 batches --demand 9", "the studies' requests carry different numbers of inferences: 1 in `l4`, 8 in `batches`", "ask about one study at a time"),  # noqa: E501

@@ -50,9 +50,9 @@ def told(
     yield from (f"- {each}" for each in capacity_text.remarks(found, asked, MEASURE))
 
 
-def best_of(*prices: float) -> Iterator[str]:
+def best_of(*prices: float, demand: Demand | float = 1150.0) -> Iterator[str]:
     """What is said of several studies, each with its price."""
-    asked = wish(1150.0)
+    asked = wish(demand)
     offers = [
         offered(studies.study([studies.baseline(300.0)], name=name, **other), asked, price,
                 budget=studies.BUDGET)
@@ -63,7 +63,7 @@ def best_of(*prices: float) -> Iterator[str]:
     ]  # fmt: skip
     found = cheapest(offers)
     if found:
-        yield capacity_text.about_cheapest(found, offers)
+        yield capacity_text.about_cheapest(found, offers, asked)
     yield capacity_text.about_models(offers)
 
 
@@ -102,6 +102,7 @@ def test_every_answer() -> None:
             "a lower bound": told(CURVES, wish(1200.0, spare=1), budget=P99_200MS),
             "several studies": best_of(1.0, 4.0),
             "several studies at nearly the same cost": best_of(1.0, 1.01),
+            "several studies over a day": best_of(1.0, 4.0, demand=DAY),
             "several models": best_of(1.0, 4.0, 2.0),
             "several studies without a price": best_of(math.nan, math.nan),
             "the only price": best_of(1.0, math.nan),

@@ -11,7 +11,7 @@ from tuner.cli.best import measure_command
 from tuner.cli.capacity_options import CapacityOptions
 from tuner.cli.console import print_blocks, print_json
 from tuner.cli.values import checked_percentile, limit_s, unfit
-from tuner.errors import InputError, NothingFeasibleError, did_you_mean
+from tuner.errors import InputError, did_you_mean
 from tuner.goals import LatencyBudget, Objective
 from tuner.planning import day_file
 from tuner.planning.capacities import capacities
@@ -19,7 +19,7 @@ from tuner.planning.demand import Demand
 from tuner.planning.offers import Offer, Wish, cheapest, offer, requests_carry
 from tuner.planning.replicas import Reserve
 from tuner.records import StudyRecord
-from tuner.report import answer_text, capacity_text, findings
+from tuner.report import capacity_text
 from tuner.report.capacity_json import capacity_document
 from tuner.report.capacity_model import explanation
 from tuner.report.capacity_tables import bills_table, day_table, replicas_table
@@ -33,19 +33,22 @@ def capacity(options: CapacityOptions) -> None:
     """Print the replicas for each latency budget, and what must be known besides."""
     wish = Wish(demand=_demand(options), reserve=_reserve(options))
     with Storage(options.db) as storage:
-        studies = [storage.study(name) for name in dict.fromkeys(options.studies or (None,))]
-        fronts = [storage.front_trials(study) for study in studies]
+        read = [
+            _read(storage, name, options) for name in dict.fromkeys(options.studies or (None,))
+        ]
+    studies = [study for study, _ in read]
     prices = _prices(options.price or (), [study.name for study in studies])
     _check_requests(studies)
     offers = [
         [
             offer(capacities(study, budget, front), wish, prices[study.name])
-            for study, front in zip(studies, fronts, strict=True)
+            for study, front in read
         ]
         for budget in _budgets(options, studies)
     ]
     if not any(each.lines for same in offers for each in same):
-        raise _nothing(offers[0][0], options.db)
+        nowhere = offers[0][0]
+        raise capacity_text.nothing_within(nowhere, _measure(nowhere, options.db))
     if options.as_json:
         _print_document(wish, offers, options.db)
         return
@@ -54,6 +57,24 @@ def capacity(options: CapacityOptions) -> None:
     if options.explain:
         best = next(each for same in offers for each in same if each.lines)
         print_blocks([Text(f"{line}\n") for line in explanation(best)])
+
+
+def _read(
+    storage: Storage, name: str | None, options: CapacityOptions
+) -> tuple[StudyRecord, frozenset[int]]:
+    """A study and the trials of its front, with the load points that will be asked for.
+
+    For another latency budget these are all; for its own the front's are enough, as the finals
+    say the rest.
+    """
+    if options.budget_ms or options.percentile is not None:
+        study = storage.study(name)
+        return study, storage.front_trials(study)
+    study = storage.study(name, brief=True)
+    front = storage.front_trials(study)
+    shown = {trial.configuration for trial in study.trials if trial.number in front}
+    numbers = [trial.number for trial in study.trials if trial.configuration in shown]
+    return storage.in_full(study, numbers), front
 
 
 def _blocks(wish: Wish, offers: Sequence[Offer], database: str) -> Iterator[RenderableType]:
@@ -82,19 +103,21 @@ def _sentences(wish: Wish, offers: Sequence[Offer], database: str) -> Iterator[s
     found = cheapest(offers)
     several = len(offers) > 1
     if several and found:
-        yield capacity_text.about_cheapest(found, offers)
+        yield capacity_text.about_cheapest(found, offers, wish)
     for each in offers:
-        yield capacity_text.headline(each, wish)
-    for each in offers:
-        budget = each.budget
-        measure = measure_command(each.study, budget, Objective.THROUGHPUT, database)
         whose = f"study `{each.study.name}`: " if several else ""
-        for remark in capacity_text.remarks(each, wish, measure):
+        yield f"{whose}{capacity_text.headline(each, wish)}"
+        for remark in capacity_text.remarks(each, wish, _measure(each, database)):
             yield f"{whose}{remark}"
     if several and not found:
         yield capacity_text.ABOUT_PRICES
     if models := capacity_text.about_models(offers):
         yield models
+
+
+def _measure(offer: Offer, database: str) -> str:
+    """The command that measures what an offer is not sure of."""
+    return measure_command(offer.study, offer.budget, Objective.THROUGHPUT, database)
 
 
 def _print_document(wish: Wish, offers: Sequence[Sequence[Offer]], database: str) -> None:
@@ -135,22 +158,25 @@ def _reserve(options: CapacityOptions) -> Reserve:
 
 def _prices(texts: Sequence[str], studies: Sequence[str]) -> Mapping[str, float]:
     """By study; NaN where none was given. What names a study comes before what names none."""
-    usual, own = math.nan, dict[str, float]()
+    given: dict[str | None, float] = {}
     for text in texts:
         found = _PRICE.fullmatch(text.strip())
         if found is None or not float(found["amount"]):
             hint = "for example: `--price 0.53/h`, or `--price STUDY=0.53/h` for one of several"
             raise unfit("--price", "an amount above 0 for an hour", text, hint)
-        if found["study"] is None:
-            usual = float(found["amount"])
-        elif found["study"] not in studies:
+        name = found["study"]
+        if name is not None and name not in studies:
             raise InputError(
-                f"`--price` names the study `{found['study']}`, which is not asked about",
-                hint=did_you_mean(found["study"], studies),
+                f"`--price` names the study `{name}`, which is not asked about",
+                hint=did_you_mean(name, studies),
             )
-        else:
-            own[found["study"]] = float(found["amount"])
-    return {name: own.get(name, usual) for name in studies}
+        if name in given:
+            raise InputError(
+                "`--price` was given twice for the same", hint="leave one of them out"
+            )
+        given[name] = float(found["amount"])
+    usual = given.get(None, math.nan)
+    return {name: given.get(name, usual) for name in studies}
 
 
 def _budgets(options: CapacityOptions, studies: Sequence[StudyRecord]) -> list[LatencyBudget]:
@@ -181,12 +207,3 @@ def _check_requests(studies: Sequence[StudyRecord]) -> None:
             f"the studies' requests carry different numbers of inferences: {said}",
             hint="ask about one study at a time",
         )
-
-
-def _nothing(first: Offer, database: str) -> NothingFeasibleError:
-    """What is said where no study has a configuration within any of the budgets."""
-    study, budget = first.study, first.budget
-    if budget == study.budget:
-        return findings.nothing_feasible(study)
-    measure = measure_command(study, budget, Objective.THROUGHPUT, database)
-    return answer_text.nothing_within(study, first.capacities.answer, measure)

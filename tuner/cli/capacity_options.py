@@ -19,7 +19,7 @@ class CapacityOptions:
 
     studies: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STUDY]...", help="Names of studies; the newest one without."),
+        typer.Argument(metavar="STUDY", help="Names of studies; the newest one without."),
     ] = None
     demand: Annotated[
         float | None,

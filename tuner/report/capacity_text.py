@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 
 from tuner.analysis.interpolation import EstimateKind
+from tuner.errors import NothingFeasibleError
 from tuner.goals import Loop
 from tuner.planning.bill import Plan
 from tuner.planning.capacities import ReplicaCapacity, Role
 from tuner.planning.offers import Cheapest, Offer, Wish, requests_carry
-from tuner.report import answer_text, formats
+from tuner.report import answer_text, findings, formats
 
 ABOUT_PRICES = "`--price STUDY=0.53/h` for each says which study is the cheapest"
 
@@ -17,7 +18,7 @@ def headline(offer: Offer, wish: Wish) -> str:
     """The answer for the best configuration of a study, beside its defaults."""
     plan, baseline = offer.plan, offer.baseline
     if plan is None:
-        return nearest(offer)
+        return nothing_within(offer, "").message
     count = formats.counted(plan.peak.count, "replica")
     found = f"{_asked(wish)} within {offer.budget}: {count} of {named(offer.lines[0].capacity)}"
     found += _costs(plan, wish)
@@ -28,31 +29,28 @@ def headline(offer: Offer, wish: Wish) -> str:
     return f"{found}; the {formats.DEFAULTS} would need {baseline.plan.peak.count:,}"
 
 
-def nearest(offer: Offer) -> str:
-    """What is said of a study of which no configuration meets the budget."""
-    error = answer_text.nothing_within(offer.study, offer.capacities.answer, "")
-    return f"study `{offer.study.name}`: {error.message}"
+def nothing_within(offer: Offer, measure: str) -> NothingFeasibleError:
+    """What to say where no configuration meets the budget: the nearest one, and what to do."""
+    if offer.budget == offer.study.budget:
+        return findings.nothing_feasible(offer.study)
+    return answer_text.nothing_within(offer.study, offer.capacities.answer, measure)
 
 
-def about_cheapest(found: Cheapest, offers: Sequence[Offer]) -> str:
+def about_cheapest(found: Cheapest, offers: Sequence[Offer], wish: Wish) -> str:
     """Which of several studies is the cheapest, and how sure that is."""
-    bills = {each.study.name: each.plan.scaled.per_hour for each in offers if each.plan}
-    others = [
-        f"`{name}` {money(bill.high)}"
-        for name, bill in sorted(bills.items(), key=lambda each: each[1].high)
-        if name != found.offer.study.name and math.isfinite(bill.high)
-    ]
-    name = found.offer.study.name
-    said = (
-        f"`{name}` is the cheapest for this demand within {found.offer.budget}: "
-        f"{money(bills[name].high)} an hour"
+    name, budget = found.offer.study.name, found.offer.budget
+    bills = {each.study.name: each.plan.scaled.per_hour.high for each in offers if each.plan}
+    hour = "an hour on average, if replicas follow the demand" if wish.is_day else "an hour"
+    said = f"`{name}` is the cheapest for this demand within {budget}: {money(bills[name])} {hour}"
+    others = sorted(
+        (cost, other) for other, cost in bills.items() if other != name and math.isfinite(cost)
     )
-    parts = [said]
     if others:
-        doubt = "" if found.surely else "; their intervals overlap, so this is not sure"
-        parts.append(f"{formats.listed(others)}{doubt}")
-    free = [f"`{name}`" for name, bill in bills.items() if math.isnan(bill.high)]
-    return ", ".join(parts) + (f"; no price was given for {formats.listed(free)}" if free else "")
+        said += f"; {formats.listed([f'`{other}` {money(cost)}' for cost, other in others])}"
+    if others and not found.surely:
+        said += "; their intervals overlap, so this is not sure"
+    free = [f"`{other}`" for other, cost in bills.items() if math.isnan(cost)]
+    return said + (f"; no price was given for {formats.listed(free)}" if free else "")
 
 
 def remarks(offer: Offer, wish: Wish, measure: str) -> tuple[str, ...]:
