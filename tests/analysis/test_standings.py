@@ -1,4 +1,4 @@
-"""Who won: finalists, standings, the gain and its interval, ties, and the nearest miss."""
+"""Who won: finalists, standings, the gain and its interval, and ties."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,6 @@ from tuner.analysis.standings import (
     Standings,
     finalists,
     in_the_race,
-    nearest,
     standings,
 )
 from tuner.errors import Reason
@@ -316,18 +315,3 @@ def test_a_standing_over_itself() -> None:
     one = Standing(DEFAULTS, 100.0, 0.0, 1, baseline())
 
     assert one.over(one).low == one.over(one).estimate == one.over(one).high == 1.0
-
-
-def test_the_nearest_miss() -> None:
-    """Where nothing is feasible, the fastest without load comes nearest; the failed do not."""
-    study = studies.study(
-        [
-            studies.infeasible(baseline(), unloaded_s=0.090),
-            studies.infeasible(trial(1), unloaded_s=0.061),
-            studies.failed(2, Reason.CRASHED, "it is gone"),
-            studies.infeasible(trial(3), unloaded_s=math.inf),
-        ]
-    )
-
-    assert known(nearest(study)).number == 1
-    assert nearest(studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])) is None

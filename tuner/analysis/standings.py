@@ -216,12 +216,6 @@ def standings(study: StudyRecord) -> Standings:
     return Standings(baseline, ranked, leads, winner, advantage, gain)
 
 
-def nearest(study: StudyRecord) -> TrialRecord | None:
-    """Where nothing is feasible: the trial whose unloaded latency comes closest to the budget."""
-    measured = [t for t in study.searched if math.isfinite(t.unloaded_s)]
-    return min(measured, key=lambda t: t.unloaded_s, default=None)
-
-
 def _began(study: StudyRecord) -> bool:
     """Whether the finals had the best of the search: those who came before it prove nothing."""
     best = finalists(study, 1)[:1] if study.finals else ()

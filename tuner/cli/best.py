@@ -21,7 +21,7 @@ from tuner.exports import formats
 from tuner.exports.formats import ExportForm
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord, TrialRecord
-from tuner.report import answer_text, export, findings
+from tuner.report import answer_text, export, findings, nearest_text
 from tuner.store.storage import Storage
 
 # What `tuner optimize` takes where nothing is said.
@@ -100,6 +100,8 @@ def _print_winner(study: StudyRecord, form: BestFormat, options: BestOptions) ->
     """What the study itself confirmed."""
     found = standings.standings(study).winner
     if found is None:
+        nearest = nearest_text.nearest_document(findings.nearest(study, standings.standings(study)))
+        _print_nothing({"study": study.name, "best": None, "nearest": nearest}, form)
         raise findings.nothing_feasible(study)
     number = found.trial.number
     with Storage(options.db) as storage:
@@ -116,7 +118,9 @@ def _print_answer(
     """What the load points say; the file comes with remarks, documents have it all in them."""
     measure = measure_command(study, answer.budget, answer.objective, options.db)
     found = answer.best
+    content = answer_text.answer_document(study, answer, measure)
     if found is None:
+        _print_nothing(content, form)
         raise answer_text.nothing_within(study, answer, measure)
     if form not in _DOCUMENTS:
         note(answer_text.headline(answer, found))
@@ -125,7 +129,6 @@ def _print_answer(
             note(remark)
         if doubts:
             note(f"to measure it: {measure}")
-    content = answer_text.answer_document(study, answer, measure)
     _note_comparison(study, form)
     content |= {"comparison": export.comparison(study)}
     _print_best(study, found.trial, content, form, options.image)
@@ -136,6 +139,15 @@ def _note_comparison(study: StudyRecord, form: BestFormat) -> None:
     if form not in _DOCUMENTS:
         for remark in findings.about_comparison(study):
             note(remark)
+
+
+def _print_nothing(content: dict[str, Any], form: BestFormat) -> None:
+    """A document names the nearest even where there is no best; a file would deploy it."""
+    match form:
+        case BestFormat.JSON:
+            print_json(content)
+        case BestFormat.YAML:
+            print_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def _print_best(

@@ -14,7 +14,7 @@ from tuner.cli.study_options import (
 )
 from tuner.errors import InputError, TunerError
 from tuner.records import StudyRecord
-from tuner.report import digest, effects_text, export, html, point_table, terminal
+from tuner.report import digest, effects_text, export, findings, html, point_table, terminal
 from tuner.store.storage import Storage
 from tuner.targets import exported
 from tuner.targets.catalog import server_kind
@@ -54,6 +54,8 @@ def export_study(options: ExportOptions) -> None:
     """Write every load point of a study, one row each."""
     with Storage(options.db) as storage:
         study = storage.study(options.study)
+    if closest := findings.nearest(study, standings.standings(study)):
+        note(f"no configuration meets {study.budget}. {findings.about_nearest(closest)}")
     if options.output is not None:
         point_table.write(study, options.form.value, options.output)
         note(f"written: {options.output}")

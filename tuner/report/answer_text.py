@@ -7,13 +7,15 @@ from typing import Any
 
 from tuner.analysis.answers import Answer, answer
 from tuner.analysis.interpolation import CurveEstimate, EstimateKind
-from tuner.analysis.load_curves import LoadReading, lowest_latency
+from tuner.analysis.load_curves import LoadReading
+from tuner.analysis.nearest import Nearest, nearest_load
 from tuner.errors import NothingFeasibleError
 from tuner.goals import Objective
 from tuner.records import StudyRecord
-from tuner.report import formats
+from tuner.report import formats, nearest_text
 from tuner.report.amounts import amount
 from tuner.report.findings import nothing_measured
+from tuner.report.nearest_text import nearest_document
 
 # Fewer requests beyond a percentile than this say little of it.
 _ENOUGH_BEYOND = 3
@@ -61,9 +63,10 @@ def answer_document(study: StudyRecord, answer: Answer, measure: str) -> dict[st
         "latency_budget": str(answer.budget),
         "objective": answer.objective.value,
         "least_throughput": answer.least_throughput or None,
-        "best": _estimate(answer.best, answer.objective) if answer.best else None,
-        "ranked": [_estimate(each, answer.objective) for each in answer.ranked],
-        "infeasible": [_estimate(each, answer.objective) for each in answer.infeasible],
+        "best": estimate_document(answer.best, answer.objective) if answer.best else None,
+        "nearest": None if answer.best else _nearest(study, answer),
+        "ranked": [estimate_document(each, answer.objective) for each in answer.ranked],
+        "infeasible": [estimate_document(each, answer.objective) for each in answer.infeasible],
         "tied": [each.trial.number for each in answer.tied],
         "undecided": [each.trial.number for each in answer.undecided],
         "unmeasured": answer.unmeasured,
@@ -74,12 +77,35 @@ def answer_document(study: StudyRecord, answer: Answer, measure: str) -> dict[st
 
 def nothing_within(study: StudyRecord, answer: Answer, measure: str) -> NothingFeasibleError:
     """What to say where no configuration is ranked; `measure` is the command that measures."""
-    carrying = [each for each in answer.infeasible if each.kind is not EstimateKind.NONE]
     if answer.objective is Objective.LATENCY and answer.infeasible:
-        return _too_slow(answer, answer.infeasible[0])
-    if carrying:
-        return _too_little(answer, max(carrying, key=lambda each: each.throughput))
+        return _too_slow(answer, _slow(answer))
+    if most := _most(answer):
+        return _too_little(answer, most)
     return _over_the_limit(study, answer, measure)
+
+
+def _slow(answer: Answer) -> Nearest:
+    """The lowest latency at the load that was asked about."""
+    first, load = answer.infeasible[0], answer.least_throughput
+    return Nearest(
+        trial=first.trial, budget=answer.budget, latency_s=first.value, throughput=load
+    )
+
+
+def _most(answer: Answer) -> CurveEstimate | None:
+    """What carries the most within the budget, if it is less than was asked for."""
+    carrying = [each for each in answer.infeasible if each.kind is not EstimateKind.NONE]
+    return max(carrying, key=lambda each: each.throughput, default=None)
+
+
+def _nearest(study: StudyRecord, answer: Answer) -> dict[str, Any] | None:
+    """What `nothing_within` says, as plain data."""
+    if answer.objective is Objective.LATENCY and answer.infeasible:
+        return nearest_document(_slow(answer))
+    if most := _most(answer):
+        share = most.throughput / answer.least_throughput
+        return estimate_document(most, answer.objective) | {"factor": share}
+    return nearest_document(nearest_load(study, answer.budget))
 
 
 def _within(study: StudyRecord, limit_s: float) -> str:
@@ -175,7 +201,10 @@ def _about_unmeasured(answer: Answer) -> str:
     )
 
 
-def _estimate(estimate: CurveEstimate, objective: Objective) -> dict[str, Any]:
+def estimate_document(
+    estimate: CurveEstimate, objective: Objective = Objective.THROUGHPUT
+) -> dict[str, Any]:
+    """What one configuration carries, between which loads, and how that is known."""
     return {
         "trial": estimate.trial.number,
         "configuration": dict(estimate.trial.configuration),
@@ -210,49 +239,38 @@ def _reading(reading: LoadReading) -> dict[str, Any]:
     }
 
 
-def _too_slow(answer: Answer, nearest: CurveEstimate) -> NothingFeasibleError:
-    percentile, load = answer.budget.percentile, formats.rate(answer.least_throughput)
+def _too_slow(answer: Answer, nearest: Nearest) -> NothingFeasibleError:
+    load = formats.rate(answer.least_throughput)
     return NothingFeasibleError(
         f"no configuration meets {answer.budget} at {load} inferences/s; the nearest has "
-        f"p{percentile:g} = {_latency(nearest.value)} there: {nearest.trial.configuration}",
+        f"{nearest_text.found(nearest)}: {nearest.trial.configuration}",
         hint="try a larger `--budget-ms`, or a smaller `--min-throughput`",
     )
 
 
 def _too_little(answer: Answer, most: CurveEstimate) -> NothingFeasibleError:
-    carries = formats.rate(most.throughput)
+    carries, least = most.throughput, answer.least_throughput
+    missing = f"{formats.rate(least - carries)} less ({formats.times(carries / least)})"
     return NothingFeasibleError(
         f"no configuration is known to carry {_least(answer)} within {answer.budget}; the nearest "
-        f"carries {carries} inferences/s: {most.trial.configuration}",
-        hint=f"try `--min-throughput {math.floor(most.throughput)}`",
+        f"carries {formats.rate(carries)} inferences/s, {missing}: {most.trial.configuration}",
+        hint=f"try `--min-throughput {math.floor(carries)}`",
     )
 
 
 def _over_the_limit(study: StudyRecord, answer: Answer, measure: str) -> NothingFeasibleError:
     budget = answer.budget
-    nearest = lowest_latency(study, budget.percentile)
+    nearest = nearest_load(study, budget)
     if nearest is None:
         return nothing_measured(study)
-    trial = next(each for each in study.trials if each.number == nearest.trial)
-    place = "without load" if nearest.concurrency == 1 else f"at {_place(nearest)}"
-    found = f"p{budget.percentile:g} = {_latency(nearest.latency_s)} {place}"
-    if nearest.latency_s > budget.limit_s:
+    found, configuration = nearest_text.found(nearest), nearest.trial.configuration
+    if nearest.over_s:
         return NothingFeasibleError(
-            f"no configuration meets {budget}; the nearest has {found}: {trial.configuration}",
+            f"no configuration meets {budget}; the nearest has {found}: {configuration}",
             hint=f"try `--budget-ms {math.ceil(2e3 * nearest.latency_s)}`, or a faster model",
         )
     return NothingFeasibleError(
         f"no load that was measured meets {budget}; the nearest configuration has {found}: "
-        f"{trial.configuration}",
+        f"{configuration}",
         hint=f"lower loads must be measured: `{measure}`",
     )
-
-
-def _place(reading: LoadReading) -> str:
-    if reading.concurrency is not None:
-        return f"concurrency {reading.concurrency}"
-    return f"{formats.rate(reading.throughput)} inferences/s"
-
-
-def _latency(latency_s: float) -> str:
-    return "infinite" if math.isinf(latency_s) else f"{latency_s * 1e3:.3g} ms"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from tuner.analysis.nearest import Nearest, nearest_unloaded
 from tuner.analysis.standings import (
     MOST_GIVEN_UP,
     Advantage,
@@ -10,7 +11,6 @@ from tuner.analysis.standings import (
     Ratio,
     Standing,
     Standings,
-    nearest,
 )
 from tuner.errors import NothingFeasibleError
 from tuner.records import (
@@ -22,7 +22,7 @@ from tuner.records import (
     TrialState,
     not_compared,
 )
-from tuner.report import figures, formats
+from tuner.report import figures, formats, nearest_text
 
 _WORDS_FOR_STATES = {
     TrialState.FEASIBLE: "within the latency budget",
@@ -47,16 +47,25 @@ def headline(study: StudyRecord, standings: Standings) -> str:
 
 def nothing_feasible(study: StudyRecord) -> NothingFeasibleError:
     """What to say when no configuration meets the budget: the nearest one."""
-    closest = nearest(study)
+    closest = nearest_unloaded(study)
     if closest is None:
         return nothing_measured(study)
-    easier_ms = math.ceil(2e3 * max(closest.unloaded_s, study.budget.limit_s))
+    easier_ms = math.ceil(2e3 * max(closest.latency_s, study.budget.limit_s))
     return NothingFeasibleError(
-        f"no configuration meets {study.budget}; the nearest has "
-        f"p{study.budget.percentile:g} = {closest.unloaded_s * 1e3:.3g} ms without load: "
-        f"{closest.configuration}",
+        f"no configuration meets {study.budget}; the nearest has {nearest_text.found(closest)}: "
+        f"{closest.trial.configuration}",
         hint=f"try `--budget-ms {easier_ms}`, or a faster model",
     )
+
+
+def nearest(study: StudyRecord, standings: Standings) -> Nearest | None:
+    """What comes closest to the study's latency budget; None where something meets it."""
+    return None if standings.winner else nearest_unloaded(study)
+
+
+def about_nearest(nearest: Nearest) -> str:
+    """The nearest by its number, in a sentence."""
+    return f"The nearest is trial {nearest.trial.number}: {nearest_text.found(nearest)}."
 
 
 def nothing_measured(study: StudyRecord) -> NothingFeasibleError:
@@ -235,9 +244,10 @@ def _about_defaults(study: StudyRecord, standings: Standings) -> str:
     if baseline.state is TrialState.FAILED:
         return f"The server's defaults could not be measured ({ended(baseline)})."
     if baseline.state is TrialState.INFEASIBLE:
+        over = nearest_text.excess(baseline.unloaded_s, study.budget.limit_s)
         return (
             f"The server's defaults do not meet {study.budget} at any load; their latency with "
-            f"one request at a time is {formats.latency(baseline.unloaded_s)}."
+            f"one request at a time is {formats.latency(baseline.unloaded_s)}{over}."
         )
     if standings.baseline.throughput == 0:
         return f"The server's defaults did not meet {study.budget} when measured again."
@@ -312,10 +322,7 @@ def _about_confirmation(standings: Standings) -> str:
 
 
 def _about_nearest(study: StudyRecord, standings: Standings) -> str:
-    closest = None if standings.winner else nearest(study)
-    if closest is None or closest.purpose is Purpose.BASELINE:
+    closest = nearest(study, standings)
+    if closest is None or closest.trial.purpose is Purpose.BASELINE:
         return ""
-    return (
-        f"The closest is trial {closest.number}: {formats.latency(closest.unloaded_s)} with one "
-        "request at a time."
-    )
+    return about_nearest(closest)

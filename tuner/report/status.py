@@ -16,7 +16,7 @@ from rich.text import Text
 from tuner.analysis.standings import Standings
 from tuner.goals import SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report import findings, formats
+from tuner.report import findings, formats, nearest_text
 from tuner.report.columns import text_table
 from tuner.report.failures import complaint, cure
 from tuner.report.figures import STEPS, total_s
@@ -94,6 +94,7 @@ def document(status: Status) -> dict[str, Any]:
         "plan": _plan(status),
         "best": winner.throughput if winner else None,
         "configuration": dict(winner.configuration) if winner else None,
+        "nearest": nearest_text.nearest_document(findings.nearest(study, result)),
         "gain": result.gain.estimate if result.gain else None,
         "gain_interval": [result.gain.low, result.gain.high] if result.gain else None,
         "failures": [_failure(trial) for trial in _failures(study)[-_LAST_FAILURES:]],
@@ -246,9 +247,13 @@ def _counts(study: StudyRecord) -> dict[str, int]:
 
 def _best(status: Status) -> str:
     study, result = status.study, status.result
-    if result.winner is None:
-        return f"nothing within {study.budget} yet"
     baseline = study.baseline.configuration if study.baseline else None
+    if result.winner is None:
+        nothing, closest = f"nothing within {study.budget} yet", findings.nearest(study, result)
+        if closest is None:
+            return nothing
+        configuration = formats.short(closest.trial.configuration, baseline)
+        return f"{nothing}; the nearest has {nearest_text.found(closest)}: {configuration}"
     gain = f", {formats.gain(result.gain)} the defaults" if result.gain else ""
     configuration = formats.short(result.winner.configuration, baseline)
     return f"{formats.rate(result.winner.throughput)} inferences/s{gain}: {configuration}"

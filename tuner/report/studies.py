@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from tuner.analysis.standings import standings
 from tuner.records import StudyRecord
-from tuner.report import formats
+from tuner.report import findings, formats, nearest_text
 from tuner.report.columns import text_table
 
 
@@ -24,6 +24,7 @@ def summary(study: StudyRecord) -> dict[str, Any]:
         "trials": len(study.searched),
         "best": result.winner.throughput if result.winner else None,
         "gain": result.gain.estimate if result.gain else None,
+        "nearest": nearest_text.nearest_document(findings.nearest(study, result)),
     }
 
 
