@@ -10,6 +10,7 @@ from tests.report.studies import baseline, loads, point, trial
 from tuner.analysis.nearest import nearest_load, nearest_unloaded
 from tuner.errors import Reason
 from tuner.goals import LatencyBudget
+from tuner.records import PointRecord
 
 
 def test_without_load() -> None:
@@ -26,7 +27,7 @@ def test_without_load() -> None:
     found = known(nearest_unloaded(study))
 
     assert (found.trial.number, found.latency_s) == (1, 0.061)
-    assert (found.over_s, found.factor) == (pytest.approx(0.011), pytest.approx(1.22))
+    assert [found.over_s, found.factor] == pytest.approx([0.011, 1.22])
     assert (found.throughput, found.concurrency) == (None, None)
 
 
@@ -45,14 +46,14 @@ def test_of_what_failed() -> None:
         ((point(1, 0.025, kind="closed", phase="unloaded"),), (None, None)),
     ],
 )
-def test_at_a_load(points: tuple[studies.PointRecord, ...], place: tuple[float | None, ...]) -> None:
+def test_at_a_load(points: tuple[PointRecord, ...], place: tuple[float | None, ...]) -> None:
     """The load that it was measured at is named, unless it was one request at a time."""
     study = studies.study([trial(12, points=points, unloaded_s=0.025)])
 
     found = known(nearest_load(study, LatencyBudget(99, 0.020)))
 
     assert (found.throughput, found.concurrency) == place
-    assert (found.over_s, found.factor) == (pytest.approx(0.005), pytest.approx(1.25))
+    assert [found.over_s, found.factor] == pytest.approx([0.005, 1.25])
 
 
 def test_within_the_limit() -> None:
@@ -62,4 +63,4 @@ def test_within_the_limit() -> None:
 
     found = known(nearest_load(study, LatencyBudget(99, 0.020)))
 
-    assert (found.over_s, found.factor) == (0.0, pytest.approx(0.4))
+    assert [found.over_s, found.factor] == pytest.approx([0.0, 0.4])

@@ -5,6 +5,7 @@ What they answer from are stored load points: nothing is started and nothing is 
 
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +163,42 @@ class TestAnotherBudget:
     @pytest.mark.parametrize("options", [[], ["--json"], ["--format", "yaml"]])
     def test_that_nothing_meets(self, tuner: Tuner, options: list[str]) -> None:
         """The nearest configuration is shown with its lowest latency, with status 3."""
-        assert tuner("best", "one", "--budget-ms", "5", *options) == error(
+        result = tuner("best", "one", "--budget-ms", "5", *options)
+
+        assert replace(result, out="") == error(
             "no configuration meets p99 <= 5 ms; the nearest has p99 = 10 ms at 100 "
-            f"inferences/s: {studies.DEFAULTS}",
+            f"inferences/s, 5 ms over the limit (2.00x): {studies.DEFAULTS}",
             "try `--budget-ms 20`, or a faster model",
             status=3,
         )
+        assert bool(result.out) == bool(options)
+
+    @pytest.mark.parametrize(
+        ("options", "nearest"),
+        [
+            (
+                ["--budget-ms", "5"],
+                {"trial": 0, "latency_ms": 10.0, "over_ms": 5.0, "factor": 2.0, "throughput": 100},
+            ),
+            (
+                ["--objective", "latency", "--budget-ms", "5", "--min-throughput", "1900"],
+                {"trial": 2, "latency_ms": 17.8, "throughput": 1900, "factor": 3.56},
+            ),
+            (
+                ["--objective", "memory", "--min-throughput", "9000"],
+                {"trial": 2, "throughput": 2488.2, "factor": 0.27646},
+            ),
+        ],
+    )
+    def test_the_nearest_in_a_document(
+        self, tuner: Tuner, options: list[str], nearest: dict[str, float]
+    ) -> None:
+        """It has by how much: as a factor of the latency limit, or of what was to be carried."""
+        result = tuner("best", "one", *options, "--json")
+
+        found = result.json["nearest"]
+        assert (result.status, result.json["best"]) == (3, None)
+        assert {name: found[name] for name in nearest} == pytest.approx(nearest, rel=1e-3)
 
     @pytest.mark.parametrize("option", ["--budget-ms", "--percentile"])
     def test_that_is_out_of_range(self, tuner: Tuner, option: str) -> None:

@@ -119,7 +119,38 @@ def test_everything_printed_as_json_is_json(
     """Whatever the study holds, infinities too: stdout is JSON and nothing else."""
     asked = () if "export" in command else ("--json",)
 
-    assert succeeded(tuner(*command, study, *asked)).json is not None
+    result = tuner(*command, study, *asked)
+
+    assert result.status == 0
+    assert result.json is not None
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report",),
+        ("pareto",),
+        ("status",),
+        ("studies", "show"),
+        ("studies", "export", "--format", "csv"),
+    ],
+)
+def test_the_nearest(
+    tuner: Tuner, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """Where nothing meets the budget, every command names the nearest with by how much."""
+    monkeypatch.setenv("COLUMNS", "300")
+
+    result = tuner(*command, "slow")
+
+    nearest = "p99 = 61 ms without load, 11 ms over the limit (1.22x)"
+    assert result.status == 0
+    assert nearest in (result.err if "export" in command else result.out)
+    if "export" not in command:
+        document = tuner(*command, "slow", "--json").json
+        assert document["nearest"]["over_ms"] == pytest.approx(11.0)
+        assert document["nearest"]["trial"] == 1
 
 
 @pytest.mark.usefixtures("database")
@@ -193,12 +224,31 @@ class TestBest:
     @pytest.mark.parametrize("options", [[], ["--json"], ["--format", "yaml"]])
     def test_nothing_feasible(self, tuner: Tuner, options: list[str]) -> None:
         """Without a feasible configuration the nearest one is shown, with status 3."""
-        assert tuner("best", "slow", *options) == error(
-            "no configuration meets p99 <= 50 ms; the nearest has p99 = 61 ms without "
-            f"load: {studies.configuration(1)}",
+        result = tuner("best", "slow", *options)
+
+        assert replace(result, out="") == error(
+            "no configuration meets p99 <= 50 ms; the nearest has p99 = 61 ms without load, 11 ms "
+            f"over the limit (1.22x): {studies.configuration(1)}",
             "try `--budget-ms 122`, or a faster model",
             status=3,
         )
+        assert bool(result.out) == bool(options)
+
+    @pytest.mark.usefixtures("database")
+    def test_the_nearest_in_a_document(self, tuner: Tuner) -> None:
+        """Documents name it with by how much, though there is no best."""
+        content = tuner("best", "slow", "--json").json
+
+        assert (content["study"], content["best"]) == ("slow", None)
+        assert content["nearest"] == {
+            "trial": 1,
+            "configuration": dict(studies.configuration(1)),
+            "latency_ms": 61.0,
+            "over_ms": pytest.approx(11.0),
+            "factor": pytest.approx(1.22),
+            "throughput": None,
+            "concurrency": None,
+        }
 
     @pytest.mark.usefixtures("database")
     def test_nothing_measured(self, tuner: Tuner) -> None:

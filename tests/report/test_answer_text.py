@@ -136,6 +136,7 @@ class TestDocument:
             "objective": "throughput",
             "least_throughput": None,
             "best": best,
+            "nearest": None,
             "ranked": [best],
             "tied": [],
             "undecided": [],

@@ -46,4 +46,5 @@ def test_the_summary_of_a_study() -> None:
         "trials": 1,
         "best": None,
         "gain": None,
+        "nearest": None,
     }

@@ -10,6 +10,7 @@ import yaml
 from tuner import demo
 from tuner.analysis import answers, standings
 from tuner.analysis.answers import Answer
+from tuner.analysis.nearest import nearest_unloaded
 from tuner.cli import asked
 from tuner.cli.console import note, print_json, print_text
 from tuner.cli.optimize_options import OptimizeOptions
@@ -100,7 +101,7 @@ def _print_winner(study: StudyRecord, form: BestFormat, options: BestOptions) ->
     """What the study itself confirmed."""
     found = standings.standings(study).winner
     if found is None:
-        nearest = nearest_text.nearest_document(findings.nearest(study, standings.standings(study)))
+        nearest = nearest_text.nearest_document(nearest_unloaded(study))
         _print_nothing({"study": study.name, "best": None, "nearest": nearest}, form)
         raise findings.nothing_feasible(study)
     number = found.trial.number

@@ -87,9 +87,7 @@ def nothing_within(study: StudyRecord, answer: Answer, measure: str) -> NothingF
 def _slow(answer: Answer) -> Nearest:
     """The lowest latency at the load that was asked about."""
     first, load = answer.infeasible[0], answer.least_throughput
-    return Nearest(
-        trial=first.trial, budget=answer.budget, latency_s=first.value, throughput=load
-    )
+    return Nearest(trial=first.trial, budget=answer.budget, latency_s=first.value, throughput=load)
 
 
 def _most(answer: Answer) -> CurveEstimate | None:

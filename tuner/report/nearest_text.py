@@ -15,7 +15,7 @@ def found(nearest: Nearest) -> str:
 
 
 def excess(latency_s: float, limit_s: float) -> str:
-    """By how much a latency is over the limit, after a comma; empty where it is not, or endless."""
+    """How far a latency is over the limit, after a comma; empty where it is not, or endless."""
     over_s = latency_s - limit_s
     if over_s <= 0 or math.isinf(latency_s):
         return ""
