@@ -8,23 +8,26 @@ from typing import Any
 import yaml
 
 from tuner import demo
-from tuner.analysis import answers, standings
+from tuner.analysis import answers, standings, tiers
 from tuner.analysis.answers import Answer
 from tuner.analysis.nearest import nearest_unloaded
 from tuner.cli import asked
-from tuner.cli.console import note, print_json, print_text
+from tuner.cli.console import note, print_blocks, print_json, print_text
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.options import DATABASE
 from tuner.cli.study_options import BestFormat, BestOptions
-from tuner.cli.values import latency_budget, unfit
+from tuner.cli.values import check_meaning, latency_budget, unfit
+from tuner.cli.values import tiers as parsed_tiers
 from tuner.errors import InputError, masked
 from tuner.exports import formats
 from tuner.exports.formats import ExportForm
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord, TrialRecord
-from tuner.report import answer_text, export, findings, nearest_text
+from tuner.report import answer_text, export, findings, nearest_text, tiers_text
 from tuner.store.storage import Storage
 
+# The options of `best` that say what the tiers say.
+_OF_ONE_BUDGET = ("budget_ms", "percentile", "objective", "min_throughput")
 # What `tuner optimize` takes where nothing is said.
 _USUAL = {
     "percentile": OptimizeOptions.percentile,
@@ -36,6 +39,9 @@ _DOCUMENTS = (BestFormat.JSON, BestFormat.YAML)
 
 def best(options: BestOptions) -> None:
     """Print the configuration that is the best for the budget and the objective."""
+    if options.tiers is not None:
+        _best_of_tiers(options, options.tiers)
+        return
     _check_min_throughput(options.min_throughput, options.objective)
     with Storage(options.db) as storage:
         study = storage.study(options.study, brief=True)
@@ -50,6 +56,37 @@ def best(options: BestOptions) -> None:
         study, budget, options.objective, least_throughput=options.min_throughput
     )
     _print_answer(study, found, form, options)
+
+
+def _best_of_tiers(options: BestOptions, asked_for: str) -> None:
+    """Print what each of several latency budgets allows, and what serves all of them best."""
+    check_meaning(options, _OF_ONE_BUDGET, "--tiers", hint="leave one of them out")
+    form = BestFormat.JSON if options.as_json else options.form
+    if form not in (BestFormat.FILE, *_DOCUMENTS):
+        raise InputError(
+            f"`--tiers` prints a table, not `--format {form.value}`",
+            hint="`--budget-ms` and `--percentile` say which tier is deployed; `--format json` and "
+            "`yaml` have all of them",
+        )
+    budgets = parsed_tiers(asked_for)
+    with Storage(options.db) as storage:
+        study = storage.study(options.study)
+    found = tiers.tiers(study, budgets)
+    measure = {
+        budget: measure_command(study, budget, Objective.THROUGHPUT, options.db)
+        for budget in budgets
+    }
+    if form is BestFormat.FILE:
+        print_blocks([tiers_text.tiers_table(study, found)])
+        for remark in tiers_text.remarks(study, found, standings.standings(study)):
+            note(remark)
+        for each in filter(tiers_text.to_measure, found.each):
+            note(f"to measure {each.budget}: {measure[each.budget]}")
+    else:
+        _print_document(tiers_text.tiers_document(study, found, measure), form)
+    if not found.met:
+        nearest = tiers_text.nearest_tier(found)
+        raise answer_text.nothing_within(study, nearest.answer, measure[nearest.budget])
 
 
 def measure_command(
@@ -102,7 +139,7 @@ def _print_winner(study: StudyRecord, form: BestFormat, options: BestOptions) ->
     found = standings.standings(study).winner
     if found is None:
         nearest = nearest_text.nearest_document(nearest_unloaded(study))
-        _print_nothing({"study": study.name, "best": None, "nearest": nearest}, form)
+        _print_document({"study": study.name, "best": None, "nearest": nearest}, form)
         raise findings.nothing_feasible(study)
     number = found.trial.number
     with Storage(options.db) as storage:
@@ -121,7 +158,7 @@ def _print_answer(
     found = answer.best
     content = answer_text.answer_document(study, answer, measure)
     if found is None:
-        _print_nothing(content, form)
+        _print_document(content, form)
         raise answer_text.nothing_within(study, answer, measure)
     if form not in _DOCUMENTS:
         note(answer_text.headline(answer, found))
@@ -142,8 +179,8 @@ def _note_comparison(study: StudyRecord, form: BestFormat) -> None:
             note(remark)
 
 
-def _print_nothing(content: dict[str, Any], form: BestFormat) -> None:
-    """A document names the nearest even where there is no best; a file would deploy it."""
+def _print_document(content: dict[str, Any], form: BestFormat) -> None:
+    """Nothing where a file is asked for: it would deploy something."""
     match form:
         case BestFormat.JSON:
             print_json(content)
@@ -157,9 +194,7 @@ def _print_best(
     match form:
         case BestFormat.FILE:
             print_text(trial.export)
-        case BestFormat.JSON:
-            print_json(content)
-        case BestFormat.YAML:
-            print_text(yaml.safe_dump(content, sort_keys=False))
+        case BestFormat.JSON | BestFormat.YAML:
+            _print_document(content, form)
         case _:
             print_text(formats.export(ExportForm(form.value), study, trial, image=image))

@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "BestOptions": (
         "tuner best > config.pbtxt",
         "tuner best --budget-ms 50",
+        "tuner best --tiers 'p99<=20,p99<=50,p95<=10'",
         "tuner best --objective latency --min-throughput 10 --format yaml",
         "tuner best night --format docker-run --image tritonserver",
     ),

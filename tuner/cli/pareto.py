@@ -21,7 +21,8 @@ def show_pareto(options: ParetoOptions) -> None:
             study = storage.study(study.name, brief=True)
         study = storage.in_full(study, on_front)
         front = pareto.trade_off(study)
-        nearest = None if front["within"].any() else _nearest(storage, study.name)
+        met = any(point["within"] for point in front)
+        nearest = None if met else _nearest(storage, study.name)
     if options.as_json:
         print_json(_fronts(study) | {"nearest": nearest_text.nearest_document(nearest)})
         return

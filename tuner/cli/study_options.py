@@ -108,6 +108,10 @@ class BestOptions(ShowOptions):
             help="For other objectives: what the best one carries, in inferences per second."
         ),
     ] = None
+    tiers: Annotated[
+        str | None,
+        typer.Option(help="Several latency budgets at once, in ms: 'p99<=20,p99<=50,p95<=10'."),
+    ] = None
     form: Annotated[
         BestFormat,
         typer.Option("--format", help="The server's own file, a document, or what deploys it."),

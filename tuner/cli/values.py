@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Protocol
 
-from tuner.errors import HIDDEN, InputError
+from tuner.errors import HIDDEN, InputError, at
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
@@ -18,6 +18,8 @@ from tuner.protocols.v2_wire import SequenceForm
 
 # The options of data that are made up.
 _OF_MADE_UP = {"string_length", "string_data", "sequence_length", "sequence_length_variation"}
+# A latency budget; `p99=20` needs no quotes in a shell.
+_TIER = re.compile(r"p(\d+(?:\.\d+)?)\s*<?=\s*(\d+(?:\.\d+)?)(?:\s*ms)?")
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_H = 1000
 # What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
@@ -95,6 +97,29 @@ def limit_s(limit_ms: float) -> float:
         wanted = "above 0 and below 3600000"
         raise unfit("--budget-ms", wanted, limit_ms, "for example: `--budget-ms 50`")
     return limit_ms / 1e3
+
+
+def tiers(text: str) -> tuple[LatencyBudget, ...]:
+    """The latency budgets of `--tiers`, each once.
+
+    Raises:
+        InputError: One has not the form pPERCENTILE<=MS, is out of range, or is named twice.
+    """
+    found = tuple(_tier(part.strip()) for part in text.split(","))
+    for each in found:
+        if found.count(each) > 1:
+            raise InputError(f"`--tiers` names {each} twice", hint="name each tier once")
+    return found
+
+
+def _tier(text: str) -> LatencyBudget:
+    match = _TIER.fullmatch(text)
+    if match is None:
+        wanted = "a list of pPERCENTILE<=MILLISECONDS"
+        hint = "in quotes, for example: `--tiers 'p99<=20,p99<=50,p95<=10'`"
+        raise unfit("--tiers", wanted, text, hint)
+    with at(f"`--tiers` {text}"):
+        return latency_budget(float(match[2]), float(match[1]))
 
 
 def checked_percentile(percentile: float) -> float:

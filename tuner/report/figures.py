@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 
+from tuner.analysis.interpolation import CurveEstimate
 from tuner.analysis.load_curves import loaded_points
 from tuner.analysis.standings import Standing
 from tuner.goals import LatencyBudget
@@ -93,11 +94,11 @@ def measuring_share(study: StudyRecord) -> float:
     return 1 - idle_s / whole_s if whole_s > 0 else 0.0
 
 
-def margin(standing: Standing) -> float:
+def margin(found: Standing | CurveEstimate) -> float:
     """Half the 95 % interval of its throughput; 0 where it is not known."""
-    if not math.isfinite(standing.log_error):
+    if not math.isfinite(found.log_error):
         return 0.0
-    return standing.throughput * math.expm1(Z * standing.log_error)
+    return found.throughput * math.expm1(Z * found.log_error)
 
 
 def states(study: StudyRecord) -> dict[TrialState, int]:
