@@ -216,6 +216,11 @@ def standings(study: StudyRecord) -> Standings:
     return Standings(baseline, ranked, leads, winner, advantage, gain)
 
 
+def carrying(study: StudyRecord) -> tuple[Standing, ...]:
+    """Every configuration that carries something within the budget, the best first."""
+    return _ranked(_by_configuration(study.trials))
+
+
 def _began(study: StudyRecord) -> bool:
     """Whether the finals had the best of the search: those who came before it prove nothing."""
     best = finalists(study, 1)[:1] if study.finals else ()

@@ -53,6 +53,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "tuner capacity night --demand 1200 --budget-ms 40 --budget-ms 80 --explain",
         "tuner capacity night --demand-file day.csv --price 0.53/h",
     ),
+    "CompareOptions": ("tuner compare night earlier",),
     "RepositoryOptions": (
         "tuner repository model.onnx --output models",
         "tuner repository model.pt --input x:FP32:-1,32 --output others",

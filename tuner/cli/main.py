@@ -35,6 +35,7 @@ _COMMANDS = {
     "best": Command(".study_options:BestOptions", ".best:best"),
     "run": Command(".run_options:RunOptions", ".run:run"),
     "capacity": Command(".capacity_options:CapacityOptions", ".capacity:capacity"),
+    "compare": Command(".study_options:CompareOptions", ".compare:compare"),
     "repository": Command(".small_options:RepositoryOptions", ".repository:repository"),
     "effects": Command(".study_options:EffectsOptions", ".effects:effects"),
     "hints": Command(".hints_options:HintsOptions", ".hints:hints"),

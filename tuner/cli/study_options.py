@@ -122,6 +122,21 @@ class BestOptions(ShowOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """Compare studies with the first one: versions, machines or models.
+
+    Ratios have 95 % intervals; what was measured in both is paired, and what differs is listed.
+    """
+
+    studies: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY...", help="Two or more; URL#NAME of another database."),
+    ]
+    db: Database = DATABASE
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class EffectsOptions(ShowOptions):
     """Print which parameters helped or hurt the capacity, by how much, and how sure that is.
 

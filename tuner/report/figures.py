@@ -8,6 +8,7 @@ from statistics import median
 from tuner.analysis.interpolation import CurveEstimate
 from tuner.analysis.load_curves import loaded_points
 from tuner.analysis.standings import Standing
+from tuner.analysis.study_comparison import Carried
 from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
 from tuner.records import Applied, Phase, StudyRecord, TrialRecord, TrialState
@@ -94,7 +95,7 @@ def measuring_share(study: StudyRecord) -> float:
     return 1 - idle_s / whole_s if whole_s > 0 else 0.0
 
 
-def margin(found: Standing | CurveEstimate) -> float:
+def margin(found: Standing | CurveEstimate | Carried) -> float:
     """Half the 95 % interval of its throughput; 0 where it is not known."""
     if not math.isfinite(found.log_error):
         return 0.0

@@ -1,0 +1,99 @@
+"""What `tuner compare` says."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rich.console import Console  # noqa: TID251 - prints what the command line would
+
+from tests.analysis.test_study_comparison import night
+from tests.report import studies, texts
+from tests.report.studies import baseline, loads, trial
+from tuner.analysis.study_comparison import compared
+from tuner.errors import Reason
+from tuner.goals import LatencyBudget, Loop
+from tuner.records import StudyRecord
+from tuner.report.comparison_text import Names, comparison_blocks, comparison_document
+
+NAMES = Names("night", "later")
+
+
+def told(first: StudyRecord, other: StudyRecord) -> Iterator[str]:
+    """Everything that is printed."""
+    console = Console(file=io.StringIO(), width=100)
+    for block in comparison_blocks(compared(first, other), NAMES):
+        console.print(block)
+    assert isinstance(console.file, io.StringIO)
+    yield from console.file.getvalue().splitlines()
+
+
+def cut_again() -> StudyRecord:
+    points = loads((100, 20.0), (200, 45.0))
+    return studies.study([baseline(100.0, points=points)], budget=LatencyBudget(95, 0.020))
+
+
+def elsewhere() -> StudyRecord:
+    study = night(1.3, rounds=2)
+    return replace(
+        study,
+        model_fingerprint="another",
+        arrivals=Loop.CLOSED,
+        request={"batch": 4, "zero": False},
+        hardware={**study.hardware, "cores": 4, "fingerprint": "another"},
+        options={"image": "https://me:secret@registry/triton:1"},
+        trials=tuple(replace(t, points=()) for t in study.trials),
+    )
+
+
+def crossing() -> tuple[StudyRecord, StudyRecord]:
+    """One carries more within low limits, the other within high ones."""
+    quick = loads((300, 10.0), (320, 90.0))
+    bulk = loads((100, 10.0), (900, 90.0))
+    return tuple(  # type: ignore[return-value]
+        studies.study([trial(1, 300.0, points=points)]) for points in (quick, bulk)
+    )
+
+
+def test_every_kind() -> None:
+    """Who carries more and how sure that is, on what it rests, and what else differs."""
+    slow = studies.study([studies.infeasible(baseline(), unloaded_s=0.061)])
+    failed = studies.study([studies.failed(0, Reason.CRASHED, "it is gone")])
+    texts.check(
+        "comparison.txt",
+        {
+            "proved": told(night(), night(1.2)),
+            "beyond the uncertainty": told(night(rounds=0), night(1.4, rounds=0)),
+            "a tie": told(night(), night(1.005)),
+            "each at some limits": told(*crossing()),
+            "cut again": told(night(), cut_again()),
+            "elsewhere, and otherwise": told(night(), elsewhere()),
+            "nothing feasible": told(night(), slow),
+            "nothing in either": told(slow, failed),
+        },
+    )
+
+
+class TestDocument:
+    def test_has_everything(self) -> None:
+        """Ratios with their intervals, the sides, and the sentences."""
+        content = comparison_document(compared(night(), night(1.2)), NAMES)
+
+        assert (content["first"]["study"], content["other"]["study"]) == ("night", "later")
+        ratio = content["winners"]["ratio"]
+        assert ratio["low"] < 1.2 < ratio["high"]
+        assert ratio["proved"]
+        assert len(content["same_configurations"]) == 3
+        assert content["same_configurations"][0]["configuration"] == dict(studies.BEST)
+        assert content["dominates"] == "later"
+        assert content["differences"] == []
+        assert content["said"][0].startswith("Best configurations: later carries 1.20x")
+
+    def test_of_nothing_feasible(self) -> None:
+        """The nearest stands in place of a winner."""
+        slow = studies.study([studies.infeasible(baseline(), unloaded_s=0.061)])
+
+        content = comparison_document(compared(slow, night()), NAMES)
+
+        assert (content["first"]["winner"], content["winners"]) == (None, None)
+        assert content["first"]["nearest"]["trial"] == 0
+        assert content["dominates"] is None

@@ -1,0 +1,301 @@
+"""What `tuner compare` says of two studies, in sentences, tables and as plain data."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Column
+from rich.text import Text
+
+from tuner.analysis import drift
+from tuner.analysis.standings import Ratio
+from tuner.analysis.study_comparison import (
+    Carried,
+    Difference,
+    LimitPair,
+    Pair,
+    Side,
+    StudyComparison,
+)
+from tuner.errors import masked
+from tuner.report import figures, formats, nearest_text
+from tuner.report.columns import text_table
+from tuner.report.search_findings import about_drift
+
+_PROOF = "A proof takes three fresh starts of each."
+_ANOTHER_TIME = (
+    "The intervals have the scatter of fresh starts; what else changed on a machine between two "
+    "studies is in none of them."
+)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the two studies are called."""
+
+    first: str
+    other: str
+
+
+def comparison_blocks(found: StudyComparison, names: Names) -> list[RenderableType]:
+    """The verdict first, then the tables that it rests on, and what else differs."""
+    title = Text(f"{names.other} against {names.first}, within {found.budget}", style="bold")
+    blocks: list[RenderableType] = [Group(title, *map(Text, sentences(found, names)))]
+    rows = [*_headline_rows(found)]
+    if rows:
+        blocks.append(_pairs_table(rows, names, "within the budget"))
+    if found.same:
+        blocks.append(Text("Configurations that both measured:"))
+        blocks.append(_pairs_table(_same_rows(found), names, "configuration"))
+    if found.limits:
+        blocks.append(Text(f"The most that each carries, by the limit of {_percentile(found)}:"))
+        blocks.append(_pairs_table(_limit_rows(found), names, "limit"))
+    blocks.append(_differences_table(found.differences, names))
+    return [*blocks, *map(Text, warnings(found, names))]
+
+
+def sentences(found: StudyComparison, names: Names) -> tuple[str, ...]:
+    """Who carries more, and how sure that is."""
+    said = [_about_winners(found, names)]
+    if found.baselines:
+        said.append(f"Server's defaults: {_carries(found.baselines, names)}")
+    if found.overall:
+        said.append(
+            f"The {len(found.same)} configurations that both measured, on average: "
+            f"{_ratio_text(found.overall, names)}"
+        )
+    if found.limits:
+        said.append(_about_limits(found.limits, names))
+    elif found.winners:
+        said.append("No latency limit lies between loads that both measured")
+    sentences = [f"{each}." for each in said]
+    pairs = (found.winners, found.baselines)
+    unproved = any(p and p.ratio.decided and not p.ratio.proved for p in pairs)
+    return (*sentences, _PROOF) if unproved else tuple(sentences)
+
+
+def warnings(found: StudyComparison, names: Names) -> tuple[str, ...]:
+    """Why the figures may not be comparable, a sentence each."""
+    said = [*_about_conditions(found, names)]
+    for side, name in ((found.first, names.first), (found.other, names.other)):
+        if side.winner and not side.winner.confirmations and not side.recut:
+            said.append(
+                f"The best of {name} is from the search alone, and no fresh start confirmed it."
+            )
+        changed = about_drift(drift.drift(side.study.trials))
+        said += [f"{name}: {each}" for each in changed]
+    return (*said, _ANOTHER_TIME)
+
+
+def comparison_document(found: StudyComparison, names: Names) -> dict[str, Any]:
+    """All of it as plain data; every ratio is of the other study over the first."""
+    return {
+        "latency_budget": str(found.budget),
+        "first": _side(found.first, names.first),
+        "other": _side(found.other, names.other),
+        "winners": _pair(found.winners),
+        "baselines": _pair(found.baselines),
+        "same_configurations": [
+            {"configuration": dict(each.first.trial.configuration), **_pair_facts(each)}
+            for each in found.same
+        ],
+        "same_overall": _ratio(found.overall),
+        "limits": [{"limit_ms": each.limit_s * 1e3, **_pair_facts(each)} for each in found.limits],
+        "dominates": dominating(found.limits, names),
+        "differences": [
+            {"name": each.name, "first": each.first, "other": each.other}
+            for each in found.differences
+        ],
+        "said": list(sentences(found, names)),
+        "warnings": list(warnings(found, names)),
+    }
+
+
+def dominating(limits: Sequence[LimitPair], names: Names) -> str | None:
+    """Who carries more within every limit that both cover; None if nobody, or there is none."""
+    if limits and all(each.ratio.estimate > 1 for each in limits):
+        return names.other
+    if limits and all(each.ratio.estimate < 1 for each in limits):
+        return names.first
+    return None
+
+
+def _about_winners(found: StudyComparison, names: Names) -> str:
+    if found.winners:
+        return f"Best configurations: {_carries(found.winners, names)}"
+    sides = ((found.first, names.first), (found.other, names.other))
+    missing = [_without(side, name, found) for side, name in sides if side.winner is None]
+    return "; ".join(missing)
+
+
+def _without(side: Side, name: str, found: StudyComparison) -> str:
+    if side.nearest is None:
+        return f"{name} has no configuration that could be measured"
+    what = "configuration" if side.nearest.over_s else "load that was measured"
+    return (
+        f"{name} has no {what} within {found.budget}; the nearest is trial "
+        f"{side.nearest.trial.number}: {nearest_text.found(side.nearest)}"
+    )
+
+
+def _carries(pair: Pair, names: Names) -> str:
+    """`B carries 1.12x (1.05 to 1.19) of A: proved`, where a bound is known, that it is one."""
+    text = _ratio_text(pair.ratio, names)
+    bounds = [
+        name
+        for carried, name in ((pair.first, names.first), (pair.other, names.other))
+        if carried.is_bound
+    ]
+    return f"{text} ({formats.listed(bounds)} may carry more)" if bounds else text
+
+
+def _ratio_text(ratio: Ratio, names: Names) -> str:
+    text = f"{names.other} carries {formats.gain(ratio)} of {names.first}"
+    if ratio.proved:
+        return f"{text}: proved"
+    if ratio.decided:
+        return f"{text}: beyond the uncertainty, not proved"
+    return f"{text}: no proven difference"
+
+
+def _about_limits(limits: Sequence[LimitPair], names: Names) -> str:
+    low, high = (formats.latency(each.limit_s) for each in (limits[0], limits[-1]))
+    where = f"from {low} to {high}" if len(limits) > 1 else f"at {low}"
+    decided = [each for each in limits if each.ratio.decided]
+    sure = f"beyond the uncertainty at {len(decided)} of {formats.counted(len(limits), 'limit')}"
+    ahead = dominating(limits, names)
+    if ahead is None:
+        more = [formats.latency(e.limit_s) for e in limits if e.ratio.estimate > 1]
+        at_limits = f"{names.other} at {formats.listed(more)}" if more else "neither anywhere"
+        return f"Within limits {where} neither always carries more ({at_limits}), {sure}"
+    return f"Within every limit {where} {ahead} carries more, {sure}"
+
+
+def _about_conditions(found: StudyComparison, names: Names) -> Iterator[str]:
+    first, other = found.first.study, found.other.study
+    if found.other.recut:
+        yield (
+            f"{names.other} searched for {other.budget}: its load points were cut again at "
+            f"{found.budget}, which it did not search for, without its finals."
+        )
+    if first.arrivals != other.arrivals:
+        yield (
+            f"{names.first} was loaded by `{first.arrivals.value}` arrivals, {names.other} by "
+            f"`{other.arrivals.value}`: their throughputs do not mean the same."
+        )
+    if first.request != other.request:
+        yield "Their requests differ: an inference is not the same work in both."
+    if first.model_fingerprint != other.model_fingerprint:
+        yield "Their models differ."
+    if first.hardware.get("fingerprint") != other.hardware.get("fingerprint"):
+        yield "They ran on different machines."
+
+
+def _headline_rows(found: StudyComparison) -> Iterator[tuple[str, Pair]]:
+    if found.winners:
+        yield "best configuration", found.winners
+    if found.baselines:
+        yield formats.DEFAULTS, found.baselines
+
+
+def _same_rows(found: StudyComparison) -> Iterator[tuple[str, Pair]]:
+    baseline = found.first.study.baseline
+    defaults = baseline.configuration if baseline else None
+    for each in found.same:
+        yield formats.short(each.first.trial.configuration, defaults), each
+
+
+def _limit_rows(found: StudyComparison) -> Iterator[tuple[str, Pair]]:
+    for each in found.limits:
+        yield formats.latency(each.limit_s), each
+
+
+def _pairs_table(
+    rows: Sequence[tuple[str, Pair]] | Iterator[tuple[str, Pair]], names: Names, what: str
+) -> RenderableType:
+    numbers = (f"{names.first} inf/s", f"{names.other} inf/s", "ratio (95 % interval)")
+    cells = [
+        (title, _throughput(p.first), _throughput(p.other), formats.gain(p.ratio), _verdict(p))
+        for title, p in rows
+    ]
+    columns = [Column(each, justify="right", no_wrap=True) for each in numbers]
+    return text_table(cells, Column(what, overflow="fold"), *columns, "verdict")
+
+
+def _differences_table(differences: Sequence[Difference], names: Names) -> RenderableType:
+    if not differences:
+        return Text("Nothing else is known to differ.")
+    rows = [(each.name, _fact(each, each.first), _fact(each, each.other)) for each in differences]
+    columns = [Column(each, overflow="fold") for each in ("differs", names.first, names.other)]
+    return text_table(rows, *columns)
+
+
+def _fact(difference: Difference, value: object) -> str:
+    name = difference.name.rpartition(" ")[2]
+    return formats.NOTHING if value is None else masked(formats.fact(name, value))
+
+
+def _throughput(carried: Carried) -> str:
+    return formats.with_margin(carried.throughput, figures.margin(carried))
+
+
+def _verdict(pair: Pair) -> str:
+    if pair.first.is_bound or pair.other.is_bound:
+        return "a bound"
+    if pair.ratio.proved:
+        return "proved"
+    return "not proved" if pair.ratio.decided else "tie"
+
+
+def _percentile(found: StudyComparison) -> str:
+    return f"p{found.budget.percentile:g}"
+
+
+def _side(side: Side, name: str) -> dict[str, Any]:
+    return {
+        "study": name,
+        "latency_budget": str(side.study.budget),
+        "cut_again": side.recut,
+        "winner": _carried(side.winner),
+        "baseline": _carried(side.baseline),
+        "nearest": nearest_text.nearest_document(side.nearest),
+    }
+
+
+def _carried(carried: Carried | None) -> dict[str, Any] | None:
+    if carried is None:
+        return None
+    return {
+        "trial": carried.trial.number,
+        "configuration": dict(carried.trial.configuration),
+        "throughput": carried.throughput,
+        "log_error": carried.log_error,
+        "fresh_starts": carried.confirmations,
+        "at_least": carried.is_bound,
+    }
+
+
+def _pair(pair: Pair | None) -> dict[str, Any] | None:
+    return _pair_facts(pair) if pair else None
+
+
+def _pair_facts(pair: Pair) -> dict[str, Any]:
+    return {
+        "first": pair.first.throughput,
+        "other": pair.other.throughput,
+        "ratio": _ratio(pair.ratio),
+    }
+
+
+def _ratio(ratio: Ratio | None) -> dict[str, Any] | None:
+    if ratio is None:
+        return None
+    return {
+        "low": ratio.low,
+        "estimate": ratio.estimate,
+        "high": ratio.high,
+        "p_value": ratio.p_value,
+        "decided": ratio.decided,
+        "proved": ratio.proved,
+    }
