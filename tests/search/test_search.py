@@ -198,11 +198,32 @@ def test_a_crash_is_told_with_a_constraint(url: str) -> None:
     told = optunas(url)
     assert {t.state for t in told} == {optuna.trial.TrialState.COMPLETE}
     assert [t.value for t in told] == [100.0, 0.0, 0.0, 0.0, 0.0, 50.0]
-    assert [list(t.constraints) for t in told] == [["crash", "latency"]] * 6
+    assert [sorted(t.constraints) for t in told] == [["0", "1", "crash", "latency"]] * 6
     assert [t.constraints["crash"] for t in told] == [-1, 1, -1, -1, -1, -1]
     assert [t.constraints["latency"] for t in told] == pytest.approx(
         [-1, 1, math.log(2), 0.01, 1, -1]
     )
+
+
+def test_what_a_dashboard_shows(url: str) -> None:
+    """Parameters have their values, not only places; a trial says how it ended."""
+    outcomes = iter([throughput(100.0), {"state": TrialState.INFEASIBLE, "unloaded_s": 0.1}])
+
+    told = list(run(search(SERVER, url), lambda _: next(outcomes), 2))
+
+    shown = optunas(url)
+    assert [t.user_attrs for t in shown] == [
+        {**each.configuration, "state": each.state.value} for each in told
+    ]
+    # As optuna-dashboard 0.21 reads them: all must be up to 0.
+    assert [max(t.system_attrs["constraints"]) <= 0 for t in shown] == [True, False]
+
+
+def test_a_dashboard_shows_why_one_failed(url: str) -> None:
+    """The reason stands beside the state."""
+    list(run(search(SERVER, url), lambda _: crashed(), 1))
+
+    assert [t.user_attrs["state"] for t in optunas(url)] == ["failed: crashed"]
 
 
 @pytest.mark.parametrize("reason", [Reason.CLIENT_OVERLOADED, Reason.INTERRUPTED])

@@ -10,28 +10,26 @@ database gets what is tried: each commit costs it a few hundredths of a second.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import count, islice
-from typing import TypeVar
 
 import optuna
 from optuna.study import StudyDirection
-from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from tuner.errors import InputError, StorageError
+from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import NOT_ITS_FAULT, TrialRecord
 from tuner.search.candidates import POOL, Candidates, Predicate
 from tuner.search.experience import CRASHED, Experience
 from tuner.search.promise import Prospects
 from tuner.search.samplers import Sampler, build, distribution, encoded, suggested
+from tuner.search.tables import Tables
 from tuner.space.expressions import Value
 from tuner.space.space import COUNT_LIMIT, Configuration, SearchSpace
-from tuner.store.database import Guard, engine_options, guard_commits
-from tuner.store.faults import display_name, passing, translated
+from tuner.store.database import Guard
 from tuner.store.waiting import Patience
 
 # The sampler is not asked again after this many proposals in a row that are known or break a rule.
@@ -42,7 +40,6 @@ _VETOES = 2
 # A restart takes about a quarter of a trial: what needs one has to promise that much more.
 _AFTER_RESTART = 0.8
 
-_T = TypeVar("_T")
 CanReload = Callable[[Configuration, Configuration], bool]
 
 
@@ -102,9 +99,9 @@ class Search:
         ]
         self._study = optuna.create_study(sampler=build(sampler, seed), directions=directions)
         self._numbers = count()
-        self._tables: _Tables | None = None
+        self._tables: Tables | None = None
         if storage_url is not None:
-            self._tables = _Tables(storage_url, study_name, directions, patience, guard)
+            self._tables = Tables(storage_url, study_name, directions, patience, guard)
 
     def resume(self, records: Mapping[int, TrialRecord]) -> None:
         """Go on from `records` (by proposal): add what was never told, propose the lost first."""
@@ -207,6 +204,7 @@ class Search:
             distributions={name: self._distributions[name] for name in params},
             values=told.values([record])[0] if record else told.worst,
             constraints=told.constraints(record) if record else CRASHED,
+            user_attrs=_ended(record) if record else {},
         )
 
     def _open(self, configuration: Configuration) -> int:
@@ -215,7 +213,12 @@ class Search:
         params = encoded(self._space, configuration)
         distributions = {name: self._distributions[name] for name in params}
         return self._tables.open(
-            create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+            create_trial(
+                state=TrialState.RUNNING,
+                params=params,
+                distributions=distributions,
+                user_attrs=_shown(configuration),
+            )
         )
 
     def _queued(self, reloads: Predicate) -> Configuration | None:
@@ -284,98 +287,14 @@ class Search:
             return None
 
 
-class _Tables:
-    """Optuna's tables in a database: what was proposed, and what came of it."""
+def _shown(configuration: Configuration) -> dict[str, Value]:
+    """The values of parameters, of which Optuna has only places in their domains."""
+    return dict(configuration)
 
-    def __init__(
-        self,
-        url: str,
-        study_name: str,
-        directions: Sequence[StudyDirection],
-        patience: Patience,
-        guard: Guard | None,
-    ) -> None:
-        self._url = url
-        self._patience = patience
-        self._opened: dict[int, Trial] = {}
-        with self._translated():
-            self._storage = patience.attempt(
-                lambda: optuna.storages.RDBStorage(url, engine_options(url, patience)),
-                self._being_made,
-            )
-            if guard is not None:
-                guard_commits(self._storage.engine, guard)
-            self._study = optuna.create_study(
-                storage=self._storage,
-                study_name=study_name,
-                directions=directions,
-                load_if_exists=True,
-            )
-            self._id = self._storage.get_study_id_from_name(study_name)
 
-    def open(self, trial: FrozenTrial) -> int:
-        """Write down a trial that runs, in one commit; its number."""
-        key = self._kept(lambda: self._storage.create_new_trial(self._id, trial))
-        opened = self._kept(lambda: Trial(self._study, key))
-        self._opened[opened.number] = opened
-        return opened.number
-
-    def close(self, number: int, outcome: FrozenTrial | None) -> None:
-        """Write down what came of trial `number`; it failed if that is None."""
-        trial = self._opened.pop(number)
-        if outcome is None:
-            self._kept(partial(self._study.tell, trial, state=TrialState.FAIL))
-            return
-        for name, value in outcome.constraints.items():
-            self._kept(partial(trial.set_constraint, name, value))
-        self._kept(partial(self._study.tell, trial, outcome.values))
-
-    def add(self, outcome: FrozenTrial) -> None:
-        """Write down a trial that ended without its answer: under a new number, it is closed."""
-        self._kept(partial(self._study.add_trial, outcome))
-
-    def close_all(self) -> Sequence[FrozenTrial]:
-        """Close, as failed, what a search that was killed left open or waiting."""
-        with self._translated():
-            for _ in self._study.get_trials(states=(TrialState.WAITING,)):
-                self._study.ask()
-            running = self._study.get_trials(states=(TrialState.RUNNING,))
-            for trial in running:
-                self._study.tell(trial.number, state=TrialState.FAIL)
-        return running
-
-    def _being_made(self, error: Exception) -> Callable[[], StorageError] | None:
-        """Two searches that begin at once may both find no tables, and make them."""
-        if not any(sign in str(error) for sign in ("already exists", "alembic_version")):
-            return None
-        return lambda: StorageError(
-            f"{display_name(self._url)}: another process makes the tables of the search",
-            hint="give the command again",
-        )
-
-    def let_go(self) -> None:
-        self._storage.remove_session()
-        self._storage.engine.dispose()
-
-    def _kept(self, action: Callable[[], _T]) -> _T:
-        """What `action` returns, once there is room on the disk, and a server of the database."""
-
-        def passes(error: Exception) -> Callable[[], StorageError] | None:
-            wrapped = isinstance(error, optuna.exceptions.StorageInternalError)
-            cause = error.__cause__ if wrapped else None
-            return passing(self._url, cause if isinstance(cause, Exception) else error)
-
-        with self._translated():
-            return self._patience.attempt(action, passes)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Faults of the database, also those that Optuna has wrapped, are StorageErrors."""
-        with translated(self._url):
-            try:
-                yield
-            except optuna.exceptions.StorageInternalError as error:
-                raise error.__cause__ or error from None
+def _ended(record: TrialRecord) -> dict[str, str]:
+    reason = f": {record.reason.value}" if record.reason else ""
+    return {"state": f"{record.state.value}{reason}"}
 
 
 def _nothing(_: Configuration) -> bool:
