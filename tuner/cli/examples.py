@@ -69,7 +69,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "ListOptions": ("tuner studies list --db studies.db",),
     "BackupOptions": ("tuner studies backup copy.db",),
     "ShowOptions": ("tuner studies show night",),
-    "ExportOptions": ("tuner studies export --format csv --output points.csv",),
+    "ExportOptions": (
+        "tuner studies export --format csv --output points.csv",
+        "tuner studies export night --table trials --format json",
+    ),
     "ListSpacesOptions": ("tuner spaces list",),
     "ShowSpaceOptions": ("tuner spaces show triton",),
     "CheckSpaceOptions": ("tuner spaces check server.yaml",),

@@ -14,7 +14,7 @@ from tuner.cli.study_options import (
 )
 from tuner.errors import InputError, TunerError
 from tuner.records import StudyRecord
-from tuner.report import digest, effects_text, export, findings, html, point_table, terminal
+from tuner.report import digest, effects_text, export, findings, frames, html, terminal
 from tuner.store.storage import Storage
 from tuner.targets import exported
 from tuner.targets.catalog import server_kind
@@ -51,18 +51,18 @@ def show(options: ShowOptions) -> None:
 
 
 def export_study(options: ExportOptions) -> None:
-    """Write every load point of a study, one row each."""
+    """Write a table of a study: its trials, load points or verifications, one row each."""
     with Storage(options.db) as storage:
         study = storage.study(options.study)
     if closest := findings.nearest(study, standings.standings(study)):
         note(f"no configuration meets {study.budget}. {findings.about_nearest(closest)}")
     if options.output is not None:
-        point_table.write(study, options.form.value, options.output)
+        frames.write(study, options.table, options.form.value, options.output)
         note(f"written: {options.output}")
         return
     if options.form is ExportFormat.PARQUET:
         raise InputError("`--format parquet` needs `--output FILE`: it is not text")
-    print_text(point_table.as_text(study, options.form.value))
+    print_text(frames.as_text(study, options.table, options.form.value))
 
 
 def _read(options: ReportOptions | ShowOptions) -> StudyRecord:

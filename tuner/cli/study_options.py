@@ -9,6 +9,7 @@ import typer
 
 from tuner.cli.options import DATABASE, AsJson, Database, Study
 from tuner.goals import Objective
+from tuner.report.study_tables import StudyTable
 
 
 class BestFormat(StrEnum):
@@ -150,9 +151,12 @@ class EffectsOptions(ShowOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Write every load point of a study, one row each."""
+    """Write the load points of a study, its trials or its verifications, one row each."""
 
     study: Study = None
+    table: Annotated[StudyTable, typer.Option(help="trials, load_points or verifications.")] = (
+        StudyTable.LOAD_POINTS
+    )
     form: Annotated[ExportFormat, typer.Option("--format", help="csv, json or parquet.")]
     output: Annotated[Path | None, typer.Option(help="File to write; stdout without it.")] = None
     db: Database = DATABASE
