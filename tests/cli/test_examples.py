@@ -86,7 +86,9 @@ def _files(made: Path, folder: Path) -> None:
     (folder / "server.yaml").write_text(SPACE)
     (folder / "request.json").write_text("{}")
     (folder / "day.csv").write_text("time,requests per second\n08:00,1200\n20:00,300\n")
-    stored(folder / "studies.db", replace(studies.night(), name="night", space=built_in("triton")))
+    night = replace(studies.night(), name="night", space=built_in("triton"))
+    earlier = replace(night, name="earlier", created_at=studies.BEGAN.replace(year=2025))
+    stored(folder / "studies.db", night, earlier)
 
 
 def shown(tuner: Tuner, words: tuple[str, ...]) -> list[str]:

@@ -312,6 +312,21 @@ class TestExport:
         assert len(rows) == sum(len(t.points) for t in studies.night().trials)
 
     @pytest.mark.usefixtures("database")
+    @pytest.mark.parametrize(
+        ("table", "rows"),
+        [
+            ("trials", len(studies.night().trials)),
+            ("load_points", sum(len(t.points) for t in studies.night().trials)),
+            ("verifications", sum(len(t.verdicts) for t in studies.night().trials)),
+        ],
+    )
+    def test_tables(self, tuner: Tuner, table: str, rows: int) -> None:
+        """Each table of the study can be had."""
+        result = succeeded(tuner("studies", "export", NIGHT, "--table", table, "--format", "json"))
+
+        assert len(result.json) == rows
+
+    @pytest.mark.usefixtures("database")
     def test_parquet_needs_a_file(self, tuner: Tuner) -> None:
         """Parquet is no text for a terminal."""
         assert tuner("studies", "export", NIGHT, "--format", "parquet") == error(

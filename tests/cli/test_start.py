@@ -44,6 +44,8 @@ def loaded(code: str, folder: Path) -> set[str]:
         (["report", "--help"], ""),
         (["studies", "list"], "numpy sqlalchemy"),
         (["capacity", "--demand", "9"], "numpy sqlalchemy yaml"),
+        (["studies", "export", "--format", "csv"], "numpy sqlalchemy pandas"),
+        (["best", "--tiers", "p99=50"], "numpy sqlalchemy yaml"),
         (["pareto"], "numpy sqlalchemy"),
         (["best"], "numpy sqlalchemy yaml"),
         (["best", "--budget-ms", "20"], "numpy sqlalchemy yaml"),

@@ -46,7 +46,7 @@ _COMMANDS = {
 _STUDIES = {
     "list": Command(".study_options:ListOptions", ".studies:list_studies"),
     "show": Command(".study_options:ShowOptions", ".results:show"),
-    "export": Command(".study_options:ExportOptions", ".results:export_study"),
+    "export": Command(".study_options:ExportOptions", ".exporting:export_study"),
     "backup": Command(".study_options:BackupOptions", ".studies:backup"),
 }
 _SPACES = {

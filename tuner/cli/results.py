@@ -1,20 +1,18 @@
-"""`tuner report`, `studies show` and `studies export`: a study without any server."""
+"""`tuner report` and `studies show`: a study without any server."""
 
 from pathlib import Path
 
 from tuner.analysis import standings
 from tuner.analysis.effects import Effects
 from tuner.analysis.standings import Standings
-from tuner.cli.console import note, print_blocks, print_json, print_text
+from tuner.cli.console import print_blocks, print_json, print_text
 from tuner.cli.study_options import (
-    ExportFormat,
-    ExportOptions,
     ReportOptions,
     ShowOptions,
 )
-from tuner.errors import InputError, TunerError
+from tuner.errors import TunerError
 from tuner.records import StudyRecord
-from tuner.report import digest, effects_text, export, findings, frames, html, terminal
+from tuner.report import digest, effects_text, export, html, terminal
 from tuner.store.storage import Storage
 from tuner.targets import exported
 from tuner.targets.catalog import server_kind
@@ -48,21 +46,6 @@ def show(options: ShowOptions) -> None:
         print_json(export.study_document(study, result))
     else:
         _print_study(study, result, effects_text.of(study, result))
-
-
-def export_study(options: ExportOptions) -> None:
-    """Write a table of a study: its trials, load points or verifications, one row each."""
-    with Storage(options.db) as storage:
-        study = storage.study(options.study)
-    if closest := findings.nearest(study, standings.standings(study)):
-        note(f"no configuration meets {study.budget}. {findings.about_nearest(closest)}")
-    if options.output is not None:
-        frames.write(study, options.table, options.form.value, options.output)
-        note(f"written: {options.output}")
-        return
-    if options.form is ExportFormat.PARQUET:
-        raise InputError("`--format parquet` needs `--output FILE`: it is not text")
-    print_text(frames.as_text(study, options.table, options.form.value))
 
 
 def _read(options: ReportOptions | ShowOptions) -> StudyRecord:

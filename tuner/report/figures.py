@@ -4,11 +4,9 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from statistics import median
+from typing import Protocol
 
-from tuner.analysis.interpolation import CurveEstimate
 from tuner.analysis.load_curves import loaded_points
-from tuner.analysis.standings import Standing
-from tuner.analysis.study_comparison import Carried
 from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
 from tuner.records import Applied, Phase, StudyRecord, TrialRecord, TrialState
@@ -95,7 +93,16 @@ def measuring_share(study: StudyRecord) -> float:
     return 1 - idle_s / whole_s if whole_s > 0 else 0.0
 
 
-def margin(found: Standing | CurveEstimate | Carried) -> float:
+class Estimated(Protocol):
+    """A throughput, and the standard error of its logarithm."""
+
+    @property
+    def throughput(self) -> float: ...
+    @property
+    def log_error(self) -> float: ...
+
+
+def margin(found: Estimated) -> float:
     """Half the 95 % interval of its throughput; 0 where it is not known."""
     if not math.isfinite(found.log_error):
         return 0.0

@@ -6,15 +6,17 @@ from typing import Any
 
 from rich.table import Column, Table
 
+from tuner.analysis.nearest import nearest_unloaded
 from tuner.analysis.standings import standings
 from tuner.records import StudyRecord
-from tuner.report import findings, formats, nearest_text
+from tuner.report import formats, nearest_text
 from tuner.report.columns import text_table
 
 
 def summary(study: StudyRecord) -> dict[str, Any]:
     """One line about a study."""
     result = standings(study)
+    nearest = None if result.winner else nearest_unloaded(study)
     return {
         "study": study.name,
         "created_at": study.created_at.isoformat(timespec="seconds"),
@@ -24,7 +26,7 @@ def summary(study: StudyRecord) -> dict[str, Any]:
         "trials": len(study.searched),
         "best": result.winner.throughput if result.winner else None,
         "gain": result.gain.estimate if result.gain else None,
-        "nearest": nearest_text.nearest_document(findings.nearest(study, result)),
+        "nearest": nearest_text.nearest_document(nearest),
     }
 
 
