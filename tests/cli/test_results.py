@@ -154,6 +154,19 @@ def test_the_nearest(
 
 
 @pytest.mark.usefixtures("database")
+def test_the_nearest_where_nothing_else_can_be_said(tuner: Tuner) -> None:
+    """The list has it in its document; where there are no effects, it stands above the error."""
+    slow = tuner("studies", "list", "--json").json[2]
+    effects = tuner("effects", "slow")
+
+    assert (slow["study"], slow["nearest"]["trial"]) == ("slow", 1)
+    assert effects.status == 2
+    assert effects.err.startswith(
+        "no configuration meets p99 <= 50 ms. The nearest is trial 1: p99 = 61 ms without load"
+    )
+
+
+@pytest.mark.usefixtures("database")
 def test_list(tuner: Tuner) -> None:
     """The studies, newest first, with the best of each."""
     text, content = tuner.both("studies", "list")

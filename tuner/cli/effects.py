@@ -3,9 +3,9 @@
 from rich.text import Text
 
 from tuner.analysis import standings
-from tuner.cli.console import print_blocks, print_json, print_text
+from tuner.cli.console import note, print_blocks, print_json, print_text
 from tuner.cli.study_options import EffectsFormat, EffectsOptions
-from tuner.report import effects_text, terminal
+from tuner.report import effects_text, findings, nearest_text, terminal
 from tuner.store.storage import Storage
 
 
@@ -15,10 +15,19 @@ def effects(options: EffectsOptions) -> None:
         study = storage.study(options.study, brief=True)
     result = standings.standings(study)
     found = effects_text.of(study, result)
+    if closest := findings.nearest(study, result):
+        note(findings.missed(closest))
     effects_text.check(study, found)
     match EffectsFormat.JSON if options.as_json else options.form:
         case EffectsFormat.JSON:
-            print_json({"study": study.name, **effects_text.effects_document(found, result)})
+            nearest = nearest_text.nearest_document(closest)
+            print_json(
+                {
+                    "study": study.name,
+                    "nearest": nearest,
+                    **effects_text.effects_document(found, result),
+                }
+            )
         case EffectsFormat.CSV:
             print_text(effects_text.as_csv(found))
         case EffectsFormat.TABLE:

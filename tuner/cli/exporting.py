@@ -13,7 +13,7 @@ def export_study(options: ExportOptions) -> None:
     with Storage(options.db) as storage:
         study = storage.study(options.study)
     if closest := findings.nearest(study, standings.standings(study)):
-        note(f"no configuration meets {study.budget}. {findings.about_nearest(closest)}")
+        note(findings.missed(closest))
     if options.output is not None:
         frames.write(study, options.table, options.form.value, options.output)
         note(f"written: {options.output}")

@@ -63,6 +63,11 @@ def nearest(study: StudyRecord, standings: Standings) -> Nearest | None:
     return None if standings.winner else nearest_unloaded(study)
 
 
+def missed(nearest: Nearest) -> str:
+    """That nothing meets the budget, and what comes closest."""
+    return f"no configuration meets {nearest.budget}. {about_nearest(nearest)}"
+
+
 def about_nearest(nearest: Nearest) -> str:
     """The nearest by its number, in a sentence."""
     return f"The nearest is trial {nearest.trial.number}: {nearest_text.found(nearest)}."
