@@ -126,47 +126,6 @@ def test_everything_printed_as_json_is_json(
 
 
 @pytest.mark.usefixtures("database")
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("report",),
-        ("pareto",),
-        ("status",),
-        ("studies", "show"),
-        ("studies", "export", "--format", "csv"),
-    ],
-)
-def test_the_nearest(
-    tuner: Tuner, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
-) -> None:
-    """Where nothing meets the budget, every command names the nearest with by how much."""
-    monkeypatch.setenv("COLUMNS", "300")
-
-    result = tuner(*command, "slow")
-
-    nearest = "p99 = 61 ms without load, 11 ms over the limit (1.22x)"
-    assert result.status == 0
-    assert nearest in (result.err if "export" in command else result.out)
-    if "export" not in command:
-        document = tuner(*command, "slow", "--json").json
-        assert document["nearest"]["over_ms"] == pytest.approx(11.0)
-        assert document["nearest"]["trial"] == 1
-
-
-@pytest.mark.usefixtures("database")
-def test_the_nearest_where_nothing_else_can_be_said(tuner: Tuner) -> None:
-    """The list has it in its document; where there are no effects, it stands above the error."""
-    slow = tuner("studies", "list", "--json").json[2]
-    effects = tuner("effects", "slow")
-
-    assert (slow["study"], slow["nearest"]["trial"]) == ("slow", 1)
-    assert effects.status == 2
-    assert effects.err.startswith(
-        "no configuration meets p99 <= 50 ms. The nearest is trial 1: p99 = 61 ms without load"
-    )
-
-
-@pytest.mark.usefixtures("database")
 def test_list(tuner: Tuner) -> None:
     """The studies, newest first, with the best of each."""
     text, content = tuner.both("studies", "list")
@@ -246,22 +205,6 @@ class TestBest:
             status=3,
         )
         assert bool(result.out) == bool(options)
-
-    @pytest.mark.usefixtures("database")
-    def test_the_nearest_in_a_document(self, tuner: Tuner) -> None:
-        """Documents name it with by how much, though there is no best."""
-        content = tuner("best", "slow", "--json").json
-
-        assert (content["study"], content["best"]) == ("slow", None)
-        assert content["nearest"] == {
-            "trial": 1,
-            "configuration": dict(studies.configuration(1)),
-            "latency_ms": 61.0,
-            "over_ms": pytest.approx(11.0),
-            "factor": pytest.approx(1.22),
-            "throughput": None,
-            "concurrency": None,
-        }
 
     @pytest.mark.usefixtures("database")
     def test_nothing_measured(self, tuner: Tuner) -> None:
