@@ -88,6 +88,13 @@ class TestDocument:
         assert content["differences"] == []
         assert content["said"][0].startswith("Best configurations: later carries 1.20x")
 
+    def test_has_no_secrets(self) -> None:
+        """An address in what differs has no password."""
+        differences = comparison_document(compared(night(), elsewhere()), NAMES)["differences"]
+
+        (image,) = [each for each in differences if each["name"] == "option image"]
+        assert image["other"] == "https://***@registry/triton:1"
+
     def test_of_nothing_feasible(self) -> None:
         """The nearest stands in place of a winner."""
         slow = studies.study([studies.infeasible(baseline(), unloaded_s=0.061)])

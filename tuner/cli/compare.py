@@ -3,7 +3,7 @@
 from tuner.analysis.study_comparison import compared
 from tuner.cli.console import print_blocks, print_json
 from tuner.cli.study_options import CompareOptions
-from tuner.errors import InputError
+from tuner.errors import InputError, masked
 from tuner.records import StudyRecord
 from tuner.report.comparison_text import Names, comparison_blocks, comparison_document
 from tuner.store.storage import Storage
@@ -52,4 +52,4 @@ def _parts(study: str) -> tuple[str, str]:
 def _names(studies: list[str]) -> list[str]:
     """The names alone where they differ, else what was typed."""
     names = [_parts(each)[1] for each in studies]
-    return names if len({*names}) == len(names) else studies
+    return names if len({*names}) == len(names) else [masked(each) for each in studies]

@@ -104,7 +104,7 @@ def comparison_document(found: StudyComparison, names: Names) -> dict[str, Any]:
         "limits": [{"limit_ms": each.limit_s * 1e3, **_pair_facts(each)} for each in found.limits],
         "dominates": dominating(found.limits, names),
         "differences": [
-            {"name": each.name, "first": each.first, "other": each.other}
+            {"name": each.name, "first": _hidden(each.first), "other": _hidden(each.other)}
             for each in found.differences
         ],
         "said": list(sentences(found, names)),
@@ -234,6 +234,11 @@ def _differences_table(differences: Sequence[Difference], names: Names) -> Rende
 def _fact(difference: Difference, value: object) -> str:
     name = difference.name.rpartition(" ")[2]
     return formats.NOTHING if value is None else masked(formats.fact(name, value))
+
+
+def _hidden(value: object) -> object:
+    """Users and passwords of addresses are no facts to forward."""
+    return masked(value) if isinstance(value, str) else value
 
 
 def _throughput(carried: Carried) -> str:
