@@ -32,6 +32,7 @@ PURE = [
     "store",
     "study",
     "sweep",
+    "test_data.py",
     "test_errors.py",
     "test_hardware.py",
 ]

@@ -131,7 +131,7 @@ class CompareOptions:
 
     studies: Annotated[
         list[str],
-        typer.Argument(metavar="STUDY...", help="Two or more; URL#NAME of another database."),
+        typer.Argument(metavar="STUDY", help="Two or more; URL#NAME of another database."),
     ]
     db: Database = DATABASE
     as_json: AsJson = False
