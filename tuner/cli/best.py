@@ -65,8 +65,8 @@ def _best_of_tiers(options: BestOptions, asked_for: str) -> None:
     if form not in (BestFormat.FILE, *_DOCUMENTS):
         raise InputError(
             f"`--tiers` prints a table, not `--format {form.value}`",
-            hint="`--budget-ms` and `--percentile` say which tier is deployed; `--format json` and "
-            "`yaml` have all of them",
+            hint="`--budget-ms` and `--percentile` say which tier is deployed; the formats `json` "
+            "and `yaml` have all of them",
         )
     budgets = parsed_tiers(asked_for)
     with Storage(options.db) as storage:
@@ -181,11 +181,10 @@ def _note_comparison(study: StudyRecord, form: BestFormat) -> None:
 
 def _print_document(content: dict[str, Any], form: BestFormat) -> None:
     """Nothing where a file is asked for: it would deploy something."""
-    match form:
-        case BestFormat.JSON:
-            print_json(content)
-        case BestFormat.YAML:
-            print_text(yaml.safe_dump(content, sort_keys=False))
+    if form is BestFormat.JSON:
+        print_json(content)
+    elif form is BestFormat.YAML:
+        print_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def _print_best(
