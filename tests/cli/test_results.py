@@ -238,6 +238,17 @@ class TestReport:
             f"config.pbtxt: out/{NIGHT}/config.pbtxt",
         ]
 
+    def test_markdown(self, tuner: Tuner, database: Path, folder: Path) -> None:
+        """It comes to stdout, to be piped on, and is written; its path comes to stderr."""
+        result = tuner("report", "--db", str(database), "--format", "md")
+
+        written = folder / "reports" / NIGHT / "report.md"
+        assert result.out == written.read_text(encoding="utf-8")
+        assert result.out.startswith("# The best configuration carries ")
+        assert result.status == 0
+        assert result.err == f"written: reports/{NIGHT}/report.md\n"
+        assert not (written.parent / "report.html").exists()
+
     @pytest.mark.usefixtures("database")
     def test_without_a_winner(self, tuner: Tuner, folder: Path) -> None:
         """A study without a winner has a report and no configuration to deploy."""

@@ -4,7 +4,7 @@ import pytest
 
 from tests.report import studies
 from tuner.errors import Reason
-from tuner.report.failures import complaint, cure
+from tuner.report.failures import complaint, cure, groups
 
 LOG = """
 I0307 22:00:01 server.cc:1] Starting
@@ -58,3 +58,18 @@ def test_where_nobody_knows() -> None:
     """Nothing is made up; and nothing is to be mended of a trial that was measured."""
     assert cure(studies.failed(1, Reason.REFUTED, "it did not take effect", "all is well")) == ""
     assert cure(studies.baseline()) == ""
+
+
+def test_failures_that_say_the_same() -> None:
+    """They are one group, whatever their times and addresses; the largest group is first."""
+    trials = [
+        studies.failed(1, Reason.CRASHED, "it was gone", "error at 0x7f01"),
+        studies.failed(2, Reason.START_FAILED, "no answer", "E0307 22:00:02 model: failed"),
+        studies.failed(3, Reason.START_FAILED, "no answer", "E0307 23:59:59 model: failed"),
+        studies.failed(4, Reason.START_FAILED, "no answer", "E0307 23:59:59 flag: unknown"),
+        studies.trial(5, 100.0),
+    ]
+
+    found = groups(trials)
+
+    assert [[trial.number for trial in group.trials] for group in found] == [[2, 3], [1], [4]]

@@ -138,7 +138,12 @@ def test_short(configuration: Configuration, baseline: Configuration | None, sai
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([12.0, 60.0], [10, 20, 50, 100]), ([50.0], [20, 50, 100]), ([], [])],
+    [
+        ([12.0, 600.0], [10, 20, 50, 100, 200, 500, 1000]),
+        ([12.0, 60.0], [10, 15, 20, 30, 40, 50, 70, 100, 150]),
+        ([50.0], [20, 30, 40, 50, 70, 100]),
+        ([], []),
+    ],
 )
 def test_log_ticks(values: list[float], expected: list[float]) -> None:
     """The ticks are round and reach a little beyond the values."""

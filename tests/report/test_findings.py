@@ -11,7 +11,7 @@ from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import Comparison, StudyRecord, TrialRecord, TrialState, Usage
-from tuner.report import charts, findings
+from tuner.report import answer_sheets, findings
 from tuner.space.space import Configuration
 
 PROVED = {BEST: (396.0, 398.0, 400.0), DEFAULTS: (149.0, 150.0, 151.0)}
@@ -127,7 +127,7 @@ def result(study: StudyRecord) -> Iterator[str]:
 def titles(study: StudyRecord) -> Iterator[str]:
     result = standings(study)
     yield findings.about_export(result)
-    yield charts.about_front(study, point_frame(study))
+    yield answer_sheets.about_front(study, point_frame(study))
     yield findings.about_curves(study, result)
     yield findings.about_trials(study)
     yield findings.about_time(study)

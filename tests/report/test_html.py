@@ -1,5 +1,7 @@
 """The one-file report: complete, escaped, and without any request to the network."""
 
+import itertools
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -14,6 +16,7 @@ from tuner.report import effects_text, html
 from tuner.space.space import Configuration
 
 _LOADS = {"src", "href", "srcset", "action", "poster", "data", "background"}
+_VOID = {"meta", "input", "wbr", "link", "br"}
 _EVIL = "<script>alert(1)</script>"
 
 
@@ -24,6 +27,9 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.unlabelled: list[dict[str, str | None]] = []
         self.rows: list[list[str]] = []
         self.styles = ""
         self.text = ""
@@ -37,11 +43,19 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
+        self.elements.append((tag, dict(attrs)))
+        if tag == "input" and "label" not in self.open:
+            self.unlabelled.append(dict(attrs))
+        if tag not in _VOID:
+            self.open.append(tag)
         if tag == "tr":
             self.rows.append([])
         elif tag in ("td", "th") and self.rows:
             self.rows[-1].append("")
             self.text += " | "
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
         if self.lasttag == "script":
@@ -58,11 +72,32 @@ def check_offline(page: Page) -> None:
     """No attribute and no style points anywhere, and the page forbids the browser to try."""
     contents = [str(value) for name, value in page.attributes if name == "content"]
 
-    assert [pair for pair in page.attributes if pair[0] in _LOADS] == []
+    loads = [value or "" for name, value in page.attributes if name in _LOADS]
+    assert [value for value in loads if not value.startswith("#")] == []
     assert "link" not in page.tags
     assert "url(" not in page.styles
     assert "@import" not in page.styles
     assert any(content.startswith("default-src 'none';") for content in contents)
+
+
+def check_accessible(page: Page) -> None:
+    """What a screen reader needs, as far as a parser sees it; axe-core sees more."""
+    tags, elements = page.tags, page.elements
+    levels = [int(tag[1]) for tag in tags if re.fullmatch("h[1-6]", tag)]
+    names = [own["id"] for _, own in elements if own.get("id")]
+    headers = [own for tag, own in elements if tag == "th"]
+    scrolling = [own for tag, own in elements if tag == "pre" or own.get("class") == "wide"]
+
+    assert (tags.count("main"), tags.count("h1")) == (1, 1)
+    assert all(below <= above + 1 for above, below in itertools.pairwise(levels))
+    assert len(names) == len(set(names))
+    assert [own for own in headers if own.get("scope") not in ("col", "row")] == []
+    assert page.unlabelled == []
+    assert [own for own in scrolling if own.get("tabindex") != "0"] == []
+    assert [own for tag, own in elements if tag == "figure" and not own.get("aria-label")] == []
+    assert ("html", {"lang": "en"}) in elements
+    targets = [own["href"] for tag, own in elements if tag == "a"]
+    assert {str(target).removeprefix("#") for target in targets} <= set(names)
 
 
 def rendered(study: StudyRecord) -> str:
@@ -84,11 +119,37 @@ def test_loads_nothing(night: Page) -> None:
     check_offline(night)
 
 
+def test_accessible(night: Page) -> None:
+    """Landmarks, headings in order, headers of tables, labels of inputs; links lead somewhere."""
+    check_accessible(night)
+    check_accessible(page_of(studies.small_study()))
+    check_accessible(page_of(studies.study()))
+
+
+def test_the_planner_is_for_those_with_scripts(night: Page) -> None:
+    """Its inputs appear with the script; without it, the table of round demands is there."""
+    forms = [own for tag, own in night.elements if tag == "form"]
+    sides = [own for tag, own in night.elements if "data-low" in own]
+
+    assert [own["id"] for own in forms if "hidden" in own] == ["planner"]
+    assert len(sides) == 3
+    assert all(0 < float(own["data-low"] or 0) < float(own["data-high"] or 0) for own in sides)
+    assert "Replicas for round demands" in night.text
+
+
+def test_small_enough_to_send() -> None:
+    """A night takes less than 1.5 MB, a thousand trials less than 3 MB."""
+    many = [studies.trial(n, 100.0 + n % 97) for n in range(1, 1000)]
+
+    assert len(rendered(studies.night()).encode()) < 1_500_000
+    assert len(rendered(studies.study([studies.baseline(), *many])).encode()) < 3_000_000
+
+
 def test_has_plotly_once() -> None:
     """plotly.js is on the page, and not twice."""
     study = studies.night()
 
-    assert rendered(study).count("* plotly.js v") == 1
+    assert rendered(study).count("* plotly.js (basic - minified) v") == 1
 
 
 def test_every_word() -> None:

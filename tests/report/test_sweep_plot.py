@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.report.sweep_points import measured, point, statistics
-from tests.report.test_html import Page, check_offline
+from tests.report.test_html import Page, check_accessible, check_offline
 from tuner.load.profile import ClosedLoop, OpenLoop
 from tuner.report import sweep_plot
 from tuner.sweep.point import SweepPoint
@@ -46,8 +46,9 @@ def test_looks_like_the_report() -> None:
     source = rendered([closed(1, 100)])
 
     check_offline(Page(source))
+    check_accessible(Page(source))
     assert "--page: #ffffff" in Page(source).styles
-    assert source.count("* plotly.js v") == 1
+    assert source.count("* plotly.js (basic - minified) v") == 1
 
 
 def test_percentiles_over_throughput() -> None:

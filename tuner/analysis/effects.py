@@ -15,7 +15,7 @@ the budget at any load, or failed, has no capacity; it is counted, and that is a
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import fmean, median
 
@@ -78,6 +78,15 @@ class Effect:
         return Judgement.HELPED if self.ratio.estimate > 1 else Judgement.HURT
 
 
+@dataclass(frozen=True)
+class LogCapacity:
+    """The logarithm of a capacity, or of the bound that it is below, with its standard error."""
+
+    log: float
+    log_error: float
+    bounded: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effects:
     """The effects of a study, in the order of its parameters.
@@ -86,6 +95,7 @@ class Effects:
     measured to tell all effects apart. `spread` is the standard deviation of the logarithm of
     what the effects do not explain; NaN where nothing is known. `multiplied` is what the single
     effects of the configuration in question multiply to; None where one of them is not known.
+    `capacities` are what all of it is from, as if the machine had kept its speed.
     """
 
     effects: tuple[Effect, ...] = ()
@@ -95,6 +105,7 @@ class Effects:
     needed: int = 0
     spread: float = math.nan
     multiplied: Ratio | None = None
+    capacities: Mapping[Configuration, LogCapacity] = field(default_factory=dict)
 
     def of(self, *judgements: Judgement) -> tuple[Effect, ...]:
         return tuple(each for each in self.effects if each.judgement in judgements)
@@ -103,12 +114,12 @@ class Effects:
 def effects(study: StudyRecord, together: Configuration | None = None) -> Effects:
     """The effect of each value that was tried; `together` is what `multiplied` is about."""
     tried = _by_configuration(study)
-    outcomes = {configuration: _outcome(trials) for configuration, trials in tried.items()}
+    outcomes = {configuration: _log_capacity(trials) for configuration, trials in tried.items()}
     known = {configuration: each for configuration, each in outcomes.items() if each}
     if not known:
-        return Effects(without=len(tried))
+        return Effects(without=len(outcomes))
     measured = sum(not each.bounded for each in known.values())
-    found = columns(list(tried), _references(study, outcomes), measured)
+    found = columns(list(outcomes), _references(study, outcomes), measured)
     fit, baseline = _CapacityFit(found, known), study.baseline
     estimates = [fit.regression.estimate(fit.unit(number)) for number in range(len(found))]
     p_values = iter(holm([each.p_value for each in estimates if each]))
@@ -119,28 +130,22 @@ def effects(study: StudyRecord, together: Configuration | None = None) -> Effect
         ),
         measured=measured,
         bounded=len(known) - measured,
-        without=len(tried) - len(known),
+        without=len(outcomes) - len(known),
         needed=len(found) + 2,
         spread=fit.regression.spread,
         multiplied=fit.multiplied(together, baseline.configuration)
         if together and baseline
         else None,
+        capacities=known,
     )
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """The logarithm of a capacity, or of the bound that it is below, with its standard error."""
-
-    log: float
-    log_error: float
-    bounded: bool = False
 
 
 class _CapacityFit:
     """The regression over the configurations whose capacity, or a bound of it, is known."""
 
-    def __init__(self, found: Sequence[Column], known: Mapping[Configuration, _Outcome]) -> None:
+    def __init__(
+        self, found: Sequence[Column], known: Mapping[Configuration, LogCapacity]
+    ) -> None:
         self.columns = found
         self._all = tuple(known)
         self._design = matrix(found, self._all)
@@ -201,7 +206,7 @@ def _effect(
     fit: _CapacityFit,
     number: int,
     ratio: Ratio | None,
-    outcomes: Mapping[Configuration, _Outcome | None],
+    outcomes: Mapping[Configuration, LogCapacity | None],
 ) -> Effect:
     column = fit.columns[number]
     shown = [each for configuration, each in outcomes.items() if column.applies(configuration)]
@@ -236,18 +241,18 @@ def _by_configuration(study: StudyRecord) -> dict[Configuration, list[TrialRecor
     return tried
 
 
-def _outcome(trials: Sequence[TrialRecord]) -> _Outcome | None:
+def _log_capacity(trials: Sequence[TrialRecord]) -> LogCapacity | None:
     """None where there is no capacity."""
     measured = [t for t in trials if t.state is TrialState.FEASIBLE and t.throughput > 0]
     if measured:
         errors = [_log_error(each) for each in measured]
-        return _Outcome(
+        return LogCapacity(
             fmean(math.log(each.throughput) for each in measured),
             max(math.hypot(*errors) / len(errors), _LEAST_LOG_ERROR),
         )
     bounds = [t.throughput for t in trials if t.state is TrialState.PRUNED and t.throughput > 0]
     if bounds:
-        return _Outcome(math.log(min(bounds)), math.nan, bounded=True)
+        return LogCapacity(math.log(min(bounds)), math.nan, bounded=True)
     return None
 
 
@@ -256,7 +261,7 @@ def _log_error(trial: TrialRecord) -> float:
 
 
 def _references(
-    study: StudyRecord, outcomes: Mapping[Configuration, _Outcome | None]
+    study: StudyRecord, outcomes: Mapping[Configuration, LogCapacity | None]
 ) -> dict[str, Value]:
     """Of each parameter that was tried, what its values are compared with.
 

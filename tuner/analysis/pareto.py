@@ -26,9 +26,9 @@ def load_points(study: StudyRecord) -> list[Row]:
     """One row per point of the load curve of every trial that did not fail.
 
     `load` is in requests per second, or the concurrency of a closed loop; `throughput` is in
-    inferences per second, `latency_ms` is at the budget's percentile and `within` says whether
-    that meets the limit. A failed trial is left out with whatever was measured of it: a fast wrong
-    server never wins.
+    inferences per second, `latency_ms` is at the budget's percentile, with its 95 % interval, and
+    `within` says whether it meets the limit. A failed trial is left out with whatever was measured
+    of it: a fast wrong server never wins.
     """
     return [
         _row(trial, point, study.budget)
@@ -160,6 +160,8 @@ def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> Row:
         "throughput": point.throughput,
         **{f"p{q}_ms": 1e3 * point.percentile(q) for q in LATENCY_PERCENTILES},
         "latency_ms": 1e3 * point.latency_s,
+        "latency_low_ms": 1e3 * point.latency_low_s,
+        "latency_high_ms": 1e3 * point.latency_high_s,
         "errors": sum(point.errors.values()),
         "within": point.latency_s <= budget.limit_s,
         "stopped_early": bool(point.stopped_early),

@@ -13,6 +13,8 @@ _TYPES = {
     "throughput": "float64",
     **{f"p{q}_ms": "float64" for q in LATENCY_PERCENTILES},
     "latency_ms": "float64",
+    "latency_low_ms": "float64",
+    "latency_high_ms": "float64",
     "errors": "int64",
     "within": "bool",
     "stopped_early": "bool",

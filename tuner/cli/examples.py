@@ -34,7 +34,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "tuner measure http://127.0.0.1:8000 --service-kind http --path /predict \\",
         "  --body request.json --json-path '$.label=\"cat\"'",
     ),
-    "ReportOptions": ("tuner report", "tuner report night --output reports"),
+    "ReportOptions": (
+        "tuner report",
+        "tuner report night --output reports",
+        "tuner report night --format md",
+    ),
     "ParetoOptions": ("tuner pareto night --json",),
     "BestOptions": (
         "tuner best > config.pbtxt",

@@ -1,35 +1,43 @@
 """`tuner report` and `studies show`: a study without any server."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tuner.analysis import standings
 from tuner.analysis.effects import Effects
 from tuner.analysis.standings import Standings
-from tuner.cli.console import print_blocks, print_json, print_text
+from tuner.cli.console import note, print_blocks, print_json, print_text
 from tuner.cli.study_options import (
+    ReportFormat,
     ReportOptions,
     ShowOptions,
 )
 from tuner.errors import TunerError
 from tuner.records import StudyRecord
-from tuner.report import digest, effects_text, export, html, terminal
+from tuner.report import digest, effects_text, export, html, markdown, terminal
 from tuner.store.storage import Storage
 from tuner.targets import exported
 from tuner.targets.catalog import server_kind
 
 
 def report(options: ReportOptions) -> None:
-    """Write the HTML report, and print the result and the trials."""
+    """Write the report, and print the result and the trials, or the Markdown itself."""
     study = _read(options)
     result = standings.standings(study)
     found = effects_text.of(study, result)
-    written = write_files(study, result, found, report_folder(options.output, study))
+    in_markdown = options.form is ReportFormat.MARKDOWN
+    text = (markdown if in_markdown else html).render(study, result, found)
+    folder = report_folder(options.output, study)
+    written = _write(study, result, folder, {f"report.{options.form.value}": text})
     if options.as_json:
         print_json(export.study_document(study, result) | {"files": [str(p) for p in written]})
-        return
-    _print_study(study, result, found)
-    for path in written:
-        print_text(f"{path.name}: {path}")
+    elif in_markdown:
+        print_text(text.rstrip())
+        note(f"written: {written[0]}")
+    else:
+        _print_study(study, result, found)
+        for path in written:
+            print_text(f"{path.name}: {path}")
 
 
 def report_folder(output: Path, study: StudyRecord) -> Path:
@@ -69,14 +77,20 @@ def write_files(study: StudyRecord, result: Standings, found: Effects, folder: P
     Raises:
         TunerError: The folder cannot be written; the study itself is safe in its database.
     """
-    contents = {"report.html": html.render(study, result, found)}
+    return _write(study, result, folder, {"report.html": html.render(study, result, found)})
+
+
+def _write(
+    study: StudyRecord, result: Standings, folder: Path, reports: Mapping[str, str]
+) -> list[Path]:
+    contents = dict(reports)
     if result.winner is not None:
         name = server_kind(study.server).configuration_file
         contents |= exported.files(result.winner.trial.export, name)
     try:
         for file, content in contents.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_text(content)
+            (folder / file).write_text(content, encoding="utf-8")
     except OSError as error:
         raise TunerError(
             f"{folder}: cannot be written: {error.strerror}",

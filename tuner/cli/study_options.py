@@ -28,6 +28,13 @@ class BestFormat(StrEnum):
     SYSTEMD = "systemd"
 
 
+class ReportFormat(StrEnum):
+    """What `report` writes."""
+
+    HTML = "html"
+    MARKDOWN = "md"
+
+
 class ExportFormat(StrEnum):
     """How `studies export` writes the load points."""
 
@@ -71,11 +78,14 @@ class ShowOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(ShowOptions):
-    """Write the HTML report of a study, and print its result and its trials."""
+    """Write the report of a study: an HTML page, or Markdown that is printed, too."""
 
     output: Annotated[Path, typer.Option(help="Folder that gets a folder for the study.")] = Path(
         "reports"
     )
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="html, or md: Markdown for a ticket.")
+    ] = ReportFormat.HTML
 
 
 @dataclass(frozen=True, kw_only=True)

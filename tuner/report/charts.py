@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from tuner.analysis.bottleneck import latency_split
 from tuner.analysis.budget_curve import budget_curve
 from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import loaded_points
 from tuner.analysis.pareto import trade_off
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
-from tuner.report import findings, formats, page
+from tuner.report import answer_sheets, findings, formats, page
 from tuner.space.space import Configuration
 
 _BEST = page.BLUE
@@ -22,42 +24,116 @@ _DEFAULTS = page.ORANGE
 _OTHERS = (page.PURPLE, page.GREEN)
 # Configurations whose load curves are drawn, beside the server's defaults.
 _SHOWN_CURVES = 3
+# The parts of a latency, in their order: what is outside of the model is grey.
+_PARTS = (page.ORANGE, page.GREEN, page.BLUE, page.TEAL, page.GREY)
 # Points of a line over the latency limits.
 _LIMITS = 60
 
 
+@dataclass(frozen=True)
+class Chart:
+    """A fragment of HTML, what it shows in words, and how it is to be read."""
+
+    label: str
+    fragment: str
+    caption: str = ""
+
+
+def charts(
+    study: StudyRecord, standings: Standings, points: pd.DataFrame
+) -> dict[str, tuple[Chart, ...]]:
+    """All charts, by the name of the section that they stand in; none without a load point."""
+    if points.empty:
+        return {}
+    latency = f"p{study.budget.percentile:g} latency"
+    front = Chart(
+        f"{latency} against throughput of the load points",
+        pareto_chart(study, standings, points),
+        "A diamond is a capacity with its 95 % interval. A thin cross was stopped early, because "
+        "the server fell behind for good. Point at anything to see what it is.",
+    )
+    limits = Chart(f"Capacity against the limit of the {latency}", budget_chart(study, points))
+    curves = Chart(
+        f"{latency} against throughput of each configuration", load_curves(study, standings)
+    )
+    parts = Chart(
+        "The parts of the mean latency of each configuration", split_chart(study, standings)
+    )
+    found = {"front": [front], "limits": [limits], "curves": [curves, parts]}
+    return {name: tuple(each for each in own if each.fragment) for name, own in found.items()}
+
+
 def pareto_chart(study: StudyRecord, standings: Standings, points: pd.DataFrame) -> str:
     """Every load point, the Pareto front through them and the latency budget."""
-    edge = trade_off(study)
     winner, baseline = standings.winner, study.baseline
-    traces = [
-        _cloud(points, "all load points", page.GREY, study, size=6),
-        go.Scatter(
-            x=[point["throughput"] for point in edge],
-            y=[point["latency_ms"] for point in edge],
-            mode="lines",
-            line={"color": page.TEAL, "width": 2, "shape": "vh"},
-            name="Pareto front",
-            hoverinfo="skip",
-        ),
-    ]
+    own = {}
     if baseline is not None:
-        own = _of(points, baseline.configuration)
-        traces.append(_cloud(own, formats.DEFAULTS, _DEFAULTS, study, size=9))
+        own[formats.DEFAULTS] = (baseline.configuration, _DEFAULTS)
     if winner is not None and not findings.keeps_defaults(standings):
-        own = _of(points, winner.configuration)
-        traces.append(_cloud(own, "best configuration", _BEST, study, size=9))
+        own[findings.BEST] = (winner.configuration, _BEST)
+    named = [str(configuration) for configuration, _ in own.values()]
+    others = points[~points["configuration"].isin(named)]
+    traces = [
+        _cloud(others, "other configurations", page.GREY, study, size=6),
+        _front(study),
+        *(
+            _cloud(_of(points, configuration), name, colour, study, size=9)
+            for name, (configuration, colour) in own.items()
+        ),
+        *_capacities(study, standings),
+    ]
     latencies_ms = points["latency_ms"][points["latency_ms"].map(math.isfinite)].tolist()
     return _fragment("pareto", traces, study, latencies_ms)
 
 
-def about_front(study: StudyRecord, points: pd.DataFrame) -> str:
-    """The title of the chart of the Pareto front, in a sentence."""
-    within = points[points["within"] & ~points["stopped_early"]]
-    if within.empty:
-        return f"No load point meets {study.budget}"
-    most = formats.rate(float(within["throughput"].max()))
-    return f"The highest throughput measured within {study.budget} is {most} inferences/s"
+def _front(study: StudyRecord) -> go.Scatter:
+    """The front with the 95 % intervals of its latencies; an unknown end is not drawn."""
+    edge = trade_off(study)
+    below = [point["latency_ms"] - point["latency_low_ms"] for point in edge]
+    above = [point["latency_high_ms"] - point["latency_ms"] for point in edge]
+    return go.Scatter(
+        x=[point["throughput"] for point in edge],
+        y=[point["latency_ms"] for point in edge],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [each if math.isfinite(each) else 0.0 for each in above],
+            "arrayminus": [each if math.isfinite(each) else 0.0 for each in below],
+            "thickness": 1.5,
+            "width": 4,
+        },
+        mode="lines",
+        line={"color": page.TEAL, "width": 2, "shape": "vh"},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+
+
+def _capacities(study: StudyRecord, standings: Standings) -> list[go.Scatter]:
+    """The capacity of each configuration that is compared, with its interval, at the limit."""
+    colours = {formats.DEFAULTS: _DEFAULTS, findings.BEST: _BEST}
+    return [
+        go.Scatter(
+            x=[standing.throughput],
+            y=[1e3 * study.budget.limit_s],
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [standing.high - standing.throughput],
+                "arrayminus": [standing.throughput - standing.low],
+                "thickness": 3,
+                "width": 8,
+            },
+            mode="markers",
+            marker={"color": colours.get(name, _OTHERS[0]), "size": 12, "symbol": "diamond"},
+            name=name,
+            showlegend=False,
+            hovertext=[_capacity_text(name, standing, study)],
+            hoverinfo="text",
+        )
+        for name, standing in findings.compared(study, standings).items()
+        if standing.throughput > 0 and math.isfinite(standing.log_error)
+    ]
 
 
 def load_curves(study: StudyRecord, standings: Standings) -> str:
@@ -88,12 +164,12 @@ def budget_chart(study: StudyRecord, points: pd.DataFrame) -> str:
 
     Empty where no load point has a latency.
     """
-    latencies_ms = points["latency_ms"][~points["stopped_early"]].to_numpy()
-    known_ms = latencies_ms[np.isfinite(latencies_ms)]
+    known_ms = answer_sheets.limits_ms(points)
     if not known_ms.size:
         return ""
     limits_ms = np.geomspace(known_ms.min(), known_ms.max(), _LIMITS).tolist()
     curve = budget_curve(study, limits_ms)
+    curve["changes"] = curve["trial"].map(answer_sheets.changes(study))
     own = curve[["limit_ms", "baseline", "baseline_kind"]]
     defaults = own.set_axis(["limit_ms", "throughput", "kind"], axis="columns")
     traces = [
@@ -111,10 +187,46 @@ def budget_chart(study: StudyRecord, points: pd.DataFrame) -> str:
     )
 
 
+def split_chart(study: StudyRecord, standings: Standings) -> str:
+    """What the mean latency of each configuration is made of; empty where no server told."""
+    compared = findings.compared(study, standings)
+    told = {
+        name.replace(" ", "<br>", 1): split.parts_s
+        for name, standing in reversed(compared.items())
+        if (split := latency_split(standing.trial))
+    }
+    if not told:
+        return ""
+    bars = [
+        go.Bar(
+            x=[1e3 * parts_s[part] for parts_s in told.values()],
+            y=list(told),
+            orientation="h",
+            name=part,
+            marker={"color": colour},
+            hovertext=[
+                page.hover([f"{part}: {formats.latency(parts_s[part])}"])
+                for parts_s in told.values()
+            ],
+            hoverinfo="text",
+        )
+        for part, colour in zip(next(iter(told.values())), _PARTS, strict=True)
+    ]
+    return page.chart(
+        "splits",
+        go.Figure(bars),
+        barmode="stack",
+        height=120 + 70 * len(told),
+        xaxis={"title": {"text": "mean latency (ms)"}},
+        yaxis={"automargin": True},
+    )
+
+
 def _cloud(
     points: pd.DataFrame, name: str, colour: str, study: StudyRecord, *, size: int
 ) -> go.Scatter:
-    rows = points.to_dict("records")
+    changes = answer_sheets.changes(study)
+    rows = points.assign(changes=points["trial"].map(changes)).to_dict("records")
     return go.Scatter(
         x=points["throughput"].tolist(),
         y=points["latency_ms"].tolist(),
@@ -181,15 +293,33 @@ def _symbol(*, stopped: object) -> str:
 
 
 def _row_text(row: Mapping[Hashable, Any], study: StudyRecord) -> str:
+    """What a load point is: of which trial, how loaded, how slow, and how sure that is."""
+    latency = f"p{study.budget.percentile:g} {formats.latency(row['latency_ms'] / 1e3)}"
+    interval = answer_sheets.interval_ms(row)
     lines = [
         f"trial {row['trial']} ({row['purpose']})",
-        f"{row['throughput']:,.1f} inferences/s",
-        f"p{study.budget.percentile:g} {row['latency_ms']:,.1f} ms",
-        *str(row["configuration"]).split(" "),
+        f"{formats.rate(row['throughput'])} inferences/s",
+        latency if interval == formats.NOTHING else f"{latency} (95 %: {interval})",
+        f"p50 {formats.latency(row['p50_ms'] / 1e3)}",
     ]
+    if row["errors"]:
+        lines.append(f"{formats.counted(row['errors'], 'request')} failed")
     if row["stopped_early"]:
-        lines.insert(3, "stopped early: over the limit")
-    return page.hover(lines)
+        lines.append("stopped early: over the limit")
+    return page.hover([*lines, *str(row["changes"]).split(" ")])
+
+
+def _capacity_text(name: str, standing: Standing, study: StudyRecord) -> str:
+    low, high = formats.rate(standing.low), formats.rate(standing.high)
+    return page.hover(
+        [
+            name,
+            f"capacity within {study.budget}:",
+            f"{formats.rate(standing.throughput)} inferences/s",
+            f"95 %: {low} to {high}",
+            findings.grounds(standing),
+        ]
+    )
 
 
 def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
@@ -207,7 +337,7 @@ def _limit_text(name: str, row: Mapping[Hashable, Any]) -> str:
     carries = f"{formats.rate(row['throughput'])} inferences/s ({row['kind']})"
     lines = [name, f"{carries} within {formats.latency(row['limit_ms'] / 1e3)}"]
     if "trial" in row:
-        lines += [f"trial {row['trial']}", *str(row["configuration"]).split(" ")]
+        lines += [f"trial {row['trial']}", *str(row["changes"]).split(" ")]
     return page.hover(lines)
 
 

@@ -1,9 +1,12 @@
 """Why a trial failed, in the server's own words, and what to change where that is known."""
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tuner.errors import Reason
-from tuner.records import TrialRecord
+from tuner.records import TrialRecord, TrialState
 
 # A line of a server's log that says what went wrong; a traceback ends with it.
 _COMPLAINT = re.compile(
@@ -12,6 +15,8 @@ _COMPLAINT = re.compile(
     r"^E\d{4} |Error:|Exception:",
     re.IGNORECASE,
 )
+# What differs from one line to the next that says the same: times, addresses, process ids.
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d[\d.:]*", re.IGNORECASE)
 _MEMORY = "fewer instances or workers, smaller batches, or more memory"
 # What a log says, and what to do about it; the first that fits counts.
 _CURES = (
@@ -59,6 +64,30 @@ _CURES_OF_REASONS = {
     Reason.INTERRUPTED: "find out who ends processes of this machine",
     Reason.WRONG_OUTPUT: "if the outputs may be so far from the defaults': `--tolerance 0.05`",
 }
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Trials that failed for the same reason and say the same but for numbers, in their order."""
+
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def last(self) -> TrialRecord:
+        """The one that is shown for all."""
+        return self.trials[-1]
+
+
+def groups(trials: Iterable[TrialRecord]) -> tuple[FailureGroup, ...]:
+    """What failed among `trials`, the most frequent first."""
+    alike: dict[tuple[Reason | None, str], list[TrialRecord]] = defaultdict(list)
+    for trial in trials:
+        if trial.state is TrialState.FAILED:
+            said = complaint(trial) or trial.message
+            alike[trial.reason, _NUMBER.sub("N", said)].append(trial)
+    return tuple(
+        FailureGroup(tuple(each)) for each in sorted(alike.values(), key=lambda each: -len(each))
+    )
 
 
 def complaint(trial: TrialRecord) -> str:

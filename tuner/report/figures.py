@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
@@ -107,6 +108,12 @@ def margin(found: Estimated) -> float:
     if not math.isfinite(found.log_error):
         return 0.0
     return found.throughput * math.expm1(Z * found.log_error)
+
+
+def round_numbers(least: float, most: float, digits: Sequence[float] = (1, 2, 5)) -> list[float]:
+    """These `digits` times the powers of ten around `least` to `most`, both above 0."""
+    exponents = range(math.floor(math.log10(least)), math.floor(math.log10(most)) + 2)
+    return [float(f"{digit:g}e{exponent}") for exponent in exponents for digit in digits]
 
 
 def states(study: StudyRecord) -> dict[TrialState, int]:

@@ -1,6 +1,7 @@
 """What a study found, in sentences that the terminal and the HTML report share."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from tuner.analysis.nearest import Nearest, nearest_unloaded
@@ -24,6 +25,7 @@ from tuner.records import (
 )
 from tuner.report import figures, formats, nearest_text
 
+BEST = "best configuration"
 _WORDS_FOR_STATES = {
     TrialState.FEASIBLE: "within the latency budget",
     TrialState.INFEASIBLE: "over it at any load",
@@ -98,7 +100,19 @@ def sides(standings: Standings) -> dict[str, Standing]:
     if standings.baseline is not None:
         found[formats.DEFAULTS] = standings.baseline
     if standings.winner is not None and not keeps_defaults(standings):
-        found["best configuration"] = standings.winner
+        found[BEST] = standings.winner
+    return found
+
+
+def compared(study: StudyRecord, standings: Standings) -> dict[str, Standing]:
+    """By title: the winner, the server's defaults, and the best of the others."""
+    own = sides(standings)
+    found = {title: own[title] for title in (BEST, formats.DEFAULTS) if title in own}
+    shown = [each.configuration for each in own.values()]
+    others = (each for each in standings.ranked if each.configuration not in shown)
+    second = next(others, None)
+    if second is not None:
+        found[f"runner-up ({name_of(study, second)})"] = second
     return found
 
 
@@ -109,14 +123,47 @@ def carried(standing: Standing) -> str:
 
 def remarks(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
     """What must be known besides the headline, a sentence each."""
+    return tuple(filter(None, (confidence(standings), *caveats(study, standings))))
+
+
+def caveats(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
+    """What must be known besides the headline and its confidence, a sentence each."""
     found = (
         *about_comparison(study),
         _about_defaults(study, standings),
         _about_ties(study, standings),
-        _about_confirmation(standings),
         _about_nearest(study, standings),
     )
     return tuple(filter(None, found))
+
+
+def confidence(standings: Standings) -> str:
+    """How sure the headline is: what is proved, or what is not and why; empty without a winner."""
+    winner, gain = standings.winner, standings.gain
+    if winner is None:
+        return ""
+    if not winner.confirmations:
+        return (
+            "Not proved: this is from the search alone. The best of many measurements was partly "
+            "lucky, and no fresh start has confirmed it yet."
+        )
+    if keeps_defaults(standings) or gain is None:
+        return f"With 95 % confidence the capacity is {_between(winner.low, winner.high)}."
+    return _about_gain(gain, winner)
+
+
+def _about_gain(gain: Ratio, winner: Standing) -> str:
+    """What is proved of the winner's gain over the defaults."""
+    starts = formats.counted(winner.confirmations, start(winner.trial))
+    between = f"between {formats.times(gain.low)} and {formats.times(gain.high)}"
+    if gain.proved:
+        return f"Proved with 95 % confidence on {starts}: the gain is {between}."
+    if gain.decided:
+        return (
+            f"Not proved yet: the gain is {between} with 95 % confidence, but a proof takes three "
+            f"rounds of {start(winner.trial)}s, not {winner.confirmations}."
+        )
+    return f"Not proved: the gain may be chance; its 95 % interval is {between}."
 
 
 def about_comparison(study: StudyRecord) -> tuple[str, ...]:
@@ -197,6 +244,15 @@ def about_trials(study: StudyRecord) -> str:
     if not counts:
         return "No trial was run yet"
     return f"{formats.counted(len(study.trials), 'trial')}: {', '.join(counts)}"
+
+
+def about_failures(study: StudyRecord) -> str:
+    """How many trials failed, and for what most often."""
+    failed = [trial.reason for trial in study.trials if trial.state is TrialState.FAILED]
+    reasons = Counter(reason.value.replace("_", " ") for reason in failed if reason)
+    named = [f"{number} {reason}" for reason, number in reasons.most_common()]
+    why = f": {formats.listed(named)}" if named else ""
+    return f"{len(failed):,} of {formats.counted(len(study.trials), 'trial')} failed{why}"
 
 
 def about_time(study: StudyRecord) -> str:
@@ -309,21 +365,8 @@ def _cheaper(advantage: Advantage) -> str:
             return f"it is simpler: {formats.counted(own, what)} instead of {fastest:g}"
 
 
-def _about_confirmation(standings: Standings) -> str:
-    winner, gain = standings.winner, standings.gain
-    if winner is None:
-        return ""
-    if not winner.confirmations:
-        return (
-            "This is from the search alone: the best of many measurements was partly lucky, and "
-            "no fresh start has confirmed it yet."
-        )
-    if gain and gain.decided and not gain.proved:
-        return (
-            "The gain is beyond the uncertainty and not proved yet: a proof takes three rounds "
-            "of fresh starts."
-        )
-    return ""
+def _between(low: float, high: float) -> str:
+    return f"between {formats.rate(low)} and {formats.rate(high)} inferences/s"
 
 
 def _about_nearest(study: StudyRecord, standings: Standings) -> str:

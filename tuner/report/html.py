@@ -1,21 +1,20 @@
 """One self-contained HTML file about a study, to keep, to send and to read offline."""
 
-from tuner.analysis.effects import Effects, Judgement
+from tuner.analysis.effects import Effects
 from tuner.analysis.point_frame import point_frame
-from tuner.analysis.standings import Standing, Standings
+from tuner.analysis.standings import Standings
 from tuner.records import StudyRecord, TrialState
 from tuner.report import (
-    answer_text,
     charts,
     digest,
-    effects_text,
     figures,
     findings,
     formats,
+    markup,
     page,
-    search_findings,
+    replicas,
 )
-from tuner.report.disturbances import about_disturbances
+from tuner.report.sections import sections
 
 
 def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
@@ -25,39 +24,24 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
     """
     trials = digest.shown(study)
     study = digest.digest(study, trials)
-    return page.template("study.html", typeset=_typeset).render(
-        # What the page says and draws, it asks these for.
-        answer_text=answer_text,
-        charts=charts,
-        effects_text=effects_text,
+    points = point_frame(study)
+    return page.template("study.html", typeset=markup.as_html).render(
+        # What the page says, it asks these for.
         figures=figures,
         findings=findings,
         formats=formats,
         page=page,
+        replicas=replicas,
         FAILED=TrialState.FAILED,
-        HELPED=Judgement.HELPED,
-        HURT=Judgement.HURT,
         study=study,
         trials=trials,
-        disturbances=about_disturbances(study),
         about_shown=digest.about_shown(study, trials),
-        standings=standings,
         winner=standings.winner,
         baseline=study.baseline.configuration if study.baseline else None,
-        sides=findings.sides(standings),
+        compared=findings.compared(study, standings),
         headline=findings.headline(study, standings),
-        remarks=(*findings.remarks(study, standings), *search_findings.about_search(study)),
-        changed=_changed(study, standings.winner),
-        effects=effects,
-        points=point_frame(study),
+        confidence=findings.confidence(standings),
+        caveats=findings.caveats(study, standings),
+        sections=sections(study, standings, effects, points, trials),
+        charts=charts.charts(study, standings, points),
     )
-
-
-def _typeset(sentence: object) -> str:
-    return str(sentence).replace("<=", "≤")
-
-
-def _changed(study: StudyRecord, winner: Standing | None) -> tuple[str, ...]:
-    if winner is None or study.baseline is None:
-        return ()
-    return formats.changed(winner.configuration, study.baseline.configuration)

@@ -5,14 +5,15 @@ those of the data are readable on both.
 """
 
 import html
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jinja2
 import plotly.graph_objects as go
 import plotly.io
-from plotly.offline import get_plotlyjs
+
+from tuner.report import figures
 
 # One colour for each thing that is drawn, by what it looks like.
 BLUE = "#2f81d7"
@@ -29,6 +30,12 @@ THROUGHPUT_AXIS: Mapping[str, Any] = {
     "title": {"text": "throughput (inferences/s)"},
     "rangemode": "tozero",
 }
+# plotly.js with the traces that are drawn here (scatter, bar); where it is from stands beside it.
+_PLOTLY = Path(__file__).with_name("plotly-basic.min.js")
+# Digits of the ticks of a logarithmic axis, for values that are this factor apart, or nearer.
+_WIDE = 10.0
+_TICKS = (1, 2, 5)
+_FINE_TICKS = (1, 1.5, 2, 3, 4, 5, 7)
 _CHART_HEIGHT = "440px"
 _TOOLS = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 _LAYOUT: Mapping[str, Any] = {
@@ -62,7 +69,7 @@ def template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
 
 def script() -> str:
     """plotly.js itself, to stand once on the page."""
-    return str(get_plotlyjs())
+    return _PLOTLY.read_text(encoding="utf-8")
 
 
 def chart(name: str, figure: go.Figure, **layout: Any) -> str:
@@ -93,14 +100,15 @@ def logarithmic(title: str, values: Sequence[float]) -> dict[str, Any]:
 
 
 def log_ticks(values: Sequence[float]) -> list[float]:
-    """1, 2 and 5 times the powers of ten, from just below `values` to just above."""
+    """1, 2 and 5 times the powers of ten, from just below `values` to just above; or finer."""
     if not values:
         return []
-    exponents = range(math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 2)
-    ticks = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
-    return [tick for tick in ticks if 0.4 * min(values) <= tick <= 2.5 * max(values)]
+    least, most = min(values), max(values)
+    digits = _TICKS if most > _WIDE * least else _FINE_TICKS
+    ticks = figures.round_numbers(least, most, digits)
+    return [tick for tick in ticks if 0.4 * least <= tick <= 2.5 * most]
 
 
 def hover(lines: Iterable[str]) -> str:
     """The text beside a point that is pointed at."""
-    return "<br>".join(map(html.escape, lines))
+    return "<br>".join(html.escape(line.replace("<=", "≤")) for line in lines)

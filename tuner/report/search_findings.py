@@ -32,7 +32,7 @@ def about_search(study: StudyRecord) -> tuple[str, ...]:
         _about_racing(study),
         *_about_variants(study),
         *about_drift(drift.drift(study.trials)),
-        *_about_crashes(study),
+        *about_crashes(study),
         _about_low_loads(study),
     )
     return tuple(filter(None, found))
@@ -130,7 +130,8 @@ def _difference(trials: Sequence[TrialRecord], study: StudyRecord) -> str:
     return f"its outputs {how_far} at most{allowed}{beyond}"
 
 
-def _about_crashes(study: StudyRecord) -> tuple[str, ...]:
+def about_crashes(study: StudyRecord) -> tuple[str, ...]:
+    """The regions of the search space in which nearly everything failed, a sentence each."""
     if study.space is None:
         return ()
     regions = crash_regions.regions(study.space, study.searched)

@@ -1,0 +1,33 @@
+// Replicas for the demand that the reader types in, by the rule of the table beside it:
+// demand / (lower end of the capacity's interval x (1 - headroom)), rounded up, and the spare ones.
+(() => {
+  const form = document.getElementById("planner");
+  const read = (name) => {
+    const field = form.elements[name];
+    return field.value !== "" && field.validity.valid ? field.valueAsNumber : NaN;
+  };
+  const text = (number, digits) =>
+    Number.isFinite(number) ? number.toLocaleString("en-US", { maximumFractionDigits: digits }) : "-";
+  const share = (number) => (Number.isFinite(number) ? `${text(100 * number, 0)} %` : "-");
+  const fill = () => {
+    const [demand, headroom, spare, price] = ["demand", "headroom", "spare", "price"].map(read);
+    for (const row of form.querySelectorAll("tr[data-low]")) {
+      const [low, middle, high] = ["low", "middle", "high"].map((name) => Number(row.dataset[name]));
+      const usable = low * (1 - headroom / 100);
+      const replicas = usable > 0 ? Math.ceil(demand / usable - 1e-9) + spare : NaN;
+      const used = [high, middle, low].map((capacity) => demand / (replicas * capacity));
+      const cost = replicas * price;
+      const cells = [
+        text(replicas, 0),
+        Number.isFinite(used[1]) ? `${share(used[1])} (${share(used[0])} to ${share(used[2])})` : "-",
+        text(cost, 2),
+        text(cost / (demand * 3600) * 1e6, 4),
+      ];
+      row.querySelectorAll("output").forEach((cell, number) => { cell.textContent = cells[number]; });
+    }
+  };
+  form.hidden = false;
+  form.addEventListener("input", fill);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  fill();
+})();
