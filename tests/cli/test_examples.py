@@ -42,6 +42,7 @@ OTHERWISE = [
         ("attach",),
         ("doctor",),
         ("run",),
+        ("check",),
     ),
 ]
 # What only `optimize` takes, and not `plan`.

@@ -258,8 +258,8 @@ def test_help_shows_options_by_what_they_are_about(tuner: Tuner) -> None:
     titles = [line[:-1] for line in lines if line[-1:] == ":" and line[0] != " "]
 
     assert titles == [
-        *("Arguments", "Latency budget and time", "What to tune", "Search", "Requests"),
-        *("Where the server runs", "Study and output", "Options", "Examples"),
+        *("Arguments", "Latency budget and time", "Model", "Search", "Load"),
+        *("Where the server runs", "Study and results", "Options", "Examples"),
     ]
 
 

@@ -221,6 +221,11 @@ def carrying(study: StudyRecord) -> tuple[Standing, ...]:
     return _ranked(_by_configuration(study.trials))
 
 
+def rests_on(study: StudyRecord, configuration: Configuration) -> Sequence[TrialRecord]:
+    """The trials that the standing of a configuration rests on."""
+    return _telling(_by_configuration(study.trials)[configuration])
+
+
 def _began(study: StudyRecord) -> bool:
     """Whether the finals had the best of the search: those who came before it prove nothing."""
     best = finalists(study, 1)[:1] if study.finals else ()

@@ -1,9 +1,11 @@
 """Where output goes: data to stdout, everything else to stderr."""
 
+import logging
 import sys
 from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 
 from tuner.errors import masked
 from tuner.report.json_text import json_text
@@ -12,10 +14,40 @@ from tuner.report.json_text import json_text
 err = Console(stderr=True, emoji=False)
 
 
+# A word up to this length is a name: it is not broken, however narrow the terminal is.
+_LONGEST_NAME = 100
+# What is as wide as it likes.
+_WIDE = 10_000
+# Whose log is shown where more is asked for.
+_LOGGERS = ("tuner", "runners")
+
+
+def speak(*, quiet: bool, verbose: bool) -> None:
+    """How much is said on stderr: errors alone if `quiet`, also what is done if `verbose`."""
+    err.quiet = quiet
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers = [_Notes()] if verbose else []
+        logger.setLevel(logging.INFO if verbose else logging.NOTSET)
+
+
+class _Notes(logging.Handler):
+    """A remark for each entry of a log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"{record.name}: {record.getMessage()}")
+
+
 def print_blocks(blocks: Iterable[RenderableType]) -> None:
-    """Tables and sentences on stdout, each on lines of its own; as wide as the terminal is now."""
+    """Tables and sentences on stdout, each on lines of its own; as wide as the terminal is now.
+
+    Where a name is longer than that, its block is as wide as the name.
+    """
     out = Console(emoji=False)
+    width, wide = out.width, out.options.update(width=_WIDE)
     for block in blocks:
+        longest = Measurement.get(out, wide, block).minimum
+        out.width = max(width, min(longest, _LONGEST_NAME))
         out.print(block, crop=False)
 
 
@@ -35,7 +67,9 @@ def note(text: str) -> None:
 
 
 def print_error(message: str, hint: str = "") -> None:
-    """What went wrong and what to do, on stderr."""
+    """What went wrong and what to do, on stderr, however quiet it is asked to be."""
+    was_quiet, err.quiet = err.quiet, False
     note(f"error: {message}")
     if hint:
         note(f"hint: {hint}")
+    err.quiet = was_quiet

@@ -68,6 +68,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "tuner hints --server triton",
     ),
     "HardwareOptions": ("tuner hardware",),
+    "CheckOptions": (
+        "tuner check night",
+        "tuner check night --image server:2 --junit check.xml",
+    ),
     "DoctorOptions": ("tuner doctor",),
     "CleanOptions": ("tuner clean",),
     "ListOptions": ("tuner studies list --db studies.db",),

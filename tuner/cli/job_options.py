@@ -17,6 +17,7 @@ from tuner.cli.options import (
     NotifyUrl,
     Study,
     Until,
+    study_names,
 )
 from tuner.errors import Reason
 
@@ -31,7 +32,10 @@ class EndedAs(StrEnum):
 
 
 _Running = Annotated[
-    str | None, typer.Argument(help="Name of the study; without it, the only one that runs.")
+    str | None,
+    typer.Argument(
+        help="Name of the study; without it, the only one that runs.", autocompletion=study_names
+    ),
 ]
 
 
@@ -39,7 +43,10 @@ _Running = Annotated[
 class StatusOptions:
     """Show what runs, how far it is, what was found so far, and what is left of its time."""
 
-    study: Annotated[str | None, typer.Argument(help="Name of the study; all without it.")] = None
+    study: Annotated[
+        str | None,
+        typer.Argument(help="Name of the study; all without it.", autocompletion=study_names),
+    ] = None
     watch: Annotated[bool, typer.Option(help="Show it anew until the study has ended.")] = False
     trials: Annotated[bool, typer.Option(help="List the trials of the study.")] = False
     state: Annotated[

@@ -11,9 +11,9 @@ import typer
 import tuner
 from runners.environment import set_own
 from runners.errors import RunnerError
-from tuner.cli.console import print_error
+from tuner.cli.console import print_error, speak
 from tuner.cli.signature import Command, group_of
-from tuner.errors import TunerError
+from tuner.errors import InputError, TunerError
 
 # gRPC's core would write lines of its own about what an error says anyway.
 _OF_MEASURE = {"GRPC_VERBOSITY": "NONE"}
@@ -40,6 +40,7 @@ _COMMANDS = {
     "effects": Command(".study_options:EffectsOptions", ".effects:effects"),
     "hints": Command(".hints_options:HintsOptions", ".hints:hints"),
     "hardware": Command(".hints_options:HardwareOptions", ".hardware:hardware"),
+    "check": Command(".check_options:CheckOptions", ".check:check"),
     "doctor": Command(".small_options:DoctorOptions", ".doctor:doctor"),
     "clean": Command(".small_options:CleanOptions", ".clean:clean"),
 }
@@ -60,7 +61,6 @@ app = typer.Typer(
     name="tuner",
     cls=group_of(_COMMANDS),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Find the server configuration that carries the most traffic within a latency budget.",
@@ -89,8 +89,17 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but the result and errors.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also say on stderr what is done.")
+    ] = False,
 ) -> None:
     del version
+    if quiet and verbose:
+        raise InputError("`--quiet` and `--verbose` contradict each other", hint="leave one out")
+    speak(quiet=quiet, verbose=verbose)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

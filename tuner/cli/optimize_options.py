@@ -65,7 +65,7 @@ class BudgetOptions:
 class TuneOptions:
     """The server, its model, and the forms of it that may be chosen from."""
 
-    group: ClassVar = "What to tune"
+    group: ClassVar = "Model"
     server: Annotated[
         str,
         typer.Option(
@@ -127,7 +127,7 @@ class SearchOptions:
 class RequestOptions:
     """What the requests carry, and how they arrive."""
 
-    group: ClassVar = "Requests"
+    group: ClassVar = "Load"
     arrivals: Annotated[
         Loop, typer.Option(help="poisson: users do not wait; closed: they do.")
     ] = Loop.OPEN
@@ -161,7 +161,7 @@ class RequestOptions:
 class OutputOptions:
     """What is printed."""
 
-    group: ClassVar = "Study and output"
+    group: ClassVar = "Study and results"
     as_json: AsJson = False
 
 

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tuner.store.names import names
+
 DATABASE = "studies.db"
 
 Inputs = Annotated[
@@ -41,7 +43,20 @@ SequenceIds = Annotated[
 Database = Annotated[
     str, typer.Option("--db", help="Database of studies: a path or an SQLAlchemy URL.")
 ]
-Study = Annotated[str | None, typer.Argument(help="Name of the study; the newest one without it.")]
+
+
+def study_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The names that begin so, for a shell that completes words."""
+    known = names(context.params.get("db") or DATABASE)
+    return [name for name in known if name.startswith(incomplete)]
+
+
+Study = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of the study; the newest one without it.", autocompletion=study_names
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of what is random.")]
 Timeout = Annotated[

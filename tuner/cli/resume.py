@@ -18,7 +18,7 @@ from tuner.store.storage import Storage
 from tuner.study.failed_trials import failed_trials
 
 # What a person can say anew.
-_SAID_ANEW = ("timeout", "until", "trials", "header")
+_SAID_ANEW = ("timeout", "until", "trials")
 
 
 def resume(options: ResumeOptions) -> None:
@@ -78,15 +78,10 @@ def words(options: ResumeOptions, reasons: Sequence[Reason] = ()) -> list[str]:
     with Storage(options.db) as storage:
         study = storage.study(options.study, brief=True)
         job = job_of(storage, study.name)
-    if not study.options:
-        raise InputError(
-            f"study `{study.name}` was begun by a version that did not store its options",
-            hint=f"repeat its command, with `--study {study.name}`",
-        )
+    stored = stored_options(study, options.header)
     if job is not None and (job.state is not JobState.ENDED or job.why):
         reasons = reasons or [Reason(each) for each in job.retry]
-    found = {name: each for name, each in study.options.items() if name not in _SAID_ANEW}
-    found |= {"header": headers(study, options.header)} if "header" in study.options else {}
+    found = {name: each for name, each in stored.items() if name not in _SAID_ANEW}
     found |= {"trials": options.trials or (job.limits["trials"] if job else None)}
     found |= {"warm_start": list(study.warm_start) or None}
     found |= _time(study, job, options, reasons)
@@ -101,6 +96,22 @@ def words(options: ResumeOptions, reasons: Sequence[Reason] = ()) -> list[str]:
 def is_said(value: object) -> bool:
     """Whether an option with this value is among the words of a command; 0 is a value."""
     return not (value is None or value is False or value == "")
+
+
+def stored_options(study: StudyRecord, said: Sequence[str] | None) -> dict[str, Any]:
+    """What the study was asked for, by the names of options, with the values of its headers.
+
+    Raises:
+        InputError: It is not stored, or a header was not `said` again.
+    """
+    if not study.options:
+        raise InputError(
+            f"study `{study.name}` was begun by a version that did not store its options",
+            hint=f"repeat its command, with `--study {study.name}`",
+        )
+    if "header" not in study.options:
+        return dict(study.options)
+    return {**study.options, "header": headers(study, said)}
 
 
 def headers(study: StudyRecord, said: Sequence[str] | None) -> list[str]:

@@ -79,10 +79,10 @@ class Command:
         """The command as typer has it: its docstring and its parameters are those of the class."""
         options = _found(self.options)
 
-        def run(**values: Any) -> None:
+        def run(**values: Any) -> Any:
             for variable, value in self.environment.items():
                 set_own(variable, value)
-            _found(self.function)(options(**values))
+            return _found(self.function)(options(**values))
 
         parameters = _parameters(options)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

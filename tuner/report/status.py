@@ -17,7 +17,7 @@ from tuner.analysis.standings import Standings
 from tuner.goals import SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import findings, formats, nearest_text
-from tuner.report.columns import text_table
+from tuner.report.columns import text_table, unbroken
 from tuner.report.failures import complaint, cure
 from tuner.report.figures import STEPS, total_s
 from tuner.store.events import Event
@@ -117,7 +117,7 @@ def status_lines(status: Status) -> RenderableType:
     title = Text(f"{found['study']}: {found['model']}, {found['latency_budget']}", style="bold")
     if failures:
         failures.insert(0, Text("last failures:"))
-    return Group(title, table, *failures)
+    return Group(title, unbroken(table), *failures)
 
 
 def jobs_table(found: Sequence[Status]) -> RenderableType:

@@ -79,7 +79,9 @@ def trials_table(study: StudyRecord) -> RenderableType:
     if not study.trials:
         return title
     columns = ("trial", "for", "ended as", "inf/s", "unloaded", "time")
-    lines: list[RenderableType] = [Text(_TRIAL_LINE.format(*columns), style="bold")]
+    lines: list[RenderableType] = [
+        Text(_TRIAL_LINE.format(*columns), style="bold", overflow="ignore")
+    ]
     baseline = study.baseline.configuration if study.baseline else None
     trials = digest.shown(study)
     for trial in trials:
@@ -92,7 +94,7 @@ def trials_table(study: StudyRecord) -> RenderableType:
             formats.duration(figures.total_s(trial)),
         )
         configuration = Text(formats.short(trial.configuration, baseline), style="dim")
-        lines += [Text(line), Padding(configuration, (0, 0, 0, 7))]
+        lines += [Text(line, overflow="ignore"), Padding(configuration, (0, 0, 0, 7))]
     left_out = digest.about_shown(study, trials)
     return Group(title, Text(), *lines, *([Text(left_out)] if left_out else []))
 

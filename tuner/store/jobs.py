@@ -72,6 +72,11 @@ class JobRecord:
         return self.state is not JobState.ENDED and not self.is_gone
 
     @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine."""
+        return is_here(self.owner)
+
+    @property
     def pauses(self) -> bool:
         """Whether it is paused, or will be."""
         return self.state is JobState.PAUSED or self.wanted is Wanted.PAUSE

@@ -1,5 +1,7 @@
 """The server under test across trials: the cheapest honest way to the next configuration."""
 
+import logging
+import shlex
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,6 +25,8 @@ from tuner.targets.base import Target
 from tuner.watch.gpu_memory import GpuMemory
 from tuner.watch.gpu_usage import Nvml
 from tuner.watch.oom_kills import oom_kills
+
+logger = logging.getLogger(__name__)
 
 # What a server is marked with, where a runner can mark it.
 STUDY_LABEL = "tuner.study"
@@ -108,6 +112,7 @@ class Deployment:
         self._target.start_timeout_s = self._patience.timeout_s
         try:
             if can_reload and current is not None:
+                logger.info("reload: %s", configuration)
                 self._target.apply(current.server, configuration)
                 self._current = replace(
                     current, configuration=configuration, reloads=current.reloads + 1
@@ -163,6 +168,7 @@ class Deployment:
             raise TrialFailure(Reason.INVALID_CONFIGURATION, str(error)) from None
         launch_spec = replace(spec, cpus=self._cpus, labels=labels)
         killed = oom_kills()
+        logger.info("start: %s", shlex.join(launch_spec.command))
         try:
             server = self._stack.enter_context(self._runner.start(launch_spec))
         except (CommandNotFound, EngineUnreachable) as error:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from runners.errors import RunnerError
 from tuner.analysis import drift
 from tuner.analysis.standings import finalists, in_the_race, standings, within_reach
-from tuner.capacity.probes import Beat, Expected
+from tuner.capacity.probes import Beat
 from tuner.capacity.proof import first_look_s
 from tuner.errors import Reason, ServerMissingError
 from tuner.goals import Loop, Objective, SearchBudget
@@ -28,6 +28,7 @@ from tuner.search.samplers import Sampler
 from tuner.search.search import Proposal, Search
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
+from tuner.study.again import expected
 from tuner.study.another_start import ask_another_start
 from tuner.study.best_so_far import best_so_far
 from tuner.study.deadline import Deadline
@@ -341,7 +342,7 @@ class Study:
                         # New arrivals: a winner must not owe its place to those of the search.
                         seed=self._seed + _FINAL_SEEDS * (1 + number),
                         fresh=True,
-                        expected=self._expected(configuration),
+                        expected=expected(self._record, configuration),
                         stretch=plan.stretch_of(baseline=configuration == self._space.defaults),
                         round=number,
                     )
@@ -365,14 +366,6 @@ class Study:
         ]
         needed_s = sum(last) if last else _LEAST_SHARE * planned_s
         return needed_s > self._deadline.left_s
-
-    def _expected(self, configuration: Configuration) -> Expected | None:
-        """What the search found of it: a final needs no saturation probe."""
-        known = [t for t in self._record.searched if t.configuration == configuration]
-        feasible = [t for t in known if t.state is TrialState.FEASIBLE]
-        if not feasible:
-            return None
-        return Expected(feasible[0].throughput, feasible[0].saturation)
 
     def _prove(self) -> None:
         """A fresh start of the recommended configuration under the load that is claimed for it."""

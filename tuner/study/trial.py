@@ -4,6 +4,7 @@ Whatever goes wrong with the server or the configuration ends in a TrialRecord w
 what ends the study (a missing program, a broken load engine, an interrupt) leaves as an exception.
 """
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ from tuner.study.deployment import Deployment
 from tuner.study.outputs import Outputs, answer_distance, check_answer, counted, golden_of
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import Target
+
+logger = logging.getLogger(__name__)
 
 # Requests that are sent at once at the end, if the server makes batches that large.
 _ANSWERS_AT_ONCE = 8
@@ -330,6 +333,8 @@ class _Trial:
         disturbed = tuple(each.value for each in loaded.disturbed)
         self.points.append(replace(point, runs=loaded.runs, disturbed=disturbed))
         bench.observer.point_ends(self.points[-1])
+        seen_ms = 1e3 * self.points[-1].latency_s
+        logger.info("%s: %s: %.4g/s, %.3g ms", phase, profile, measurement.throughput, seen_ms)
         if complaint := bench.load.complaint(measurement):
             raise TrialFailure(Reason.CLIENT_OVERLOADED, complaint)
         if not server.is_alive():

@@ -1,0 +1,84 @@
+"""What is not as it was when a study was measured, and what of that rules out a comparison."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.records import StudyRecord
+from tuner.space.space import Configuration, SearchSpace
+
+# Facts of the hardware whose change makes it another machine: those of its fingerprint.
+_OF_THE_MACHINE = ("hostname", "processor", "cores", "memory_bytes")
+_NOT_THERE = "nothing"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A fact then and now, in words; `rules_out` a comparison, or is what is to be checked."""
+
+    name: str
+    then: str
+    now: str
+    rules_out: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.then} then, {self.now} now"
+
+
+def differences(
+    study: StudyRecord, present: StudyRecord, winner: Configuration
+) -> tuple[Difference, ...]:
+    """Those between what the `study` was measured on and what a check of it would measure.
+
+    A comparison takes the same machine, the same requests and a place of the same kind, where the
+    `winner` can be had. The server, its image, the model's files and packages may be others: those
+    are what a check is for.
+    """
+    return (*_ruling_out(study, present, winner), *_to_check(study, present))
+
+
+def _ruling_out(
+    study: StudyRecord, present: StudyRecord, winner: Configuration
+) -> Iterator[Difference]:
+    if study.hardware.get("fingerprint") != present.hardware.get("fingerprint"):
+        yield from _changed(study.hardware, present.hardware, _OF_THE_MACHINE, rules_out=True)
+    asked = study.request.keys() | present.request.keys()
+    yield from _changed(study.request, present.request, sorted(asked), rules_out=True)
+    if study.place is not None and present.place is not None:
+        places = sorted(study.place.keys() | present.place.keys())
+        yield from _changed(study.place, present.place, places, rules_out=True)
+    facts = {"server": (study.server, present.server), "model": (study.model, present.model)}
+    for name, (then, now) in facts.items():
+        if then != now:
+            yield Difference(name, then, now, rules_out=True)
+    if present.space is not None and not _is_in(present.space, winner):
+        yield Difference("best configuration", str(winner), "not in the space", rules_out=True)
+
+
+def _to_check(study: StudyRecord, present: StudyRecord) -> Iterator[Difference]:
+    names = sorted(study.environment.keys() | present.environment.keys())
+    yield from _changed(study.environment, present.environment, names)
+    yield from _changed(study.hardware, present.hardware, ("kernel",))
+    prints = {
+        "model's files": (study.model_fingerprint, present.model_fingerprint),
+        "search space": (study.space_fingerprint, present.space_fingerprint),
+    }
+    for name, (then, now) in prints.items():
+        if then != now:
+            yield Difference(name, then, now)
+
+
+def _changed(
+    then: Mapping[str, Any], now: Mapping[str, Any], names: Any, *, rules_out: bool = False
+) -> Iterator[Difference]:
+    for name in names:
+        if then.get(name) != now.get(name):
+            before, after = (str(each.get(name) or _NOT_THERE) for each in (then, now))
+            yield Difference(name, before, after, rules_out=rules_out)
+
+
+def _is_in(space: SearchSpace, configuration: Configuration) -> bool:
+    by_name = {parameter.name: parameter for parameter in space.parameters}
+    return all(
+        name in by_name and by_name[name].accepts(value) for name, value in configuration.items()
+    )
