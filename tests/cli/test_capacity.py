@@ -122,7 +122,8 @@ class TestOneStudy:
     def test_that_nothing_meets(self, tuner: Tuner) -> None:
         """The nearest configuration is named, with status 3."""
         assert tuner("capacity", "slow", "--demand", "9") == error(
-            "no configuration meets p99 <= 50 ms; the nearest has p99 = 80 ms without load: "
+            "no configuration meets p99 <= 50 ms; the nearest has p99 = 80 ms without load, 30 ms "
+            "over the limit (1.60x): "
             f"{studies.DEFAULTS}",
             "try `--budget-ms 160`, or a faster model",
             status=3,

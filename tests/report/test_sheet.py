@@ -12,7 +12,7 @@ from tuner.report.sheet import Sheet
         ("p99 <= 50 ms", "p99 ≤ 50 ms", "p99 ≤ 50 ms"),
         (
             "see `tuner best a_b`",
-            "see <code>tuner best a_<wbr>b</code>",
+            "see <code><span>tuner</span> <span>best</span> <span>a_<wbr>b</span></code>",
             "see `tuner best a_b`",
         ),
         ("<b>*bold*</b>", "&lt;b&gt;*bold*&lt;/b&gt;", r"\<b\>\*bold\*\</b\>"),

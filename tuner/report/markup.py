@@ -17,13 +17,19 @@ def code(text: str) -> str:
 
 
 def as_html(text: object) -> Markup:
-    """Escaped, with its code marked as such; names in code may be broken after an underscore."""
+    """Escaped, with its code marked as such.
+
+    A name in code is broken only where it is longer than a line, after an underscore.
+    """
 
     def words(part: str) -> str:
         return str(markupsafe.escape(part))
 
     def marked(part: str) -> str:
-        return f"<code>{words(part).replace('_', '_<wbr>')}</code>"
+        names = [words(each).replace("_", "_<wbr>") for each in part.split(" ")]
+        if len(names) > 1:
+            names = [f"<span>{each}</span>" for each in names]
+        return f"<code>{' '.join(names)}</code>"
 
     return Markup(_each(str(text), words, marked))  # noqa: S704 - both are escaped
 

@@ -1,4 +1,4 @@
-// Replicas for the demand that the reader types in, by the rule of the table beside it:
+// Replicas for the demand that the reader types in, by the rule of tuner/planning/replicas.py:
 // demand / (lower end of the capacity's interval x (1 - headroom)), rounded up, and the spare ones.
 (() => {
   const form = document.getElementById("planner");
@@ -14,7 +14,7 @@
     for (const row of form.querySelectorAll("tr[data-low]")) {
       const [low, middle, high] = ["low", "middle", "high"].map((name) => Number(row.dataset[name]));
       const usable = low * (1 - headroom / 100);
-      const replicas = usable > 0 ? Math.ceil(demand / usable - 1e-9) + spare : NaN;
+      const replicas = usable > 0 ? Math.max(1, Math.ceil(demand / usable * (1 - 1e-9))) + spare : NaN;
       const used = [high, middle, low].map((capacity) => demand / (replicas * capacity));
       const cost = replicas * price;
       const cells = [

@@ -1,31 +1,17 @@
-"""How many copies of a server carry a demand."""
+"""How many copies of a server carry a demand: a table of round demands for the report."""
 
-import math
 from collections.abc import Sequence
 
 from tuner.analysis.standings import Standing
+from tuner.planning.replicas import Fleet, Reserve
+from tuner.records import Interval
 from tuner.report import figures, formats
 from tuner.report.sheet import Sheet
 
-# What the table assumes: the share of the capacity that is kept free, and the copies more than
-# are needed, one of which may fail.
-HEADROOM = 0.2
-SPARE = 1
+# What the table assumes.
+RESERVE = Reserve(headroom=0.2, spare=1)
 # The demands of the table, from half the best capacity to this many times as much.
 _FROM, _TO = 0.5, 30.0
-
-
-def replicas(demand: float, capacity_low: float, headroom: float, spare: int) -> int | None:
-    """Copies that carry `demand` inferences per second, of which each carries `capacity_low`.
-
-    `headroom` is the share of the capacity that is kept free, from 0 to below 1. The demand is
-    spread evenly; None where the capacity is not known to be more than nothing.
-    """
-    usable = capacity_low * (1 - headroom)
-    if not (math.isfinite(usable) and usable > 0):
-        return None
-    # A demand that is just so many times the capacity needs no more for the last digit of a float.
-    return math.ceil(demand / usable - 1e-9) + spare
 
 
 def demands(standing: Standing) -> list[float]:
@@ -51,18 +37,18 @@ def sheet(sides: dict[str, Standing], winner: Standing) -> Sheet:
 def title(winner: Standing) -> str:
     """How many copies of the winner carry a demand, in a sentence."""
     demand = suggested_demand(winner)
-    number = replicas(demand, winner.low, HEADROOM, SPARE)
-    if number is None:
+    fleet = _fleet(demand, winner)
+    if fleet is None:
         return "How many replicas a demand needs is not known"
-    return f"{_demand(demand)} inferences/s need {formats.counted(number, 'replica')}"
+    return f"{_demand(demand)} inferences/s need {formats.counted(fleet.count, 'replica')}"
 
 
 def assumptions() -> str:
     """What the table takes for granted."""
     return (
         f"Replicas, and the share of their capacity that the demand takes. "
-        f"{formats.per_cent(HEADROOM)} of the capacity is kept free, of which the lower end of "
-        f"the 95 % interval counts, and there is {formats.counted(SPARE, 'spare replica')}. It is "
+        f"{formats.per_cent(RESERVE.headroom)} of the capacity is kept free, of which the lower end of "
+        f"the 95 % interval counts, and there is {formats.counted(RESERVE.spare, 'spare replica')}. It is "
         "assumed that each replica has a machine like the one that was measured, and that the "
         "demand is spread evenly over them."
     )
@@ -79,7 +65,15 @@ def _demand(per_s: float) -> str:
 
 
 def _needed(demand: float, side: Standing) -> str:
-    number = replicas(demand, side.low, HEADROOM, SPARE)
-    if number is None:
+    fleet = _fleet(demand, side)
+    if fleet is None:
         return formats.NOTHING
-    return f"{number:,} ({formats.per_cent(demand / (number * side.throughput))})"
+    return f"{fleet.count:,} ({formats.per_cent(fleet.utilisation.estimate)})"
+
+
+def _fleet(demand: float, side: Standing) -> Fleet | None:
+    """None where the capacity is not known to be more than nothing."""
+    if not side.low > 0:
+        return None
+    capacity = Interval(side.low, side.throughput, side.high)
+    return Fleet(demand=demand, capacity=capacity, reserve=RESERVE)
