@@ -13,8 +13,9 @@ from tuner.analysis.interpolation import capacity
 from tuner.analysis.load_curves import load_curves
 from tuner.analysis.standings import standings
 from tuner.analysis.study_comparison import Difference, compared
+from tuner.errors import Reason
 from tuner.goals import LatencyBudget, Loop
-from tuner.records import StudyRecord
+from tuner.records import StudyRecord, TrialState
 from tuner.space.space import Configuration
 
 
@@ -83,14 +84,40 @@ class TestSameConfigurations:
         assert [each.ratio.estimate for each in found.same] == pytest.approx([1.2, 1.2])
         assert known(found.overall).estimate == pytest.approx(1.2)
 
-    def test_p_values_are_those_of_a_family(self) -> None:
-        """Among several, chance brings one far from 1 more often (Holm)."""
-        found = compared(night(), night(1.2))
+    def test_have_one_verdict_each(self) -> None:
+        """What is said of the winners and the defaults is what is said of them here, too."""
+        found = compared(night(), night(1.05))
 
-        alone = known(found.winners).ratio
-        (among,) = [e.ratio for e in found.same if e.first.trial.configuration == BEST]
-        assert among.p_value > alone.p_value
-        assert among.estimate == alone.estimate
+        by_configuration = {each.first.trial.configuration: each for each in found.same}
+        assert by_configuration[BEST] is found.winners
+        assert by_configuration[DEFAULTS] is found.baselines
+
+    def test_p_values_are_those_of_families(self) -> None:
+        """Among several, chance brings one far from 1 more often (Holm, Bonferroni)."""
+        first, other = night(), night(1.02)
+        alone = replace(other, trials=tuple(t for t in other.trials if t.configuration == BEST))
+
+        single = known(compared(first, alone).winners).ratio
+        among = known(compared(first, other).winners).ratio
+        of_three = known(compared(first, alone, comparisons=3).winners).ratio
+
+        assert among.p_value == pytest.approx(2 * single.p_value)
+        assert of_three.p_value == pytest.approx(3 * single.p_value)
+        assert among.estimate == pytest.approx(single.estimate)
+
+    def test_that_carry_something_in_one_alone(self) -> None:
+        """They are in no ratio, so they are named: unless nobody knows, as of a pruned one."""
+        crashed = studies.failed(1, Reason.CRASHED, "it is gone")
+        trials = (*night().trials[:1], crashed, *night().trials[2:])
+        pruned = replace(night().trials[1], state=TrialState.PRUNED)
+        lost = compared(night(), replace(night(), trials=trials))
+
+        assert [each.trial.number for each in lost.only_first] == [1]
+        assert lost.only_other == ()
+        turned = compared(replace(night(), trials=trials), night())
+        assert [each.trial.number for each in turned.only_other] == [1]
+        unknown = replace(night(), trials=(night().trials[0], pruned, *night().trials[2:]))
+        assert compared(night(), unknown).only_first == ()
 
     def test_that_do_not_agree(self) -> None:
         """Where one gained and another lost, the average is uncertain."""
@@ -128,6 +155,22 @@ class TestLimits:
             own, theirs = (capacity(curve, each.limit_s).throughput for curve in curves)
             assert each.ratio.estimate == pytest.approx(theirs / own)
 
+    def test_have_none_where_another_may_carry_more(self) -> None:
+        """One that no load brought over the limit may be the best of its study."""
+        curve = loads((100, 10.0), (200, 80.0))
+        bound = loads((80, 10.0), (90, 20.0))
+        strong, weak, other = (
+            studies.study([trial(1, 100.0, points=curve), *more])
+            for more in (
+                [trial(2, 300.0, points=bound)],
+                [trial(2, 90.0, points=bound)],  # what saturates it is less than the best carries
+                [],
+            )
+        )
+
+        assert {e.limit_s > 0.020 for e in compared(strong, other).limits} == {False}
+        assert {e.limit_s > 0.020 for e in compared(weak, other).limits} == {False, True}
+
     def test_have_none_where_the_latencies_do_not_meet(self) -> None:
         """Nothing can be said of a limit that only one of them covers."""
         first = studies.study([trial(1, 100.0, points=loads((100, 10.0), (200, 15.0)))])
@@ -140,8 +183,8 @@ class TestLimits:
 
 
 class TestAnotherBudget:
-    def test_is_cut_again(self) -> None:
-        """The other study answers for the budget of the first one, from its load points."""
+    def test_is_read_from_load_points(self) -> None:
+        """Both studies answer in the same way for the budget of the first one."""
         points = loads((100, 20.0), (200, 45.0), (230, 60.0))
         other = studies.study(
             [trial(1, 100.0, points=points)], budget=LatencyBudget(95, 0.020), name="other"
@@ -149,9 +192,9 @@ class TestAnotherBudget:
 
         found = compared(night(), other)
 
-        assert (found.first.recut, found.other.recut) == (False, True)
+        assert (found.first.recut, found.other.recut) == (True, True)
         assert 200 < known(found.other.winner).throughput < 230
-        assert not known(found.winners).ratio.proved
+        assert known(found.first.winner).confirmations == 0
         assert Difference("latency budget", "p99 <= 50 ms", "p95 <= 20 ms") in found.differences
 
     def test_may_be_a_bound(self) -> None:
@@ -165,6 +208,32 @@ class TestAnotherBudget:
         assert known(found.other.winner).is_bound
         assert known(found.other.baseline).is_bound
         assert not known(found.first.winner).is_bound
+
+    def test_a_bound_that_may_close_the_gap_decides_nothing(self) -> None:
+        """What seems to carry less and may carry more is no loser; as a winner it is one."""
+        weak, strong = (
+            studies.study(
+                [baseline(load, points=loads((load, 20.0)))], budget=LatencyBudget(99, 0.020)
+            )
+            for load in (75.0, 300.0)
+        )
+
+        assert known(compared(night(), weak).baselines).ratio.p_value == 1.0
+        assert known(compared(night(), strong).baselines).ratio.decided
+
+    def test_bounds_are_in_no_average(self) -> None:
+        """The mean is of the ratios that are known."""
+        points = [loads((load, 10.0), (load * 1.01, 60.0)) for load in (100.0, 200.0)]
+        measured = [baseline(points=points[0]), trial(1, 1.0, points=points[1])]
+        bound = trial(2, 1.0, points=loads((5000, 20.0)))
+        whole = trial(2, 1.0, points=loads((100, 10.0), (101, 60.0)))
+        first = studies.study([*measured, whole])
+        other = studies.study([*measured, bound], budget=LatencyBudget(99, 0.020))
+
+        found = compared(first, other)
+
+        assert (len(found.same), len(found.averaged)) == (3, 2)
+        assert known(found.overall).estimate == pytest.approx(1.0)
 
     def test_may_be_met_by_nothing(self) -> None:
         """Then the nearest is named."""

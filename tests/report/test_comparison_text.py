@@ -32,6 +32,14 @@ def cut_again() -> StudyRecord:
     return studies.study([baseline(100.0, points=points)], budget=LatencyBudget(95, 0.020))
 
 
+def slower() -> StudyRecord:
+    """Its defaults are over the limit, and another configuration crashes."""
+    over = studies.infeasible(baseline(), unloaded_s=0.061)
+    crashed = studies.failed(1, Reason.CRASHED, "it is gone")
+    kept = (t for t in night().trials[2:] if t.configuration != studies.DEFAULTS)
+    return replace(night(), trials=(over, crashed, *kept))
+
+
 def elsewhere() -> StudyRecord:
     study = night(1.3, rounds=2)
     return replace(
@@ -61,16 +69,28 @@ def test_every_kind() -> None:
     texts.check(
         "comparison.txt",
         {
-            "proved": told(night(), night(1.2)),
+            "beyond the scatter": told(night(), night(1.2)),
             "beyond the uncertainty": told(night(rounds=0), night(1.4, rounds=0)),
             "a tie": told(night(), night(1.005)),
             "each at some limits": told(*crossing()),
-            "cut again": told(night(), cut_again()),
+            "from load points": told(night(), cut_again()),
+            "something in one alone": told(night(), slower()),
             "elsewhere, and otherwise": told(night(), elsewhere()),
             "nothing feasible": told(night(), slow),
             "nothing in either": told(slow, failed),
         },
     )
+
+
+def test_many_configurations() -> None:
+    """Some of them stand in the table, all of them in the document."""
+    many = studies.study([trial(n, 100.0 + n, points=()) for n in range(1, 26)])
+
+    text = " ".join(told(many, many))
+
+    assert "5 more: `--json` has all." in text
+    document = comparison_document(compared(many, many), NAMES)
+    assert len(document["same_configurations"]) == 25
 
 
 class TestDocument:
@@ -81,12 +101,24 @@ class TestDocument:
         assert (content["first"]["study"], content["other"]["study"]) == ("night", "later")
         ratio = content["winners"]["ratio"]
         assert ratio["low"] < 1.2 < ratio["high"]
-        assert ratio["proved"]
+        assert ratio["beyond_fresh_starts"]
+        assert (content["percentile"], content["limit_ms"]) == (99, 50.0)
         assert len(content["same_configurations"]) == 3
         assert content["same_configurations"][0]["configuration"] == dict(studies.BEST)
-        assert content["dominates"] == "later"
+        assert (content["dominates"], content["same_averaged"]) == ("later", 3)
+        assert (content["only_first"], content["only_other"]) == ([], [])
         assert content["differences"] == []
         assert content["said"][0].startswith("Best configurations: later carries 1.20x")
+
+    def test_nobody_dominates_by_chance(self) -> None:
+        """More at each limit is nothing where no limit is beyond the uncertainty."""
+        assert comparison_document(compared(night(), night(1.005)), NAMES)["dominates"] is None
+
+    def test_has_what_carries_something_in_one_alone(self) -> None:
+        """Each with what it carries."""
+        content = comparison_document(compared(night(), slower()), NAMES)
+
+        assert [each["trial"] for each in content["only_first"]] == [1, 6]
 
     def test_has_no_secrets(self) -> None:
         """An address in what differs has no password."""

@@ -1,7 +1,7 @@
 """Two studies side by side: of versions, machines or models (pure).
 
 Both are looked at within the latency budget of the first one. Where the other one searched for
-another, its load points are cut again at that budget (`tuner.analysis.answers`).
+another, the load points of both are cut at that budget (`tuner.analysis.answers`).
 """
 
 import math
@@ -18,7 +18,7 @@ from tuner.analysis.load_curves import LoadCurve, load_curves
 from tuner.analysis.nearest import Nearest, nearest_load
 from tuner.analysis.standings import Ratio, Standing, carrying, standings
 from tuner.goals import LatencyBudget
-from tuner.records import StudyRecord, TrialRecord
+from tuner.records import NOT_ITS_FAULT, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration
 
 # Latency limits at which the throughputs are compared, from the lowest to the highest of both.
@@ -32,7 +32,7 @@ class Carried:
     """What one configuration carries within the budget, in inferences per second.
 
     `log_error` is the standard error of its logarithm. It rests on `confirmations` fresh starts of
-    finals; 0 for the search alone, and for what was cut again. `is_bound` says that no load was
+    finals; 0 for the search alone, and for what load points say. `is_bound` says that no load was
     measured that is over the limit, so that it may carry more.
     """
 
@@ -71,10 +71,12 @@ class Carried:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One study within the budget of the comparison; `recut` where it is not its own.
+    """One study within the budget of the comparison; `recut` where its load points say it.
 
-    `carrying` has every configuration that carries something. Without any, there is no `winner`,
-    and `nearest` is what comes closest. `baseline` is None where it carries nothing.
+    `carrying` has every configuration that carries something, `failing` those that were tried and,
+    by their own fault, carry nothing; of others nothing is known. Without any that carries
+    something, there is no `winner`, and `nearest` is what comes closest. `baseline` is None where
+    it carries nothing.
     """
 
     study: StudyRecord
@@ -82,6 +84,7 @@ class Side:
     winner: Carried | None
     baseline: Carried | None
     carrying: Mapping[Configuration, Carried]
+    failing: frozenset[Configuration]
     nearest: Nearest | None
 
 
@@ -92,6 +95,11 @@ class Pair:
     first: Carried
     other: Carried
     ratio: Ratio
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether one of the two may carry more, so that the ratio is a bound, too."""
+        return self.first.is_bound or self.other.is_bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +122,10 @@ class Difference:
 class StudyComparison:
     """All ratios are of the other study over the first.
 
-    `same` are the configurations that both measured, `overall` is their geometric mean. `limits`
-    go over the latencies that the load points of both cover, from the lowest to the highest.
+    `same` are the configurations that both measured, `overall` is the geometric mean of those that
+    are no bounds. `only_first` and `only_other` carry something in one study, and nothing in the
+    other, which tried them, too. `limits` go over the latencies that the load points of both
+    cover, from the lowest to the highest.
     """
 
     budget: LatencyBudget
@@ -125,35 +135,49 @@ class StudyComparison:
     baselines: Pair | None
     same: tuple[Pair, ...]
     overall: Ratio | None
+    only_first: tuple[Carried, ...]
+    only_other: tuple[Carried, ...]
     limits: tuple[LimitPair, ...]
     differences: tuple[Difference, ...]
 
+    @property
+    def averaged(self) -> tuple[Pair, ...]:
+        """What `overall` is the mean of."""
+        return _measured(self.same)
 
-def compared(first: StudyRecord, other: StudyRecord) -> StudyComparison:
+
+def compared(first: StudyRecord, other: StudyRecord, *, comparisons: int = 1) -> StudyComparison:
     """Compare two studies, with their load points, within the latency budget of the first.
 
-    A ratio is proved where it is farther from 1 than chance takes it in one case of twenty, and
-    rests on three fresh starts of each side. Of several configurations or limits the p-values are
-    Holm's. The intervals have the scatter of fresh starts within a study; what else changed
-    between two studies (the machine's speed on another day) is in none of them.
+    A ratio is `decided` where it is farther from 1 than chance takes it in one case of twenty, and
+    `proved` where that rests on three fresh starts of each side: both are about the scatter within
+    a study. What else changed between two studies (the machine's speed on another day) is in none
+    of the intervals. The p-values are Holm's over the winners and the defaults, over the other
+    configurations, and over the limits; of several `comparisons` with the first study they are
+    multiplied by their number (Bonferroni).
     """
-    sides = _side(first, first.budget), _side(other, first.budget)
-    same = _same(*sides)
+    recut = first.budget != other.budget
+    sides = _side(first, first.budget, recut=recut), _side(other, first.budget, recut=recut)
+    winners, baselines = _headline(*sides, comparisons)
+    same = _same(*sides, [each for each in (winners, baselines) if each], comparisons)
     return StudyComparison(
         budget=first.budget,
         first=sides[0],
         other=sides[1],
-        winners=_pair(sides[0].winner, sides[1].winner),
-        baselines=_pair(sides[0].baseline, sides[1].baseline),
+        winners=winners,
+        baselines=baselines,
         same=same,
-        overall=_overall(same),
-        limits=_limits(first, other, first.budget.percentile),
+        overall=_overall(same, comparisons),
+        only_first=_only(*sides),
+        only_other=_only(*reversed(sides)),
+        limits=_limits(first, other, first.budget.percentile, comparisons),
         differences=tuple(_differences(first, other)),
     )
 
 
-def _side(study: StudyRecord, budget: LatencyBudget) -> Side:
-    if study.budget != budget:
+def _side(study: StudyRecord, budget: LatencyBudget, *, recut: bool) -> Side:
+    """For studies of different budgets both come from load points: two methods make no ratio."""
+    if recut:
         return _recut(study, budget)
     result = standings(study)
     known = [*carrying(study), *result.ranked]
@@ -164,6 +188,7 @@ def _side(study: StudyRecord, budget: LatencyBudget) -> Side:
         winner=Carried.of_standing(result.winner) if result.winner else None,
         baseline=Carried.of_standing(baseline) if baseline else None,
         carrying={each.configuration: Carried.of_standing(each) for each in known},
+        failing=_ended_as(study, TrialState.INFEASIBLE, TrialState.FAILED),
         nearest=None if result.winner else nearest_load(study, budget),
     )
 
@@ -171,56 +196,97 @@ def _side(study: StudyRecord, budget: LatencyBudget) -> Side:
 def _recut(study: StudyRecord, budget: LatencyBudget) -> Side:
     found = answer(study, budget)
     baseline = of_baseline(study, found.ranked)
+    over = frozenset(each.trial.configuration for each in found.infeasible)
     return Side(
         study=study,
         recut=True,
         winner=Carried.of_estimate(found.best) if found.best else None,
         baseline=Carried.of_estimate(baseline) if baseline else None,
         carrying={e.trial.configuration: Carried.of_estimate(e) for e in found.ranked},
+        failing=over | _ended_as(study, TrialState.FAILED),
         nearest=None if found.best else nearest_load(study, budget),
     )
 
 
-def _pair(first: Carried | None, other: Carried | None) -> Pair | None:
-    if first is None or other is None:
-        return None
-    difference = other.minus(first)
-    return Pair(first=first, other=other, ratio=Ratio.of(difference, difference.p_value))
+def _ended_as(study: StudyRecord, *states: TrialState) -> frozenset[Configuration]:
+    """The configurations of which a trial ended so by its own fault."""
+    ended = (t for t in study.trials if t.state in states and t.reason not in NOT_ITS_FAULT)
+    return frozenset(trial.configuration for trial in ended)
 
 
-def _same(first: Side, other: Side) -> tuple[Pair, ...]:
-    """The configurations that both measured, those that the first one carries most with first."""
-    both = [
-        (own, other.carrying[configuration])
-        for configuration, own in first.carrying.items()
-        if configuration in other.carrying
+def _only(own: Side, without: Side) -> tuple[Carried, ...]:
+    """What carries something on one side alone, though both tried it; the most first."""
+    lost = without.failing - without.carrying.keys()
+    found = [carried for each, carried in own.carrying.items() if each in lost]
+    return tuple(sorted(found, key=_most_first))
+
+
+def _most_first(carried: Carried) -> tuple[float, int]:
+    return -carried.throughput, carried.trial.number
+
+
+def _headline(first: Side, other: Side, comparisons: int) -> tuple[Pair | None, Pair | None]:
+    """The winners and the defaults: one family of claims."""
+    both = (first.winner, other.winner), (first.baseline, other.baseline)
+    found = iter(_pairs([(a, b) for a, b in both if a and b], comparisons))
+    winners, baselines = (next(found) if a and b else None for a, b in both)
+    return winners, baselines
+
+
+def _same(
+    first: Side, other: Side, headline: Sequence[Pair], comparisons: int
+) -> tuple[Pair, ...]:
+    """The configurations that both measured, those that the first one carries most with first.
+
+    What the headline says of one of them stays what is said of it.
+    """
+    known = {
+        each.first.trial.configuration: each
+        for each in headline
+        if each.first.trial.configuration == each.other.trial.configuration
+    }
+    both = [each for each in first.carrying if each in other.carrying]
+    others = [each for each in both if each not in known]
+    pairs = _pairs([(first.carrying[each], other.carrying[each]) for each in others], comparisons)
+    known |= dict(zip(others, pairs, strict=True))
+    return tuple(sorted((known[each] for each in both), key=lambda pair: _most_first(pair.first)))
+
+
+def _pairs(family: Sequence[tuple[Carried, Carried]], comparisons: int) -> list[Pair]:
+    """With the p-values of a family, of which there are as many as `comparisons`."""
+    p_values = comparison.holm([comparisons * _p_value(*each) for each in family])
+    return [
+        Pair(first=first, other=other, ratio=Ratio.of(other.minus(first), p_value))
+        for (first, other), p_value in zip(family, p_values, strict=True)
     ]
-    both.sort(key=lambda pair: (-pair[0].throughput, pair[0].trial.number))
-    return tuple(
-        Pair(first=own, other=theirs, ratio=ratio)
-        for (own, theirs), ratio in zip(both, _ratios(both), strict=True)
-    )
 
 
-def _ratios(pairs: Sequence[tuple[Carried, Carried]]) -> list[Ratio]:
-    differences = [other.minus(first) for first, other in pairs]
-    p_values = comparison.holm([each.p_value for each in differences])
-    return [Ratio.of(each, p) for each, p in zip(differences, p_values, strict=True)]
+def _p_value(first: Carried, other: Carried) -> float:
+    """1 where the one that seems to carry less is a bound: it may carry as much."""
+    difference = other.minus(first)
+    less = other if difference.value < 0 else first
+    return 1.0 if less.is_bound else difference.p_value
 
 
-def _overall(same: Sequence[Pair]) -> Ratio | None:
+def _measured(same: Sequence[Pair]) -> tuple[Pair, ...]:
+    return tuple(each for each in same if not each.is_bound)
+
+
+def _overall(same: Sequence[Pair], comparisons: int) -> Ratio | None:
     """The geometric mean of two or more ratios, as sure as they agree with each other."""
-    if len(same) < 2:
+    differences = [pair.other.minus(pair.first) for pair in _measured(same)]
+    if len(differences) < 2:
         return None
-    differences = [pair.other.minus(pair.first) for pair in same]
     mean = comparison.mean(
         [each.value for each in differences], [each.scatter for each in differences]
     )
     mean = replace(mean, rounds=min(each.rounds for each in differences))
-    return Ratio.of(mean, mean.p_value)
+    return Ratio.of(mean, min(1.0, comparisons * mean.p_value))
 
 
-def _limits(first: StudyRecord, other: StudyRecord, percentile: float) -> tuple[LimitPair, ...]:
+def _limits(
+    first: StudyRecord, other: StudyRecord, percentile: float, comparisons: int
+) -> tuple[LimitPair, ...]:
     """At latency limits for which the best of each study lies between loads that it measured."""
     own, theirs = ([c for c in load_curves(study, percentile) if c] for study in (first, other))
     ranges_s = _range_s(own), _range_s(theirs)
@@ -230,10 +296,10 @@ def _limits(first: StudyRecord, other: StudyRecord, percentile: float) -> tuple[
     limits_s = [float(each) for each in np.geomspace(low_s, high_s, _LIMITS)]
     best = [(limit_s, _best(own, limit_s), _best(theirs, limit_s)) for limit_s in limits_s]
     inside = [(limit_s, a, b) for limit_s, a, b in best if a and b]
-    ratios = _ratios([(a, b) for _, a, b in inside])
+    pairs = _pairs([(a, b) for _, a, b in inside], comparisons)
     return tuple(
-        LimitPair(limit_s=limit_s, first=a, other=b, ratio=ratio)
-        for (limit_s, a, b), ratio in zip(inside, ratios, strict=True)
+        LimitPair(limit_s=limit_s, first=a, other=b, ratio=pair.ratio)
+        for (limit_s, a, b), pair in zip(inside, pairs, strict=True)
     )
 
 
@@ -247,13 +313,22 @@ def _range_s(curves: Sequence[Sequence[LoadCurve]]) -> tuple[float, float]:
 def _best(curves: Sequence[Sequence[LoadCurve]], limit_s: float) -> Carried | None:
     """What carries the most within a limit; None where that is not known.
 
-    It is not where the best is a bound only, nor where one that was over the limit at each load
-    that was measured might carry more at a lower one.
+    It is not where the best is a bound only, nor where another that is a bound, or was over the
+    limit at each load that was measured, might carry more.
     """
-    found = [capacity(each, limit_s) for each in curves]
-    best = max(found, key=lambda each: each.throughput)
-    is_open = any(e.kind is EstimateKind.NONE and e.high > best.throughput for e in found)
+    found = [(each, capacity(each, limit_s)) for each in curves]
+    best = max((e for _, e in found), key=lambda each: each.throughput)
+    others = [_most(own, e) for own, e in found if e.kind not in _INSIDE]
+    is_open = any(most > best.throughput for most in others)
     return Carried.of_estimate(best) if best.kind in _INSIDE and not is_open else None
+
+
+def _most(curves: Sequence[LoadCurve], estimate: CurveEstimate) -> float:
+    """What a configuration may carry at most: without a load over the limit, what saturates it."""
+    saturation = max(curve.trial.saturation for curve in curves)
+    if estimate.kind is EstimateKind.AT_LEAST and saturation > 0:
+        return max(estimate.throughput, saturation)
+    return estimate.high
 
 
 def _differences(first: StudyRecord, other: StudyRecord) -> Iterator[Difference]:

@@ -15,7 +15,7 @@ def compare(options: CompareOptions) -> None:
     first, *others = [_read(each, options.db) for each in options.studies]
     names = _names(options.studies)
     pairs = [
-        (compared(first, other), Names(names[0], name))
+        (compared(first, other, comparisons=len(others)), Names(names[0], name))
         for other, name in zip(others, names[1:], strict=True)
     ]
     if options.as_json:

@@ -21,9 +21,12 @@ from tuner.analysis.study_comparison import (
 from tuner.errors import masked
 from tuner.report import figures, formats, nearest_text
 from tuner.report.columns import text_table
+from tuner.report.json_text import budget_facts
 from tuner.report.search_findings import about_drift
 
-_PROOF = "A proof takes three fresh starts of each."
+# Rows of configurations that both measured: a search of a night leaves thousands.
+_MOST_ROWS = 20
+_STARTS = "Three fresh starts of each would show how much they scatter."
 _ANOTHER_TIME = (
     "The intervals have the scatter of fresh starts; what else changed on a machine between two "
     "studies is in none of them."
@@ -48,6 +51,8 @@ def comparison_blocks(found: StudyComparison, names: Names) -> list[RenderableTy
     if found.same:
         blocks.append(Text("Configurations that both measured:"))
         blocks.append(_pairs_table(_same_rows(found), names, "configuration"))
+        if len(found.same) > _MOST_ROWS:
+            blocks.append(Text(f"{len(found.same) - _MOST_ROWS:,} more: `--json` has all."))
     if found.limits:
         blocks.append(Text(f"The most that each carries, by the limit of {_percentile(found)}:"))
         blocks.append(_pairs_table(_limit_rows(found), names, "limit"))
@@ -58,21 +63,19 @@ def comparison_blocks(found: StudyComparison, names: Names) -> list[RenderableTy
 def sentences(found: StudyComparison, names: Names) -> tuple[str, ...]:
     """Who carries more, and how sure that is."""
     said = [_about_winners(found, names)]
-    if found.baselines:
-        said.append(f"Server's defaults: {_carries(found.baselines, names)}")
+    said += _about_baselines(found, names)
     if found.overall:
-        said.append(
-            f"The {len(found.same)} configurations that both measured, on average: "
-            f"{_ratio_text(found.overall, names)}"
-        )
+        said.append(f"{_averaged(found)}, on average: {_ratio_text(found.overall, names)}")
+    said += _about_lost(found, names)
     if found.limits:
         said.append(_about_limits(found.limits, names))
     elif found.winners:
-        said.append("No latency limit lies between loads that both measured")
+        said.append("At no latency limit is it known of both what they carry at most")
     sentences = [f"{each}." for each in said]
     pairs = (found.winners, found.baselines)
-    unproved = any(p and p.ratio.decided and not p.ratio.proved for p in pairs)
-    return (*sentences, _PROOF) if unproved else tuple(sentences)
+    few_starts = any(p and p.ratio.decided and not p.ratio.proved for p in pairs)
+    # What is read from load points rests on no finals.
+    return (*sentences, _STARTS) if few_starts and not found.first.recut else tuple(sentences)
 
 
 def warnings(found: StudyComparison, names: Names) -> tuple[str, ...]:
@@ -91,7 +94,7 @@ def warnings(found: StudyComparison, names: Names) -> tuple[str, ...]:
 def comparison_document(found: StudyComparison, names: Names) -> dict[str, Any]:
     """All of it as plain data; every ratio is of the other study over the first."""
     return {
-        "latency_budget": str(found.budget),
+        **budget_facts(found.budget),
         "first": _side(found.first, names.first),
         "other": _side(found.other, names.other),
         "winners": _pair(found.winners),
@@ -101,6 +104,9 @@ def comparison_document(found: StudyComparison, names: Names) -> dict[str, Any]:
             for each in found.same
         ],
         "same_overall": _ratio(found.overall),
+        "same_averaged": len(found.averaged),
+        "only_first": [_carried(each) for each in found.only_first],
+        "only_other": [_carried(each) for each in found.only_other],
         "limits": [{"limit_ms": each.limit_s * 1e3, **_pair_facts(each)} for each in found.limits],
         "dominates": dominating(found.limits, names),
         "differences": [
@@ -113,10 +119,15 @@ def comparison_document(found: StudyComparison, names: Names) -> dict[str, Any]:
 
 
 def dominating(limits: Sequence[LimitPair], names: Names) -> str | None:
-    """Who carries more within every limit that both cover; None if nobody, or there is none."""
-    if limits and all(each.ratio.estimate > 1 for each in limits):
+    """Who carries more within every limit that both cover, and surely so within one of them.
+
+    None if nobody does. One limit is enough: all of them are read from the same load curves.
+    """
+    if not any(each.ratio.decided for each in limits):
+        return None
+    if all(each.ratio.estimate > 1 for each in limits):
         return names.other
-    if limits and all(each.ratio.estimate < 1 for each in limits):
+    if all(each.ratio.estimate < 1 for each in limits):
         return names.first
     return None
 
@@ -127,6 +138,36 @@ def _about_winners(found: StudyComparison, names: Names) -> str:
     sides = ((found.first, names.first), (found.other, names.other))
     missing = [_without(side, name, found) for side, name in sides if side.winner is None]
     return "; ".join(missing)
+
+
+def _about_baselines(found: StudyComparison, names: Names) -> Iterator[str]:
+    if found.baselines:
+        yield f"Server's defaults: {_carries(found.baselines, names)}"
+        return
+    for side, name in ((found.first, names.first), (found.other, names.other)):
+        if side.baseline:
+            yield f"Server's defaults: only {name} is known to carry something with them"
+
+
+def _averaged(found: StudyComparison) -> str:
+    count, of = len(found.averaged), len(found.same)
+    if count == of:
+        return f"The {count:,} configurations that both measured"
+    return f"Of {of:,} configurations that both measured, the {count:,} without a bound"
+
+
+def _about_lost(found: StudyComparison, names: Names) -> Iterator[str]:
+    """What is in no ratio, since it carries something in one study alone."""
+    for lost, own, without in (
+        (found.only_first, names.first, names.other),
+        (found.only_other, names.other, names.first),
+    ):
+        if lost:
+            yield (
+                f"{own} carries up to {formats.rate(lost[0].throughput)} inferences/s with "
+                f"{formats.counted(len(lost), 'configuration')} of which {without} measured no "
+                "load within the budget"
+            )
 
 
 def _without(side: Side, name: str, found: StudyComparison) -> str:
@@ -140,7 +181,7 @@ def _without(side: Side, name: str, found: StudyComparison) -> str:
 
 
 def _carries(pair: Pair, names: Names) -> str:
-    """`B carries 1.12x (1.05 to 1.19) of A: proved`, where a bound is known, that it is one."""
+    """`B carries 1.12x (1.05 to 1.19) of A: ...`; where one of them is a bound, that it is."""
     text = _ratio_text(pair.ratio, names)
     bounds = [
         name
@@ -153,31 +194,46 @@ def _carries(pair: Pair, names: Names) -> str:
 def _ratio_text(ratio: Ratio, names: Names) -> str:
     text = f"{names.other} carries {formats.gain(ratio)} of {names.first}"
     if ratio.proved:
-        return f"{text}: proved"
+        return f"{text}: beyond the scatter of fresh starts"
     if ratio.decided:
-        return f"{text}: beyond the uncertainty, not proved"
-    return f"{text}: no proven difference"
+        return f"{text}: beyond the uncertainty"
+    return f"{text}: no difference beyond the uncertainty"
 
 
 def _about_limits(limits: Sequence[LimitPair], names: Names) -> str:
     low, high = (formats.latency(each.limit_s) for each in (limits[0], limits[-1]))
-    where = f"from {low} to {high}" if len(limits) > 1 else f"at {low}"
+    several = len(limits) > 1
+    span = f"from {low} to {high}" if several else f"of {low}"
     decided = [each for each in limits if each.ratio.decided]
     sure = f"beyond the uncertainty at {len(decided)} of {formats.counted(len(limits), 'limit')}"
     ahead = dominating(limits, names)
-    if ahead is None:
-        more = [formats.latency(e.limit_s) for e in limits if e.ratio.estimate > 1]
-        at_limits = f"{names.other} at {formats.listed(more)}" if more else "neither anywhere"
-        return f"Within limits {where} neither always carries more ({at_limits}), {sure}"
-    return f"Within every limit {where} {ahead} carries more, {sure}"
+    if ahead:
+        which = "every limit" if several else "the limit"
+        return f"Within {which} {span} {ahead} carries more, {sure}"
+    leads = (
+        _leads(names.first, limits, [e for e in limits if e.ratio.estimate < 1]),
+        _leads(names.other, limits, [e for e in limits if e.ratio.estimate > 1]),
+    )
+    who = "; ".join(filter(None, leads)) or "both carry as much"
+    which = "limits" if several else "the limit"
+    return f"Within {which} {span} neither is surely ahead ({who}), {sure}"
+
+
+def _leads(name: str, limits: Sequence[LimitPair], ahead: Sequence[LimitPair]) -> str:
+    """That one carries more, and at which limits unless at all; empty where it is at none."""
+    if not ahead:
+        return ""
+    if len(ahead) == len(limits):
+        return f"{name} carries more"
+    return f"{name} more at {formats.listed([formats.latency(each.limit_s) for each in ahead])}"
 
 
 def _about_conditions(found: StudyComparison, names: Names) -> Iterator[str]:
     first, other = found.first.study, found.other.study
     if found.other.recut:
         yield (
-            f"{names.other} searched for {other.budget}: its load points were cut again at "
-            f"{found.budget}, which it did not search for, without its finals."
+            f"{names.other} searched for {other.budget}, not for {found.budget}: both were read "
+            "from load points."
         )
     if first.arrivals != other.arrivals:
         yield (
@@ -202,7 +258,7 @@ def _headline_rows(found: StudyComparison) -> Iterator[tuple[str, Pair]]:
 def _same_rows(found: StudyComparison) -> Iterator[tuple[str, Pair]]:
     baseline = found.first.study.baseline
     defaults = baseline.configuration if baseline else None
-    for each in found.same:
+    for each in found.same[:_MOST_ROWS]:
         yield formats.short(each.first.trial.configuration, defaults), each
 
 
@@ -246,11 +302,11 @@ def _throughput(carried: Carried) -> str:
 
 
 def _verdict(pair: Pair) -> str:
-    if pair.first.is_bound or pair.other.is_bound:
+    if pair.is_bound:
         return "a bound"
     if pair.ratio.proved:
-        return "proved"
-    return "not proved" if pair.ratio.decided else "tie"
+        return "> scatter"
+    return "> error" if pair.ratio.decided else "tie"
 
 
 def _percentile(found: StudyComparison) -> str:
@@ -260,8 +316,8 @@ def _percentile(found: StudyComparison) -> str:
 def _side(side: Side, name: str) -> dict[str, Any]:
     return {
         "study": name,
-        "latency_budget": str(side.study.budget),
-        "cut_again": side.recut,
+        **budget_facts(side.study.budget),
+        "from_load_points": side.recut,
         "winner": _carried(side.winner),
         "baseline": _carried(side.baseline),
         "nearest": nearest_text.nearest_document(side.nearest),
@@ -302,5 +358,5 @@ def _ratio(ratio: Ratio | None) -> dict[str, Any] | None:
         "high": ratio.high,
         "p_value": ratio.p_value,
         "decided": ratio.decided,
-        "proved": ratio.proved,
+        "beyond_fresh_starts": ratio.proved,
     }

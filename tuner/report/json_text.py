@@ -3,11 +3,23 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuner.goals import LatencyBudget
 
 
 def json_text(content: object, *, indent: int | None = 2) -> str:
     """`content` as JSON; infinities and NaN, which JSON does not have, become null."""
     return json.dumps(_finite(content), indent=indent, default=str, allow_nan=False) + "\n"
+
+
+def budget_facts(budget: LatencyBudget) -> dict[str, Any]:
+    """A latency budget in words and in numbers, which no program must take from words."""
+    return {
+        "latency_budget": str(budget),
+        "percentile": budget.percentile,
+        "limit_ms": budget.limit_s * 1e3,
+    }
 
 
 def _finite(value: object) -> object:

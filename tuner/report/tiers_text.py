@@ -15,6 +15,7 @@ from tuner.goals import LatencyBudget
 from tuner.records import StudyRecord
 from tuner.report import answer_text, figures, findings, formats, nearest_text
 from tuner.report.columns import text_table
+from tuner.report.json_text import budget_facts
 
 RULE = (
     "the one whose least share is the highest; a share is what it carries of what the best "
@@ -148,9 +149,7 @@ def _configurations(study: StudyRecord, tiers: Tiers) -> list[str]:
 def _document(tier: Tier, measure: str) -> dict[str, Any]:
     best, own = tier.best, tier.shared
     return {
-        "latency_budget": str(tier.budget),
-        "percentile": tier.budget.percentile,
-        "limit_ms": tier.budget.limit_s * 1e3,
+        **budget_facts(tier.budget),
         "best": answer_text.estimate_document(best) if best else None,
         "shared": answer_text.estimate_document(own) if own else None,
         "share": tier.share if own else None,
