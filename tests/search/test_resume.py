@@ -59,7 +59,10 @@ def test_a_recorded_trial_that_was_never_told_is_added(url: str) -> None:
     again.resume(by_proposal(record(proposal, throughput=70.0)))
 
     assert [(t.state, t.value) for t in optunas(url)] == [(FAIL, None), (COMPLETE, 70.0)]
-    assert optunas(url)[1].constraints == {"crash": -1.0, "latency": -1.0}
+    added = optunas(url)[1]
+    assert added.constraints == {"0": -1.0, "1": -1.0, "crash": -1.0, "latency": -1.0}
+    assert added.user_attrs == {**proposal.configuration, "state": "feasible"}
+    assert added.system_attrs["constraints"] == [-1.0, -1.0]
     assert optunas(url)[0].params == optunas(url)[1].params
     assert all(t.configuration != proposal.configuration for t in run(again, server, 10))
 
@@ -70,7 +73,8 @@ def test_a_recorded_crash_that_was_never_told_is_added(url: str) -> None:
 
     search(SERVER, url).resume(by_proposal(record(proposal, **crashed())))
 
-    assert optunas(url)[1].constraints == {"crash": 1.0, "latency": 1.0}
+    constraints = optunas(url)[1].constraints
+    assert constraints == {"0": 1.0, "1": 1.0, "crash": 1.0, "latency": 1.0}
 
 
 def test_a_recorded_trial_of_no_fault_is_not_added(url: str) -> None:

@@ -112,7 +112,7 @@ class Search:
             if trial.number not in outcomes:
                 lost.append(self._read(trial))
             elif (outcome := outcomes[trial.number]) is not None and self._tables:
-                self._tables.add(outcome)
+                self._tables.add(outcome, _shown(records[trial.number].configuration))
         self._queue[:0] = [configuration for configuration in lost if configuration is not None]
 
     def enqueue(self, configuration: Configuration, *, first: bool = False) -> None:

@@ -3,8 +3,9 @@
 Other tools that know Optuna read them; the search itself learns from what is in memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.errors import StorageError
+from tuner.space.expressions import Value
 from tuner.store.database import Guard, engine_options, guard_commits
 from tuner.store.faults import display_name, passing, translated
 from tuner.store.waiting import Patience
@@ -74,9 +76,16 @@ class Tables:
             self._kept(partial(trial.set_user_attr, name, value))
         self._kept(partial(self._study.tell, trial, outcome.values))
 
-    def add(self, outcome: FrozenTrial) -> None:
-        """Write down a trial that ended without its answer: under a new number, it is closed."""
-        self._kept(partial(self._study.add_trial, outcome))
+    def add(self, outcome: FrozenTrial, shown: Mapping[str, Value]) -> None:
+        """Write down a trial that ended without its answer: under a new number, it is closed.
+
+        `shown` are the user attributes that it was opened with.
+        """
+        whole = copy(outcome)
+        whole.user_attrs = {**shown, **outcome.user_attrs}
+        signs = list(outcome.constraints.values())
+        whole.system_attrs = {**outcome.system_attrs, _CONSTRAINTS: signs}
+        self._kept(partial(self._study.add_trial, whole))
 
     def close_all(self) -> Sequence[FrozenTrial]:
         """Close, as failed, what a search that was killed left open or waiting."""
