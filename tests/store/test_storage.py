@@ -286,7 +286,12 @@ def test_an_unknown_study_lists_the_known_ones(place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [(None, "there is no study yet"), ("x", "no study is called `x`")]
+    ("name", "message"),
+    [
+        (None, "there is no study yet"),
+        ("", "no study is called ``"),
+        ("x", "no study is called `x`"),
+    ],
 )
 def test_no_study_at_all(place: str, name: str | None, message: str) -> None:
     """An empty database says how a study is made."""

@@ -12,6 +12,7 @@ from tuner.records import LATENCY_PERCENTILES, PointRecord, StudyRecord, TrialRe
 from tuner.report import figures, formats
 from tuner.report.export import firsts_s
 from tuner.report.study_tables import COLUMNS, PARAMETERS, DataColumn, StudyTable
+from tuner.report.whole_file import write_whole
 
 
 def frame(study: StudyRecord, table: StudyTable) -> pd.DataFrame:
@@ -28,24 +29,27 @@ def as_text(study: StudyRecord, table: StudyTable, form: str) -> str:
     """The table as `csv` or `json`."""
     if form == "csv":
         return frame(study, table).to_csv(index=False)
-    found = frame(study, table)
-    return str(found.to_json(orient="records", indent=2, date_format="iso", date_unit="us"))
+    # Of decimals pandas keeps ten unless told otherwise.
+    text = frame(study, table).to_json(
+        orient="records", indent=2, date_format="iso", date_unit="us", double_precision=15
+    )
+    return str(text)
 
 
 def write(study: StudyRecord, table: StudyTable, form: str, path: Path) -> None:
     """Write the table to `path`.
 
     Raises:
-        InputError: parquet needs a package that is not installed, or does not fit.
-        TunerError: The file cannot be written.
+        InputError: A text cannot be written; parquet needs a package that is not installed, or
+            does not fit.
+        TunerError: A parquet file cannot be written.
     """
-    if form == "parquet":
-        _check_pyarrow()
+    if form != "parquet":
+        write_whole(path, as_text(study, table, form))
+        return
+    _check_pyarrow()
     try:
-        if form == "parquet":
-            frame(study, table).to_parquet(path, index=False)
-        else:
-            path.write_text(as_text(study, table, form))
+        frame(study, table).to_parquet(path, index=False)
     except OSError as error:
         reason = error.strerror or str(error)
         raise TunerError(f"{path}: cannot be written: {reason}") from None

@@ -152,7 +152,7 @@ class Storage(Database):
                 return study_of(row, of_study)
             names = connection.execute(sa.select(tuner_studies.c.name)).scalars().all()
         raise InputError(
-            f"no study is called `{name}`" if name else "there is no study yet",
+            "there is no study yet" if name is None else f"no study is called `{name}`",
             hint="studies here: " + ", ".join(sorted(names))
             if names
             else "`tuner optimize --budget-ms 50` makes one",
