@@ -57,7 +57,17 @@ class TestOneStudy:
         assert best["plan"]["replicas_interval"] == {"low": 5, "estimate": 5, "high": 6}
         assert (baseline["role"], front["role"], front["trial"]) == ("baseline", "front", 2)
         assert of_study["price_per_hour"] is None
-        assert document["confidence"] == 0.975
+        assert (of_budget["percentile"], of_budget["limit_ms"]) == (99, 50.0)
+        assert of_study["confidence"] is None  # no fresh start confirmed it
+
+    def test_that_fresh_starts_confirmed(self, tuner: Tuner, folder: Path) -> None:
+        """Only then the confidence has a number."""
+        stored(folder / "night.db", studies.night())
+
+        content = tuner("capacity", "--db", "night.db", "--demand", "9", "--json").json
+
+        [of_study] = content["latency_budgets"][0]["studies"]
+        assert of_study["confidence"] == 0.975
 
     def test_with_a_price(self, tuner: Tuner) -> None:
         """Costs an hour and of a million inferences, for what is kept beside the demand, too."""
@@ -128,6 +138,10 @@ class TestOneStudy:
             "try `--budget-ms 160`, or a faster model",
             status=3,
         )
+        document = tuner("capacity", "slow", "--demand", "9", "--json")
+        [of_study] = document.json["latency_budgets"][0]["studies"]
+        assert (document.status, of_study["configurations"]) == (3, [])
+        assert of_study["nearest"]["latency_ms"] == 80.0
         other = tuner("capacity", "l4", "--demand", "9", "--budget-ms", "5")
         assert (other.status, other.out) == (3, "")
         assert other.err.startswith("error: no configuration meets p99 <= 5 ms; the nearest has")
@@ -157,8 +171,9 @@ class TestSeveralStudies:
         result = tuner("capacity", "slow", "l4", *asked)
 
         assert result.status == 0
-        assert result.out.startswith("`l4` is the cheapest for this demand")
-        assert "study `slow`: no configuration meets p99 <= 50 ms" in result.out
+        assert result.out.startswith("study `slow`: no configuration meets p99 <= 50 ms")
+        assert "study `l4`: 9,000 requests/s within p99 <= 50 ms" in result.out
+        assert "cheapest" not in result.out  # it is the only one
 
 
 EXAMPLE = "for example: `--demand 1200`, in requests per second"
@@ -166,12 +181,14 @@ PRICES = "for example: `--price 0.53/h`, or `--price STUDY=0.53/h` for one of se
 BAD = [
     ("", "either `--demand` or `--demand-file` is needed", EXAMPLE),
     ("--demand 1 --demand-file a", "either `--demand` or `--demand-file` is needed", EXAMPLE),
-    ("--demand 0", "`--demand` must be above 0, but got 0", EXAMPLE),
-    ("--demand -5", "`--demand` must be above 0, but got -5", EXAMPLE),
-    ("--demand nan", "`--demand` must be above 0, but got nan", EXAMPLE),
-    ("--demand inf", "`--demand` must be above 0, but got inf", EXAMPLE),
+    ("--demand 0", "`--demand` must be above 0 and up to 1e+12, but got 0", EXAMPLE),
+    ("--demand -5", "`--demand` must be above 0 and up to 1e+12, but got -5", EXAMPLE),
+    ("--demand nan", "`--demand` must be above 0 and up to 1e+12, but got nan", EXAMPLE),
+    ("--demand inf", "`--demand` must be above 0 and up to 1e+12, but got inf", EXAMPLE),
+    ("--demand 1e308", "`--demand` must be above 0 and up to 1e+12, but got 1e+308", EXAMPLE),
     ("--demand-file no.csv", "no.csv: cannot be read: No such file or directory", ""),
-    ("--demand 9 --peak-factor 0.9", "`--peak-factor` must be at least 1, but got 0.9", "for example: `--peak-factor 1.5`"),  # noqa: E501
+    ("--demand 9 --peak-factor 0.9", "`--peak-factor` must be from 1 to 1000, but got 0.9", "for example: `--peak-factor 1.5`"),  # noqa: E501
+    ("--demand 9 --peak-factor 1e9", "`--peak-factor` must be from 1 to 1000, but got 1e+09", "for example: `--peak-factor 1.5`"),  # noqa: E501
     ("--demand 9 --headroom 0.2", "`--headroom` must be a percentage below 100, but got `0.2`", "for example: `--headroom 20%`"),  # noqa: E501
     ("--demand 9 --headroom 100%", "`--headroom` must be a percentage below 100, but got `100%`", "for example: `--headroom 20%`"),  # noqa: E501
     ("--demand 9 --price 5", "`--price` must be an amount above 0 for an hour, but got `5`", PRICES),  # noqa: E501

@@ -1,6 +1,7 @@
 """What one replica carries, by configuration, and which study's replicas are the cheapest."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,13 +10,14 @@ from tests.analysis.known import known
 from tests.report import studies
 from tests.report.studies import loads
 from tuner.analysis.interpolation import EstimateKind
+from tuner.errors import Reason
 from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
 from tuner.planning.capacities import Capacities, Role, capacities
 from tuner.planning.demand import Demand
 from tuner.planning.offers import Offer, Wish, cheapest, offer
 from tuner.planning.replicas import Reserve
-from tuner.records import StudyRecord
+from tuner.records import Purpose, StudyRecord
 
 WISH = Wish(demand=Demand.constant(1000.0), reserve=Reserve())
 
@@ -68,6 +70,26 @@ class TestTheStudysOwnBudget:
         found = capacities(studies.study([slow, studies.trial(1, 100.0)]), studies.BUDGET, set())
 
         assert [each.interval is None for each in found.known] == [False, True]
+
+    def test_where_the_defaults_failed(self) -> None:
+        """What was not measured is not said to carry nothing."""
+        crashed = replace(
+            studies.failed(0, Reason.CRASHED, "it is gone"),
+            purpose=Purpose.BASELINE,
+            configuration=studies.DEFAULTS,
+        )
+        found = capacities(studies.study([crashed, studies.trial(1, 100.0)]), studies.BUDGET, {0})
+
+        assert [each.trial for each in found.known] == [1]
+
+    def test_what_the_finals_threw_out_is_not_planned_with(self) -> None:
+        """Its load curve of the search is no reason to."""
+        again = replace(studies.final(30, studies.configuration(8), 0.0), round=3)
+        slow = studies.infeasible(again, unloaded_s=0.08)
+        night = studies.night()
+        found = capacities(replace(night, trials=(*night.trials, slow)), studies.BUDGET, {2, 8, 0})
+
+        assert [each.trial for each in found.known] == [2, 0]
 
     def test_where_nothing_is_feasible(self) -> None:
         """There is nothing to plan with."""
@@ -136,8 +158,8 @@ class TestOffers:
         assert (found.offer.study.name, found.surely) == ("a", False)
 
     def test_without_a_price(self) -> None:
-        """What has none is not compared; without any nothing is the cheapest."""
+        """Nothing is the cheapest unless all that carry the demand have one, and are several."""
         free, priced = offered("free", math.nan), offered("priced", 5.0)
 
-        assert known(cheapest([free, priced])).offer is priced
-        assert cheapest([free]) is None
+        assert cheapest([free, priced]) is None
+        assert cheapest([priced]) is None

@@ -39,7 +39,7 @@ def test_a_day_of_the_clock(tmp_path: Path) -> None:
         "2026-03-07T08:00:00+00:00,100\n2026-03-07T09:01:00+01:00,200\n",
         "0,100\n60,200\n",
         "1772870400.5,100\n1772870460.5,200\n",
-        " 0 , 100 \n\n60,200,more\n",
+        " 0 , 100 \n\n60,200,\n",
     ],
 )
 def test_other_times(tmp_path: Path, lines: str) -> None:
@@ -79,13 +79,17 @@ BAD = [
     (HEADER, "two or more lines with a demand are expected", FORM),
     (f"{HEADER}08:00,5\n", "two or more lines with a demand are expected", FORM),
     (f"{HEADER}08:00,0\n09:00,0\n", "two or more lines with a demand are expected", FORM),
-    (f"{HEADER}08:00,x\n", "line 2: `requests per second` must be a number of at least 0, but got `x`", ""),  # noqa: E501
-    (f"{HEADER}08:00,5\n09:00,-1\n", "line 3: `requests per second` must be a number of at least 0, but got `-1`", ""),  # noqa: E501
-    (f"{HEADER}08:00,nan\n", "line 2: `requests per second` must be a number of at least 0, but got `nan`", ""),  # noqa: E501
-    (f"{HEADER}08:00\n", "line 2: `requests per second` must be a number of at least 0, but got ``", ""),  # noqa: E501
-    (f"{HEADER}25:00,5\n", "line 2: `time` must be a time as on the lines before, but got `25:00`", TIMES),  # noqa: E501
-    (f"{HEADER}inf,5\n", "line 2: `time` must be a time as on the lines before, but got `inf`", TIMES),  # noqa: E501
+    (f"{HEADER}08:00,x\n", "line 2: `requests per second` must be a number from 0 to 1e+12, but got `x`", ""),  # noqa: E501
+    (f"{HEADER}08:00,5\n09:00,-1\n", "line 3: `requests per second` must be a number from 0 to 1e+12, but got `-1`", ""),  # noqa: E501
+    (f"{HEADER}08:00,nan\n", "line 2: `requests per second` must be a number from 0 to 1e+12, but got `nan`", ""),  # noqa: E501
+    (f"{HEADER}08:00\n", "line 2: `requests per second` must be a number from 0 to 1e+12, but got ``", ""),  # noqa: E501
+    (f"{HEADER}25:00,5\n", "line 2: `time` must be a time, but got `25:00`", TIMES),
+    (f"{HEADER}inf,5\n", "line 2: `time` must be a time, but got `inf`", TIMES),
     (f"{HEADER}08:00,5\n3600,6\n", "line 3: `time` must be a time as on the lines before, but got `3600`", TIMES),  # noqa: E501
+    (f"{HEADER}08:00,1e13\n", "line 2: `requests per second` must be a number from 0 to 1e+12, but got `1e13`", ""),  # noqa: E501
+    (f"{HEADER}1e300,5\n", "line 2: `time` must be a time, but got `1e300`", TIMES),
+    (f"{HEADER}08:00,900\n09:00,1,200\n", "line 3: 2 cells are expected, as in the first line, but got `09:00`, `1`, `200`", "write 1200, not 1,200"),  # noqa: E501
+    (f"{HEADER}08:00,\"900\n09:00,1200\n", "line 3: is no CSV: unexpected end of data", FORM),
     (f"{HEADER}08:00,5\n\n08:00,6\n", "line 4: times must rise, but `08:00` follows `08:00`", ""),
     (b"\xff\xfe", "is not text in UTF-8", FORM),
 ]  # fmt: skip

@@ -105,7 +105,10 @@ def test_every_answer() -> None:
             "several studies over a day": best_of(1.0, 4.0, demand=DAY),
             "several models": best_of(1.0, 4.0, 2.0),
             "several studies without a price": best_of(math.nan, math.nan),
-            "the only price": best_of(1.0, math.nan),
+            "very many": told(NIGHT, wish(1e9, spare=1)),
+            "the model of a search alone": explanation(
+                offered(studies.small_study(), wish(9.0), budget=studies.BUDGET)
+            )[2:3],
             "the model": explanation(
                 offered(NIGHT, wish(1200.0, headroom=0.2, spare=1), budget=studies.BUDGET)
             ),

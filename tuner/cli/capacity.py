@@ -15,7 +15,7 @@ from tuner.errors import InputError, did_you_mean
 from tuner.goals import LatencyBudget, Objective
 from tuner.planning import day_file
 from tuner.planning.capacities import capacities
-from tuner.planning.demand import Demand
+from tuner.planning.demand import HIGHEST_RATE, Demand
 from tuner.planning.offers import Offer, Wish, cheapest, offer, requests_carry
 from tuner.planning.replicas import Reserve
 from tuner.records import StudyRecord
@@ -27,6 +27,7 @@ from tuner.store.storage import Storage
 
 _PRICE = re.compile(r"(?:(?P<study>.+)=)?(?P<amount>\d+(?:\.\d+)?)/h")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_HIGHEST_PEAK = 1000
 
 
 def capacity(options: CapacityOptions) -> None:
@@ -46,11 +47,12 @@ def capacity(options: CapacityOptions) -> None:
         ]
         for budget in _budgets(options, studies)
     ]
+    if options.as_json:
+        _print_document(wish, offers, options.db)
     if not any(each.lines for same in offers for each in same):
         nowhere = offers[0][0]
         raise capacity_text.nothing_within(nowhere, _measure(nowhere, options.db))
     if options.as_json:
-        _print_document(wish, offers, options.db)
         return
     for same in offers:
         print_blocks(_blocks(wish, same, options.db))
@@ -64,17 +66,11 @@ def _read(
 ) -> tuple[StudyRecord, frozenset[int]]:
     """A study and the trials of its front, with the load points that will be asked for.
 
-    For another latency budget these are all; for its own the front's are enough, as the finals
-    say the rest.
+    For its own latency budget that is none: the trials say it all.
     """
-    if options.budget_ms or options.percentile is not None:
-        study = storage.study(name)
-        return study, storage.front_trials(study)
-    study = storage.study(name, brief=True)
-    front = storage.front_trials(study)
-    shown = {trial.configuration for trial in study.trials if trial.number in front}
-    numbers = [trial.number for trial in study.trials if trial.configuration in shown]
-    return storage.in_full(study, numbers), front
+    other = bool(options.budget_ms) or options.percentile is not None
+    study = storage.study(name, brief=not other)
+    return study, storage.front_trials(study)
 
 
 def _blocks(wish: Wish, offers: Sequence[Offer], database: str) -> Iterator[RenderableType]:
@@ -109,7 +105,7 @@ def _sentences(wish: Wish, offers: Sequence[Offer], database: str) -> Iterator[s
         yield f"{whose}{capacity_text.headline(each, wish)}"
         for remark in capacity_text.remarks(each, wish, _measure(each, database)):
             yield f"{whose}{remark}"
-    if several and not found:
+    if not found and sum(each.plan is not None for each in offers) > 1:
         yield capacity_text.ABOUT_PRICES
     if models := capacity_text.about_models(offers):
         yield models
@@ -122,8 +118,7 @@ def _measure(offer: Offer, database: str) -> str:
 
 def _print_document(wish: Wish, offers: Sequence[Sequence[Offer]], database: str) -> None:
     documents = {
-        str(same[0].budget): (cheapest(same), list(_sentences(wish, same, database)))
-        for same in offers
+        same[0].budget: (cheapest(same), list(_sentences(wish, same, database))) for same in offers
     }
     print_json(capacity_document(wish, [each for same in offers for each in same], documents))
 
@@ -137,16 +132,17 @@ def _demand(options: CapacityOptions) -> Demand:
         )
     if options.demand_file is not None:
         return day_file.read(options.demand_file)
-    if not 0 < (options.demand or 0.0) < math.inf:
+    if not 0 < (options.demand or 0.0) <= HIGHEST_RATE:
         example = "for example: `--demand 1200`, in requests per second"
-        raise unfit("--demand", "above 0", options.demand or 0.0, example)
+        wanted = f"above 0 and up to {HIGHEST_RATE:g}"
+        raise unfit("--demand", wanted, options.demand or 0.0, example)
     return Demand.constant(options.demand or 0.0)
 
 
 def _reserve(options: CapacityOptions) -> Reserve:
-    if not 1 <= options.peak_factor < math.inf:
+    if not 1 <= options.peak_factor <= _HIGHEST_PEAK:
         hint = "for example: `--peak-factor 1.5`"
-        raise unfit("--peak-factor", "at least 1", options.peak_factor, hint)
+        raise unfit("--peak-factor", f"from 1 to {_HIGHEST_PEAK}", options.peak_factor, hint)
     share = _PERCENT.fullmatch(options.headroom.strip())
     if share is None or float(share[1]) >= 100:
         hint = "for example: `--headroom 20%`"
@@ -161,7 +157,7 @@ def _prices(texts: Sequence[str], studies: Sequence[str]) -> Mapping[str, float]
     given: dict[str | None, float] = {}
     for text in texts:
         found = _PRICE.fullmatch(text.strip())
-        if found is None or not float(found["amount"]):
+        if found is None or not 0 < float(found["amount"]) < math.inf:
             hint = "for example: `--price 0.53/h`, or `--price STUDY=0.53/h` for one of several"
             raise unfit("--price", "an amount above 0 for an hour", text, hint)
         name = found["study"]

@@ -38,7 +38,7 @@ class CapacityOptions:
     headroom: Annotated[
         str, typer.Option(help="Share of each replica's capacity to keep free: 20%.")
     ] = "0%"
-    spare: Annotated[int, typer.Option(min=0, help="Replicas that may fail.")] = 0
+    spare: Annotated[int, typer.Option(min=0, max=10_000, help="Replicas that may fail.")] = 0
     price: Annotated[
         list[str] | None,
         typer.Option(help="Of a replica: 0.53/h for all, or STUDY=0.53/h; several times."),

@@ -7,10 +7,10 @@ from enum import StrEnum
 
 from tuner.analysis.answers import Answer, answer
 from tuner.analysis.interpolation import CurveEstimate, EstimateKind
-from tuner.analysis.standings import Standing, standings
+from tuner.analysis.standings import Standing, Standings, carrying, standings
 from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
-from tuner.records import Interval, StudyRecord
+from tuner.records import Interval, StudyRecord, TrialState
 from tuner.space.space import Configuration
 
 
@@ -49,7 +49,7 @@ class Capacities:
     """Those of one study within `budget`: the best one first, then the defaults, then the others.
 
     `known` is empty where no configuration is known to carry anything; `answer` is what the load
-    points say then.
+    points say.
     """
 
     study: StudyRecord
@@ -65,24 +65,38 @@ class Capacities:
 def capacities(study: StudyRecord, budget: LatencyBudget, front: Collection[int]) -> Capacities:
     """The capacities of the winner, the baseline and the configurations of the Pareto front.
 
-    For the study's own budget the winner is the one that it recommends, and what its finals say
-    comes before what load curves say. For others nothing is measured: see `answers`.
+    For the study's own budget the winner is the one that it recommends, and its trials say what
+    carries how much: what its finals threw out is not planned with. For others load curves say it:
+    see `answers`.
 
     Args:
-        study: With its load points.
+        study: For another budget than its own with its load points.
         budget: Any percentile and any limit.
         front: The numbers of the trials that have a load point of the front.
     """
     found = answer(study, budget)
-    curves = (*found.ranked, *found.infeasible)
-    known = {each.trial.configuration: _of_curve(each) for each in curves}
-    best = found.best.trial.configuration if found.best else None
     if budget == study.budget:
         result = standings(study)
         best = result.winner.configuration if result.winner else None
-        told = (*result.ranked, *([result.baseline] if result.baseline else []))
-        known |= {each.configuration: _of_standing(study, each) for each in told}
+        known = _of_trials(study, result)
+    else:
+        curves = (*found.ranked, *found.infeasible)
+        known = {each.trial.configuration: _of_curve(each) for each in curves}
+        best = found.best.trial.configuration if found.best else None
     return Capacities(study, budget, _in_order(study, known, best, front), found)
+
+
+def _of_trials(study: StudyRecord, result: Standings) -> dict[Configuration, ReplicaCapacity]:
+    """What carries something, and the defaults if they were measured."""
+    told = [*carrying(study), *result.ranked]
+    if result.baseline and _was_measured(result.baseline):
+        told.append(result.baseline)
+    numbers = {trial.configuration: trial.number for trial in reversed(study.trials)}
+    return {each.configuration: _of_standing(each, numbers[each.configuration]) for each in told}
+
+
+def _was_measured(standing: Standing) -> bool:
+    return standing.throughput > 0 or standing.trial.state is not TrialState.FAILED
 
 
 def _in_order(
@@ -98,8 +112,8 @@ def _in_order(
         roles[study.baseline.configuration] = Role.BASELINE
     on_front = {trial.configuration for trial in study.trials if trial.number in front}
     others = [each for each in known.values() if each.configuration in on_front]
-    carrying = {e.configuration: e.interval.estimate for e in others if e.interval}
-    for configuration in sorted(carrying, key=carrying.__getitem__, reverse=True):
+    carried = {e.configuration: e.interval.estimate for e in others if e.interval}
+    for configuration in sorted(carried, key=carried.__getitem__, reverse=True):
         roles.setdefault(configuration, Role.FRONT)
     return tuple(replace(known[each], role=role) for each, role in roles.items())
 
@@ -121,13 +135,13 @@ def _of_curve(estimate: CurveEstimate) -> ReplicaCapacity:
     )
 
 
-def _of_standing(study: StudyRecord, standing: Standing) -> ReplicaCapacity:
-    configuration = standing.configuration
+def _of_standing(standing: Standing, trial: int) -> ReplicaCapacity:
+    """`trial` is the first one of the configuration."""
     carries = standing.low > 0
     interval = Interval(standing.low, standing.throughput, standing.high)
     return ReplicaCapacity(
-        trial=next(t.number for t in study.trials if t.configuration == configuration),
-        configuration=configuration,
+        trial=trial,
+        configuration=standing.configuration,
         kind=EstimateKind.MEASURED if carries else EstimateKind.NONE,
         interval=interval if carries else None,
         starts=max(1, standing.confirmations),

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from tuner.errors import InputError, at, quoted
-from tuner.planning.demand import Demand, Moment
+from tuner.planning.demand import HIGHEST_RATE, Demand, Moment
 
 _TIME = "time"
 _RATE = "requests per second"
 _DAY_S = 86_400.0
+# Seconds of a moment, either side of zero.
+_FARTHEST_S = 1e15
 _HINT = f"for example: `{_TIME},{_RATE}` in the first line, and then lines such as `08:00,1200`"
 
 
@@ -36,12 +38,14 @@ def read(path: Path) -> Demand:
 
 
 def _demand(lines: list[str]) -> Demand:
-    rows = csv.reader(lines)
-    time_at, rate_at = _columns(next(rows, []))
+    rows = _rows(lines)
+    _, names = next(rows, (0, []))
+    time_at, rate_at = _columns(names)
     moments: list[Moment] = []
     form: _Form | None = None
-    for row in filter(any, rows):
-        with at(f"line {rows.line_num}"):
+    for line, row in rows:
+        with at(f"line {line}"):
+            _check_width(row, names)
             said = _cell(row, time_at)
             form = form or _form_of(said)
             moment = Moment(name=said, at_s=form(said), rate=_rate(_cell(row, rate_at)))
@@ -53,6 +57,27 @@ def _demand(lines: list[str]) -> Demand:
     if form is _clock_s:
         moments.append(replace(moments[0], at_s=moments[0].at_s + _DAY_S))
     return Demand.between(moments)
+
+
+def _rows(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Those that are not empty, with the numbers of their (last) lines."""
+    rows = csv.reader(lines, strict=True)
+    try:
+        for row in rows:
+            if any(row):
+                yield rows.line_num, row
+    except csv.Error as error:
+        raise InputError(f"line {rows.line_num}: is no CSV: {error}", hint=_HINT) from None
+
+
+def _check_width(row: list[str], names: list[str]) -> None:
+    """A cell too many is half a number, unless it is empty."""
+    if any(row[len(names) :]):
+        came = ", ".join(quoted(each) for each in row)
+        raise InputError(
+            f"{len(names)} cells are expected, as in the first line, but got {came}",
+            hint="write 1200, not 1,200",
+        )
 
 
 def _columns(names: list[str]) -> tuple[int, int]:
@@ -75,8 +100,9 @@ def _rate(text: str) -> float:
         rate = float(text)
     except ValueError:
         rate = math.nan
-    if not 0 <= rate < math.inf:
-        raise InputError(f"`{_RATE}` must be a number of at least 0, but got {quoted(text)}")
+    if not 0 <= rate <= HIGHEST_RATE:
+        wanted = f"a number from 0 to {HIGHEST_RATE:g}"
+        raise InputError(f"`{_RATE}` must be {wanted}, but got {quoted(text)}")
     return rate
 
 
@@ -91,7 +117,7 @@ def _form_of(text: str) -> _Form:
         except InputError:
             continue
         return form
-    raise _no_time(text)
+    raise _no_time(text, "a time")
 
 
 def _forms() -> Iterator[_Form]:
@@ -105,7 +131,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         raise _no_time(text) from None
-    if not math.isfinite(seconds):
+    if not abs(seconds) <= _FARTHEST_S:
         raise _no_time(text)
     return seconds
 
@@ -126,8 +152,8 @@ def _moment_s(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _no_time(text: str) -> InputError:
+def _no_time(text: str, wanted: str = "a time as on the lines before") -> InputError:
     return InputError(
-        f"`{_TIME}` must be a time as on the lines before, but got {quoted(text)}",
+        f"`{_TIME}` must be {wanted}, but got {quoted(text)}",
         hint="times are all such as `08:30`, or `2026-03-07T08:30:00`, or seconds such as `3600`",
     )

@@ -9,6 +9,8 @@ from typing import Self
 
 # A rate without a day is billed by the hour.
 HOUR_S = 3600.0
+# Per second; what is more is a slip of the pen.
+HIGHEST_RATE = 1e12
 
 
 @dataclass(frozen=True, kw_only=True)

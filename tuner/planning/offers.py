@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.goals import LatencyBudget
+from tuner.goals import LatencyBudget, Loop
 from tuner.planning.bill import Plan
 from tuner.planning.capacities import Capacities, ReplicaCapacity, Role
 from tuner.planning.demand import Demand
@@ -58,6 +58,12 @@ class Offer:
         return self.lines[0].plan if self.lines else None
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether fresh starts under open arrivals stand behind the best configuration."""
+        best = self.capacities.best
+        return best is not None and best.confirmed and self.study.arrivals is Loop.OPEN
+
+    @property
     def baseline(self) -> Line | None:
         """The server's defaults, unless they are the best or were not measured."""
         return next((e for e in self.lines[1:] if e.capacity.role is Role.BASELINE), None)
@@ -92,11 +98,13 @@ def requests_carry(study: StudyRecord) -> int:
 
 
 def cheapest(offers: Sequence[Offer]) -> Cheapest | None:
-    """The one with the lowest bill, if replicas follow the demand; None where none has a price."""
+    """The one with the lowest bill, if replicas follow the demand.
+
+    None unless there are two or more that carry it, and all of them have a price.
+    """
     totals = [(each.plan.scaled.total, each) for each in offers if each.plan]
-    priced = [each for each in totals if math.isfinite(each[0].high)]
-    if not priced:
+    if len(totals) < 2 or not all(math.isfinite(total.high) for total, _ in totals):
         return None
-    total, best = min(priced, key=lambda each: each[0].high)
-    others = [each for each, other in priced if other is not best]
+    total, best = min(totals, key=lambda each: each[0].high)
+    others = [each for each, other in totals if other is not best]
     return Cheapest(offer=best, surely=all(total.high < each.low for each in others))

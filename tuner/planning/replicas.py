@@ -13,8 +13,8 @@ from functools import cached_property
 
 from tuner.records import Interval
 
-# How sure it is that the stated replicas keep the budget: the capacity is below its 95 % interval
-# in one case of forty.
+# How sure it is that the stated replicas keep the budget if every one of them is as fast as the
+# starts were on average: their mean is below its 95 % interval in one case of forty.
 CONFIDENCE = 0.975
 # What rounding of floating point may add to a quotient that is a whole number.
 _ROUNDING = 1e-9
@@ -61,7 +61,7 @@ class Fleet:
 
     @property
     def count(self) -> int:
-        """As many as keep the budget with `CONFIDENCE`, the spare ones among them."""
+        """As many as the low end of the capacity needs, and the spare ones."""
         return int(self.counts.high)
 
     @property

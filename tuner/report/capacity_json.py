@@ -4,27 +4,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from tuner.analysis.nearest import Nearest, nearest_load, nearest_unloaded
+from tuner.goals import LatencyBudget
 from tuner.planning.bill import Bill, Plan
 from tuner.planning.demand import Demand
 from tuner.planning.offers import Cheapest, Line, Offer, Wish, requests_carry
 from tuner.planning.replicas import CONFIDENCE, Fleet
 from tuner.records import Interval
+from tuner.report.json_text import budget_facts
+from tuner.report.nearest_text import nearest_document
 
 
 def capacity_document(
     wish: Wish,
     offers: Sequence[Offer],
-    results: Mapping[str, tuple[Cheapest | None, Sequence[str]]],
+    results: Mapping[LatencyBudget, tuple[Cheapest | None, Sequence[str]]],
 ) -> dict[str, Any]:
     """All offers by latency budget, each of which has its cheapest study and its sentences."""
     return {
         "demand": _demand(wish.demand),
         "reserve": asdict(wish.reserve),
-        "confidence": CONFIDENCE,
         "latency_budgets": [
             {
-                "latency_budget": budget,
-                "studies": [_offer(each) for each in offers if str(each.budget) == budget],
+                **budget_facts(budget),
+                "studies": [_offer(each) for each in offers if each.budget == budget],
                 "cheapest": _cheapest(found),
                 "remarks": list(said),
             }
@@ -51,8 +54,17 @@ def _offer(offer: Offer) -> dict[str, Any]:
         "arrivals": offer.study.arrivals.value,
         "inferences_per_request": requests_carry(offer.study),
         "price_per_hour": offer.price,
+        "confidence": CONFIDENCE if offer.is_confirmed else None,
         "configurations": [_line(each) for each in offer.lines],
+        "nearest": None if offer.lines else nearest_document(_nearest(offer)),
     }
+
+
+def _nearest(offer: Offer) -> Nearest | None:
+    """Where no configuration carries anything: what comes closest."""
+    if offer.budget == offer.study.budget:
+        return nearest_unloaded(offer.study)
+    return nearest_load(offer.study, offer.budget)
 
 
 def _line(line: Line) -> dict[str, Any]:

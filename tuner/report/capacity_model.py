@@ -1,10 +1,11 @@
 """How replicas are counted and what that assumes, as `tuner capacity --explain` prints it."""
 
+from tuner.analysis.comparison import START_LOG_ERROR
 from tuner.goals import Loop
 from tuner.planning.offers import Offer
 from tuner.planning.replicas import CONFIDENCE
 from tuner.report import formats
-from tuner.report.capacity_text import named
+from tuner.report.capacity_text import named, replicas
 
 _MODEL = """
 One replica carries its capacity: the highest load whose latency is within the budget, measured
@@ -16,8 +17,8 @@ One that takes turns, or picks the replica with the fewest requests, makes arriv
 carry somewhat more.
 
 replicas = demand x peak factor / (capacity x (1 - headroom)), rounded up, + spare. The capacity is
-the low end of its 95 % interval: where all else holds, so many replicas keep the budget with
-{confidence} confidence. The interval of the replicas is what both ends of the capacity would need.
+the low end of its 95 % interval.{confidence} The interval of the replicas is what both ends of the
+capacity would need.
 
 Of capacity: demand x peak factor / (replicas x capacity), the share of what they carry within the
 budget, not of what they could answer at all.
@@ -32,13 +33,19 @@ come in bursts (raise `--peak-factor`); where machines are slower than the one t
 (raise `--headroom`); and while a server is cold.
 """
 
+_CONFIDENCE = (
+    f" Where all else holds, so many replicas keep the budget with {100 * CONFIDENCE:g} % "
+    "confidence if every replica is as fast as the starts were on average (starts differ by about "
+    f"{100 * START_LOG_ERROR:g} %: `--headroom 10%`)."
+)
+
 
 def explanation(offer: Offer) -> tuple[str, ...]:
     """The model and its assumptions, and what it makes of the best configuration."""
     poisson = offer.study.arrivals is Loop.OPEN
     model = _MODEL.format(
         arrivals="Poisson arrivals" if poisson else "a closed loop, whose users wait for answers",
-        confidence=f"{100 * CONFIDENCE:g} %",
+        confidence=_CONFIDENCE if offer.is_confirmed else "",
     )
     paragraphs = (" ".join(each.split()) for each in model.split("\n\n"))
     return (*paragraphs, *_calculation(offer))
@@ -53,6 +60,6 @@ def _calculation(offer: Offer) -> tuple[str, ...]:
     said = (
         f"Here, for {named(offer.lines[0].capacity)} within {offer.budget}: "
         f"{formats.rate(fleet.demand)} inferences/s x {reserve.peak_factor:g} / {usable}, "
-        f"rounded up, + {reserve.spare} = {formats.counted(fleet.count, 'replica')}."
+        f"rounded up, + {reserve.spare} = {replicas(fleet.count)}."
     )
     return (said,)

@@ -19,8 +19,8 @@ def headline(offer: Offer, wish: Wish) -> str:
     plan, baseline = offer.plan, offer.baseline
     if plan is None:
         return nothing_within(offer, "").message
-    count = formats.counted(plan.peak.count, "replica")
-    found = f"{_asked(wish)} within {offer.budget}: {count} of {named(offer.lines[0].capacity)}"
+    best = f"{replicas(plan.peak.count)} of {named(offer.lines[0].capacity)}"
+    found = f"{_asked(wish)} within {offer.budget}: {best}"
     found += _costs(plan, wish)
     if baseline is None:
         return found
@@ -42,15 +42,11 @@ def about_cheapest(found: Cheapest, offers: Sequence[Offer], wish: Wish) -> str:
     bills = {each.study.name: each.plan.scaled.per_hour.high for each in offers if each.plan}
     hour = "an hour on average, if replicas follow the demand" if wish.is_day else "an hour"
     said = f"`{name}` is the cheapest for this demand within {budget}: {money(bills[name])} {hour}"
-    others = sorted(
-        (cost, other) for other, cost in bills.items() if other != name and math.isfinite(cost)
-    )
-    if others:
-        said += f"; {formats.listed([f'`{other}` {money(cost)}' for cost, other in others])}"
-    if others and not found.surely:
+    others = sorted((cost, other) for other, cost in bills.items() if other != name)
+    said += f"; {formats.listed([f'`{other}` {money(cost)}' for cost, other in others])}"
+    if not found.surely:
         said += "; their intervals overlap, so this is not sure"
-    free = [f"`{other}`" for other, cost in bills.items() if math.isnan(cost)]
-    return said + (f"; no price was given for {formats.listed(free)}" if free else "")
+    return said
 
 
 def remarks(offer: Offer, wish: Wish, measure: str) -> tuple[str, ...]:
@@ -66,11 +62,15 @@ def remarks(offer: Offer, wish: Wish, measure: str) -> tuple[str, ...]:
 
 def about_models(offers: Sequence[Offer]) -> str:
     """Empty unless the studies are of different models."""
-    models = {each.study.model_fingerprint: each.study.model for each in offers}
-    if len(models) == 1:
+    if len({each.study.model_fingerprint for each in offers}) == 1:
         return ""
-    names = formats.listed([f"`{name}`" for name in models.values()])
+    names = formats.listed([f"`{each.study.model}` in `{each.study.name}`" for each in offers])
     return f"the studies are of different models: {names}"
+
+
+def replicas(count: int) -> str:
+    """`1 replica`, `1,200 replicas`."""
+    return f"{count:,} replica{'' if count == 1 else 's'}"
 
 
 def named(capacity: ReplicaCapacity) -> str:
@@ -159,6 +159,6 @@ def _about_failure(offer: Offer, wish: Wish) -> str:
         return "while the only replica is down, nothing is answered: `--spare 1` adds another"
     load = fleet.load / ((fleet.count - 1) * fleet.capacity.estimate)
     return (
-        f"while one of {fleet.count} replicas is down, the others have {formats.per_cent(load)} "
+        f"while one of {fleet.count:,} replicas is down, the others have {formats.per_cent(load)} "
         "of what they carry within the budget: `--spare 1` adds another"
     )
