@@ -77,6 +77,7 @@ def test_starts_that_fail() -> None:
     assert Change(THEN, THEN, failures=1).verdict(TOLERANCE) is LossVerdict.UNDECIDED
     assert Change(THEN, THEN, failures=2).verdict(TOLERANCE) is LossVerdict.WORSE
     assert Change(THEN, (), failures=2).verdict(TOLERANCE) is LossVerdict.WORSE
+    assert [Change(THEN, THEN, failures=n).fails for n in (0, 1, 2)] == [False, False, True]
 
 
 def test_the_ratio() -> None:

@@ -1,5 +1,6 @@
 """`tuner check`: what it refuses, and with which status it ends."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tuner.store.ownership import held
 from tuner.store.storage import Storage
 from tuner.study import check as checking
 from tuner.study.check import Checked, CheckPlan
+from tuner.study.check_turn import check_turn
 from tuner.study.job import PreparedJob
 
 ASKED = {"budget_ms": 50.0, "model": "encoder"}
@@ -25,8 +27,9 @@ NIGHT = replace(studies.night(), name="night", options=ASKED)
 
 
 @pytest.fixture(autouse=True)
-def database(folder: Path) -> Path:
-    """`studies.db` with studies that can be checked, and some that cannot."""
+def database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`studies.db` with studies that can be checked, and some that cannot; no check beside."""
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return stored(
         folder / "studies.db",
         NIGHT,
@@ -66,6 +69,13 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
             ("--tolerance", "0"),
             error(
                 "`--tolerance` must be a percentage above 0 and below 100, but got `0`",
+                "for example: 5%",
+            ),
+        ),
+        (
+            ("--tolerance", "0.05"),
+            error(
+                "`--tolerance` must be a percentage above 0 and below 100, but got `0.05`",
                 "for example: 5%",
             ),
         ),
@@ -112,6 +122,10 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
             ),
         ),
         (
+            ("night", "--header", "Key: secret"),
+            error("study `night` sends no header `Key`", "leave it out"),
+        ),
+        (
             ("none",),
             error(
                 "study `none` has no winner that could be checked",
@@ -122,7 +136,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
 )
 def test_refusals(tuner: Tuner, arguments: tuple[str, ...], refusal: Result) -> None:
     """What cannot be checked is said before anything is started, with status 2."""
-    study = () if arguments[0] in ("old", "secret", "none") else ("night",)
+    study = ("night",) if arguments[0].startswith("-") else ()
 
     assert tuner("check", *study, *arguments) == refusal
 
@@ -178,14 +192,28 @@ def test_what_is_checked(tuner: Tuner, checks: Checks, database: Path) -> None:
     assert database.read_bytes() == before
 
 
+def test_beside_another_check(tuner: Tuner, checks: Checks) -> None:
+    """Two of them would disturb each other, even of different databases."""
+    with check_turn():
+        result = tuner("check", "night")
+
+    assert result == error(
+        "another check runs on this machine: both would measure less than there is",
+        "check when it has ended",
+        status=1,
+    )
+    assert checks.plans == []
+    assert tuner("check", "night").status == 0
+
+
 def test_a_file_that_cannot_be_written(tuner: Tuner, checks: Checks, folder: Path) -> None:
-    """The result is printed all the same."""
+    """That is said before it is measured for minutes."""
     (folder / "taken").touch()
 
     result = tuner("check", "night", "--junit", "taken/check.xml")
 
     assert result.status == 1
-    assert result.out.startswith("As good: ")
+    assert checks.plans == []
     assert result.err.endswith(
         "error: taken/check.xml: cannot be written: File exists\n"
         "hint: name another with `--junit`\n"

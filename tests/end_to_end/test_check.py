@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from tests.end_to_end.command import tuner
 from tests.end_to_end.test_jobs import SERVER, SPACE
 from tests.report import studies
@@ -39,8 +41,9 @@ def believed(folder: Path) -> Path:
     return folder / "studies.db"
 
 
-def test_a_check(tmp_path: Path) -> None:
+def test_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A winner that carries less than it is said to is worse; the study stays as it is."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # no other check is beside this one
     database = believed(tmp_path)
     before = database.read_bytes()
 

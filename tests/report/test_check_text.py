@@ -44,6 +44,12 @@ def failing() -> Checked:
     return replace(found(400.0), winner=side, rounds=2)
 
 
+def crashing() -> Checked:
+    """The winner starts once, then fails twice."""
+    winner = failing().winner
+    return replace(found(400.0), winner=replace(winner, now=(*starts(400.0)[:1], *winner.now)))
+
+
 def undecided() -> Checked:
     wide = Side(studies.BEST, starts(400.0), starts(390.0, scatter=0.05))
     return replace(found(400.0), winner=wide)
@@ -75,6 +81,13 @@ OTHER = found(400.0, differences=(Difference("cores", "2", "4", rules_out=True),
         ),
         (
             failing(),
+            (
+                "Worse: the best configuration fails: crashed: search: it is <gone>\n"
+                "E0309 \x1b[31mfault\x00"
+            ),
+        ),
+        (
+            crashing(),
             (
                 "Worse: the best configuration fails: crashed: search: it is <gone>\n"
                 "E0309 \x1b[31mfault\x00"
@@ -112,8 +125,8 @@ MACHINE = (
         (
             found(340.0, defaults=127.0),
             (
-                ("The server's defaults lost, too: it is the server, the model or the machine, "
-                "not this configuration."),
+                ("The server's defaults lost, too: at least a part of it is the server's, the "
+                "model's or the machine's; that this configuration lost more is not proved."),
                 MACHINE,
             ),
         ),

@@ -42,3 +42,14 @@ def test_old_calibrations_do_not_count(path: Path, days: int, *, known: bool) ->
 
         storage.save_calibration("ab12cd34ef", 2, Calibration(30e3, 1e-4))
         assert storage.calibration("ab12cd34ef", 2) == Calibration(30e3, 1e-4)
+
+
+def test_until_a_moment(path: Path) -> None:
+    """What the machine did when a study ended is not known where it was measured anew since."""
+    with Storage(str(stored(path))) as storage:
+        before = datetime.now(UTC)
+        storage.save_calibration("ab12cd34ef", 2, Calibration(20e3, 1e-4))
+        after = datetime.now(UTC) + timedelta(days=365)
+
+        assert storage.calibration("ab12cd34ef", 2, until=before) is None
+        assert storage.calibration("ab12cd34ef", 2, until=after) == Calibration(20e3, 1e-4)

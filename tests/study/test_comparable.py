@@ -29,10 +29,14 @@ def named(now: StudyRecord) -> dict[str, bool]:
         ({}, {}),
         ({"hardware": OTHER_MACHINE}, {"cores": True, "kernel": False}),
         ({"hardware": {**THEN.hardware, "kernel": "7.0"}}, {"kernel": False}),
+        ({"hardware": {**THEN.hardware, "numactl": True}}, {"numactl": False}),
+        ({"hardware": {**THEN.hardware, "gpus": 1}}, {"gpus": True}),
+        ({"hardware": {**THEN.hardware, "gpus": 0}}, {}),
         ({"request": {"batch": 2, "zero": False}}, {"batch": True}),
         ({"place": {"runner": "docker", "memory": "2g"}}, {"memory": True}),
         ({"place": {"runner": "process"}}, {"runner": True, "memory": True}),
         ({"model": "decoder"}, {"model": True}),
+        ({"model": "decoder", "options": {"model_file": "decoder.onnx"}}, {"model": False}),
         ({"environment": {**THEN.environment, "triton": "3.0"}}, {"triton": False}),
         ({"model_fingerprint": "other"}, {"model's files": False}),
         ({"space_fingerprint": "other"}, {"search space": False}),
@@ -49,6 +53,16 @@ def named(now: StudyRecord) -> dict[str, bool]:
 def test_differences(changed: dict[str, Any], found: dict[str, bool]) -> None:
     """Another machine, request or place rules it out; another server is what is checked."""
     assert named(replace(THEN, **changed)) == found
+
+
+def test_a_server_at_another_address() -> None:
+    """Where a remote server is may be said anew, so it is told and rules nothing out."""
+    there, elsewhere = ({"runner": "remote", "host": each, "port": 8000} for each in "ab")
+    then, now = (replace(THEN, place=each) for each in (there, elsewhere))
+
+    [found] = differences(then, now, WINNER)
+
+    assert (str(found), found.rules_out) == ("host: a then, b now", False)
 
 
 def test_in_words() -> None:

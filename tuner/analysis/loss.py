@@ -57,6 +57,11 @@ class Change:
     failures: int = 0
 
     @property
+    def fails(self) -> bool:
+        """Whether it fails so often that this is no accident."""
+        return self.failures >= _FAILURES
+
+    @property
     def difference(self) -> Estimate | None:
         """The logarithm of now over then; None where one of them is not known."""
         if not self.then or not self.now:
@@ -98,7 +103,7 @@ class Change:
 
     def verdict(self, tolerance: float, looks: int = 1) -> LossVerdict:
         """At one of so many looks, for a share that may be lost."""
-        if self.failures >= _FAILURES:
+        if self.fails:
             return LossVerdict.WORSE
         found = self.difference
         if found is None:

@@ -22,6 +22,7 @@ from tuner.store.jobs import jobs
 from tuner.store.storage import Storage
 from tuner.study import check as checking
 from tuner.study.check import Checked, CheckOutcome, CheckPlan
+from tuner.study.check_turn import check_turn
 from tuner.study.job import PreparedJob, prepare
 
 EXIT_STATUS = {
@@ -44,7 +45,10 @@ def check(options: CheckOptions) -> None:
     prepared = _prepared(study, options)
     for said in prepared.notes:
         note(said)
-    found = _measured(prepared, study, plan)
+    if options.junit:  # rather now than after minutes of measuring
+        _write(options.junit, b"")
+    with check_turn():
+        found = _measured(prepared, study, plan)
     if options.as_json:
         status = {"exit_status": EXIT_STATUS[found.outcome]}
         print_json(check_text.document(found) | status)
@@ -61,7 +65,7 @@ def options_of(options: OptimizeOptions) -> OptimizeOptions:
 
 
 def _plan(options: CheckOptions) -> CheckPlan:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", options.tolerance.strip())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", options.tolerance.strip())
     percent = float(match[1]) if match else 0.0
     if not 0 < percent < 100:
         wanted = "a percentage above 0 and below 100"
@@ -111,7 +115,7 @@ def _measured(prepared: PreparedJob, study: StudyRecord, plan: CheckPlan) -> Che
         ) as progress:
             return checking.check(prepared, study, plan, progress, note)
     except KeyboardInterrupt:
-        note(f"interrupted; the server is gone, and study {study.name} is as it was")
+        note(f"interrupted; study {study.name} is as it was")
         raise
 
 

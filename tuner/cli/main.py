@@ -103,7 +103,10 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its status: 0, 1, 2, 3 (nothing feasible) or 130 (Ctrl-C)."""
+    """Run one command and exit with its status.
+
+    0, 1, 2, 3 (nothing feasible), 4 (`check`: worse), 5 (`check`: not comparable), 130 (Ctrl-C).
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     # The matrices here are small: more threads would take a second processor from the server that

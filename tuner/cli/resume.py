@@ -102,14 +102,14 @@ def stored_options(study: StudyRecord, said: Sequence[str] | None) -> dict[str, 
     """What the study was asked for, by the names of options, with the values of its headers.
 
     Raises:
-        InputError: It is not stored, or a header was not `said` again.
+        InputError: It is not stored, a header was not `said` again, or is none of the study.
     """
     if not study.options:
         raise InputError(
             f"study `{study.name}` was begun by a version that did not store its options",
             hint=f"repeat its command, with `--study {study.name}`",
         )
-    if "header" not in study.options:
+    if not said and "header" not in study.options:
         return dict(study.options)
     return {**study.options, "header": headers(study, said)}
 
@@ -118,9 +118,9 @@ def headers(study: StudyRecord, said: Sequence[str] | None) -> list[str]:
     """Those of the study; their values are secrets, which are not stored.
 
     Raises:
-        InputError: One was not `said` again.
+        InputError: One was not `said` again, or another one was.
     """
-    names = [each.partition(":")[0] for each in study.options["header"]]
+    names = [each.partition(":")[0] for each in study.options.get("header", ())]
     given = {each.partition(":")[0]: each for each in said or ()}
     missing = [name for name in names if name not in given]
     if missing:
@@ -128,6 +128,10 @@ def headers(study: StudyRecord, said: Sequence[str] | None) -> list[str]:
             f"study `{study.name}` sends headers whose values are not stored: "
             f"{', '.join(missing)}",
             hint=" ".join(f"--header '{name}: VALUE'" for name in missing),
+        )
+    if unknown := given.keys() - names:
+        raise InputError(
+            f"study `{study.name}` sends no header `{min(unknown)}`", hint="leave it out"
         )
     return [given[name] for name in names]
 

@@ -25,7 +25,7 @@ def headline(found: Checked) -> str:
     match found.outcome:
         case CheckOutcome.NOT_COMPARABLE:
             return f"Not comparable: {found.obstacle}"
-        case CheckOutcome.WORSE if found.winner.failures and not found.winner.change.now:
+        case CheckOutcome.WORSE if found.winner.change.fails:
             return f"Worse: the best configuration fails: {_failure(found.winner.failures[-1])}"
         case CheckOutcome.WORSE:
             return f"Worse: the best configuration lost more than {tolerated}{_by(found)}"
@@ -152,15 +152,16 @@ def _smallest(found: Checked) -> str:
 def _shared(found: Checked) -> str:
     """Whether what was lost is the configuration's own."""
     canary = found.canary.change.ratio if found.canary else None
-    if canary is None or found.canary is None or found.outcome is not CheckOutcome.WORSE:
+    lost = found.outcome is CheckOutcome.WORSE and not found.winner.change.fails
+    if canary is None or found.canary is None or not lost:
         return ""
     own = found.winner.change.over(found.canary.change)
     if own is not None and own.high < 1:
         return "The server's defaults did not lose as much: it is this configuration's own."
     if canary.high < 1:
         return (
-            "The server's defaults lost, too: it is the server, the model or the machine, not "
-            "this configuration."
+            "The server's defaults lost, too: at least a part of it is the server's, the model's "
+            "or the machine's; that this configuration lost more is not proved."
         )
     return ""
 

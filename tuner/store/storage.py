@@ -218,19 +218,21 @@ class Storage(Database):
         self.write(save)
 
     def calibration(
-        self, host: str, payload_bytes: int, *, however_old: bool = False
+        self, host: str, payload_bytes: int, *, until: datetime | None = None
     ) -> Calibration | None:
-        """What was measured of the load engine in the last 30 days; None if nothing was.
+        """What was measured of the load engine in the last 30 days, or `until` that moment.
 
-        `host` is the fingerprint of the hardware, `payload_bytes` the size of a request.
+        `host` is the fingerprint of the hardware, `payload_bytes` the size of a request. None if
+        nothing was, or if something newer has taken its place.
         """
         query = sa.select(tuner_calibrations).where(*_of(host, payload_bytes))
         with self.reading() as connection:
             row = connection.execute(query).mappings().first()
-            oldest = datetime.now(UTC) - _CALIBRATION_HOLDS
-            if row is None or (not however_old and aware(row["measured_at"]) < oldest):
+            if row is None:
                 return None
-            return Calibration(row["rate"], row["send_lag_p99_s"])
+            measured_at, oldest = aware(row["measured_at"]), datetime.now(UTC) - _CALIBRATION_HOLDS
+            counts = measured_at <= until if until else measured_at >= oldest
+            return Calibration(row["rate"], row["send_lag_p99_s"]) if counts else None
 
     def _update(self, study_name: str, **values: Any) -> None:
         update = tuner_studies.update().where(tuner_studies.c.name == study_name).values(values)

@@ -7,7 +7,7 @@ written: a check may run as often as one likes, and the study stays as it is.
 What a loss is of, three figures tell:
 
 - the winner, now over then: what is judged;
-- the canary, now over then: where it has lost as much, it is not the configuration, but what all
+- the canary, now over then: where it has lost as well, at least a part of it is what all
   configurations share: the server, the model, or the machine;
 - the load engine against a server that does nothing, now over then: the machine alone. It scatters
   by some 8 % from one time to the next, so only a change by more than a quarter counts, before the
@@ -138,8 +138,6 @@ class Checked:
         if not self.winner.change.now and not self.winner.failures:
             last = self.winner.now[-1].message if self.winner.now else "there was no time"
             return f"this machine spoiled every start: {last}"
-        if self.winner.failures and self.canary and self.canary.failures == self.canary.now:
-            return f"the server's defaults fail, too: {_why(self.canary.failures[-1])}"
         return self._other_speed
 
     @property
@@ -162,13 +160,19 @@ def sides(study: StudyRecord) -> tuple[Side, Side | None]:
     """The winner and the canary, as the study has them.
 
     Raises:
-        InputError: There is no winner.
+        InputError: There is no winner, or no fresh start has confirmed it.
     """
     found = standings.standings(study)
     if found.winner is None:
         raise InputError(
             f"study `{study.name}` has no winner that could be checked",
             hint="`tuner studies list` shows which studies have one",
+        )
+    if not found.winner.confirmations:
+        raise InputError(
+            f"no fresh start has confirmed the winner of study `{study.name}`: the best of a "
+            "search is partly lucky, and would seem to have lost",
+            hint=f"`tuner resume {study.name} --timeout 10m` runs its finals",
         )
     winner, baseline = found.winner.configuration, found.baseline
     side = Side(winner, tuple(standings.rests_on(study, winner)))
@@ -228,13 +232,14 @@ class _Machine:
         return tuple(self.ratios)
 
     def _then(self) -> Calibration | None:
-        """None where another version of the load engine was measured."""
+        """None where another version of the load engine was measured, or only after the study."""
         version = "serving-tuner"
         if self.study.environment.get(version) != self.prepared.study.environment.get(version):
             return None
         host = str(self.study.hardware.get("fingerprint"))
+        ended = max(trial.finished_at for trial in self.study.trials)
         with Storage(self.prepared.job.database) as storage:
-            return storage.calibration(host, self.payload_bytes, however_old=True)
+            return storage.calibration(host, self.payload_bytes, until=ended)
 
 
 def _is_far(ratio: float) -> bool:
@@ -300,7 +305,7 @@ def _rounds(bench: Bench, known: Checked, until_s: float) -> Checked:
             break
         bench, known = _round(bench, replace(known, rounds=number + 1), order)
         longest_s = max(longest_s, time.monotonic() - began_s)
-        failed = known.winner.change.failures and known.verdict is LossVerdict.WORSE
+        failed = known.winner.change.fails
         looked = known.rounds == FIRST_LOOK and known.verdict is not LossVerdict.UNDECIDED
         if failed or looked:
             break
@@ -353,7 +358,3 @@ def _disturbed(record: TrialRecord) -> int:
 
 def _starts(known: Checked) -> int:
     return sum(len(each.now) for each in (known.winner, known.canary) if each)
-
-
-def _why(trial: TrialRecord) -> str:
-    return trial.message or f"no load meets the latency budget ({trial.state.value})"

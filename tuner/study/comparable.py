@@ -9,6 +9,10 @@ from tuner.space.space import Configuration, SearchSpace
 
 # Facts of the hardware whose change makes it another machine: those of its fingerprint.
 _OF_THE_MACHINE = ("hostname", "processor", "cores", "memory_bytes")
+# Those that are told: they may change what a server carries, and are no other machine.
+_OF_ITS_SYSTEM = ("kernel", "numa_nodes", "threads_per_core", "numactl")
+# Where a remote server is: another address of it is what a check may be of.
+_ADDRESS = ("host", "port", "ports")
 _NOT_THERE = "nothing"
 
 
@@ -42,23 +46,32 @@ def _ruling_out(
 ) -> Iterator[Difference]:
     if study.hardware.get("fingerprint") != present.hardware.get("fingerprint"):
         yield from _changed(study.hardware, present.hardware, _OF_THE_MACHINE, rules_out=True)
+    yield from _changed(study.hardware, present.hardware, ("gpus",), rules_out=True)
     asked = study.request.keys() | present.request.keys()
     yield from _changed(study.request, present.request, sorted(asked), rules_out=True)
     if study.place is not None and present.place is not None:
-        places = sorted(study.place.keys() | present.place.keys())
+        places = sorted((study.place.keys() | present.place.keys()) - set(_ADDRESS))
         yield from _changed(study.place, present.place, places, rules_out=True)
-    facts = {"server": (study.server, present.server), "model": (study.model, present.model)}
-    for name, (then, now) in facts.items():
-        if then != now:
-            yield Difference(name, then, now, rules_out=True)
+    yield from _renamed(study, present)
     if present.space is not None and not _is_in(present.space, winner):
         yield Difference("best configuration", str(winner), "not in the space", rules_out=True)
+
+
+def _renamed(study: StudyRecord, present: StudyRecord) -> Iterator[Difference]:
+    """Of a model file that is said anew, the name is its own."""
+    same_file = study.options.get("model_file") == present.options.get("model_file")
+    if study.server != present.server:
+        yield Difference("server", study.server, present.server, rules_out=True)
+    if study.model != present.model:
+        yield Difference("model", study.model, present.model, rules_out=same_file)
 
 
 def _to_check(study: StudyRecord, present: StudyRecord) -> Iterator[Difference]:
     names = sorted(study.environment.keys() | present.environment.keys())
     yield from _changed(study.environment, present.environment, names)
-    yield from _changed(study.hardware, present.hardware, ("kernel",))
+    yield from _changed(study.hardware, present.hardware, _OF_ITS_SYSTEM)
+    if study.place is not None and present.place is not None:
+        yield from _changed(study.place, present.place, _ADDRESS)
     prints = {
         "model's files": (study.model_fingerprint, present.model_fingerprint),
         "search space": (study.space_fingerprint, present.space_fingerprint),
@@ -72,7 +85,8 @@ def _changed(
     then: Mapping[str, Any], now: Mapping[str, Any], names: Any, *, rules_out: bool = False
 ) -> Iterator[Difference]:
     for name in names:
-        if then.get(name) != now.get(name):
+        # What a version before did not know is as good as nothing.
+        if (then.get(name) or None) != (now.get(name) or None):
             before, after = (str(each.get(name) or _NOT_THERE) for each in (then, now))
             yield Difference(name, before, after, rules_out=rules_out)
 
