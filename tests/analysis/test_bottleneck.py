@@ -102,6 +102,17 @@ def test_a_queue_before_full_processors() -> None:
     assert found(trial(queues, busy), cores=math.nan) == Bottleneck.QUEUE
 
 
+def test_the_load_engine_shares_the_processors() -> None:
+    """What it takes of them the server cannot have, unless each has its own."""
+    busy = measured(usage=Usage(cpu_s=0.6 * 2.0 * CORES), engine_cpu_s=0.35 * 2.0 * CORES)
+    record = trial(statistics(queue_ms=6.0, infer_ms=2.0), busy)
+    shared, apart = (diagnose(record, BUDGET, CORES, shared=each) for each in (True, False))
+
+    assert (shared.bottleneck, apart.bottleneck) == (Bottleneck.COMPUTE, Bottleneck.QUEUE)
+    assert shared.processors_busy == pytest.approx(0.95)
+    assert apart.processors_busy == pytest.approx(0.6)
+
+
 @pytest.mark.parametrize(
     "own",
     [{"engine_cpu_s": 1.7}, {"send_lag_p99_s": 0.006}],

@@ -64,6 +64,29 @@ def test_a_parameter_that_another_brings_with_it() -> None:
     assert found[0].trials == (0, 2)
 
 
+def test_what_nobody_tried_is_no_condition() -> None:
+    """A parameter that one value lacked by chance must be the same where both have it."""
+    found = found_in(study((100, {"a": 1, "b": 5}), (200, {"a": 2, "b": 7}), (300, {"a": 4})))
+
+    assert named(found) == [("a", 2, 4)]
+
+
+def test_the_choice_of_the_fastest_is_paid_for() -> None:
+    """The fastest of three looks fast by chance three times as often, in each of three steps."""
+    (alone,) = found_in(study((100, {"on": False}), (130, {"on": True, "size": 4})))
+    (first, *others) = found_in(
+        study(
+            (100, {"on": False}),
+            (130, {"on": True, "size": 4}),
+            (129, {"on": True, "size": 8}),
+            (128, {"on": True, "size": 16}),
+        )
+    )
+
+    assert (first.parameter, len(others)) == ("on", 2)
+    assert first.ratio.p_value == pytest.approx(3 * 3 * alone.ratio.p_value)
+
+
 def test_words_start_from_the_default() -> None:
     """Values without an order are compared with what the baseline has."""
     record = studies.study(

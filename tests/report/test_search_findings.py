@@ -12,7 +12,7 @@ from tests.spaces import choice, integer, space
 from tuner.analysis.drift import Block, Drift
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report.search_findings import about_drift, about_search, saved_s
+from tuner.report.search_findings import about_crashes, about_drift, about_search, saved_s
 from tuner.space.space import Configuration
 
 
@@ -81,7 +81,9 @@ STUDIES = {
 
 def test_every_sentence() -> None:
     """What must be known of each search; nothing where there is nothing special."""
-    texts.check("search.txt", {title: about_search(each) for title, each in STUDIES.items()})
+    found = {title: (*about_search(each), *about_crashes(each)) for title, each in STUDIES.items()}
+
+    texts.check("search.txt", found)
 
 
 def test_how_much_time_racing_saved() -> None:

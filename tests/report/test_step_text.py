@@ -1,12 +1,15 @@
 """Steps and bottlenecks in sentences."""
 
 import math
+from typing import Any
+
+import pytest
 
 from tests.report import studies, texts
 from tuner.analysis.bottleneck import Bottleneck, Diagnosis, LatencySplit
 from tuner.analysis.standings import Ratio
 from tuner.analysis.steps import Step
-from tuner.report import bottleneck_text, step_text
+from tuner.report import bottleneck_text, sections, step_text
 
 SURE = Ratio(1.10, 1.21, 1.33, p_value=0.001)
 CHANCE = Ratio(0.90, 1.02, 1.15, p_value=1.0)
@@ -54,7 +57,7 @@ def test_steps() -> None:
 
 def test_bottlenecks() -> None:
     """Each kind, how it is known, and what may help."""
-    seen = {"engine_busy": 0.31, "late_s": 0.00008}
+    seen: dict[str, Any] = {"engine_busy": 0.31, "late_s": 0.00008}
     found = [
         Diagnosis(bottleneck=Bottleneck.QUEUE, split=SPLIT, processors_busy=0.4, **seen),
         Diagnosis(bottleneck=Bottleneck.COMPUTE, split=SPLIT, processors_busy=0.95, **seen),
@@ -70,3 +73,33 @@ def test_bottlenecks() -> None:
             for each in found
         },
     )
+
+
+def test_what_is_not_the_machine() -> None:
+    """A server with processors of its own is judged by these; of a GPU nothing is known."""
+    queue = Diagnosis(bottleneck=Bottleneck.QUEUE, split=SPLIT, processors_busy=0.4, shared=False)
+
+    _, of_processors, *_, of_gpus = bottleneck_text.sentences(queue, gpus=True)
+
+    assert of_processors == (
+        "At the highest load within the budget, the server took 40 % of the processor time that "
+        "it may have."
+    )
+    assert of_gpus.startswith("The load of the GPU is not stored")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "processors"),
+    [
+        ({}, (2, True)),
+        ({"options": {"server_cpus": "0,1"}}, (2, False)),
+        ({"place": {"runner": "docker", "cpu_quota": 2.5}}, (2.5, False)),
+        ({"place": {"runner": "docker", "cpu_quota": 8.0}}, (2, False)),
+        ({"place": {"runner": "docker", "cpu_quota": 0.0}}, (2, True)),
+    ],
+)
+def test_the_processors_of_the_server(
+    wishes: dict[str, Any], processors: tuple[float, bool]
+) -> None:
+    """A quota counts to its fraction; who has processors of its own shares none."""
+    assert sections._processors(studies.study(**wishes)) == processors

@@ -86,6 +86,7 @@ class Diagnosis:
     engine_busy: float = math.nan
     late_s: float = math.nan
     processors_busy: float = math.nan
+    shared: bool = True
 
     @property
     def processors_full(self) -> bool:
@@ -107,13 +108,20 @@ def latency_split(trial: TrialRecord) -> LatencySplit | None:
     )
 
 
-def diagnose(trial: TrialRecord, budget: LatencyBudget, cores: float) -> Diagnosis:
-    """What limits the trial's configuration; `cores` are those of the server's machine, or NaN."""
+def diagnose(
+    trial: TrialRecord, budget: LatencyBudget, cores: float, *, shared: bool = True
+) -> Diagnosis:
+    """What limits the trial's configuration.
+
+    `cores` is how many processors the server may take, or NaN; `shared` says whether the load
+    engine takes from the same.
+    """
     point, split = trial.best_point(budget), latency_split(trial)
     if point is None:
         return Diagnosis(bottleneck=Bottleneck.UNKNOWN, split=split)
     engine_busy = point.engine_cpu_s / point.duration_s
-    processors_busy = point.usage.cpu_s / (point.duration_s * cores)
+    cpu_s = point.usage.cpu_s + (point.engine_cpu_s if shared else 0.0)
+    processors_busy = cpu_s / (point.duration_s * cores)
     late_s = point.send_lag_p99_s
     if engine_busy >= _ENGINE_BUSY or late_s >= _LATE * budget.limit_s:
         bottleneck = Bottleneck.CLIENT
@@ -127,6 +135,7 @@ def diagnose(trial: TrialRecord, budget: LatencyBudget, cores: float) -> Diagnos
         engine_busy=engine_busy,
         late_s=late_s,
         processors_busy=processors_busy,
+        shared=shared,
     )
 
 

@@ -53,12 +53,16 @@ class Step:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two configurations that differ in one parameter, and the logarithms of their capacities."""
+    """Two configurations that differ in one parameter, and the logarithms of their capacities.
+
+    They are the fastest of `of` such pairs, which differ in what only one of the two has.
+    """
 
     before: Configuration
     after: Configuration
     logs: tuple[float, float]
     error: float
+    of: int = 1
 
     @property
     def ends(self) -> tuple[Configuration, Configuration]:
@@ -75,14 +79,17 @@ def steps(
     `capacities` are those of the study's effects; what is only a bound is not compared. Of more
     than 1000 configurations, only the steps from `best` and from the baseline are.
     """
-    slowest_first = sorted(capacities.items(), key=lambda item: item[1].log)
-    known = {configuration: each for configuration, each in slowest_first if not each.bounded}
+    known = {configuration: each for configuration, each in capacities.items() if not each.bounded}
     if len(known) > _MOST_COMPARED:
         ends = [each for each in (best, study.baseline and study.baseline.configuration) if each]
         known = {c: own for c, own in known.items() if any(_is_next_to(c, end) for end in ends)}
     pairs = _pairs(study, known)
     estimates = [_estimate(found) for found in pairs.values()]
-    p_values = comparison.holm([each.p_value for each in estimates])
+    # The fastest of several looks faster than it is: each choice counts as a comparison.
+    choices = (math.prod(pair.of for pair in found) for found in pairs.values())
+    p_values = comparison.holm(
+        [min(1.0, n * own.p_value) for n, own in zip(choices, estimates, strict=True)]
+    )
     curves = {
         each[0].trial.configuration: each
         for each in load_curves(study, study.budget.percentile)
@@ -123,8 +130,10 @@ def _pairs(
         usual = study.baseline.configuration.get(parameter) if study.baseline else None
         for values in _alike(parameter, known):
             for before, after in _neighbours(list(values), usual):
-                pair = _pair(values[before], values[after], known)
-                found[parameter, before, after].append(pair)
+                alike = itertools.product(values[before], values[after])
+                near = [each for each in alike if _is_next_to(*each)]
+                if near:
+                    found[parameter, before, after].append(_fastest(near, known))
     return found
 
 
@@ -135,18 +144,15 @@ def _is_next_to(one: Configuration, other: Configuration) -> bool:
 
 def _alike(
     parameter: str, known: Mapping[Configuration, LogCapacity]
-) -> Iterator[dict[Value, Configuration]]:
-    """The configurations that differ in `parameter` alone, by its value.
-
-    Parameters that exist only with some of its values differ with it; of several configurations
-    with the same value, the last is taken: `known` has the fastest last.
-    """
+) -> Iterator[dict[Value, list[Configuration]]]:
+    """Configurations that differ in `parameter` and in what comes with it, by its value."""
     having = [each for each in known if parameter in each]
     differing = {parameter} | _dependents(parameter, having)
-    groups: dict[tuple[tuple[str, Value], ...], dict[Value, Configuration]] = defaultdict(dict)
+    groups: dict[tuple[tuple[str, Value], ...], dict[Value, list[Configuration]]]
+    groups = defaultdict(lambda: defaultdict(list))
     for each in having:
         rest = tuple(own for own in each.assignments if own[0] not in differing)
-        groups[rest][each[parameter]] = each
+        groups[rest][each[parameter]].append(each)
     return (group for group in groups.values() if len(group) > 1)
 
 
@@ -174,12 +180,14 @@ def _neighbours(values: Sequence[Value], usual: Value | None) -> list[tuple[Valu
     return [(first, other) for other in values if other != first] if first is not None else []
 
 
-def _pair(
-    before: Configuration, after: Configuration, known: Mapping[Configuration, LogCapacity]
+def _fastest(
+    pairs: Sequence[tuple[Configuration, Configuration]],
+    known: Mapping[Configuration, LogCapacity],
 ) -> _Pair:
+    before, after = max(pairs, key=lambda pair: sum(known[each].log for each in pair))
     low, high = known[before], known[after]
     error = math.hypot(low.log_error, high.log_error, START_LOG_ERROR, START_LOG_ERROR)
-    return _Pair(before, after, (low.log, high.log), error)
+    return _Pair(before, after, (low.log, high.log), error, len(pairs))
 
 
 def _estimate(pairs: Sequence[_Pair]) -> Estimate:

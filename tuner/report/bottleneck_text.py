@@ -11,6 +11,8 @@ _TITLES = {
     Bottleneck.FRONT_END: "the server's front end, or the network",
     Bottleneck.CLIENT: "the load engine, not the server",
 }
+# The GPU is not among what is stored of a load point.
+_OF_GPUS = "The load of the GPU is not stored: if it is full, what waits waits for it."
 _ADVICE = {
     Bottleneck.QUEUE: (
         "Requests wait for a free instance, or for their batch to fill: more instances, larger "
@@ -37,13 +39,15 @@ def title(found: Diagnosis) -> str:
     return f"What limits the best configuration: {_TITLES[found.bottleneck]}{full}"
 
 
-def sentences(found: Diagnosis) -> tuple[str, ...]:
-    """How that is known, and what would help."""
+def sentences(found: Diagnosis, *, gpus: bool = False) -> tuple[str, ...]:
+    """How that is known, and what would help; `gpus` says whether the server has some."""
+    queues = found.bottleneck is Bottleneck.QUEUE
     said = (
         _about_split(found.split),
         _about_processors(found),
         _about_engine(found),
         _ADVICE.get(found.bottleneck, ""),
+        _OF_GPUS if queues and gpus else "",
     )
     return tuple(filter(None, said))
 
@@ -71,9 +75,13 @@ def _about_processors(found: Diagnosis) -> str:
     if math.isnan(found.processors_busy):
         return "How busy the processors were is not known." if found.split else ""
     taken = formats.per_cent(found.processors_busy)
-    where = "At the highest load within the budget, the server took"
+    who, what = (
+        ("the server and the load engine", "the machine's processor time")
+        if found.shared
+        else ("the server", "the processor time that it may have")
+    )
     waits = ": what waits in the queue waits for processors" if found.processors_full else ""
-    return f"{where} {taken} of the machine's processor time{waits}."
+    return f"At the highest load within the budget, {who} took {taken} of {what}{waits}."
 
 
 def _about_engine(found: Diagnosis) -> str:

@@ -161,7 +161,7 @@ def _about_gain(gain: Ratio, winner: Standing) -> str:
     if gain.decided:
         return (
             f"Not proved yet: the gain is {between} with 95 % confidence, but a proof takes three "
-            f"rounds of {start(winner.trial)}s, not {winner.confirmations}."
+            f"rounds of {start(winner.trial)}s that have both it and the server's defaults."
         )
     return f"Not proved: the gain may be chance; its 95 % interval is {between}."
 

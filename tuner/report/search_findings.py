@@ -32,7 +32,6 @@ def about_search(study: StudyRecord) -> tuple[str, ...]:
         _about_racing(study),
         *_about_variants(study),
         *about_drift(drift.drift(study.trials)),
-        *about_crashes(study),
         _about_low_loads(study),
     )
     return tuple(filter(None, found))

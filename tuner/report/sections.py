@@ -155,18 +155,23 @@ def _reasons(study: StudyRecord, standings: Standings, effects: Effects) -> Iter
             sheets=(evidence_sheets.effects(effects),),
         )
     if standings.winner:
-        diagnosis = diagnose(standings.winner.trial, study.budget, _cores(study))
+        cores, shared = _processors(study)
+        diagnosis = diagnose(standings.winner.trial, study.budget, cores, shared=shared)
         yield Section(
             name="bottleneck",
             label="Bottleneck",
             title=bottleneck_text.title(diagnosis),
-            sentences=bottleneck_text.sentences(diagnosis),
+            sentences=bottleneck_text.sentences(diagnosis, gpus=bool(study.hardware.get("gpus"))),
         )
 
 
-def _cores(study: StudyRecord) -> float:
-    """Those that the server may use; NaN where it was kept off some of the machine's."""
-    return math.nan if study.options.get("server_cpus") else study.hardware.get("cores", math.nan)
+def _processors(study: StudyRecord) -> tuple[float, bool]:
+    """How many the server may take, and whether the load engine takes from the same ones."""
+    cores = study.hardware.get("cores", math.nan)  # those of the server, if it has its own
+    quota = (study.place or {}).get("cpu_quota")
+    if quota and quota < cores + 1:  # of which `cores` are the whole ones
+        return quota, False
+    return cores, not (quota or study.options.get("server_cpus"))
 
 
 def _deployment(study: StudyRecord, standings: Standings) -> Iterator[Section]:

@@ -14,8 +14,8 @@ _MOST_NAMED = 8
 
 LEAD = (
     "Steps of one parameter between measured configurations that are otherwise the same, but for "
-    "parameters that only one of them has, as far as they are beyond the uncertainty. With other "
-    "values of the others, a step may do something else."
+    "parameters that only one of them has (of several such the fastest is taken), as far as they "
+    "are beyond the uncertainty. With other values of the others, a step may do something else."
 )
 
 

@@ -33,6 +33,7 @@ def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
     sides = findings.sides(standings)
     sentences = [Text(findings.headline(study, standings), style="bold")]
     said = (*findings.remarks(study, standings), *search_findings.about_search(study))
+    said += search_findings.about_crashes(study)
     remarks = [Text(sentence) for sentence in said]
     if not sides:
         return Group(*sentences, *remarks)
