@@ -135,6 +135,8 @@ def test_the_planner_is_for_those_with_scripts(night: Page) -> None:
     assert len(sides) == 3
     assert all(0 < float(own["data-low"] or 0) < float(own["data-high"] or 0) for own in sides)
     assert "Replicas for round demands" in night.text
+    assert [tag for tag, own in night.elements if own.get("role") == "status"] == ["p"]
+    assert not any(tag == "output" or "aria-live" in own for tag, own in night.elements)
 
 
 def test_small_enough_to_send() -> None:

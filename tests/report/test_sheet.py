@@ -37,11 +37,13 @@ def test_code(text: str, code: str) -> None:
 
 def test_a_table_in_markdown() -> None:
     """Numbers stand right; a bar ends no cell, not even in code."""
-    sheet = Sheet("Two", ("Name", "Size"), (("`a|b`", "1"), ("c|d", "2")), frozenset({1}))
+    rows = (("`a|b`", "1"), ("c|d", "2"), (r"`e\|f`", "3"))
+    sheet = Sheet("Two", ("Name", "Size"), rows, frozenset({1}))
 
     assert sheet.markdown().splitlines() == [
         "| Name | Size |",
         "| --- | ---: |",
         r"| `a\|b` | 1 |",
         r"| c\|d | 2 |",
+        r"| `e\|f` | 3 |",
     ]

@@ -9,6 +9,8 @@ from markupsafe import Markup
 _CODE = re.compile(r"`([^`]*)`")
 # What Markdown would take for its own, or its tables would.
 _SPECIAL = re.compile(r"([\\*_\[\]<>|~#])")
+# A bar ends a cell; a backslash before it would escape the one that hides it.
+_BAR = re.compile(r"\\*\|")
 
 
 def code(text: str) -> str:
@@ -41,9 +43,12 @@ def as_markdown(text: str) -> str:
 
 def as_cell(text: str) -> str:
     """As Markdown in a table, where a bar ends the cell even in code."""
-    return _each(
-        " ".join(text.split()), _plain, lambda part: "`{}`".format(part.replace("|", r"\|"))
-    )
+
+    def marked(part: str) -> str:
+        bars = _BAR.sub(r"\\|", part)
+        return f"`{bars}`"
+
+    return _each(" ".join(text.split()), _plain, marked)
 
 
 def _each(text: str, words: Callable[[str], str], code: Callable[[str], str]) -> str:

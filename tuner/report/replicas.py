@@ -45,12 +45,13 @@ def title(winner: Standing) -> str:
 
 def assumptions() -> str:
     """What the table takes for granted."""
+    free = formats.per_cent(RESERVE.headroom)
+    spare = formats.counted(RESERVE.spare, "spare replica")
     return (
-        f"Replicas, and the share of their capacity that the demand takes. "
-        f"{formats.per_cent(RESERVE.headroom)} of the capacity is kept free, of which the lower end of "
-        f"the 95 % interval counts, and there is {formats.counted(RESERVE.spare, 'spare replica')}. It is "
-        "assumed that each replica has a machine like the one that was measured, and that the "
-        "demand is spread evenly over them."
+        f"Replicas, and the share of their capacity that the demand takes. {free} of the capacity "
+        f"is kept free, of which the lower end of the 95 % interval counts, and there is {spare}. "
+        "It is assumed that each replica has a machine like the one that was measured, and that "
+        "the demand is spread evenly over them."
     )
 
 
