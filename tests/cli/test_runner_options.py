@@ -15,7 +15,7 @@ from tuner.cli.runner_options import RunnerChoice, RunnerOptions
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget
 from tuner.study.job import Job, prepare
-from tuner.study.placement import Place, RemoteAddress, check_ports, gpu_limit, size_bytes
+from tuner.study.placement import Place, RemoteAddress, check_ports, gpu_limit
 
 
 def docker(**options: Any) -> RunnerOptions:
@@ -138,15 +138,6 @@ def test_a_container_elsewhere() -> None:
     """What a container gets means nothing to a server that runs already."""
     with refused("`--memory` means nothing to `--runner remote`"):
         place.container(remote(memory="4g"))
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("", 0), ("4096", 4096), ("1b", 1), ("64k", 65536), ("1.5m", 3 << 19), ("4G", 4 << 30)],
-)
-def test_sizes_in_bytes(text: str, size: int) -> None:
-    """Memory that a container may have bounds what a space file calls `memory_gib`."""
-    assert size_bytes(text) == size
 
 
 @pytest.mark.parametrize(

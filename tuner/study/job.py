@@ -19,6 +19,7 @@ from tuner.hardware import Hardware
 from tuner.load.calibration import Calibration, calibrate
 from tuner.load.client import LoadEngine
 from tuner.load.requests import TensorSpec
+from tuner.numbers.sizes import size_bytes
 from tuner.records import StudyRecord
 from tuner.search import warm_start
 from tuner.search.samplers import Sampler
@@ -212,7 +213,7 @@ def _machine(job: Job) -> Hardware:
     """What the server may use of this machine."""
     place = job.place
     limits = (place.cpu_quota, place.memory) if isinstance(place, ContainerSettings) else (0.0, "")
-    memory_bytes = placement.size_bytes(limits[1])
+    memory_bytes = size_bytes(limits[1])
     return hardware.detect().limited(
         cpus=job.server_cpus,
         cores=limits[0],

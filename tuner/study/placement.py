@@ -155,15 +155,6 @@ def withheld(place: Place, space: SearchSpace) -> list[str]:
     return environment.taken_out(space.variables) if place is None else []
 
 
-def size_bytes(text: str) -> int:
-    """A size as Docker writes it, such as `4g`; 0 for none."""
-    if not text:
-        return 0
-    number = text.rstrip("bkmgBKMG")
-    unit = text[len(number) :].lower() or "b"
-    return int(float(number) * 1024 ** "bkmg".index(unit))
-
-
 def reloadable(space: SearchSpace) -> SearchSpace:
     """What a server that runs can change.
 
