@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tuner.goals import LatencyBudget
-from tuner.records import PointRecord, TrialRecord
+from tuner.records import PointRecord, StudyRecord, TrialRecord
 
 # An engine on one core with this share of it busy makes requests wait for it, twice as long as
 # sending one takes (M/D/1: utilization / (2 (1 - utilization)) services).
@@ -106,6 +106,16 @@ def latency_split(trial: TrialRecord) -> LatencySplit | None:
         infer_s=said.per_request_s(said.compute_infer_s),
         output_s=said.per_request_s(said.compute_output_s),
     )
+
+
+def diagnosed(study: StudyRecord, trial: TrialRecord) -> Diagnosis:
+    """What limits the configuration of a trial of the study (see `diagnose`)."""
+    cores = study.hardware.get("cores", math.nan)  # those of the server, if it has its own
+    quota = (study.place or {}).get("cpu_quota")
+    if quota and quota < cores + 1:  # of which `cores` are the whole ones
+        return diagnose(trial, study.budget, quota, shared=False)
+    shared = not (quota or study.options.get("server_cpus"))
+    return diagnose(trial, study.budget, cores, shared=shared)
 
 
 def diagnose(

@@ -1,12 +1,11 @@
 """The parts of a study's report in their order, which HTML and Markdown share."""
 
-import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from tuner.analysis.bottleneck import diagnose
+from tuner.analysis.bottleneck import diagnosed
 from tuner.analysis.effects import Effects
 from tuner.analysis.standings import Standings
 from tuner.analysis.steps import steps
@@ -155,23 +154,13 @@ def _reasons(study: StudyRecord, standings: Standings, effects: Effects) -> Iter
             sheets=(evidence_sheets.effects(effects),),
         )
     if standings.winner:
-        cores, shared = _processors(study)
-        diagnosis = diagnose(standings.winner.trial, study.budget, cores, shared=shared)
+        diagnosis = diagnosed(study, standings.winner.trial)
         yield Section(
             name="bottleneck",
             label="Bottleneck",
             title=bottleneck_text.title(diagnosis),
             sentences=bottleneck_text.sentences(diagnosis, gpus=bool(study.hardware.get("gpus"))),
         )
-
-
-def _processors(study: StudyRecord) -> tuple[float, bool]:
-    """How many the server may take, and whether the load engine takes from the same ones."""
-    cores = study.hardware.get("cores", math.nan)  # those of the server, if it has its own
-    quota = (study.place or {}).get("cpu_quota")
-    if quota and quota < cores + 1:  # of which `cores` are the whole ones
-        return quota, False
-    return cores, not (quota or study.options.get("server_cpus"))
 
 
 def _deployment(study: StudyRecord, standings: Standings) -> Iterator[Section]:
