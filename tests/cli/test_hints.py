@@ -71,6 +71,16 @@ class TestOfAModel:
         assert document["hints"][0]["name"] == "dynamic-batching"
         assert set(folder.iterdir()) == before
 
+    def test_a_model_that_a_server_completes(self, tuner: Tuner, folder: Path) -> None:
+        """How large its batches may be is not known where the server chooses that."""
+        (folder / "models/net/1").mkdir(parents=True)
+        (folder / "models/net/1/model.onnx").touch()
+        (folder / "models/net/config.pbtxt").write_text('backend: "onnxruntime"\n')
+
+        document = tuner("hints", "--model-repository", "models", "--json").json
+
+        assert "model.max_batch_size" in document["unknown"]["dynamic-batching"]
+
     def test_an_archive_of_torchserve(self, tuner: Tuner, folder: Path) -> None:
         """Its own settings count, as they would in a study."""
         write_archive(folder / "store", {"batchSize": 8, "maxBatchDelay": 30}, name="m")

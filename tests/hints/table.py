@@ -17,7 +17,7 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
         {"default.threads": 1},
     ),
     "oversubscribed-cores": (
-        {"config.instances": 4, "config.threads": 4, "host.cores": 8},
+        {**NO_GPU, "config.instances": 4, "config.threads": 4, "host.cores": 8},
         {"config.threads": 2},
     ),
     "idle-cores": (
@@ -61,14 +61,17 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
     "several-numa-nodes": ({"host.numa_nodes": 2}, {"host.numa_nodes": 1}),
     "quota-below-processors": ({"host.quota": 2.5, "host.usable": 16}, {"host.quota": 16}),
     "threads-above-quota": (
-        {"server.quota": 2.0, "config.instances": 2, "config.threads": 2},
+        {**NO_GPU, "server.quota": 2.0, "config.instances": 2, "config.threads": 2},
         {"config.threads": 1},
     ),
     "dynamic-quantization": (
-        {"host.vnni": True, "host.amx": False, **NO_GPU},
-        {"host.vnni": False},
+        {**NO_GPU, "host.vnni": True, "host.amx": False, "model.backend": "onnxruntime"},
+        {"model.backend": "python"},
     ),
-    "bfloat16-on-processor": ({"host.bf16": True, **NO_GPU}, {"host.bf16": False}),
+    "bfloat16-on-processor": (
+        {**NO_GPU, "host.bf16": True, "model.backend": "pytorch"},
+        {"model.backend": "python"},
+    ),
     "half-on-processor": ({**NO_GPU, "model.float16": True}, {"host.gpus": 1}),
     "threads-in-environment": ({"environment.threads": 4}, {"environment.threads": 0}),
     "ort-parallel-mode": (
@@ -76,9 +79,10 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
             **TRITON,
             "model.backend": "onnxruntime",
             "config.execution_mode": 1,
-            "model.on_cpu": True,
+            "model.on_cpu": False,
+            **NO_GPU,
         },
-        {"config.execution_mode": 0},
+        {"host.gpus": 1},
     ),
     "dynamic-batching": (
         {**TRITON, "default.batching": False, "model.max_batch_size": 16},
@@ -89,7 +93,7 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
             **TRITON,
             "config.batching": False,
             "model.max_batch_size": 16,
-            "result.queue_share": 0.8,
+            "result.bottleneck": "queue",
         },
         {"config.batching": True},
     ),
@@ -102,8 +106,8 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
         {"config.batch_is_power": True},
     ),
     "delay-below-batch": (
-        {"config.delay_ms": 5.0, "result.in_flight": 4.2, "config.batch": 16},
-        {"result.in_flight": 40.0},
+        {"config.delay_ms": 5.0, "result.inferences_in_flight": 4.2, "config.batch": 16},
+        {"result.inferences_in_flight": 40.0},
     ),
     "delay-eats-the-budget": (
         {"config.delay_ms": 30.0, "result.budget_ms": 50.0},
@@ -115,6 +119,7 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
     ),
     "small-batches-at-low-load": (
         {
+            **NO_GPU,
             "config.batching": True,
             "result.busy": 0.3,
             "result.mean_batch": 1.2,
@@ -135,7 +140,7 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
         {"config.queue": 0},
     ),
     "queue-is-the-bottleneck": (
-        {"result.queue_share": 0.8, "result.busy": 0.4},
+        {**NO_GPU, "result.bottleneck": "queue", "result.busy": 0.4},
         {"result.busy": 0.95},
     ),
     "tensor-core-dimensions": (
@@ -143,17 +148,21 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
         {"model.odd_dims": 0},
     ),
     "half-precision": (
-        {"host.tensor_cores": True, "model.float32": True},
-        {"host.tensor_cores": False},
+        {
+            "host.tensor_cores": True,
+            "model.float32": True,
+            "model.backend": "onnxruntime",
+            "model.on_cpu": False,
+        },
+        {"model.backend": "tensorrt"},
     ),
     "autocast": ({**TORCHSERVE, "host.tensor_cores": True}, {"host.tensor_cores": False}),
-    "tensor-cores": ({"host.tensor_cores": True}, {"host.tensor_cores": False}),
-    "number-of-gpu": (
-        {**TORCHSERVE, "host.gpus": 4, "server.models": 2, "config.number_of_gpu": 4},
-        {"config.number_of_gpu": 2},
+    "tensor-cores": (
+        {"host.tensor_cores": True, "model.backend": "pytorch"},
+        {"host.tensor_cores": False},
     ),
     "workers-across-gpus": (
-        {**TORCHSERVE, "host.gpus": 2, "config.instances": 3},
+        {**TORCHSERVE, "config.number_of_gpu": 2, "config.instances": 3},
         {"config.instances": 4},
     ),
     "one-instance-on-gpu": (
@@ -161,7 +170,7 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
         {"model.on_cpu": True},
     ),
     "gpu-shared-by-processes": (
-        {**TORCHSERVE, **ONE_GPU, "config.instances": 2},
+        {**TORCHSERVE, "config.number_of_gpu": 1, "config.instances": 2},
         {"config.instances": 1},
     ),
     "tensorrt-accelerator": (
@@ -182,8 +191,14 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
         {"host.tcmalloc": True},
     ),
     "intel-openmp": (
-        {"host.intel": True, "host.intel_openmp": True, "config.intel_openmp": False},
-        {"host.intel": False},
+        {
+            **TORCHSERVE,
+            "host.intel": True,
+            "host.intel_openmp": True,
+            "config.intel_openmp": False,
+            "config.launcher": False,
+        },
+        {"config.launcher": True},
     ),
     "launcher-against-openmp": (
         {
@@ -239,8 +254,8 @@ TABLE: Mapping[str, tuple[_Facts, _Facts]] = {
         {"server.shared_memory_mib": 1024.0},
     ),
     "frontend-is-the-bottleneck": (
-        {"result.outside_share": 0.7, "result.queue_share": 0.1},
-        {"result.outside_share": 0.1},
+        {**TRITON, "result.bottleneck": "front end"},
+        {"result.bottleneck": "compute"},
     ),
     "json-tensors": ({"request.json": True}, {"request.json": False}),
     "repeated-requests": (

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.hints.demo import SPACE
+from tests.hints.test_settings import built_in
 from tuner.analysis.effect_columns import ABOVE_ZERO, DOUBLED
 from tuner.analysis.effects import Effect, Effects
 from tuner.analysis.standings import Ratio
@@ -43,6 +44,7 @@ def effect(parameter: str, value: Value, reference: Value, ratio: float, p: floa
 
 
 HELPED, HURT, OPEN = (1.38, 0.001), (0.7, 0.001), (1.1, 0.4)
+THREADS = ("triton_onnxruntime", "intra_op_thread_count")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,44 @@ def test_one_effect(
 
     assert result is not None
     assert (result.finding, result.effects) == (expected, (shown,))
+
+
+@pytest.mark.parametrize(
+    ("advised", "space", "parameter", "value", "found", "expected"),
+    [
+        (hint("queue"), "triton_all", "queue_size", 16, HURT, Finding.PROVED),
+        (hint("queue"), "triton_all", "queue_size", ABOVE_ZERO, HELPED, Finding.DISPROVED),
+        (hint("threads", more=False), *THREADS, 1, HELPED, Finding.PROVED),
+        (hint("threads", more=False), *THREADS, ABOVE_ZERO, HURT, Finding.DISPROVED),
+        (hint("threads", 1), *THREADS, DOUBLED, HURT, Finding.PROVED),
+    ],
+)
+def test_zero_may_be_the_most(
+    advised: Hint,
+    space: str,
+    parameter: str,
+    value: Value,
+    found: tuple[float, float],
+    expected: Finding,
+) -> None:
+    """Where it stands for any number, or for all cores, every other number is less."""
+    effects = Effects(effects=(effect(parameter, value, 0, *found),))
+
+    result = evidence(advised, built_in(space), effects)
+
+    assert result is not None
+    assert result.finding is expected
+
+
+def test_a_result_does_not_disprove_what_warns_of_it() -> None:
+    """The cache helped: that is why the capacity is not one of the model."""
+    facts: Facts = {"server.kind": "triton", "config.cache": True, "request.made_up": True}
+    effects = Effects(effects=(effect("response_cache", True, False, 8.0, 0.001),))
+    hints = [HINTS["cache-on-made-up-requests"]]
+
+    [advice] = check(hints, facts, built_in("triton_cache"), effects).advice
+
+    assert advice.evidence is None
 
 
 def test_one_value_is_enough() -> None:

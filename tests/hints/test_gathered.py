@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.hints.demo import best, demo
+from tests.hints.demo import MACHINE, best, demo
 from tuner.analysis.standings import standings
 from tuner.hints import host
 from tuner.hints.facts import NAMES
-from tuner.hints.gathered import folder_facts, server_facts, study_facts
+from tuner.hints.gathered import server_facts, study_facts
 from tuner.records import StudyRecord
 from tuner.targets.request_form import RequestForm
+from tuner.watch.gpu_usage import Gpu
 
 HERE = host.detect()
 STORED = HERE.hardware.as_record()
+OF_PROCESSES = ("tcmalloc", "jemalloc", "intel_openmp", "numactl", "quota", "usable")
 
 
 def facts(study: StudyRecord) -> dict[str, Any]:
@@ -53,12 +55,45 @@ class TestTheMachine:
 
         assert not [name for name in found if name.startswith("host.")]
 
-    def test_a_container(self) -> None:
-        """It has the processor of its host, and libraries of its own."""
-        found = facts(demo(best(), hardware=STORED, place={"runner": "docker"}))
+    def test_a_part_of_this_one(self) -> None:
+        """Limits of a server leave it the same machine, of which it has less."""
+        four = replace(
+            HERE,
+            hardware=replace(HERE.hardware, cores=4, threads_per_core=2),
+            processor=replace(HERE.processor, physical=3),
+        )
+        of_all = demo(best(), hardware=four.hardware.as_record())
+        of_one = demo(best(), hardware=four.hardware.limited(cores=1).as_record())
 
-        assert "host.vnni" in found
-        assert {"host.tcmalloc", "host.intel_openmp", "host.numactl"}.isdisjoint(found)
+        whole, limited = (study_facts(s, standings(s), four) for s in (of_all, of_one))
+
+        assert (whole["host.cores"], whole["host.physical_cores"]) == (4, 3)
+        assert (limited["host.cores"], limited["host.physical_cores"]) == (1, 1)
+        assert limited["host.vnni"] == whole["host.vnni"]
+
+    def test_a_container(self) -> None:
+        """It has the processor of its host; libraries and limits are its own, wherever it ran."""
+        docker = {"runner": "docker"}
+        here = facts(demo(best(), hardware=STORED, place=docker))
+        elsewhere = facts(demo(best(), hardware=MACHINE, place=docker))
+
+        assert "host.vnni" in here
+        for found in (here, elsewhere):
+            assert found["host.cores"]
+            assert not [name for name in OF_PROCESSES if f"host.{name}" in found]
+
+    def test_without_a_gpu(self) -> None:
+        """What GPUs can do is not said of a server that got none."""
+        gpu = (Gpu("NVIDIA T4", 7.5, 16 << 30),)
+        with_one = replace(HERE, gpus=gpu, hardware=replace(HERE.hardware, gpus=1))
+        stored = with_one.hardware.as_record()
+        of_one = demo(best(), hardware=stored)
+        of_none = demo(best(), hardware={**stored, "gpus": 0})
+
+        found, not_found = (study_facts(s, standings(s), with_one) for s in (of_one, of_none))
+
+        assert found["host.tensor_cores"] is True
+        assert "host.tensor_cores" not in not_found
 
     def test_the_environment_of_a_study_is_not_known(self) -> None:
         """That of this terminal may be another one."""
@@ -79,6 +114,8 @@ class TestTheMachine:
             {"server.shared_memory_mib": 1024, "server.may_bind": True, "server.quota": 1.5},
         ),
         ({"runner": "docker", "shm_size": "1048576"}, {"server.shared_memory_mib": 1}),
+        ({"runner": "docker", "capabilities": ["CAP_SYS_NICE"]}, {"server.may_bind": True}),
+        ({"runner": "docker", "capabilities": ["all"]}, {"server.may_bind": True}),
         ({"runner": "process"}, {}),
     ],
 )
@@ -97,18 +134,6 @@ def test_the_release_of_an_image() -> None:
 
     assert server_facts(demo(environment={"image": ours}))["server.release"] == 23.05
     assert "server.release" not in server_facts(demo(environment={"image": "own:1.2"}))
-
-
-def test_models_in_a_folder(tmp_path: Path) -> None:
-    """Archives, or folders with versions; a folder that is gone tells nothing."""
-    assert folder_facts(tmp_path) == {}
-    for model in ("one", "two"):
-        (tmp_path / "repository" / model / "1").mkdir(parents=True)
-        (tmp_path / f"{model}.mar").touch()
-
-    assert folder_facts(tmp_path) == {"server.models": 2}
-    assert folder_facts(tmp_path / "repository") == {"server.models": 2}
-    assert folder_facts(tmp_path / "gone") == {}
 
 
 class TestInputData:

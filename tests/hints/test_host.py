@@ -41,7 +41,10 @@ def test_tensor_cores(capabilities: tuple[float, ...], expected: bool) -> None: 
     """All GPUs must have them, as nobody knows which one a server gets."""
     gpus = tuple(Gpu("NVIDIA", each, 16 << 30) for each in capabilities)
 
-    assert host_facts(replace(HERE, gpus=gpus))["host.tensor_cores"] is expected
+    machine = replace(HERE.hardware, gpus=len(gpus))
+    found = host_facts(replace(HERE, gpus=gpus, hardware=machine))
+
+    assert found["host.tensor_cores"] is expected
 
 
 def test_a_gpu_without_tensor_cores_of_a_generation_with() -> None:
@@ -50,9 +53,10 @@ def test_a_gpu_without_tensor_cores_of_a_generation_with() -> None:
 
 
 def test_without_gpus_nothing_is_said_of_their_cores() -> None:
-    """Neither without NVML nor where it finds none."""
-    for gpus in (None, ()):
-        assert "host.tensor_cores" not in host_facts(replace(HERE, gpus=gpus))
+    """Neither without NVML, nor where it finds none, nor where CUDA_VISIBLE_DEVICES hides them."""
+    hidden = replace(HERE.hardware, gpus=0)
+    for gpus in (None, (), (Gpu("NVIDIA T4", 7.5, 16 << 30),)):
+        assert "host.tensor_cores" not in host_facts(replace(HERE, gpus=gpus, hardware=hidden))
 
 
 def test_what_a_study_keeps() -> None:

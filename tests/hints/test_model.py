@@ -56,7 +56,8 @@ def test_what_a_server_completes_is_not_known() -> None:
     """A configuration may say nothing at all: then there is no fact of its tensors."""
     found = model_facts(model_config.parsed(""))
 
-    assert {"model.backend", "model.on_cpu", "model.float32", "model.odd_dims"}.isdisjoint(found)
+    assert {"model.backend", "model.float32", "model.odd_dims"}.isdisjoint(found)
+    assert found["model.on_cpu"] is False
 
 
 def test_of_several_files_the_models_own() -> None:

@@ -42,20 +42,37 @@ def test_repeats(tmp_path: Path) -> None:
     assert data_facts([data]) == {"request.repeated": 0.5}
 
 
+TOKENS = [7, 8, 9, 6, 0, 0, 0, 0]
+FULL = [7, 8, 9, 6, 5, 4, 3, 2]
+
+
 def test_padding(tmp_path: Path) -> None:
     """Zeros at the end of rows of one length; of several tensors the fullest counts."""
     data = file(
         tmp_path,
-        {"ids": [7, 8, 0, 0], "types": [0, 0, 0, 0]},
-        {"ids": {"content": [7, 8, 9, 9], "shape": [4]}, "types": [0, 0, 0, 0]},
+        {"ids": TOKENS, "types": [0] * 8, "length": [4]},
+        {"ids": {"content": FULL, "shape": [8]}, "types": [0] * 8, "length": [8]},
     )
 
     assert data_facts([data])["request.padding"] == 0.25
 
 
-def test_rows_of_several_lengths_are_not_padded(tmp_path: Path) -> None:
-    """A zero at their end may be a number like any other."""
-    assert "request.padding" not in data_facts([file(tmp_path, {"x": [1, 0]}, {"x": [1, 0, 0]})])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (TOKENS, [*FULL, 0]),
+        ([1, 2, 0, 0], [1, 2, 3, 4]),
+        (TOKENS, [7, 0, 9, 6, 5, 0, 0, 0]),
+        ([1] * 4 + [0] * 4, [1] * 8),
+        ([0] * 8, [0] * 8),
+    ],
+    ids=["several lengths", "short", "a number after a zero", "a mask", "nothing but zeros"],
+)
+def test_zeros_that_are_no_padding(rows: tuple[list[int], list[int]], tmp_path: Path) -> None:
+    """A zero may be a number like any other."""
+    data = file(tmp_path, *({"x": row} for row in rows))
+
+    assert "request.padding" not in data_facts([data])
 
 
 def test_of_one_request_nothing_is_said(tmp_path: Path) -> None:

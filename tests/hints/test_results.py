@@ -40,6 +40,12 @@ class TestTheWinnersLoad:
         assert found["result.in_flight"] == pytest.approx(1000 / 2.5 * 0.020)
         assert found["result.late_share"] == pytest.approx(0.1)
 
+    def test_inferences_under_way(self) -> None:
+        """Each request may carry several."""
+        found = facts(demo(best(), request={"batch": 4}))
+
+        assert found["result.inferences_in_flight"] == 4 * found["result.in_flight"]
+
     def test_what_was_not_measured_is_not_there(self) -> None:
         """NaN is no fact."""
         found = of_best(points=(point(400.0, 0.040),))
@@ -55,26 +61,23 @@ class TestTheWinnersLoad:
 
 
 class TestTheServersCounters:
-    def test_queue_compute_and_what_is_left(self) -> None:
-        """The queue's share of the time in the server, and the latency that neither explains."""
+    def test_batches_and_the_bottleneck(self) -> None:
+        """The mean batch, and what the report calls the bottleneck of the same trial."""
         told = ServerStatistics(
             inferences=800, executions=100, requests=1000, queue_s=6.0, compute_infer_s=2.0
         )
-        points = (point(400.0, 0.040, mean_s=0.016, requests=1000),)
+        points = (point(400.0, 0.040, mean_s=0.009, requests=1000),)
 
         found = of_best(statistics=told, points=points)
 
         assert found["result.mean_batch"] == 8
-        assert found["result.queue_share"] == pytest.approx(0.75)
-        assert found["result.outside_share"] == pytest.approx(1 - 0.008 / 0.016)
+        assert found["result.bottleneck"] == "queue"
 
     def test_a_server_that_counts_nothing(self) -> None:
         """Nothing is known then."""
         found = of_best(statistics=ServerStatistics())
 
-        assert {"result.mean_batch", "result.queue_share", "result.outside_share"}.isdisjoint(
-            found
-        )
+        assert {"result.mean_batch", "result.bottleneck"}.isdisjoint(found)
 
 
 class TestOtherLimits:
@@ -122,7 +125,10 @@ class TestFailures:
         """They are counted: such a trial says nothing of the server."""
         late = studies.failed(3, Reason.CLIENT_OVERLOADED, "late")
 
-        assert facts(demo(best(), late))["result.overloads"] == 1
+        found = facts(demo(best(), late))
+
+        assert found["result.overloads"] == 1
+        assert found["result.failures"] == 0
 
     def test_no_winner(self) -> None:
         """A study in which all failed has facts about failures, and no others."""
@@ -146,6 +152,19 @@ class TestEdges:
             of_best(configuration=tried)["result.edge"]
             == "max_batch_size=64 (of 2 to 64, doubling)"
         )
+
+    def test_what_nobody_chose_is_no_edge(self) -> None:
+        """A default at the end of its range, as where a model takes no larger batch."""
+        tried = Configuration.of({**BEST, "max_batch_size": 64})
+        study = demo(best(configuration=tried), space=SPACE.with_default("max_batch_size", 64))
+
+        assert facts(study)["result.edge"] == ""
+
+    def test_the_low_end_is_no_edge(self) -> None:
+        """Below the smallest number that makes sense there is nothing to try."""
+        tried = Configuration.of({**BEST, "max_batch_size": 2, "preferred_batch_size": 0})
+
+        assert of_best(configuration=tried)["result.edge"] == ""
 
     def test_a_rule_is_no_edge(self) -> None:
         """What a rule keeps from going on is at no end: nor is 1, below which nothing is."""

@@ -1,5 +1,6 @@
 """What parameters are about is told by what they set, not by what a space file calls them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from tuner.hints.gathered import configuration_facts
 from tuner.hints.settings import parameters_of, setting_facts
 from tuner.space import spec
 from tuner.space.resolution import resolve
+from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 
 MACHINE = {
@@ -45,7 +47,7 @@ def facts(space: str, **values: Any) -> dict[str, Any]:
         (
             "triton_pytorch",
             {"inference_mode": True, "jit_executor": False, "tensor_fuser": True},
-            {"inference_mode": True, "jit_flags": 2, "fuser": True},
+            {"inference_mode": True, "jit_flags": 1, "fuser": True},
         ),
         ("triton_pytorch", {"disable_optimized_execution": True}, {"unoptimized": True}),
         (
@@ -76,9 +78,37 @@ def test_built_in_spaces(space: str, values: dict[str, Any], expected: dict[str,
 
 
 def test_what_is_not_set_is_not_known() -> None:
-    """A parameter that a configuration does not have says nothing, nor does `no number`."""
-    assert facts("triton") == {"allocator": False, "intel_openmp": False}
-    assert "threads" not in facts("triton_onnxruntime", intra_op_thread_count=0)
+    """A parameter that a configuration does not have says nothing."""
+    assert facts("triton") == {}
+
+
+def test_no_number_of_threads_is_one_for_each_core() -> None:
+    """So the backends have it that a server tells nothing of threads."""
+    assert facts("triton_onnxruntime", intra_op_thread_count=0)["threads"] == 8
+    assert facts("triton_pytorch", intra_op_threads=0)["threads"] == 8
+
+
+def test_what_servers_preload() -> None:
+    """Where a parameter sets LD_PRELOAD, they do not inherit that of the terminal."""
+    assert facts("triton_all", allocator="default")["allocator"] is False
+    assert "allocator" not in facts("triton", instance_count=1)
+
+
+def test_only_torchserve_batches_by_the_size() -> None:
+    """Elsewhere a largest batch is none that the server makes by itself."""
+    assert "batching" not in facts("tensorflow_serving", max_batch_size=8)
+
+
+def test_an_ensemble() -> None:
+    """Where each of its models has the setting, none of them stands for all."""
+    space = built_in("triton")
+    count = space["instance_count"]
+    sets = ConfigPath("instance_group[0].count", part="tail")
+    other = replace(count, name="tail.instance_count", sets=sets)
+    of_two = replace(space, parameters=(*space.parameters, other))
+    values = {"instance_count": 4, "tail.instance_count": 1, "threads": 2}
+
+    assert setting_facts(of_two, Configuration.of(values)) == {"threads": 2}
 
 
 def test_numbers_that_are_texts_are_not_known() -> None:

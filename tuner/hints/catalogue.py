@@ -33,8 +33,9 @@ class Hint:
 
     `condition` is an expression of the language of search spaces over facts (`facts.NAMES`).
     `servers` are those that it is about, none for all. `checked` is `documented`, or says what was
-    measured here and where that stands. `setting` is what it is about (`settings.ROLES`), to be
-    compared with what a study measured of it: of `value`, or of `more` (true) or less (false).
+    measured here and where that stands. `setting` (`settings.ROLES`) is what advice is about that
+    is to raise the capacity: it is compared with what a study measured of it, of `value`, or of
+    `more` (true) or less (false). What warns of a result has none: the result cannot disprove it.
     """
 
     name: str

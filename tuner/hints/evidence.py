@@ -1,13 +1,14 @@
 """What a study measured of the very thing that a hint advises (pure)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tuner.analysis.effect_columns import DOUBLED
+from tuner.analysis.effect_columns import ABOVE_ZERO, DOUBLED
 from tuner.analysis.effects import Effect, Effects, Judgement
 from tuner.hints.catalogue import Hint
-from tuner.hints.settings import parameters_of
+from tuner.hints.settings import ROLES, Role, parameters_of
 from tuner.space.expressions import Value
 from tuner.space.space import SearchSpace
 
@@ -51,17 +52,24 @@ def _finding(hint: Hint, effects: Sequence[Effect]) -> Finding:
 
 def _side(hint: Hint, effect: Effect) -> int:
     """1 where the effect is that of following the advice, -1 of the contrary, else 0."""
+    role = ROLES[hint.setting]
     if hint.value is None or effect.value == DOUBLED:
-        more = hint.more if hint.value is None else _is_more(hint.value, effect.reference)
-        upwards = effect.value == DOUBLED or _is_more(effect.value, effect.reference)
+        more = hint.more if hint.value is None else _is_more(role, hint.value, effect.reference)
+        upwards = effect.value == DOUBLED or _is_more(role, effect.value, effect.reference)
         return 1 if more == upwards else -1
     if effect.value == hint.value:
         return 1
     return -1 if effect.reference == hint.value else 0
 
 
-def _is_more(value: Value, reference: Value) -> bool:
+def _is_more(role: Role, value: Value, reference: Value) -> bool:
     """Whether a number is larger; another text than the default's is more as well."""
+    if value == ABOVE_ZERO:
+        return not role.zero_is_most
     if isinstance(value, str) or isinstance(reference, str):
         return True
-    return value > reference
+    return _size(role, value) > _size(role, reference)
+
+
+def _size(role: Role, number: float) -> float:
+    return math.inf if role.zero_is_most and number == 0 else number

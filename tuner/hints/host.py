@@ -65,12 +65,13 @@ def hardware_facts(stored: Mapping[str, Any]) -> dict[str, Value]:
     return facts
 
 
-def host_facts(host: Host) -> dict[str, Value]:
-    """All that is known of this host."""
+def host_facts(host: Host, granted: Mapping[str, Any] | None = None) -> dict[str, Value]:
+    """All that is known of this host; `granted` is what of it a study's servers had, as stored."""
     found, libraries = host.processor, host.allocators.keys() | host.openmp.keys()
+    machine: dict[str, Any] = {**host.hardware.as_record(), **(granted or {})}
     facts: dict[str, Value] = {
-        **hardware_facts(host.hardware.as_record()),
-        "host.physical_cores": min(found.physical, host.hardware.cores),
+        **hardware_facts(machine),
+        "host.physical_cores": min(found.physical, machine["cores"]),
         "host.x86": found.is_x86,
         "host.usable": found.usable,
         "host.quota": found.quota,
@@ -80,7 +81,7 @@ def host_facts(host: Host) -> dict[str, Value]:
     }
     for name, instructions in (("vnni", "VNNI"), ("amx", "AMX"), ("bf16", "bf16")):
         facts[f"host.{name}"] = found.instructions[instructions]
-    if host.gpus:
+    if host.gpus and machine["gpus"]:
         facts["host.tensor_cores"] = all(gpu.has_tensor_cores for gpu in host.gpus)
     return facts
 

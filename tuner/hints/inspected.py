@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tuner.errors import InputError
 from tuner.hardware import Hardware
-from tuner.hints.gathered import configuration_facts, folder_facts
+from tuner.hints.gathered import configuration_facts, kind_facts
 from tuner.hints.model import model_facts
 from tuner.space import spec
 from tuner.space.expressions import Value
@@ -43,10 +43,16 @@ def inspected(server: str, folder: Path | None, model: str | None, machine: Hard
     space = opened.adapt(
         resolve(spec.load_space(file), machine.bounds, file=file), contained=False
     )
-    facts: dict[str, Value] = {"server.kind": kind.name, "server.runner": "process"}
+    facts = {**kind_facts(kind.name), "server.runner": "process"}
     if isinstance(opened, TritonModel):
-        facts |= model_facts(opened.config)
+        facts |= _model_facts(opened)
     facts |= configuration_facts(space, None)
-    if folder:
-        facts |= folder_facts(folder)
     return Inspected(opened.name, space, facts)
+
+
+def _model_facts(model: TritonModel) -> dict[str, Value]:
+    """Nothing of the largest batch where a server would choose one."""
+    facts = model_facts(model.config)
+    if model.needs_server and not facts["model.max_batch_size"]:
+        del facts["model.max_batch_size"]
+    return facts

@@ -34,9 +34,11 @@ def exported_config(export: str, model: str) -> Message | None:
 
 def model_facts(config: Any) -> dict[str, Value]:
     """Of a model configuration, with what it says of settings that no parameter sets."""
+    groups = config.instance_group
     facts: dict[str, Value] = {
         "model.max_batch_size": config.max_batch_size,
         "model.inference_mode_said": "INFERENCE_MODE" in config.parameters,
+        "model.on_cpu": bool(groups) and all(each.kind == each.KIND_CPU for each in groups),
         "config.cache": bool(model_config.get(config, CACHE)),
         "config.queue": model_config.get(config, QUEUE) or 0,
         "config.accelerator": model_config.get(config, ACCELERATOR) or "none",
@@ -44,8 +46,6 @@ def model_facts(config: Any) -> dict[str, Value]:
     platform = _PLATFORM.match(config.platform)
     if backend := config.backend or (platform and platform[1]):
         facts["model.backend"] = backend
-    if config.instance_group:
-        facts["model.on_cpu"] = all(g.kind == g.KIND_CPU for g in config.instance_group)
     if config.input and config.output:
         facts |= _tensor_facts(config)
     return facts

@@ -10,6 +10,9 @@ from tuner.protocols.tensors.input_files import written_steps
 from tuner.space.expressions import Value
 
 _Step = Mapping[str, object]
+_Row = Sequence[int]
+# Shorter rows are no texts: sizes, flags, features.
+_LEAST_TOKENS = 8
 
 
 def request_facts(server: str, request: Mapping[str, Any]) -> dict[str, Value]:
@@ -37,19 +40,19 @@ def data_facts(files: Sequence[Path]) -> dict[str, Value]:
     distinct = {json.dumps(each, sort_keys=True) for each in steps}
     facts: dict[str, Value] = {"request.repeated": 1 - len(distinct) / len(steps)}
     rows = [list(_rows(step)) for step in steps]
-    # Only of rows that are all of one length can it be told that they were made so by zeros.
-    if all(rows) and len({tuple(map(len, each)) for each in rows}) == 1:
+    if _look_padded(rows):
         facts["request.padding"] = fmean(min(map(_padding, each)) for each in rows)
     return facts
 
 
-def _rows(step: _Step) -> Iterator[Sequence[int]]:
-    """The rows of whole numbers in all tensors, as texts made into tokens are."""
+def _rows(step: _Step) -> Iterator[_Row]:
+    """The rows of whole numbers in all tensors that are long enough for a text."""
     for tensor in step.values():
-        yield from _innermost(tensor.get("content") if isinstance(tensor, dict) else tensor)
+        content = tensor.get("content") if isinstance(tensor, dict) else tensor
+        yield from (row for row in _innermost(content) if len(row) >= _LEAST_TOKENS)
 
 
-def _innermost(content: object) -> Iterator[Sequence[int]]:
+def _innermost(content: object) -> Iterator[_Row]:
     if isinstance(content, list):
         if content and all(type(each) is int for each in content):
             yield content
@@ -58,7 +61,24 @@ def _innermost(content: object) -> Iterator[Sequence[int]]:
                 yield from _innermost(each)
 
 
-def _padding(row: Sequence[int]) -> float:
+def _look_padded(steps: Sequence[Sequence[_Row]]) -> bool:
+    """Whether zeros at the end of rows fill them up, as they do where texts became tokens.
+
+    Then rows are all of one length, nothing comes after a zero, and they are no masks of ones.
+    """
+    rows = [row for step in steps for row in step]
+    return (
+        all(steps)
+        and len({tuple(map(len, step)) for step in steps}) == 1
+        and not any(0 in row[: len(row) - _zeros(row)] for row in rows)
+        and any(len({*row} - {0}) > 1 for row in rows)
+    )
+
+
+def _padding(row: _Row) -> float:
     """The share of zeros at the end; of a step, the fullest row is what counts."""
-    zeros = next((n for n, each in enumerate(reversed(row)) if each), len(row))
-    return zeros / len(row)
+    return _zeros(row) / len(row)
+
+
+def _zeros(row: _Row) -> int:
+    return next((n for n, each in enumerate(reversed(row)) if each), len(row))

@@ -1,15 +1,23 @@
 """What a study found, as facts: its winner, where the time goes, what failed."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from tuner.analysis import interpolation
+from tuner.analysis.bottleneck import Bottleneck, diagnose, server_cores
 from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import LoadCurve, load_curves
 from tuner.analysis.standings import Standing, Standings
 from tuner.errors import Reason
 from tuner.hints.settings import parameters_of
-from tuner.records import Grade, PointRecord, StudyRecord, TrialRecord, TrialState
+from tuner.records import (
+    NOT_ITS_FAULT,
+    Grade,
+    PointRecord,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
 from tuner.search import crash_regions
 from tuner.space.expressions import Value, value_text
 from tuner.space.space import Configuration, FloatParameter, IntParameter, Parameter, SearchSpace
@@ -20,6 +28,8 @@ _REFUTED = 20
 # A capacity at this many times the limit, for those who may wait a little longer or less.
 _LOOSER = 1.5
 _TIGHTER = 0.5
+# Roles of numbers that end where the machine does.
+_OF_THE_MACHINE = ("threads", "number_of_gpu", "frontend")
 
 
 def needed_trials(study: StudyRecord, standings: Standings) -> set[int]:
@@ -38,9 +48,9 @@ def result_facts(study: StudyRecord, standings: Standings) -> dict[str, Value]:
         "result.overloads": sum(t.reason is Reason.CLIENT_OVERLOADED for t in study.trials),
         "result.refuted": ", ".join(dict.fromkeys(_refuted(study.trials))),
     }
-    if study.searched:
-        failed = sum(t.state is TrialState.FAILED for t in study.searched)
-        facts["result.failures"] = failed / len(study.searched)
+    if telling := [t for t in study.searched if t.reason not in NOT_ITS_FAULT]:
+        failed = sum(t.state is TrialState.FAILED for t in telling)
+        facts["result.failures"] = failed / len(telling)
     if study.space:
         regions = crash_regions.regions(study.space, study.searched)
         facts["result.failing"] = "; ".join(map(str, regions))
@@ -64,41 +74,31 @@ def _refuted(trials: Sequence[TrialRecord]) -> Iterator[str]:
 
 def _winner_facts(study: StudyRecord, winner: Standing) -> dict[str, Value]:
     trial = winner.trial
-    facts = dict(_server_facts(trial))
-    facts |= _latency_facts(study, winner.configuration)
+    facts = _latency_facts(study, winner.configuration)
+    if trial.statistics.executions:
+        facts["result.mean_batch"] = trial.statistics.mean_batch
+    bottleneck = diagnose(trial, study.budget, server_cores(study)).bottleneck
+    if bottleneck is not Bottleneck.UNKNOWN:
+        facts["result.bottleneck"] = bottleneck.value
     if study.space:
         facts["result.edge"] = ", ".join(_edges(study.space, winner.configuration))
     if trial.points:
         disturbed = sum(bool(point.disturbed) for point in trial.points)
         facts["result.disturbed"] = disturbed / len(trial.points)
     if best := trial.best_point(study.budget):
-        facts |= _load_facts(best, study.hardware)
+        facts |= _load_facts(best, study)
     return facts
 
 
-def _server_facts(trial: TrialRecord) -> Iterator[tuple[str, Value]]:
-    """From the server's own counters, which are of the whole trial."""
-    told = trial.statistics
-    compute_s = told.compute_input_s + told.compute_infer_s + told.compute_output_s
-    if told.executions:
-        yield "result.mean_batch", told.mean_batch
-    if not told.requests or not compute_s:
-        return
-    yield "result.queue_share", told.queue_s / (told.queue_s + compute_s)
-    answered = [p for p in trial.points if p.requests and math.isfinite(p.mean_s)]
-    if answered:
-        waited_s = sum(p.mean_s * p.requests for p in answered) / sum(p.requests for p in answered)
-        explained_s = told.per_request_s(told.queue_s + compute_s)
-        yield "result.outside_share", max(0.0, 1 - explained_s / waited_s)
-
-
-def _load_facts(best: PointRecord, hardware: Mapping[str, object]) -> dict[str, Value]:
+def _load_facts(best: PointRecord, study: StudyRecord) -> dict[str, Value]:
     """At the highest load within the budget."""
+    in_flight = best.requests / best.duration_s * best.mean_s
     facts: dict[str, Value] = {
-        "result.in_flight": best.requests / best.duration_s * best.mean_s,
+        "result.in_flight": in_flight,
+        "result.inferences_in_flight": in_flight * int(study.request.get("batch", 1)),
         "result.late_share": best.send_lag_p99_s / best.latency_s,
     }
-    cores, memory_bytes = hardware.get("cores"), hardware.get("memory_bytes")
+    cores, memory_bytes = study.hardware.get("cores"), study.hardware.get("memory_bytes")
     if isinstance(cores, int) and cores:
         facts["result.busy"] = best.usage.cpu_s / best.duration_s / cores
     if isinstance(memory_bytes, int) and memory_bytes:
@@ -125,30 +125,21 @@ def _capacity(curves: Sequence[LoadCurve], limit_s: float) -> float | None:
 
 
 def _edges(space: SearchSpace, winner: Configuration) -> Iterator[str]:
-    """Numbers at the end of their range beyond which the space's own rules would let them go.
+    """Numbers at the high end of their range, where the space's own rules would let them go on.
 
-    More threads than there are processors are no range to widen.
+    Not those that nobody chose, and none of what the machine has no more of.
     """
-    threads = {parameter.name for parameter in parameters_of("threads", space)}
+    given = {p.name for role in _OF_THE_MACHINE for p in parameters_of(role, space)}
     for parameter in space.parameters:
-        if parameter.name in winner.keys() - threads and (
-            beyond := _beyond(parameter, winner[parameter.name])
-        ):
+        value = winner.get(parameter.name)
+        if parameter.name not in given and (beyond := _beyond(parameter, value)):
             further = Configuration.of({**winner, parameter.name: beyond})
             if not space.violations(further):
-                value = value_text(winner[parameter.name])
-                yield f"{parameter.name}={value} (of {parameter.domain})"
+                yield f"{parameter.name}={value_text(value)} (of {parameter.domain})"
 
 
-def _beyond(parameter: Parameter, value: Value) -> Value | None:
-    """The next number after the end that `value` is at; None where it is at none.
-
-    What ends at 1 or below ends by its nature.
-    """
-    if not isinstance(parameter, IntParameter | FloatParameter) or isinstance(value, str):
+def _beyond(parameter: Parameter, value: Value | None) -> float | None:
+    """The next number after the high end; None where `value` is elsewhere, or the default."""
+    if not isinstance(parameter, IntParameter | FloatParameter) or value == parameter.default:
         return None
-    if value == parameter.high > parameter.low:
-        return value * 2
-    if value == parameter.low > 1:
-        return value // 2
-    return None
+    return 2 * parameter.high if value == parameter.high > parameter.low else None

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from tuner.space.expressions import Value, value_text
 from tuner.space.space import Configuration, Parameter, SearchSpace
@@ -20,12 +19,13 @@ class Role:
 
     Of several places the first counts that the configuration sets: a backend's own number of
     threads goes before OpenMP's. Of parameters at these places, those count of which a value has
-    `word` in it.
+    `word` in it. With `zero_is_most`, 0 stands for as many as there can be.
     """
 
     places: tuple[_Place, ...]
     made: _Made = lambda value: value
     word: str = ""
+    zero_is_most: bool = False
 
 
 def _preloading(word: str) -> Role:
@@ -43,6 +43,8 @@ def _backend(name: str) -> _Place:
 
 
 _DYNAMIC = "dynamic_batching"
+# TorchServe makes batches wherever this is above 1.
+_TORCHSERVE_BATCH = ("config", "batchSize")
 # Fields of Triton's model configuration that also count where no parameter sets them.
 QUEUE = f"{_DYNAMIC}.default_queue_policy.max_queue_size"
 ACCELERATOR = "optimization.execution_accelerators.gpu_execution_accelerator[0].name"
@@ -56,11 +58,12 @@ ROLES: Mapping[str, Role] = {
         (
             *map(_backend, ("intra_op_thread_count", "INTRA_OP_THREAD_COUNT")),
             ("environment", "OMP_NUM_THREADS"),
-        )
+        ),
+        zero_is_most=True,
     ),
     "batching": Role((("config", _DYNAMIC), ("flag", "--enable_batching")), _switch),
     "batch": Role(
-        (("config", "max_batch_size"), ("config", "batchSize"), ("property", "max_batch_size"))
+        (("config", "max_batch_size"), _TORCHSERVE_BATCH, ("property", "max_batch_size"))
     ),
     "delay_us": Role(
         (
@@ -70,7 +73,7 @@ ROLES: Mapping[str, Role] = {
     ),
     "delay_ms": Role((("config", "maxBatchDelay"),)),
     "preferred": Role((("config", f"{_DYNAMIC}.preferred_batch_size[0]"),)),
-    "queue": Role((("config", QUEUE), ("property", "job_queue_size"))),
+    "queue": Role((("config", QUEUE), ("property", "job_queue_size")), zero_is_most=True),
     "number_of_gpu": Role((("property", "number_of_gpu"),)),
     "accelerator": Role((("config", ACCELERATOR),)),
     "cache": Role((("config", CACHE),), _switch),
@@ -120,14 +123,15 @@ def setting_facts(space: SearchSpace, configuration: Configuration) -> dict[str,
     batch = facts.get("batch")
     if isinstance(batch, int) and batch >= 1:
         facts["batch_is_power"] = math.log2(batch).is_integer()
-        facts.setdefault("batching", batch > 1)
-    texts = partial(_texts, space=space, configuration=configuration)
-    for role in ("allocator", "intel_openmp"):
-        facts.setdefault(role, False)
-    flags = [said for name in _JIT_FLAGS for said in texts(_backend(name))]
+        if any(_at(_TORCHSERVE_BATCH, space)):
+            facts["batching"] = batch > 1
+    if PRELOAD in space.variables:  # then a server does not inherit it
+        for role in ("allocator", "intel_openmp"):
+            facts.setdefault(role, False)
     if "inference_mode" in facts:  # it is a TorchScript model
-        facts["jit_flags"] = len(flags)
-        facts["fuser"] = any("true" in texts(_backend(name)) for name in _FUSERS)
+        on = {name for name in _JIT_FLAGS if _is_on(_backend(name), space, configuration)}
+        facts["jit_flags"] = len(on)
+        facts["fuser"] = not on.isdisjoint(_FUSERS)
     return facts
 
 
@@ -137,16 +141,23 @@ def _at(place: _Place, space: SearchSpace) -> Iterator[Parameter]:
 
 
 def _said(role: str, space: SearchSpace, configuration: Configuration) -> Iterator[Value]:
-    """The value, once; none where nothing sets it."""
-    for parameter in parameters_of(role, space):
-        value = configuration.get(parameter.name)
-        # No number of threads is no number: then another setting says how many.
-        if value is not None and not (role == "threads" and value == parameter.sets.omit):
+    """The value, once; none where nothing sets it, or each model of an ensemble has its own."""
+    active = [p for p in parameters_of(role, space) if p.name in configuration]
+    if len({p.sets.names for p in active}) < len(active):
+        return
+    is_threads = role == "threads"
+    for parameter in active:
+        value = configuration[parameter.name]
+        # No number of threads is no number: then another setting says how many,
+        if not (is_threads and value == parameter.sets.omit):
             yield ROLES[role].made(value)
             return
+    # or none does, and backends start as many as there are cores.
+    if is_threads and active and "cores" in space.constants:
+        yield space.constants["cores"]
 
 
-def _texts(place: _Place, space: SearchSpace, configuration: Configuration) -> list[str]:
-    """What the parameters at a place tell the server, where they tell it something."""
-    found = ((p, configuration.get(p.name)) for p in _at(place, space))
-    return [value_text(v) for p, v in found if v is not None and v != p.sets.omit]
+def _is_on(place: _Place, space: SearchSpace, configuration: Configuration) -> bool:
+    return any(
+        _switch(configuration[p.name]) for p in _at(place, space) if p.name in configuration
+    )
