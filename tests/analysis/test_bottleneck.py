@@ -8,7 +8,7 @@ import pytest
 
 from tests.report import studies
 from tests.report.studies import BUDGET, point
-from tuner.analysis.bottleneck import Bottleneck, diagnose, latency_split
+from tuner.analysis.bottleneck import Bottleneck, diagnose, latency_split, processors
 from tuner.records import PointRecord, ServerStatistics, TrialRecord, Usage
 
 CORES = 2
@@ -129,3 +129,18 @@ def test_nothing_within_the_budget() -> None:
     record = replace(trial(statistics()), points=())
 
     assert diagnose(record, BUDGET, CORES).bottleneck == Bottleneck.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("wishes", "known"),
+    [
+        ({}, (2, True)),
+        ({"options": {"server_cpus": "0,1"}}, (2, False)),
+        ({"place": {"runner": "docker", "cpu_quota": 2.5}}, (2.5, False)),
+        ({"place": {"runner": "docker", "cpu_quota": 8.0}}, (2, False)),
+        ({"place": {"runner": "docker", "cpu_quota": 0.0}}, (2, True)),
+    ],
+)
+def test_the_processors_of_the_server(wishes: dict[str, Any], known: tuple[float, bool]) -> None:
+    """A quota counts to its fraction; who has processors of its own shares none."""
+    assert processors(studies.study(**wishes)) == known

@@ -3,13 +3,11 @@
 import math
 from typing import Any
 
-import pytest
-
 from tests.report import studies, texts
 from tuner.analysis.bottleneck import Bottleneck, Diagnosis, LatencySplit
 from tuner.analysis.standings import Ratio
 from tuner.analysis.steps import Step
-from tuner.report import bottleneck_text, sections, step_text
+from tuner.report import bottleneck_text, step_text
 
 SURE = Ratio(1.10, 1.21, 1.33, p_value=0.001)
 CHANCE = Ratio(0.90, 1.02, 1.15, p_value=1.0)
@@ -86,20 +84,3 @@ def test_what_is_not_the_machine() -> None:
         "it may have."
     )
     assert of_gpus.startswith("The load of the GPU is not stored")
-
-
-@pytest.mark.parametrize(
-    ("wishes", "processors"),
-    [
-        ({}, (2, True)),
-        ({"options": {"server_cpus": "0,1"}}, (2, False)),
-        ({"place": {"runner": "docker", "cpu_quota": 2.5}}, (2.5, False)),
-        ({"place": {"runner": "docker", "cpu_quota": 8.0}}, (2, False)),
-        ({"place": {"runner": "docker", "cpu_quota": 0.0}}, (2, True)),
-    ],
-)
-def test_the_processors_of_the_server(
-    wishes: dict[str, Any], processors: tuple[float, bool]
-) -> None:
-    """A quota counts to its fraction; who has processors of its own shares none."""
-    assert sections._processors(studies.study(**wishes)) == processors

@@ -94,10 +94,9 @@ class Diagnosis:
 
 
 def latency_split(trial: TrialRecord) -> LatencySplit | None:
-    """None where the server told nothing, or no request was answered."""
+    """None where the server does not tell what it computes, or no request was answered."""
     said, mean_s = trial.statistics, _mean_s(trial.points)
-    told_s = said.queue_s + said.compute_input_s + said.compute_infer_s + said.compute_output_s
-    if not said.requests or told_s <= 0 or math.isnan(mean_s):
+    if not said.requests or said.compute_infer_s <= 0 or math.isnan(mean_s):
         return None
     return LatencySplit(
         mean_s=mean_s,
@@ -110,12 +109,17 @@ def latency_split(trial: TrialRecord) -> LatencySplit | None:
 
 def diagnosed(study: StudyRecord, trial: TrialRecord) -> Diagnosis:
     """What limits the configuration of a trial of the study (see `diagnose`)."""
+    cores, shared = processors(study)
+    return diagnose(trial, study.budget, cores, shared=shared)
+
+
+def processors(study: StudyRecord) -> tuple[float, bool]:
+    """How many the server may take, and whether the load engine takes from the same ones."""
     cores = study.hardware.get("cores", math.nan)  # those of the server, if it has its own
     quota = (study.place or {}).get("cpu_quota")
     if quota and quota < cores + 1:  # of which `cores` are the whole ones
-        return diagnose(trial, study.budget, quota, shared=False)
-    shared = not (quota or study.options.get("server_cpus"))
-    return diagnose(trial, study.budget, cores, shared=shared)
+        return quota, False
+    return cores, not (quota or study.options.get("server_cpus"))
 
 
 def diagnose(

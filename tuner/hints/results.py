@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from tuner.analysis import interpolation
-from tuner.analysis.bottleneck import Bottleneck, diagnose, server_cores
+from tuner.analysis.bottleneck import Bottleneck, diagnosed
 from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import LoadCurve, load_curves
 from tuner.analysis.standings import Standing, Standings
@@ -77,7 +77,7 @@ def _winner_facts(study: StudyRecord, winner: Standing) -> dict[str, Value]:
     facts = _latency_facts(study, winner.configuration)
     if trial.statistics.executions:
         facts["result.mean_batch"] = trial.statistics.mean_batch
-    bottleneck = diagnose(trial, study.budget, server_cores(study)).bottleneck
+    bottleneck = diagnosed(study, trial).bottleneck
     if bottleneck is not Bottleneck.UNKNOWN:
         facts["result.bottleneck"] = bottleneck.value
     if study.space:
