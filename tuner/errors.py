@@ -49,6 +49,11 @@ def is_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
+def hides(name: str, text: str) -> bool:
+    """Whether a variable is a secret: it is called so, or its text is a URL with one in it."""
+    return is_secret(name) or masked(text) != text
+
+
 class TunerError(Exception):
     """What was expected and what came (`message`), and what to do next (`hint`).
 

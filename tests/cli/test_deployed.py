@@ -11,6 +11,7 @@ from tests.command_line import Tuner, error
 from tests.exports.deployable import of_a_command, of_torchserve, of_triton
 from tests.report import studies
 from tests.store.test_storage import stored
+from tuner.cli import run
 from tuner.records import StudyRecord, TrialRecord
 
 FORMS = "`env`, `docker-run`, `compose`, `kubernetes`, `systemd`"
@@ -76,6 +77,29 @@ BAD = [
         "for example: OMP_NUM_THREADS=1",
     ),
     (
+        "run triton --env X=a{port:foo}",
+        "`--env X`: a start would replace `{port:foo}` in the value",
+        "give what it stands for; only space files have placeholders",
+    ),
+    (
+        "run triton --output traces",
+        "`--output` means nothing without `--profile`",
+        "give both, or leave it out",
+    ),
+    (
+        "run triton --header A:b",
+        "`--header` means nothing to `triton`",
+        "leave it out: the study sends none",
+    ),
+    *(
+        (
+            f"best triton --image mine:2 --format {form}",
+            f"`--image` means nothing to `--format {form}`",
+            "leave it out",
+        )
+        for form in ("file", "json", "config.pbtxt")
+    ),
+    (
         "run triton --port 8000",
         "`--port` must be NAME=NUMBER, but got `8000`",
         "for example: management=8081",
@@ -122,6 +146,21 @@ def test_an_image_of_ones_own(tuner: Tuner) -> None:
     assert yaml.safe_load(result.out)["services"]["encoder"]["image"] == "mine:2"
 
 
+def test_a_log_that_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run` empties what it handed on; what the server appends then is handed on as well."""
+    monkeypatch.setattr(run, "_LONGEST_LOG", 10)
+    file = tmp_path / "server.log"
+    with file.open("ab", buffering=0) as server, file.open("r+") as log:
+        for line in (b"short\n", b"and longer\n", b"later\n"):
+            server.write(line)
+            run._hand_on(log)
+
+    assert capsys.readouterr().err == "short\nand longer\nlater\n"
+    assert file.read_text() == "later\n"
+
+
 def test_for_another_budget(tuner: Tuner) -> None:
     """The configuration is that of the answer; how it is known is said beside it."""
     asked = ("best", "triton", "--budget-ms", "40")
@@ -129,6 +168,7 @@ def test_for_another_budget(tuner: Tuner) -> None:
 
     assert deployed == file
     assert deployed.err != ""
+    assert "of study triton: p99 <= 40 ms.\n" in tuner(*asked, "--format", "systemd").out
 
 
 def test_what_it_loads(folder: Path) -> None:

@@ -22,7 +22,7 @@ from tests.servers.docker import ServerImage
 from tests.servers.tensorflow_program import save_model
 from tests.targets.torchserve.torchserve_targets import FORM, archive
 from tuner.exports import formats
-from tuner.exports.formats import ExportForm
+from tuner.exports.forms import ExportForm
 from tuner.goals import LatencyBudget
 from tuner.records import Grade, SettingVerdict
 from tuner.space.expressions import Value

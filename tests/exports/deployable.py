@@ -68,6 +68,7 @@ AWKWARD = (
     'say "no"',
     "it's",
     "a\\b",
+    "a$$b",
     ";",
 )
 
@@ -94,6 +95,7 @@ def awkward(**wishes: Any) -> Service:
             used_bytes=(139 << 20) - 1,
             shm_size="512m",
             gpus="0,1",
+            gpu_count=2,
         ),
         "directory": "/srv/my app",
         "capabilities": ("SYS_NICE",),
@@ -161,5 +163,6 @@ def of_a_command(folder: Path, **wishes: Any) -> tuple[StudyRecord, TrialRecord]
 
 def in_docker(study: StudyRecord, **wishes: Any) -> StudyRecord:
     """The same study as it would be in containers."""
-    image = {"image": "registry.example/server:1", "image_digest": f"registry.example/s@{DIGEST}"}
+    repository = "registry.example/server"
+    image = {"image": f"{repository}:1", "image_digest": f"{repository}@{DIGEST}"}
     return replace(study, place=DOCKER | wishes, environment={**study.environment, **image})

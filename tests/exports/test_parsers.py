@@ -3,10 +3,8 @@
 import itertools
 import os
 import re
-import shlex
-import shutil
+import socket
 import subprocess
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +24,10 @@ from tests.exports.deployable import (
     of_triton,
 )
 from tests.refusals import refused
-from tuner.exports import compose, docker_run, env_file, formats, kubernetes, systemd
-from tuner.exports.formats import ExportForm
-from tuner.exports.service import Service
+from tuner.exports import compose, docker_run, env_file, formats, kubernetes
+from tuner.exports.forms import ExportForm
+from tuner.exports.service import Resources, Service, probing
+from tuner.exports.yaml_text import yaml_text
 from tuner.targets.triton import config as model_config
 
 KUBERNETES = "1.30"
@@ -152,8 +151,10 @@ class TestCompose:
         ]
         assert found["ports"] == ["127.0.0.1:8000:8000", "127.0.0.1:8001:8001"]
         assert (found["cpus"], found["cpuset"], found["shm_size"]) == (1.5, "0,2-3", "512m")
-        assert (found["mem_limit"], found["mem_reservation"]) == ("4g", "139m")
-        [gpus] = found["deploy"]["resources"]["reservations"]["devices"]
+        reservations = found["deploy"]["resources"]["reservations"]
+        assert (found["mem_limit"], reservations["memory"]) == ("4g", "139m")
+        assert "mem_reservation" not in found  # Compose refuses it beside others
+        [gpus] = reservations["devices"]
         assert gpus == {"driver": "nvidia", "capabilities": ["gpu"], "device_ids": ["0", "1"]}
         assert (found["user"], found["working_dir"]) == ("1000:1000", "/srv/my app")
         assert (found["cap_add"], found["ulimits"]) == (["SYS_NICE"], {"memlock": -1})
@@ -170,13 +171,21 @@ class TestCompose:
         assert configs["config.pbtxt"] == {"file": f"./{covering.name}"}
         assert "# ./config.pbtxt must lie beside this file" in text
 
-    def test_all_graphics_processors(self) -> None:
-        """As many as there are."""
-        resources = replace(awkward().resources, gpus="all")
+    @pytest.mark.parametrize(("gpus", "count"), [("all", "all"), ("", 2)])
+    def test_graphics_processors(self, gpus: str, count: str | int) -> None:
+        """All that there are, or as many as were measured."""
+        resources = replace(awkward().resources, gpus=gpus)
         document = yaml.safe_load(compose.document(awkward(resources=resources)))
 
         deploy = document["services"]["encoder"]["deploy"]
-        assert deploy["resources"]["reservations"]["devices"][0]["count"] == "all"
+        assert deploy["resources"]["reservations"]["devices"][0]["count"] == count
+
+    def test_without_graphics_processors(self) -> None:
+        """Memory is reserved all the same."""
+        document = yaml.safe_load(compose.document(awkward(resources=Resources(used_bytes=1))))
+
+        assert document["services"]["encoder"]["mem_reservation"] == "1m"
+        assert "deploy" not in document["services"]["encoder"]
 
     def test_the_network_of_the_machine(self) -> None:
         """Nothing is published there."""
@@ -207,10 +216,10 @@ class TestKubernetes:
         [container] = pod["containers"]
 
         assert files["data"] == {file.name: file.text for file in awkward().files}
-        expanded = [text.replace("$$(", "$(") for text in container["args"]]
+        expanded = [_interpolated(text) for text in container["args"]]
         assert [*container["command"], *expanded] == list(awkward().command)
         *plain, secret = container["env"]
-        assert [each["value"].replace("$$(", "$(") for each in plain] == list(AWKWARD)
+        assert [_interpolated(each["value"]) for each in plain] == list(AWKWARD)
         reference = {"secretKeyRef": {"name": "encoder", "key": "API_TOKEN"}}
         assert secret == {"name": "API_TOKEN", "valueFrom": reference}
         assert container["resources"] == {
@@ -225,80 +234,62 @@ class TestKubernetes:
         assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
         assert container["livenessProbe"]["httpGet"] == {"path": "/live", "port": "http"}
         assert container["startupProbe"]["failureThreshold"] == 24
+        assert container["startupProbe"]["timeoutSeconds"] == 5
         assert pod["securityContext"] == {"runAsUser": 1000, "runAsGroup": 1000}
+        assert pod["enableServiceLinks"] is False
         assert service["spec"]["ports"][1]["name"] == "grpc-inference"
 
     def test_what_it_cannot_say(self) -> None:
         """It is said in comments."""
-        resources = replace(awkward().resources, gpus="all")
-        text = kubernetes.document(awkward(resources=resources))
+        text = kubernetes.document(awkward(user="triton:1000"))
 
         for said in (
             "# First: kubectl create secret generic encoder --from-literal=API_TOKEN=VALUE",
-            "# It had all GPUs of its machine: nvidia.com/gpu says how many it gets.",
+            "# Pods know users and groups by number alone; it was measured as triton:1000.",
             "# It was measured on the processors 0,2-3.",
             "# Pods have no ulimits; it was measured with memlock=-1.",
         ):
             assert said in text
+        _, deployment, _ = yaml.safe_load_all(text)
+        assert deployment["spec"]["template"]["spec"]["securityContext"] == {"runAsGroup": 1000}
+
+    def test_names_of_ports(self) -> None:
+        """A space file may give them any names; Kubernetes takes few."""
+        ports = {"HTTP_main": 1, "a-name-of-much-length": 2, "a_name of-much+else": 3, "80": 4}
+        *_, service = yaml.safe_load_all(kubernetes.document(awkward(ports=ports)))
+
+        names = [each["name"] for each in service["spec"]["ports"]]
+        assert names == ["http-main", "a-name-of-much", "port-3", "port-4"]
 
 
-class TestSystemd:
-    @pytest.mark.parametrize("image", ["", "registry.example/server:1"])
-    def test_systemd_takes_it(self, image: str, tmp_path: Path) -> None:
-        """It finds nothing to complain of, whatever the words have in them."""
-        if shutil.which("systemd-analyze") is None:
-            pytest.skip("systemd-analyze is not installed: apt-get install systemd")
-        unit = systemd.unit(awkward(image=image, directory="/srv"))
-        # Docker and curl may be elsewhere, or not there.
-        runnable = unit.replace("/usr/bin/docker", "/usr/bin/env").replace("bin/curl", "bin/env")
-        file = tmp_path / "encoder.service"
-        file.write_text(re.sub("^Requires=.*\n", "", runnable, flags=re.MULTILINE))
-        ended = subprocess.run(
-            ["systemd-analyze", "verify", "--man=no", file],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert [line for line in ended.stderr.splitlines() if file.name in line] == []
+class TestYaml:
+    @pytest.mark.parametrize("text", ["1e-05", "1e3", "0o17", "08", "1_0.e3", ".5E+1", "y", "N"])
+    def test_what_others_read_otherwise(self, text: str) -> None:
+        """Numbers of YAML 1.2 and of Go, and booleans of YAML 1.1, are in quotation marks."""
+        assert yaml_text([{text: text}]) == f"'{text}': '{text}'\n"
 
-    def test_the_words_come_out_again(self) -> None:
-        """With `%` and `$` doubled, which systemd makes one again."""
-        found = _unit(systemd.unit(awkward(image="")))
+    @pytest.mark.parametrize("text", ["4g", "127.0.0.1:8000:8000", "10s", "yes-no", "1.2.3"])
+    def test_what_nobody_does(self, text: str) -> None:
+        """It stays bare."""
+        assert yaml_text([text]).splitlines()[0] == text
 
-        assert _words(found["ExecStart"][0]) == list(awkward().command)
-        variables = [_words(each, command=False) for each in found["Environment"]]
-        assert variables == [[f"VARIABLE_{n}={text}"] for n, text in enumerate(AWKWARD)]
 
-    def test_on_the_machine_itself(self) -> None:
-        """Its own user, limits, secrets, and the file over that of the model."""
-        found = _unit(systemd.unit(awkward(image="")))
-
-        assert found["DynamicUser"] == ["yes"]
-        assert found["EnvironmentFile"] == ["/etc/encoder/secrets.env"]
-        covered = "/etc/encoder/config.pbtxt:/models/encoder/config.pbtxt"
-        assert found["BindReadOnlyPaths"] == [covered]
-        assert (found["CPUQuota"], found["CPUAffinity"]) == (["150%"], ["0,2-3"])
-        assert found["MemoryLow"] == ["139M"]
-        assert found["Restart"] == ["always"]
-        assert _words(found["ExecStartPost"][0])[-1] == "http://127.0.0.1:8000/ready"
-
-    def test_in_a_container(self) -> None:
-        """`docker run` in the foreground, which systemd starts again."""
-        found = _unit(systemd.unit(awkward()))
-        words = _words(found["ExecStart"][0])
-
-        assert words[:3] == ["/usr/bin/docker", "run", "--rm"]
-        assert words[words.index("registry.example/server:1") + 1 :] == list(AWKWARD)
-        assert "--restart" not in words
-        source, target = "/etc/encoder/server.conf", "/tuner-files/server.conf"
-        assert f"type=bind,source={source},target={target},readonly" in words
-
-    def test_files_stand_above_it(self) -> None:
-        """As comments, under their paths."""
-        text = systemd.unit(awkward())
-
-        assert "# file: /etc/encoder/server.conf\n#     a = $HOME\n#     # 100%\n" in text
-        assert "# /etc/encoder/secrets.env says NAME=VALUE of: API_TOKEN\n" in text
+class TestProbing:
+    @pytest.mark.parametrize(
+        ("status", "path", "succeeds"),
+        [("200 OK", "/ready", True), ("204 No", "/100%25s it's", True), ("302 Moved", "/", False)],
+    )
+    def test_bash_asks(self, status: str, path: str, succeeds: bool) -> None:  # noqa: FBT001 - a parameter
+        """Any success is one, as in the study, and the path is taken as it is."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            command = ["bash", "-c", probing(path, server.getsockname()[1])]
+            with subprocess.Popen(command) as asking:
+                connection, _ = server.accept()
+                with connection, connection.makefile() as asked:
+                    lines = [line.rstrip() for line in iter(asked.readline, "\n")]
+                    connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
+        assert lines[0] == f"GET {path} HTTP/1.1"
+        assert (asking.returncode == 0) == succeeds
 
 
 class TestEnv:
@@ -361,19 +352,3 @@ def _interpolated(text: str) -> str:
     """As Compose does it: `$$` is a dollar, and any other one names a variable."""
     assert not re.search(r"\$", text.replace("$$", ""))
     return text.replace("$$", "$")
-
-
-def _unit(text: str) -> Mapping[str, list[str]]:
-    """The settings of a unit, each with its values."""
-    found: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        name, equals, value = line.partition("=")
-        if equals and not line.startswith("#"):
-            found.setdefault(name, []).append(value)
-    return found
-
-
-def _words(text: str, *, command: bool = True) -> list[str]:
-    """As systemd.syntax(7) and systemd.service(5) have it."""
-    words = [word.replace("%%", "%") for word in shlex.split(text)]
-    return [word.replace("$$", "$") for word in words] if command else words

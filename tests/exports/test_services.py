@@ -1,7 +1,7 @@
 """What a stored study and a trial become: image, command, environment, files, ports, resources."""
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,16 +10,14 @@ from tests.exports.deployable import (
     DIGEST,
     PROPERTIES,
     in_docker,
-    of_a_command,
     of_tensorflow,
     of_torchserve,
     of_triton,
 )
-from tests.refusals import refused
 from tests.report import studies
 from tuner import demo
 from tuner.exports import formats, torchserve
-from tuner.exports.formats import ExportForm
+from tuner.exports.forms import ExportForm
 from tuner.exports.service import Mount, Probes, Resources, TextFile
 
 MADE = "Replace /MODEL_REPOSITORY by the folder that this makes:"
@@ -45,7 +43,10 @@ class TestTriton:
         assert service.probes == Probes("/v2/health/live", "/v2/models/encoder/ready")
         assert service.resources == Resources(cpus=2.0, used_bytes=100_000_000, shm_size="1g")
         assert service.notes[1:3] == (
-            "It was measured without Docker: 24.10 is the Triton of nvidia-pytriton 0.7.0.",
+            (
+                "It was measured without Docker: 24.10 is the Triton of nvidia-pytriton 0.7.0, "
+                "which is used where no `tritonserver` is on PATH."
+            ),
             "/srv/models is the folder of models as the study had it.",
         )
 
@@ -77,11 +78,30 @@ class TestTriton:
         assert service.image == f"registry.example/server:1@{DIGEST}"
         assert service.mounts[1:] == (Mount("/opt/tokenizers", "/opt/tokenizers"),)
         assert service.resources == Resources(
-            cpus=1.5, memory="4g", used_bytes=100_000_000, shm_size="512m", gpus="0,1"
+            cpus=1.5, memory="4g", used_bytes=100_000_000, shm_size="512m", gpus="0,1", gpu_count=2
         )
         assert service.capabilities == ("SYS_NICE",)
         assert service.limits == {"memlock": -1}
         assert service.user == "1000:1000"
+        assert service.start_timeout_s == 120
+
+    @pytest.mark.parametrize(
+        ("name", "digest", "image"),
+        [
+            ("a:5000/b:1", f"a:5000/b@{DIGEST}", f"a:5000/b:1@{DIGEST}"),
+            ("mine:1", f"a:5000/b@{DIGEST}", f"a:5000/b@{DIGEST}"),
+            ("mine:1", DIGEST, "mine:1"),
+            (DIGEST, f"a:5000/b@{DIGEST}", f"a:5000/b@{DIGEST}"),
+            (f"b@{DIGEST}", f"a/b@{DIGEST}", f"b@{DIGEST}"),
+        ],
+    )
+    def test_the_digest_of_its_image(self, name: str, digest: str, image: str) -> None:
+        """A digest holds for its own repository alone."""
+        study, trial = of_triton()
+        environment = {"image": name, "image_digest": digest}
+        study = replace(in_docker(study), environment=environment)
+
+        assert formats.service(study, trial, COMPOSE).image == image
 
     def test_in_the_network_of_the_machine(self) -> None:
         """It listens on the loopback interface then."""
@@ -90,6 +110,72 @@ class TestTriton:
 
         assert service.host_network
         assert "--http-address=127.0.0.1" in service.command
+
+    def test_a_pod_has_a_network_of_its_own(self) -> None:
+        """The probes and the Service ask it from outside of the pod."""
+        study, trial = of_triton()
+        study = in_docker(study, network="host")
+        service = formats.service(study, trial, ExportForm.KUBERNETES)
+
+        assert not service.host_network
+        assert "--http-address=0.0.0.0" in service.command
+        note = "It was measured in the network of its machine; a pod has one of its own."
+        assert note in service.notes
+
+    def test_the_program_of_the_machine(self) -> None:
+        """It need not be what was measured, least of all where that was the wheel's."""
+        assert formats.service(*of_triton(), SYSTEMD).notes[-1] == (
+            "Replace /opt/tritonserver/bin/tritonserver by that of the machine; it was measured "
+            "with `tritonserver` on PATH, or else with that of nvidia-pytriton 0.7.0, which no "
+            "unit can start: an image of its release can be named with `--image`."
+        )
+
+    def test_how_long_a_start_may_take(self) -> None:
+        """As long as in the study."""
+        options = {"model_repository": "/srv/models", "start_timeout": "10m"}
+
+        assert formats.service(*of_triton(options=options), COMPOSE).start_timeout_s == 600
+
+    def test_no_more_memory_than_its_limit(self) -> None:
+        """The processes of a server share pages, which count for each of them."""
+        service = formats.service(*of_triton(), COMPOSE)
+        limited = replace(service.resources, memory="64m")
+
+        assert (service.resources.reserved_mib, limited.reserved_mib) == (96, 64)
+
+    def test_of_a_remote_server(self) -> None:
+        """What the tuner's own machine has says nothing of it; nor does its bundled model."""
+        hardware = {**studies.study().hardware, "gpus": 2}
+        wishes = {"place": {"runner": "remote", "host": "far"}, "options": {}}
+        service = formats.service(*of_triton(hardware=hardware, **wishes), COMPOSE)
+
+        assert service.resources == Resources(shm_size="1g")
+        assert service.mounts == (Mount("/MODEL_REPOSITORY", "/models"),)
+        assert service.notes[-1] == (
+            "It was measured on a remote server: what that has of processors, memory and GPUs is "
+            "not known."
+        )
+
+    def test_a_name_that_begins_with_a_digit(self) -> None:
+        """Kubernetes takes none for a Service."""
+        assert formats.service(*of_triton(model="7B_chat"), COMPOSE).name == "model-7b-chat"
+
+    def test_a_configuration_that_names_its_folder(self) -> None:
+        """Then a container has the folder at the same place."""
+        study, trial = of_triton()
+        export = CONFIG + 'parameters { key: "w" value { string_value: "/srv/models/w.bin" } }\n'
+        service = formats.service(study, replace(trial, export=export), COMPOSE)
+
+        assert service.mounts == (Mount("/srv/models", "/srv/models"),)
+        assert "--model-repository=/srv/models" in service.command
+        assert service.files[0].target == "/srv/models/encoder/config.pbtxt"
+
+    def test_all_other_models(self) -> None:
+        """Triton refuses `*` beside names."""
+        options = {"model_repository": "/srv", "with_model": ["*"]}
+        service = formats.service(*of_triton(options=options), COMPOSE)
+
+        assert [w for w in service.command if "load-model" in w] == ["--load-model=*"]
 
     def test_another_image(self) -> None:
         """What was asked for is taken as it is, also where there was none."""
@@ -134,10 +220,18 @@ class TestFolders:
                 "/MODEL_REPOSITORY",
                 f"{MADE} tuner repository /srv/m.onnx --output FOLDER",
             ),
+            (
+                {"model_file": "/my m.pt", "variant": ["/b.onnx"], "input": ["x:FP32:-1,4"]},
+                "/MODEL_REPOSITORY",
+                (
+                    f"{MADE} tuner repository '/my m.pt' --input x:FP32:-1,4 --output FOLDER; "
+                    "tuner repository /b.onnx --output FOLDER"
+                ),
+            ),
         ],
     )
     def test_that_are_to_be_replaced(
-        self, options: dict[str, str], folder: str, note: str
+        self, options: dict[str, Any], folder: str, note: str
     ) -> None:
         """A folder that nobody can know has a name that stands out, and is told of."""
         service = formats.service(*of_triton(options=options), COMPOSE)
@@ -187,12 +281,22 @@ class TestTorchServe:
         )
 
     def test_on_graphics_processors(self) -> None:
-        """The image for them, and all of them."""
+        """The image for them, and as many of them."""
         hardware = {**studies.study().hardware, "gpus": 2}
         service = formats.service(*of_torchserve(hardware=hardware), COMPOSE)
 
         assert service.image == "pytorch/torchserve:0.12.0-gpu"
-        assert service.resources.gpus == "all"
+        assert (service.resources.gpus, service.resources.gpu_count) == ("", 2)
+
+    def test_an_archive_with_settings_of_its_own(self) -> None:
+        """They win over what is exported: every format says so at its head."""
+        study, trial = of_torchserve()
+        said = "The archive's own model-config.yaml sets batchSize, which wins: take it out"
+        first, rest = PROPERTIES.split("\n", 1)
+        trial = replace(trial, export=f"{first}\n# {said}\n{rest}")
+
+        for form in (COMPOSE, SYSTEMD):
+            assert said in formats.service(study, trial, form).notes
 
 
 class TestTensorFlowServing:
@@ -213,54 +317,3 @@ class TestTensorFlowServing:
         plain = replace(trial, configuration=study.space.defaults)
 
         assert formats.service(study, plain, COMPOSE).files == ()
-
-
-class TestCommand:
-    def test_what_its_space_file_says(self, tmp_path: Path) -> None:
-        """Templates are filled in, ports are chosen, and paths are where they were."""
-        service = formats.service(*of_a_command(tmp_path), COMPOSE)
-
-        assert service.image == "registry.example/app:1"
-        assert service.command == (
-            *("python", "app.py", "--host", "0.0.0.0", "--port", "8080", "--admin", "8081"),  # noqa: S104
-            *("--config", "/tuner-files/app.toml", "--workers", "4", "--fast"),
-        )
-        assert service.environment == {"GREETING": "100% of $HOME", "OMP_NUM_THREADS": "2"}
-        assert service.secrets == ("API_TOKEN",)
-        assert service.mounts == (Mount(str(tmp_path), str(tmp_path)),)
-        assert service.files == (TextFile("app.toml", "workers = 4", "/tuner-files/app.toml"),)
-        assert service.ports == {"http": 8080, "admin": 8081}
-        assert service.probes == Probes("/health", "/health")
-
-    @pytest.mark.parametrize("form", list(ExportForm)[4:])
-    def test_no_secret_is_exported(self, tmp_path: Path, form: ExportForm) -> None:
-        """The variable is asked for, and its value stands nowhere."""
-        text = formats.export(form, *of_a_command(tmp_path))
-
-        assert "API_TOKEN" in text
-        assert "s3cret" not in text
-
-    def test_the_space_file_is_gone(self, tmp_path: Path) -> None:
-        """Another machine may not have it."""
-        study, trial = of_a_command(tmp_path)
-        (tmp_path / "app.yaml").unlink()
-        with refused(
-            f"{tmp_path}/app.yaml: the space file of the study says how its server is started, "
-            "and is not here",
-            "put it there, or take the script of `--format file`",
-        ):
-            formats.service(study, trial, COMPOSE)
-
-    def test_the_space_file_is_another_one(self, tmp_path: Path) -> None:
-        """It may have been changed since."""
-        study, trial = of_a_command(tmp_path)
-        (tmp_path / "app.yaml").write_text(
-            "server: triton\nparameters: {n: {type: int, low: 1, high: 2, default: 1, "
-            "sets: {flag: --n}}}\n"
-        )
-        with refused(
-            f"{tmp_path}/app.yaml: the space file of the study says no more how its server is "
-            "started",
-            "give it its section `serve` again, or take the script of `--format file`",
-        ):
-            formats.service(study, trial, COMPOSE)

@@ -36,6 +36,21 @@ def test_triton(tmp_path: Path) -> None:
     assert (profile.writes, str(file) in profile.where) == ((file.parent,), True)
 
 
+CONTAINER = ContainerSettings(image="server:1")
+
+
+@pytest.mark.parametrize(("place", "is_open"), [(None, False), (CONTAINER, True)])
+def test_who_may_write(
+    tmp_path: Path,
+    place: ContainerSettings | None,
+    is_open: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Whoever a container's server is; as in /tmp, none takes away what is another's."""
+    profiling.profile(prepared("triton", place), tmp_path / "traces")
+
+    assert ((tmp_path / "traces").stat().st_mode & 0o1777 == 0o1777) == is_open
+
+
 def test_torchserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its handlers write where they please; a container has that folder from the machine."""
     monkeypatch.setattr(profiling, "_TORCH_FOLDER", tmp_path)

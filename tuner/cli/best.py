@@ -15,12 +15,12 @@ from tuner.cli import asked
 from tuner.cli.console import note, print_blocks, print_json, print_text
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.options import DATABASE
-from tuner.cli.study_options import BestFormat, BestOptions
+from tuner.cli.study_options import BestOptions
 from tuner.cli.values import check_meaning, latency_budget, unfit
 from tuner.cli.values import tiers as parsed_tiers
 from tuner.errors import InputError, masked
 from tuner.exports import formats
-from tuner.exports.formats import ExportForm
+from tuner.exports.forms import DOCUMENTS, ExportForm
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord, TrialRecord
 from tuner.report import answer_text, export, findings, nearest_text, tiers_text
@@ -33,20 +33,24 @@ _USUAL = {
     "percentile": OptimizeOptions.percentile,
     "objective": [Objective.THROUGHPUT.value],
 }
-# What has everything in it that others say beside it.
-_DOCUMENTS = (BestFormat.JSON, BestFormat.YAML)
+_WITHOUT_IMAGE = (
+    *(ExportForm.FILE, *DOCUMENTS),
+    *(ExportForm.CONFIG_PBTXT, ExportForm.CONFIG_PROPERTIES, ExportForm.MODEL_CONFIG),
+)
 
 
 def best(options: BestOptions) -> None:
     """Print the configuration that is the best for the budget and the objective."""
+    form = ExportForm.JSON if options.as_json else options.form
+    if form in _WITHOUT_IMAGE:
+        check_meaning(options, {"image"}, f"--format {form.value}", hint="leave it out")
     if options.tiers is not None:
-        _best_of_tiers(options, options.tiers)
+        _best_of_tiers(options, options.tiers, form)
         return
     _check_min_throughput(options.min_throughput, options.objective)
     with Storage(options.db) as storage:
         study = storage.study(options.study, brief=True)
     budget = _asked_budget(study, options.budget_ms, options.percentile)
-    form = BestFormat.JSON if options.as_json else options.form
     if budget == study.budget and options.objective is Objective.THROUGHPUT:
         _print_winner(study, form, options)
         return
@@ -58,11 +62,10 @@ def best(options: BestOptions) -> None:
     _print_answer(study, found, form, options)
 
 
-def _best_of_tiers(options: BestOptions, asked_for: str) -> None:
+def _best_of_tiers(options: BestOptions, asked_for: str, form: ExportForm) -> None:
     """Print what each of several latency budgets allows, and what serves all of them best."""
     check_meaning(options, _OF_ONE_BUDGET, "--tiers", hint="leave one of them out")
-    form = BestFormat.JSON if options.as_json else options.form
-    if form not in (BestFormat.FILE, *_DOCUMENTS):
+    if form not in (ExportForm.FILE, *DOCUMENTS):
         raise InputError(
             f"`--tiers` prints a table, not `--format {form.value}`",
             hint="`--budget-ms` and `--percentile` say which tier is deployed; the formats `json` "
@@ -76,7 +79,7 @@ def _best_of_tiers(options: BestOptions, asked_for: str) -> None:
         budget: measure_command(study, budget, Objective.THROUGHPUT, options.db)
         for budget in budgets
     }
-    if form is BestFormat.FILE:
+    if form is ExportForm.FILE:
         print_blocks([tiers_text.tiers_table(study, found)])
         for remark in tiers_text.remarks(study, found, standings.standings(study)):
             note(remark)
@@ -134,7 +137,7 @@ def _asked_budget(
     return replace(asked, limit_s=own.limit_s) if budget_ms is None else asked
 
 
-def _print_winner(study: StudyRecord, form: BestFormat, options: BestOptions) -> None:
+def _print_winner(study: StudyRecord, form: ExportForm, options: BestOptions) -> None:
     """What the study itself confirmed."""
     found = standings.standings(study).winner
     if found is None:
@@ -151,7 +154,7 @@ def _print_winner(study: StudyRecord, form: BestFormat, options: BestOptions) ->
 
 
 def _print_answer(
-    study: StudyRecord, answer: Answer, form: BestFormat, options: BestOptions
+    study: StudyRecord, answer: Answer, form: ExportForm, options: BestOptions
 ) -> None:
     """What the load points say; the file comes with remarks, documents have it all in them."""
     measure = measure_command(study, answer.budget, answer.objective, options.db)
@@ -160,7 +163,7 @@ def _print_answer(
     if found is None:
         _print_document(content, form)
         raise answer_text.nothing_within(study, answer, measure)
-    if form not in _DOCUMENTS:
+    if form not in DOCUMENTS:
         note(answer_text.headline(answer, found))
         doubts = answer_text.doubts(answer, found)
         for remark in (*answer_text.remarks(answer, found), *doubts):
@@ -169,31 +172,30 @@ def _print_answer(
             note(f"to measure it: {measure}")
     _note_comparison(study, form)
     content |= {"comparison": export.comparison(study)}
-    _print_best(study, found.trial, content, form, options.image)
+    # What is deployed is headed by the budget that was asked for.
+    asked_for = replace(study, budget=answer.budget)
+    _print_best(asked_for, found.trial, content, form, options.image)
 
 
-def _note_comparison(study: StudyRecord, form: BestFormat) -> None:
+def _note_comparison(study: StudyRecord, form: ExportForm) -> None:
     """What was not compared, beside the file; documents have it in them."""
-    if form not in _DOCUMENTS:
+    if form not in DOCUMENTS:
         for remark in findings.about_comparison(study):
             note(remark)
 
 
-def _print_document(content: dict[str, Any], form: BestFormat) -> None:
+def _print_document(content: dict[str, Any], form: ExportForm) -> None:
     """Nothing where a file is asked for: it would deploy something."""
-    if form is BestFormat.JSON:
+    if form is ExportForm.JSON:
         print_json(content)
-    elif form is BestFormat.YAML:
+    elif form is ExportForm.YAML:
         print_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def _print_best(
-    study: StudyRecord, trial: TrialRecord, content: dict[str, Any], form: BestFormat, image: str
+    study: StudyRecord, trial: TrialRecord, content: dict[str, Any], form: ExportForm, image: str
 ) -> None:
-    match form:
-        case BestFormat.FILE:
-            print_text(trial.export)
-        case BestFormat.JSON | BestFormat.YAML:
-            _print_document(content, form)
-        case _:
-            print_text(formats.export(ExportForm(form.value), study, trial, image=image))
+    if form in DOCUMENTS:
+        _print_document(content, form)
+    else:
+        print_text(formats.export(form, study, trial, image=image))

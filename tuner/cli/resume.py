@@ -98,8 +98,12 @@ def is_said(value: object) -> bool:
     return not (value is None or value is False or value == "")
 
 
-def stored_options(study: StudyRecord, said: Sequence[str] | None) -> dict[str, Any]:
+def stored_options(
+    study: StudyRecord, said: Sequence[str] | None, *, hint: str = ""
+) -> dict[str, Any]:
     """What the study was asked for, by the names of options, with the values of its headers.
+
+    The `hint` is what can be done where nothing is stored; else its command is to be repeated.
 
     Raises:
         InputError: It is not stored, a header was not `said` again, or is none of the study.
@@ -107,7 +111,7 @@ def stored_options(study: StudyRecord, said: Sequence[str] | None) -> dict[str, 
     if not study.options:
         raise InputError(
             f"study `{study.name}` was begun by a version that did not store its options",
-            hint=f"repeat its command, with `--study {study.name}`",
+            hint=hint or f"repeat its command, with `--study {study.name}`",
         )
     if not said and "header" not in study.options:
         return dict(study.options)

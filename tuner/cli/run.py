@@ -1,13 +1,16 @@
 """`tuner run`: serves with a configuration of a study, in the foreground."""
 
+import os
 import re
+import shlex
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
+from typing import TextIO
 
-from runners.base import RunningServer
+from runners.base import PLACEHOLDER, RunningServer
 from runners.errors import describe_exit
 from tuner.analysis import standings
 from tuner.cli import asked
@@ -15,9 +18,9 @@ from tuner.cli.console import note, print_json, print_text
 from tuner.cli.job import job
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.place import ports
-from tuner.cli.resume import headers, is_said
+from tuner.cli.resume import is_said, stored_options
 from tuner.cli.run_options import RunOptions
-from tuner.cli.values import unfit
+from tuner.cli.values import check_meaning, check_needed, unfit
 from tuner.errors import InputError, ServerError, TrialFailure
 from tuner.records import StudyRecord, TrialRecord
 from tuner.report import findings
@@ -30,6 +33,8 @@ from tuner.study.serving import Changes, serving
 _VARIABLE = re.compile(r"([A-Za-z_]\w*)=(.*)", re.ASCII | re.DOTALL)
 # Between two looks at the server and its log, in seconds.
 _POLL_S = 0.2
+# A log that is longer is emptied once it was handed on, in bytes.
+_LONGEST_LOG = 16 << 20
 
 
 def run(options: RunOptions) -> None:
@@ -39,6 +44,8 @@ def run(options: RunOptions) -> None:
         InputError: The study, or an option, cannot be used.
         ServerError: The server does not start, or ends by itself.
     """
+    if not options.profile:
+        check_needed(options, "output", "--profile")
     changes = Changes(
         environment=dict(_variable(each) for each in options.env or ()),
         ports=ports(options.port),
@@ -71,20 +78,17 @@ def _trial(study: StudyRecord, number: int | None) -> TrialRecord:
 
 def _stored(study: StudyRecord, options: RunOptions) -> OptimizeOptions:
     """What the study was asked for."""
-    place = study.place or {}
-    if place.get("runner") == "remote":
+    instead = f"`tuner best {study.name}` prints its configuration"
+    if (study.place or {}).get("runner") == "remote":
         raise InputError(
             f"study `{study.name}` tuned a server that already ran, which nobody can start here",
-            hint=f"`tuner best {study.name}` prints its configuration",
+            hint=instead,
         )
-    if not study.options and not place:
-        raise InputError(
-            f"study `{study.name}` was begun by a version that did not store its options",
-            hint=f"`tuner best {study.name}` prints its configuration",
-        )
-    said = {name: each for name, each in study.options.items() if is_said(each)}
-    if "header" in said:
-        said["header"] = headers(study, options.header)
+    if "header" not in study.options:
+        hint = "leave it out: the study sends none"
+        check_meaning(options, {"header"}, study.name, hint=hint)
+    stored = stored_options(study, options.header, hint=instead)
+    said = {name: each for name, each in stored.items() if is_said(each)}
     found: OptimizeOptions = asked.options_of(said | {"study": study.name}, OptimizeOptions)
     return found
 
@@ -94,6 +98,11 @@ def _variable(text: str) -> tuple[str, str]:
     if match is None:
         hint = "for example: OMP_NUM_THREADS=1"
         raise unfit("--env", "NAME=VALUE", text.partition("=")[0], hint)
+    if found := PLACEHOLDER.search(match[2]):
+        raise InputError(
+            f"`--env {match[1]}`: a start would replace `{found[0]}` in the value",
+            hint="give what it stands for; only space files have placeholders",
+        )
     return match[1], match[2]
 
 
@@ -147,12 +156,22 @@ def _follow(server: RunningServer, log: Path | None, study: str) -> None:
         ServerError: It ended by itself.
     """
     if log is None:
-        shown = f"docker ps --quiet --filter label={STUDY_LABEL}={study}"
-        note(f"its log: docker logs --follow $({shown})")
-    with nullcontext() if log is None else log.open(errors="replace") as said:
+        words = ["docker", "ps", "--quiet", "--filter", f"label={STUDY_LABEL}={study}"]
+        note(f"its log: docker logs --follow $({shlex.join(words)})")
+    with nullcontext() if log is None else log.open("r+", errors="replace") as said:
         while server.is_alive():
-            sys.stderr.write(said.read() if said else "")
+            _hand_on(said)
             sleep(_POLL_S)
-        sys.stderr.write(said.read() if said else "")
+        _hand_on(said)
     code = server.exit_code()
     raise ServerError(f"the server {'is gone' if code is None else describe_exit(code)}")
+
+
+def _hand_on(log: TextIO | None) -> None:
+    """What was not read yet; the server appends, so that an emptied log begins anew."""
+    if log is None:
+        return
+    sys.stderr.write(log.read())
+    if os.fstat(log.fileno()).st_size > _LONGEST_LOG:
+        log.seek(0)
+        log.truncate()

@@ -8,24 +8,9 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import DATABASE, AsJson, Database, Study
+from tuner.exports.forms import ExportForm
 from tuner.goals import Objective
 from tuner.report.study_tables import StudyTable
-
-
-class BestFormat(StrEnum):
-    """How `best` writes the winning configuration."""
-
-    FILE = "file"
-    JSON = "json"
-    YAML = "yaml"
-    CONFIG_PBTXT = "config.pbtxt"
-    CONFIG_PROPERTIES = "config.properties"
-    MODEL_CONFIG = "model-config.yaml"
-    ENV = "env"
-    DOCKER_RUN = "docker-run"
-    COMPOSE = "compose"
-    KUBERNETES = "kubernetes"
-    SYSTEMD = "systemd"
 
 
 class ReportFormat(StrEnum):
@@ -124,9 +109,9 @@ class BestOptions(ShowOptions):
         typer.Option(help="Several latency budgets at once, in ms: 'p99<=20,p99<=50,p95<=10'."),
     ] = None
     form: Annotated[
-        BestFormat,
+        ExportForm,
         typer.Option("--format", help="The server's own file, a document, or what deploys it."),
-    ] = BestFormat.FILE
+    ] = ExportForm.FILE
     image: Annotated[
         str, typer.Option(help="Image to deploy, in place of that of the study's server.")
     ] = ""

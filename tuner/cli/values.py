@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from tuner.errors import HIDDEN, InputError, at
 from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
+from tuner.numbers import quantities
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
 from tuner.protocols.tensors.inputs import RANDOM, ZERO
 from tuner.protocols.v2 import RequestParameter
@@ -20,8 +21,6 @@ from tuner.protocols.v2_wire import SequenceForm
 _OF_MADE_UP = {"string_length", "string_data", "sequence_length", "sequence_length_variation"}
 # A latency budget; `p99=20` needs no quotes in a shell.
 _TIER = re.compile(r"p(\d+(?:\.\d+)?)\s*<?=\s*(\d+(?:\.\d+)?)(?:\s*ms)?")
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_LONGEST_H = 1000
 # What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
 _HEADER = re.compile(r"([0-9A-Za-z_.-]+):([ -~]*)")
 _NAME_AND_VALUE = re.compile(r"([0-9A-Za-z_.-]+):")
@@ -136,10 +135,9 @@ def checked_percentile(percentile: float) -> float:
 
 def duration_s(text: str, option: str) -> float:
     """Seconds of a duration such as `90`, `90s`, `3m` or `1.5h`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    seconds = float(match[1]) * _UNITS_S[match[2] or "s"] if match else 0.0
-    if not 0 < seconds <= _LONGEST_H * 3600:
-        wanted = f"a duration above 0 and up to {_LONGEST_H}h"
+    seconds = quantities.duration_s(text)
+    if seconds is None:
+        wanted = f"a duration above 0 and up to {quantities.LONGEST_H}h"
         raise unfit(option, wanted, text, "for example: 90s, 3m, 2h")
     return seconds
 

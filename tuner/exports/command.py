@@ -1,21 +1,25 @@
 """A server of one's own: what its space file says, which must still be there."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from runners.base import LaunchSpec
-from tuner.errors import InputError, is_secret
+from tuner.errors import InputError, hides
 from tuner.exports.deployable import Deployable
 from tuner.exports.service import Mount, Probes, Service, TextFile
 from tuner.records import StudyRecord
 from tuner.space import spec
 from tuner.space.serve import ServeSpec
-from tuner.targets import launch_settings
 from tuner.targets.command.model import filled
 
 # The port of requests; further ones come after it.
 _FIRST_PORT = 8080
+# Where a server can write, whatever starts it.
+_SCRATCH = "/tmp"  # noqa: S108 - of the server
 
 
 def image(study: StudyRecord) -> tuple[str, str]:
@@ -61,36 +65,71 @@ def service(wanted: Deployable) -> Service:
         raise InputError(f"study `{wanted.study.name}` has no stored space")
     said = filled(serve, space, configuration)
     ports = {name: _FIRST_PORT + number for number, name in enumerate(said.ports)}
-    environment = {**said.environment, **launch_settings.environment(wanted.settings)}
-    launch = LaunchSpec(
-        command=(*said.command, *wanted.settings.arguments),
-        environment=environment,
-        ports=said.ports,
-        files=said.files,
-    ).placed(ports, address=wanted.layout.address, folder=wanted.layout.files)
+    environment = {**said.environment, **wanted.environment}
+    with _usable(wanted.study):
+        launch = LaunchSpec(
+            command=(*said.command, *wanted.settings.arguments),
+            environment=environment,
+            ports=said.ports,
+            files=said.files,
+        )
+    placed = _scratched(launch).placed(
+        ports, address=wanted.layout.address, folder=wanted.layout.files
+    )
     secrets = tuple(n for n, v in serve.environment.items() if _is_hidden(n, v, environment))
     paths = (serve.directory, *serve.reads)
     directory, *reads = (os.path.normpath(folder / each) for each in paths)
     inner = [path for path in reads if not Path(path).is_relative_to(directory)]
     return Service(
-        command=launch.command,
-        environment={n: v for n, v in launch.environment.items() if n not in secrets},
+        command=placed.command,
+        environment={n: v for n, v in placed.environment.items() if n not in secrets},
         secrets=secrets,
         mounts=(*(Mount(each, each) for each in (directory, *inner)), *wanted.mounts)
         if wanted.image
         else (),
         files=tuple(
             TextFile(name, text, f"{wanted.layout.files}/{name}")
-            for name, text in launch.files.items()
+            for name, text in placed.files.items()
         ),
         ports=ports,
         probes=Probes(serve.ready, serve.ready),
         resources=wanted.resources(shares_memory=False),
         directory=directory,
-        **wanted.common,
+        **wanted.common(f"{wanted.study.options['space']} says how it is started, as it is now."),
     )
+
+
+def _scratched(launch: LaunchSpec) -> LaunchSpec:
+    """What a server writes into `{folder}`, elsewhere: a study gives it one, with its files in it.
+
+    What comes with a service is read-only.
+    """
+    its = "|".join(map(re.escape, launch.files))
+    others = rf"\{{folder\}}(?=/(?!(?:{its})(?![\w.-]))[\w.])" if its else r"\{folder\}"
+
+    def moved(text: str) -> str:
+        return re.sub(others, _SCRATCH, text)
+
+    return replace(
+        launch,
+        command=tuple(map(moved, launch.command)),
+        environment={name: moved(text) for name, text in launch.environment.items()},
+        files={name: moved(text) for name, text in launch.files.items()},
+    )
+
+
+@contextmanager
+def _usable(study: StudyRecord) -> Iterator[None]:
+    """A space file may have become one that starts nothing."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(
+            f"{study.options['space']}: this configuration cannot be started: {error}",
+            hint="take the script of `--format file`",
+        ) from None
 
 
 def _is_hidden(name: str, text: str, environment: Mapping[str, str]) -> bool:
     """Whether the file itself gives a secret its value: no export shows that."""
-    return is_secret(name) and environment[name] == text
+    return hides(name, text) and environment[name] == text

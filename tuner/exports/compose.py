@@ -3,10 +3,19 @@
 Source: the Compose Specification; `configs` with their content are of Compose 2.23.1.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from tuner.exports.docker_run import HEALTH_INTERVAL_S, HEALTH_TIMEOUT_S
-from tuner.exports.service import ALL_GPUS, LOOPBACK, Service, TextFile, comments, probing
+from tuner.exports.service import (
+    ALL_GPUS,
+    LOOPBACK,
+    Resources,
+    Service,
+    TextFile,
+    comments,
+    probing,
+)
 from tuner.exports.yaml_text import yaml_text
 
 
@@ -67,20 +76,28 @@ def _network(service: Service) -> dict[str, Any]:
 
 def _resources(service: Service) -> dict[str, Any]:
     resources = service.resources
-    gpus = {"driver": "nvidia", "capabilities": ["gpu"]}
-    if resources.gpus == ALL_GPUS:
-        gpus |= {"count": ALL_GPUS}
-    else:
-        gpus |= {"device_ids": resources.gpus.split(",")}
+    reserved = f"{resources.reserved_mib}m" if resources.reserved_mib else ""
+    gpus = list(_gpus(resources))
+    # Compose takes no `mem_reservation` beside other reservations.
+    reservations = {"memory": reserved, "devices": gpus} if reserved else {"devices": gpus}
     return {
         "cpus": resources.cpus,
         "cpuset": resources.cpuset,
         "mem_limit": resources.memory,
         "memswap_limit": resources.memory,
-        "mem_reservation": f"{resources.reserved_mib}m" if resources.reserved_mib else "",
+        "mem_reservation": "" if gpus else reserved,
         "shm_size": resources.shm_size,
-        "deploy": {"resources": {"reservations": {"devices": [gpus]}}} if resources.gpus else {},
+        "deploy": {"resources": {"reservations": reservations}} if gpus else {},
     }
+
+
+def _gpus(resources: Resources) -> Iterator[dict[str, Any]]:
+    """By their ids, all of them, or as many as there were."""
+    device: dict[str, Any] = {"driver": "nvidia", "capabilities": ["gpu"]}
+    if resources.gpus not in ("", ALL_GPUS):
+        yield device | {"device_ids": resources.gpus.split(",")}
+    elif count := resources.gpus or resources.gpu_count:
+        yield device | {"count": count}
 
 
 def _config(file: TextFile) -> dict[str, str]:

@@ -2,15 +2,27 @@
 
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tuner import demo
-from tuner.exports.service import ALL_GPUS, FILES, LOOPBACK, MODELS, Mount, Resources
+from tuner.exports.service import (
+    ALL_GPUS,
+    FILES,
+    LOOPBACK,
+    MODELS,
+    Mount,
+    Resources,
+    Service,
+)
+from tuner.numbers import quantities
 from tuner.records import StudyRecord, TrialRecord
 from tuner.space.settings import Settings
+from tuner.targets import launch_settings, system_libraries
+from tuner.targets.system_libraries import PRELOAD
 
 MODELS_PLACEHOLDER = "/MODEL_REPOSITORY"
 """What stands in place of a folder of models that nobody has named."""
@@ -33,41 +45,49 @@ class Layout:
     address: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Deployable:
-    """A configuration of a stored study that is to be deployed, with its model in `folder`."""
+    """A configuration of a stored study that is to be deployed, with its model in `folder`.
+
+    `host_network` says whether it is to have the network of its machine.
+    """
 
     study: StudyRecord
     trial: TrialRecord
     settings: Settings
     image: str
     folder: str
+    host_network: bool = False
     notes: tuple[str, ...] = ()
 
     @property
     def place(self) -> Mapping[str, Any]:
         """Where it was measured: empty for a process of the machine."""
-        place = self.study.place or {}
-        return place if place.get("runner") == "docker" else {}
+        return container_of(self.study)
 
     @property
     def name(self) -> str:
-        """The model as a DNS label (RFC 1123)."""
-        label = re.sub(r"[^a-z0-9]+", "-", self.study.model.lower()).strip("-")
-        return label[:_DNS_LABEL_LENGTH].strip("-") or "model"
+        """The model as a DNS label that is a name of services, too (RFC 1123, RFC 1035)."""
+        label = re.sub(r"[^a-z0-9]+", "-", self.study.model.lower()).strip("-") or "model"
+        begun = label if label[0].isalpha() else f"model-{label}"
+        return begun[:_DNS_LABEL_LENGTH].strip("-")
 
     @property
     def layout(self) -> Layout:
         if self.image:
-            address = LOOPBACK if self.place.get("network") == "host" else "0.0.0.0"  # noqa: S104 - in the container
-            return Layout(MODELS, FILES, address)
+            address = LOOPBACK if self.host_network else "0.0.0.0"  # noqa: S104 - in the container
+            return Layout(self._models, FILES, address)
         return Layout(self.folder, f"/etc/{self.name}", LOOPBACK)
 
     @property
+    def _models(self) -> str:
+        """Where a container has the models: where they were, if the configuration names that."""
+        return self.folder if f"{self.folder}/" in self.trial.export else MODELS
+
+    @property
     def models(self) -> tuple[Mount, ...]:
-        """The folder of models, where the server does not have it at its own place."""
-        layout = self.layout
-        return (Mount(self.folder, layout.models),) if layout.models != self.folder else ()
+        """The folder of models, which a server of the machine itself has at its own place."""
+        return (Mount(self.folder, self.layout.models),) if self.image else ()
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -75,33 +95,100 @@ class Deployable:
         return tuple(Mount(path, path) for path in self.place.get("mounts", ()))
 
     @property
-    def common(self) -> dict[str, Any]:
-        """The fields of a service that no server says anything of."""
+    def environment(self) -> dict[str, str]:
+        """What the settings say; without an image, libraries of this machine by their paths."""
+
+        def library(name: str) -> str:
+            return name if self.image else str(system_libraries.path_of(name) or name)
+
+        return launch_settings.environment(self.settings, library=library)
+
+    def program_note(self, program: str, measured: str) -> tuple[str, ...]:
+        """That a `program` of the machine need not be what was `measured`."""
+        if self.image:
+            return ()
+        found = "the server that ran there" if is_remote(self.study) else measured
+        return (f"Replace {program} by that of the machine; it was measured with {found}.",)
+
+    def common(self, *notes: str) -> dict[str, Any]:
+        """The fields of a service that no server says anything of; `notes` are its own."""
         place = self.place
+        timeout_s = quantities.duration_s(str(self.study.options.get("start_timeout", "")))
         return {
             "name": self.name,
             "image": self.image,
             "capabilities": tuple(place.get("capabilities", ())),
             "limits": dict(place.get("ulimits", {})),
             "user": place.get("user", ""),
-            "host_network": place.get("network") == "host",
-            "notes": self.notes,
+            "host_network": self.host_network,
+            "start_timeout_s": timeout_s or Service.start_timeout_s,
+            "notes": (*self.notes, *notes, *self._doubts()),
         }
+
+    def _doubts(self) -> tuple[str, ...]:
+        """Why this may be another configuration than the one that was measured."""
+        found = []
+        if is_remote(self.study):
+            found.append(
+                "It was measured on a remote server: what that has of processors, memory and GPUs "
+                "is not known."
+            )
+        preloaded = self.environment.get(PRELOAD)
+        if preloaded and self.image and self.image != measured_image(self.study):
+            found.append(
+                f"The image must have {preloaded}, which {PRELOAD} names: without it, this is "
+                "another configuration than the one that was measured."
+            )
+        return tuple(found)
 
     def resources(self, *, shares_memory: bool) -> Resources:
         """As measured; a server that was not in a container had all shared memory."""
         study, place = self.study, self.place
-        gpus = ALL_GPUS if has_gpus(study) else ""
-        shm_size = _SHM_SIZE if shares_memory else ""
-        used = self.trial.usage.memory_bytes
+        shm_size = place.get("shm_size", "") if place else _SHM_SIZE if shares_memory else ""
+        if is_remote(study):
+            return Resources(shm_size=shm_size)
+        used, gpus = self.trial.usage.memory_bytes, place.get("gpus", "")
+        there = 0 if place and not gpus else int(study.hardware.get("gpus", 0))
         return Resources(
             cpus=float(place.get("cpu_quota") or study.hardware.get("cores", 0)),
             cpuset=str(study.options.get("server_cpus", "")),
             memory=place.get("memory", ""),
             used_bytes=int(used) if math.isfinite(used) else 0,
-            shm_size=place.get("shm_size", "") if place else shm_size,
-            gpus=place.get("gpus", "") if place else gpus,
+            shm_size=shm_size,
+            gpus=gpus,
+            gpu_count=there if gpus in ("", ALL_GPUS) else len(gpus.split(",")),
         )
+
+
+def container_of(study: StudyRecord) -> Mapping[str, Any]:
+    """What containers of the study got; empty if it ran in none."""
+    place = study.place or {}
+    return place if place.get("runner") == "docker" else {}
+
+
+def is_remote(study: StudyRecord) -> bool:
+    """Whether it tuned a server that already ran: nothing is known of its machine."""
+    return (study.place or {}).get("runner") == "remote"
+
+
+def measured_image(study: StudyRecord) -> str:
+    """The image of its containers, with its digest; empty if it ran in none.
+
+    An image may have a tag of one repository and the digest of another one, or an id alone.
+    """
+    if not container_of(study):
+        return ""
+    name, digest = study.environment["image"], study.environment.get("image_digest", "")
+    repository, at, known = digest.partition("@")
+    if not at or "@" in name:
+        return name
+    return f"{name}@{known}" if repository == _repository(name) else digest
+
+
+def _repository(image: str) -> str:
+    """The name of an image without its tag."""
+    before, colon, tag = image.rpartition(":")
+    return before if colon and "/" not in tag else image
 
 
 def measured_with(study: StudyRecord, package: str) -> str:
@@ -114,8 +201,8 @@ def measured_with(study: StudyRecord, package: str) -> str:
 
 
 def has_gpus(study: StudyRecord) -> bool:
-    """Whether the machine that was measured has any."""
-    return int(study.hardware.get("gpus", 0)) > 0
+    """Whether the machine that was measured has any, as far as that is known."""
+    return not is_remote(study) and int(study.hardware.get("gpus", 0)) > 0
 
 
 def model_folder(study: StudyRecord) -> tuple[str, tuple[str, ...]]:
@@ -126,12 +213,29 @@ def model_folder(study: StudyRecord) -> tuple[str, tuple[str, ...]]:
             return folder, (said,)
         placeholder = f"{MODELS_PLACEHOLDER}/{folder}"
         return placeholder, (f"Replace {placeholder} by the path of `{folder}`.",)
-    if file := study.options.get("model_file"):
-        contained = " --container" if (study.place or {}).get("runner") == "docker" else ""
-        made = f"tuner repository {file} --output FOLDER{contained}"
+    if study.options.get("model_file"):
+        made = "; ".join(_making_commands(study))
         return MODELS_PLACEHOLDER, (
             f"Replace {MODELS_PLACEHOLDER} by the folder that this makes: {made}",
         )
-    if study.model == demo.MODEL:
+    if study.model == demo.MODEL and not is_remote(study):
         return str(demo.REPOSITORY), ()
     return MODELS_PLACEHOLDER, (f"Replace {MODELS_PLACEHOLDER} by the folder of models.",)
+
+
+def _making_commands(study: StudyRecord) -> list[str]:
+    """What makes the models of the model file of the study, and of its variants."""
+    files = [study.options["model_file"], *(study.options.get("variant") or ())]
+    inputs = [word for each in study.options.get("input") or () for word in ("--input", each)]
+    contained = ["--container"] if container_of(study) else []
+    return [
+        shlex.join(
+            [
+                *("tuner", "repository", file),
+                *([] if file.endswith(".onnx") else inputs),
+                *("--output", "FOLDER"),
+                *contained,
+            ]
+        )
+        for file in files
+    ]

@@ -3,7 +3,15 @@
 import shlex
 from collections.abc import Iterator
 
-from tuner.exports.service import ALL_GPUS, LOOPBACK, Mount, Service, comments, probing
+from tuner.exports.service import (
+    ALL_GPUS,
+    LOOPBACK,
+    Mount,
+    Resources,
+    Service,
+    comments,
+    probing,
+)
 
 # Between two probes, and until one counts as failed, in seconds.
 HEALTH_INTERVAL_S = 10
@@ -46,7 +54,7 @@ def options(service: Service) -> Iterator[tuple[str, ...]]:
         "--memory-swap": resources.memory,
         "--memory-reservation": f"{resources.reserved_mib}m" if resources.reserved_mib else "",
         "--shm-size": resources.shm_size,
-        "--gpus": _gpus(resources.gpus),
+        "--gpus": _gpus(resources),
         "--user": service.user,
         "--workdir": service.directory,
     }.items():
@@ -81,9 +89,11 @@ def _health(service: Service) -> Iterator[tuple[str, ...]]:
     yield ("--health-start-period", f"{service.start_timeout_s:g}s")
 
 
-def _gpus(gpus: str) -> str:
+def _gpus(resources: Resources) -> str:
     """In quotation marks a list of ids is one value (Docker's `run` reference, `--gpus`)."""
-    return gpus if gpus in ("", ALL_GPUS) else f'"device={gpus}"'
+    if resources.gpus not in ("", ALL_GPUS):
+        return f'"device={resources.gpus}"'
+    return resources.gpus or (str(resources.gpu_count) if resources.gpu_count else "")
 
 
 def _written(name: str, text: str) -> str:

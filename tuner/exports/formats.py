@@ -1,28 +1,15 @@
 """Which formats there are, for which server, and what each has of a configuration."""
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from importlib import import_module
 from typing import Protocol, cast
 
 from tuner.errors import InputError
 from tuner.exports import compose, docker_run, env_file, kubernetes, systemd, torchserve
-from tuner.exports.deployable import Deployable, model_folder
+from tuner.exports.deployable import Deployable, container_of, measured_image, model_folder
+from tuner.exports.forms import DOCUMENTS, ExportForm
 from tuner.exports.service import Service
 from tuner.records import StudyRecord, TrialRecord
-
-
-class ExportForm(StrEnum):
-    """What a configuration can be handed over as, beside the server's own file."""
-
-    CONFIG_PBTXT = "config.pbtxt"
-    CONFIG_PROPERTIES = "config.properties"
-    MODEL_CONFIG = "model-config.yaml"
-    ENV = "env"
-    DOCKER_RUN = "docker-run"
-    COMPOSE = "compose"
-    KUBERNETES = "kubernetes"
-    SYSTEMD = "systemd"
 
 
 class Maker(Protocol):
@@ -66,7 +53,8 @@ _OWN = {
 
 def forms_of(server: str) -> tuple[ExportForm, ...]:
     """What a configuration of `server` can be handed over as."""
-    return tuple(form for form in ExportForm if _OWN.get(form, server) == server)
+    forms = (form for form in ExportForm if form not in DOCUMENTS)
+    return tuple(form for form in forms if _OWN.get(form, server) == server)
 
 
 def export(form: ExportForm, study: StudyRecord, trial: TrialRecord, *, image: str = "") -> str:
@@ -77,9 +65,9 @@ def export(form: ExportForm, study: StudyRecord, trial: TrialRecord, *, image: s
     """
     if form not in forms_of(study.server):
         others = ", ".join(f"`{each}`" for each in forms_of(study.server))
-        raise InputError(f"`{study.server}` has no `{form}`", hint=f"it has `file`, {others}")
+        raise InputError(f"`{study.server}` has no `{form}`", hint=f"it has {others}")
     match form:
-        case ExportForm.CONFIG_PBTXT | ExportForm.CONFIG_PROPERTIES:
+        case ExportForm.FILE | ExportForm.CONFIG_PBTXT | ExportForm.CONFIG_PROPERTIES:
             return trial.export
         case ExportForm.MODEL_CONFIG:
             return torchserve.model_config(trial.export)
@@ -109,6 +97,9 @@ def service(
         )
     folder, notes = model_folder(study) if study.server != "command" else ("", ())
     head = f"{study.server} with trial {trial.number} of study {study.name}: {study.budget}."
+    had_network = container_of(study).get("network") == "host"
+    in_pod = form is ExportForm.KUBERNETES
+    network = ("It was measured in the network of its machine; a pod has one of its own.",)
     return maker.service(
         Deployable(
             study=study,
@@ -116,20 +107,19 @@ def service(
             settings=study.space.settings(trial.configuration),
             image=image or found,
             folder=folder,
-            notes=(head, *(() if image or not said else (said,)), *notes),
+            host_network=had_network and not in_pod,
+            notes=(
+                head,
+                *(() if image or not said else (said,)),
+                *notes,
+                *(network if had_network and in_pod else ()),
+            ),
         )
     )
 
 
 def _image(study: StudyRecord, maker: Maker, *, contained: bool) -> tuple[str, str]:
     """The image that was measured, or else the public one, and what is to be known of it."""
-    if (study.place or {}).get("runner") == "docker":
-        return _pinned(study.environment), ""
+    if found := measured_image(study):
+        return found, ""
     return maker.image(study) if contained else ("", "")
-
-
-def _pinned(environment: Mapping[str, str]) -> str:
-    """By its name and, where a registry has it, by its digest."""
-    name, digest = environment["image"], environment.get("image_digest", "")
-    _, at, known = digest.partition("@")
-    return f"{name}@{known}" if at and "@" not in name else name

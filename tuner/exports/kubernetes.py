@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuner.exports.service import ALL_GPUS, Probes, Service, TextFile, comments
+from tuner.exports.docker_run import HEALTH_TIMEOUT_S
+from tuner.exports.service import Probes, Service, TextFile, comments
 from tuner.exports.yaml_text import yaml_text
 
 # Between two probes, in seconds.
 _PERIOD_S = 5
 _FAILURES = 3
+_PORT_NAME_LENGTH = 15
 _UNITS = {"": "", "b": "", "k": "Ki", "m": "Mi", "g": "Gi"}
 _SIZE = re.compile(r"([\d.]+)([bkmg]?)", re.IGNORECASE)
 
@@ -55,18 +57,26 @@ def _labels(service: Service) -> dict[str, str]:
 
 
 def _ports(service: Service) -> list[tuple[str, int]]:
-    """Names of ports have hyphens."""
-    return [(name.replace("_", "-"), port) for name, port in service.ports.items()]
+    """Names of at most 15 of a-z, 0-9 and single hyphens, with a letter (RFC 6335)."""
+    found: dict[str, int] = {}
+    for name, port in service.ports.items():
+        label = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_PORT_NAME_LENGTH].strip("-")
+        fits = re.search("[a-z]", label) and label not in found
+        found[label if fits else f"port-{port}"] = port
+    return list(found.items())
 
 
 def _pod(service: Service) -> dict[str, Any]:
     facts = {
         "containers": [_container(service)],
         "volumes": list(_volumes(service)),
-        "hostNetwork": service.host_network,
         "securityContext": _user(service.user),
     }
-    return {name: value for name, value in facts.items() if value}
+    return {
+        **{name: value for name, value in facts.items() if value},
+        # Variables such as TRITON_PORT could be taken for settings of the server.
+        "enableServiceLinks": False,
+    }
 
 
 def _container(service: Service) -> dict[str, Any]:
@@ -94,6 +104,7 @@ def _probes(probes: Probes, port: str, start_timeout_s: float) -> dict[str, Any]
         return {
             "httpGet": {"path": path, "port": port},
             "periodSeconds": _PERIOD_S,
+            "timeoutSeconds": HEALTH_TIMEOUT_S,
             "failureThreshold": failures,
         }
 
@@ -107,8 +118,7 @@ def _probes(probes: Probes, port: str, start_timeout_s: float) -> dict[str, Any]
 def _resources(service: Service) -> dict[str, Any]:
     resources = service.resources
     cpus = {"cpu": f"{resources.cpus:g}"} if resources.cpus else {}
-    count = 0 if not resources.gpus else len(resources.gpus.split(","))
-    gpus = {"nvidia.com/gpu": str(count)} if count else {}
+    gpus = {"nvidia.com/gpu": str(resources.gpu_count)} if resources.gpu_count else {}
     limit = {"memory": _quantity(resources.memory)} if resources.memory else {}
     used = {"memory": f"{resources.reserved_mib}Mi"} if resources.reserved_mib else {}
     return {"requests": {**cpus, **used}, "limits": {**cpus, **limit, **gpus}}
@@ -144,8 +154,8 @@ def _secret(name: str, service: Service) -> dict[str, Any]:
 
 def _user(user: str) -> Mapping[str, int]:
     """Numbers alone: Kubernetes knows no names of users."""
-    numbers = [int(each) for each in user.split(":") if each.isdecimal()]
-    return dict(zip(("runAsUser", "runAsGroup"), numbers, strict=False))
+    said = zip(("runAsUser", "runAsGroup"), user.split(":"), strict=False)
+    return {field: int(each) for field, each in said if each.isdecimal()}
 
 
 def _notes(service: Service) -> Iterator[str]:
@@ -154,8 +164,8 @@ def _notes(service: Service) -> Iterator[str]:
         yield f"First: kubectl create secret generic {service.name} {values}"
     if service.mounts:
         yield "Each hostPath is a folder of the node; a volume of the cluster may replace it."
-    if service.resources.gpus == ALL_GPUS:
-        yield "It had all GPUs of its machine: nvidia.com/gpu says how many it gets."
+    if not all(each.isdecimal() for each in service.user.split(":") if each):
+        yield f"Pods know users and groups by number alone; it was measured as {service.user}."
     if service.resources.cpuset:
         yield (
             f"It was measured on the processors {service.resources.cpuset}. To have some alone, "
@@ -177,5 +187,5 @@ def _key(file: TextFile) -> str:
 
 
 def _literal(text: str) -> str:
-    """Kubernetes reads `$(NAME)` in arguments and values; `$$` is one of its dollars."""
-    return text.replace("$(", "$$(")
+    """Kubernetes reads `$(NAME)` in arguments and values, and `$$` as one dollar."""
+    return text.replace("$", "$$")

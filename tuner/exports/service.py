@@ -1,7 +1,10 @@
 """One server as it is to be deployed, whatever is to start it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from tuner.numbers import quantities
 
 MODELS = "/models"
 """Where a container has the models."""
@@ -40,7 +43,8 @@ class Resources:
         cpuset: Their numbers, such as `0,2-3`.
         memory: The limit, as Docker writes it (`4g`), also of `shm_size`.
         used_bytes: What the server took in bytes, as measured.
-        gpus: `all`, or ids in a list such as `0,1`.
+        gpus: `all`, or ids in a list such as `0,1`; empty where only their number is known.
+        gpu_count: How many it had.
     """
 
     cpus: float = 0.0
@@ -49,11 +53,14 @@ class Resources:
     used_bytes: int = 0
     shm_size: str = ""
     gpus: str = ""
+    gpu_count: int = 0
 
     @property
     def reserved_mib(self) -> int:
-        """What was used, rounded up to whole MiB; 0 if that is not known."""
-        return -(-self.used_bytes >> 20) if self.used_bytes > 0 else 0
+        """What was used, rounded up to whole MiB, within the limit; 0 if that is not known."""
+        used = -(-max(self.used_bytes, 0) >> 20)
+        # Pages that processes share count for each of them: their sum may exceed the limit.
+        return min(used, quantities.size_bytes(self.memory) >> 20) if self.memory else used
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Service:
     """A server with everything that it needs.
 
     Attributes:
-        name: A DNS label (RFC 1123).
+        name: A DNS label that begins with a letter (RFC 1035).
         image: Empty for a program of the machine.
         command: The program and its arguments; no shell reads it.
         secrets: Variables that it needs and whose values are not stored.
@@ -116,9 +123,9 @@ def comments(notes: tuple[str, ...]) -> str:
 
 
 def probing(path: str, port: int) -> str:
-    """A command for bash that succeeds where the answer is 200: images often have no curl."""
-    request = rf"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n"
+    """A command for bash that succeeds where the answer does: images often have no curl."""
+    request = rf"GET %s HTTP/1.1\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n"
     return (
-        f"exec 3<>/dev/tcp/{LOOPBACK}/{port} && printf '{request}' >&3 && "
-        'read -r _ status _ <&3 && [ "$status" = 200 ]'
+        f"exec 3<>/dev/tcp/{LOOPBACK}/{port} && printf '{request}' {shlex.quote(path)} >&3 && "
+        "read -r _ status _ <&3 && [[ $status == 2?? ]]"
     )

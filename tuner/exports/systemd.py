@@ -3,8 +3,11 @@
 Sources: systemd.service(5), "Command lines"; systemd.exec(5); systemd.syntax(7), "Quoting".
 """
 
+import os
 import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from tuner.exports import docker_run
 from tuner.exports.service import Mount, Resources, Service, comments
@@ -14,6 +17,7 @@ _DOCKER = "/usr/bin/docker"
 _RETRY_S = 1
 # What needs no quotation marks.
 _PLAIN = re.compile(r"[\w@%+=:,./*-]+", re.ASCII)
+_HOMES = ("/home/", "/root/")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -30,7 +34,7 @@ def quoted(text: str, *, command: bool = False) -> str:
     doubled = text.replace("%", "%%")
     if command:
         doubled = doubled.replace("$", "$$")
-    if _PLAIN.fullmatch(doubled) and doubled != ";":
+    if _PLAIN.fullmatch(doubled):
         return doubled
     return '"' + "".join(_ESCAPES.get(each, each) for each in doubled) + '"'
 
@@ -60,7 +64,10 @@ def _service_section(service: Service) -> Iterator[str]:
 
 
 def _program(service: Service) -> Iterator[str]:
-    yield f"ExecStart={_words(service.command)}"
+    program, *arguments = service.command
+    if "/" in program:
+        program = os.path.normpath(Path(service.directory, program))
+    yield f"ExecStart={_words([program, *arguments])}"
     for name, value in service.environment.items():
         yield f"Environment={quoted(f'{name}={value}')}"
     if service.secrets:
@@ -84,7 +91,7 @@ def _limits(resources: Resources) -> Iterator[str]:
 
 
 def _container(service: Service) -> Iterator[str]:
-    words = [_DOCKER, "run", "--rm"]
+    words = [_DOCKER, "run", "--rm", "--pull", "never"]
     for option in docker_run.options(service):
         words += [] if option[0] == "--restart" else option
     for file in service.files:
@@ -98,6 +105,10 @@ def _container(service: Service) -> Iterator[str]:
 
 
 def _install(service: Service) -> Iterator[str]:
+    if service.image:
+        yield f"First, unless it is there: docker pull {shlex.quote(service.image)}"
+    else:
+        yield from _of_its_user(service)
     yield f"Put it there: /etc/systemd/system/{service.name}.service"
     if service.secrets:
         names = ", ".join(service.secrets)
@@ -105,6 +116,16 @@ def _install(service: Service) -> Iterator[str]:
     for file in service.files:
         yield f"file: {_place(service, file.name)}"
         yield from (f"    {line}" for line in file.text.splitlines())
+
+
+def _of_its_user(service: Service) -> Iterator[str]:
+    """What differs from a start in a terminal (systemd.exec(5), systemd.service(5))."""
+    program = service.command[0]
+    if "/" not in program:
+        yield f"systemd looks for `{program}` on a PATH of its own: its whole path is safer."
+    words = (service.directory, *service.command)
+    if any(home in word for word in words for home in _HOMES):
+        yield "DynamicUser=yes may keep it from reading what is below /home or /root."
 
 
 def _place(service: Service, name: str) -> str:

@@ -6,7 +6,6 @@ Sources: TensorFlow Serving's docker.md and serving_config.md.
 from tuner.exports.deployable import Deployable, has_gpus
 from tuner.exports.service import Probes, Service, TextFile
 from tuner.records import StudyRecord
-from tuner.targets import launch_settings
 from tuner.targets.tensorflow_serving.model import MODEL_PATH, batching_text, makes_batches
 
 BATCHING_FILE = "batching_parameters.txt"
@@ -37,7 +36,7 @@ def service(wanted: Deployable) -> Service:
             *settings.arguments,
             *([f"--batching_parameters_file={file}"] if batching else []),
         ),
-        environment=launch_settings.environment(settings),
+        environment=wanted.environment,
         mounts=(*wanted.models, *wanted.mounts),
         files=(TextFile(BATCHING_FILE, batching_text(settings.properties), file),)
         if batching
@@ -45,5 +44,5 @@ def service(wanted: Deployable) -> Service:
         ports=_PORTS,
         probes=Probes(f"/v1/models/{model}", f"/v1/models/{model}"),
         resources=wanted.resources(shares_memory=False),
-        **wanted.common,
+        **wanted.common(*wanted.program_note(_HOST_PROGRAM, f"`{PROGRAM}` on PATH")),
     )

@@ -11,10 +11,8 @@ import yaml
 from tuner.exports.deployable import Deployable, has_gpus, measured_with
 from tuner.exports.service import LOOPBACK, Probes, Service, TextFile
 from tuner.records import StudyRecord
-from tuner.targets import launch_settings
 
 PROPERTIES = "config.properties"
-MODEL_CONFIG = "model-config.yaml"
 PROGRAM = "torchserve"
 _HOST_PROGRAM = f"/usr/local/bin/{PROGRAM}"
 _PORTS = {"inference": 8080, "metrics": 8082}
@@ -47,14 +45,16 @@ def service(wanted: Deployable) -> Service:
             *("--ts-config", file),
             *("--model-store", layout.models),
         ),
-        environment=launch_settings.environment(wanted.settings)
-        | {"LOG_LOCATION": "/tmp", "METRICS_LOCATION": "/tmp"},  # noqa: S108 - of the server
+        environment=wanted.environment | {"LOG_LOCATION": "/tmp", "METRICS_LOCATION": "/tmp"},  # noqa: S108 - of the server
         mounts=(*wanted.models, *wanted.mounts),
         files=(TextFile(PROPERTIES, _addresses(layout.address) + wanted.trial.export, file),),
         ports=_PORTS,
         probes=Probes("/ping", "/ping"),
         resources=wanted.resources(shares_memory=True),
-        **wanted.common,
+        **wanted.common(
+            *_remarks(wanted.trial.export),
+            *wanted.program_note(_HOST_PROGRAM, f"`{PROGRAM}` of its Python, or on PATH"),
+        ),
     )
 
 
@@ -73,6 +73,12 @@ def properties(text: str) -> dict[str, Any]:
     """The keys of a config.properties that the tuner wrote, with their values."""
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def _remarks(export: str) -> list[str]:
+    """The comments of an exported file but for the first, which is the command that starts it."""
+    comments = [line.removeprefix("# ") for line in export.splitlines() if line.startswith("#")]
+    return comments[1:]
 
 
 def _addresses(address: str) -> str:

@@ -8,7 +8,7 @@ import shlex
 from tuner.exports.deployable import Deployable, measured_with
 from tuner.exports.service import Probes, Service, TextFile
 from tuner.records import StudyRecord
-from tuner.targets import exported, launch_settings
+from tuner.targets import exported
 
 CONFIG = "config.pbtxt"
 PROGRAM = "tritonserver"
@@ -18,6 +18,8 @@ _PORTS = {"http": 8000, "grpc": 8001, "metrics": 8002}
 # The Triton of each release of the wheel, as NVIDIA calls its images (Triton's release notes).
 _RELEASES = {"0.7.0": "24.10"}
 _PYTHON_BACKEND = 'backend: "python"'
+# What loads all models of the repository, and stands alone (model_management.md).
+_ALL = "*"
 
 
 def image(study: StudyRecord) -> tuple[str, str]:
@@ -25,7 +27,8 @@ def image(study: StudyRecord) -> tuple[str, str]:
     wheel = measured_with(study, "nvidia-pytriton")
     if release := _RELEASES.get(wheel):
         return f"nvcr.io/nvidia/tritonserver:{release}-py3", (
-            f"It was measured without Docker: {release} is the Triton of nvidia-pytriton {wheel}."
+            f"It was measured without Docker: {release} is the Triton of nvidia-pytriton {wheel}, "
+            f"which is used where no `{PROGRAM}` is on PATH."
         )
     return "nvcr.io/nvidia/tritonserver:YY.MM-py3", (
         "It was measured without Docker: replace YY.MM by the release of that Triton."
@@ -43,11 +46,11 @@ def service(wanted: Deployable) -> Service:
             PROGRAM if wanted.image else _HOST_PROGRAM,
             f"--model-repository={layout.models}",
             "--model-control-mode=explicit",
-            *(f"--load-model={name}" for name in (*further, served)),
+            *(f"--load-model={n}" for n in ([_ALL] if _ALL in further else (*further, served))),
             *(f"--{kind}-address={layout.address}" for kind in _PORTS),
             *settings.arguments,
         ),
-        environment=launch_settings.environment(settings),
+        environment=wanted.environment,
         mounts=(*wanted.models, *wanted.mounts),
         files=tuple(
             TextFile(_name(path, files), text, f"{layout.models}/{path}", covers=True)
@@ -56,7 +59,7 @@ def service(wanted: Deployable) -> Service:
         ports=_PORTS,
         probes=Probes("/v2/health/live", f"/v2/models/{served}/ready"),
         resources=wanted.resources(shares_memory=True),
-        **wanted.common | {"notes": (*wanted.notes, *_notes(wanted, files))},
+        **wanted.common(*_notes(wanted, files), *_about_program(wanted)),
     )
 
 
@@ -78,3 +81,13 @@ def _notes(wanted: Deployable, files: dict[str, str]) -> tuple[str, ...]:
             else "Models that its program asks are named by further --load-model=NAME."
         )
     return tuple(notes)
+
+
+def _about_program(wanted: Deployable) -> tuple[str, ...]:
+    wheel = measured_with(wanted.study, "nvidia-pytriton")
+    of_wheel = (
+        f", or else with that of nvidia-pytriton {wheel}, which no unit can start: an image of "
+        "its release can be named with `--image`"
+    )
+    measured = f"`{PROGRAM}` on PATH{of_wheel if wheel else ''}"
+    return wanted.program_note(_HOST_PROGRAM, measured)

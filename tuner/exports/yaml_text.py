@@ -1,9 +1,16 @@
 """Documents as YAML that people read: long texts stay as they are."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
+
+# Texts that PyYAML leaves bare, and others read as numbers (YAML 1.2; go-yaml, which Compose and
+# Kubernetes have) or as booleans (YAML 1.1).
+_AMBIGUOUS = re.compile(
+    r"[-+]?(\.?\d[\d_]*|\d[\d_]*\.[\d_]*)(e[-+]?\d+)?|[-+]?0o[0-7_]+|[yn]", re.IGNORECASE
+)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -15,7 +22,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    quotes = "'" if _AMBIGUOUS.fullmatch(text) else None
+    style = "|" if "\n" in text else quotes
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -15,7 +15,7 @@ from tuner.hints.model import exported_config, model_facts
 from tuner.hints.requests import data_facts, request_facts
 from tuner.hints.results import result_facts
 from tuner.hints.settings import setting_facts
-from tuner.numbers.sizes import size_bytes
+from tuner.numbers.quantities import size_bytes
 from tuner.records import StudyRecord, TrialRecord
 from tuner.space.expressions import Value
 from tuner.space.space import Configuration, SearchSpace

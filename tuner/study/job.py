@@ -19,7 +19,7 @@ from tuner.hardware import Hardware
 from tuner.load.calibration import Calibration, calibrate
 from tuner.load.client import LoadEngine
 from tuner.load.requests import TensorSpec
-from tuner.numbers.sizes import size_bytes
+from tuner.numbers.quantities import size_bytes
 from tuner.records import StudyRecord
 from tuner.search import warm_start
 from tuner.search.samplers import Sampler

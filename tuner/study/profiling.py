@@ -69,9 +69,9 @@ def profile(prepared: PreparedJob, folder: Path) -> Profile:
     """
     match prepared.kind.name:
         case "triton":
-            return _of_triton(_made(folder) / "trace.json")
+            return _of_triton(_made(folder, prepared) / "trace.json")
         case "torchserve":
-            return _of_torchserve(_made(_TORCH_FOLDER), prepared.model.name)
+            return _of_torchserve(_made(_TORCH_FOLDER, prepared), prepared.model.name)
         case "command":
             return _of_python(prepared, folder)
         case name:
@@ -110,7 +110,7 @@ def _of_python(prepared: PreparedJob, folder: Path) -> Profile:
             "`--profile` of a server of your own needs py-spy, which is not on PATH",
             hint="pip install py-spy",
         )
-    file = _made(folder) / "profile.svg"
+    file = _made(folder, prepared) / "profile.svg"
     options = ("record", "--subprocesses", "--output", str(file), "--")
     return Profile(
         where=f"profile: {file} (py-spy writes it when the server ends)",
@@ -120,15 +120,16 @@ def _of_python(prepared: PreparedJob, folder: Path) -> Profile:
     )
 
 
-def _made(folder: Path) -> Path:
-    """The folder, which a server in a container may write to as whoever it is.
+def _made(folder: Path, prepared: PreparedJob) -> Path:
+    """The folder; a server in a container may write to it as whoever it is.
 
     Raises:
         InputError: It cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o777)
+        if prepared.job.is_elsewhere:
+            folder.chmod(0o1777)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     return folder

@@ -20,7 +20,7 @@ from tuner.errors import (
     ServerTimeoutError,
     SpaceError,
     TrialFailure,
-    is_secret,
+    hides,
 )
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import generic_http
@@ -124,7 +124,7 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
 
     def _exported(self, name: str, text: str) -> str:
         """The line that sets a variable; a secret is left to whoever runs the script."""
-        if is_secret(name) and self._model.serve.environment.get(name) == text:
+        if hides(name, text) and self._model.serve.environment.get(name) == text:
             return f': "${{{name}:?a secret, which is not stored}}"\nexport {name}'
         return f"export {name}={_quoted(text)}"
 
