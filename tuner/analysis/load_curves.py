@@ -63,7 +63,8 @@ def load_curves(study: StudyRecord, percentile: float) -> tuple[tuple[LoadCurve,
         tuple(
             LoadCurve(trial, readings, _open(study, trial, percentile))
             for trial in trials
-            if (readings := _readings(study, loaded_points(study, trial), trial, percentile))
+            if trial.points
+            and (readings := _readings(study, loaded_points(study, trial), trial, percentile))
         )
         for trials in _by_configuration(study).values()
     )

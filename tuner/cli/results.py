@@ -1,5 +1,6 @@
 """`tuner report` and `studies show`: a study without any server."""
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tuner.targets.catalog import server_kind
 def report(options: ReportOptions) -> None:
     """Write the report, and print the result and the trials, or the Markdown itself."""
     study = _read(options)
+    gc.freeze()  # what was read stays until the end: not to be looked through again and again
     result = standings.standings(study)
     found = effects_text.of(study, result)
     in_markdown = options.form is ReportFormat.MARKDOWN

@@ -84,9 +84,9 @@ def about_front(study: StudyRecord, points: pd.DataFrame) -> str:
 
 
 def changes(study: StudyRecord) -> dict[int, str]:
-    """What each trial changes about the server's defaults, by its number."""
+    """What each trial with load points changes about the server's defaults, by its number."""
     baseline = study.baseline.configuration if study.baseline else None
-    return {trial.number: formats.short(trial.configuration, baseline) for trial in study.trials}
+    return {t.number: formats.short(t.configuration, baseline) for t in study.trials if t.points}
 
 
 def interval_ms(row: Mapping[Any, Any]) -> str:
