@@ -9,6 +9,7 @@ import pytest
 from tests.report import studies
 from tests.report.studies import point
 from tuner.analysis.effects import effects
+from tuner.analysis.load_curves import load_curves
 from tuner.analysis.steps import Step, steps
 from tuner.records import StudyRecord, TrialRecord, TrialState
 from tuner.space.expressions import Value
@@ -28,7 +29,8 @@ def study(*tried: tuple[float, Mapping[str, Value]]) -> StudyRecord:
 
 
 def found_in(record: StudyRecord, best: Configuration | None = None) -> tuple[Step, ...]:
-    return steps(record, effects(record).capacities, best)
+    curves = load_curves(record, record.budget.percentile)
+    return steps(record, effects(record).capacities, curves, best)
 
 
 def named(found: tuple[Step, ...]) -> list[tuple[str, Value, Value]]:

@@ -9,6 +9,7 @@ import pytest
 from tests.report import studies, texts
 from tests.report.studies import loads, point
 from tuner.analysis.answers import answer
+from tuner.analysis.load_curves import load_curves
 from tuner.errors import Reason
 from tuner.goals import LatencyBudget, Loop, Objective
 from tuner.records import StudyRecord, TrialRecord, Usage
@@ -177,13 +178,13 @@ class TestDocument:
 
 def test_about_limits() -> None:
     """What half the limit and twice the limit would allow, as far as it is known."""
-    study = study_of((100, 12.5), (200, 50.0))
+    study, over = study_of((100, 12.5), (200, 50.0)), study_of((100, 30.0))
 
-    assert answer_text.about_limits(study) == (
+    assert answer_text.about_limits(study, load_curves(study, 99)) == (
         "Another latency limit would allow: 141 inferences/s within 25 ms, at least 200 "
         "inferences/s within 100 ms"
     )
-    assert answer_text.about_limits(study_of((100, 30.0))) == (
+    assert answer_text.about_limits(over, load_curves(over, 99)) == (
         "Another latency limit would allow: nothing that was measured within 25 ms, at least 100 "
         "inferences/s within 100 ms"
     )

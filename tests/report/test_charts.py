@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs_version
 
 from tests.report import studies
 from tests.report.studies import loads, point
+from tuner.analysis.load_curves import load_curves
 from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import standings
 from tuner.goals import LatencyBudget, Loop
@@ -19,7 +20,8 @@ from tuner.space.space import Configuration
 
 
 def budget_chart(study: StudyRecord) -> str:
-    return charts.budget_chart(study, point_frame(study))
+    curves = load_curves(study, study.budget.percentile)
+    return charts.budget_chart(study, point_frame(study), curves)
 
 
 def traces(fragment: str) -> list[dict[str, Any]]:
@@ -156,7 +158,7 @@ def test_draws_with_what_is_on_the_page() -> None:
     """The bundle of plotly.js has scatter and bar, and is of the version of plotly.py."""
     told = ServerStatistics(requests=100, queue_s=0.2, compute_infer_s=0.5)
     study = studies.study([studies.baseline(200.0, statistics=told)])
-    found = charts.charts(study, standings(study), point_frame(study))
+    found = charts.charts(study, standings(study), point_frame(study), load_curves(study, 99))
     drawn = [
         trace for each in found.values() for chart in each for trace in traces(chart.fragment)
     ]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from tuner.analysis.answers import of_baseline
 from tuner.analysis.interpolation import EstimateKind, capacity
-from tuner.analysis.load_curves import LoadCurve, load_curves
+from tuner.analysis.load_curves import LoadCurve
 from tuner.records import StudyRecord
 
 _TYPES = {
@@ -20,14 +20,17 @@ _TYPES = {
 }
 
 
-def budget_curve(study: StudyRecord, limits_ms: Sequence[float]) -> pd.DataFrame:
+def budget_curve(
+    study: StudyRecord, curves: Sequence[Sequence[LoadCurve]], limits_ms: Sequence[float]
+) -> pd.DataFrame:
     """For each latency limit the highest capacity of all configurations, and the baseline's.
 
     `throughput` is 0 and `trial` missing where no load point is within the limit, `kind` says how
-    the capacity is known; so do `baseline` and `baseline_kind` for the baseline.
+    the capacity is known; so do `baseline` and `baseline_kind` for the baseline. `curves` are
+    the study's, at the percentile of its budget.
     """
-    curves = [each for each in load_curves(study, study.budget.percentile) if each]
-    rows = [_curve_row(study, curves, limit_ms) for limit_ms in limits_ms]
+    measured = [each for each in curves if each]
+    rows = [_curve_row(study, measured, limit_ms) for limit_ms in limits_ms]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 

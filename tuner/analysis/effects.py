@@ -14,6 +14,7 @@ the budget at any load, or failed, has no capacity; it is counted, and that is a
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -277,7 +278,7 @@ def _references(
         values = [each[name] for each in measured if name in each]
         values = values or [each[name] for each in outcomes if name in each]
         if values:
-            often = max(dict.fromkeys(values), key=values.count)
+            [(often, _)] = Counter(values).most_common(1)
             default = defaults.get(name)
             usual = default if default in values else often
             found[name] = baseline.get(name, usual)

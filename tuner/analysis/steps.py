@@ -14,7 +14,7 @@ from tuner.analysis import comparison
 from tuner.analysis.comparison import START_LOG_ERROR, Estimate
 from tuner.analysis.effects import LogCapacity
 from tuner.analysis.interpolation import CurveEstimate, EstimateKind, capacity, latency
-from tuner.analysis.load_curves import LoadCurve, load_curves
+from tuner.analysis.load_curves import LoadCurve
 from tuner.analysis.standings import Ratio
 from tuner.records import StudyRecord
 from tuner.space.expressions import Value
@@ -72,12 +72,14 @@ class _Pair:
 def steps(
     study: StudyRecord,
     capacities: Mapping[Configuration, LogCapacity],
+    curves: Sequence[Sequence[LoadCurve]],
     best: Configuration | None = None,
 ) -> tuple[Step, ...]:
     """The steps that were measured: first those of the configuration `best`, the largest first.
 
-    `capacities` are those of the study's effects; what is only a bound is not compared. Of more
-    than 1000 configurations, only the steps from `best` and from the baseline are.
+    `capacities` are those of the study's effects; what is only a bound is not compared. `curves`
+    are its load curves, at the percentile of its budget. Of more than 1000 configurations, only
+    the steps from `best` and from the baseline are.
     """
     known = {configuration: each for configuration, each in capacities.items() if not each.bounded}
     if len(known) > _MOST_COMPARED:
@@ -90,17 +92,13 @@ def steps(
     p_values = comparison.holm(
         [min(1.0, n * own.p_value) for n, own in zip(choices, estimates, strict=True)]
     )
-    curves = {
-        each[0].trial.configuration: each
-        for each in load_curves(study, study.budget.percentile)
-        if each
-    }
+    measured = {each[0].trial.configuration: each for each in curves if each}
     numbers = {trial.configuration: trial.number for trial in reversed(study.trials)}
     found = []
     for (key, own), estimate, p_value in zip(pairs.items(), estimates, p_values, strict=True):
         parameter, before, after = key
         shown = max(own, key=lambda pair: (best in pair.ends, max(pair.logs)))
-        slower_s, load = _slower(shown, curves, study.budget.limit_s)
+        slower_s, load = _slower(shown, measured, study.budget.limit_s)
         found.append(
             Step(
                 parameter=parameter,

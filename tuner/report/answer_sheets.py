@@ -10,7 +10,7 @@ import pandas as pd
 from tuner.analysis.bottleneck import latency_split
 from tuner.analysis.budget_curve import budget_curve
 from tuner.analysis.interpolation import EstimateKind
-from tuner.analysis.load_curves import loaded_points
+from tuner.analysis.load_curves import LoadCurve, loaded_points
 from tuner.analysis.pareto import trade_off
 from tuner.analysis.standings import Standing, Standings
 from tuner.numbers.arrays import FloatArray
@@ -99,7 +99,9 @@ def interval_ms(row: Mapping[Any, Any]) -> str:
     return f"{formats.latency(low)} to {formats.latency(high)}"
 
 
-def limits(study: StudyRecord, points: pd.DataFrame) -> Sheet | None:
+def limits(
+    study: StudyRecord, points: pd.DataFrame, curves: Sequence[Sequence[LoadCurve]]
+) -> Sheet | None:
     """The highest capacity for round latency limits, and which configuration has it.
 
     None where no load point has a latency.
@@ -111,7 +113,7 @@ def limits(study: StudyRecord, points: pd.DataFrame) -> Sheet | None:
     found_ms = figures.round_numbers(least, most, _LIMIT_DIGITS)
     round_ms = [each for each in found_ms if least <= each <= most]
     chosen_ms = sorted({*round_ms[-_MOST_LIMITS:], own_ms})
-    rows = budget_curve(study, chosen_ms).to_dict("records")
+    rows = budget_curve(study, curves, chosen_ms).to_dict("records")
     return Sheet(
         "The highest capacity for each latency limit",
         (

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from tuner.analysis.answers import Answer, answer
-from tuner.analysis.interpolation import CurveEstimate, EstimateKind
-from tuner.analysis.load_curves import LoadReading
+from tuner.analysis.answers import Answer
+from tuner.analysis.interpolation import CurveEstimate, EstimateKind, capacity
+from tuner.analysis.load_curves import LoadCurve, LoadReading
 from tuner.analysis.nearest import Nearest, nearest_load
 from tuner.errors import NothingFeasibleError
 from tuner.goals import Objective
@@ -50,9 +49,9 @@ def remarks(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
     return tuple(filter(None, said))
 
 
-def about_limits(study: StudyRecord) -> str:
+def about_limits(study: StudyRecord, curves: Sequence[Sequence[LoadCurve]]) -> str:
     """What half of the study's latency limit would allow, and twice that limit."""
-    half, twice = (_within(study, study.budget.limit_s * factor) for factor in (0.5, 2))
+    half, twice = (_within(curves, study.budget.limit_s * factor) for factor in (0.5, 2))
     return f"Another latency limit would allow: {half}, {twice}"
 
 
@@ -106,9 +105,11 @@ def _nearest(study: StudyRecord, answer: Answer) -> dict[str, Any] | None:
     return nearest_document(nearest_load(study, answer.budget))
 
 
-def _within(study: StudyRecord, limit_s: float) -> str:
+def _within(curves: Sequence[Sequence[LoadCurve]], limit_s: float) -> str:
     limit = f"within {limit_s * 1e3:g} ms"
-    best = answer(study, replace(study.budget, limit_s=limit_s)).best
+    estimates = (capacity(each, limit_s) for each in curves if each)
+    carrying = [each for each in estimates if each.kind is not EstimateKind.NONE]
+    best = max(carrying, key=lambda each: each.throughput, default=None)
     if best is None:
         return f"nothing that was measured {limit}"
     least = "at least " if best.kind is EstimateKind.AT_LEAST else ""

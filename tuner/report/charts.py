@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from tuner.analysis.bottleneck import latency_split
 from tuner.analysis.budget_curve import budget_curve
 from tuner.analysis.interpolation import EstimateKind
-from tuner.analysis.load_curves import loaded_points
+from tuner.analysis.load_curves import LoadCurve, loaded_points
 from tuner.analysis.pareto import trade_off
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
@@ -40,7 +40,10 @@ class Chart:
 
 
 def charts(
-    study: StudyRecord, standings: Standings, points: pd.DataFrame
+    study: StudyRecord,
+    standings: Standings,
+    points: pd.DataFrame,
+    curves: Sequence[Sequence[LoadCurve]],
 ) -> dict[str, tuple[Chart, ...]]:
     """All charts, by the name of the section that they stand in; none without a load point."""
     if points.empty:
@@ -52,14 +55,16 @@ def charts(
         "A diamond is a capacity with its 95 % interval. A thin cross was stopped early, because "
         "the server fell behind for good. Point at anything to see what it is.",
     )
-    limits = Chart(f"Capacity against the limit of the {latency}", budget_chart(study, points))
-    curves = Chart(
+    limits = Chart(
+        f"Capacity against the limit of the {latency}", budget_chart(study, points, curves)
+    )
+    of_each = Chart(
         f"{latency} against throughput of each configuration", load_curves(study, standings)
     )
     parts = Chart(
         "The parts of the mean latency of each configuration", split_chart(study, standings)
     )
-    found = {"front": [front], "limits": [limits], "curves": [curves, parts]}
+    found = {"front": [front], "limits": [limits], "curves": [of_each, parts]}
     return {name: tuple(each for each in own if each.fragment) for name, own in found.items()}
 
 
@@ -159,7 +164,9 @@ def load_curves(study: StudyRecord, standings: Standings) -> str:
     return _fragment("curves", traces, study, latencies_ms)
 
 
-def budget_chart(study: StudyRecord, points: pd.DataFrame) -> str:
+def budget_chart(
+    study: StudyRecord, points: pd.DataFrame, curves: Sequence[Sequence[LoadCurve]]
+) -> str:
     """What the best configuration of each latency limit carries, and the server's defaults.
 
     Empty where no load point has a latency.
@@ -168,7 +175,7 @@ def budget_chart(study: StudyRecord, points: pd.DataFrame) -> str:
     if not known_ms.size:
         return ""
     limits_ms = np.geomspace(known_ms.min(), known_ms.max(), _LIMITS).tolist()
-    curve = budget_curve(study, limits_ms)
+    curve = budget_curve(study, curves, limits_ms)
     curve["changes"] = curve["trial"].map(answer_sheets.changes(study))
     own = curve[["limit_ms", "baseline", "baseline_kind"]]
     defaults = own.set_axis(["limit_ms", "throughput", "kind"], axis="columns")

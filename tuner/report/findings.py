@@ -210,11 +210,15 @@ def capacity(trial: TrialRecord) -> str:
 
 def name_of(study: StudyRecord, standing: Standing) -> str:
     """What `standing` is called where several configurations stand side by side."""
-    baseline = study.baseline
-    if baseline and standing.configuration == baseline.configuration:
-        return f"the {formats.DEFAULTS}"
     number = next(t.number for t in study.trials if t.configuration == standing.configuration)
-    return f"trial {number}"
+    return _name(study, standing, number)
+
+
+def _name(study: StudyRecord, standing: Standing, number: int) -> str:
+    """`number` is that of the first trial of its configuration."""
+    baseline = study.baseline
+    is_baseline = baseline is not None and standing.configuration == baseline.configuration
+    return f"the {formats.DEFAULTS}" if is_baseline else f"trial {number}"
 
 
 def about_export(standings: Standings) -> str:
@@ -329,10 +333,14 @@ def _about_ties(study: StudyRecord, standings: Standings) -> str:
     winner, fastest = standings.winner, standings.fastest
     if winner is None or fastest is None or not standings.tied:
         return ""
-    names = [name_of(study, standing) for standing in standings.tied]
-    whom, why = "the best", _why(name_of(study, winner), names, standings)
+    # Of a search that was cut short, hundreds may be tied.
+    numbers = {trial.configuration: trial.number for trial in reversed(study.trials)}
+    own, *names = (
+        _name(study, each, numbers[each.configuration]) for each in (winner, *standings.tied)
+    )
+    whom, why = "the best", _why(own, names, standings)
     if winner is not fastest:
-        whom = name_of(study, winner)
+        whom = own
         more = formats.per_cent(fastest.throughput / winner.throughput - 1)
         names[0] += f" (it measured {more} more)"
     return f"Tied with {whom} within the uncertainty: {formats.listed(names)}{why}."

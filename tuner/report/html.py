@@ -1,6 +1,7 @@
 """One self-contained HTML file about a study, to keep, to send and to read offline."""
 
 from tuner.analysis.effects import Effects
+from tuner.analysis.load_curves import load_curves
 from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import Standings
 from tuner.records import StudyRecord, TrialState
@@ -25,6 +26,7 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
     trials = digest.shown(study)
     study = digest.digest(study, trials)
     points = point_frame(study)
+    curves = load_curves(study, study.budget.percentile)
     return page.template("study.html", typeset=markup.as_html).render(
         # What the page says, it asks these for.
         figures=figures,
@@ -42,6 +44,6 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
         headline=findings.headline(study, standings),
         confidence=findings.confidence(standings),
         caveats=findings.caveats(study, standings),
-        sections=sections(study, standings, effects, points, trials),
-        charts=charts.charts(study, standings, points),
+        sections=sections(study, standings, effects, points, curves, trials),
+        charts=charts.charts(study, standings, points, curves),
     )

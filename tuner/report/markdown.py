@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tuner.analysis.effects import Effects
+from tuner.analysis.load_curves import load_curves
 from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import Standings
 from tuner.records import StudyRecord
@@ -23,7 +24,8 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
         f"{about} {formats.stamp(study.created_at)}.",
     )
     blocks = [f"# {title}", *(markup.as_markdown(each) for each in said if each)]
-    for section in sections(study, standings, effects, point_frame(study), shown):
+    points, curves = point_frame(study), load_curves(study, study.budget.percentile)
+    for section in sections(study, standings, effects, points, curves, shown):
         blocks += _blocks(section)
     return "\n\n".join(blocks) + "\n"
 

@@ -1,12 +1,13 @@
 """The parts of a study's report in their order, which HTML and Markdown share."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from tuner.analysis.bottleneck import diagnosed
 from tuner.analysis.effects import Effects
+from tuner.analysis.load_curves import LoadCurve
 from tuner.analysis.standings import Standings
 from tuner.analysis.steps import steps
 from tuner.records import StudyRecord, TrialRecord
@@ -70,18 +71,20 @@ def sections(
     standings: Standings,
     effects: Effects,
     points: pd.DataFrame,
+    curves: Sequence[Sequence[LoadCurve]],
     shown: Collection[TrialRecord],
 ) -> tuple[Section, ...]:
     """What there is to say, without the sections that would be empty.
 
-    `points` are those of the trials that are `shown`, of a large study not of all.
+    `points` and `curves` (at the percentile of the budget) are those of the trials that are
+    `shown`, of a large study not of all.
     """
     few = len(shown) < len(study.trials)
     alone = (f"Of the load points of the {len(shown):,} trials that are shown.",) if few else ()
     return (
         *_result(study, standings),
-        *_trade_off(study, standings, points, alone),
-        *_reasons(study, standings, effects),
+        *_trade_off(study, standings, points, curves, alone),
+        *_reasons(study, standings, effects, curves),
         *_deployment(study, standings),
         *_evidence(study, standings),
     )
@@ -101,7 +104,11 @@ def _result(study: StudyRecord, standings: Standings) -> Iterator[Section]:
 
 
 def _trade_off(
-    study: StudyRecord, standings: Standings, points: pd.DataFrame, alone: tuple[str, ...]
+    study: StudyRecord,
+    standings: Standings,
+    points: pd.DataFrame,
+    curves: Sequence[Sequence[LoadCurve]],
+    alone: tuple[str, ...],
 ) -> Iterator[Section]:
     if points.empty:
         return
@@ -112,12 +119,12 @@ def _trade_off(
         sentences=(_ABOUT_FRONT, *alone),
         sheets=(answer_sheets.front(study),),
     )
-    limits = answer_sheets.limits(study, points)
+    limits = answer_sheets.limits(study, points, curves)
     if limits:
         yield Section(
             name="limits",
             label="Other latency limits",
-            title=answer_text.about_limits(study),
+            title=answer_text.about_limits(study, curves),
             sentences=(
                 _ABOUT_LIMITS,
                 *alone,
@@ -139,10 +146,15 @@ def _trade_off(
     )
 
 
-def _reasons(study: StudyRecord, standings: Standings, effects: Effects) -> Iterator[Section]:
+def _reasons(
+    study: StudyRecord,
+    standings: Standings,
+    effects: Effects,
+    curves: Sequence[Sequence[LoadCurve]],
+) -> Iterator[Section]:
     if effects.effects:
         best = standings.winner.configuration if standings.winner else None
-        found = steps(study, effects.capacities, best)
+        found = steps(study, effects.capacities, curves, best)
         told = step_text.sentences(study, found)
         yield Section(
             name="mattered",
