@@ -74,7 +74,8 @@ def _about_split(split: LatencySplit | None) -> str:
 def _about_processors(found: Diagnosis) -> str:
     if math.isnan(found.processors_busy):
         return "How busy the processors were is not known." if found.split else ""
-    taken = formats.per_cent(found.processors_busy)
+    # What the server took is read a little before and after the load: there is no more than all.
+    taken = formats.per_cent(min(1.0, found.processors_busy))
     who, what = (
         ("the server and the load engine", "the machine's processor time")
         if found.shared
