@@ -32,7 +32,6 @@ PURE = [
     "store",
     "study",
     "sweep",
-    "test_data.py",
     "test_errors.py",
     "test_hardware.py",
 ]

@@ -8,7 +8,7 @@ import pytest
 from tests.docs.test_docs import ROOT
 from tests.report import studies
 from tests.store.test_storage import stored
-from tuner.data import load_study
+from tuner.report.study_data import load_study
 from tuner.report.study_tables import COLUMNS, StudyTable
 from tuner.store.schema import metadata
 

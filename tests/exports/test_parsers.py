@@ -199,8 +199,11 @@ class TestKubernetes:
     @pytest.mark.parametrize("service", SERVICES)
     def test_the_schema_of_kubernetes_takes_it(self, service: Service) -> None:
         """Each object is one that its API knows, without a field that it does not."""
-        for each in yaml.safe_load_all(kubernetes.document(service)):
+        objects = list(yaml.safe_load_all(kubernetes.document(service)))
+        for each in objects:
             kubernetes_validate.validate(each, KUBERNETES, strict=True)
+
+        assert [each["kind"] for each in objects[-2:]] == ["Deployment", "Service"]
 
     def test_the_schema_refuses_others(self) -> None:
         """Else the test above proved nothing."""

@@ -17,6 +17,7 @@ _DOCKER = "/usr/bin/docker"
 _RETRY_S = 1
 # What needs no quotation marks.
 _PLAIN = re.compile(r"[\w@%+=:,./*-]+", re.ASCII)
+# Folders of people, which a dynamic user cannot read (systemd.exec, `ProtectHome=`).
 _HOMES = ("/home/", "/root/")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
