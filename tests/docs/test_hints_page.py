@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import hint_tables
 from tuner.hints.catalogue import catalogue
-from tuner.report import hints_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "hints.md"
 
@@ -13,8 +13,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "hints.md"
 @pytest.mark.parametrize(
     ("made_from", "table"),
     [
-        ("tuner/hints/catalogue", hints_text.markdown(catalogue())),
-        ("tuner/hints/facts.py", hints_text.markdown_facts()),
+        ("tuner/hints/catalogue", hint_tables.markdown(catalogue())),
+        ("tuner/hints/facts.py", hint_tables.markdown_facts()),
     ],
 )
 def test_the_tables_are_the_catalogue(made_from: str, table: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.docs import hint_tables
 from tuner.analysis.effect_columns import DOUBLED
 from tuner.analysis.effects import Effect
 from tuner.analysis.standings import Ratio
@@ -176,7 +177,9 @@ def test_a_host_as_json() -> None:
 
 def test_the_table_for_the_docs() -> None:
     """A section for each theme, and a row of as many cells for each hint."""
-    rows = [row for row in hints_text.markdown(catalogue()).splitlines() if row.startswith("| **")]
+    rows = [
+        row for row in hint_tables.markdown(catalogue()).splitlines() if row.startswith("| **")
+    ]
 
     assert len(rows) == len(catalogue())
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}

@@ -1,13 +1,11 @@
 """Hints and what a host offers, as lines and as JSON (pure)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuner.analysis.effects import Effect, Judgement
-from tuner.hints.catalogue import Hint
 from tuner.hints.checking import Advice, Checked
 from tuner.hints.evidence import Evidence, Finding
-from tuner.hints.facts import NAMES
 from tuner.hints.host import Host
 from tuner.report import formats
 from tuner.space.expressions import Value
@@ -202,32 +200,3 @@ def _measured(effect: Effect) -> dict[str, Any]:
         "high": ratio.high if ratio else None,
         "decided": effect.judgement in (Judgement.HELPED, Judgement.HURT),
     }
-
-
-def markdown(hints: Sequence[Hint]) -> str:
-    """The hints as docs/hints.md has them: a table for each theme."""
-    themes = sorted({hint.theme for hint in hints})
-    return "\n\n".join(_section(theme, [h for h in hints if h.theme == theme]) for theme in themes)
-
-
-def markdown_facts() -> str:
-    """The facts as docs/hints.md has them."""
-    rows = [f"| `{name}` | {what} |" for name, what in NAMES.items()]
-    return "\n".join(["| fact | what it is |", "| --- | --- |", *rows])
-
-
-def _section(theme: str, hints: Sequence[Hint]) -> str:
-    rows = [f"| {' | '.join(_cells(hint))} |" for hint in hints]
-    head = ["| hint | when | advice | expected effect | source |", f"|{' --- |' * 5}"]
-    return "\n".join([f"### {theme.capitalize()}", "", *head, *rows])
-
-
-def _cells(hint: Hint) -> Iterator[str]:
-    servers = f" ({', '.join(hint.servers)})" if hint.servers else ""
-    yield f"**{hint.name}**, {hint.importance}{servers}"
-    yield f"`{hint.condition}`"
-    yield hint.advice
-    yield hint.effect
-    # Pages are seen from docs/.
-    source = hint.source.removeprefix("docs/")
-    yield f"[{source.rpartition('/')[2]}]({source}), {hint.checked}"
