@@ -9,10 +9,13 @@ BY_MODULE := --dist loadfile --no-loadscope-reorder
 CONSTRAINTS ?= --constraint constraints.txt
 PIP := $(BIN)/python -m pip install --quiet $(CONSTRAINTS)
 
-.PHONY: optimize test test-fast test-newest coverage lock check docs install develop clean
+.PHONY: optimize serve test test-fast test-newest coverage lock check docs install develop clean
 
 optimize: $(VENV)/installed
 	$(BIN)/tuner optimize --budget-ms $(BUDGET_MS)
+
+serve: $(VENV)/serving
+	$(BIN)/tuner serve $(SERVE)
 
 # What needs only a processor, in two processes; then what starts servers and waits for them, in
 # three; whole studies run alone.
@@ -61,8 +64,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PIP) --editable '.[triton]'
 	touch $@
 
+$(VENV)/serving: $(VENV)/installed
+	$(PIP) --editable '.[triton,service]'
+	touch $@
+
 $(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed
-	$(PIP) --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch,postgres]'
+	$(PIP) --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch,postgres,service]'
 	touch $@
 
 # A server that is tuned by a file alone has an environment of its own, as other servers do.
