@@ -7,7 +7,14 @@ import sys
 
 import pytest
 
-from runners.process_names import in_words, is_gone, is_here, own_name
+from runners.process_names import (
+    in_words,
+    is_gone,
+    is_here,
+    is_of_another_start,
+    machine,
+    own_name,
+)
 
 NAMES = "from runners.process_names import own_name; print(own_name(), flush=True); input()"
 
@@ -44,3 +51,15 @@ def test_a_process_elsewhere(name: str) -> None:
 def test_a_number_that_was_given_again() -> None:
     """A process with the number of another, that began at another time, is not that one."""
     assert is_gone(f"{own_name()}0")
+
+
+def test_another_start_of_the_machine() -> None:
+    """Of it, or of a container: no process of another start is left in it."""
+    place, _, numbers = own_name().partition("/")
+    of_before = f"{place}/{numbers.rpartition('/')[0]}/0a1b2c3d"
+
+    assert not is_of_another_start(own_name())
+    assert is_of_another_start(of_before)
+    assert is_gone(of_before)
+    assert is_of_another_start(f"{machine()}:1/{numbers}")
+    assert is_of_another_start(f"elsewhere:1/{numbers}")

@@ -8,7 +8,14 @@ import pytest
 from tests.report import studies
 from tests.store.test_storage import hard_point, stored
 from tuner.store import events as module
-from tuner.store.events import Event, EventKind, events, last_event
+from tuner.store.events import (
+    Event,
+    EventKind,
+    events,
+    events_between,
+    last_events,
+    last_numbers,
+)
 from tuner.store.ownership import Hold, held
 from tuner.store.rows import point_document
 from tuner.store.storage import Storage
@@ -42,21 +49,45 @@ def test_they_are_read_in_their_order(place: str, monkeypatch: pytest.MonkeyPatc
     assert {each.fence for each in read} == {1}
 
 
-def test_the_last_of_a_kind(place: str) -> None:
-    """Or none, where nothing of it happened."""
+def test_the_last_of_each_kind(place: str) -> None:
+    """None, where nothing of it happened."""
     with (
         Storage(str(stored(place, STUDY))) as storage,
         held(storage, "night", limits={}) as hold,
     ):
         hold.record(EventKind.PHASE_BEGAN, {"phase": "search"}, trial=4)
         say(hold, "a", "b")
-        last = last_event(storage, "night", EventKind.SAID, EventKind.PHASE_BEGAN)
-        phase = last_event(storage, "night", EventKind.PHASE_BEGAN)
-        none = last_event(storage, "night", EventKind.TRIAL_ENDED)
+        kinds = EventKind.SAID, EventKind.PHASE_BEGAN, EventKind.TRIAL_ENDED
+        last = last_events(storage, "night", *kinds)
+        nobody = last_events(storage, "day", *kinds)
 
-    assert last is not None
-    assert phase is not None
-    assert (last.content, phase.trial, none) == ({"text": "b"}, 4, None)
+    assert last.keys() == {EventKind.SAID, EventKind.PHASE_BEGAN}
+    assert last[EventKind.SAID].content == {"text": "b"}
+    assert last[EventKind.PHASE_BEGAN].trial == 4
+    assert nobody == {}
+
+
+def test_those_of_all_studies(place: str) -> None:
+    """Between two numbers, each with the name of its study."""
+    with Storage(str(stored(place, STUDY, studies.study(name="day")))) as storage:
+        none = last_numbers(storage)
+        with held(storage, "day", limits={}) as hold:
+            say(hold, "a")
+        with held(storage, "night", limits={}) as hold:
+            say(hold, "b")
+        last, _ = last_numbers(storage)
+        of_day, _ = last_numbers(storage, study="day")
+        found = events_between(storage, None, after=of_day - 1, until=last - 1)
+        page = events_between(storage, None, after=0, limit=2)
+        of_nobody = last_numbers(storage, study="nobody", job=7)
+
+    assert (none, of_nobody) == ((0, 0), (0, 0))
+    assert [(study, event.kind.value) for study, event in found] == [
+        ("day", "job_ended"),
+        ("night", "job_began"),
+        ("night", "said"),
+    ]
+    assert [event.kind.value for _, event in page] == ["job_began", "said"]
 
 
 def test_load_points_are_kept_until_their_trial_is_stored(place: str) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tuner.store.database import Database, aware
-from tuner.store.schema import tuner_events, tuner_studies
+from tuner.store.schema import tuner_events, tuner_queue_changes, tuner_studies
 
 # No more than this are read at once.
 _PAGE = 1000
@@ -81,31 +82,78 @@ def forget_points(connection: Connection, study_id: int, trial: int) -> None:
 
 def events(database: Database, study: str, *, after: int = 0) -> tuple[Event, ...]:
     """The next ones of the study after that with the number `after`, in their order."""
+    return tuple(event for _, event in events_between(database, study, after=after))
+
+
+def events_between(
+    database: Database,
+    study: str | None,
+    *,
+    after: int,
+    until: int | None = None,
+    limit: int | None = None,
+) -> tuple[tuple[str, Event], ...]:
+    """The next ones after the number `after`, up to `until`, each with the name of its study.
+
+    Of one study or, where that is None, of all.
+    """
     columns = tuner_events.c
+    wanted = [columns.id > after]
+    wanted += [] if until is None else [columns.id <= until]
+    wanted += [] if study is None else [tuner_studies.c.name == study]
     query = (
-        sa.select(tuner_events)
+        sa.select(tuner_studies.c.name, tuner_events)
         .join(tuner_studies, tuner_studies.c.id == columns.study_id)
-        .where(tuner_studies.c.name == study, columns.id > after)
+        .where(*wanted)
         .order_by(columns.id)
-        .limit(_PAGE)
+        .limit(limit or _PAGE)
     )
     with database.reading() as connection:
-        return tuple(map(_event, connection.execute(query).mappings()))
+        return tuple((row["name"], _event(row)) for row in connection.execute(query).mappings())
 
 
-def last_event(database: Database, study: str, *kinds: EventKind) -> Event | None:
-    """The newest of these kinds; None if there is none."""
+def last_numbers(
+    database: Database, *, study: str | None = None, job: int | None = None
+) -> tuple[int, int]:
+    """Those of the newest event of the study and of the newest change of the job; of all if None.
+
+    0 where there is none.
+    """
+    events_of, changes = tuner_events.c, tuner_queue_changes.c
+    event, change = sa.func.max(events_of.id), sa.func.max(changes.id)
+    of_events, of_changes = sa.select(event), sa.select(change)
+    if study is not None:
+        mine = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study)
+        of_events = of_events.where(events_of.study_id == mine.scalar_subquery())
+    if job is not None:
+        of_changes = of_changes.where(changes.job_id == job)
+    with database.reading() as connection:
+        found = [connection.execute(query).scalar_one() for query in (of_events, of_changes)]
+    return found[0] or 0, found[1] or 0
+
+
+def last_events(database: Database, study: str, *kinds: EventKind) -> dict[EventKind, Event]:
+    """The newest of each of these kinds, where there is one."""
+    with database.reading() as connection:
+        rows = connection.execute(_last_of(kinds), {"study": study}).mappings()
+        return {event.kind: event for event in map(_event, rows)}
+
+
+@cache
+def _last_of(kinds: tuple[EventKind, ...]) -> sa.Select[Any]:
+    """Made once: whoever watches a study asks this every second."""
     columns = tuner_events.c
-    query = (
-        sa.select(tuner_events)
-        .join(tuner_studies, tuner_studies.c.id == columns.study_id)
-        .where(tuner_studies.c.name == study, columns.kind.in_([each.value for each in kinds]))
-        .order_by(columns.id.desc())
-        .limit(1)
+    named = tuner_studies.c.name == sa.bindparam("study")
+    study_id = sa.select(tuner_studies.c.id).where(named).scalar_subquery()
+    of_study = sa.select(sa.func.max(columns.id)).where(columns.study_id == study_id)
+    return sa.select(tuner_events).where(
+        sa.or_(
+            *(
+                columns.id == of_study.where(columns.kind == kind.value).scalar_subquery()
+                for kind in kinds
+            )
+        )
     )
-    with database.reading() as connection:
-        row = connection.execute(query).mappings().first()
-        return None if row is None else _event(row)
 
 
 def _event(row: sa.RowMapping) -> Event:

@@ -13,8 +13,14 @@ from runners.process_names import in_words, is_gone, is_here
 from tuner.store.database import Database, aware
 from tuner.store.schema import tuner_jobs, tuner_studies
 
+# Why a job ended that somebody asked to end,
+ASKED_TO_STOP = "it was asked to stop"
+# and why one that got a signal.
+INTERRUPTED = "it was interrupted"
 # An owner on another machine that has not said for this long that it is there is silent.
 _SILENT_S = 60.0
+# Studies that run or were killed are few; of more than these, the newest are told of.
+_MOST_UNENDED = 1000
 
 
 class JobState(StrEnum):
@@ -108,7 +114,26 @@ def jobs(database: Database) -> dict[str, JobRecord]:
     query = sa.select(tuner_studies.c.name, tuner_jobs).join(tuner_studies)
     with database.reading() as connection:
         rows = connection.execute(query).mappings().all()
-        return {row["name"]: _job(row) for row in rows}
+        return {row["name"]: job_record(row) for row in rows}
+
+
+def unended_jobs(database: Database) -> dict[str, JobRecord]:
+    """The jobs that have not ended or were killed, by their studies: the newest 1,000 of them."""
+    query = (
+        sa.select(tuner_studies.c.name, tuner_jobs)
+        .join(tuner_studies)
+        .where(tuner_jobs.c.state != JobState.ENDED.value)
+        .order_by(tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
+        .limit(_MOST_UNENDED)
+    )
+    with database.reading() as connection:
+        rows = connection.execute(query).mappings()
+        return {row["name"]: job_record(row) for row in rows}
+
+
+def live_jobs(database: Database) -> dict[str, JobRecord]:
+    """Those that run, by the names of their studies."""
+    return {name: job for name, job in unended_jobs(database).items() if job.is_live}
 
 
 def job_of(database: Database, study: str) -> JobRecord | None:
@@ -151,10 +176,11 @@ def job_in(connection: Connection, study: str, *, alone: bool = False) -> JobRec
     if alone:
         query = query.with_for_update(of=tuner_jobs)
     row = connection.execute(query).mappings().first()
-    return None if row is None else _job(row)
+    return None if row is None else job_record(row)
 
 
-def _job(row: sa.RowMapping) -> JobRecord:
+def job_record(row: sa.RowMapping) -> JobRecord:
+    """What a row of the jobs says."""
     moments = ("began_at", "seen_at", "ends_at", "ended_at")
     return JobRecord(
         fence=row["fence"],

@@ -25,7 +25,16 @@ from tuner.store import events
 from tuner.store.database import Database
 from tuner.store.events import EventKind
 from tuner.store.faults import display_name
-from tuner.store.jobs import JobRecord, JobState, Wanted, change, id_of, job_in, job_of
+from tuner.store.jobs import (
+    INTERRUPTED,
+    JobRecord,
+    JobState,
+    Wanted,
+    change,
+    id_of,
+    job_in,
+    job_of,
+)
 from tuner.store.schema import tuner_jobs
 
 # An owner says so often that it is there, in seconds.
@@ -287,5 +296,5 @@ def _say_there(database: Database, study: str) -> None:
 
 def _why(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "it was interrupted"
+        return INTERRUPTED
     return str(error) if isinstance(error, TunerError | RunnerError) else type(error).__name__

@@ -176,3 +176,90 @@ tuner_events = Table(
     Index("tuner_events_of_study", "study_id", "id"),
     sqlite_autoincrement=True,
 )
+
+# What a service was asked to run, in the order of `position`; `process` is the one that runs it.
+tuner_queue = Table(
+    "tuner_queue",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study", String(200), nullable=False, unique=True),
+    Column("machine", String(300), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("position", Float, nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("submitted_at", DateTime(timezone=True), nullable=False),
+    Column("began_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("why", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("process", String(300), nullable=False),
+    Column("log", Text, nullable=False),
+    Column("cancelled_by", String(100), nullable=False),
+    Column("webhook", Text, nullable=False),
+    Column("idempotency_key", String(200), unique=True),
+    Column("request", String(64), nullable=False),
+    Index("tuner_queue_by_state", "state", "position"),
+    sqlite_autoincrement=True,
+)
+
+
+def _job_id() -> Column[int]:
+    """The queued job that a row belongs to, and goes with."""
+    job = ForeignKey("tuner_queue.id", ondelete="CASCADE")
+    return Column("job_id", Integer, job, nullable=False)
+
+
+tuner_queue_changes = Table(
+    "tuner_queue_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _job_id(),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("by", String(100), nullable=False),
+    Index("tuner_queue_changes_of_job", "job_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# The service that looks after the jobs of a machine.
+tuner_services = Table(
+    "tuner_services",
+    metadata,
+    Column("machine", String(300), primary_key=True),
+    Column("process", String(300), nullable=False),
+)
+
+# What was sent to a job's webhook, once for each attempt.
+tuner_deliveries = Table(
+    "tuner_deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _job_id(),
+    Column(
+        "change_id",
+        Integer,
+        ForeignKey("tuner_queue_changes.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("attempt", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("status", Integer),  # of the answer, if there was one
+    Column("error", Text, nullable=False),
+    UniqueConstraint("change_id", "attempt"),
+)
+
+# Who changed what through a service.
+tuner_audit = Table(
+    "tuner_audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("address", String(100), nullable=False),
+    Column("action", String(50), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("content", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)

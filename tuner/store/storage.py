@@ -6,16 +6,17 @@ trial in progress. Opening a database brings its tables up to date.
 
 import gc
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tuner.errors import InputError
+from tuner.errors import StudyMissingError
 from tuner.goals import Loop
 from tuner.load.calibration import Calibration
 from tuner.records import (
@@ -51,7 +52,9 @@ from tuner.store.schema import (
 
 # A machine is kept up and updated: what the load engine could do long ago says little.
 _CALIBRATION_HOLDS = timedelta(days=30)
-_NEWEST_FIRST = (tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
+# Of more studies than this, those with names like the wanted one are named.
+_MOST_NAMED = 20
+NEWEST_FIRST = (tuner_studies.c.created_at.desc(), tuner_studies.c.id.desc())
 
 
 class Storage(Database):
@@ -119,16 +122,17 @@ class Storage(Database):
 
     def names(self) -> tuple[str, ...]:
         """Those of all studies, the newest first."""
-        query = sa.select(tuner_studies.c.name).order_by(*_NEWEST_FIRST)
+        query = sa.select(tuner_studies.c.name).order_by(*NEWEST_FIRST)
         with self.reading() as connection:
             return tuple(connection.execute(query).scalars())
 
     def studies(self) -> tuple[StudyRecord, ...]:
         """All studies in brief (see `study`), the newest first."""
-        query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
+        query = sa.select(tuner_studies).order_by(*NEWEST_FIRST)
         with self.reading() as connection:
             rows = connection.execute(query).mappings().all()
-            return tuple(study_of(row, _in_brief(connection, row["id"])) for row in rows)
+            trials = trials_in_brief(connection, None)
+            return tuple(study_of(row, tuple(trials.get(row["id"], ()))) for row in rows)
 
     def study(self, name: str | None, *, brief: bool = False, trials: bool = True) -> StudyRecord:
         """The study called `name`, or the newest one; without its `trials`, if it is asked for so.
@@ -137,9 +141,9 @@ class Storage(Database):
         statistics and the file that deploys them.
 
         Raises:
-            InputError: There is no such study.
+            StudyMissingError: There is no such study.
         """
-        query = sa.select(tuner_studies).order_by(*_NEWEST_FIRST)
+        query = sa.select(tuner_studies).order_by(*NEWEST_FIRST)
         if name is not None:
             query = query.where(tuner_studies.c.name == name)
         with self.reading() as connection:
@@ -147,16 +151,13 @@ class Storage(Database):
             if row is not None:
                 if not trials:
                     return study_of(row, ())
+                if brief:
+                    briefly = trials_in_brief(connection, [row["id"]])
+                    return study_of(row, tuple(briefly.get(row["id"], ())))
                 own = tuner_trials.c.study_id == row["id"]
-                of_study = _in_brief(connection, row["id"]) if brief else _trials(connection, own)
-                return study_of(row, of_study)
+                return study_of(row, _trials(connection, own))
             names = connection.execute(sa.select(tuner_studies.c.name)).scalars().all()
-        raise InputError(
-            "there is no study yet" if name is None else f"no study is called `{name}`",
-            hint="studies here: " + ", ".join(sorted(names))
-            if names
-            else "`tuner optimize --budget-ms 50` makes one",
-        )
+        raise _missing(name, names)
 
     def in_full(self, study: StudyRecord, trials: Collection[int]) -> StudyRecord:
         """The `study`, read in brief or without trials, with all of these `trials` (numbers)."""
@@ -166,6 +167,14 @@ class Storage(Database):
             found = _trials(connection, own & tuner_trials.c.number.in_(list(trials)))
         known = {trial.number: trial for trial in (*study.trials, *found)}
         return replace(study, trials=tuple(known[number] for number in sorted(known)))
+
+    def in_brief(self, study_name: str, numbers: Collection[int]) -> tuple[TrialRecord, ...]:
+        """The trials of the study with these `numbers`, in brief: see `study`."""
+        known = sa.select(tuner_studies.c.id).where(tuner_studies.c.name == study_name)
+        with self.reading() as connection:
+            ids = connection.execute(known).scalars().all()
+            found = trials_in_brief(connection, ids, numbers=numbers)
+            return tuple(trial for each in found.values() for trial in each)
 
     def front_trials(self, study: StudyRecord) -> frozenset[int]:
         """The numbers of the trials that have a load point of the Pareto front.
@@ -259,13 +268,41 @@ def _trials(connection: Connection, which: sa.ColumnElement[bool]) -> tuple[Tria
         return tuple(trial_of(row, points=tuple(found.get(row["number"], ()))) for row in rows)
 
 
-def _in_brief(connection: Connection, study_id: int) -> tuple[TrialRecord, ...]:
+def trials_in_brief(
+    connection: Connection,
+    studies: Collection[int] | None,
+    *,
+    numbers: Collection[int] | None = None,
+) -> dict[int, list[TrialRecord]]:
+    """The trials of these studies (ids), or of all, by their study; see `Storage.study`.
+
+    Only those with these `numbers`, if any are given.
+    """
     left_out = {"verdicts": {}, "statistics": ServerStatistics(), "export": "", "points": ()}
     columns = [column for column in tuner_trials.c if column.name not in left_out]
-    query = sa.select(*columns).where(tuner_trials.c.study_id == study_id)
+    query = sa.select(*columns).order_by(tuner_trials.c.study_id, tuner_trials.c.number)
+    if studies is not None:
+        query = query.where(tuner_trials.c.study_id.in_(studies))
+    if numbers is not None:
+        query = query.where(tuner_trials.c.number.in_(numbers))
+    found: dict[int, list[TrialRecord]] = {}
     with _many_records():
-        rows = connection.execute(query.order_by(tuner_trials.c.number)).mappings()
-        return tuple(trial_of(row, **left_out) for row in rows)
+        for row in connection.execute(query).mappings():
+            found.setdefault(row["study_id"], []).append(trial_of(row, **left_out))
+    return found
+
+
+def _missing(name: str | None, names: Sequence[str]) -> StudyMissingError:
+    if not names:
+        hint = "`tuner optimize --budget-ms 50` makes one"
+    elif len(names) <= _MOST_NAMED or name is None:
+        hint = "studies here: " + ", ".join(sorted(names))
+    else:
+        close = get_close_matches(name, names, n=3)
+        hint = f"studies with a name like it: {', '.join(close)}" if close else ""
+        hint = hint or f"`tuner studies list` has the names of all {len(names)}"
+    said = "there is no study yet" if name is None else f"no study is called `{name}`"
+    return StudyMissingError(said, hint=hint)
 
 
 @contextmanager
