@@ -4,6 +4,7 @@ TunerError                    exit status 1: something failed
 ├── InputError                exit status 2: an option or a file that cannot be used
 │   ├── SpaceError            a search space file
 │   ├── ModelError            a model repository or a model's configuration
+│   ├── StudyMissingError     no study has that name
 │   └── StudyChangedError     a study is continued with something else than it began with
 ├── ServerMissingError        the server's program is not installed
 ├── StorageError              the database cannot be read or written
@@ -80,6 +81,10 @@ class SpaceError(InputError):
 
 class ModelError(InputError):
     """A model repository, or the configuration of a model in it, cannot be used."""
+
+
+class StudyMissingError(InputError):
+    """There is no study of that name."""
 
 
 class StudyChangedError(InputError):
@@ -161,6 +166,12 @@ def at(place: object) -> Iterator[None]:
     except InputError as error:
         message = f"{place}: {error.message}" if place else error.message
         raise type(error)(message, hint=error.hint) from None
+
+
+def unfit(option: str, wanted: str, got: str | float, hint: str = "") -> InputError:
+    """What is said where the value of `option` is not `wanted`."""
+    shown = f"`{got}`" if isinstance(got, str) else f"{got:g}"
+    return InputError(f"`{option}` must be {wanted}, but got {shown}", hint=hint)
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

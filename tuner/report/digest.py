@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tuner.analysis.pareto import trade_off
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.store.storage import Storage
 
 # A study of no more trials than this is shown whole.
 _MOST_SHOWN = 300
@@ -30,6 +31,17 @@ def shown(study: StudyRecord, front: Collection[int] | None = None) -> tuple[Tri
     failed = [t for t in searched if t.state is TrialState.FAILED][-_FAILED:]
     chosen = {*on_front, *(t.number for t in (*best, *failed))}
     return tuple(t for t in study.trials if t.number in chosen or t.purpose is not Purpose.SEARCH)
+
+
+def digested(storage: Storage, name: str | None) -> StudyRecord:
+    """A stored study with the load points of the trials that are shown.
+
+    Raises:
+        InputError: There is no such study.
+    """
+    study = storage.study(name, brief=True)
+    trials = shown(study, storage.front_trials(study))
+    return storage.in_full(study, [trial.number for trial in trials])
 
 
 def _rank(trial: TrialRecord) -> tuple[float, float]:

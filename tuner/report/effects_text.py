@@ -11,7 +11,7 @@ from tuner.analysis.effects import Effect, Effects, Judgement, effects
 from tuner.analysis.standings import Ratio, Standings
 from tuner.errors import InputError
 from tuner.records import StudyRecord
-from tuner.report import formats
+from tuner.report import findings, formats, nearest_text
 
 _DECIDED = (Judgement.HELPED, Judgement.HURT)
 LEGEND = (
@@ -149,6 +149,14 @@ def pairs(effect: Effect) -> str:
 def tried(effect: Effect) -> str:
     """The configurations with the value that were measured, of all that were tried."""
     return f"{effect.measured}/{effect.measured + effect.bounded + effect.without}"
+
+
+def study_effects_document(
+    study: StudyRecord, standings: Standings, found: Effects
+) -> dict[str, Any]:
+    """The effects of a study and, where nothing is within its budget, what comes closest."""
+    nearest = nearest_text.nearest_document(findings.nearest(study, standings))
+    return {"study": study.name, "nearest": nearest, **effects_document(found, standings)}
 
 
 def effects_document(found: Effects, standings: Standings) -> dict[str, Any]:

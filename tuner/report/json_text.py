@@ -10,7 +10,7 @@ from tuner.goals import LatencyBudget
 
 def json_text(content: object, *, indent: int | None = 2) -> str:
     """`content` as JSON; infinities and NaN, which JSON does not have, become null."""
-    return json.dumps(_finite(content), indent=indent, default=str, allow_nan=False) + "\n"
+    return json.dumps(finite(content), indent=indent, default=str, allow_nan=False) + "\n"
 
 
 def budget_facts(budget: LatencyBudget) -> dict[str, Any]:
@@ -22,11 +22,12 @@ def budget_facts(budget: LatencyBudget) -> dict[str, Any]:
     }
 
 
-def _finite(value: object) -> object:
+def finite(value: Any) -> Any:
+    """`value` with nothing in place of infinities and NaN."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
+        return {str(key): finite(each) for key, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return value

@@ -1,6 +1,7 @@
 """What comes closest to a latency budget that nothing meets, in words and as plain data."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from tuner.analysis.nearest import Nearest
@@ -9,9 +10,15 @@ from tuner.report import formats
 
 def found(nearest: Nearest) -> str:
     """`p99 = 61 ms without load, 11 ms over the limit (1.22x)`."""
-    latency = milliseconds(nearest.latency_s)
-    over = excess(nearest.latency_s, nearest.budget.limit_s)
-    return f"p{nearest.budget.percentile:g} = {latency} {_place(nearest)}{over}"
+    return told(_document(nearest), nearest.budget.percentile)
+
+
+def told(document: Mapping[str, Any], percentile: float) -> str:
+    """The same of its document; a latency of null is infinite."""
+    latency_s = math.inf if document["latency_ms"] is None else document["latency_ms"] / 1e3
+    limit_s = latency_s - (document["over_ms"] or 0.0) / 1e3
+    latency, over = milliseconds(latency_s), excess(latency_s, limit_s)
+    return f"p{percentile:g} = {latency} {_place(document)}{over}"
 
 
 def excess(latency_s: float, limit_s: float) -> str:
@@ -29,8 +36,10 @@ def milliseconds(latency_s: float) -> str:
 
 def nearest_document(nearest: Nearest | None) -> dict[str, Any] | None:
     """With the load it was measured at: none in either form where it was one request at a time."""
-    if nearest is None:
-        return None
+    return None if nearest is None else _document(nearest)
+
+
+def _document(nearest: Nearest) -> dict[str, Any]:
     return {
         "trial": nearest.trial.number,
         "configuration": dict(nearest.trial.configuration),
@@ -42,9 +51,9 @@ def nearest_document(nearest: Nearest | None) -> dict[str, Any] | None:
     }
 
 
-def _place(nearest: Nearest) -> str:
-    if nearest.concurrency is not None:
-        return f"at concurrency {nearest.concurrency}"
-    if nearest.throughput is not None:
-        return f"at {formats.rate(nearest.throughput)} inferences/s"
+def _place(document: Mapping[str, Any]) -> str:
+    if document["concurrency"] is not None:
+        return f"at concurrency {document['concurrency']}"
+    if document["throughput"] is not None:
+        return f"at {formats.rate(document['throughput'])} inferences/s"
     return "without load"

@@ -6,6 +6,7 @@ those of the data are readable on both.
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ _LAYOUT: Mapping[str, Any] = {
 }
 
 
+@cache
 def template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
     """The template called `name` in this room; what it shows is escaped."""
     environment = jinja2.Environment(
@@ -82,6 +84,7 @@ def chart(name: str, figure: go.Figure, **layout: Any) -> str:
             config=_TOOLS,
             include_plotlyjs=False,
             full_html=False,
+            validate=False,  # its parts were, as they were made
             default_height=_CHART_HEIGHT,
             div_id=name,
         )

@@ -5,7 +5,8 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,24 +14,47 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from tuner.analysis.standings import Standings
+from tuner.analysis.standings import Ratio, Standings, standings
+from tuner.errors import Reason
 from tuner.goals import SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import findings, formats, nearest_text
 from tuner.report.columns import text_table, unbroken
 from tuner.report.failures import complaint, cure
 from tuner.report.figures import STEPS, total_s
-from tuner.store.events import Event
-from tuner.store.jobs import JobRecord, JobState, Wanted
-from tuner.study.time_plan import finals_plan
+from tuner.report.json_text import budget_facts
+from tuner.space.space import Configuration
+from tuner.store.events import Event, EventKind, last_events
+from tuner.store.jobs import JobRecord, JobState, Wanted, job_of
+from tuner.store.storage import Storage
+from tuner.study.time_plan import finals_plan, plan_rests_on
 
 # The failures that are shown unless all trials are asked for.
 _LAST_FAILURES = 3
+
+
+class StudyState(StrEnum):
+    """What becomes of a study: what its tuner does, or was asked to do and has not heard yet.
+
+    gone      its tuner was killed
+    unknown   an older version ran it
+    """
+
+    RUNNING = "running"
+    RESTING = "resting"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    GONE = "gone"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
 # What is said of a job that has been asked for something, until it hears.
 _ASKED = {
-    Wanted.PAUSE: "pausing",
-    Wanted.STOP: "stopping",
-    Wanted.STOP_NOW: "stopping",
+    Wanted.PAUSE: StudyState.PAUSING,
+    Wanted.STOP: StudyState.STOPPING,
+    Wanted.STOP_NOW: StudyState.STOPPING,
 }
 
 
@@ -49,16 +73,8 @@ class Status:
     phase: Event | None = None
 
     @property
-    def state(self) -> str:
-        """`running`, `resting`, `pausing`, `paused`, `stopping`, `gone`, `ended` or `unknown`."""
-        job = self.job
-        if job is None:
-            return "unknown"  # an older version ran it
-        if job.is_gone:
-            return "gone"
-        asked = _ASKED.get(job.wanted, "")
-        is_done = job.wanted is Wanted.PAUSE and job.state is JobState.PAUSED
-        return asked if asked and not is_done else job.state.value
+    def state(self) -> StudyState:
+        return state_of(self.job)
 
     @property
     def is_live(self) -> bool:
@@ -73,6 +89,48 @@ class Status:
         return job.left_s
 
 
+def state_of(job: JobRecord | None) -> StudyState:
+    """That of a study with this last job."""
+    if job is None:
+        return StudyState.UNKNOWN
+    if job.is_gone:
+        return StudyState.GONE
+    asked = _ASKED.get(job.wanted)
+    is_done = job.wanted is Wanted.PAUSE and job.state is JobState.PAUSED
+    return asked if asked and not is_done else StudyState(job.state.value)
+
+
+def of_study(storage: Storage, name: str, known: Status | None = None) -> Status:
+    """How the study called `name` stands.
+
+    Where no trial has ended since `known`, its trials are not read again: whoever watches a study
+    must not take the time of the machine that it measures.
+    """
+    job = job_of(storage, name)
+    last = last_events(storage, name, *_TOLD)
+    ended = last.get(EventKind.TRIAL_ENDED)
+    goes_on = job is not None and job.is_live
+    if known is not None and known.ended == ended and (goes_on or job == known.job):
+        study, result = known.study, known.result
+    else:
+        study = storage.study(name, brief=True)
+        if goes_on:
+            telling = plan_rests_on(study.trials)
+            study = storage.in_full(study, [trial.number for trial in telling])
+        result = standings(study)
+    trial, phase = last.get(EventKind.TRIAL_BEGAN), last.get(EventKind.PHASE_BEGAN)
+    return Status(study, result, job, ended, trial, phase)
+
+
+_TOLD = (EventKind.TRIAL_ENDED, EventKind.TRIAL_BEGAN, EventKind.PHASE_BEGAN)
+
+
+def of_all(storage: Storage, known: Sequence[Status] = ()) -> list[Status]:
+    """How each study stands, the newest first; `known` as in `of_study`."""
+    before = {each.study.name: each for each in known}
+    return [of_study(storage, name, before.get(name)) for name in storage.names()]
+
+
 def document(status: Status) -> dict[str, Any]:
     """Everything that is known, as JSON values."""
     study, job, result = status.study, status.job, status.result
@@ -80,18 +138,20 @@ def document(status: Status) -> dict[str, Any]:
     return {
         "study": study.name,
         "model": study.model,
-        "latency_budget": str(study.budget),
+        **budget_facts(study.budget),
         "state": status.state,
         "why": _why(status),
         "owner": job.who if job else None,
         "began_at": job.began_at.isoformat(timespec="seconds") if job else None,
         "heard_at": job.seen_at.isoformat(timespec="seconds") if job else None,
+        "ended_at": job.ended_at.isoformat(timespec="seconds") if job and job.ended_at else None,
         "ends_at": job.ends_at.isoformat(timespec="seconds") if job and job.ends_at else None,
         "left_s": status.left_s,
         "log": job.log if job else None,
         "doing": _doing(status),
         "trials": _counts(study),
         "plan": _plan(status),
+        "baseline": dict(study.baseline.configuration) if study.baseline else None,
         "best": winner.throughput if winner else None,
         "configuration": dict(winner.configuration) if winner else None,
         "nearest": nearest_text.nearest_document(findings.nearest(study, result)),
@@ -101,13 +161,12 @@ def document(status: Status) -> dict[str, Any]:
     }
 
 
-def status_lines(status: Status) -> RenderableType:
-    """The same for people."""
-    found = document(status)
+def status_lines(found: Mapping[str, Any]) -> RenderableType:
+    """The document for people."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in _lines(status, found):
+    for name, text in _lines(found):
         table.add_row(name, Text(text))
     failures: list[RenderableType] = []
     for each in found["failures"]:
@@ -120,8 +179,8 @@ def status_lines(status: Status) -> RenderableType:
     return Group(title, unbroken(table), *failures)
 
 
-def jobs_table(found: Sequence[Status]) -> RenderableType:
-    """A line for each study, the newest first."""
+def jobs_table(found: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """A line for each document."""
     if not found:
         return Text("no study yet")
     columns = [Column(name, overflow="fold") for name in ("study", "state", "doing")]
@@ -139,6 +198,7 @@ def trial_document(trial: TrialRecord) -> dict[str, Any]:
         "message": trial.message,
         "log": complaint(trial),
         "cure": cure(trial),
+        "proof": trial.proof,
         "throughput": trial.throughput,
         "seconds": total_s(trial),
         "finished_at": trial.finished_at.isoformat(timespec="seconds"),
@@ -146,27 +206,48 @@ def trial_document(trial: TrialRecord) -> dict[str, Any]:
     }
 
 
-def trials_list(study: StudyRecord, trials: Sequence[TrialRecord]) -> RenderableType:
-    """These trials of the study; below each its configuration, and why it failed."""
+def trial_of(found: Mapping[str, Any]) -> TrialRecord:
+    """The trial as far as its document tells of it."""
+    finished_at = datetime.fromisoformat(found["finished_at"])
+    return TrialRecord(
+        number=found["trial"],
+        purpose=Purpose(found["purpose"]),
+        proposal=None,
+        configuration=Configuration.of(found["configuration"]),
+        state=TrialState(found["state"]),
+        reason=Reason(found["reason"]) if found["reason"] else None,
+        message=found["message"],
+        throughput=found["throughput"],
+        proof=found["proof"],
+        timings_s={"total": found["seconds"]},
+        log_tail=found["log"],
+        started_at=finished_at - timedelta(seconds=found["seconds"]),
+        finished_at=finished_at,
+    )
+
+
+def trials_list(
+    trials: Sequence[Mapping[str, Any]], baseline: Configuration | None
+) -> RenderableType:
+    """The documents of trials; below each its configuration, and why it failed."""
     if not trials:
         return Text("no trial ended so")
-    baseline = study.baseline.configuration if study.baseline else None
     lines: list[RenderableType] = []
-    for trial in trials:
+    for each in trials:
+        trial = trial_of(each)
         took = formats.duration(total_s(trial))
         carries = findings.capacity(trial)
         found = "" if carries == formats.NOTHING else f", {carries} inferences/s"
         ended = f"{findings.ended(trial)}{found}, {took}"
         lines.append(Text(f"trial {trial.number} ({trial.purpose.value}): {ended}"))
         below = [formats.short(trial.configuration, baseline)]
-        below += [line for line in (trial.message, complaint(trial)) if line and trial.reason]
-        below += [f"try: {known}"] if (known := cure(trial)) else []
-        lines += [Padding(Text(each, style="dim"), (0, 0, 0, 4)) for each in below]
+        below += [line for line in (trial.message, each["log"]) if line and trial.reason]
+        below += [f"try: {each['cure']}"] if each["cure"] else []
+        lines += [Padding(Text(line, style="dim"), (0, 0, 0, 4)) for line in below]
     return Group(*lines)
 
 
-def _cells(status: Status) -> tuple[str, ...]:
-    found = document(status)
+def _cells(found: Mapping[str, Any]) -> tuple[str, ...]:
     best, gain = found["best"], found["gain"]
     return (
         found["study"],
@@ -175,39 +256,45 @@ def _cells(status: Status) -> tuple[str, ...]:
         str(found["trials"]["searched"]),
         formats.rate(best or 0.0),
         formats.times(gain) if gain else formats.NOTHING,
-        formats.duration(found["left_s"]),
+        formats.duration(math.nan if found["left_s"] is None else found["left_s"]),
     )
 
 
-def _lines(status: Status, found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    job, counts = status.job, found["trials"]
-    lines = [("state", f"{found['state']}{_since(status)}")]
+def _lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    counts = found["trials"]
+    lines = [("state", f"{found['state']}{_since(found)}")]
     if found["why"]:
         lines.append(("why", found["why"]))
     if found["doing"]:
         lines.append(("doing", found["doing"]))
     others = [f"{counts[name]} {name}" for name in (*_STATES, "finals") if counts[name]]
     lines.append(("trials", f"{counts['searched']} ({', '.join(others)})" if others else "none"))
-    lines.append(("best so far", _best(status)))
+    lines.append(("best so far", _best(found)))
     if found["plan"]:
         lines.append(("plan", found["plan"]))
-    if job and job.log:
-        lines.append(("log", job.log))
+    if found.get("log"):
+        lines.append(("log", found["log"]))
     return lines
 
 
 _STATES = tuple(state.value for state in TrialState)
 
 
-def _since(status: Status) -> str:
-    job = status.job
-    if job is None:
+def _since(found: Mapping[str, Any]) -> str:
+    if found["began_at"] is None:
         return ", an older version of tuner ran it"
-    if job.ended_at is not None:
-        return f" {formats.stamp(job.ended_at.astimezone())}"
-    heard_s = (datetime.now(UTC) - job.seen_at).total_seconds()
-    began = formats.stamp(job.began_at.astimezone())
-    return f", {job.who} since {began}, heard of {formats.duration(max(0.0, heard_s))} ago"
+    if found["ended_at"] is not None:
+        return f" {_stamp(found['ended_at'])}"
+    if found["heard_at"] is None:
+        return f" since {_stamp(found['began_at'])}"
+    heard_at = datetime.fromisoformat(found["heard_at"])
+    heard_s = max(0.0, (datetime.now(UTC) - heard_at).total_seconds())
+    began = _stamp(found["began_at"])
+    return f", {found['owner']} since {began}, heard of {formats.duration(heard_s)} ago"
+
+
+def _stamp(moment: str) -> str:
+    return formats.stamp(datetime.fromisoformat(moment).astimezone())
 
 
 def _why(status: Status) -> str:
@@ -245,18 +332,21 @@ def _counts(study: StudyRecord) -> dict[str, int]:
     }
 
 
-def _best(status: Status) -> str:
-    study, result = status.study, status.result
-    baseline = study.baseline.configuration if study.baseline else None
-    if result.winner is None:
-        nothing, closest = f"nothing within {study.budget} yet", findings.nearest(study, result)
+def _best(found: Mapping[str, Any]) -> str:
+    baseline = Configuration.of(found["baseline"]) if found["baseline"] else None
+    if found["best"] is None:
+        nothing, closest = f"nothing within {found['latency_budget']} yet", found["nearest"]
         if closest is None:
             return nothing
-        configuration = formats.short(closest.trial.configuration, baseline)
-        return f"{nothing}; the nearest has {nearest_text.found(closest)}: {configuration}"
-    gain = f", {formats.gain(result.gain)} the defaults" if result.gain else ""
-    configuration = formats.short(result.winner.configuration, baseline)
-    return f"{formats.rate(result.winner.throughput)} inferences/s{gain}: {configuration}"
+        configuration = formats.short(Configuration.of(closest["configuration"]), baseline)
+        nearest = nearest_text.told(closest, found["percentile"])
+        return f"{nothing}; the nearest has {nearest}: {configuration}"
+    gain = ""
+    if found["gain"] is not None:
+        low, high = found["gain_interval"]
+        gain = f", {formats.gain(Ratio(low, found['gain'], high))} the defaults"
+    configuration = formats.short(Configuration.of(found["configuration"]), baseline)
+    return f"{formats.rate(found['best'])} inferences/s{gain}: {configuration}"
 
 
 def _plan(status: Status) -> str:

@@ -11,31 +11,27 @@ from tuner.load.measurement import Measurement
 from tuner.records import ServerStatistics
 from tuner.report import formats
 from tuner.report.columns import text_table
-from tuner.space.settings import ModelVariant, ServerFlag
-from tuner.space.space import Parameter, SearchSpace
+from tuner.space.settings import ModelVariant
 from tuner.sweep.point import SweepPoint, server_parts_s
 
 
-def space_tables(space: SearchSpace) -> list[RenderableType]:
-    """What may vary, with the bounds of this machine, and the rules between the parameters."""
+def space_tables(content: Mapping[str, Any]) -> list[RenderableType]:
+    """What may vary, with the bounds of a machine, and the rules between the parameters."""
     titles = ("parameter", "values", "default", "sets", "by")
+    parameters = content["parameters"]
     rows = [
         (
-            parameter.name,
-            parameter.domain,
-            formats.value(parameter.default),
-            _sets(parameter),
-            "reload" if parameter.reload else "restart",
+            each["name"],
+            each["domain"],
+            formats.value(each["default"]),
+            _sets(each["sets"]),
+            "reload" if each["reload"] else "restart",
         )
-        for parameter in space.parameters
+        for each in parameters
     ]
-    lines = [
-        f"{p.name} is there only when {p.when.text}"
-        for p in space.parameters
-        if p.when is not None
-    ]
-    lines += [f"proof of {p.name}: {p.proof}" for p in space.parameters if p.proof]
-    lines += [f"rule: {rule.expression.text} ({rule.because})" for rule in space.rules]
+    lines = [f"{p['name']} is there only when {p['when']}" for p in parameters if p["when"]]
+    lines += [f"proof of {p['name']}: {p['proof']}" for p in parameters if p["proof"]]
+    lines += [f"rule: {each['rule']} ({each['because']})" for each in content["rules"]]
     return [_table(rows, *titles, whole="sets"), *map(Text, lines)]
 
 
@@ -141,12 +137,12 @@ def _table(
     return text_table(rows, *columns, pad_edge=True, title=title, title_justify="left")
 
 
-def _sets(parameter: Parameter) -> str:
-    sets = parameter.sets
-    if isinstance(sets, ModelVariant):
+def _sets(sets: Mapping[str, str]) -> str:
+    if ModelVariant.kind in sets:
         return "the model"
-    form = f" ({sets.form})" if isinstance(sets, ServerFlag) and sets.form else ""
-    return "\n".join(sets.names) + form
+    form = f" ({sets['form']})" if "form" in sets else ""
+    [names] = [names for kind, names in sets.items() if kind != "form"]
+    return names.replace(", ", "\n") + form
 
 
 def _ms(seconds: float) -> str:

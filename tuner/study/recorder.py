@@ -8,7 +8,7 @@ from tuner.errors import masked
 from tuner.records import Phase, PointRecord, Purpose, TrialRecord
 from tuner.space.space import Configuration
 from tuner.store.events import EventKind
-from tuner.store.jobs import JobState, Wanted
+from tuner.store.jobs import ASKED_TO_STOP, JobState, Wanted
 from tuner.store.ownership import Hold
 from tuner.store.rows import point_document
 from tuner.study.deadline import Deadline
@@ -28,7 +28,7 @@ class PauseAsked(Exception):  # noqa: N818 - what a person wants is no error
 class StopAsked(Exception):  # noqa: N818 - what a person wants is no error
     """The study is to end, for the reason `why`; `now` is without finals."""
 
-    def __init__(self, *, now: bool, why: str = "it was asked to stop") -> None:
+    def __init__(self, *, now: bool, why: str = ASKED_TO_STOP) -> None:
         super().__init__(why)
         self.now = now
         self.why = why

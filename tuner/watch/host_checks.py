@@ -6,10 +6,11 @@ Read from /proc, /sys and the limits of this process; nothing is changed.
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -57,6 +58,12 @@ def host_checks(machine: Machine | None = None) -> Iterator[Check]:
     for check in _CHECKS:
         if found := check(machine or Machine()):
             yield found
+
+
+def checks_document(checks: Sequence[Check]) -> dict[str, Any]:
+    """All of them as JSON content."""
+    fit = all(check.fine for check in checks)
+    return {"fit": fit, "checks": [asdict(check) for check in checks]}
 
 
 def read(path: Path) -> str:
