@@ -1,0 +1,1 @@
+"""Models that were sent to the service."""

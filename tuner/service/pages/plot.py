@@ -1,0 +1,85 @@
+"""Load points as a table, of which a script draws the plot of latency against throughput."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.analysis.pareto import Row, front
+from tuner.analysis.standings import Standings
+from tuner.records import StudyRecord
+from tuner.store.curve_points import CurvePoint, curve_points
+from tuner.store.storage import Storage
+
+# The points on a page: more make it neither clearer nor lighter.
+_MOST = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotPoint:
+    """One of them; `kind` is `best`, `defaults` or `other`, for its configuration."""
+
+    trial: int
+    throughput: float
+    latency_ms: float
+    kind: str
+    stopped_early: bool
+    on_front: bool
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Latencies are at `percentile`, within `limit_ms` as was asked for."""
+
+    points: tuple[PlotPoint, ...]
+    percentile: float
+    limit_ms: float
+
+    @property
+    def front(self) -> tuple[PlotPoint, ...]:
+        """The points that no other beats in throughput and latency, by their throughput."""
+        return tuple(
+            sorted((p for p in self.points if p.on_front), key=lambda each: each.throughput)
+        )
+
+
+def plot(storage: Storage, study: StudyRecord, result: Standings) -> Plot:
+    """That of the newest load points of the study."""
+    found = curve_points(storage, study, limit=_MOST)
+    on_front = _front(found)
+    kinds = _kinds(study, result)
+    points = [
+        PlotPoint(
+            trial=each.trial,
+            throughput=each.throughput,
+            latency_ms=1e3 * each.latency_s,
+            kind=kinds.get(each.trial, "other"),
+            stopped_early=each.stopped_early,
+            on_front=number in on_front,
+        )
+        for number, each in enumerate(found)
+    ]
+    return Plot(tuple(points), study.budget.percentile, 1e3 * study.budget.limit_s)
+
+
+def _front(points: Sequence[CurvePoint]) -> set[int]:
+    """The places of those on the Pareto front."""
+    rows: list[Row] = [
+        {"place": place, "throughput": each.throughput, "latency_s": each.latency_s}
+        for place, each in enumerate(points)
+        if not each.stopped_early
+    ]
+    kept = front(rows, maximize=["throughput"], minimize=["latency_s"])
+    return {row["place"] for row in kept}
+
+
+def _kinds(study: StudyRecord, result: Standings) -> dict[int, str]:
+    """By the number of the trial."""
+    named = {}
+    if result.winner:
+        named[result.winner.configuration] = "best"
+    if study.baseline:
+        named[study.baseline.configuration] = "defaults"
+    return {
+        trial.number: named[trial.configuration]
+        for trial in study.trials
+        if trial.configuration in named
+    }
