@@ -17,6 +17,8 @@ from tests.report import studies
 from tests.store.test_storage import stored
 from tests.targets import model_files as files
 from tuner.goals import SearchBudget
+from tuner.service.access import tokens
+from tuner.service.access.principal import Role
 from tuner.store.ownership import held
 from tuner.store.storage import Storage
 
@@ -43,10 +45,11 @@ OTHERWISE = [
         ("doctor",),
         ("run",),
         ("check",),
+        ("serve",),
     ),
 ]
 # What only `optimize` takes, and not `plan`.
-_OF_STUDIES = re.compile(r" --(?:study|db|output|warm-start|seed) \S+| --detach")
+_OF_STUDIES = re.compile(r" --(?:study|db|output|warm-start|seed|service) \S+| --(?:detach|wait)")
 
 
 class Cat(BaseHTTPRequestHandler):
@@ -86,6 +89,7 @@ def _files(made: Path, folder: Path) -> None:
     (folder / "model.pt").symlink_to(made / "mlp.pt")
     (folder / "server.yaml").write_text(SPACE)
     (folder / "request.json").write_text("{}")
+    tokens.add(folder / "tokens", "ci", Role.RUN)
     (folder / "day.csv").write_text("time,requests per second\n08:00,1200\n20:00,300\n")
     night = replace(studies.night(), name="night", space=built_in("triton"))
     earlier = replace(night, name="earlier", created_at=studies.BEGAN.replace(year=2025))

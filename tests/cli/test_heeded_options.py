@@ -197,8 +197,9 @@ SAYS: dict[str, tuple[Any, ...]] = {
 # The values that fit one case alone.
 OF_CASE: dict[str, dict[str, Any]] = {"triton, a file": {"variant": ["int8.onnx"]}}
 # What is done with the answer, and what makes the cases.
-ELSEWHERE = {"as_json", "detach", "notify", "notify_url", "output", "retry"} | {
-    *("budget_ms", "server", "runner", "space", "model_repository")
+ELSEWHERE = {"as_json", "detach", "notify", "notify_url", "output", "retry", "service"} | {
+    "wait",
+    *("budget_ms", "server", "runner", "space", "model_repository"),
 }
 
 

@@ -258,6 +258,18 @@ class TestResume:
         given = self.asked(header=["Authorization: Bearer x"], timeout="1m", db="other.db")
         assert given[given.index("--header") + 1] == "Authorization: Bearer x"
 
+    def test_headers_are_given_in_a_file(self, tuner: Tuner, folder: Path) -> None:
+        """So that they are in no list of processes; it has one in each line."""
+        asked = {"budget_ms": 50.0, "header": ["Authorization: ..."]}
+        stored(folder / "other.db", replace(NIGHT, options=asked))
+        (folder / "headers").write_text("Authorization: Bearer x\n\nX-Other: 1\n")
+        assert tuner("resume", "night", "--db", "other.db", "--header", "@headers") == error(
+            "study `night` sends no header `X-Other`", "leave it out"
+        )
+        assert tuner("resume", "night", "--db", "other.db", "--header", "@nothing") == error(
+            "`--header @nothing`: the file cannot be read", "it has a 'Name: value' in each line"
+        )
+
     def test_what_an_older_version_began(self, tuner: Tuner) -> None:
         assert tuner("resume", "day") == error(
             "study `day` was begun by a version that did not store its options",

@@ -16,6 +16,7 @@ from tuner.goals import LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
 from tuner.protocols.v2 import V2Protocol
+from tuner.report.budgets import latency_budget
 from tuner.targets.request_form import RequestForm
 
 
@@ -26,13 +27,13 @@ def form(**options: Any) -> RequestForm:
 # What reads an option, the values that it refuses, in which words ({} is the value), and its hint.
 REFUSALS: list[tuple[Callable[[Any], object], Iterable[Any], str, str]] = [
     (  # a latency that nobody can mean
-        lambda limit_ms: values.latency_budget(limit_ms, 99),
-        (0.0, -1.0, 3_600_000.0, math.inf, math.nan),
+        lambda limit_ms: latency_budget(limit_ms, 99),
+        (0.0, -1.0, 5e-324, 3_600_000.0, math.inf, math.nan),
         "`--budget-ms` must be above 0 and below 3600000, but got {:g}",
         "for example: `--budget-ms 50`",
     ),
     (  # a percentile that no load point can tell
-        lambda percentile: values.latency_budget(50, percentile),
+        lambda percentile: latency_budget(50, percentile),
         (0.0, 0.99, 100.0, -5.0, math.inf, math.nan),
         "`--percentile` must be from 1 to 99.99, but got {:g}",
         "for example: `--percentile 99`",
@@ -91,7 +92,7 @@ def test_values_that_cannot_be_used(
 
 def test_a_latency_budget() -> None:
     """Milliseconds on the command line are seconds inside."""
-    assert values.latency_budget(50.5, 99.9) == LatencyBudget(99.9, 0.0505)
+    assert latency_budget(50.5, 99.9) == LatencyBudget(99.9, 0.0505)
 
 
 @pytest.mark.parametrize(

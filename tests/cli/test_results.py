@@ -350,5 +350,4 @@ def test_what_to_type_next(study: StudyRecord, words: list[str]) -> None:
 )
 def test_report_folder(tmp_path: Path, name: str, folder: str) -> None:
     """The files of a study are in one folder below the one that was named."""
-    study = replace(studies.small_study(), name=name)
-    assert results.report_folder(tmp_path, study) == tmp_path / folder
+    assert results.report_folder(tmp_path, name) == tmp_path / folder

@@ -1,7 +1,8 @@
 """What `optimize` was asked for, as values: stored with a study, and made a command again."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -19,8 +20,10 @@ _OF_ONE_RUN = (
     "notify_url",
     "output",
     "retry",
+    "service",
     "study",
     "until",
+    "wait",
     "warm_start",
 )
 # Of secrets the names are kept, and this is said in their place.
@@ -30,14 +33,19 @@ _UNSAID = "..."
 
 def document(options: Any) -> dict[str, Any]:
     """The fields of the dataclass `options` that are not as usual, as JSON values."""
-    found = {
-        field.name: _value(getattr(options, field.name))
-        for field in fields(options)
-        if field.name not in _OF_ONE_RUN and getattr(options, field.name) != field.default
-    }
+    found = said(options, without=_OF_ONE_RUN)
     for name in found.keys() & _SECRET:
         found[name] = [f"{each.partition(':')[0]}: {_UNSAID}" for each in found[name]]
     return found
+
+
+def said(options: Any, *, without: Collection[str]) -> dict[str, Any]:
+    """All but those fields that are not as usual, secrets among them."""
+    return {
+        field.name: _value(getattr(options, field.name))
+        for field in fields(options)
+        if field.name not in without and getattr(options, field.name) != field.default
+    }
 
 
 def options_of(asked: Mapping[str, Any], options: type[Any]) -> Any:
@@ -48,7 +56,8 @@ def options_of(asked: Mapping[str, Any], options: type[Any]) -> Any:
     """
     unfit = asked.keys() - {field.name for field in fields(options)}
     try:
-        found = TypeAdapter(options).validate_python(dict(asked))
+        validator = _validator(options)  # type: ignore[arg-type] # classes are hashable
+        found = validator.validate_python(dict(asked))
     except ValidationError as error:
         unfit |= {str(each["loc"][0]) for each in error.errors()}
     else:
@@ -59,6 +68,12 @@ def options_of(asked: Mapping[str, Any], options: type[Any]) -> Any:
         + ", ".join(sorted(unfit)),
         hint="use the version that the study was begun with",
     )
+
+
+@cache
+def _validator(options: type[Any]) -> TypeAdapter[Any]:
+    """Made once: a service asks for the same one again and again."""
+    return TypeAdapter(options)
 
 
 def words(asked: Mapping[str, Any], options: type[Any]) -> list[str]:
@@ -106,5 +121,7 @@ def _words(name: str, value: Any) -> list[str]:
         case float():
             short = f"{value:g}"
             return [name, short if float(short) == value else repr(value)]
-        case _:
-            return [name, str(value)] if name else [str(value)]
+        case _ if name:
+            return [name, str(value)]
+        case _:  # a path, which must not be taken for an option
+            return [f"./{value}" if str(value).startswith("-") else str(value)]

@@ -66,7 +66,7 @@ def _follow(storage: Storage, study: StudyRecord, progress: terminal.LiveProgres
             if event.kind is EventKind.TRIAL_ENDED and event.trial is not None:
                 progress.trial_ends(known[event.trial])
             else:
-                _tell(event, progress)
+                tell(event, progress)
         if found:
             continue
         job = job_of(storage, study.name)
@@ -75,7 +75,8 @@ def _follow(storage: Storage, study: StudyRecord, progress: terminal.LiveProgres
         time.sleep(_POLL_S)
 
 
-def _tell(event: Event, progress: terminal.LiveProgress) -> None:
+def tell(event: Event, progress: terminal.LiveProgress) -> None:
+    """Show one of them; the end of a trial is in its record."""
     content = event.content
     match event.kind:
         case EventKind.TRIAL_BEGAN:

@@ -14,7 +14,7 @@ from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.resume import is_said, stored_options
 from tuner.cli.signature import Command
 from tuner.cli.suggested import command
-from tuner.errors import StudyHeldError, TunerError
+from tuner.errors import StudyHeldError, TunerError, unfit
 from tuner.records import StudyRecord
 from tuner.report import check_junit, check_text
 from tuner.report.terminal import LiveProgress
@@ -69,7 +69,7 @@ def _plan(options: CheckOptions) -> CheckPlan:
     percent = float(match[1]) if match else 0.0
     if not 0 < percent < 100:
         wanted = "a percentage above 0 and below 100"
-        raise values.unfit("--tolerance", wanted, options.tolerance, "for example: 5%")
+        raise unfit("--tolerance", wanted, options.tolerance, "for example: 5%")
     timeout_s = values.duration_s(options.timeout, "--timeout")
     return CheckPlan(rounds=options.rounds, timeout_s=timeout_s, tolerance=percent / 100)
 

@@ -1,39 +1,24 @@
 """`tuner compare`: two or more studies, of versions, machines or models."""
 
-from tuner.analysis.study_comparison import compared
 from tuner.cli.console import print_blocks, print_json
 from tuner.cli.study_options import CompareOptions
-from tuner.errors import InputError, masked
+from tuner.errors import masked
 from tuner.records import StudyRecord
-from tuner.report.comparison_text import Names, comparison_blocks, comparison_document
+from tuner.report.comparison_text import comparison_blocks
+from tuner.report.comparisons import check_compared, comparisons, comparisons_document
 from tuner.store.storage import Storage
 
 
 def compare(options: CompareOptions) -> None:
     """Print each of the further studies against the first one."""
-    _check(options.studies)
-    first, *others = [_read(each, options.db) for each in options.studies]
-    names = _names(options.studies)
-    pairs = [
-        (compared(first, other, comparisons=len(others)), Names(names[0], name))
-        for other, name in zip(others, names[1:], strict=True)
-    ]
+    check_compared(options.studies)
+    studies = [_read(each, options.db) for each in options.studies]
+    pairs = comparisons(studies, _names(options.studies))
     if options.as_json:
-        print_json({"comparisons": [comparison_document(*each) for each in pairs]})
+        print_json(comparisons_document(pairs))
         return
     for each in pairs:
         print_blocks(comparison_blocks(*each))
-
-
-def _check(studies: list[str]) -> None:
-    if len(studies) < 2:
-        raise InputError(
-            f"a comparison takes two studies or more, but got only `{studies[0]}`",
-            hint="`tuner studies list` lists them",
-        )
-    for each in studies:
-        if studies.count(each) > 1:
-            raise InputError(f"`{each}` was named twice", hint="name each study once")
 
 
 def _read(study: str, database: str) -> StudyRecord:

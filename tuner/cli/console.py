@@ -5,19 +5,13 @@ import sys
 from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
-from rich.measure import Measurement
 
 from tuner.errors import masked
+from tuner.report.blocks import print_on
 from tuner.report.json_text import json_text
 
 # Texts of people and servers are printed as they are: `:end:` is no picture.
 err = Console(stderr=True, emoji=False)
-
-
-# A word up to this length is a name: it is not broken, however narrow the terminal is.
-_LONGEST_NAME = 100
-# What is as wide as it likes.
-_WIDE = 10_000
 # Whose log is shown where more is asked for.
 _LOGGERS = ("tuner", "runners")
 
@@ -39,16 +33,8 @@ class _Notes(logging.Handler):
 
 
 def print_blocks(blocks: Iterable[RenderableType]) -> None:
-    """Tables and sentences on stdout, each on lines of its own; as wide as the terminal is now.
-
-    Where a name is longer than that, its block is as wide as the name.
-    """
-    out = Console(emoji=False)
-    width, wide = out.width, out.options.update(width=_WIDE)
-    for block in blocks:
-        longest = Measurement.get(out, wide, block).minimum
-        out.width = max(width, min(longest, _LONGEST_NAME))
-        out.print(block, crop=False)
+    """Tables and sentences on stdout, each on lines of its own; as wide as the terminal is now."""
+    print_on(Console(emoji=False), blocks)
 
 
 def print_json(content: object) -> None:

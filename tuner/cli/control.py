@@ -7,7 +7,7 @@ from tuner.errors import InputError
 from tuner.store.jobs import Wanted, job_of, jobs, want
 from tuner.store.storage import Storage
 
-_SAID = {
+SAID = {
     Wanted.PAUSE: "pauses after the load point in progress; go on with `{}`",
     Wanted.STOP: "ends its search after the load point in progress, or its finals; look at it "
     "with `{}`",
@@ -63,7 +63,7 @@ def _ask(options: PauseOptions, wanted: Wanted) -> None:
         print_json({"study": study, "asked": wanted.value or "continue", "owner": job.who})
         return
     after = command(_NEXT.get(wanted, "status"), study, options.db)
-    print_text(f"study {study} {_SAID[wanted].format(after)}")
+    print_text(f"study {study} {SAID[wanted].format(after)}")
 
 
 def _runs_not(storage: Storage, study: str, database: str) -> InputError:

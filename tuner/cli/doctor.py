@@ -1,7 +1,5 @@
 """`tuner doctor`: whether this machine is fit for measuring."""
 
-from dataclasses import asdict
-
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.text import Text
@@ -9,7 +7,7 @@ from rich.text import Text
 from tuner.cli.console import print_json
 from tuner.cli.small_options import DoctorOptions
 from tuner.errors import TunerError
-from tuner.watch.host_checks import Check, host_checks
+from tuner.watch.host_checks import Check, checks_document, host_checks
 
 
 def doctor(options: DoctorOptions) -> None:
@@ -26,7 +24,7 @@ def doctor(options: DoctorOptions) -> None:
             out.print(_lines(check), crop=False)
     wrong = [check.name for check in found if not check.fine]
     if options.as_json:
-        print_json({"fit": not wrong, "checks": [asdict(check) for check in found]})
+        print_json(checks_document(found))
     if wrong:
         raise TunerError(f"this machine disturbs measurements: {', '.join(wrong)}")
 

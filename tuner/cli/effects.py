@@ -5,7 +5,7 @@ from rich.text import Text
 from tuner.analysis import standings
 from tuner.cli.console import note, print_blocks, print_json, print_text
 from tuner.cli.study_options import EffectsFormat, EffectsOptions
-from tuner.report import effects_text, findings, nearest_text, terminal
+from tuner.report import effects_text, findings, terminal
 from tuner.store.storage import Storage
 
 
@@ -20,14 +20,7 @@ def effects(options: EffectsOptions) -> None:
     effects_text.check(study, found)
     match EffectsFormat.JSON if options.as_json else options.form:
         case EffectsFormat.JSON:
-            nearest = nearest_text.nearest_document(closest)
-            print_json(
-                {
-                    "study": study.name,
-                    "nearest": nearest,
-                    **effects_text.effects_document(found, result),
-                }
-            )
+            print_json(effects_text.study_effects_document(study, result, found))
         case EffectsFormat.CSV:
             print_text(effects_text.as_csv(found))
         case EffectsFormat.TABLE:

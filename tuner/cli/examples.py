@@ -11,6 +11,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "tuner optimize model.onnx --budget-ms 20 --until 07:00",
         "tuner optimize --space server.yaml --budget-ms 200 --timeout 1h",
         "tuner optimize --budget-ms 50 --study night --until 07:00 --detach",
+        "tuner optimize --budget-ms 50 --service https://tuner.example --wait",
+    ),
+    "ServeOptions": (
+        "tuner serve",
+        "tuner serve --models models --port 8900",
     ),
     "JobsOptions": ("tuner jobs night.yaml --until 07:00 --detach",),
     "ResumeOptions": ("tuner resume night --timeout 10m", "tuner resume night --detach"),
@@ -85,4 +90,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "ShowSpaceOptions": ("tuner spaces show triton",),
     "CheckSpaceOptions": ("tuner spaces check server.yaml",),
     "SpaceTableOptions": ("tuner spaces table triton triton_all",),
+    "AddTokenOptions": (
+        "tuner tokens add me --role admin --token-file tokens",
+        "tuner tokens add nightly --role run --token-file tokens --expires 90d",
+    ),
+    "ListTokensOptions": ("tuner tokens list --token-file tokens",),
+    "RemoveTokenOptions": ("tuner tokens remove ci --token-file tokens",),
 }

@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-from tuner.analysis import standings
-from tuner.analysis.effects import effects
 from tuner.cli.advice import print_checked
 from tuner.cli.console import print_json
 from tuner.cli.hints_options import HintsOptions
 from tuner.cli.values import check_meaning, check_needed
-from tuner.hints import gathered, host, results
+from tuner.hints import host
 from tuner.hints.catalogue import catalogue
 from tuner.hints.checking import Checked, check
 from tuner.hints.facts import known
 from tuner.hints.inspected import inspected
 from tuner.hints.requests import data_facts
 from tuner.report import hints_text
+from tuner.report.study_advice import study_advice
 from tuner.store.storage import Storage
 
 _WITHOUT_STUDY = ("server", "model_repository", "model", "input_data")
@@ -30,8 +29,9 @@ def hints(options: HintsOptions) -> None:
     if options.study is not None:
         choice = f"tuner hints {options.study}"
         check_meaning(options, _WITHOUT_STUDY, choice, hint="leave out the study, or that option")
-        about, checked = f"study {options.study}", _of_study(options.study, options.db)
-        document = {"study": options.study}
+        about, document = f"study {options.study}", {"study": options.study}
+        with Storage(options.db) as storage:
+            checked = study_advice(storage, options.study)
     else:
         check_needed(options, "db", "STUDY")
         about, document, checked = _without_study(options)
@@ -39,16 +39,6 @@ def hints(options: HintsOptions) -> None:
         print_json(hints_text.checked_document(document, checked))
     else:
         print_checked(about, checked)
-
-
-def _of_study(name: str, database: str) -> Checked:
-    with Storage(database) as storage:
-        brief = storage.study(name, brief=True)
-        result = standings.standings(brief)
-        study = storage.in_full(brief, results.needed_trials(brief, result))
-    result = standings.standings(study)
-    facts = gathered.study_facts(study, result, host.detect())
-    return check(catalogue(), facts, study.space, effects(study))
 
 
 def _without_study(options: HintsOptions) -> tuple[str, dict[str, str], Checked]:

@@ -10,6 +10,7 @@ from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
 from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
 from tuner.protocols.tensors.inputs import RANDOM, ZERO, mixed_sources
+from tuner.report.budgets import latency_budget
 from tuner.study.job import Job
 from tuner.study.time_plan import default_timeout_s
 from tuner.sweep.http import read_bodies
@@ -22,7 +23,7 @@ def planned_job(options: PlanOptions) -> Job:
     Raises:
         InputError: One of them cannot be used.
     """
-    budget = values.latency_budget(options.budget_ms, options.percentile)
+    budget = latency_budget(options.budget_ms, options.percentile)
     if not options.confirmations:
         hint = "leave one of them out"
         values.check_meaning(options, {"finalists"}, "--confirmations 0", hint=hint)

@@ -15,6 +15,7 @@ from tuner.cli.options import (
     Headers,
     Notify,
     NotifyUrl,
+    ServiceOptions,
     Study,
     Until,
     study_names,
@@ -40,7 +41,7 @@ _Running = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatusOptions:
+class StatusOptions(ServiceOptions):
     """Show what runs, how far it is, what was found so far, and what is left of its time."""
 
     study: Annotated[
@@ -57,7 +58,7 @@ class StatusOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PauseOptions:
+class PauseOptions(ServiceOptions):
     """Pause a study after the load point in progress; its server ends, its time waits.
 
     A study with a clock time to be done by (--until) has less time then.
@@ -81,7 +82,7 @@ class StopOptions(PauseOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttachOptions:
+class AttachOptions(ServiceOptions):
     """Show what a study does, from its beginning, until it ends; Ctrl-C ends only the showing."""
 
     study: _Running = None

@@ -16,15 +16,17 @@ from tuner.cli.notified import check, notified
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.resume import is_said, optimize_command, optimize_with
 from tuner.cli.signature import UsageError
-from tuner.cli.status import of_study
 from tuner.errors import InputError, TunerError, at, did_you_mean, shown
-from tuner.report.status import Status, document, jobs_table
+from tuner.report.status import Status, document, jobs_table, of_study
 from tuner.space.files import plain
 from tuner.store.jobs import JobState, job_of
 from tuner.store.storage import Storage
 
 # What the command says for all of them.
-_OF_ALL = ("study", "db", "output", "detach", "notify", "notify_url", "until", "as_json", "retry")
+_OF_ALL = (
+    *("as_json", "db", "detach", "notify", "notify_url", "output", "retry", "service", "study"),
+    *("until", "wait"),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def run_jobs(options: JobsOptions) -> None:
         if options.as_json:
             print_json(end.result["studies"])
         else:
-            print_blocks([jobs_table(found)])
+            print_blocks([jobs_table(end.result["studies"])])
         if failed:
             raise TunerError(f"these studies failed: {', '.join(failed)}")
 

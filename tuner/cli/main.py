@@ -19,20 +19,26 @@ from tuner.errors import InputError, TunerError
 _OF_MEASURE = {"GRPC_VERBOSITY": "NONE"}
 
 _COMMANDS = {
-    "optimize": Command(".optimize_options:OptimizeOptions", ".optimize:optimize"),
+    "optimize": Command(
+        ".optimize_options:OptimizeOptions", ".optimize:optimize", ".remote.submission:optimize"
+    ),
     "jobs": Command(".job_options:JobsOptions", ".jobs:run_jobs"),
     "resume": Command(".job_options:ResumeOptions", ".resume:resume"),
     "retry": Command(".job_options:RetryOptions", ".resume:retry"),
-    "status": Command(".job_options:StatusOptions", ".status:status"),
-    "attach": Command(".job_options:AttachOptions", ".attach:attach"),
-    "pause": Command(".job_options:PauseOptions", ".control:pause"),
-    "continue": Command(".job_options:ContinueOptions", ".control:go_on"),
-    "stop": Command(".job_options:StopOptions", ".control:stop"),
-    "plan": Command(".optimize_options:PlanOptions", ".optimize:plan"),
-    "measure": Command(".measure_options:MeasureOptions", ".measure:measure", _OF_MEASURE),
-    "report": Command(".study_options:ReportOptions", ".results:report"),
-    "pareto": Command(".study_options:ParetoOptions", ".pareto:show_pareto"),
-    "best": Command(".study_options:BestOptions", ".best:best"),
+    "status": Command(".job_options:StatusOptions", ".status:status", ".remote.jobs:status"),
+    "attach": Command(".job_options:AttachOptions", ".attach:attach", ".remote.jobs:attach"),
+    "pause": Command(".job_options:PauseOptions", ".control:pause", ".remote.jobs:pause"),
+    "continue": Command(".job_options:ContinueOptions", ".control:go_on", ".remote.jobs:go_on"),
+    "stop": Command(".job_options:StopOptions", ".control:stop", ".remote.jobs:stop"),
+    "plan": Command(".optimize_options:PlanOptions", ".optimize:plan", ".remote.submission:plan"),
+    "measure": Command(
+        ".measure_options:MeasureOptions", ".measure:measure", environment=_OF_MEASURE
+    ),
+    "report": Command(".study_options:ReportOptions", ".results:report", ".remote.studies:report"),
+    "pareto": Command(
+        ".study_options:ParetoOptions", ".pareto:show_pareto", ".remote.studies:show_pareto"
+    ),
+    "best": Command(".study_options:BestOptions", ".best:best", ".remote.studies:best"),
     "run": Command(".run_options:RunOptions", ".run:run"),
     "capacity": Command(".capacity_options:CapacityOptions", ".capacity:capacity"),
     "compare": Command(".study_options:CompareOptions", ".compare:compare"),
@@ -41,14 +47,22 @@ _COMMANDS = {
     "hints": Command(".hints_options:HintsOptions", ".hints:hints"),
     "hardware": Command(".hints_options:HardwareOptions", ".hardware:hardware"),
     "check": Command(".check_options:CheckOptions", ".check:check"),
+    "serve": Command(".serve_options:ServeOptions", ".serve:serve"),
     "doctor": Command(".small_options:DoctorOptions", ".doctor:doctor"),
     "clean": Command(".small_options:CleanOptions", ".clean:clean"),
 }
 _STUDIES = {
-    "list": Command(".study_options:ListOptions", ".studies:list_studies"),
-    "show": Command(".study_options:ShowOptions", ".results:show"),
+    "list": Command(
+        ".study_options:ListOptions", ".studies:list_studies", ".remote.studies:list_studies"
+    ),
+    "show": Command(".study_options:ShowOptions", ".results:show", ".remote.studies:show"),
     "export": Command(".study_options:ExportOptions", ".exporting:export_study"),
     "backup": Command(".study_options:BackupOptions", ".studies:backup"),
+}
+_TOKENS = {
+    "add": Command(".token_options:AddTokenOptions", ".tokens:add"),
+    "list": Command(".token_options:ListTokensOptions", ".tokens:list_tokens"),
+    "remove": Command(".token_options:RemoveTokenOptions", ".tokens:remove"),
 }
 _SPACES = {
     "list": Command(".small_options:ListSpacesOptions", ".spaces:list_spaces"),
@@ -68,6 +82,7 @@ app = typer.Typer(
 for _name, _help, _commands in (
     ("studies", "Studies in the database.", _STUDIES),
     ("spaces", "Search spaces: what may vary on a server.", _SPACES),
+    ("tokens", "Tokens of the service: who may use it.", _TOKENS),
 ):
     _group = typer.Typer(cls=group_of(_commands), no_args_is_help=True, help=_help)
     app.add_typer(_group, name=_name)

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tuner.cli.measure_options import LoadOptions, ResultOptions
-from tuner.cli.values import check_meaning, checked_percentile, duration_s, limit_s, unfit
-from tuner.errors import InputError
+from tuner.cli.values import check_meaning, duration_s
+from tuner.errors import InputError, unfit
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop, Ramp, Replay
+from tuner.report.budgets import checked_percentile, limit_s
 from tuner.sweep.sweep import SweepPlan
 from tuner.watch import gpu_usage
 from tuner.watch.collectors import Collectors

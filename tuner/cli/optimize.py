@@ -2,10 +2,11 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tuner.analysis import pareto, standings
+from tuner.analysis import standings
 from tuner.analysis.effects import Effects
 from tuner.analysis.standings import Standings
 from tuner.capacity import find as capacity
@@ -15,11 +16,11 @@ from tuner.cli.job import job, planned_job
 from tuner.cli.notified import Ending, check, notified
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.results import report_folder, write_files
-from tuner.cli.spaces import size, space_content
 from tuner.cli.suggested import command
 from tuner.errors import masked
 from tuner.records import StudyRecord
-from tuner.report import effects_text, export, findings, fronts, tables, terminal
+from tuner.report import effects_text, export, findings, summaries, tables, terminal
+from tuner.report.spaces import size, size_text, space_content
 from tuner.study.job import PreparedJob, earlier_study, prepare, run
 from tuner.study.placement import RemoteAddress, withheld
 from tuner.study.time_plan import planned_s, too_short
@@ -31,7 +32,7 @@ def optimize(options: OptimizeOptions) -> None:
     check(options.notify, options.notify_url)
     if options.detach and not own_log():
         study = prepare(job(options)).study
-        log = report_folder(options.output, study) / LOG
+        log = report_folder(options.output, study.name) / LOG
         detach(study.name, options.db, log, as_json=options.as_json)
         return
     with notified(options.notify, options.notify_url, options.study) as ending:
@@ -48,7 +49,7 @@ def _optimize(options: OptimizeOptions, ending: Ending) -> None:
     finished = _run(prepared)
     result = standings.standings(finished)
     found = effects_text.of(finished, result)
-    written = write_files(finished, result, found, report_folder(options.output, finished))
+    written = write_files(finished, result, found, report_folder(options.output, finished.name))
     files = {"files": [str(path) for path in written]}
     ending.result = _summary(result) | files
     if options.as_json:
@@ -68,8 +69,14 @@ def plan(options: PlanOptions) -> None:
     if options.as_json:
         print_json(content)
         return
-    print_blocks(tables.space_tables(prepared.space))
-    print_blocks(tables.plan_lines(content, size(prepared.space)))
+    print_plan(content)
+
+
+def print_plan(content: Mapping[str, Any]) -> None:
+    """The document for people."""
+    print_blocks(tables.space_tables(content["space"]))
+    size_of_space = size_text(content["space"], content["assignments"])
+    print_blocks(tables.plan_lines(content, size_of_space))
 
 
 def _run(prepared: PreparedJob) -> StudyRecord:
@@ -110,9 +117,7 @@ def _summary(result: Standings) -> dict[str, Any]:
 def _print_result(
     study: StudyRecord, result: Standings, found: Effects, written: list[Path], database: str
 ) -> None:
-    print_blocks([terminal.result_table(study, result)])
-    print_blocks(terminal.effects_tables(study, result, found))
-    print_blocks([fronts.pareto_table(pareto.trade_off(study))])
+    print_blocks(summaries.search_blocks(study, result, found))
     for path in written:
         print_text(f"{path.name}: {path}")
     print_text(f"database: {masked(database)} (study {study.name})")

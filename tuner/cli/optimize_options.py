@@ -24,6 +24,7 @@ from tuner.cli.options import (
     SequenceIds,
     SequenceLength,
     SequenceVariation,
+    ServiceOptions,
     Shapes,
     StringData,
     StringLength,
@@ -167,7 +168,13 @@ class OutputOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions(
-    OutputOptions, RunnerOptions, RequestOptions, SearchOptions, TuneOptions, BudgetOptions
+    ServiceOptions,
+    OutputOptions,
+    RunnerOptions,
+    RequestOptions,
+    SearchOptions,
+    TuneOptions,
+    BudgetOptions,
 ):
     """Say what `optimize` with these options would do, without doing it."""
 
@@ -212,5 +219,15 @@ class StudyOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizeOptions(StudyOptions, MachineOptions, PlanOptions):
+class WaitOptions:
+    """What a job of a service has beside."""
+
+    group: ClassVar = ServiceOptions.group
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Show what the job does until it ends, and its result.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizeOptions(WaitOptions, StudyOptions, MachineOptions, PlanOptions):
     """Find the configuration that carries the most traffic within the latency budget."""

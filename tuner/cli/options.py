@@ -1,12 +1,16 @@
 """Options that several commands share, and where the studies are."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
 
 import typer
 
+from tuner.errors import InputError
 from tuner.store.names import names
 
 DATABASE = "studies.db"
+SERVICE_VARIABLE = "TUNER_SERVICE"
 
 Inputs = Annotated[
     list[str] | None,
@@ -27,8 +31,34 @@ RequestParameters = Annotated[
     list[str] | None,
     typer.Option("--request-parameter", help="NAME:VALUE:TYPE (bool, int, float, string)."),
 ]
+
+
+def _header_lines(said: list[str] | None) -> list[str] | None:
+    """The headers, with the lines of files in place of `@FILE`."""
+    return [line for each in said for line in _lines(each)] if said else said
+
+
+def _lines(said: str) -> list[str]:
+    if not said.startswith("@"):
+        return [said]
+    path = Path(said[1:])
+    try:
+        return [line for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        raise InputError(
+            f"`--header {said}`: the file cannot be read",
+            hint="it has a 'Name: value' in each line",
+        ) from None
+
+
 Headers = Annotated[
-    list[str] | None, typer.Option("--header", "-H", help="'Name: value', several times.")
+    list[str] | None,
+    typer.Option(
+        "--header",
+        "-H",
+        callback=_header_lines,
+        help="'Name: value', several times; @FILE has one in each line.",
+    ),
 ]
 SequenceCount = Annotated[
     int, typer.Option(min=1, help="Sequences under way in an open loop (stateful models).")
@@ -74,4 +104,19 @@ Notify = Annotated[
     str, typer.Option(help="Program, with its arguments, that gets the result as JSON on stdin.")
 ]
 NotifyUrl = Annotated[str, typer.Option(help="Address that gets the result as JSON by POST.")]
+Service = Annotated[
+    str,
+    typer.Option(
+        envvar=SERVICE_VARIABLE,
+        help="Ask the service at this address, instead of a database: http://127.0.0.1:8900.",
+    ),
+]
 EngineCpus = Annotated[str, typer.Option(help="CPUs for the load engine: 0,2-3.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceOptions:
+    """Of commands that can be asked of a service, too."""
+
+    group: ClassVar = "Service"
+    service: Service = ""

@@ -9,8 +9,8 @@ from pathlib import Path
 from runners.docker import ContainerSettings
 from tuner.cli.address import address
 from tuner.cli.runner_options import BRIDGE, RunnerChoice, RunnerOptions
-from tuner.cli.values import check_meaning, unfit
-from tuner.errors import InputError
+from tuner.cli.values import check_meaning
+from tuner.errors import InputError, unfit
 from tuner.study.placement import RemoteAddress
 
 _SIZE = re.compile(r"\d+(\.\d+)?[bkmgBKMG]?")

@@ -15,7 +15,7 @@ from tuner.cli.study_options import (
 )
 from tuner.errors import TunerError
 from tuner.records import StudyRecord
-from tuner.report import digest, effects_text, export, html, markdown, terminal
+from tuner.report import digest, effects_text, export, html, markdown, summaries
 from tuner.store.storage import Storage
 from tuner.targets import exported
 from tuner.targets.catalog import server_kind
@@ -29,7 +29,7 @@ def report(options: ReportOptions) -> None:
     found = effects_text.of(study, result)
     in_markdown = options.form is ReportFormat.MARKDOWN
     text = (markdown if in_markdown else html).render(study, result, found)
-    folder = report_folder(options.output, study)
+    folder = report_folder(options.output, study.name)
     written = _write(study, result, folder, {f"report.{options.form.value}": text})
     if options.as_json:
         print_json(export.study_document(study, result) | {"files": [str(p) for p in written]})
@@ -37,14 +37,14 @@ def report(options: ReportOptions) -> None:
         print_text(text.rstrip())
         note(f"written: {written[0]}")
     else:
-        _print_study(study, result, found)
+        print_blocks(summaries.study_blocks(study, result, found))
         for path in written:
             print_text(f"{path.name}: {path}")
 
 
-def report_folder(output: Path, study: StudyRecord) -> Path:
+def report_folder(output: Path, study: str) -> Path:
     """The folder of a study's files: one folder, whatever the name of the study."""
-    name = study.name.replace("/", "_")
+    name = study.replace("/", "_")
     return output / (f"_{name}" if name in (".", "..") else name)
 
 
@@ -55,7 +55,7 @@ def show(options: ShowOptions) -> None:
     if options.as_json:
         print_json(export.study_document(study, result))
     else:
-        _print_study(study, result, effects_text.of(study, result))
+        print_blocks(summaries.study_blocks(study, result, effects_text.of(study, result)))
 
 
 def _read(options: ReportOptions | ShowOptions) -> StudyRecord:
@@ -63,14 +63,7 @@ def _read(options: ReportOptions | ShowOptions) -> StudyRecord:
     with Storage(options.db) as storage:
         if options.as_json:
             return storage.study(options.study)
-        return digested(storage, options.study)
-
-
-def digested(storage: Storage, name: str | None) -> StudyRecord:
-    """A study with the load points of the trials that are shown."""
-    study = storage.study(name, brief=True)
-    trials = digest.shown(study, storage.front_trials(study))
-    return storage.in_full(study, [trial.number for trial in trials])
+        return digest.digested(storage, options.study)
 
 
 def write_files(study: StudyRecord, result: Standings, found: Effects, folder: Path) -> list[Path]:
@@ -89,6 +82,15 @@ def _write(
     if result.winner is not None:
         name = server_kind(study.server).configuration_file
         contents |= exported.files(result.winner.trial.export, name)
+    return write_texts(contents, folder, study.name)
+
+
+def write_texts(contents: Mapping[str, str], folder: Path, study: str) -> list[Path]:
+    """Write texts by their names into the folder of the study; the paths written.
+
+    Raises:
+        TunerError: The folder cannot be written; the study itself is safe.
+    """
     try:
         for file, content in contents.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -96,12 +98,6 @@ def _write(
     except OSError as error:
         raise TunerError(
             f"{folder}: cannot be written: {error.strerror}",
-            hint=f"the study is kept: `tuner report {study.name} --output FOLDER`",
+            hint=f"the study is kept: `tuner report {study} --output FOLDER`",
         ) from None
     return [folder / name for name in contents]
-
-
-def _print_study(study: StudyRecord, result: Standings, found: Effects) -> None:
-    print_blocks([terminal.result_table(study, result)])
-    print_blocks(terminal.effects_tables(study, result, found))
-    print_blocks([terminal.trials_table(study), terminal.time_table(study)])

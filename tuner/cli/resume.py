@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from tuner.cli import asked
@@ -53,6 +54,7 @@ def retry(options: RetryOptions) -> None:
     optimize_with(words(replace(options, trials=trials), sorted(reasons)))
 
 
+@cache
 def optimize_command() -> Any:
     """`tuner optimize`, as typer has it."""
     return Command(".optimize_options:OptimizeOptions", ".optimize:optimize").made("optimize")

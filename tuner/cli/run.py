@@ -20,8 +20,8 @@ from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.place import ports
 from tuner.cli.resume import is_said, stored_options
 from tuner.cli.run_options import RunOptions
-from tuner.cli.values import check_meaning, check_needed, unfit
-from tuner.errors import InputError, ServerError, TrialFailure
+from tuner.cli.values import check_meaning, check_needed
+from tuner.errors import InputError, ServerError, TrialFailure, unfit
 from tuner.records import StudyRecord, TrialRecord
 from tuner.report import findings
 from tuner.store.storage import Storage

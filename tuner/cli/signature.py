@@ -6,6 +6,7 @@ what it works with is imported when it runs.
 
 import gc
 import inspect
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from runners.environment import set_own
 from tuner.cli.examples import EXAMPLES
+from tuner.cli.options import SERVICE_VARIABLE
 from tuner.errors import HIDDEN, masked
 
 # What typer raises where words are none that a command takes.
@@ -67,12 +69,14 @@ class GroupedCommand(TyperCommand):
 class Command:
     """Where a command is: the class of its options and the function that takes one of them.
 
-    Both are said as `module:name`; `.module` is one of this room. `environment` is set before the
-    module of that function is imported, for libraries that read it then.
+    Both are said as `module:name`; `.module` is one of this room. `there` is the function that
+    asks a service, where one is named. `environment` is set before the module of the function is
+    imported, for libraries that read it then.
     """
 
     options: str
     function: str
+    there: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def made(self, name: str) -> Any:
@@ -80,9 +84,12 @@ class Command:
         options = _found(self.options)
 
         def run(**values: Any) -> Any:
+            if "db" in values and "service" not in values:
+                _say_what_is_asked(values["db"])
             for variable, value in self.environment.items():
                 set_own(variable, value)
-            return _found(self.function)(options(**values))
+            function = (self.there if values.get("service") else "") or self.function
+            return _found(function)(options(**values))
 
         parameters = _parameters(options)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -139,10 +146,20 @@ def _masked_refusals(words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(said := getattr(error, "message", None), str):
+        if getattr(error, "option_name", None) == "--service":
+            error.message = "No such option: --service. This command asks a database (--db)"  # type: ignore[attr-defined]
+            error.possibilities = None  # type: ignore[attr-defined]
+        elif isinstance(said := getattr(error, "message", None), str):
             shown = _EXTRA.sub(rf"\1 ({HIDDEN})", said) if has_headers else said
             error.message = masked(shown)  # type: ignore[attr-defined]
         raise
+
+
+def _say_what_is_asked(database: str) -> None:
+    """Whoever has named a service for all commands is told which are none of it."""
+    if os.environ.get(SERVICE_VARIABLE):
+        text = f"{SERVICE_VARIABLE} means nothing to this command: its database is `{database}`"
+        _found(".console:note")(text)
 
 
 def _found(where: str) -> Any:
@@ -170,13 +187,13 @@ def _parameters(options: type[Any]) -> list[inspect.Parameter]:
             each.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if each.default is MISSING else each.default,
-            annotation=_in_group(hints[each.name], _group(options, each)),
+            annotation=_in_group(hints[each.name], group_title(options, each)),
         )
         for each in fields(options)
     ]
 
 
-def _group(options: type[Any], option: Field[Any]) -> str | None:
+def group_title(options: type[Any], option: Field[Any]) -> str | None:
     """What the class that declares the field is called in the help."""
     declaring = next(
         each for each in options.__mro__ if option.name in inspect.get_annotations(each)

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from tuner import hardware
 from tuner.cli.console import print_blocks, print_json, print_text
 from tuner.cli.small_options import (
     CheckSpaceOptions,
@@ -16,10 +14,8 @@ from tuner.cli.small_options import (
 from tuner.errors import SpaceError
 from tuner.report import formats, tables
 from tuner.report.columns import rows_table
+from tuner.report.spaces import size, space_content, space_named
 from tuner.space import spec
-from tuner.space.resolution import Resolved, resolved
-from tuner.space.settings import ServerFlag
-from tuner.space.space import Parameter, SearchSpace
 from tuner.space.spec import ParameterSpec, SetsSpec, SpaceSpec
 
 _TITLES = (
@@ -48,16 +44,16 @@ def list_spaces(options: ListSpacesOptions) -> None:
 
 def show(options: ShowSpaceOptions) -> None:
     """Show a space with its bounds on this machine."""
-    space = resolve(options.space)
+    space = space_named(options.space).space
     if options.as_json:
         print_json(space_content(space))
     else:
-        print_blocks(tables.space_tables(space))
+        print_blocks(tables.space_tables(space_content(space)))
 
 
 def check(options: CheckSpaceOptions) -> None:
     """Say what is in a space file, if it can be used."""
-    found = _resolved(options.file)
+    found = space_named(options.file)
     space = found.space
     if options.as_json:
         left_out = [asdict(each) for each in found.left_out]
@@ -84,62 +80,6 @@ def table(options: SpaceTableOptions) -> None:
         print_json(spaces)
     else:
         print_text("\n\n".join(map(_section, spaces)))
-
-
-def resolve(name_or_file: str) -> SearchSpace:
-    """The space on this machine."""
-    return _resolved(name_or_file).space
-
-
-def _resolved(name_or_file: str) -> Resolved:
-    built_in = spec.built_in()
-    path = built_in.get(name_or_file, Path(name_or_file))
-    if name_or_file not in built_in and not path.exists():
-        raise SpaceError(
-            f"`{name_or_file}` is neither a built-in space nor a file",
-            hint="built in: " + ", ".join(built_in),
-        )
-    return resolved(spec.load_space(path), hardware.detect().bounds, file=path)
-
-
-def size(space: SearchSpace) -> str:
-    """The number of valid configurations, in words where it is not finite."""
-    if space.size is not None:
-        return f"{space.size:,}"
-    if any(p.choices is None for p in space.parameters):
-        return "uncountably many"
-    return f"up to {space.combinations:,}"
-
-
-def space_content(space: SearchSpace) -> dict[str, Any]:
-    """The space as JSON content."""
-    return {
-        "server": space.server,
-        "size": space.size,
-        "parameters": [_parameter(p) for p in space.parameters],
-        "rules": [{"rule": r.expression.text, "because": r.because} for r in space.rules],
-        "hints": [dict(hint) for hint in space.hints],
-    }
-
-
-def _parameter(parameter: Parameter) -> dict[str, Any]:
-    return {
-        "name": parameter.name,
-        "domain": parameter.domain,
-        "choices": parameter.choices,
-        "default": parameter.default,
-        "when": parameter.when.text if parameter.when else None,
-        "reload": parameter.reload,
-        "sets": {parameter.sets.kind: ", ".join(parameter.sets.names)} | _form(parameter),
-        "description": parameter.description,
-        "source": parameter.source,
-        "proof": parameter.proof,
-    }
-
-
-def _form(parameter: Parameter) -> dict[str, str]:
-    sets = parameter.sets
-    return {"form": sets.form} if isinstance(sets, ServerFlag) and sets.form else {}
 
 
 def _written(name: str, written: SpaceSpec) -> dict[str, Any]:

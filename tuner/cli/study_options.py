@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import DATABASE, AsJson, Database, Study
+from tuner.cli.options import DATABASE, AsJson, Database, ServiceOptions, Study
 from tuner.exports.forms import ExportForm
 from tuner.goals import Objective
 from tuner.report.study_tables import StudyTable
@@ -37,7 +37,7 @@ class EffectsFormat(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions:
+class ListOptions(ServiceOptions):
     """List the studies, the newest first."""
 
     db: Database = DATABASE
@@ -53,12 +53,17 @@ class BackupOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowOptions:
-    """Show a study's result and trials."""
+class ReadOptions:
+    """What all commands about a stored study take."""
 
     study: Study = None
     db: Database = DATABASE
     as_json: AsJson = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(ServiceOptions, ReadOptions):
+    """Show a study's result and trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +138,7 @@ class CompareOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EffectsOptions(ShowOptions):
+class EffectsOptions(ReadOptions):
     """Print which parameters helped or hurt the capacity, by how much, and how sure that is.
 
     Each value is compared with the default, all else equal, in the average of what was tried.

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Protocol
 
-from tuner.errors import HIDDEN, InputError, at
-from tuner.goals import LatencyBudget
+from tuner.errors import HIDDEN, InputError, unfit
 from tuner.load.requests import TensorSpec
 from tuner.numbers import quantities
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
@@ -19,17 +18,9 @@ from tuner.protocols.v2_wire import SequenceForm
 
 # The options of data that are made up.
 _OF_MADE_UP = {"string_length", "string_data", "sequence_length", "sequence_length_variation"}
-# A latency budget; `p99=20` needs no quotes in a shell.
-_TIER = re.compile(r"p(\d+(?:\.\d+)?)\s*<?=\s*(\d+(?:\.\d+)?)(?:\s*ms)?")
 # What may stand in a header over HTTP/1.1 (RFC 9110) and as gRPC metadata (PROTOCOL-HTTP2.md).
 _HEADER = re.compile(r"([0-9A-Za-z_.-]+):([ -~]*)")
 _NAME_AND_VALUE = re.compile(r"([0-9A-Za-z_.-]+):")
-
-
-def unfit(option: str, wanted: str, got: str | float, hint: str = "") -> InputError:
-    """What is said where the value of `option` is not `wanted`."""
-    shown = f"`{got}`" if isinstance(got, str) else f"{got:g}"
-    return InputError(f"`{option}` must be {wanted}, but got {shown}", hint=hint)
 
 
 def check_meaning(options: Any, names: Collection[str], choice: str, *, hint: str) -> None:
@@ -75,62 +66,6 @@ def check_data(options: Any) -> None:
         check_meaning(options, {"string_length"}, "--string-data", hint=hint)
     elif ZERO in sources:
         check_meaning(options, {"string_length"}, "--input-data zero", hint=hint)
-
-
-def latency_budget(limit_ms: float, percentile: float) -> LatencyBudget:
-    """The budget in seconds.
-
-    Raises:
-        InputError: The limit or the percentile is out of range.
-    """
-    return LatencyBudget(checked_percentile(percentile), limit_s(limit_ms))
-
-
-def limit_s(limit_ms: float) -> float:
-    """The seconds of `--budget-ms`.
-
-    Raises:
-        InputError: It is out of range.
-    """
-    if not 0 < limit_ms < 3_600_000:
-        wanted = "above 0 and below 3600000"
-        raise unfit("--budget-ms", wanted, limit_ms, "for example: `--budget-ms 50`")
-    return limit_ms / 1e3
-
-
-def tiers(text: str) -> tuple[LatencyBudget, ...]:
-    """The latency budgets of `--tiers`, each once.
-
-    Raises:
-        InputError: One has not the form pPERCENTILE<=MS, is out of range, or is named twice.
-    """
-    found = tuple(_tier(part.strip()) for part in text.split(","))
-    for each in found:
-        if found.count(each) > 1:
-            raise InputError(f"`--tiers` names {each} twice", hint="name each tier once")
-    return found
-
-
-def _tier(text: str) -> LatencyBudget:
-    match = _TIER.fullmatch(text)
-    if match is None:
-        wanted = "a list of pPERCENTILE<=MILLISECONDS"
-        hint = "in quotes, for example: `--tiers 'p99<=20,p99<=50,p95<=10'`"
-        raise unfit("--tiers", wanted, text, hint)
-    with at(f"`--tiers` {text}"):
-        return latency_budget(float(match[2]), float(match[1]))
-
-
-def checked_percentile(percentile: float) -> float:
-    """`percentile`, if load points have enough requests to say anything of it.
-
-    Raises:
-        InputError: They have not.
-    """
-    if not 1 <= percentile <= 99.99:
-        wanted = "from 1 to 99.99"
-        raise unfit("--percentile", wanted, percentile, "for example: `--percentile 99`")
-    return percentile
 
 
 def duration_s(text: str, option: str) -> float:

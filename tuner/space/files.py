@@ -39,17 +39,26 @@ def read(path: Path) -> tuple[Content, Inherited]:
         SpaceError: The file cannot be read, or is not a mapping in plain YAML.
     """
     with at(path):
-        content = mapping(path)
-        if "extends" not in content:
-            return content, Inherited()
-        name = content.pop("extends")
-        files = built_in()
-        if not isinstance(name, str) or name not in files:
-            raise SpaceError(
-                f"extends: a built-in space was expected, but got {shown(name)}",
-                hint=did_you_mean(str(name), files),
-            )
-        return overlaid(read(files[name])[0], content, name)
+        return extended(mapping(path))
+
+
+def extended(content: Content) -> tuple[Content, Inherited]:
+    """What a space file has, laid over the built-in space that it `extends`.
+
+    Raises:
+        SpaceError: There is no such space, or it cannot be changed so.
+    """
+    if "extends" not in content:
+        return content, Inherited()
+    name = content["extends"]
+    files = built_in()
+    if not isinstance(name, str) or name not in files:
+        raise SpaceError(
+            f"extends: a built-in space was expected, but got {shown(name)}",
+            hint=did_you_mean(str(name), files),
+        )
+    own = {key: value for key, value in content.items() if key != "extends"}
+    return overlaid(read(files[name])[0], own, name)
 
 
 def mapping(path: Path) -> Content:
@@ -58,7 +67,16 @@ def mapping(path: Path) -> Content:
     Raises:
         SpaceError: It cannot be read, or is none.
     """
-    content = plain(path, hint="`tuner spaces list` shows the built-in spaces")
+    return mapping_of(text_of(path, hint="`tuner spaces list` shows the built-in spaces"))
+
+
+def mapping_of(text: str) -> Content:
+    """The mapping in the text of a space file.
+
+    Raises:
+        SpaceError: It is none.
+    """
+    content = plain_of(text)
     if not isinstance(content, dict):
         raise SpaceError(
             "a mapping with `server` and `parameters` was expected",
@@ -73,7 +91,15 @@ def plain(path: Path, *, hint: str) -> object:
     Raises:
         SpaceError: It cannot be read.
     """
-    text = _text(path, hint)
+    return plain_of(text_of(path, hint=hint))
+
+
+def plain_of(text: str) -> object:
+    """What a text in plain YAML has.
+
+    Raises:
+        SpaceError: It is not in plain YAML; with the line.
+    """
     try:
         root = yaml.compose(text, Loader=_Loader)
         return None if root is None else _content(root)
@@ -85,7 +111,12 @@ def plain(path: Path, *, hint: str) -> object:
         raise SpaceError("has an escape such as `\\UFFFFFFFF` for no character") from None
 
 
-def _text(path: Path, hint: str) -> str:
+def text_of(path: Path, *, hint: str = "") -> str:
+    """The text of a file; `hint` says where such files are.
+
+    Raises:
+        SpaceError: It cannot be read, or is larger than such files are.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST_FILE + 1)

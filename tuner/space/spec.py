@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from tuner.errors import HIDDEN, SpaceError, at, did_you_mean, shown
 from tuner.space import files
 from tuner.space.expressions import Value
-from tuner.space.extending import Inherited
+from tuner.space.extending import Content, Inherited
 from tuner.space.files import built_in, folder
 from tuner.space.serve import RequestSpec, ServeSpec, Strict
 
@@ -25,6 +25,7 @@ __all__ = [
     "built_in",
     "folder",
     "load_space",
+    "space_in",
 ]
 
 _EXPECTED = {  # by pydantic's name for the error
@@ -155,10 +156,23 @@ def load_space(path: Path) -> SpaceSpec:
     """
     content, inherited = files.read(path)
     with at(path):
-        try:
-            return SpaceSpec.model_validate(content, context=inherited)
-        except ValidationError as error:
-            raise _reworded(error) from None
+        return _spec(content, inherited)
+
+
+def space_in(text: str) -> SpaceSpec:
+    """The space that the text of a file has; no other file is read but that of a built-in space.
+
+    Raises:
+        SpaceError: It says something that the format does not have; with its place.
+    """
+    return _spec(*files.extended(files.mapping_of(text)))
+
+
+def _spec(content: Content, inherited: Inherited) -> SpaceSpec:
+    try:
+        return SpaceSpec.model_validate(content, context=inherited)
+    except ValidationError as error:
+        raise _reworded(error) from None
 
 
 def _reworded(error: ValidationError) -> SpaceError:

@@ -1,0 +1,1 @@
+"""Commands that ask a service: what they say of it is what they say of a database."""
