@@ -68,3 +68,20 @@ def test_the_load_engine(tmp_path: Path) -> None:
     code = "import sys, tuner.load.engine; print(*sys.modules, sep='\\n', file=sys.stderr)"
 
     assert loaded(code, tmp_path) == {"numpy"}
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["tokens", "list", "--token-file", "tokens"]])
+def test_a_service_without_its_extra(tmp_path: Path, arguments: list[str]) -> None:
+    """Without a web server there is no service: what brings one is said, and nothing is made."""
+    code = f"import sys\nsys.modules['fastapi'] = None\n{RUN.format(arguments=arguments)}"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "error: the command needs the package fastapi, which is not installed\n"
+        "hint: pip install 'serving-tuner[service]'\n"
+    )
+    assert not list(tmp_path.iterdir())

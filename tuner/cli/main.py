@@ -17,6 +17,8 @@ from tuner.errors import InputError, TunerError
 
 # gRPC's core would write lines of its own about what an error says anyway.
 _OF_MEASURE = {"GRPC_VERBOSITY": "NONE"}
+# What brings the web server.
+_SERVICE = "service"
 
 _COMMANDS = {
     "optimize": Command(
@@ -47,7 +49,7 @@ _COMMANDS = {
     "hints": Command(".hints_options:HintsOptions", ".hints:hints"),
     "hardware": Command(".hints_options:HardwareOptions", ".hardware:hardware"),
     "check": Command(".check_options:CheckOptions", ".check:check"),
-    "serve": Command(".serve_options:ServeOptions", ".serve:serve"),
+    "serve": Command(".serve_options:ServeOptions", ".serve:serve", extra=_SERVICE),
     "doctor": Command(".small_options:DoctorOptions", ".doctor:doctor"),
     "clean": Command(".small_options:CleanOptions", ".clean:clean"),
 }
@@ -60,9 +62,9 @@ _STUDIES = {
     "backup": Command(".study_options:BackupOptions", ".studies:backup"),
 }
 _TOKENS = {
-    "add": Command(".token_options:AddTokenOptions", ".tokens:add"),
-    "list": Command(".token_options:ListTokensOptions", ".tokens:list_tokens"),
-    "remove": Command(".token_options:RemoveTokenOptions", ".tokens:remove"),
+    "add": Command(".token_options:AddTokenOptions", ".tokens:add", extra=_SERVICE),
+    "list": Command(".token_options:ListTokensOptions", ".tokens:list_tokens", extra=_SERVICE),
+    "remove": Command(".token_options:RemoveTokenOptions", ".tokens:remove", extra=_SERVICE),
 }
 _SPACES = {
     "list": Command(".small_options:ListSpacesOptions", ".spaces:list_spaces"),

@@ -23,7 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from runners.environment import set_own
 from tuner.cli.examples import EXAMPLES
 from tuner.cli.options import SERVICE_VARIABLE
-from tuner.errors import HIDDEN, masked
+from tuner.errors import HIDDEN, TunerError, masked
 
 # What typer raises where words are none that a command takes.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -71,13 +71,15 @@ class Command:
 
     Both are said as `module:name`; `.module` is one of this room. `there` is the function that
     asks a service, where one is named. `environment` is set before the module of the function is
-    imported, for libraries that read it then.
+    imported, for libraries that read it then. `extra` names the extra of the distribution that
+    brings what the function needs.
     """
 
     options: str
     function: str
     there: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    extra: str = ""
 
     def made(self, name: str) -> Any:
         """The command as typer has it: its docstring and its parameters are those of the class."""
@@ -89,7 +91,7 @@ class Command:
             for variable, value in self.environment.items():
                 set_own(variable, value)
             function = (self.there if values.get("service") else "") or self.function
-            return _found(function)(options(**values))
+            return self._needed(function)(options(**values))
 
         parameters = _parameters(options)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -99,6 +101,17 @@ class Command:
         examples = "\n".join(EXAMPLES.get(options.__name__, ()))
         alone.command(name, cls=GroupedCommand, epilog=examples)(run)
         return typer.main.get_command(alone)
+
+    def _needed(self, function: str) -> Any:
+        try:
+            return _found(function)
+        except ModuleNotFoundError as error:
+            if not self.extra:
+                raise
+            raise TunerError(
+                f"the command needs the package {error.name}, which is not installed",
+                hint=f"pip install 'serving-tuner[{self.extra}]'",
+            ) from None
 
 
 class _Commands(Mapping[str, Any]):
