@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 
 from tests.end_to_end.command import EASY_MS, OPTIMIZE, begin, tuner, wait_until
+from tests.end_to_end.quick_server import SERVER
 
 ASKED = (*OPTIMIZE, "--study", "night", "--timeout", "10m", "--finalists", "1")
 
@@ -78,28 +79,6 @@ def test_a_night(tmp_path: Path) -> None:
     }
 
 
-SERVER = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.do_GET()
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"42")
-
-    def log_message(self, *_):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
 SPACE = f"""
 server: command
 serve:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.service import hostile_archives, hostile_names
-from tests.service.hostile import HOSTILE, SECRET, Row, Sent, World, job
+from tests.service.hostile import REQUESTS, SECRET, Row, Sent, World
+from tests.service.hostile_options import OPTIONS, job
 from tests.service.running import running
 from tests.service.test_models import UNUSABLE as UNUSABLE_MODELS
 from tests.service.test_spaces import BAD as BAD_SPACES
@@ -25,6 +26,7 @@ from tuner.service.settings import Settings
 from tuner.store.queue import queued_jobs
 from tuner.store.storage import Storage
 
+HOSTILE = (*REQUESTS, *OPTIONS)
 _SPACES = {
     "command.yaml": "server: command\nparameters:\n  n: {type: int, default: 1, low: 1, high: 2, "
     "sets: {template: n}}\nserve:\n  command: [touch, /tmp/owned]\n  request: {path: /}\n",

@@ -15,6 +15,11 @@ _MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    _create_queue()
+    _create_what_came_of_it()
+
+
+def _create_queue() -> None:
     op.create_table(
         "tuner_queue",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -51,6 +56,9 @@ def upgrade() -> None:
         sa.Index("tuner_queue_changes_of_job", "job_id", "id"),
         sqlite_autoincrement=True,
     )
+
+
+def _create_what_came_of_it() -> None:
     op.create_table(
         "tuner_services",
         sa.Column("machine", sa.String(300), primary_key=True),
