@@ -6,7 +6,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -23,3 +22,5 @@ class Handler(BaseHTTPRequestHandler):
 
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
+# An answer in one piece: a second one would wait for the first to be acknowledged.
+AT_ONCE = SERVER.replace("    protocol_version", "    wbufsize = 4096\n    protocol_version")

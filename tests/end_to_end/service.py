@@ -13,7 +13,7 @@ import httpx
 import psutil
 
 from tests.end_to_end.command import TUNER, wait_until
-from tests.end_to_end.quick_server import SERVER
+from tests.end_to_end.quick_server import AT_ONCE
 
 SPACE = """
 server: command
@@ -92,7 +92,7 @@ class Service:
 @contextmanager
 def service(folder: Path, port: int) -> Iterator[Service]:
     """A service that was started; nothing of it, and none of its jobs, is left afterwards."""
-    (folder / "server.py").write_text(SERVER)
+    (folder / "server.py").write_text(AT_ONCE)
     (folder / "mine.yaml").write_text(SPACE.format(python=sys.executable, folder=folder))
     found = Service(folder, port)
     found.start()

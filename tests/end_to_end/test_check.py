@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.end_to_end.command import tuner
-from tests.end_to_end.test_jobs import SERVER, SPACE
+from tests.end_to_end.quick_server import AT_ONCE
+from tests.end_to_end.test_jobs import SPACE
 from tests.report import studies
 from tuner.goals import LatencyBudget
 from tuner.records import Purpose, TrialRecord
@@ -19,9 +20,7 @@ BUDGET = LatencyBudget(99, 0.050)
 
 def believed(folder: Path) -> Path:
     """A study that says of a small server that it carries a hundred times what such a one can."""
-    # An answer in one piece: a second one would wait for the first to be acknowledged.
-    at_once = SERVER.replace("    protocol_version", "    wbufsize = 4096\n    protocol_version")
-    (folder / "server.py").write_text(at_once)
+    (folder / "server.py").write_text(AT_ONCE)
     space = folder / "mine.yaml"
     space.write_text(SPACE.replace("server.py", str(folder / "server.py")))
     prepared = prepare(Job(budget=BUDGET, space_file=space, study="night"))

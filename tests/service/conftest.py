@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from tests.service.access import no_failures, served
 from tests.service.queued import WAITS, end, stand_in
 from tests.service.running import PLAIN, Stage, optimize, serving
 from tuner.service.app import application
@@ -21,6 +22,8 @@ from tuner.service.service import Service
 from tuner.service.settings import Settings
 from tuner.store.queue import queued_jobs
 from tuner.store.storage import Storage
+
+__all__ = ["no_failures", "served"]  # fixtures of several modules
 
 
 @pytest.fixture(scope="session")

@@ -8,60 +8,20 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
+from tests.service.hostile_request import (
+    FORM,
+    JSON,
+    NOBODY,
+    Row,
+    Sent,
+    World,
+    bearer,
+    cookie,
+)
 from tuner.service.access.sessions import Sessions
-from tuner.service.access.tokens import Token
-
-SECRET = "what-another-file-says"  # noqa: S105
-"""What a file outside of all stated folders holds: no answer may have it."""
-
-NOBODY = (401,)
-REFUSED = (422,)
-JSON = {"Content-Type": "application/json"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-@dataclass(frozen=True)
-class World:
-    """A service that runs: its address, its folder, tokens by role, and sessions of browsers."""
-
-    port: int
-    folder: Path
-    outside: Path
-    tokens: Mapping[str, str]
-    cookie_name: str
-    sessions: Mapping[str, str]
-    csrf: Mapping[str, str]
-    entries: Mapping[str, Token]
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A request; its headers are pairs, so that one may be there twice."""
-
-    method: str = "GET"
-    path: str = "/api/v1/jobs"
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-
-Row = tuple[str, Callable[[World], Sent], tuple[int, ...]]
-
-
-def bearer(text: str, *more: tuple[str, str], path: str = "/api/v1/jobs") -> Sent:
-    return Sent(path=path, headers=(("Authorization", text), *more))
-
-
-def cookie(world: World, text: str, *more: tuple[str, str]) -> Sent:
-    return Sent(headers=(("Cookie", f"{world.cookie_name}={text}"), *more))
 
 
 def _said(**said: Any) -> str:
@@ -120,6 +80,16 @@ def _tokens() -> list[Row]:
         row("taken away", lambda w: f"Bearer {w.tokens['removed']}"),
         row("a session's cookie", lambda w: f"Bearer {w.sessions['admin']}"),
         row("a session's CSRF token", lambda w: f"Bearer {w.csrf['admin']}"),
+    ]
+
+
+def _identities() -> list[Row]:
+    """A token where none is looked for, beside another, or somebody's word for who it is."""
+
+    def admin(world: World) -> str:
+        return world.tokens["admin"]
+
+    return [
         (
             "token: said twice, wrong and right",
             lambda w: bearer("Bearer x", ("Authorization", f"Bearer {admin(w)}")),
@@ -426,5 +396,5 @@ def _roles() -> list[Row]:
 
 
 REQUESTS: tuple[Row, ...] = (
-    *_tokens(), *_paths(), *_cookies(), *_hosts(), *_logins(), *_roles(),
+    *_tokens(), *_identities(), *_paths(), *_cookies(), *_hosts(), *_logins(), *_roles(),
 )  # fmt: skip

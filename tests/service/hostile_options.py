@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.service.hostile import JSON, REFUSED, Row, Sent, World
+from tests.service.hostile_request import JSON, REFUSED, Row, Sent, World
 
 
 def job(world: World, **options: Any) -> Sent:

@@ -3,97 +3,28 @@
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from http.cookies import SimpleCookie
-from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from tests.runner_tests.waiting import wait_until
-from tests.service.running import PLAIN, running
+from tests.service.access import Served
+from tests.service.running import PLAIN
 from tuner.errors import HIDDEN
 from tuner.service.access import gate, tokens
-from tuner.service.access.access import Access
 from tuner.service.access.attempts import LIMIT, LIMIT_OF_ALL, WINDOW_S, Attempts
-from tuner.service.access.codes import LENGTH_S, Codes
 from tuner.service.access.headers import POLICY
-from tuner.service.access.login import local
 from tuner.service.access.principal import Principal, Role
-from tuner.service.access.sessions import Sessions
 from tuner.service.api import watching
 from tuner.service.api.audited import audited
 from tuner.service.service import Service
-from tuner.service.settings import Settings
 from tuner.store.audit import audit_entries
-from tuner.store.storage import Storage
+
+pytestmark = pytest.mark.usefixtures("no_failures")
 
 # What is sent to these changes nothing of the service.
 HARMLESS = ("/logout", "/api/v1/spaces/check")
-
-
-@dataclass(frozen=True)
-class Served:
-    """A service that listens, and a token of each role."""
-
-    app: FastAPI
-    tokens: dict[Role, str]
-
-    @property
-    def access(self) -> Access:
-        found: Access = self.app.state.access
-        return found
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.access.settings.port}"
-
-    def client(self, role: Role | None = None, **headers: str) -> httpx.Client:
-        """With the token of a role, or as a stranger."""
-        if role is not None:
-            headers["Authorization"] = f"Bearer {self.tokens[role]}"
-        return httpx.Client(base_url=self.url, headers=headers, verify=PLAIN)
-
-    def browser(self, role: Role) -> httpx.Client:
-        """That has logged in by the form."""
-        with self.client() as entering:
-            entered = entering.post("/login", data={"token": self.tokens[role]})
-        assert entered.status_code == 303
-        return httpx.Client(
-            base_url=self.url,
-            headers={"Accept": "text/html"},
-            cookies=entering.cookies,
-            verify=PLAIN,
-        )
-
-    def csrf_token(self, browser: httpx.Client) -> str:
-        """What forms of its pages have."""
-        session = self.access.sessions.read(browser.cookies[self.access.cookie])
-        assert session is not None
-        return session.csrf_token
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("access")
-    made = {role: tokens.add(folder / "tokens", str(role), role) for role in Role}
-    settings = Settings(
-        database=str(folder / "studies.db"),
-        folder=folder / "service",
-        token_file=folder / "tokens",
-        allowed_hosts=("tuner.example",),
-    )
-    with Storage(settings.database, create=True) as storage, running(settings, storage) as app:
-        yield Served(app, made)
-
-
-@pytest.fixture(autouse=True)
-def no_failures(served: Served) -> None:
-    """Each test begins as if nobody had failed yet."""
-    served.access.requests._failures.clear()
-    served.access.logins._failures.clear()
 
 
 def _routes(served: Served) -> list[tuple[str, str]]:
@@ -207,144 +138,6 @@ def test_a_person_whose_role_is_not_enough_sees_why(served: Served) -> None:
         told = browser.get("/api/v1/audit").json()
         assert told["detail"] == "this needs the role `admin`; the token `read` has `read`"
         assert told["hint"] == "tuner tokens add NAME --role admin --token-file FILE"
-
-
-def test_a_session_begins_with_a_token(served: Served) -> None:
-    """Its cookie is for this site alone, and no script reads it."""
-    with served.client() as browser:
-        entered = browser.post(
-            "/login", data={"token": f" {served.tokens[Role.READ]}\n", "next": "/studies"}
-        )
-        assert (entered.status_code, entered.headers["location"]) == (303, "/studies")
-        said = entered.headers["set-cookie"]
-        assert "; HttpOnly; Max-Age=43200; Path=/; SameSite=lax" in said
-        assert served.tokens[Role.READ] not in said
-        assert browser.get("/api/v1/jobs").status_code == 200
-        assert browser.get("/api/v1/audit").status_code == 403
-
-
-def test_a_wrong_token_begins_none(served: Served) -> None:
-    """The page says so, and shows nothing of what was said."""
-    with served.client() as browser:
-        failed = browser.post("/login", data={"token": "<wrong>", "next": '"><script>'})
-        assert failed.status_code == 401
-        assert '<p role="alert">This is no token of the service.</p>' in failed.text
-        assert "wrong" not in failed.text
-        assert "<script>" not in failed.text
-        assert "set-cookie" not in failed.headers
-
-
-def test_the_link_of_the_service_is_good_once(served: Served) -> None:
-    """It logs in who started it."""
-    code = served.access.codes.new()
-    with served.client() as browser, served.client() as other:
-        entered = browser.get(f"/login?code={code}")
-        assert (entered.status_code, entered.headers["location"]) == (303, "/")
-        assert browser.get("/api/v1/audit").status_code == 200
-        again = other.get(f"/login?code={code}")
-        assert again.status_code == 401
-        assert "The link was used already, or is too old." in again.text
-
-
-def test_a_code_is_over_after_its_time() -> None:
-    """Whether it was used or not."""
-    now = 0.0
-    codes = Codes(clock=lambda: now)
-    first, second = codes.new(), codes.new()
-    now = LENGTH_S - 1
-    assert codes.take(first)
-    assert not codes.take(first)
-    now = LENGTH_S + 1
-    assert not codes.take(second)
-    assert not codes.take("")
-
-
-@pytest.mark.parametrize(
-    "to",
-    [
-        "http://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example",
-        "/\t/evil.example", "/\r\nSet-Cookie: x", "///evil.example", "javascript:alert(1)",
-        "data:text/html,x", "evil.example", "", " /x", "/x y", "/\x00", "/ä", "/a\\b",
-        "/login?next=/login", "https:evil.example", "/\u2044evil.example",
-    ],
-)  # fmt: skip
-def test_nobody_is_led_to_another_site(served: Served, to: str) -> None:
-    """What is no path of this site is its first page."""
-    assert local(to) == "/"
-    with served.client() as browser:
-        entered = browser.post("/login", data={"token": served.tokens[Role.READ], "next": to})
-        assert entered.headers["location"] == "/"
-        page = browser.get("/login", params={"next": to})
-        assert 'name="next" value="/"' in page.text
-
-
-@pytest.mark.parametrize("to", ["/", "/studies", "/studies/a%20b?x=1&y=2#z", "/a//b", "/@x"])
-def test_paths_of_this_site_are_kept(to: str) -> None:
-    """With their queries."""
-    assert local(to) == to
-
-
-def test_who_logs_out_ends_the_session(served: Served) -> None:
-    """A copy of the cookie is worth nothing from then on, after a restart as well."""
-    with served.browser(Role.ADMIN) as browser:
-        cookie = browser.cookies[served.access.cookie]
-        out = browser.post("/logout", data={"csrf_token": served.csrf_token(browser)})
-        assert (out.status_code, out.headers["location"]) == (303, "/login")
-        assert "Max-Age=0" in out.headers["set-cookie"]
-    with served.client(cookie=f"{served.access.cookie}={cookie}") as thief:
-        assert thief.get("/api/v1/jobs").status_code == 401
-    assert served.access.sessions.read(cookie) is None
-    assert Sessions.of(served.access.settings.folder).read(cookie) is None
-
-
-def test_a_session_outlives_a_restart_and_ends_with_its_token(
-    service: Service, tmp_path: Path
-) -> None:
-    """The key is in the folder of the service."""
-    path = tmp_path / "tokens"
-    text = tokens.add(path, "me", Role.RUN)
-    settings = replace(service.settings, token_file=path)
-    access = Access.opened(settings, service.storage)
-    token = access.tokens.of(text)
-    assert token is not None
-    cookie = access.sessions.begun(token)
-
-    later = Access.opened(settings, service.storage)
-    session = later.sessions.read(cookie)
-    assert session is not None
-    assert later.tokens.of_hash(session.token_sha256) == token
-    tokens.remove(path, "me")
-    assert Access.opened(settings, service.storage).tokens.of_hash(session.token_sha256) is None
-
-
-def test_old_ends_of_sessions_are_forgotten(tmp_path: Path) -> None:
-    """Their cookies are over anyway."""
-    sessions = Sessions.of(tmp_path)
-    access_token = tokens.read(_one(tmp_path))[0]
-    first = sessions.read(sessions.begun(access_token))
-    second = sessions.read(sessions.begun(access_token))
-    assert first is not None
-    assert second is not None
-    sessions.end(replace(first, ends=1.0))
-    sessions.end(second)
-
-    assert (tmp_path / "ended").read_text() == f'{{"{second.number}": {second.ends}}}'
-
-
-def _one(folder: Path) -> Path:
-    tokens.add(folder / "tokens", "one", Role.READ)
-    return folder / "tokens"
-
-
-@pytest.mark.parametrize(("name", "text"), [("key", ""), ("key", "short"), ("ended", "[1]")])
-def test_damaged_files_of_sessions_are_refused(tmp_path: Path, name: str, text: str) -> None:
-    """An empty key would be everybody's."""
-    Sessions.of(tmp_path)
-    (tmp_path / name).touch(mode=0o600)
-    (tmp_path / name).write_text(text)
-
-    with pytest.raises(Exception, match=r"has no key: one is 64|does not say which sessions"):
-        Sessions.of(tmp_path)
 
 
 def test_failures_are_limited(served: Served) -> None:
@@ -496,14 +289,6 @@ def test_secrets_are_not_in_the_audit(service: Service) -> None:
 def test_a_token_is_known_by_its_hash_alone() -> None:
     """The hash is that of the standard, so that others can make the file as well."""
     assert tokens.hashed("x") == hashlib.sha256(b"x").hexdigest()
-
-
-def test_the_cookie_is_for_one_port(served: Served) -> None:
-    """Browsers send cookies of a host to all its ports: two services do not end each other."""
-    port = served.access.settings.port
-    assert served.access.cookie == f"tuner-{port}"
-    with served.browser(Role.READ) as browser:
-        assert list(SimpleCookie(browser.cookies)) == [f"tuner-{port}"]
 
 
 @pytest.mark.parametrize("is_browser", [False, True], ids=["token", "session"])

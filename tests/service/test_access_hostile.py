@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.service import hostile_archives, hostile_names
-from tests.service.hostile import REQUESTS, SECRET, Row, Sent, World
+from tests.service.hostile import REQUESTS
 from tests.service.hostile_options import OPTIONS, job
+from tests.service.hostile_request import SECRET, Row, Sent, World
 from tests.service.running import running
 from tests.service.test_models import UNUSABLE as UNUSABLE_MODELS
 from tests.service.test_spaces import BAD as BAD_SPACES
