@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
@@ -54,49 +54,52 @@ Webhook = Annotated[
 ]
 
 
+Options = TypeVar("Options", bound=BaseModel)
+
+
+class PlanRequest(BaseModel, Generic[Options]):
+    """What is to be planned."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"options": {"budget_ms": 50.0}}]}
+    )
+
+    options: Annotated[Options, Plain]
+
+    def said(self) -> dict[str, Any]:
+        """Those options that were said, as JSON values; null and false say nothing."""
+        found: dict[str, Any] = self.options.model_dump(exclude_unset=True, mode="json")
+        return {
+            name: each for name, each in found.items() if each is not None and each is not False
+        }
+
+
+class JobRequest(PlanRequest[Options]):
+    """What is to be run."""
+
+    study: StudyName | Literal[""] = ""
+    webhook: Webhook = ""
+
+
 routes = APIRouter(prefix="/jobs", tags=["jobs"])
+_SUBMITTED: dict[int | str, dict[str, Any]] = {
+    200: {"model": JobDocument, "description": "It was submitted with this key before."}
+}
 
 
 def submitting(command: OptimizeCommand) -> APIRouter:
     """The routes that take what `command` takes."""
     made = APIRouter(prefix="/jobs", tags=["jobs"])
 
-    class PlanRequest(BaseModel):
-        """What is to be planned."""
-
-        model_config = ConfigDict(
-            extra="forbid", json_schema_extra={"examples": [{"options": {"budget_ms": 50.0}}]}
-        )
-
-        options: Annotated[command.options, Plain]  # type: ignore[name-defined]
-
-        def said(self) -> dict[str, Any]:
-            """Those options that were said, as JSON values; null and false say nothing."""
-            found: dict[str, Any] = self.options.model_dump(exclude_unset=True, mode="json")
-            return {
-                name: each
-                for name, each in found.items()
-                if each is not None and each is not False
-            }
-
-    class JobRequest(PlanRequest):
-        """What is to be run."""
-
-        study: StudyName | Literal[""] = ""
-        webhook: Webhook = ""
-
     @made.post(
         "",
         status_code=HTTPStatus.CREATED,
         operation_id="submit_job",
         summary="Have a study run when its turn comes",
-        responses={
-            200: {"model": JobDocument, "description": "It was submitted with this key before."},
-            **documented(409, 413),
-        },
+        responses=_SUBMITTED | documented(409, 413),
     )
     def submit_job(
-        asked: JobRequest,
+        asked: JobRequest[command.options],  # type: ignore[name-defined]
         service: Here,
         known: Known,
         who: Runner,
@@ -125,7 +128,11 @@ def submitting(command: OptimizeCommand) -> APIRouter:
         description="What `tuner plan --json` says. One is made at a time.",
         responses=documented(409, 413),
     )
-    def plan_job(asked: PlanRequest, service: Here, _: Runner) -> dict[str, Any]:
+    def plan_job(
+        asked: PlanRequest[command.options],  # type: ignore[name-defined]
+        service: Here,
+        _: Runner,
+    ) -> dict[str, Any]:
         return planned(service, asked.said())
 
     return made

@@ -1,6 +1,7 @@
 """/api/v1/studies and /api/v1/compare: what the studies of the database found."""
 
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -89,8 +90,7 @@ def list_studies(
     offset: Offset = 0,
 ) -> JsonAnswer:
     found = studies_page(service.storage, state=state, limit=limit, offset=offset)
-    page = {"total": found.total, "limit": limit, "offset": offset}
-    return JsonAnswer({"items": found.items, **page})
+    return _page(found.items, found.total, limit, offset)
 
 
 @routes.get(
@@ -134,9 +134,7 @@ def list_trials(
 ) -> JsonAnswer:
     service.storage.study(study, trials=False)
     found = trials_page(service.storage, study, state=state, limit=limit, offset=offset)
-    items = [trial_document(trial) for trial in found.trials]
-    page = {"total": found.total, "limit": limit, "offset": offset}
-    return JsonAnswer({"items": items, **page})
+    return _page([trial_document(trial) for trial in found.trials], found.total, limit, offset)
 
 
 @routes.get(
@@ -156,7 +154,7 @@ def list_load_points(
     found = storage.in_full(asked, page.trials)
     rows = json.loads(frames.as_text(found, StudyTable.LOAD_POINTS, "json"))
     items = rows[page.skipped : page.skipped + limit]
-    return JsonAnswer({"items": items, "total": page.total, "limit": limit, "offset": offset})
+    return _page(items, page.total, limit, offset)
 
 
 @routes.get(
@@ -222,3 +220,7 @@ def show_effects(study: Study, service: Here, _: Reader) -> JsonAnswer:
 )
 def show_hints(study: Study, service: Here, _: Reader) -> JsonAnswer:
     return JsonAnswer(study_advice_document(service.storage, study))
+
+
+def _page(items: Sequence[Any], total: int, limit: int, offset: int) -> JsonAnswer:
+    return JsonAnswer({"items": items, "total": total, "limit": limit, "offset": offset})
