@@ -22,7 +22,8 @@ def is_here(name: str) -> bool:
 def is_gone(name: str) -> bool:
     """Whether a process of this machine is no more; of another machine's, nobody can tell."""
     _, pid, _ = f"{name}//".split("/", 2)
-    return is_here(name) and pid.isdigit() and name_of(int(pid)) != name
+    # Names that an older version wrote do not say in which start of the machine.
+    return is_here(name) and pid.isdigit() and not f"{name_of(int(pid))}/".startswith(f"{name}/")
 
 
 def machine() -> str:

@@ -181,7 +181,12 @@ def test_loopback() -> None:
     """What is of this machine needs no proxy, and TLS only where one likes."""
     near = ("http://127.0.0.1:8900", "http://localhost", "https://[::1]:1", "http://127.1.2.3")
     assert all(map(is_loopback, near))
-    assert not any(map(is_loopback, ("http://tuner", "https://10.0.0.1", "http://localhost.org")))
+    assert not any(
+        map(
+            is_loopback,
+            ("http://tuner", "https://10.0.0.1", "http://localhost.org", "http://127.example.org"),
+        )
+    )
 
 
 def test_certificates_are_checked(certificates: Certificates, scripted: Scripted) -> None:

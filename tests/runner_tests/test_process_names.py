@@ -63,3 +63,11 @@ def test_another_start_of_the_machine() -> None:
     assert is_gone(of_before)
     assert is_of_another_start(f"{machine()}:1/{numbers}")
     assert is_of_another_start(f"elsewhere:1/{numbers}")
+
+
+def test_a_name_that_an_older_version_wrote() -> None:
+    """It does not say in which start of the machine, and its process is not gone for that."""
+    older = own_name().rpartition("/")[0]
+
+    assert not is_gone(older)
+    assert is_gone(older[:-1])

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.store.test_queue import add
-from tuner.store.deliveries import MOST_ATTEMPTS, deliveries, last_change, pending, tell
+from tuner.store.deliveries import MOST_ATTEMPTS, deliveries, pending, tell
+from tuner.store.events import last_numbers
 from tuner.store.queue import QueuedJob, QueueState, bring
 from tuner.store.storage import Storage
 
@@ -31,13 +32,13 @@ def left(storage: Storage, **wishes: int) -> list[tuple[int, str, int]]:
 
 def test_changes_are_pending(storage: Storage) -> None:
     """Of jobs of this machine with a webhook, in their order."""
-    assert last_change(storage) == 0
+    assert last_numbers(storage)[1] == 0
     begun(storage, "quiet", webhook="")
     add(storage, "elsewhere", machine="there", webhook="http://hooks/1")
     job = begun(storage, "night")
 
     assert left(storage) == [(job.id, "queued", 0), (job.id, "running", 0)]
-    newest = last_change(storage)
+    newest = last_numbers(storage)[1]
     assert left(storage, after=newest - 1) == [(job.id, "running", 0)]
     assert left(storage, after=newest) == []
 

@@ -1,5 +1,6 @@
 """A client of the REST interface of `tuner serve`: jobs and studies of another machine."""
 
+import ipaddress
 import json
 import ssl
 import time
@@ -194,7 +195,9 @@ class ServiceClient(AbstractContextManager["ServiceClient"]):
         except httpx.ConnectError as error:
             raise self._unreachable(error) from None
         except UnicodeError:
-            raise InputError(f"{self.url} has no name of a host") from None
+            raise InputError(
+                f"{self.url} has no name of a host", hint="for example: http://127.0.0.1:8900"
+            ) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             other = "" if self.url.startswith("https:") else "with TLS, it is https://..."
             raise LostError(f"{asked}: {str(error) or type(error).__name__}", hint=other) from None
@@ -231,7 +234,10 @@ class ServiceClient(AbstractContextManager["ServiceClient"]):
             status = int(problem.get("exit_status", 2 if response.is_client_error else 1))
         except (ValueError, KeyError, TypeError, AttributeError):
             if response.status_code in _COMES_BACK:
-                raise LostError(f"{self.url} answers {_status(response)}") from None
+                raise LostError(
+                    f"{self.url} answers {_status(response)}",
+                    hint="a proxy is there, the service is not: see whether `tuner serve` runs",
+                ) from None
             raise self._no_service(response) from None
         if response.status_code in _COMES_BACK:
             raise LostError(detail, hint=hint)
@@ -263,7 +269,10 @@ def _status(response: httpx.Response) -> str:
 def is_loopback(url: str) -> bool:
     """Whether it is of this machine alone."""
     host = httpx.URL(url).host
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def job_path(job: str | int) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from tuner.store.database import Database, aware
-from tuner.store.queue import QueueChange, QueueState
+from tuner.store.queue import QueueChange, queue_change
 from tuner.store.schema import tuner_deliveries, tuner_queue, tuner_queue_changes
 
 # A change is sent so often at most.
@@ -65,13 +65,6 @@ def pending(database: Database, machine: str, *, after: int = 0) -> tuple[Pendin
         return tuple(_pending(row) for row in connection.execute(query).mappings())
 
 
-def last_change(database: Database) -> int:
-    """The number of the newest change of all jobs; 0 where there is none."""
-    with database.reading() as connection:
-        found = connection.execute(sa.select(sa.func.max(tuner_queue_changes.c.id))).scalar_one()
-        return found or 0
-
-
 def tell(database: Database, change: int, attempt: int, *, status: int | None, error: str) -> None:
     """Write down an attempt; without an `error`, the change was told."""
     row = {
@@ -104,14 +97,7 @@ def deliveries(database: Database, job: int) -> tuple[Delivery, ...]:
 
 def _pending(row: sa.RowMapping) -> Pending:
     return Pending(
-        change=QueueChange(
-            id=row["id"],
-            job=row["job_id"],
-            at=aware(row["at"]),
-            state=QueueState(row["state"]),
-            why=row["why"],
-            by=row["by"],
-        ),
+        change=queue_change(row),
         attempts=row["attempts"] or 0,
         tried_at=row["tried_at"] and aware(row["tried_at"]),
     )

@@ -136,6 +136,11 @@ def live_jobs(database: Database) -> dict[str, JobRecord]:
     return {name: job for name, job in unended_jobs(database).items() if job.is_live}
 
 
+def is_measured_here(database: Database) -> bool:
+    """Whether a study runs on this machine."""
+    return any(job.is_here for job in live_jobs(database).values())
+
+
 def job_of(database: Database, study: str) -> JobRecord | None:
     """The last job of the study; None if it never had one."""
     with database.reading() as connection:

@@ -299,7 +299,7 @@ def queue_changes(
     wanted = [columns.id > after] + ([] if job is None else [columns.job_id == job])
     query = sa.select(tuner_queue_changes).where(*wanted).order_by(columns.id).limit(_PAGE)
     with database.reading() as connection:
-        return tuple(_change(row) for row in connection.execute(query).mappings())
+        return tuple(queue_change(row) for row in connection.execute(query).mappings())
 
 
 def _wanted(
@@ -388,7 +388,8 @@ def _job(row: sa.RowMapping) -> QueuedJob:
     )
 
 
-def _change(row: sa.RowMapping) -> QueueChange:
+def queue_change(row: sa.RowMapping) -> QueueChange:
+    """What a row of the changes says."""
     return QueueChange(
         id=row["id"],
         job=row["job_id"],

@@ -17,7 +17,6 @@ from tuner.clients.service import ServiceClient
 from tuner.errors import InputError
 from tuner.space.files import built_in
 
-_BLOCK = 1 << 20
 # Digits of a digest that tell one content from another, in the name that a model has there.
 _DIGITS = 12
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_-]+")
@@ -125,8 +124,5 @@ def _of_nobody(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
     with file.open("rb") as content:
-        while block := content.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()[:_DIGITS]
+        return hashlib.file_digest(content, "sha256").hexdigest()[:_DIGITS]

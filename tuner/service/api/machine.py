@@ -15,7 +15,7 @@ from tuner.service.api.lookup import Here
 from tuner.service.api.problems import ProblemError, documented
 from tuner.service.api.study_documents import JsonAnswer
 from tuner.service.service import Service
-from tuner.store.jobs import live_jobs
+from tuner.store.jobs import is_measured_here
 from tuner.store.queue import ACTIVE, queued_jobs
 from tuner.watch.host_checks import checks_document, host_checks
 
@@ -119,4 +119,4 @@ def show_hardware(_: Reader) -> JsonAnswer:
 def _is_measured(service: Service) -> bool:
     if queued_jobs(service.storage, states=ACTIVE, machine=service.machine, limit=1):
         return True
-    return any(job.is_here for job in live_jobs(service.storage).values())
+    return is_measured_here(service.storage)

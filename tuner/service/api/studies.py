@@ -64,11 +64,11 @@ def show_study(
     ] = True,
 ) -> JsonAnswer:
     storage = service.storage
-    brief = storage.study(study, brief=True)
-    result = standings(brief)
-    sides = (result.baseline, result.winner, result.fastest)
-    told = [each.trial.number for each in sides if each]
-    found = storage.study(study) if trials else storage.in_full(brief, told)
+    found = storage.study(study, brief=not trials)
+    if not trials:
+        result = standings(found)
+        sides = (result.baseline, result.winner, result.fastest)
+        found = storage.in_full(found, [each.trial.number for each in sides if each])
     document = export.study_document(found, standings(found))
     if not trials:
         del document["trials"]

@@ -17,7 +17,15 @@ from tuner.service.jobs.fate import Ending, Fate, at_its_end, while_it_runs
 from tuner.service.jobs.forecast import limits_of
 from tuner.service.jobs.states import brought
 from tuner.service.service import Service
-from tuner.store.jobs import INTERRUPTED, JobRecord, JobState, Wanted, job_of, live_jobs, want
+from tuner.store.jobs import (
+    INTERRUPTED,
+    JobRecord,
+    JobState,
+    Wanted,
+    is_measured_here,
+    job_of,
+    want,
+)
 from tuner.store.queue import ACTIVE, QueuedJob, QueueState, queued_jobs, set_columns
 
 # How often it looks for news, in seconds,
@@ -94,7 +102,7 @@ class Dispatcher(AbstractContextManager["Dispatcher"]):
 
     def _machine_is_free(self) -> bool:
         """Whether nobody measures here, as somebody may with `tuner optimize`."""
-        return not any(job.is_here for job in live_jobs(self._storage).values())
+        return not is_measured_here(self._storage)
 
     def _take(self, job: QueuedJob) -> None:
         """Its turn has come."""

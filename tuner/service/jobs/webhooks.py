@@ -16,12 +16,13 @@ from typing import Any, Self
 
 from tuner.analysis.standings import standings
 from tuner.clients.webhook import post_once
-from tuner.errors import InputError, TunerError
+from tuner.errors import InputError, StorageError, TunerError
 from tuner.report.json_text import json_text
 from tuner.service.access import private
 from tuner.service.service import Service
 from tuner.service.settings import Settings
-from tuner.store.deliveries import Pending, last_change, pending, tell
+from tuner.store.deliveries import Pending, pending, tell
+from tuner.store.events import last_numbers
 from tuner.store.queue import QueueChange, QueuedJob, QueueState, queued_job
 from tuner.store.storage import Storage
 
@@ -84,7 +85,7 @@ class Webhooks(AbstractContextManager["Webhooks"]):
 
     def _next_of_each(self) -> list[Pending]:
         """What each job's receiver is to be told next."""
-        newest = last_change(self._storage)
+        _, newest = last_numbers(self._storage)
         if newest == self._newest and not self._some_wait:
             return []
         found = pending(self._storage, self._machine, after=self._after)
@@ -101,14 +102,18 @@ class Webhooks(AbstractContextManager["Webhooks"]):
 
     async def _attempt(self, told: Pending) -> None:
         change = told.change
-        job, content = await asyncio.to_thread(self._content, change)
-        signature = hmac.new(self._key, content, hashlib.sha256).hexdigest()
-        headers = {SIGNATURE: f"sha256={signature}", DELIVERY: str(change.id)}
-        status, error = None, ""
+        status = None
         try:
+            job, content = await asyncio.to_thread(self._content, change)
+            signature = hmac.new(self._key, content, hashlib.sha256).hexdigest()
+            headers = {SIGNATURE: f"sha256={signature}", DELIVERY: str(change.id)}
             status = await post_once(job.webhook, content, headers)
+        except StorageError:
+            raise  # nothing could be written down either
         except TunerError as problem:
             error = problem.message
+        except Exception as problem:  # noqa: BLE001 - it counts as an attempt
+            error = f"{type(problem).__name__}: {problem}"
         else:
             error = "" if 200 <= status < 300 else f"it answered {status}"
         await asyncio.to_thread(

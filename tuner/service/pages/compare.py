@@ -16,6 +16,7 @@ from tuner.service.api.lookup import Here
 from tuner.service.pages.rendering import page
 from tuner.space.space import Configuration
 from tuner.store.storage import Storage
+from tuner.store.studies import study_names
 
 # Studies that one can choose from a list, the newest; others are typed.
 MOST_LISTED = 200
@@ -44,7 +45,7 @@ def compare(
         request,
         "compare.html",
         code=422 if error else 200,
-        names=service.storage.names()[:MOST_LISTED],
+        names=study_names(service.storage, limit=MOST_LISTED).found,
         chosen=[*chosen, "", ""][: max(2, len(chosen))],
         found=found,
         error=error,

@@ -22,6 +22,7 @@ from tuner.service.api.lookup import Here
 from tuner.service.pages.compare import MOST_LISTED
 from tuner.service.pages.rendering import page
 from tuner.service.service import Service
+from tuner.store.studies import study_names
 
 routes = APIRouter(include_in_schema=False)
 
@@ -56,7 +57,7 @@ def planner(
         request,
         "planner.html",
         code=422 if isinstance(error, InputError) else 200,
-        names=service.storage.names()[:MOST_LISTED],
+        names=study_names(service.storage, limit=MOST_LISTED).found,
         said=said,
         error=error,
         sentences=list(found.sentences(offers)) if found and offers else (),
