@@ -38,6 +38,15 @@ from tuner.protocols.tensors.input_data import STRING_LENGTH
 from tuner.protocols.v2 import V2Protocol
 from tuner.search.samplers import Sampler
 
+# What is said to the command, and is no option of a job that a service runs: the study and the
+# webhook have fields of their own there, and what runs on its machine is nobody else's to say.
+OF_COMMAND = frozenset(
+    {
+        *("as_json", "db", "detach", "notify", "notify_url", "output", "retry", "service"),
+        *("study", "wait"),
+    }
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetOptions:

@@ -13,7 +13,7 @@ from tuner.cli import asked, values
 from tuner.cli.best import measure_command
 from tuner.cli.console import print_text
 from tuner.cli.job import job
-from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
+from tuner.cli.optimize_options import OF_COMMAND, OptimizeOptions, PlanOptions
 from tuner.cli.options import DATABASE, SERVICE_VARIABLE
 from tuner.cli.resume import optimize_command
 from tuner.cli.serve_options import ServeOptions
@@ -25,12 +25,6 @@ from tuner.service.command import OptimizeCommand
 from tuner.service.serving import serve as run
 from tuner.service.settings import Settings
 from tuner.study.time_plan import planned_s
-
-# What the service says itself, or what would run on its machine in somebody else's name.
-_OF_SERVICE = (
-    "as_json", "db", "detach", "notify", "notify_url", "output", "retry", "service",
-    "study", "wait",
-)  # fmt: skip
 
 
 def serve(options: ServeOptions) -> None:
@@ -101,7 +95,7 @@ def job_options() -> type[BaseModel]:
     planned = {each.name for each in fields(PlanOptions)}
     found: dict[str, Any] = {}
     for each in fields(OptimizeOptions):
-        if each.name in _OF_SERVICE:
+        if each.name in OF_COMMAND:
             continue
         hint, info = _taken_apart(hints[each.name])
         default = ... if each.default is MISSING else each.default

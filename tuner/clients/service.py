@@ -17,6 +17,8 @@ from tuner.errors import InputError, NothingFeasibleError, TunerError, quoted
 
 PREFIX = "/api/v1"
 IDEMPOTENCY_KEY = "Idempotency-Key"
+# The event that says where a job of the queue stands now; others are those of its study.
+JOB_CHANGED = "job_changed"
 # An answer may take this long, in seconds: a plan is made by a process of its own.
 _ANSWER_S = 60.0
 _CONNECT_S = 10.0

@@ -7,7 +7,7 @@ import pytest
 from tests.command_line import Tuner, error
 from tests.report import studies
 from tests.service.watched import Running, brought, running, waiting
-from tuner.cli.remote import jobs
+from tuner.cli.remote import studies as studies_there
 from tuner.service.service import Service
 from tuner.store.events import EventKind
 from tuner.store.jobs import Wanted, job_of
@@ -92,7 +92,7 @@ def test_watching(tuner: Tuner, service: Service, url: str) -> None:
 
 def test_trials(tuner: Tuner, service: Service, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are listed as from the database, however many pages they are."""
-    monkeypatch.setattr(jobs, "PAGE", 2)
+    monkeypatch.setattr(studies_there, "_PAGE", 2)
     with running(service) as run:
         a_trial(run)
         for record in studies.night().trials[1:]:

@@ -10,14 +10,12 @@ from tuner.cli.attach import tell
 from tuner.cli.console import err, note
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.remote.connection import command_there
-from tuner.clients.service import LostError, ServiceClient, ServiceEvent, job_path
+from tuner.clients.service import JOB_CHANGED, LostError, ServiceClient, ServiceEvent, job_path
 from tuner.errors import TunerError
 from tuner.goals import LatencyBudget, SearchBudget
 from tuner.report import terminal
 from tuner.report.status import trial_of
 from tuner.store.events import Event, EventKind
-
-JOB_CHANGED = "job_changed"
 
 
 def follow(service: ServiceClient, job: Mapping[str, Any], url: str) -> dict[str, Any]:

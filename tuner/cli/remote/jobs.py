@@ -26,11 +26,7 @@ from tuner.report.status import jobs_table, status_lines, trials_list
 from tuner.report.summaries import SummaryForm
 from tuner.space.space import Configuration
 from tuner.store.jobs import Wanted
-
-# Rows that are asked for at once.
-PAGE = 100
-# What has the machine, as `QueueState.is_active` says.
-_ACTIVE = ("running", "paused", "stopping")
+from tuner.store.queue import ACTIVE
 
 
 def status(options: StatusOptions) -> None:
@@ -102,7 +98,7 @@ def _meant(service: ServiceClient, study: str | None) -> dict[str, Any]:
     if study is not None:
         found: dict[str, Any] = service.get(job_path(study))
         return found
-    live = [job for job in _jobs(service) if job["state"] in _ACTIVE]
+    live = [job for job in _jobs(service) if job["state"] in ACTIVE]
     if not live:
         raise InputError("no study runs", hint="`tuner status` lists the studies")
     if len(live) > 1:
@@ -112,14 +108,14 @@ def _meant(service: ServiceClient, study: str | None) -> dict[str, Any]:
 
 
 def _jobs(service: ServiceClient) -> list[dict[str, Any]]:
-    return all_items(service, "/jobs", PAGE)
+    return all_items(service, "/jobs")
 
 
 def _all(service: ServiceClient) -> list[dict[str, Any]]:
     """How all jobs stand; of those that are over, what their studies found."""
     found = _jobs(service)
     ended = any(job["began_at"] and not job["status"] for job in found)
-    studies = all_items(service, "/studies", PAGE) if ended else []
+    studies = all_items(service, "/studies") if ended else []
     known = {study["study"]: study for study in studies}
     return [_document(job, known.get(job["study"])) for job in found]
 
@@ -135,7 +131,7 @@ def _now(service: ServiceClient, study: str | None) -> tuple[RenderableType, boo
 def _print_trials(service: ServiceClient, options: StatusOptions) -> None:
     path = study_path(named(service, options.study))
     state = None if options.state is None else options.state.value
-    trials = all_items(service, f"{path}/trials", PAGE, state=state)
+    trials = all_items(service, f"{path}/trials", state=state)
     if options.as_json:
         print_json(trials)
         return

@@ -34,7 +34,7 @@ _PAGE = 100
 def list_studies(options: ListOptions) -> None:
     """Print a line for each study, the newest first."""
     with connected(options) as service:
-        found = all_items(service, "/studies", _PAGE)
+        found = all_items(service, "/studies")
     print_json(found) if options.as_json else print_blocks([studies_table(found)])
 
 
@@ -155,11 +155,11 @@ def named(service: ServiceClient, study: str | None) -> str:
     return str(newest[0]["study"])
 
 
-def all_items(service: ServiceClient, path: str, page: int, **query: Any) -> list[dict[str, Any]]:
+def all_items(service: ServiceClient, path: str, **query: Any) -> list[dict[str, Any]]:
     """What is listed at `path`, from all pages."""
     found: list[dict[str, Any]] = []
     while True:
-        got = service.get(path, limit=page, offset=len(found), **query)
+        got = service.get(path, limit=_PAGE, offset=len(found), **query)
         found += got["items"]
         if not got["items"] or len(found) >= got["total"]:
             return found

@@ -7,7 +7,7 @@ from typing import Any
 from tuner.cli import asked
 from tuner.cli.console import note, print_json, print_text
 from tuner.cli.optimize import print_plan
-from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
+from tuner.cli.optimize_options import OF_COMMAND, OptimizeOptions, PlanOptions
 from tuner.cli.remote.connection import command_there, connected
 from tuner.cli.remote.files import with_models_sent
 from tuner.cli.remote.following import follow
@@ -17,13 +17,6 @@ from tuner.cli.values import check_meaning, check_needed
 from tuner.clients.service import ServiceClient, study_path
 from tuner.report.summaries import SummaryForm
 
-# What is said to the command, and not to the job; the webhook and the study have fields of theirs.
-_OF_COMMAND = frozenset(
-    {
-        *("as_json", "db", "detach", "notify", "notify_url", "output", "retry", "service"),
-        *("study", "wait"),
-    }
-)
 # What only a study on this machine has.
 _OF_THIS_MACHINE = frozenset({"detach", "notify", "retry"})
 
@@ -62,7 +55,7 @@ def _submitted(service: ServiceClient, options: OptimizeOptions) -> dict[str, An
 
 def _said(service: ServiceClient, options: PlanOptions) -> dict[str, Any]:
     """The options of the job, which are those that are not as usual."""
-    return with_models_sent(service, options, asked.said(options, without=_OF_COMMAND))
+    return with_models_sent(service, options, asked.said(options, without=OF_COMMAND))
 
 
 def _print_submitted(job: Mapping[str, Any], options: OptimizeOptions) -> None:

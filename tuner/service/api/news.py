@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tuner.clients.service import JOB_CHANGED
 from tuner.errors import InputError, masked
 from tuner.records import TrialRecord
 from tuner.report.json_text import json_text
@@ -18,7 +19,6 @@ from tuner.store.events import Event, EventKind, events_between, last_numbers
 from tuner.store.queue import QueueChange, QueuedJob, queue_changes, queued_job
 from tuner.store.storage import Storage
 
-JOB_CHANGED = "job_changed"
 STILL_HERE = b": still here\n\n"
 # Who has lost the stream asks for it again after so many milliseconds.
 _RETRY_MS = 2000
