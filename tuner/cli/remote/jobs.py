@@ -34,11 +34,12 @@ def status(options: StatusOptions) -> None:
     check_watch(options)
     with connected(options) as service:
         if options.watch:
-            watch(lambda: _now(service, options.study))
+            known: dict[str, Any] = {}
+            watch(lambda: _now(service, options.study, known))
         elif options.trials or options.state is not None:
             _print_trials(service, options)
         elif options.study is None:
-            found = _all(service)
+            found = _all(service, {})
             print_json(found) if options.as_json else print_blocks([jobs_table(found)])
         else:
             one = _document(service.get(job_path(options.study)))
@@ -111,18 +112,27 @@ def _jobs(service: ServiceClient) -> list[dict[str, Any]]:
     return all_items(service, "/jobs")
 
 
-def _all(service: ServiceClient) -> list[dict[str, Any]]:
-    """How all jobs stand; of those that are over, what their studies found."""
+def _all(service: ServiceClient, known: dict[str, Any]) -> list[dict[str, Any]]:
+    """How all jobs stand; of those that are over, what their studies found.
+
+    `known` has the studies of those that were over before, and gets the others: they are asked for
+    once, as whoever watches must not take the time of the machine that measures.
+    """
     found = _jobs(service)
-    ended = any(job["began_at"] and not job["status"] for job in found)
-    studies = all_items(service, "/studies") if ended else []
-    known = {study["study"]: study for study in studies}
-    return [_document(job, known.get(job["study"])) for job in found]
+    over = {job["study"] for job in found if job["began_at"] and job["ended_at"]}
+    begun = {job["study"] for job in found if job["began_at"] and not job["status"]}
+    listed = {}
+    if begun - known.keys():
+        listed = {study["study"]: study for study in all_items(service, "/studies")}
+        known |= {name: listed.get(name) for name in over}
+    return [_document(job, (known | listed).get(job["study"])) for job in found]
 
 
-def _now(service: ServiceClient, study: str | None) -> tuple[RenderableType, bool]:
+def _now(
+    service: ServiceClient, study: str | None, known: dict[str, Any]
+) -> tuple[RenderableType, bool]:
     if study is None:
-        found = _all(service)
+        found = _all(service, known)
         return jobs_table(found), any(each["job"]["ended_at"] is None for each in found)
     job = service.get(job_path(study))
     return status_lines(_document(job)), job["ended_at"] is None
