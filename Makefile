@@ -69,7 +69,7 @@ $(VENV)/serving: $(VENV)/installed
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed
-	$(PIP) --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch,postgres,service]'
+	$(PIP) --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch,postgres,service,fleet]'
 	touch $@
 
 # A server that is tuned by a file alone has an environment of its own, as other servers do.

@@ -44,6 +44,12 @@ class Hardware:
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
 
     @property
+    def kind(self) -> str:
+        """Ten hexadecimal digits; equal on hosts that may measure one study together."""
+        facts = (self.cores, self.memory_bytes >> 30, self.processor, self.gpus)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
+
+    @property
     def bounds(self) -> Mapping[str, int]:
         """The names that a search space file may use in a bound."""
         return {

@@ -292,7 +292,8 @@ class TrialRecord:
     asked for. `usage` is for each inference at the best load point. `round` counts the rounds of
     the finals, each of which has every finalist once, and the repeats of the baseline. `proof` is
     the verdict on the load `throughput` (`within`, `over` or `undecided`) of a trial for that
-    purpose.
+    purpose. `host` is the host of the fleet that ran it, empty for this machine; `attempt` is the
+    number of this run of it: one trial may have been begun several times, and one record counts.
     """
 
     number: int
@@ -319,6 +320,8 @@ class TrialRecord:
     log_tail: str = ""
     export: str = ""
     seed: int = 0
+    host: str = ""
+    attempt: int = 0
     started_at: datetime
     finished_at: datetime
 

@@ -86,9 +86,28 @@ tuner_trials = Table(
     Column("log_tail", Text, nullable=False),
     Column("export", Text, nullable=False),
     Column("seed", Integer, nullable=False),
+    Column("host", Text, nullable=False, server_default=text("''")),
+    Column("attempt", Integer, nullable=False, server_default="0"),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("study_id", "number"),
+)
+
+# The hosts of a fleet that a study has, as its driver sees them.
+tuner_hosts = Table(
+    "tuner_hosts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _study_id(),
+    Column("name", String(200), nullable=False),
+    Column("kind", String(20), nullable=False),  # of its hardware: hosts of one kind make a group
+    Column("hardware", JSON, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("trial", Integer),  # what it measures
+    Column("attempt", Integer, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("study_id", "name"),
 )
 
 tuner_load_points = Table(
