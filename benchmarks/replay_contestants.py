@@ -61,10 +61,10 @@ def search(name: str, table: Table, seed: int) -> Iterator[Moment]:
     """One search of the contestant `name` on `table`."""
     if name == QUICK:
         return replayed_quick(table, seed)
-    return replayed(table, _proposer(name, table, seed), seed)
+    return replayed(table, proposer(name, table, seed), seed)
 
 
-def _proposer(name: str, table: Table, seed: int) -> Proposer:
+def proposer(name: str, table: Table, seed: int) -> Proposer:
     """As a study begins: with the server's defaults, then the hints that keep the rules."""
     space = table.space
     first = list(dict.fromkeys([space.defaults, *map(space.activate, space.hints)]))
@@ -74,7 +74,7 @@ def _proposer(name: str, table: Table, seed: int) -> Proposer:
         return RandomOrder(table.rows, seed, [each for each in first if each in table.rows])
     sampler, _, steps = name.partition("/")
     make = partial(Search, local_steps=int(steps)) if steps else Search
-    proposer = make(
+    study = make(
         space,
         table.budget,
         storage_url=None,
@@ -83,5 +83,5 @@ def _proposer(name: str, table: Table, seed: int) -> Proposer:
         sampler=Sampler(sampler),
     )
     for configuration in first:
-        proposer.enqueue(configuration)
-    return proposer
+        study.enqueue(configuration)
+    return study

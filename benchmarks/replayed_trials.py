@@ -7,9 +7,10 @@ each load of the search.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from heapq import heappop, heappush
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -90,33 +91,72 @@ class Noise:
         return row.capacity * self.factor(row.configuration)
 
 
-def replayed(table: Table, proposer: Proposer, seed: int) -> Iterator[Moment]:
-    """A search, trial by trial, until nothing can change what it recommends.
+def replayed(table: Table, proposer: Proposer, seed: int, in_flight: int = 1) -> Iterator[Moment]:
+    """A search, trial by trial as they end, until nothing can change what it recommends.
 
-    That is when it recommends what measures best of the whole table, or has tried everything.
+    That is when it recommends what measures best of the whole table, or has tried everything. The
+    first trial runs alone, as a study's baseline does; then as many as are to be `in_flight`, and
+    the time is that of the hosts they run on. Each is raced against the best so far for as long as
+    it runs.
     """
     noise = Noise(table, seed)
     unbeatable = max(table.rows.values(), key=noise.capacity)
-    cost, beat, best = Cost(), 0.0, None
-    while best is not unbeatable and (proposal := proposer.ask()) is not None:
-        row = table.rows[proposal.configuration]
-        record, spent = trial(row, proposal.number, table.budget, beat, noise)
-        proposer.tell(proposal.number, record)
-        cost += spent
+    running: list[_Running] = []
+    cost, beat, best, more = Cost(), 0.0, None, True
+    while best is not unbeatable:
+        hosts = in_flight if cost.trials else 1
+        while more and len(running) < hosts:
+            proposal = proposer.ask()
+            more = proposal is not None
+            if proposal is not None:
+                row = table.rows[proposal.configuration]
+                heappush(running, _Running.begun(row, proposal.number, cost.time_s))
+        if not running:
+            return
+        now = heappop(running)
+        proof = beaten(now.row, table.budget, beat / noise.factor(now.row.configuration), now.used)
+        if proof is None and now.used < len(now.row.points):
+            heappush(running, now.after_another_point())
+            continue
+        record, spent = ended(now.row, now.number, proof and (now.used, proof[1]), noise)
+        proposer.tell(now.number, record)
+        cost = Cost(cost.trials + 1, cost.points + spent.points, now.until_s)
         if record.state is TrialState.FEASIBLE:
             beat = max(beat, record.throughput * math.exp(-Z * record.log_error))
             if best is None or record.throughput > noise.capacity(best):
-                best = row
+                best = now.row
         yield Moment(cost, best.capacity if best else 0.0)
 
 
-def trial(
-    row: Row, number: int, budget: LatencyBudget, beat: float, noise: Noise
+@dataclass(frozen=True, order=True)
+class _Running:
+    """A trial in virtual time: the first `used` of its points have ended by `until_s`."""
+
+    until_s: float
+    number: int
+    row: Row = field(compare=False)
+    began_s: float = field(compare=False)
+    used: int = field(compare=False)
+
+    @classmethod
+    def begun(cls, row: Row, number: int, began_s: float) -> Self:
+        """Until its saturation is known, or to its end if it fails."""
+        searched = sum(point.phase is Phase.SEARCH for point in row.points)
+        used = len(row.points) - (searched if row.state is not TrialState.FAILED else 0)
+        return cls(began_s + _time_s(row, used), number, row, began_s, used)
+
+    def after_another_point(self) -> Self:
+        used = self.used + 1
+        return replace(self, until_s=self.began_s + _time_s(self.row, used), used=used)
+
+
+def ended(
+    row: Row, number: int, proof: tuple[int, float] | None, noise: Noise
 ) -> tuple[TrialRecord, Cost]:
-    """The trial of `row`, raced against the throughput `beat`, and what it takes."""
+    """The trial of `row`, to its end or until `proof` that it was beaten, and what it took."""
     factor = noise.factor(row.configuration)
     used, state, throughput = len(row.points), row.state, row.throughput
-    if proof := beaten(row, budget, beat / factor):
+    if proof:
         used, throughput = proof
         state = TrialState.PRUNED
     record = TrialRecord(
@@ -137,17 +177,20 @@ def trial(
     return record, Cost(1, used, _time_s(row, used))
 
 
-def beaten(row: Row, budget: LatencyBudget, beat: float) -> tuple[int, float] | None:
+def beaten(
+    row: Row, budget: LatencyBudget, beat: float, seen: int | None = None
+) -> tuple[int, float] | None:
     """After how many points it is proved that `row` carries less than `beat`, and the bound.
 
-    None where nothing proves it. A failure is no proof: it is told as what it is.
+    None where nothing proves it, of the points `seen` (all of them). A failure is no proof: it is
+    told as what it is.
     """
     if row.state is TrialState.FAILED:
         return None
     probes = sum(point.phase is not Phase.SEARCH for point in row.points)
     if 0 < row.saturation * (1 + _SATURATION_WIDTH) < beat:
         return probes, row.saturation
-    for number, point in enumerate(row.points[probes:], start=probes + 1):
+    for number, point in enumerate(row.points[probes:seen], start=probes + 1):
         if point.load < beat and _surely_over(point, budget):
             return number, point.load
     return None

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.landscapes.table import Row, Table
-from benchmarks.replay_contestants import RandomOrder
-from benchmarks.replayed_trials import Cost, Noise, beaten, exhaustive, replayed, trial
-from tests.benchmarks.landscapes import BUDGET, SOME, SPACE, failed, row, table
+from benchmarks.replay_contestants import RANDOM, RandomOrder, proposer
+from benchmarks.replayed_trials import Cost, Noise, beaten, ended, exhaustive, replayed
+from tests.benchmarks.landscapes import BUDGET, SOME, SPACE, failed, grid_table, row, table
 from tuner.errors import Reason
 from tuner.records import TrialRecord, TrialState
 from tuner.search.search import Proposal
@@ -18,7 +18,8 @@ from tuner.search.search import Proposal
 class Listed:
     """Proposes what it was given, and keeps what it was told."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], *, in_order: bool = True) -> None:
+        self._in_order = in_order
         self._order = RandomOrder([], seed=0, first=[each.configuration for each in rows])
         self.told: list[TrialRecord] = []
 
@@ -26,8 +27,14 @@ class Listed:
         return self._order.ask()
 
     def tell(self, number: int, record: TrialRecord) -> None:
-        assert number == len(self.told)
+        assert not self._in_order or number == len(self.told)
         self.told.append(record)
+
+
+def trial(row: Row, number: int, beat: float, noise: Noise) -> tuple[TrialRecord, Cost]:
+    """One that is raced against the throughput `beat` from its begin to its end."""
+    proof = beaten(row, BUDGET, beat / noise.factor(row.configuration))
+    return ended(row, number, proof, noise)
 
 
 def four_rows() -> list[Row]:
@@ -57,7 +64,7 @@ def test_a_failure_is_not_pruned() -> None:
     broken = replace(failed(), saturation=10.0)
 
     assert beaten(broken, BUDGET, beat=1000.0) is None
-    assert trial(broken, 3, BUDGET, 1000.0, Noise(table([broken]), 0))[0].reason is Reason.CRASHED
+    assert trial(broken, 3, 1000.0, Noise(table([broken]), 0))[0].reason is Reason.CRASHED
 
 
 def test_an_infeasible_configuration_needs_no_saturation() -> None:
@@ -65,7 +72,7 @@ def test_an_infeasible_configuration_needs_no_saturation() -> None:
     slow = row(0.0, state=TrialState.INFEASIBLE, saturation=0.0, points=row(0.0).points[:1])
 
     assert beaten(slow, BUDGET, beat=1000.0) is None
-    record, cost = trial(slow, 3, BUDGET, 1000.0, Noise(table([slow]), 0))
+    record, cost = trial(slow, 3, 1000.0, Noise(table([slow]), 0))
     assert (record.state, cost) == (TrialState.INFEASIBLE, Cost(1, 1, 12.0))
 
 
@@ -81,7 +88,7 @@ def test_a_trial_costs_what_it_measured(
     beat: float, state: TrialState, throughput: float, cost: Cost
 ) -> None:
     """Each of the three searched points takes a third of the search's 6.6 s."""
-    record, spent = trial(row(100.0), 3, BUDGET, beat, Noise(table([row(100.0)]), 0))
+    record, spent = trial(row(100.0), 3, beat, Noise(table([row(100.0)]), 0))
 
     assert (record.state, record.proposal) == (state, 3)
     assert record.throughput == pytest.approx(throughput)
@@ -119,8 +126,8 @@ def test_a_lucky_configuration_is_lucky_in_everything() -> None:
     noise = next(n for n in (Noise(some, seed) for seed in range(9)) if n.factor(SOME) > 1.3)
     factor = noise.factor(SOME)
 
-    kept, _ = trial(row(100.0), 0, BUDGET, 99.0 * factor, noise)
-    pruned, _ = trial(row(100.0), 0, BUDGET, 127.0 * factor, noise)
+    kept, _ = trial(row(100.0), 0, 99.0 * factor, noise)
+    pruned, _ = trial(row(100.0), 0, 127.0 * factor, noise)
 
     assert kept.state is TrialState.FEASIBLE
     assert kept.throughput == pytest.approx(100 * factor)
@@ -144,6 +151,52 @@ def test_a_search_trial_by_trial() -> None:
     assert states[2] is TrialState.PRUNED
     assert [*states[:2], states[3]] == [TrialState.FEASIBLE] * 3
     assert proposer.ask() == Proposal(4, rows[4].configuration)
+
+
+def test_several_in_flight() -> None:
+    """The baseline runs alone, for 12 s; then whichever host is free takes the next proposal.
+
+    After 26 s one carries 400/s. So the one of 200/s, which began before, is given up at the end
+    of the point in progress, and the one that began at 24 s once its saturation is known.
+    """
+    rows = [*four_rows(), row(10.0, list(SPACE.grid())[5])]
+    rows[1] = replace(rows[1], timings_s={"search": 18.0, "total": 24.0})
+    rows[3] = replace(rows[3], timings_s={"search": 3.0, "total": 14.0})
+    rows[4] = replace(rows[4], timings_s={"search": 0.5, "total": 4.5})
+    better = row(900.0, list(SPACE.grid())[6])
+    proposer = Listed(rows, in_order=False)
+
+    moments = list(replayed(table([*rows, better]), proposer, seed=0, in_flight=3))
+
+    feasible, pruned = TrialState.FEASIBLE, TrialState.PRUNED
+    told = [(0, feasible), (2, feasible), (3, feasible), (4, pruned), (1, pruned)]
+    assert [(each.number, each.state) for each in proposer.told] == told
+    assert [each.cost.time_s for each in moments] == pytest.approx([12, 24, 26, 28, 30])
+    assert [each.cost.points for each in moments] == [5, 10, 15, 17, 21]
+    assert [each.capacity for each in moments] == [100.0, 150.0, 400.0, 400.0, 400.0]
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", RANDOM])
+def test_one_in_flight_is_one_after_another(name: str) -> None:
+    """Asked and told in turn, each against the best before it: so is a study on one machine."""
+    landscape, seed = replace(grid_table(), noise=0.2), 3
+    noise, search = Noise(landscape, seed), proposer(name, landscape, seed)
+    beat, cost = 0.0, Cost()
+    expected: list[object] = []
+    while (proposal := search.ask()) is not None:
+        tried = landscape.rows[proposal.configuration]
+        record, spent = trial(tried, proposal.number, beat, noise)
+        search.tell(proposal.number, record)
+        cost += spent
+        expected.append((cost.trials, cost.points, pytest.approx(cost.time_s)))
+        if record.state is TrialState.FEASIBLE:
+            beat = max(beat, record.throughput * math.exp(-1.96 * record.log_error))
+
+    moments = list(replayed(landscape, proposer(name, landscape, seed), seed))
+
+    found = [(m.cost.trials, m.cost.points, m.cost.time_s) for m in moments]
+    assert found == expected[: len(found)]
+    assert len(found) > 3
 
 
 def test_the_throughput_to_beat_is_the_lower_end_of_the_best() -> None:

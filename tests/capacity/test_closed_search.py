@@ -1,5 +1,7 @@
 """The highest throughput of a closed loop within the budget, on simulated servers."""
 
+from typing import Any
+
 import pytest
 
 from tests.capacity.simulated_server import (
@@ -11,8 +13,9 @@ from tests.capacity.simulated_server import (
     exponential,
 )
 from tuner.capacity.find import find_capacity
-from tuner.capacity.probes import Beat, Capacity, CapacityPlan
+from tuner.capacity.probes import Beat, Capacity, CapacityPlan, RisingBeat
 from tuner.goals import LatencyBudget, Loop
+from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop
 from tuner.records import Outcome, Phase
 
@@ -29,7 +32,7 @@ def searched(
         budget=LatencyBudget(95, limit_s),
         concurrency=concurrency,
         largest_batch=batch,
-        beat=Beat(beat),
+        beat=RisingBeat(Beat(beat)),
         arrivals=Loop.CLOSED,
     )
     capacity = find_capacity(server, plan)
@@ -81,6 +84,24 @@ def test_what_cannot_beat_the_best_is_given_up() -> None:
     assert capacity.outcome is Outcome.PRUNED
     assert capacity.throughput == pytest.approx(400, rel=0.05)
     assert tried == [64]
+
+
+def test_what_is_beaten_meanwhile_is_given_up() -> None:
+    """The point in progress is over the limit; so was an earlier one, which is proof enough."""
+    plan = CapacityPlan(
+        budget=LatencyBudget(95, 0.03), concurrency=64, largest_batch=1, arrivals=Loop.CLOSED
+    )
+    server = SimulatedServer(WORKERS)
+
+    def measure(phase: Phase, *load: Any, **facts: Any) -> Measurement:
+        measured = server(phase, *load, **facts)
+        if load[0] == ClosedLoop(8):  # within the limit: it proves nothing itself
+            plan.beat.raise_to(Beat(1000.0))
+        return measured
+
+    assert find_capacity(measure, plan).outcome is Outcome.PRUNED
+    loads = [p.concurrency for _, p, _ in server.measured if isinstance(p, ClosedLoop)]
+    assert loads[-4:] == [64, 32, 16, 8]
 
 
 def test_the_error_of_the_throughput_is_told() -> None:

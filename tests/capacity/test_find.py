@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,11 @@ from tests.capacity.simulated_server import (
 )
 from tuner.capacity.find import expected_s, find_capacity
 from tuner.capacity.open_search import duration_s
-from tuner.capacity.probes import Beat, Capacity, CapacityPlan
+from tuner.capacity.probes import Beat, Capacity, CapacityPlan, RisingBeat
 from tuner.capacity.typical_arrivals import typical_seed
 from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget
-from tuner.load.measurement import LATE
+from tuner.load.measurement import LATE, Measurement
 from tuner.load.profile import ClosedLoop, OpenLoop
 from tuner.numbers.arrays import FloatArray
 from tuner.records import Outcome, Phase
@@ -46,7 +47,7 @@ class Scenario:
             concurrency=self.concurrency,
             largest_batch=self.simulation.most if isinstance(self.simulation, Batching) else 1,
             seed=seed,
-            beat=Beat(beat),
+            beat=RisingBeat(Beat(beat)),
             points=points,
         )
 
@@ -304,6 +305,23 @@ def test_what_may_win_is_not_pruned() -> None:
         server = SimulatedServer(scenario.simulation, seed=seed)
         capacity = find_capacity(server, scenario.plan(beat=1200.0, seed=seed))
         assert capacity.outcome is Outcome.FEASIBLE
+
+
+@pytest.mark.parametrize(("during", "searched"), [(Phase.SATURATION, 0), (Phase.SEARCH, 1)])
+def test_what_is_beaten_meanwhile_ends_there(during: Phase, searched: int) -> None:
+    """Another server turns out to carry more: the load point in progress is the last one."""
+    scenario = SCENARIOS["batches of 16"]
+    server, plan = SimulatedServer(scenario.simulation), scenario.plan(beat=900.0)
+
+    def measure(phase: Phase, *load: Any, **facts: Any) -> Measurement:
+        if phase is during:
+            plan.beat.raise_to(Beat(1600.0))
+        return server(phase, *load, **facts)
+
+    assert find_capacity(server, plan).outcome is Outcome.FEASIBLE
+    server.measured.clear()
+    assert find_capacity(measure, plan).outcome is Outcome.PRUNED
+    assert [phase for phase, *_ in server.measured].count(Phase.SEARCH) == searched
 
 
 @pytest.mark.parametrize(

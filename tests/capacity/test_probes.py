@@ -1,4 +1,4 @@
-"""The load that a server gets before anything counts, on simulated servers."""
+"""The load that a server gets before anything counts, and what is to be beaten."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tests.capacity.simulated_server import (
     constant,
 )
 from tuner.capacity.find import find_capacity
-from tuner.capacity.probes import Capacity, CapacityPlan
+from tuner.capacity.probes import Beat, Capacity, CapacityPlan, RisingBeat
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop
@@ -124,3 +124,13 @@ def test_a_server_is_judged_as_it_will_be(warm_up_requests: int, outcome: Outcom
     capacity, _ = warm_up(Compiling(cold=500), plan)
 
     assert capacity.outcome is outcome
+
+
+def test_a_beat_only_rises() -> None:
+    """Hosts say what they found in any order; what is known for sure counts."""
+    rising = RisingBeat(Beat(100.0))
+    for beat in (Beat(90.0), Beat(101.0, log_error=0.1)):
+        rising.raise_to(beat)
+        assert rising.now == Beat(100.0)
+    rising.raise_to(Beat(120.0, log_error=0.1))
+    assert rising.now == Beat(120.0, log_error=0.1)

@@ -6,6 +6,7 @@ not wait (Schroeder et al., NSDI 2006).
 """
 
 import math
+from collections.abc import Iterable
 
 from tuner.capacity.intervals import throughput_interval
 from tuner.capacity.open_search import duration_s
@@ -42,9 +43,8 @@ def closed_capacity(probes: Probes) -> Capacity:
         point = _measured(probes, concurrency)
         points[concurrency] = point
         probes.saturation = max(probes.saturation, point.rate)
-        highest = throughput_interval(point.measurement).high
-        if not point.within(plan.budget) and highest < plan.beat.surely:
-            return probes.result(Outcome.PRUNED, point.measurement.throughput)
+        if bound := _beaten(probes, points.values()):
+            return probes.result(Outcome.PRUNED, bound.measurement.throughput)
         concurrency = _next(probes, points)
     within = [p for p in points.values() if p.within(plan.budget)]
     if not within:
@@ -55,6 +55,13 @@ def closed_capacity(probes: Probes) -> Capacity:
     return probes.result(
         Outcome.FEASIBLE, interval.estimate, log_error=max(error, _SMALLEST_LOG_ERROR), best=best
     )
+
+
+def _beaten(probes: Probes, points: Iterable[LoadPoint]) -> LoadPoint | None:
+    """One that was over the limit, and surely carried less than what is to be beaten by now."""
+    surely = probes.plan.beat.now.surely
+    over = (point for point in points if not point.within(probes.plan.budget))
+    return next((p for p in over if throughput_interval(p.measurement).high < surely), None)
 
 
 def _measured(probes: Probes, concurrency: int) -> LoadPoint:

@@ -91,7 +91,7 @@ def open_capacity(probes: Probes) -> Capacity:
     plan = probes.plan
     if plan.expected is None:
         saturation = _saturate(probes)
-        if throughput_interval(saturation.measurement).high < plan.beat.surely:
+        if throughput_interval(saturation.measurement).high < plan.beat.now.surely:
             return probes.result(Outcome.PRUNED, saturation.measurement.throughput)
     else:
         probes.saturation = plan.expected.saturation / probes.inferences
@@ -109,8 +109,9 @@ def open_capacity(probes: Probes) -> Capacity:
             overload=_lost(plan.budget, rate, length_s),
         )
         found = _root(probes)
-        to_beat = plan.beat.throughput / probes.inferences
-        if found.probability_above(to_beat, plan.beat.log_error) < _WORST_CHANCE:
+        beat = plan.beat.now
+        to_beat = beat.throughput / probes.inferences
+        if found.probability_above(to_beat, beat.log_error) < _WORST_CHANCE:
             bound = probes.per_inference(found.quantile(1 - _WORST_CHANCE))
             return probes.result(Outcome.PRUNED, bound)
     return _conclude(probes, found)
@@ -215,7 +216,7 @@ def _rates(probes: Probes) -> Iterator[float]:
 
 def _is_known(probes: Probes, found: Root, points: int) -> bool:
     """Well enough; what is better than the best for sure will hardly stay the best for long."""
-    beat = probes.plan.beat
+    beat = probes.plan.beat.now
     to_beat = beat.throughput / probes.inferences
     leaps = to_beat > 0 and found.probability_above(to_beat, beat.log_error) > _SURE_CHANCE
     return found.log_error < _PRECISE_LOG_ERROR or (leaps and points >= _POINTS_OF_A_LEAP)
@@ -226,7 +227,7 @@ def _first_rate(probes: Probes) -> float:
     if plan.expected is not None:
         return plan.expected.throughput / probes.inferences
     usual = _usual_share(probes) * probes.saturation
-    to_beat = plan.beat.throughput / probes.inferences
+    to_beat = plan.beat.now.throughput / probes.inferences
     return to_beat if _LEAST_FIRST * usual < to_beat < usual else usual
 
 

@@ -102,6 +102,21 @@ class Beat:
 NOTHING_TO_BEAT = Beat()
 
 
+class RisingBeat:
+    """What a configuration is to beat by now: raised when another one turns out to be better.
+
+    One thread may raise it while another one measures.
+    """
+
+    def __init__(self, beat: Beat = NOTHING_TO_BEAT) -> None:
+        self.now = beat
+
+    def raise_to(self, beat: Beat) -> None:
+        """From now on `beat`, unless what it surely carries is no more than before."""
+        if beat.surely > self.now.surely:
+            self.now = beat
+
+
 class Measure(Protocol):
     """Puts a load on the server under test."""
 
@@ -121,8 +136,9 @@ class CapacityPlan:
     """What the search must know beforehand.
 
     `concurrency` should saturate the server; `largest_batch` is what it makes by itself; what has
-    no chance to be better than `beat` is of no interest. `points` are the measurements that are
-    planned under load, `stretch` how many times as long as usual each is. `expected` saves the
+    no chance to be better than `beat` is of no interest, which is looked at after each load point:
+    it may rise meanwhile. `points` are the measurements that are planned under load,
+    `stretch` how many times as long as usual each is. `expected` saves the
     saturation probe, where the configuration was measured before. `warm_up_requests` are sent
     before anything counts: a server that compiles itself while it runs is as fast as it will be
     only then.
@@ -132,7 +148,7 @@ class CapacityPlan:
     concurrency: int
     largest_batch: int = 1
     seed: int = 0
-    beat: Beat = NOTHING_TO_BEAT
+    beat: RisingBeat = field(default_factory=RisingBeat)
     points: int = POINTS
     stretch: float = 1.0
     arrivals: Loop = Loop.OPEN

@@ -90,14 +90,19 @@ class Experience:
         gains = prospects.expected(list(self._records.values()), tried, more)
         return {c: gain * (1 - predicted_crash(self.regions, c)) for c, gain in gains.items()}
 
-    def promise(self, prospects: Prospects, tried: Set[Configuration]) -> float:
-        """The most that any of `prospects` promises; infinite while too little is known."""
+    def promise(
+        self,
+        prospects: Prospects,
+        tried: Set[Configuration],
+        more: Sequence[Configuration] = (),
+    ) -> float:
+        """The most that `prospects`, and `more`, promise; infinite while too little is known."""
         states = [t.state for t in self._records.values()]
         measured = states.count(TrialState.FEASIBLE) + states.count(TrialState.PRUNED)
         unknown = measured < _TRIALS_FOR_STOPPING or TrialState.FEASIBLE not in states
         if unknown or len(self._objectives) > 1:
             return math.inf
-        return max(self.expected(prospects, tried).values(), default=0.0)
+        return max(self.expected(prospects, tried, more).values(), default=0.0)
 
     def values(self, records: Iterable[TrialRecord]) -> list[list[float]]:
         """The objectives of each, or the worst yet where one was not measured, or it failed."""

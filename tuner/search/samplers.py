@@ -50,8 +50,8 @@ def build(sampler: Sampler, seed: int) -> "BaseSampler":
     with warnings.catch_warnings():
         # `group` is marked experimental, since 2.8.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        # It models parameters that appear together jointly. No liar: there is one trial at a
-        # time, and it would cost reading all of them again for each proposal.
+        # It models parameters that appear together jointly. No liar: with several trials at a
+        # time it made searches no shorter (benchmarks/README.md).
         return samplers.TPESampler(
             multivariate=True,
             group=True,

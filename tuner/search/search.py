@@ -61,6 +61,11 @@ class Search:
     `local_steps` + 1 proposals, one is that of a sampler that learns; one that does not is asked
     each time. Without `model`, all others are small steps.
 
+    Several may be asked for before any is told: none of them comes twice. Model and sampler hear
+    nothing of those that run: no guess of what will come of them made searches shorter beyond
+    chance, and some made them longer (benchmarks/README.md, "What does it cost to try several at
+    once?").
+
     Raises:
         InputError: The space is too large for the sampler.
     """
@@ -99,6 +104,7 @@ class Search:
         ]
         self._study = optuna.create_study(sampler=build(sampler, seed), directions=directions)
         self._numbers = count()
+        self._running: dict[int, Configuration] = {}
         self._tables: Tables | None = None
         if storage_url is not None:
             self._tables = Tables(storage_url, study_name, directions, patience, guard)
@@ -157,7 +163,9 @@ class Search:
             configuration = source(reloads)
             if configuration is not None:
                 self._candidates.seen.add(configuration)
-                return Proposal(self._open(configuration), configuration)
+                number = self._open(configuration)
+                self._running[number] = configuration
+                return Proposal(number, configuration)
         return None
 
     def tell(self, number: int, record: TrialRecord) -> None:
@@ -166,6 +174,7 @@ class Search:
         Crashes are told as COMPLETE with the worst value and a violated constraint, because a
         trial that FAILs is invisible to the sampler, which would propose its like again.
         """
+        self._running.pop(number, None)
         outcome = self._learn(record)
         if self._tables:
             self._tables.close(number, outcome)
@@ -178,9 +187,12 @@ class Search:
     def promise(self) -> float:
         """The expected improvement of the best candidate left, as a fraction of the best capacity.
 
-        Infinite while too little is known, and with several objectives.
+        Those that run are left, too: nobody knows yet what comes of them. Infinite while too
+        little is known, and with several objectives.
         """
-        return self._experience.promise(self._prospects, self._candidates.seen)
+        running = tuple(self._running.values())
+        tried = self._candidates.seen.difference(running)
+        return self._experience.promise(self._prospects, tried, running)
 
     @cached_property
     def _prospects(self) -> Prospects:
@@ -226,9 +238,10 @@ class Search:
         for queue in (self._queue, self._grid):
             new = (c for c in queue if c not in self._candidates.seen)
             if waiting := list(islice(new, POOL)):
-                if self._space.defaults in waiting:
-                    return self._space.defaults
-                return next(filter(reloads, waiting), waiting[0])
+                found = next(filter(reloads, waiting), waiting[0])
+                found = self._space.defaults if self._space.defaults in waiting else found
+                queue.remove(found)
+                return found
         return None
 
     def _promising(self, reloads: Predicate) -> Configuration | None:

@@ -82,8 +82,9 @@ def offer(study: StudyRecord, others: Iterable[StudyRecord]) -> str:
         same_files = earlier.model_fingerprint == study.model_fingerprint
         if _on_same_machine(study, earlier) and (same_files or earlier.model == study.model):
             model = "the same model" if same_files else "a model of the same name"
+            where = "hosts like these" if study.options.get("fleet") else "this machine"
             return (
-                f"study {earlier.name} tuned {model} on this machine ({earlier.budget}): add "
+                f"study {earlier.name} tuned {model} on {where} ({earlier.budget}): add "
                 f"`--warm-start {shlex.quote(earlier.name)}` to begin with its best"
             )
     return ""
