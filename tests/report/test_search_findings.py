@@ -12,7 +12,8 @@ from tests.spaces import choice, integer, space
 from tuner.analysis.drift import Block, Drift
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report.search_findings import about_crashes, about_drift, about_search, saved_s
+from tuner.report.drift_text import about_drift
+from tuner.report.search_findings import about_crashes, about_search, saved_s
 from tuner.space.space import Configuration
 
 

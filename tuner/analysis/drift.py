@@ -96,9 +96,13 @@ class Drift:
         """
         return math.exp(self._at(moment, [block.log_speed for block in self.blocks]))
 
+    def log_error(self, moment: datetime) -> float:
+        """The standard error of the logarithm of the factor at `moment`."""
+        return self._at(moment, [block.log_error for block in self.blocks])
+
     def factors(self, trials: Sequence[TrialRecord]) -> dict[int, float]:
         """The speed while each of `trials` was measured, by its number."""
-        return {trial.number: self.factor(_middle(trial)) for trial in trials}
+        return {trial.number: self.factor(middle(trial)) for trial in trials}
 
     def corrected(self, trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
         """`trials` as if the machine had kept its first speed, to choose the best ones from.
@@ -120,7 +124,7 @@ class Drift:
 
     def block(self, trial: TrialRecord) -> Block:
         """The block that `trial` is in, or nearest to."""
-        return min(self.blocks, key=lambda block: block.distance_s(_middle(trial)))
+        return min(self.blocks, key=lambda block: block.distance_s(middle(trial)))
 
     @property
     def too_large(self) -> bool:
@@ -134,18 +138,17 @@ class Drift:
         return len({after > before for before, after in itertools.pairwise(speeds)}) > 1
 
     def _corrected(self, trial: TrialRecord) -> TrialRecord:
-        moment = _middle(trial)
-        error = self._at(moment, [block.log_error for block in self.blocks])
+        moment = middle(trial)
         return replace(
             trial,
             throughput=trial.throughput / self.factor(moment),
-            log_error=math.hypot(trial.log_error, error),
+            log_error=math.hypot(trial.log_error, self.log_error(moment)),
         )
 
     def _at(self, moment: datetime, values: Sequence[float]) -> float:
         """`values` of the blocks at `moment`; 0 where there is no block."""
-        if not self.blocks:
-            return 0.0
+        if len(values) < 2:
+            return values[0] if values else 0.0
         ends = [end for b in self.blocks for end in (b.first.started_at, b.last.finished_at)]
         ends_s = [(end - ends[0]).total_seconds() for end in ends]
         return float(np.interp((moment - ends[0]).total_seconds(), ends_s, np.repeat(values, 2)))
@@ -162,7 +165,7 @@ def due(trials: Sequence[TrialRecord], now: datetime | None = None) -> bool:
         trials: All trials of the study so far, in their order.
         now: An aware moment, like those of the trials; the end of the last one if None.
     """
-    attempts = _of_baseline(trials)
+    attempts = of_baseline(trials)
     if not attempts or attempts[0].state is TrialState.FAILED:
         return False
     last = attempts[-1]
@@ -172,19 +175,19 @@ def due(trials: Sequence[TrialRecord], now: datetime | None = None) -> bool:
     paused_s = (now - trials[-1].finished_at).total_seconds()
     if paused_s < _EVERY_S and (trials_since < _EVERY_TRIALS or since_s < _EVERY_S):
         return False
-    repeats_s = sum(_lasted_s(each) for each in attempts if each.purpose is Purpose.DRIFT)
+    repeats_s = sum(_lasted_s(each) for each in attempts[1:] if each.purpose is Purpose.DRIFT)
     return repeats_s + _lasted_s(last) <= _LARGEST_TIME_SHARE * sum(map(_lasted_s, trials))
 
 
 def drift(trials: Sequence[TrialRecord]) -> Drift:
     """How the machine's speed changed while `trials`, in their order, were measured."""
-    repeats = [each for each in _of_baseline(trials) if 0 < each.unloaded_s < math.inf]
+    repeats = telling(trials)
     if not repeats:
         return Drift()
-    log_speeds = _log_speeds(repeats)
-    error = _repeat_error(log_speeds, repeats)
-    starts = _large_enough(log_speeds, _starts(log_speeds, error))
-    stretches = np.split(log_speeds, starts[1:])
+    speeds = log_speeds(repeats)
+    error = repeat_error([speeds], repeats)
+    starts = block_starts(speeds, error)
+    stretches = np.split(speeds, starts[1:])
     reference = stretches[0]
     blocks = [
         Block(
@@ -199,20 +202,26 @@ def drift(trials: Sequence[TrialRecord]) -> Drift:
     return replace(found, repeat=_to_repeat(found, trials)) if found.significant else found
 
 
-def _of_baseline(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+def of_baseline(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """All measurements of the baseline, those in the finals among them."""
-    baseline = next((each for each in trials if each.purpose is Purpose.BASELINE), None)
+    own = (Purpose.BASELINE, Purpose.DRIFT)
+    baseline = next((each for each in trials if each.purpose in own), None)
     if baseline is None:
         return []
     return [
         each
         for each in trials
-        if each.purpose in (Purpose.BASELINE, Purpose.DRIFT)
+        if each.purpose in own
         or (each.purpose is Purpose.FINAL and each.configuration == baseline.configuration)
     ]
 
 
-def _log_speeds(repeats: Sequence[TrialRecord]) -> FloatArray:
+def telling(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The measurements of the baseline that say something of the machine's speed."""
+    return [each for each in of_baseline(trials) if 0 < each.unloaded_s < math.inf]
+
+
+def log_speeds(repeats: Sequence[TrialRecord]) -> FloatArray:
     """What each repeat says of the machine's speed, as a logarithm of a ratio.
 
     The median of three: its capacity, its saturation throughput and its unloaded latency, each
@@ -231,26 +240,38 @@ def _log_signals(trial: TrialRecord) -> tuple[float, float, float]:
     return _log(trial.throughput), _log(own_saturation), -_log(trial.unloaded_s)
 
 
-def _repeat_error(log_speeds: FloatArray, repeats: Sequence[TrialRecord]) -> float:
-    """The standard deviation of one repeat; a change of speed hardly adds to it."""
+def repeat_error(machines: Sequence[FloatArray], repeats: Sequence[TrialRecord]) -> float:
+    """The standard deviation of one repeat; a change of speed hardly adds to it.
+
+    `machines` are the speeds of each machine in their order, `repeats` all that they are from.
+    """
     stated = [each.log_error for each in repeats if math.isfinite(each.log_error)]
     vague = _SHARE_OF_STATED * float(np.median(stated)) if stated else 0.0
-    usual, count = max(_REPEAT_LOG_ERROR, vague), len(log_speeds)
-    if count < _REPEATS_FOR_SCATTER:
+    usual = max(_REPEAT_LOG_ERROR, vague)
+    changes = np.concatenate([np.diff(each) for each in machines])
+    enough = _REPEATS_FOR_SCATTER - 1 if len(machines) == 1 else 1
+    if len(changes) < enough:
         return usual
-    own = _DEVIATION_OF_DIFFERENCES * float(np.median(np.abs(np.diff(log_speeds))))
-    variances = _REPEATS_FOR_SCATTER * usual**2 + (count - 1) * own**2
-    return math.sqrt(variances / (_REPEATS_FOR_SCATTER + count - 1))
+    own = _DEVIATION_OF_DIFFERENCES * float(np.median(np.abs(changes)))
+    variances = _REPEATS_FOR_SCATTER * usual**2 + len(changes) * own**2
+    return math.sqrt(variances / (_REPEATS_FOR_SCATTER + len(changes)))
 
 
-def _starts(log_speeds: FloatArray, error: float) -> list[int]:
-    """Where blocks begin: the partition of least squares in which every cut pays for itself.
+def block_starts(log_speeds: FloatArray, error: float, machines: int = 1) -> list[int]:
+    """Where blocks of one speed begin, in the repeats of one of so many machines."""
+    if len(log_speeds) == 1:
+        return [0]
+    return _large_enough(log_speeds, _starts(log_speeds, error, machines))
+
+
+def _starts(log_speeds: FloatArray, error: float, machines: int) -> list[int]:
+    """The partition of least squares in which every cut pays for itself.
 
     Optimal partitioning (Jackson et al., IEEE Signal Processing Letters 12, 2005). A cut pays
     where the difference is beyond chance even in the best of all places to cut (Bonferroni).
     """
     count = len(log_speeds)
-    z = NormalDist().inv_cdf(1 - _CHANCE / 2 / max(1, count - 1))
+    z = NormalDist().inv_cdf(1 - _CHANCE / 2 / machines / max(1, count - 1))
     sums, squares = (np.concatenate([[0.0], np.cumsum(log_speeds**n)]) for n in (1, 2))
     costs, came_from = np.zeros(count + 1), [0] * (count + 1)
     for end in range(1, count + 1):
@@ -311,7 +332,7 @@ def _log(value: float) -> float:
     return math.log(value) if 0 < value < math.inf else math.nan
 
 
-def _middle(trial: TrialRecord) -> datetime:
+def middle(trial: TrialRecord) -> datetime:
     return trial.started_at + (trial.finished_at - trial.started_at) / 2
 
 

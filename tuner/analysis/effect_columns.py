@@ -18,7 +18,7 @@ ABOVE_ZERO = "above 0"
 # More numbers than this are a line,
 _MOST_LEVELS = 4
 # as are fewer where there are not this many measured configurations for each column.
-_CONFIGURATIONS_FOR_EACH = 2
+CONFIGURATIONS_FOR_EACH = 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def columns(
     tried = {name: _tried(name, configurations, references[name]) for name in references}
     by_value = {name: len(values) <= _MOST_LEVELS for name, values in tried.items()}
     found = _all(tried, references, by_value)
-    if measured >= _CONFIGURATIONS_FOR_EACH * (len(found) + 1):
+    if measured >= CONFIGURATIONS_FOR_EACH * (len(found) + 1):
         return found
     return _all(tried, references, dict.fromkeys(tried, False))
 

@@ -10,6 +10,10 @@ budget, finals and repeats among them; where there is none, the lowest bound of 
 stopped because beaten. Measurements count whatever led to them: who is measured again depends on
 what was measured, which is in the fit (Rubin, Biometrika 63, 1976). A configuration that is over
 the budget at any load, or failed, has no capacity; it is counted, and that is all.
+
+In a fleet the factors of the hosts are taken off first. What is left between hosts is a block
+effect: a column for each host but one, as long as there are enough configurations to tell them
+from the parameters (randomised blocks: Montgomery, Design and Analysis of Experiments, chapter 4).
 """
 
 import itertools
@@ -22,9 +26,15 @@ from statistics import fmean, median
 
 import numpy as np
 
-from tuner.analysis import drift
 from tuner.analysis.comparison import holm
-from tuner.analysis.effect_columns import DOUBLED, Column, columns, matrix
+from tuner.analysis.effect_columns import (
+    CONFIGURATIONS_FOR_EACH,
+    DOUBLED,
+    Column,
+    columns,
+    matrix,
+)
+from tuner.analysis.hosts import speeds
 from tuner.analysis.regression import Observations, Regression
 from tuner.analysis.standings import Ratio
 from tuner.numbers.arrays import FloatArray
@@ -121,7 +131,8 @@ def effects(study: StudyRecord, together: Configuration | None = None) -> Effect
         return Effects(without=len(outcomes))
     measured = sum(not each.bounded for each in known.values())
     found = columns(list(outcomes), _references(study, outcomes), measured)
-    fit, baseline = _CapacityFit(found, known), study.baseline
+    hosts = _host_columns(study, [tried[configuration] for configuration in known])
+    fit, baseline = _CapacityFit(found, known, hosts), study.baseline
     estimates = [fit.regression.estimate(fit.unit(number)) for number in range(len(found))]
     p_values = iter(holm([each.p_value for each in estimates if each]))
     ratios = [Ratio.of(each, next(p_values)) if each else None for each in estimates]
@@ -145,8 +156,12 @@ class _CapacityFit:
     """The regression over the configurations whose capacity, or a bound of it, is known."""
 
     def __init__(
-        self, found: Sequence[Column], known: Mapping[Configuration, LogCapacity]
+        self,
+        found: Sequence[Column],
+        known: Mapping[Configuration, LogCapacity],
+        hosts: FloatArray,
     ) -> None:
+        """`hosts` has a row for each of `known`, a column for each host but the first."""
         self.columns = found
         self._all = tuple(known)
         self._design = matrix(found, self._all)
@@ -159,14 +174,28 @@ class _CapacityFit:
         self.measured = [
             c for c, bounded in zip(self._all, self._bounded.tolist(), strict=True) if not bounded
         ]
+        blocks = hosts if self._tells(hosts) else hosts[:, :0]
+        self._blocks = blocks.shape[1]
         self.regression = Regression(
-            Observations(self._design, self._logs, np.array(variances), self._bounded)
+            Observations(
+                np.hstack([self._design, blocks]), self._logs, np.array(variances), self._bounded
+            )
         )
+
+    def _tells(self, hosts: FloatArray) -> bool:
+        """Whether enough configurations were measured to tell `hosts` from the parameters."""
+        design, blocks = self._design[~self._bounded], hosts[~self._bounded]
+        both = np.hstack([design, blocks])
+        if len(both) < CONFIGURATIONS_FOR_EACH * both.shape[1]:
+            return False
+        apart = np.linalg.matrix_rank(design) + blocks.shape[1]
+        return bool(np.linalg.matrix_rank(both) == apart)
 
     def multiplied(self, own: Configuration, default: Configuration) -> Ratio | None:
         """What the effects of `own` multiply to, over the server's defaults."""
         rows = matrix(self.columns, [own, default])
-        estimate = self.regression.estimate(rows[0] - rows[1])
+        contrast = np.concatenate([rows[0] - rows[1], np.zeros(self._blocks)])
+        estimate = self.regression.estimate(contrast)
         return Ratio.of(estimate, estimate.p_value) if estimate else None
 
     def why_unknown(self, number: int) -> str:
@@ -198,7 +227,7 @@ class _CapacityFit:
         ]
 
     def unit(self, number: int) -> FloatArray:
-        unit = np.zeros(len(self.columns) + 1)
+        unit = np.zeros(len(self.columns) + 1 + self._blocks)
         unit[number + 1] = 1.0
         return unit
 
@@ -227,19 +256,41 @@ def _effect(
 
 
 def _by_configuration(study: StudyRecord) -> dict[Configuration, list[TrialRecord]]:
-    """All trials that measured a capacity or tried to, as if the machine had kept its speed."""
-    found = drift.drift(study.trials)
+    """All trials that measured a capacity or tried to, as if the machine had kept its speed.
+
+    In a fleet: as if the first host had measured all of them.
+    """
+    found = speeds(study.trials)
     factors = found.factors(study.trials)
     tried: dict[Configuration, list[TrialRecord]] = {}
     for trial in found.corrected(study.trials):
         if trial.purpose is Purpose.PROOF or trial.reason in NOT_ITS_FAULT:
             continue
-        if trial.purpose is Purpose.FINAL:  # compared with the search, not only among themselves
+        # Of one machine finals are compared among themselves, but here with the search.
+        if trial.purpose is Purpose.FINAL and not found.fleet:
             usual = replace(trial, throughput=trial.throughput / factors[trial.number])
         else:
             usual = trial
         tried.setdefault(trial.configuration, []).append(usual)
     return tried
+
+
+def _host_columns(study: StudyRecord, known: Sequence[Sequence[TrialRecord]]) -> FloatArray:
+    """The share that each host but the first has in the trials of each configuration."""
+    numbers = {host: n for n, host in enumerate(dict.fromkeys(t.host for t in study.trials))}
+    places = {each.number: numbers[each.host] for each in study.trials}
+    counts = {
+        state: np.zeros((len(known), len(numbers)))
+        for state in (TrialState.FEASIBLE, TrialState.PRUNED)
+    }
+    for row, trials in enumerate(known):
+        for trial in trials:
+            if trial.state in counts:
+                counts[trial.state][row, places[trial.number]] += 1
+    feasible, pruned = counts.values()
+    used = np.where(feasible.any(axis=1, keepdims=True), feasible, pruned)
+    used = used[:, used.any(axis=0)]
+    return np.asarray((used / used.sum(axis=1, keepdims=True))[:, 1:])
 
 
 def _log_capacity(trials: Sequence[TrialRecord]) -> LogCapacity | None:

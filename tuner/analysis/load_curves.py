@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from tuner.analysis.one_host import as_on_one_host
 from tuner.goals import Loop
 from tuner.load.histogram import Histogram
 from tuner.records import (
@@ -57,7 +58,8 @@ def load_curves(study: StudyRecord, percentile: float) -> tuple[tuple[LoadCurve,
     """For each configuration that did not fail, those of its trials that have a load curve.
 
     It is an empty tuple for a configuration that was dropped before it had one. A configuration
-    that failed once by its own fault is not there at all: nobody should deploy it.
+    that failed once by its own fault is not there at all: nobody should deploy it. In a fleet
+    rates are those of the first host.
     """
     return tuple(
         tuple(
@@ -66,7 +68,7 @@ def load_curves(study: StudyRecord, percentile: float) -> tuple[tuple[LoadCurve,
             if trial.points
             and (readings := _readings(study, loaded_points(study, trial), trial, percentile))
         )
-        for trials in _by_configuration(study).values()
+        for trials in _by_configuration(as_on_one_host(study)).values()
     )
 
 
@@ -86,7 +88,7 @@ def reference_load(study: StudyRecord) -> float:
 
     That of the points that were measured for it; where there are none, the baseline's capacity.
     """
-    for trial in study.trials:
+    for trial in as_on_one_host(study).trials:
         for point in trial.points:
             if point.phase == Phase.REFERENCE:
                 return point.load * _inferences(study)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tuner.analysis.load_curves import loaded_points
+from tuner.analysis.one_host import as_on_one_host
 from tuner.goals import LatencyBudget
 from tuner.numbers.arrays import BoolArray, FloatArray
 from tuner.records import (
@@ -28,11 +29,11 @@ def load_points(study: StudyRecord) -> list[Row]:
     `load` is in requests per second, or the concurrency of a closed loop; `throughput` is in
     inferences per second, `latency_ms` is at the budget's percentile, with its 95 % interval, and
     `within` says whether it meets the limit. A failed trial is left out with whatever was measured
-    of it: a fast wrong server never wins.
+    of it: a fast wrong server never wins. In a fleet rates are those of the first host.
     """
     return [
         _row(trial, point, study.budget)
-        for trial in study.trials
+        for trial in as_on_one_host(study).trials
         if trial.state is not TrialState.FAILED
         for point in loaded_points(study, trial)
     ]
@@ -103,7 +104,7 @@ def objectives_front(study: StudyRecord) -> list[Row]:
     rows = [
         {"trial": trial.number, "configuration": str(trial.configuration)}
         | {objective.value: trial.value(objective) for objective in study.objectives}
-        for trial in study.searched
+        for trial in as_on_one_host(study).searched
         if trial.state is TrialState.FEASIBLE
     ]
     return front(

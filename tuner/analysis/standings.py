@@ -2,20 +2,19 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import stdev
 from typing import Self
 
 from tuner.analysis import comparison
-from tuner.analysis.comparison import LEVEL, START_LOG_ERROR, Estimate, Start
+from tuner.analysis.comparison import LEVEL, START_LOG_ERROR, Estimate
+from tuner.analysis.tried import Tried, tried
 from tuner.numbers.distributions import Z
-from tuner.records import NOT_ITS_FAULT, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration
 
-# The baseline's repeats look for drift, a proof is of a load: neither counts as a start.
-_COUNTED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.FINAL)
 # This many starts tell how much they scatter.
 _STARTS_FOR_SCATTER = 3
 # A proof takes this many rounds of finals that had both configurations.
@@ -155,7 +154,7 @@ class Standings:
 
 def within_reach(study: StudyRecord) -> tuple[Configuration, ...]:
     """What the search has not shown to carry less than its best, the best first."""
-    ranked = _ranked(_by_configuration(study.searched))
+    ranked = _ranked(_searched(study))
     return tuple(s.configuration for s in ranked if s.high >= ranked[0].low)
 
 
@@ -182,7 +181,7 @@ def in_the_race(
         return tuple(chosen)
     behind = zip(found.ranked[1:], found.leads, strict=True)
     beaten = {s.configuration for s, lead in behind if lead.p_value <= LEVEL / rounds}
-    carrying = {s.configuration for s in _ranked(_by_configuration(study.trials))}
+    carrying = {s.configuration for s in _ranked(tried(study))}
     stay = carrying - beaten
     if study.baseline:
         stay.add(study.baseline.configuration)
@@ -196,14 +195,14 @@ def standings(study: StudyRecord) -> Standings:
     baseline, if it measured within 10 % of the fastest; else, of those that measured within 2 %
     of it, the one with the lowest costs (`Cost`), then the fastest.
     """
-    tried = _by_configuration(study.trials)
-    carrying = _ranked(tried)
-    confirmed = _confirmed(carrying, tried) if _began(study) else ()
+    found = tried(study)
+    carrying = _ranked(found)
+    confirmed = _confirmed(carrying, found) if _began(study) else ()
     ranked = confirmed or carrying
-    baseline = _baseline(study, ranked, tried)
+    baseline = _baseline(study, ranked, found)
     if not ranked:
         return Standings(baseline)
-    ratios = _compared(confirmed, tried) if confirmed else {}
+    ratios = _compared(confirmed, found) if confirmed else {}
 
     def over(one: Standing, other: Standing) -> Ratio:
         return ratios.get((one.configuration, other.configuration)) or one.over(other)
@@ -218,12 +217,12 @@ def standings(study: StudyRecord) -> Standings:
 
 def carrying(study: StudyRecord) -> tuple[Standing, ...]:
     """Every configuration that carries something within the budget, the best first."""
-    return _ranked(_by_configuration(study.trials))
+    return _ranked(tried(study))
 
 
 def rests_on(study: StudyRecord, configuration: Configuration) -> Sequence[TrialRecord]:
     """The trials that the standing of a configuration rests on."""
-    return _telling(_by_configuration(study.trials)[configuration])
+    return tried(study).telling(configuration)
 
 
 def _began(study: StudyRecord) -> bool:
@@ -232,77 +231,63 @@ def _began(study: StudyRecord) -> bool:
     return any(t.configuration in best for t in study.finals)
 
 
-def _by_configuration(trials: Iterable[TrialRecord]) -> dict[Configuration, list[TrialRecord]]:
-    tried: dict[Configuration, list[TrialRecord]] = {}
-    for trial in trials:
-        if trial.purpose in _COUNTED:
-            tried.setdefault(trial.configuration, []).append(trial)
-    return tried
+def _searched(study: StudyRecord) -> Tried:
+    """What the search alone tried, at the factors that all canaries tell."""
+    found = tried(study)
+    own = (Purpose.BASELINE, Purpose.SEARCH)
+    of_search = {c: [t for t in trials if t.purpose in own] for c, trials in found.trials.items()}
+    return replace(found, trials={c: trials for c, trials in of_search.items() if trials})
 
 
-def _ranked(tried: Mapping[Configuration, Sequence[TrialRecord]]) -> tuple[Standing, ...]:
+def _ranked(found: Tried) -> tuple[Standing, ...]:
     """Those that carry something within the budget, the highest throughput first."""
-    known = [_standing(configuration, trials) for configuration, trials in tried.items()]
-    return _sorted([s for s in known if s.throughput > 0])
+    return _sorted([s for each in found.trials if (s := _standing(each, found)).throughput > 0])
 
 
 def _sorted(carrying: Sequence[Standing]) -> tuple[Standing, ...]:
     return tuple(sorted(carrying, key=lambda s: (-s.throughput, s.trial.number)))
 
 
-def _confirmed(
-    carrying: Sequence[Standing], tried: Mapping[Configuration, Sequence[TrialRecord]]
-) -> tuple[Standing, ...]:
+def _confirmed(carrying: Sequence[Standing], found: Tried) -> tuple[Standing, ...]:
     """Those with fresh starts; where some missed a round, what they carry in the average one."""
     again = [s for s in carrying if s.confirmations]
-    means = comparison.adjusted_means(_starts(again, tried)) if again else {}
+    starts = found.starts([each.configuration for each in again])
+    means = comparison.adjusted_means(starts) if again else {}
     return _sorted(
         [replace(s, throughput=math.exp(means[n])) if means else s for n, s in enumerate(again)]
     )
 
 
-def _baseline(
-    study: StudyRecord,
-    ranked: Sequence[Standing],
-    tried: Mapping[Configuration, Sequence[TrialRecord]],
-) -> Standing | None:
+def _baseline(study: StudyRecord, ranked: Sequence[Standing], found: Tried) -> Standing | None:
     if study.baseline is None:
         return None
     configuration = study.baseline.configuration
     among = (s for s in ranked if s.configuration == configuration)
-    return next(among, None) or _standing(configuration, tried[configuration])
+    return next(among, None) or _standing(configuration, found)
 
 
-def _standing(configuration: Configuration, trials: Sequence[TrialRecord]) -> Standing:
-    rests_on = sorted(_telling(trials), key=lambda t: t.throughput)
+def _standing(configuration: Configuration, found: Tried) -> Standing:
+    rests_on = sorted(found.telling(configuration), key=lambda t: t.throughput)
     confirmations = sum(t.purpose is Purpose.FINAL for t in rests_on)
     trial = rests_on[len(rests_on) // 2]
     if any(t.state is not TrialState.FEASIBLE for t in rests_on):
         return Standing(configuration, 0.0, math.inf, confirmations, trial)
     logs = [math.log(t.throughput) for t in rests_on]
-    errors = [t.log_error for t in rests_on]
+    errors = [found.log_error(t) for t in rests_on]
+    shared = found.shared_error(rests_on)
     if confirmations >= _STARTS_FOR_SCATTER:
-        estimate = comparison.mean(logs, errors)
+        estimate = comparison.mean(logs, errors, shared)
     else:
         scatter = max(START_LOG_ERROR, stdev(logs) if len(logs) > 1 else 0.0)
         whole = [math.hypot(error, scatter) for error in errors]
-        estimate = comparison.weighted_mean(logs, whole)
+        estimate = comparison.weighted_mean(logs, whole, shared)
     return Standing(
         configuration, math.exp(estimate.value), estimate.margin / Z, confirmations, trial
     )
 
 
-def _telling(trials: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
-    """What the standing of their configuration rests on: the finals, else those of the search."""
-    # What the tuner itself spoiled says nothing of the configuration.
-    own = [t for t in trials if t.reason not in NOT_ITS_FAULT] or trials
-    finals = [t for t in own if t.purpose is Purpose.FINAL]
-    # Of a repeat that was pruned only a bound is known.
-    return finals or [t for t in own if t.state is not TrialState.PRUNED] or own
-
-
 def _compared(
-    confirmed: Sequence[Standing], tried: Mapping[Configuration, Sequence[TrialRecord]]
+    confirmed: Sequence[Standing], tried_in_finals: Tried
 ) -> dict[tuple[Configuration, Configuration], Ratio]:
     """Each finalist over each of those behind it.
 
@@ -310,9 +295,10 @@ def _compared(
     the same measurements have decided, and the best of several equals looks better than it is.
     """
     pairs = list(itertools.combinations(range(len(confirmed)), 2))
+    starts = tried_in_finals.starts([each.configuration for each in confirmed])
     by_rounds = {
         pair: difference
-        for pair, difference in comparison.differences(_starts(confirmed, tried)).items()
+        for pair, difference in comparison.differences(starts).items()
         if difference.rounds >= _ROUNDS_FOR_PROOF
     }
     found = [by_rounds.get((a, b)) or confirmed[a].minus(confirmed[b]) for a, b in pairs]
@@ -322,16 +308,6 @@ def _compared(
         pair = confirmed[a].configuration, confirmed[b].configuration
         ratios[pair] = Ratio.of(difference, p_value)
     return ratios
-
-
-def _starts(
-    confirmed: Sequence[Standing], tried: Mapping[Configuration, Sequence[TrialRecord]]
-) -> list[Start]:
-    return [
-        Start(number, trial.round, math.log(trial.throughput), trial.log_error)
-        for number, standing in enumerate(confirmed)
-        for trial in _telling(tried[standing.configuration])
-    ]
 
 
 def _undecided(ranked: tuple[Standing, ...], leads: Sequence[Ratio]) -> tuple[Standing, ...]:

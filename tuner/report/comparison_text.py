@@ -8,7 +8,6 @@ from rich.console import Group, RenderableType
 from rich.table import Column
 from rich.text import Text
 
-from tuner.analysis import drift
 from tuner.analysis.standings import Ratio
 from tuner.analysis.study_comparison import (
     Carried,
@@ -21,8 +20,8 @@ from tuner.analysis.study_comparison import (
 from tuner.errors import masked
 from tuner.report import figures, formats, nearest_text
 from tuner.report.columns import text_table
+from tuner.report.host_speeds import about_hosts
 from tuner.report.json_text import budget_facts
-from tuner.report.search_findings import about_drift
 
 # Rows of configurations that both measured: a search of a night leaves thousands.
 _MOST_ROWS = 20
@@ -86,8 +85,7 @@ def warnings(found: StudyComparison, names: Names) -> tuple[str, ...]:
             said.append(
                 f"The best of {name} is from the search alone, and no fresh start confirmed it."
             )
-        changed = about_drift(drift.drift(side.study.trials))
-        said += [f"{name}: {each}" for each in changed]
+        said += [f"{name}: {each}" for each in about_hosts(side.study)]
     return (*said, _ANOTHER_TIME)
 
 

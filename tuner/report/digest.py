@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from tuner.analysis.hosts import is_of_fleet, speeds
 from tuner.analysis.pareto import trade_off
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.store.storage import Storage
@@ -27,10 +28,14 @@ def shown(study: StudyRecord, front: Collection[int] | None = None) -> tuple[Tri
         return study.trials
     on_front = [point["trial"] for point in trade_off(study)] if front is None else front
     searched = [t for t in study.trials if t.purpose is Purpose.SEARCH]
-    best = sorted((t for t in searched if t.state is not TrialState.FAILED), key=_rank)[:_BEST]
+    ended = [t for t in searched if t.state is not TrialState.FAILED]
+    factors = speeds(study.trials).factors(ended) if is_of_fleet(study.trials) else {}
+    best = sorted(ended, key=lambda t: _rank(t, factors.get(t.number, 1.0)))[:_BEST]
     failed = [t for t in searched if t.state is TrialState.FAILED][-_FAILED:]
     chosen = {*on_front, *(t.number for t in (*best, *failed))}
-    return tuple(t for t in study.trials if t.number in chosen or t.purpose is not Purpose.SEARCH)
+    # Each host of a fleet has its canaries: the table of hosts says what they tell.
+    left_out = {Purpose.SEARCH, *([Purpose.DRIFT] if is_of_fleet(study.trials) else [])}
+    return tuple(t for t in study.trials if t.number in chosen or t.purpose not in left_out)
 
 
 def digested(storage: Storage, name: str | None) -> StudyRecord:
@@ -44,11 +49,11 @@ def digested(storage: Storage, name: str | None) -> StudyRecord:
     return storage.in_full(study, [trial.number for trial in trials])
 
 
-def _rank(trial: TrialRecord) -> tuple[float, float]:
+def _rank(trial: TrialRecord, factor: float) -> tuple[float, float]:
     """The best first: a bound is no capacity, and what is not feasible is near or far from it."""
     feasible = trial.state is TrialState.FEASIBLE
     near_s = trial.unloaded_s if math.isfinite(trial.unloaded_s) else math.inf
-    return (-trial.throughput, 0.0) if feasible else (0.0, near_s)
+    return (-trial.throughput / factor, 0.0) if feasible else (0.0, near_s)
 
 
 def digest(study: StudyRecord, trials: Sequence[TrialRecord]) -> StudyRecord:
@@ -66,9 +71,10 @@ def about_shown(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     """Which trials are left out, and where they are; empty if all are shown."""
     if len(trials) == len(study.trials):
         return ""
+    purposes = "finals and proof" if is_of_fleet(study.trials) else "all for another purpose"
     return (
         f"Shown are {len(trials):,} of {len(study.trials):,} trials: the best of the search, the "
-        "last that failed, those of the Pareto front, and all for another purpose. "
+        f"last that failed, those of the Pareto front, and {purposes}. "
         f"`tuner status {study.name} --trials` lists them all, "
         f"`tuner studies export {study.name}` writes all load points."
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord, TrialRecord
-from tuner.report import effects_text
+from tuner.report import effects_text, host_speeds
 from tuner.report.studies import summary
 
 
@@ -26,6 +26,7 @@ def study_document(study: StudyRecord, result: Standings) -> dict[str, Any]:
         "environment": dict(study.environment),
         "request": dict(study.request),
         "comparison": comparison(study),
+        "hosts": host_speeds.documents(study, result),
         "trials": [_trial(trial) for trial in study.trials],
     }
 
@@ -78,4 +79,6 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "mean_batch": trial.statistics.mean_batch,
         "timings_s": dict(trial.timings_s),
         "seed": trial.seed,
+        "host": trial.host,
+        "attempt": trial.attempt,
     }

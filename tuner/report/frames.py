@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from tuner.analysis.drift import middle
+from tuner.analysis.hosts import speeds
 from tuner.errors import InputError, TunerError
 from tuner.records import LATENCY_PERCENTILES, PointRecord, StudyRecord, TrialRecord
 from tuner.report import figures, formats
@@ -89,6 +91,7 @@ def _parameters(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _trials(study: StudyRecord) -> Iterator[dict[str, Any]]:
+    known = speeds(study.trials)
     for trial in study.trials:
         yield {
             **_of_trial(study, trial),
@@ -111,6 +114,10 @@ def _trials(study: StudyRecord) -> Iterator[dict[str, Any]]:
             "proposal": trial.proposal,
             "seed": trial.seed,
             "total_s": figures.total_s(trial),
+            "host": trial.host,
+            "factor": known.factor(middle(trial), trial.host),
+            "factor_log_error": known.log_error(middle(trial), trial.host),
+            "attempt": trial.attempt,
             "started_at": trial.started_at,
             "finished_at": trial.finished_at,
         }

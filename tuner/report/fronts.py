@@ -38,9 +38,12 @@ def front_of(storage: Storage, name: str | None) -> Front:
     """
     study = storage.study(name, trials=False)
     on_front = storage.front_trials(study)
-    if len(study.objectives) > 1:
-        study = storage.study(study.name, brief=True)
-    study = storage.in_full(study, on_front)
+    if study.options.get("fleet"):  # its front is that of all points, once factors are taken off
+        study = storage.study(study.name)
+    else:
+        if len(study.objectives) > 1:
+            study = storage.study(study.name, brief=True)
+        study = storage.in_full(study, on_front)
     points = pareto.trade_off(study)
     met = any(point["within"] for point in points)
     return Front(study, points, None if met else _nearest(storage, study.name))

@@ -1,6 +1,7 @@
 """One self-contained HTML file about a study, to keep, to send and to read offline."""
 
 from tuner.analysis.effects import Effects
+from tuner.analysis.hosts import is_of_fleet
 from tuner.analysis.load_curves import load_curves
 from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import Standings
@@ -11,6 +12,7 @@ from tuner.report import (
     figures,
     findings,
     formats,
+    host_speeds,
     markup,
     page,
     replicas,
@@ -38,6 +40,8 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
         study=study,
         trials=trials,
         about_shown=digest.about_shown(study, trials),
+        fleet=is_of_fleet(study.trials),
+        as_measured=host_speeds.AS_MEASURED,
         winner=standings.winner,
         baseline=study.baseline.configuration if study.baseline else None,
         compared=findings.compared(study, standings),

@@ -1,13 +1,11 @@
 """How a study searched, in sentences: what it saved, why it ended, what crashed, the proof."""
 
-import itertools
 import math
 from collections.abc import Sequence
 
-from tuner.analysis import drift
 from tuner.errors import Reason
 from tuner.records import StudyRecord, TrialRecord, TrialState
-from tuner.report import figures, findings, formats
+from tuner.report import figures, findings, formats, host_speeds
 from tuner.search import crash_regions
 from tuner.space.expressions import Value
 from tuner.targets import variants
@@ -31,7 +29,7 @@ def about_search(study: StudyRecord) -> tuple[str, ...]:
         f"The search ended because {study.stopped}." if study.stopped else "",
         _about_racing(study),
         *_about_variants(study),
-        *about_drift(drift.drift(study.trials)),
+        *host_speeds.about_hosts(study),
         _about_low_loads(study),
     )
     return tuple(filter(None, found))
@@ -45,45 +43,15 @@ def saved_s(study: StudyRecord) -> float:
     return sum(max(0.0, mean_s - each) for each in pruned)
 
 
-def about_drift(found: drift.Drift) -> tuple[str, ...]:
-    """How the machine changed its speed; nothing where no change is proved."""
-    if not found.significant:
-        return ()
-    changes = " and ".join(itertools.starmap(_change, itertools.pairwise(found.blocks)))
-    said = f"The machine became {changes}{_consequence(found)}."
-    if not found.repeat:
-        return (said,)
-    trials = "Trial" if len(found.repeat) == 1 else "Trials"
-    numbers = formats.listed([str(number) for number in found.repeat])
-    return said, f"{trials} {numbers} should be measured again at the speed that it has now."
-
-
-def _consequence(found: drift.Drift) -> str:
-    if found.correctable:
-        return ": results before and after were compared with that taken off"
-    what = "too much" if found.too_large else "too often"
-    done = ": the best are compared by what they carry at the speed that it has now"
-    return f", {what} to be taken off{'' if found.repeat else done}"
-
-
-def _change(before: drift.Block, after: drift.Block) -> str:
-    """`8 % slower after trial 14 (22:41 UTC)`: the last one known to have had the old speed."""
-    change = math.expm1(after.log_speed - before.log_speed)
-    moment = before.last.finished_at
-    return (
-        f"{abs(change) * 100:.0f} % {'slower' if change < 0 else 'faster'} after trial "
-        f"{before.last.number} ({moment:%H:%M} {moment.tzname()})"
-    )
-
-
 def _about_proof(study: StudyRecord) -> str:
     trial = study.proof
     if trial is None or trial.proof not in _VERDICTS:
         return ""
     load = f"{formats.rate(trial.throughput)} inferences/s"
+    where = f" on {trial.host}" if trial.host else ""
     measured_s = sum(point.duration_s for point in trial.points if point.phase == "proof")
     return (
-        f"On one more {findings.start(trial)}, {load} of the best configuration were "
+        f"On one more {findings.start(trial)}{where}, {load} of the best configuration were "
         f"{_VERDICTS[trial.proof]} {study.budget}, after {formats.duration(measured_s)} of that "
         "load."
     )

@@ -20,6 +20,7 @@ from tuner.report import (
     failures,
     findings,
     formats,
+    host_speeds,
     replicas,
     search_findings,
     step_text,
@@ -216,6 +217,15 @@ def _evidence(study: StudyRecord, standings: Standings) -> Iterator[Section]:
             title=findings.about_verification(winner),
             sentences=(_ABOUT_GRADES,),
             sheets=(evidence_sheets.verification(study, winner),),
+        )
+    hosts = host_speeds.rows(study, standings)
+    if hosts:
+        yield Section(
+            name="hosts",
+            label="Hosts",
+            title=host_speeds.title(study),
+            sentences=host_speeds.sentences(hosts),
+            sheets=(host_speeds.sheet(hosts),),
         )
     warnings = (*search_findings.about_search(study), *about_disturbances(study))
     if warnings:

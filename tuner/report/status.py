@@ -22,6 +22,7 @@ from tuner.report import findings, formats, nearest_text
 from tuner.report.columns import text_table, unbroken
 from tuner.report.failures import complaint, cure
 from tuner.report.figures import STEPS, total_s
+from tuner.report.hosts import MEASURING, host_documents, hosts_table, on_hosts
 from tuner.report.json_text import budget_facts
 from tuner.space.space import Configuration
 from tuner.store.events import Event, EventKind, last_events
@@ -62,7 +63,8 @@ _ASKED = {
 class Status:
     """A study with its result, and its last job with the last events of that.
 
-    The study has only the load points that its plan rests on.
+    The study has only the load points that its plan rests on. `hosts` are the documents of those
+    of its fleet, none where this machine measures it.
     """
 
     study: StudyRecord
@@ -71,6 +73,7 @@ class Status:
     ended: Event | None = None
     trial: Event | None = None
     phase: Event | None = None
+    hosts: tuple[dict[str, Any], ...] = ()
 
     @property
     def state(self) -> StudyState:
@@ -119,7 +122,9 @@ def of_study(storage: Storage, name: str, known: Status | None = None) -> Status
             study = storage.in_full(study, [trial.number for trial in telling])
         result = standings(study)
     trial, phase = last.get(EventKind.TRIAL_BEGAN), last.get(EventKind.PHASE_BEGAN)
-    return Status(study, result, job, ended, trial, phase)
+    return Status(
+        study, result, job, ended, trial, phase, host_documents(storage, study, is_live=goes_on)
+    )
 
 
 _TOLD = (EventKind.TRIAL_ENDED, EventKind.TRIAL_BEGAN, EventKind.PHASE_BEGAN)
@@ -157,6 +162,7 @@ def document(status: Status) -> dict[str, Any]:
         "nearest": nearest_text.nearest_document(findings.nearest(study, result)),
         "gain": result.gain.estimate if result.gain else None,
         "gain_interval": [result.gain.low, result.gain.high] if result.gain else None,
+        "hosts": list(status.hosts),
         "failures": [_failure(trial) for trial in _failures(study)[-_LAST_FAILURES:]],
     }
 
@@ -176,7 +182,8 @@ def status_lines(found: Mapping[str, Any]) -> RenderableType:
     title = Text(f"{found['study']}: {found['model']}, {found['latency_budget']}", style="bold")
     if failures:
         failures.insert(0, Text("last failures:"))
-    return Group(title, unbroken(table), *failures)
+    hosts = [hosts_table(found["hosts"])] if found.get("hosts") else []
+    return Group(title, unbroken(table), *hosts, *failures)
 
 
 def jobs_table(found: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -193,6 +200,7 @@ def trial_document(trial: TrialRecord) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "purpose": trial.purpose.value,
+        "host": trial.host,
         "state": trial.state.value,
         "reason": trial.reason.value if trial.reason else None,
         "message": trial.message,
@@ -219,6 +227,7 @@ def trial_of(found: Mapping[str, Any]) -> TrialRecord:
         message=found["message"],
         throughput=found["throughput"],
         proof=found["proof"],
+        host=found.get("host", ""),
         timings_s={"total": found["seconds"]},
         log_tail=found["log"],
         started_at=finished_at - timedelta(seconds=found["seconds"]),
@@ -239,7 +248,8 @@ def trials_list(
         carries = findings.capacity(trial)
         found = "" if carries == formats.NOTHING else f", {carries} inferences/s"
         ended = f"{findings.ended(trial)}{found}, {took}"
-        lines.append(Text(f"trial {trial.number} ({trial.purpose.value}): {ended}"))
+        there = f" on {trial.host}" if trial.host else ""
+        lines.append(Text(f"trial {trial.number} ({trial.purpose.value}){there}: {ended}"))
         below = [formats.short(trial.configuration, baseline)]
         below += [line for line in (trial.message, each["log"]) if line and trial.reason]
         below += [f"try: {each['cure']}"] if each["cure"] else []
@@ -313,6 +323,8 @@ def _doing(status: Status) -> str:
         return ""
     if trial is None or trial.fence != job.fence:
         return "preparing"
+    if status.hosts:
+        return on_hosts(status.hosts)
     number, purpose = trial.trial, trial.content["purpose"]
     if any(each.number == number for each in status.study.trials):
         return "between two trials"
@@ -360,8 +372,9 @@ def _plan(status: Status) -> str:
     limits = SearchBudget.of(status.job.limits)
     finals = finals_plan(study.trials, study.budget, limits)
     each_s = statistics.mean(map(total_s, study.trials))
+    at_once = max(1, sum(each["state"] in MEASURING for each in status.hosts))
     more = min(
-        max(0, math.floor((left_s - finals.duration_s) / each_s)),
+        max(0, math.floor((left_s - finals.duration_s) / each_s * at_once)),
         max(0, limits.trials - len(study.searched)),
     )
     kept = formats.duration(finals.duration_s)

@@ -70,6 +70,10 @@ _TRIALS = (
     DataColumn("proposal", "Int64", "", "number of Optuna's trial; missing of finals"),
     DataColumn("seed", _WHOLE, "", "seed of the arrivals"),
     DataColumn("total_s", _REAL, _SECONDS, "how long the trial took"),
+    DataColumn("host", _TEXT, "", "host of the fleet that ran it; empty without a fleet"),
+    DataColumn("factor", _REAL, "", "speed of that machine then, over that of the first one"),
+    DataColumn("factor_log_error", _REAL, "", "standard error of the factor's logarithm"),
+    DataColumn("attempt", _WHOLE, "", "number of that run in the study; 0 without a fleet"),
     DataColumn("started_at", _MOMENT, "UTC", "when it began"),
     DataColumn("finished_at", _MOMENT, "UTC", "when it ended"),
 )

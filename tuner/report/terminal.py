@@ -14,10 +14,19 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from tuner.analysis.effects import Effects
+from tuner.analysis.hosts import is_of_fleet
 from tuner.analysis.standings import Standing, Standings
 from tuner.goals import LatencyBudget
 from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report import digest, effects_text, figures, findings, formats, search_findings
+from tuner.report import (
+    digest,
+    effects_text,
+    figures,
+    findings,
+    formats,
+    host_speeds,
+    search_findings,
+)
 from tuner.report.columns import text_table, unbroken
 from tuner.space.space import Configuration
 
@@ -25,7 +34,7 @@ _TRIAL_LINE = "{:>5}  {:<8}  {:<29}  {:>8}  {:>8}  {:>11}"
 _EFFECT_LINE = "  {:<13}  {:<22}  {:<16}  {:<11}  {:>8}"
 # A clock needs no more, and the server under test wants the processor.
 _REFRESH_PER_S = 2
-_PHASES = {**figures.STEPS, "apply": "start or reload the server", "warm-up": "warm-up"}
+PHASES = {**figures.STEPS, "apply": "start or reload the server", "warm-up": "warm-up"}
 
 
 def result_table(study: StudyRecord, standings: Standings) -> RenderableType:
@@ -94,10 +103,14 @@ def trials_table(study: StudyRecord) -> RenderableType:
             formats.latency(trial.unloaded_s),
             formats.duration(figures.total_s(trial)),
         )
-        configuration = Text(formats.short(trial.configuration, baseline), style="dim")
+        where = f"on {trial.host}: " if trial.host else ""
+        changes = where + formats.short(trial.configuration, baseline)
+        configuration = Text(changes, style="dim")
         lines += [Text(line, overflow="ignore"), Padding(configuration, (0, 0, 0, 7))]
     left_out = digest.about_shown(study, trials)
-    return Group(title, Text(), *lines, *([Text(left_out)] if left_out else []))
+    as_measured = host_speeds.AS_MEASURED if is_of_fleet(study.trials) else ""
+    remarks = [Text(each) for each in (as_measured, left_out) if each]
+    return Group(title, Text(), *lines, *remarks)
 
 
 def time_table(study: StudyRecord) -> RenderableType:
@@ -176,7 +189,7 @@ class LiveProgress:
         self._began_s = time.monotonic() - seconds
 
     def phase_begins(self, phase: str) -> None:
-        self._phase = _PHASES.get(phase, phase)
+        self._phase = PHASES.get(phase, phase)
         if phase == "paused":
             self._paused_s = time.monotonic()
         elif not math.isnan(self._paused_s):
@@ -197,21 +210,29 @@ class LiveProgress:
             self._console.print(self._line(record), markup=False, highlight=False, soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
+        table = _grid()
+        table.add_row("best so far", Text(self._best_so_far()))
+        table.add_row("done", Text(f"{self._done} of {self._planned} trials{self._time_left()}"))
+        bar = ProgressBar(total=self._planned, completed=self._done, width=60)
+        return Group(self._doing(), table, bar)
+
+    def _doing(self) -> RenderableType:
         number, configuration = self._current
-        table = Table.grid(padding=(0, 2), expand=True)
-        table.add_column(no_wrap=True, width=13)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        table = _grid()
         spent = formats.duration(time.monotonic() - self._began_s)
         table.add_row("trial", Text(f"{number}, {spent} so far" if number else "none yet"))
         table.add_row("configuration", Text(configuration))
         table.add_row("phase", Text(self._phase))
-        table.add_row("best so far", Text(self._best_so_far()))
-        table.add_row("done", Text(f"{self._done} of {self._planned} trials{self._time_left()}"))
-        return Group(table, ProgressBar(total=self._planned, completed=self._done, width=60))
+        return table
 
     @property
     def _planned(self) -> int:
         return max(self._trials, self._done)
+
+    @property
+    def _at_once(self) -> int:
+        """How many trials are under way."""
+        return 1
 
     def _best_so_far(self) -> str:
         if self._best is None:
@@ -223,7 +244,8 @@ class LiveProgress:
         """The sooner of the deadline and what the trials so far lead one to expect."""
         left_s = [math.inf]
         if self._done:
-            left_s.append((self._planned - self._done) * self._spent_s / self._done)
+            each_s = self._spent_s / self._done / self._at_once
+            left_s.append((self._planned - self._done) * each_s)
         if self._deadline_s is not None:
             left_s.append(max(0.0, self._deadline_s - time.monotonic()))
         soonest_s = min(left_s)
@@ -232,11 +254,21 @@ class LiveProgress:
     def _line(self, record: TrialRecord) -> str:
         found = findings.capacity(record)
         carries = f", {found} inferences/s" if found != formats.NOTHING else ""
+        host = f" on {record.host}" if record.host else ""
         return (
-            f"trial {record.number} ({record.purpose.value}): {findings.ended(record)}{carries}, "
+            f"trial {record.number} ({record.purpose.value}){host}: "
+            f"{findings.ended(record)}{carries}, "
             f"{formats.duration(figures.total_s(record))}: "
             f"{formats.short(record.configuration, self._baseline)}"
         )
+
+
+def _grid() -> Table:
+    """Names of one width, and what is said of each."""
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(no_wrap=True, width=13)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    return table
 
 
 def _parameter_rows(sides: Sequence[Standing]) -> list[list[str]]:
