@@ -110,6 +110,16 @@ class Engine:
         digests = found.get("RepoDigests") or [found["Id"]]
         return Image(name, str(digests[0]), str(found["Id"]))
 
+    def version(self) -> str:
+        """That of the engine."""
+        return str(self._ask(self._client.version)["Version"])
+
+    def images(self) -> tuple[str, ...]:
+        """The names of all images that have one, with their tags."""
+        found = self._ask(self._client.images)
+        tags = (str(tag) for each in found for tag in each.get("RepoTags") or ())
+        return tuple(sorted(tag for tag in tags if "<none>" not in tag))
+
     def create(self, image: str, command: tuple[str, ...], **settings: Any) -> str:
         """The id of a new container, which does not run yet; `settings` are the API's.
 

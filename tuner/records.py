@@ -338,13 +338,8 @@ class TrialRecord:
 
     def best_point(self, budget: LatencyBudget) -> PointRecord | None:
         """The highest load that met the budget of the study."""
-        within = [
-            p
-            for p in self.points
-            if p.phase in (Phase.SEARCH, Phase.PROOF)
-            and not p.stopped_early
-            and p.latency_s <= budget.limit_s
-        ]
+        telling = (p for p in self.points if p.phase in (Phase.SEARCH, Phase.PROOF))
+        within = (p for p in telling if not p.stopped_early and p.latency_s <= budget.limit_s)
         return max(within, key=lambda p: p.load, default=None)
 
 

@@ -22,8 +22,9 @@ from tuner.store.ownership import held
 from tuner.store.storage import Storage
 from tuner.study import recorder
 from tuner.study.continued_study import open_study
-from tuner.study.loop import Study, StudyPlan
+from tuner.study.loop import Study
 from tuner.study.recorder import Recorder
+from tuner.study.study_plan import StudyPlan
 
 TRIALS = 5
 

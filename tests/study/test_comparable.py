@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests import spaces
-from tests.report import studies
+from tests.report import fleets, studies
 from tuner.records import StudyRecord
 from tuner.space.space import Configuration
 from tuner.study.comparable import differences
@@ -63,6 +63,20 @@ def test_a_server_at_another_address() -> None:
     [found] = differences(then, now, WINNER)
 
     assert (str(found), found.rules_out) == ("host: a then, b now", False)
+
+
+@pytest.mark.parametrize(("hostname", "ruled_out"), [("ada", []), ("bob", ["hostname"])])
+def test_of_a_fleet_the_host_of_the_baseline_can_be_checked(
+    hostname: str, ruled_out: list[str]
+) -> None:
+    """Capacities are as on that host: what another one carries differs by its factor."""
+    of_fleet = {**THEN.hardware, "hostname": "a fleet", "fingerprint": "of a group"}
+    then = replace(THEN, hardware=of_fleet, trials=fleets.night().trials)
+    machine = {"hostname": hostname, "memory_bytes": (8 << 30) + 12_345, "fingerprint": "own"}
+
+    found = differences(then, replace(THEN, hardware={**THEN.hardware, **machine}), WINNER)
+
+    assert [each.name for each in found if each.rules_out] == ruled_out
 
 
 def test_in_words() -> None:

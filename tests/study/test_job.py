@@ -19,6 +19,7 @@ from tuner.space.space import Configuration
 from tuner.store.storage import Storage
 from tuner.study import job
 from tuner.study.earlier_best import earlier_best
+from tuner.study.earlier_study import earlier_study
 from tuner.study.job import Job, PreparedJob, prepare
 from tuner.targets.request_form import RequestForm
 
@@ -108,18 +109,18 @@ def test_a_closed_loop_has_no_rate_to_compare_latencies_at() -> None:
 
 def test_an_earlier_study_of_this_model_is_offered(earlier: Path) -> None:
     """With the option that begins with it."""
-    offer = job.earlier_study(prepared(earlier))
+    offer = earlier_study(prepared(earlier))
     assert offer.startswith("study yesterday tuned the same model on this machine")
     assert "`--warm-start yesterday`" in offer
 
 
 def test_nothing_is_offered_where_one_was_chosen(earlier: Path) -> None:
     """Nor where there is no database, or it cannot be read: the study itself will say so."""
-    assert job.earlier_study(prepared(earlier, "yesterday")) == ""
-    assert job.earlier_study(prepared(earlier.parent / "missing.db")) == ""
+    assert earlier_study(prepared(earlier, "yesterday")) == ""
+    assert earlier_study(prepared(earlier.parent / "missing.db")) == ""
     broken = earlier.parent / "broken.db"
     broken.write_text("no database at all")
-    assert job.earlier_study(prepared(broken)) == ""
+    assert earlier_study(prepared(broken)) == ""
 
 
 def best_of(path: Path, *names: str, budget: LatencyBudget = BUDGET) -> list[Configuration]:

@@ -31,7 +31,8 @@ from tuner.space.settings import ConfigPath
 from tuner.space.space import Configuration, SearchSpace
 from tuner.store.storage import Storage
 from tuner.study.continued_study import open_study
-from tuner.study.loop import Study, StudyPlan
+from tuner.study.loop import Study
+from tuner.study.study_plan import StudyPlan
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
 BUDGET = LatencyBudget(95, 0.05)

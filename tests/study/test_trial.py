@@ -16,7 +16,7 @@ from tests.study.simulated_bench import Watcher
 from tests.study.simulated_engine import SimulatedEngine
 from tests.targets.moody import moody
 from tests.targets.triton.triton_targets import Served
-from tuner.capacity.probes import Beat
+from tuner.capacity.probes import Beat, RisingBeat
 from tuner.clients.v2_http import V2Client
 from tuner.errors import EngineLostError, LoadError, Reason
 from tuner.goals import LatencyBudget
@@ -157,6 +157,15 @@ class TestGoodTrial:
         searched = [p for p in record.points if p.phase == "search"]
         assert all(p.latency_low_s <= p.latency_s <= p.latency_high_s for p in searched)
         assert all(p.usage.cpu_s > 0 for p in searched)
+
+    def test_what_is_beaten_meanwhile_ends_there(self, bench: Bench, model: Served) -> None:
+        """It began with nothing to beat; by its first load point, no server carries enough."""
+        bench = replace(bench, load=TrialLoad(SimulatedEngine(), BUDGET))
+        meanwhile = RisingBeat(Beat(OUT_OF_REACH))
+        record, _ = run_trial(bench, plan(model.configuration(), beat=0.0), meanwhile)
+
+        assert record.state is TrialState.PRUNED
+        assert "search" not in {point.phase for point in record.points}
 
     def test_the_latency_at_a_reference_load(self, bench: Bench, model: Served) -> None:
         """Where it is an objective, one more load is measured: a share of the capacity, or a rate.

@@ -21,7 +21,8 @@ from tuner.report.search_findings import about_search
 from tuner.space.space import Configuration
 from tuner.store.storage import Storage
 from tuner.study.continued_study import open_study
-from tuner.study.loop import Study, StudyPlan
+from tuner.study.loop import Study
+from tuner.study.study_plan import StudyPlan
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
 from tuner.targets import variants

@@ -4,9 +4,9 @@ A load point is in such a row as soon as it was measured, until its trial is sto
 them: of a trial that was cut off, the rows stay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -25,11 +25,13 @@ class EventKind(StrEnum):
     """What happened.
 
     job_began       a tuner took the study; `owner`, and `replaces`, who had it and never ended
-    trial_began     `purpose` and `configuration`
+    trial_began     `purpose` and `configuration`; on a fleet these and the next two have `host`
+                    and `attempt`, too
     phase_began     `phase`
     point_measured  `point`, all of its columns
     trial_ended     how, is in its row
     state_changed   `state` of the job
+    host_changed    `host`, its `state`, and `why`, where that needs a reason
     said            `text`, a sentence for people
     job_ended       `why`, empty if it came to its end
     """
@@ -40,6 +42,7 @@ class EventKind(StrEnum):
     POINT_MEASURED = "point_measured"
     TRIAL_ENDED = "trial_ended"
     STATE_CHANGED = "state_changed"
+    HOST_CHANGED = "host_changed"
     SAID = "said"
     JOB_ENDED = "job_ended"
 
@@ -56,9 +59,31 @@ class Event:
     content: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Happened:
+    """What is to be written down as an event; `trial` is its number, if it is about one."""
+
+    kind: EventKind
+    content: Mapping[str, Any]
+    trial: int | None = None
+
+
 def append(connection: Connection, **values: Any) -> None:
     """Write one event, in the transaction of others; `values` are those of its columns."""
     connection.execute(tuner_events.insert().values(values))
+
+
+def append_all(
+    connection: Connection, happened: Sequence[Happened], *, study_id: int, fence: int
+) -> None:
+    """Write these events, in their order; all happened just now."""
+    of_all = {"study_id": study_id, "fence": fence, "at": datetime.now(UTC)}
+    rows = [
+        {**of_all, "kind": each.kind.value, "trial": each.trial, "content": each.content}
+        for each in happened
+    ]
+    if rows:
+        connection.execute(tuner_events.insert(), rows)
 
 
 def forget_points(connection: Connection, study_id: int, trial: int) -> None:
@@ -137,6 +162,21 @@ def last_events(database: Database, study: str, *kinds: EventKind) -> dict[Event
     with database.reading() as connection:
         rows = connection.execute(_last_of(kinds), {"study": study}).mappings()
         return {event.kind: event for event in map(_event, rows)}
+
+
+def phases(database: Database, study: str, trials: Collection[int]) -> dict[int, str]:
+    """The newest phase of each of these trials that has begun one; of their last attempt."""
+    columns = tuner_events.c
+    begun = (EventKind.TRIAL_BEGAN.value, EventKind.PHASE_BEGAN.value)
+    newest = (
+        sa.select(sa.func.max(columns.id))
+        .join(tuner_studies, tuner_studies.c.id == columns.study_id)
+        .where(tuner_studies.c.name == study, columns.kind.in_(begun), columns.trial.in_(trials))
+        .group_by(columns.trial)
+    )
+    with database.reading() as connection:
+        rows = connection.execute(sa.select(tuner_events).where(columns.id.in_(newest))).mappings()
+        return {row["trial"]: row["content"].get("phase", "") for row in rows}
 
 
 @cache

@@ -23,8 +23,9 @@ from runners.process_names import in_words, is_here, own_name
 from tuner.errors import StudyHeldError, StudyLostError, TunerError
 from tuner.store import events
 from tuner.store.database import Database
-from tuner.store.events import EventKind
+from tuner.store.events import EventKind, Happened
 from tuner.store.faults import display_name
+from tuner.store.hosts import HostRecord, save_hosts
 from tuner.store.jobs import (
     INTERRUPTED,
     JobRecord,
@@ -86,6 +87,17 @@ class Hold:
         def write(connection: Connection) -> Wanted:
             self._append(connection, kind, content, trial=trial)
             return self._asked  # seen by `check`, in this transaction
+
+        return self._database.write(write)
+
+    def record_all(self, happened: Sequence[Happened], hosts: Sequence[HostRecord] = ()) -> Wanted:
+        """Write these events, and what became of hosts, in one transaction; else as `record`."""
+
+        def write(connection: Connection) -> Wanted:
+            events.append_all(connection, happened, study_id=self._study_id, fence=self._fence)
+            if hosts:
+                save_hosts(connection, self._study_id, hosts)
+            return self._asked
 
         return self._database.write(write)
 

@@ -1,5 +1,6 @@
 """A study's winner measured again: does the present server still carry what the study says?
 
+from tuner.study.observer import Observer
 In each round the winner and, as a canary, the server's defaults are started anew and measured, in
 random order, as the study's finals did it. `analysis.loss` says what that proves. Nothing is
 written: a check may run as often as one likes, and the study stays as it is.
@@ -43,8 +44,9 @@ from tuner.study.again import expected, stretch
 from tuner.study.comparable import Difference, differences
 from tuner.study.deployment import Deployment
 from tuner.study.job import PreparedJob, target_setup
+from tuner.study.observer import Observer
 from tuner.study.outputs import counted
-from tuner.study.trial import Bench, Observer, TrialPlan, run_trial
+from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
 from tuner.watch import gpu_usage
 from tuner.watch.disturbances import host_watched

@@ -45,7 +45,7 @@ def _ruling_out(
     study: StudyRecord, present: StudyRecord, winner: Configuration
 ) -> Iterator[Difference]:
     if study.hardware.get("fingerprint") != present.hardware.get("fingerprint"):
-        yield from _changed(study.hardware, present.hardware, _OF_THE_MACHINE, rules_out=True)
+        yield from _changed(*_machines(study, present), _OF_THE_MACHINE, rules_out=True)
     yield from _changed(study.hardware, present.hardware, ("gpus",), rules_out=True)
     asked = study.request.keys() | present.request.keys()
     yield from _changed(study.request, present.request, sorted(asked), rules_out=True)
@@ -55,6 +55,22 @@ def _ruling_out(
     yield from _renamed(study, present)
     if present.space is not None and not _is_in(present.space, winner):
         yield Difference("best configuration", str(winner), "not in the space", rules_out=True)
+
+
+def _machines(
+    study: StudyRecord, present: StudyRecord
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What each was measured on; a fleet's capacities are as on the host of its baseline.
+
+    What the others carry differs by their factors, and another host's is not known. The memory of
+    a group of hosts is in whole GiB.
+    """
+    then, now = study.hardware, present.hardware
+    host = study.baseline.host if study.baseline else ""
+    if not host:
+        return then, now
+    whole = int(now.get("memory_bytes", 0)) >> 30 << 30
+    return {**then, "hostname": host}, {**now, "memory_bytes": whole}
 
 
 def _renamed(study: StudyRecord, present: StudyRecord) -> Iterator[Difference]:

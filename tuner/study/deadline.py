@@ -1,9 +1,9 @@
 """When a study is to be over."""
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from tuner.goals import SearchBudget
+from tuner.study.clock import Clock
 
 # No clock has to show a later moment than this one from now.
 _LONGEST_S = 3650 * 86_400.0
@@ -16,21 +16,22 @@ class Deadline:
     was set. Durations are those of the monotonic clock.
     """
 
-    def __init__(self, budget: SearchBudget) -> None:
-        self._ends_s = time.monotonic() + budget.timeout_s
+    def __init__(self, budget: SearchBudget, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
+        self._ends_s = self._clock.monotonic_s() + budget.timeout_s
         self._ends_at = budget.ends_at
 
     @property
     def left_s(self) -> float:
         """Seconds, negative when it is over."""
         if self._ends_at is not None:
-            return (self._ends_at - datetime.now(UTC)).total_seconds()
-        return self._ends_s - time.monotonic()
+            return (self._ends_at - self._clock.now()).total_seconds()
+        return self._ends_s - self._clock.monotonic_s()
 
     @property
     def ends_at(self) -> datetime:
         """The moment, if nothing is paused any more."""
-        return self._ends_at or _in(self.left_s)
+        return self._ends_at or self._clock.now() + timedelta(seconds=min(self.left_s, _LONGEST_S))
 
     @property
     def waits(self) -> bool:
@@ -40,7 +41,3 @@ class Deadline:
     def wait(self, paused_s: float) -> None:
         """Be over later by what a pause took; a clock time stays what it is."""
         self._ends_s += paused_s
-
-
-def _in(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=min(seconds, _LONGEST_S))

@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from runners.base import Runner
 from runners.docker import ContainerSettings
 from tuner import hardware
-from tuner.errors import InputError, Reason, TunerError
+from tuner.errors import InputError, Reason
 from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
 from tuner.hardware import Hardware
 from tuner.load.calibration import Calibration, calibrate
@@ -21,7 +22,6 @@ from tuner.load.client import LoadEngine
 from tuner.load.requests import TensorSpec
 from tuner.numbers.quantities import size_bytes
 from tuner.records import StudyRecord
-from tuner.search import warm_start
 from tuner.search.samplers import Sampler
 from tuner.space import spec
 from tuner.space.document import fingerprint
@@ -38,13 +38,15 @@ from tuner.study.deadline import Deadline
 from tuner.study.deployment import Deployment
 from tuner.study.earlier_best import earlier_best
 from tuner.study.given_space import given_space, space_path
-from tuner.study.loop import Study, StudyPlan
+from tuner.study.loop import Study
+from tuner.study.observer import Observer
 from tuner.study.placement import Place, RemoteAddress
 from tuner.study.recorder import Recorder
+from tuner.study.study_plan import StudyPlan
 from tuner.study.time_plan import too_short
-from tuner.study.trial import Bench, Observer
-from tuner.study.trial_load import TrialLoad
-from tuner.targets.base import ModelSource, ServedModel, TargetSetup
+from tuner.study.trial import Bench
+from tuner.study.trial_load import SelfCheck, TrialLoad
+from tuner.targets.base import ModelSource, ServedModel, StagedTarget, TargetSetup
 from tuner.targets.catalog import ServerKind, server_kind
 from tuner.targets.request_form import RequestForm
 from tuner.watch import gpu_usage
@@ -62,7 +64,9 @@ class Job:
     of the `model_file`, `variants` are other forms of the model, whose outputs may be `tolerance`
     from the model's (`outputs.check_outputs`). `with_models` are others that the model asks.
     Trials that failed for a reason in `retry` are run again. `options` are those of the command,
-    to be stored; `log` is the file with its output, where it has no terminal.
+    to be stored; `log` is the file with its output, where it has no terminal. `fleet` is the
+    address of the hosts that measure, empty for this machine; `group` is the kind of hardware that
+    they have, and `hardware` is that, this machine's where it is None.
     """
 
     budget: LatencyBudget
@@ -91,6 +95,9 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     log: str = ""
     retry: tuple[Reason, ...] = ()
+    fleet: str = ""
+    group: str = ""
+    hardware: Hardware | None = None
 
     @property
     def is_elsewhere(self) -> bool:
@@ -129,7 +136,7 @@ def prepare(job: Job) -> PreparedJob:
     given = given_space(job.space_file, server=job.server)
     kind = server_kind(given.server if given else job.server or DEFAULT_SERVER)
     job = replace(job, form=kind.fit_form(job.form))
-    job = _with_image(job, given.serve if given else None)
+    job = replace(job, place=placement.with_image(job.place, given.serve if given else None))
     machine = _machine(job)
     opened = kind.open_model(_source(job, kind, given.serve if given else None))
     model, notes = _completed(job, kind, opened)
@@ -214,7 +221,7 @@ def _machine(job: Job) -> Hardware:
     place = job.place
     limits = (place.cpu_quota, place.memory) if isinstance(place, ContainerSettings) else (0.0, "")
     memory_bytes = size_bytes(limits[1])
-    return hardware.detect().limited(
+    return (job.hardware or hardware.detect()).limited(
         cpus=job.server_cpus,
         cores=limits[0],
         memory_bytes=memory_bytes,
@@ -262,23 +269,6 @@ def _source(job: Job, kind: ServerKind[Any], serve: ServeSpec | None) -> ModelSo
     )
 
 
-def _with_image(job: Job, serve: ServeSpec | None) -> Job:
-    """The job with the image that the space file names, where no other was given.
-
-    Raises:
-        InputError: There is none at all.
-    """
-    if not isinstance(job.place, ContainerSettings) or job.place.image:
-        return job
-    image = serve.image if serve else ""
-    if not image:
-        raise InputError(
-            "`--runner docker` needs an image",
-            hint="name one that holds the server: `--image NAME`",
-        )
-    return replace(job, place=replace(job.place, image=image))
-
-
 def run(
     prepared: PreparedJob, observer: Observer, say: Callable[[str], None] = lambda _: None
 ) -> StudyRecord:
@@ -289,7 +279,7 @@ def run(
     Raises:
         StudyHeldError: Another process runs it.
     """
-    job, space, cpus = prepared.job, prepared.space, prepared.job.server_cpus or None
+    job, space = prepared.job, prepared.space
     if note := too_short(job.budget, job.search_budget, space.size):
         say(note)
     with ExitStack() as stack:
@@ -301,36 +291,26 @@ def run(
         storage = stack.enter_context(Storage(job.database, create=True, say=say))
         first = earlier_best(storage, job.warm_start, job.budget, space, say)
         wanted = placement.recorded(prepared.study, job.place, runner)
-        study, hold = stack.enter_context(_owned(storage, wanted, job))
+        study, hold = stack.enter_context(owned(storage, wanted, job))
         recorder = Recorder(observer, hold)
         for note in placement.notes(job.place, prepared.kind):
             say(note)
         target.stage()
         stack.enter_context(placement.restored(target, runner, say))
-        load = stack.enter_context(_load(storage, prepared))
-        deployment = stack.enter_context(
-            Deployment(target, runner, cpus=cpus, study=study.name, gpus=load.gpus)
-        )
-        bench = Bench(
-            target,
-            deployment,
-            load,
-            recorder,
-            job.arrivals,
-            tolerance=job.tolerance,
-            compare=prepared.compare,
+        check = partial(_self_check, storage, prepared)
+        bench = stack.enter_context(
+            opened_bench(prepared, target, runner, observer=recorder, check=check)
         )
         plan = StudyPlan(
             space=space, budget=job.search_budget, seed=job.seed, first=first, retry=job.retry
         )
         say = recorder.saying(say)
-        return Study(
-            study, bench=bench, storage=storage, plan=plan, say=say, recorder=recorder
-        ).run()
+        found = Study(study, bench=bench, storage=storage, plan=plan, say=say, recorder=recorder)
+        return found.run()
 
 
 @contextmanager
-def _owned(storage: Storage, wanted: StudyRecord, job: Job) -> Iterator[tuple[StudyRecord, Hold]]:
+def owned(storage: Storage, wanted: StudyRecord, job: Job) -> Iterator[tuple[StudyRecord, Hold]]:
     """The study, begun or gone on with, which nobody else runs meanwhile.
 
     Raises:
@@ -347,12 +327,32 @@ def _owned(storage: Storage, wanted: StudyRecord, job: Job) -> Iterator[tuple[St
 
 
 @contextmanager
-def _load(storage: Storage, prepared: PreparedJob) -> Iterator[TrialLoad]:
-    """The load engine, with what watches the server meanwhile."""
-    check = partial(_self_check, storage, prepared)
-    with LoadEngine(cpus=prepared.job.engine_cpus) as engine, gpu_usage.opened() as gpus:
-        yield TrialLoad(
-            engine, prepared.job.budget, self_check=check, gpus=gpus, host=host_watched
+def opened_bench(
+    prepared: PreparedJob,
+    target: StagedTarget,
+    runner: Runner,
+    *,
+    observer: Observer,
+    check: SelfCheck,
+) -> Iterator[Bench]:
+    """What trials need, for a target that is staged; engine and server are gone afterwards."""
+    job = prepared.job
+    with (
+        LoadEngine(cpus=job.engine_cpus) as engine,
+        gpu_usage.opened() as gpus,
+        Deployment(
+            target, runner, cpus=job.server_cpus or None, study=prepared.study.name, gpus=gpus
+        ) as deployment,
+    ):
+        load = TrialLoad(engine, job.budget, self_check=check, gpus=gpus, host=host_watched)
+        yield Bench(
+            target,
+            deployment,
+            load,
+            observer,
+            job.arrivals,
+            tolerance=job.tolerance,
+            compare=prepared.compare,
         )
 
 
@@ -370,20 +370,6 @@ def _self_check(storage: Storage, prepared: PreparedJob, payload_bytes: int) -> 
         known = calibrate(payload_bytes=payload_bytes, cpus=prepared.job.engine_cpus)
         storage.save_calibration(host, payload_bytes, known)
     return known
-
-
-def earlier_study(prepared: PreparedJob) -> str:
-    """A sentence that offers to begin with an earlier study of this model; empty without one."""
-    if prepared.job.warm_start:
-        return ""
-    try:
-        with Storage(prepared.job.database) as storage:
-            studies = storage.studies()
-    except TunerError:  # no database yet; what else is wrong with it, the study will say
-        return ""
-    if any(study.name == prepared.study.name for study in studies):
-        return ""
-    return warm_start.offer(prepared.study, studies)
 
 
 def _environment() -> dict[str, str]:

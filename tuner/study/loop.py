@@ -1,77 +1,42 @@
 """The loop: ask, run the trial, store it, tell; then the finals and the proof; when to stop."""
 
 import random
-import statistics
-from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from runners.errors import RunnerError
 from tuner.analysis import drift
-from tuner.analysis.standings import finalists, in_the_race, standings, within_reach
+from tuner.analysis.standings import finalists, in_the_race, within_reach
 from tuner.capacity.probes import Beat
-from tuner.capacity.proof import first_look_s
 from tuner.errors import Reason, ServerMissingError
-from tuner.goals import Loop, Objective, SearchBudget
 from tuner.records import (
     NOT_ITS_FAULT,
     Golden,
     Purpose,
     StudyRecord,
     TrialRecord,
-    TrialState,
     not_compared,
 )
-from tuner.search.batch_advice import advised
-from tuner.search.samplers import Sampler
-from tuner.search.search import Proposal, Search
-from tuner.space.space import Configuration, SearchSpace
+from tuner.search.search import Proposal
+from tuner.space.space import Configuration
 from tuner.store.storage import Storage
-from tuner.study.again import expected
 from tuner.study.another_start import ask_another_start
 from tuner.study.best_so_far import best_so_far
 from tuner.study.deadline import Deadline
+from tuner.study.exploration import Exploration, exploration
 from tuner.study.failed_baseline import check_baseline
-from tuner.study.failed_trials import failed_trials
 from tuner.study.outputs import counted
 from tuner.study.recorder import PauseAsked, Recorder, StopAsked
 from tuner.study.rests import Rests
-from tuner.study.time_plan import BASELINE_STRETCH, finals_plan, no_time_left, until_proof_s
+from tuner.study.study_plan import StudyPlan
+from tuner.study.time_plan import finals_plan, limit_reached, no_time_for_a_round, no_time_left
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
-# The search ends when no configuration promises a gain of this share any more (expected),
-WORTHWHILE = 0.01
-# this many times in a row.
-_PATIENCE = 3
 # A trial that this machine spoiled is run again, up to this many times.
 _RETRIES = 2
-# The load at which the latency is compared, as a share of what the baseline carries.
-REFERENCE_SHARE = 0.8
-# What is claimed of the capacity, to be proved; at the capacity itself half of all proofs fail.
-CLAIMED_SHARE = 0.95
 # After so many rounds of finals, who is beaten is not measured any more.
 _ROUNDS_BEFORE_ANY_GOES = 2
-# A first round begins if this share of its planned time is left: plans are on the safe side.
-_LEAST_SHARE = 0.5
-# What the seeds of a round of finals are beyond those of the round before,
-_FINAL_SEEDS = 1000
-# and that of the proof beyond those of the search.
-_PROOF_SEED = 900_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyPlan:
-    """What a study is to do; `first` are configurations to try right after the baseline.
-
-    Trials of the search that failed for one of the reasons in `retry` are run again.
-    """
-
-    space: SearchSpace
-    budget: SearchBudget
-    seed: int = 0
-    first: Sequence[Configuration] = ()
-    retry: Collection[Reason] = ()
 
 
 class Study:
@@ -95,11 +60,9 @@ class Study:
         self._name = study.name
         self._bench = bench
         self._storage = storage
+        self._plan = plan
         self._space = plan.space
         self._budget = plan.budget
-        self._seed = plan.seed
-        self._first = plan.first
-        self._again = failed_trials(study, plan.retry)
         self._say = say
         self._recorder = recorder
         self._asked_another_start = False
@@ -116,22 +79,7 @@ class Study:
         self._bench = replace(self._bench, golden=self._stored_golden())
         if self._record.stopped:
             self._storage.save_stopped(self._name, "")
-        searching = Search(
-            self._space,
-            self._bench.budget,
-            storage_url=self._storage.url,
-            study_name=self._name,
-            seed=self._seed + len(self._record.trials),
-            sampler=Sampler(self._record.sampler),
-            objectives=self._record.objectives,
-            patience=self._storage.patience,
-            guard=self._storage.guard,
-        )
-        with closing(searching) as search:
-            again = {trial.configuration for trial in self._again}
-            known = [t for t in self._record.trials if t.configuration not in again]
-            search.resume({t.proposal: t for t in known if t.proposal is not None})
-            self._enqueue(search)
+        with exploration(self._record, self._plan, self._storage) as search:
             why, now = self._search(search)
             self._storage.save_stopped(self._name, why)
         if not now:
@@ -148,7 +96,7 @@ class Study:
                 self._recorder.stops(asked.why)
             self._say(f"the finals ended early: {asked.why}")
 
-    def _search(self, search: Search) -> tuple[str, bool]:
+    def _search(self, search: Exploration) -> tuple[str, bool]:
         """Why the search ended, and whether there are to be no finals."""
         try:
             return self._explore(search), False
@@ -162,80 +110,35 @@ class Study:
         golden = self._storage.golden(self._name)
         return golden and replace(golden, outputs=counted(golden.outputs, None))
 
-    def _enqueue(self, search: Search) -> None:
-        """The baseline, the best of earlier studies, then rules of thumb; or simply everything."""
-        again = [trial.configuration for trial in self._again]
-        for configuration in (self._space.defaults, *again, *self._first):
-            search.enqueue(configuration)
-        for hint in self._space.hints:
-            search.enqueue(self._space.activate(hint))
-        for trial in self._record.searched:
-            self._advise(search, trial)
-        if self._fits:
-            search.exhaust()
-
-    @property
-    def _fits(self) -> bool:
-        """Whether all configurations can be tried."""
-        return self._space.size is not None and self._space.size <= self._budget.trials
-
-    def _explore(self, search: Search) -> str:
+    def _explore(self, search: Exploration) -> str:
         """Ask, run and tell until there is a reason to stop, which is returned in words."""
-        hopeless = 0
         while True:
-            if why := self._limit_reached():
+            if why := limit_reached(self._record, self._budget, self._deadline.left_s):
                 return why
             if drift.due(self._record.trials, datetime.now(UTC)):
-                self._run(self._plan(self._space.defaults, Purpose.DRIFT))
+                self._run(self._planned(self._space.defaults, Purpose.DRIFT))
             for number in drift.drift(self._record.trials).repeat[:1]:
-                self._run(self._plan(self._record.trials[number].configuration, Purpose.SEARCH))
-            promising = self._fits or search.promise() >= WORTHWHILE
-            hopeless = 0 if promising else hopeless + 1
-            if hopeless >= _PATIENCE:
-                return f"no configuration left promised a gain of {WORTHWHILE:.0%}"
+                again = self._record.trials[number].configuration
+                self._run(self._planned(again, Purpose.SEARCH))
             bench = self._bench
             proposal = search.ask(bench.deployment.configuration, bench.target.can_reload)
-            if proposal is None:
-                return "every configuration was tried"
+            if isinstance(proposal, str):
+                return proposal
             self._try(search, proposal)
 
-    def _try(self, search: Search, proposal: Proposal) -> None:
+    def _try(self, search: Exploration, proposal: Proposal) -> None:
         purpose = Purpose.SEARCH if self._record.searched else Purpose.BASELINE
-        plan = replace(self._plan(proposal.configuration, purpose), proposal=proposal.number)
+        plan = replace(self._planned(proposal.configuration, purpose), proposal=proposal.number)
         speed = drift.drift(self._record.trials)
         if best := best_so_far(self._record, speed):
             throughput = best.throughput * speed.factor(datetime.now(UTC))
             plan = replace(plan, beat=Beat(throughput, best.log_error))
         record = self._run(plan)
-        factor = speed.factor(record.finished_at)
-        search.tell(proposal.number, replace(record, throughput=record.throughput / factor))
-        self._advise(search, record)
+        search.learn(record, proposal.number, speed.factor(record.finished_at))
 
-    def _advise(self, search: Search, record: TrialRecord) -> None:
-        """Have tried first what the server's own statistics of a trial suggest."""
-        if not self._learns or record.state is not TrialState.FEASIBLE:
-            return
-        advice = advised(self._space, record, self._bench.budget.limit_s)
-        if advice is not None:
-            search.enqueue(advice, first=True)
-
-    @property
-    def _learns(self) -> bool:
-        """Whether what was measured says what to try for more throughput."""
-        sampler = Sampler(self._record.sampler)
-        return sampler.learns and Objective.THROUGHPUT in self._record.objectives
-
-    def _plan(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
-        reference, share = self._reference()
-        return TrialPlan(
-            number=len(self._record.trials),
-            purpose=purpose,
-            configuration=configuration,
-            seed=self._seed,
-            reference=reference,
-            reference_share=share,
-            stretch=BASELINE_STRETCH if purpose is Purpose.BASELINE else 1.0,
-        )
+    def _planned(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
+        number = len(self._record.trials)
+        return self._plan.trial(self._record, configuration, purpose, number=number)
 
     def _run(self, plan: TrialPlan) -> TrialRecord:
         """The trial, stored; begun anew after a pause, or where the server could not be had."""
@@ -295,28 +198,6 @@ class Study:
         if left_s < each_s and self._budget.trials > 1 and self._space.size != 1:
             self._say(no_time_left(baseline, left_s))
 
-    def _reference(self) -> tuple[float, float]:
-        """Where the latency is measured, if it is an objective: a share of the baseline's load.
-
-        A throughput or, as long as nobody knows that load, a share of a trial's own.
-        """
-        if Objective.LATENCY not in self._record.objectives:
-            return 0.0, 0.0
-        feasible = [t.throughput for t in self._record.searched if t.state is TrialState.FEASIBLE]
-        return (REFERENCE_SHARE * feasible[0], 0.0) if feasible else (0.0, REFERENCE_SHARE)
-
-    def _limit_reached(self) -> str:
-        """Which limit of the search budget allows no further trial; empty if none."""
-        if len(self._record.searched) >= self._budget.trials:
-            return f"all {self._budget.trials} trials were run"
-        if not self._record.searched:
-            return ""
-        spent = [t.timings_s["total"] for t in self._record.trials]
-        reserve_s = finals_plan(self._record.trials, self._bench.budget, self._budget).duration_s
-        if statistics.mean(spent) + reserve_s >= self._deadline.left_s:
-            return "the time was used up"
-        return ""
-
     def _confirm(self) -> None:
         """Measure the finalists again, on fresh starts: each once a round, in random order.
 
@@ -327,24 +208,22 @@ class Study:
         plan = finals_plan(trials, self._bench.budget, self._budget, within_reach=reach)
         chosen = finalists(study, plan.finalists)
         first = 1 + max((t.round for t in study.finals), default=-1)
-        order = random.Random(self._seed + first)  # noqa: S311 - an order, not a secret
+        order = random.Random(self._plan.seed + first)  # noqa: S311 - an order, not a secret
         for number in range(first, first + plan.rounds):
             if number >= first + _ROUNDS_BEFORE_ANY_GOES:
                 chosen = in_the_race(self._corrected(), chosen, plan.rounds)
-            if self._no_time_for_a_round(chosen, plan.duration_s / plan.rounds):
+            if no_time_for_a_round(
+                self._record.finals, chosen, plan.duration_s / plan.rounds, self._deadline.left_s
+            ):
                 break
             for configuration in order.sample(chosen, len(chosen)):
                 self._run(
-                    TrialPlan(
+                    self._plan.final(
+                        self._record,
+                        configuration,
+                        plan,
                         number=len(self._record.trials),
-                        purpose=Purpose.FINAL,
-                        configuration=configuration,
-                        # New arrivals: a winner must not owe its place to those of the search.
-                        seed=self._seed + _FINAL_SEEDS * (1 + number),
-                        fresh=True,
-                        expected=expected(self._record, configuration),
-                        stretch=plan.stretch_of(baseline=configuration == self._space.defaults),
-                        round=number,
+                        final_round=number,
                     )
                 )
 
@@ -353,40 +232,9 @@ class Study:
         trials = self._record.trials
         return replace(self._record, trials=drift.drift(trials).corrected(trials))
 
-    def _no_time_for_a_round(self, chosen: Sequence[Configuration], planned_s: float) -> bool:
-        """Whether a round of `chosen` would end too late, if each takes as long as in the last.
-
-        The first one, where no more is left than a share of what was planned for it.
-        """
-        finals = self._record.finals
-        last = [
-            t.timings_s["total"]
-            for t in finals
-            if t.round == finals[-1].round and t.configuration in chosen
-        ]
-        needed_s = sum(last) if last else _LEAST_SHARE * planned_s
-        return needed_s > self._deadline.left_s
-
     def _prove(self) -> None:
         """A fresh start of the recommended configuration under the load that is claimed for it."""
-        study = self._record
-        winner = standings(study).winner
-        if winner is None or not winner.confirmations or study.proof is not None:
-            return
-        if study.arrivals is Loop.CLOSED:  # what it claims holds for users who wait
-            return
-        before_s = until_proof_s(self._record.trials, study.budget)
-        left_s = self._deadline.left_s - before_s
-        if left_s < first_look_s(study.budget):
-            return
-        plan = self._plan(winner.configuration, Purpose.PROOF)
-        proof = replace(
-            plan,
-            seed=plan.seed + _PROOF_SEED,
-            fresh=True,
-            claim=CLAIMED_SHARE * winner.throughput,
-            longest_s=left_s,
-            reference=0.0,
-            reference_share=0.0,
-        )
-        self._run(proof)
+        study, left_s = self._record, self._deadline.left_s
+        plan = self._plan.proof(study, number=len(study.trials), left_s=left_s)
+        if plan is not None:
+            self._run(plan)

@@ -15,6 +15,7 @@ from runners.process import ProcessRunner
 from runners.remote import RemoteRunner
 from tuner.errors import InputError, ServerError, TunerError
 from tuner.records import StudyRecord
+from tuner.space.serve import ServeSpec
 from tuner.space.space import SearchSpace
 from tuner.targets.base import StagedTarget
 from tuner.targets.catalog import ServerKind
@@ -41,6 +42,23 @@ def gpu_limit(place: Place) -> int | None:
     if not isinstance(place, ContainerSettings) or place.gpus == "all":
         return None
     return len(place.gpus.split(",")) if place.gpus else 0
+
+
+def with_image(place: Place, serve: ServeSpec | None) -> Place:
+    """The place with the image that the space file names, where no other was given.
+
+    Raises:
+        InputError: There is none at all.
+    """
+    if not isinstance(place, ContainerSettings) or place.image:
+        return place
+    image = serve.image if serve else ""
+    if not image:
+        raise InputError(
+            "`--runner docker` needs an image",
+            hint="name one that holds the server: `--image NAME`",
+        )
+    return replace(place, image=image)
 
 
 @contextmanager
@@ -171,8 +189,8 @@ def reloadable(space: SearchSpace) -> SearchSpace:
     return left
 
 
-def recorded(study: StudyRecord, place: Place, runner: Runner) -> StudyRecord:
-    """The study with where its servers run, and what image they have."""
+def recorded(study: StudyRecord, place: Place, runner: Runner | None = None) -> StudyRecord:
+    """The study with where its servers run, and what image they have, if the runner knows it."""
     image: dict[str, str] = {}
     if isinstance(runner, DockerRunner):
         image = {"image": runner.image.name, "image_digest": runner.image.digest}

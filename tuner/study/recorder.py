@@ -12,7 +12,7 @@ from tuner.store.jobs import ASKED_TO_STOP, JobState, Wanted
 from tuner.store.ownership import Hold
 from tuner.store.rows import point_document
 from tuner.study.deadline import Deadline
-from tuner.study.trial import Observer
+from tuner.study.observer import Observer
 
 # Before these steps of a trial it is heard what is asked of the study: what is measured already
 # is not thrown away for it.
@@ -81,21 +81,22 @@ class Recorder:
 
         return said
 
-    def pause(self, deadline: Deadline) -> None:
+    def pause(self, deadline: Deadline, nap: Callable[[float], None] | None = None) -> None:
         """Wait until the study is to go on; its time waits, too.
+
+        A `nap` of some seconds passes meanwhile, again and again.
 
         Raises:
             StopAsked: It is to end instead.
         """
         self._observer.phase_begins("paused")
         self._hold.goes(JobState.PAUSED, left_s=deadline.left_s if deadline.waits else None)
-        began_s = monotonic()
+        left_s = deadline.left_s
         while (wanted := self._hold.wanted()) is Wanted.PAUSE:
-            sleep(_POLL_S)
-        deadline.wait(monotonic() - began_s)
+            (nap or sleep)(_POLL_S)
+        deadline.wait(left_s - deadline.left_s)
         self._hold.goes(JobState.RUNNING, ends_at=deadline.ends_at)
-        self._wanted = wanted  # what is wanted since then, the next event hears
-        self._hear()
+        self.hear(wanted)  # what is wanted since then, the next event hears
 
     def rest(self, seconds: float, deadline: Deadline) -> None:
         """Do nothing for so long, or while a pause that is asked for meanwhile lasts.
@@ -113,6 +114,15 @@ class Recorder:
             self.pause(deadline)
             return
         self._hold.goes(JobState.RUNNING)
+        self._hear()
+
+    def hear(self, wanted: Wanted) -> None:
+        """What is asked of the study now.
+
+        Raises:
+            PauseAsked, StopAsked: Somebody wants that.
+        """
+        self._wanted = wanted
         self._hear()
 
     def stops(self, why: str) -> None:

@@ -3,13 +3,16 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuner.capacity.find import expected_s
 from tuner.capacity.probes import POINTS
 from tuner.goals import LatencyBudget, SearchBudget
-from tuner.records import Phase, Purpose, TrialRecord, TrialState
+from tuner.records import Phase, Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.space.space import Configuration
 
+# Why a search ends whose time is spent.
+TIME_IS_UP = "the time was used up"
 # What a start takes, until the study's own trials say better.
 _FIRST_GUESS_START_S = 3.0
 # Without a timeout, a study takes this long,
@@ -28,6 +31,9 @@ _NOT_AROUND = ("self-check", "apply", "saturation", "search")
 STRETCHES = (2.0, 1.0, 0.6)
 # The same for the baseline in the search: it has to be known well enough to be beaten.
 BASELINE_STRETCH = 0.6
+# A first round of finals begins if this share of its planned time is left: plans are on the safe
+# side.
+_LEAST_SHARE = 0.5
 # If the baseline carries less than this share of the best, even shorter points show by how much:
 _FAR_BEHIND = 0.5
 _FAR_BEHIND_STRETCH = 0.4
@@ -62,12 +68,14 @@ def finals_plan(
     search_budget: SearchBudget,
     *,
     within_reach: int | None = None,
+    hosts: int = 1,
 ) -> FinalsPlan:
     """The finals that fit into 35 % of all the time: rather fewer finalists than rounds.
 
     A final is a fresh start and a measurement of which nothing is pruned. Where there is no time
     for both, a search without finals finds more than finals without a search. Of the finalists,
-    no more than those `within_reach` of the best are planned, where that is known.
+    no more than those `within_reach` of the best are planned, where that is known. So many `hosts`
+    of a fleet measure at once.
     """
     limit_s = _FINALS_SHARE * search_budget.timeout_s
     most = search_budget.finalists if within_reach is None else within_reach
@@ -75,7 +83,8 @@ def finals_plan(
     for rounds in dict.fromkeys((wanted, min(wanted, 1))):
         for count in range(min(most, search_budget.finalists), 0, -1):
             for stretch in STRETCHES:
-                plan = _finals(trials, budget, count, rounds, stretch)
+                whole = _finals(trials, budget, count, rounds, stretch)
+                plan = replace(whole, duration_s=_shared_s(whole, hosts))
                 if plan.duration_s <= limit_s:
                     return plan
     return FinalsPlan()
@@ -99,6 +108,14 @@ def _finals(
     baseline_s = around_s + baseline_stretch * _search_s(baseline, budget)
     total_s = rounds * (finalists * each_s + baseline_s)
     return FinalsPlan(finalists, rounds, stretch, baseline_stretch, total_s)
+
+
+def _shared_s(plan: FinalsPlan, hosts: int) -> float:
+    """How long the finals take where so many hosts share them."""
+    starts = plan.rounds * (plan.finalists + 1)
+    if hosts == 1 or not starts:
+        return plan.duration_s
+    return plan.duration_s / starts * math.ceil(starts / hosts)
 
 
 def plan_rests_on(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
@@ -135,6 +152,49 @@ def _search_s(trials: Iterable[TrialRecord], budget: LatencyBudget) -> float:
         share = min(1.0, POINTS / max(1, searched))
         lengths.append(share * trial.timings_s.get("search", 0.0) / usual)
     return statistics.mean(lengths or [expected_s(budget)])
+
+
+def limit_reached(
+    study: StudyRecord,
+    search_budget: SearchBudget,
+    left_s: float,
+    *,
+    running: int = 0,
+    reserve_s: float | None = None,
+) -> str:
+    """Which limit of the search budget allows no further trial; empty if none.
+
+    So many of the search are `running`; the finals take `reserve_s`, where that is known.
+    """
+    if len(study.searched) + running >= search_budget.trials:
+        return f"all {search_budget.trials} trials were run"
+    if not study.searched:
+        return ""
+    spent = [t.timings_s["total"] for t in study.trials]
+    if reserve_s is None:
+        reserve_s = finals_plan(study.trials, study.budget, search_budget).duration_s
+    if statistics.mean(spent) + reserve_s >= left_s:
+        return TIME_IS_UP
+    return ""
+
+
+def no_time_for_a_round(
+    finals: Sequence[TrialRecord],
+    chosen: Sequence[Configuration],
+    planned_s: float,
+    left_s: float,
+) -> bool:
+    """Whether a round of `chosen` would end too late, if each takes as long as in the last.
+
+    The first one, where no more is left than a share of what was planned for it.
+    """
+    last = [
+        t.timings_s["total"]
+        for t in finals
+        if t.round == finals[-1].round and t.configuration in chosen
+    ]
+    needed_s = sum(last) if last else _LEAST_SHARE * planned_s
+    return needed_s > left_s
 
 
 def until_proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float:

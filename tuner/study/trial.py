@@ -11,12 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from tuner.capacity.find import find_capacity, prove
 from tuner.capacity.intervals import percentile_interval
 from tuner.capacity.open_search import duration_s
-from tuner.capacity.probes import NOTHING_TO_BEAT, Beat, Capacity, CapacityPlan, Expected
+from tuner.capacity.probes import (
+    NOTHING_TO_BEAT,
+    Beat,
+    Capacity,
+    CapacityPlan,
+    Expected,
+    RisingBeat,
+)
 from tuner.errors import EngineLostError, Reason, ServerError, TrialFailure
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
@@ -37,6 +43,7 @@ from tuner.records import (
 )
 from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
+from tuner.study.observer import Observer
 from tuner.study.outputs import Outputs, answer_distance, check_answer, counted, golden_of
 from tuner.study.trial_load import TrialLoad
 from tuner.targets.base import Target
@@ -50,23 +57,6 @@ _ANSWERS_AT_ONCE = 8
 _GOLDEN_ANSWERS = 5
 # The server's use of its machine is read at the ends of these phases; that takes time itself.
 _WATCHED = (Phase.SEARCH, Phase.REFERENCE, Phase.PROOF)
-
-
-class Observer(Protocol):
-    """Is told how a study goes on, while it does; `trial_ends` once the trial is stored.
-
-    A phase is told of before each of its load points.
-    """
-
-    def trial_begins(
-        self, number: int, purpose: Purpose, configuration: Configuration
-    ) -> None: ...
-
-    def phase_begins(self, phase: str) -> None: ...
-
-    def point_ends(self, point: PointRecord) -> None: ...
-
-    def trial_ends(self, record: TrialRecord) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +84,7 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """Which trial to run.
+    """Which trial to run; `beat` is what it is to beat when it begins.
 
     `reference` is a throughput at which the latency is measured as well, `reference_share` one as
     a share of the capacity that is found; 0 is none. `stretch` makes load points longer.
@@ -119,8 +109,12 @@ class TrialPlan:
     longest_s: float = math.inf
 
 
-def run_trial(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Golden | None]:
+def run_trial(
+    bench: Bench, plan: TrialPlan, beat: RisingBeat | None = None
+) -> tuple[TrialRecord, Golden | None]:
     """Run the trial and say how it ended.
+
+    `beat` is looked at after each load point, where what is to be beaten may rise meanwhile.
 
     Returns the outputs, too, that later ones are to be compared with: the golden ones of `bench`
     or, where it has none, those of this trial; None if it failed.
@@ -129,7 +123,7 @@ def run_trial(bench: Bench, plan: TrialPlan) -> tuple[TrialRecord, Golden | None
         InputError: Nothing in an answer is where `bench.compare` says.
     """
     bench.observer.trial_begins(plan.number, plan.purpose, plan.configuration)
-    trial = _Trial(bench, plan, bench.golden)
+    trial = _Trial(bench, plan, beat or RisingBeat(plan.beat), bench.golden)
     return trial.run(), trial.golden
 
 
@@ -151,6 +145,7 @@ class _Trial:
 
     bench: Bench
     plan: TrialPlan
+    beat: RisingBeat
     golden: Golden | None
     answer_s: float = 0.0  # what one answer took without load
     timings_s: dict[str, float] = field(default_factory=dict)
@@ -245,7 +240,7 @@ class _Trial:
             concurrency=bench.target.concurrency(plan.configuration),
             largest_batch=bench.target.largest_batch(plan.configuration),
             seed=plan.seed,
-            beat=plan.beat,
+            beat=self.beat,
             arrivals=bench.arrivals,
             stretch=plan.stretch,
             expected=plan.expected,

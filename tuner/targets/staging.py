@@ -26,7 +26,7 @@ def digest(files: Iterable[Path], *, beside: bytes = b"") -> str:
     found = hashlib.sha256(beside)
     for root in files:
         with readable(root):
-            folders = _walk(root) if root.is_dir() else ()
+            folders = walk(root) if root.is_dir() else ()
             inside = [Path(folder, name) for folder, names in folders for name in names]
         for path in sorted([root, *inside]):
             with readable(path):
@@ -46,7 +46,7 @@ def copy_folder(source: Path, destination: Path) -> None:
     Raises:
         OSError: A file cannot be read, or there is no room for it.
     """
-    for folder, names in _walk(source):
+    for folder, names in walk(source):
         copy = destination / folder.relative_to(source)
         copy.mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -58,7 +58,7 @@ def copy_folder(source: Path, destination: Path) -> None:
                 (copy / name).chmod((copy / name).stat().st_mode | mode)
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
     """Each folder of `root` and behind its links, with the names of what is no folder.
 
     Raises:
