@@ -24,6 +24,7 @@ PURE = [
     "docs",
     "hints",
     "exports",
+    "fleet",
     "numbers",
     "planning",
     "protocols",
@@ -42,6 +43,8 @@ SERVING = [
     "cli/test_examples.py",
     "cli/test_measure.py",
     "cli/test_model_files.py",
+    "fleet/test_agent.py",
+    "fleet/test_ray_crew.py",
     "protocols/test_generic_http.py",
     "protocols/test_v2_grpc.py",
     "protocols/test_v2_http.py",
@@ -64,6 +67,7 @@ ALONE = [
 ]
 
 pytest_plugins = [
+    "tests.fleet.fixtures",
     "tests.load.fixtures",
     "tests.measuring",
     "tests.servers.fixtures",

@@ -43,13 +43,17 @@ OTHERWISE = [
         ("retry",),
         ("attach",),
         ("doctor",),
+        ("fleet", "status"),
+        ("fleet", "doctor"),
         ("run",),
         ("check",),
         ("serve",),
     ),
 ]
-# What only `optimize` takes, and not `plan`.
-_OF_STUDIES = re.compile(r" --(?:study|db|output|warm-start|seed|service) \S+| --(?:detach|wait)")
+# What only `optimize` takes, and not `plan`, or what needs others.
+_OF_STUDIES = re.compile(
+    r" --(?:study|db|output|warm-start|seed|service|fleet) \S+| --(?:detach|wait)"
+)
 
 
 class Cat(BaseHTTPRequestHandler):

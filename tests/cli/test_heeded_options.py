@@ -127,6 +127,10 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
         TRITON | {"confirmations": 0},
         OF_REPOSITORY | OF_BODIES | OF_SEQUENCES | OF_STRINGS | {"finalists"},
     ),
+    "triton on a fleet": (
+        TRITON | {"fleet": "auto"},
+        OF_REPOSITORY | OF_BODIES | OF_SEQUENCES | OF_STRINGS,
+    ),
     "torchserve": (
         TORCHSERVE,
         OF_REPOSITORY | {"with_model"} | OF_TENSORS | OF_SEQUENCES,
@@ -189,6 +193,8 @@ SAYS: dict[str, tuple[Any, ...]] = {
     "engine_cpus": ("0",),
     "server_cpus": ("0",),
     "start_timeout": ("3m",),
+    "fleet": ("auto", "ray://head:10001"),
+    "group": ("gpu-1",),
     "warm_start": (["earlier"],),
     "study": ("mine",),
     "db": ("other.db",),
@@ -230,6 +236,6 @@ def test_every_option_is_heeded_or_refused(case: str) -> None:
             assert asked({**base, option: value}) != without, f"{option} changes nothing"
         except InputError as error:
             refused[option] = error.message
-    assert refused.keys() == useless
+    assert refused.keys() == (useless if "fleet" in base else useless | {"group"})
     for option, message in refused.items():
         assert option.partition("_")[0] in message

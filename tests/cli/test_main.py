@@ -259,7 +259,7 @@ def test_help_shows_options_by_what_they_are_about(tuner: Tuner) -> None:
 
     assert titles == [
         *("Arguments", "Latency budget and time", "Model", "Search", "Load"),
-        *("Where the server runs", "Study and results", "Service", "Options", "Examples"),
+        *("Where the server runs", "Fleet", "Study and results", "Service", "Options", "Examples"),
     ]
 
 

@@ -12,6 +12,7 @@ from tuner.errors import InputError, TunerError
 from tuner.goals import SearchBudget
 from tuner.records import Purpose, StudyRecord
 from tuner.report import terminal
+from tuner.report.fleet_progress import FleetProgress
 from tuner.space.space import Configuration
 from tuner.store.events import Event, EventKind, events
 from tuner.store.jobs import JobRecord, job_of
@@ -44,7 +45,8 @@ def attach(options: AttachOptions) -> None:
 
 def _progress(study: StudyRecord, job: JobRecord) -> terminal.LiveProgress:
     limits = SearchBudget.of(job.limits)
-    return terminal.LiveProgress(
+    shown = FleetProgress if study.options.get("fleet") else terminal.LiveProgress
+    return shown(
         err,
         limit_latency=study.budget,
         deadline_s=time.monotonic() + job.left_s,
@@ -78,16 +80,20 @@ def _follow(storage: Storage, study: StudyRecord, progress: terminal.LiveProgres
 def tell(event: Event, progress: terminal.LiveProgress) -> None:
     """Show one of them; the end of a trial is in its record."""
     content = event.content
+    there = content.get("host", "")
+    on_host = progress.on(there) if isinstance(progress, FleetProgress) else progress
     match event.kind:
         case EventKind.TRIAL_BEGAN:
-            progress.trial_begins(
+            on_host.trial_begins(
                 event.trial or 0,
                 Purpose(content["purpose"]),
                 Configuration.of(content["configuration"]),
             )
-            progress.began_ago((datetime.now(UTC) - event.at).total_seconds())
+            on_host.began_ago((datetime.now(UTC) - event.at).total_seconds())
         case EventKind.PHASE_BEGAN:
-            progress.phase_begins(content["phase"])
+            on_host.phase_begins(content["phase"])
+        case EventKind.HOST_CHANGED if isinstance(progress, FleetProgress):
+            progress.host_changes(there, content["state"])
         case EventKind.STATE_CHANGED:
             progress.phase_begins(content["state"])
         case EventKind.SAID:

@@ -9,6 +9,7 @@ import typer
 from tuner.cli import asked, values
 from tuner.cli.check_options import CheckOptions
 from tuner.cli.console import err, note, print_blocks, print_json
+from tuner.cli.fleet_options import OF_FLEET
 from tuner.cli.job import job
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.resume import is_said, stored_options
@@ -94,6 +95,7 @@ def _prepared(study: StudyRecord, options: CheckOptions) -> PreparedJob:
     found |= {name: str(getattr(options, name)) for name in _ANEW if getattr(options, name)}
     # What says when a search ends, and how it goes, means nothing here.
     found |= {"db": options.db, "study": study.name, "until": None, "warm_start": None}
+    found |= dict.fromkeys(OF_FLEET)
     words = asked.words({n: each for n, each in found.items() if is_said(each)}, OptimizeOptions)
     made = Command(".optimize_options:OptimizeOptions", ".check:options_of").made("optimize")
     with made.make_context("tuner optimize", words) as context:

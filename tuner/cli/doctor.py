@@ -21,7 +21,7 @@ def doctor(options: DoctorOptions) -> None:
     for check in host_checks():
         found.append(check)
         if not options.as_json:
-            out.print(_lines(check), crop=False)
+            out.print(check_lines(check), crop=False)
     wrong = [check.name for check in found if not check.fine]
     if options.as_json:
         print_json(checks_document(found))
@@ -29,7 +29,8 @@ def doctor(options: DoctorOptions) -> None:
         raise TunerError(f"this machine disturbs measurements: {', '.join(wrong)}")
 
 
-def _lines(check: Check) -> Group:
+def check_lines(check: Check) -> Group:
+    """What was found and, where it is not fine, what it costs and what to change."""
     first = Text(f"{'ok  ' if check.fine else 'bad '} {check.name}: {check.found}")
     if check.fine:
         return Group(first)

@@ -11,8 +11,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "tuner optimize model.onnx --budget-ms 20 --until 07:00",
         "tuner optimize --space server.yaml --budget-ms 200 --timeout 1h",
         "tuner optimize --budget-ms 50 --study night --until 07:00 --detach",
+        "tuner optimize --budget-ms 50 --fleet auto --until 07:00",
         "tuner optimize --budget-ms 50 --service https://tuner.example --wait",
     ),
+    "FleetStatusOptions": ("tuner fleet status", "tuner fleet status night"),
+    "FleetDoctorOptions": ("tuner fleet doctor", "tuner fleet doctor --image tritonserver"),
     "ServeOptions": (
         "tuner serve",
         "tuner serve --models models --port 8900",

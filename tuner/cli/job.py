@@ -6,6 +6,7 @@ from typing import Any
 
 from tuner.cli import asked, values
 from tuner.cli.detached import own_log
+from tuner.cli.fleet import fleet_of
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
 from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
@@ -27,7 +28,7 @@ def planned_job(options: PlanOptions) -> Job:
     if not options.confirmations:
         hint = "leave one of them out"
         values.check_meaning(options, {"finalists"}, "--confirmations 0", hint=hint)
-    place = container(options), remote(options)
+    place = container(options, elsewhere=bool(options.fleet)), remote(options)
     return Job(
         budget=budget,
         repository=options.model_repository,
@@ -51,6 +52,8 @@ def planned_job(options: PlanOptions) -> Job:
         form=request_form(options),
         server=options.server,
         place=place[0] or place[1],
+        fleet=fleet_of(options),
+        group=options.group,
         options=_asked(options),
     )
 
@@ -69,10 +72,14 @@ def job(options: OptimizeOptions) -> Job:
         database=options.db,
         study=options.study,
         seed=options.seed,
-        engine_cpus=values.cpus(options.engine_cpus, "--engine-cpus"),
-        server_cpus=values.cpus(options.server_cpus, "--server-cpus"),
+        engine_cpus=_cpus(options, "--engine-cpus", options.engine_cpus),
+        server_cpus=_cpus(options, "--server-cpus", options.server_cpus),
         start_timeout_s=values.duration_s(options.start_timeout, "--start-timeout"),
     )
+
+
+def _cpus(options: OptimizeOptions, option: str, text: str) -> frozenset[int]:
+    return values.cpus(text, option, elsewhere=bool(options.fleet))
 
 
 def timeout_s(timeout: str | None, until: str | None, budget: LatencyBudget) -> float:

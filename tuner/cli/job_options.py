@@ -116,6 +116,13 @@ class ResumeOptions(RunOptions):
         int | None, typer.Option(min=1, help="Trials of the search at most, in all.")
     ] = None
     header: Headers = None
+    fleet: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where its fleet is now, if not where it was: auto, or ray://HOST:10001.",
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

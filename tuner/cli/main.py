@@ -19,6 +19,8 @@ from tuner.errors import InputError, TunerError
 _OF_MEASURE = {"GRPC_VERBOSITY": "NONE"}
 # What brings the web server.
 _SERVICE = "service"
+# What brings Ray.
+_FLEET_EXTRA = "fleet"
 
 _COMMANDS = {
     "optimize": Command(
@@ -53,6 +55,12 @@ _COMMANDS = {
     "doctor": Command(".small_options:DoctorOptions", ".doctor:doctor"),
     "clean": Command(".small_options:CleanOptions", ".clean:clean"),
 }
+_FLEET = {
+    "status": Command(".fleet_options:FleetStatusOptions", ".fleet_status:fleet_status"),
+    "doctor": Command(
+        ".fleet_options:FleetDoctorOptions", ".fleet_doctor:fleet_doctor", extra=_FLEET_EXTRA
+    ),
+}
 _STUDIES = {
     "list": Command(
         ".study_options:ListOptions", ".studies:list_studies", ".remote.studies:list_studies"
@@ -83,6 +91,7 @@ app = typer.Typer(
 )
 for _name, _help, _commands in (
     ("studies", "Studies in the database.", _STUDIES),
+    ("fleet", "Hosts of a Ray cluster, which measure a study together.", _FLEET),
     ("spaces", "Search spaces: what may vary on a server.", _SPACES),
     ("tokens", "Tokens of the service: who may use it.", _TOKENS),
 ):

@@ -63,7 +63,7 @@ def _memory_kind(text: str) -> MemoryKind | None:
 class ServerOptions:
     """Where the server is, and what is spoken there."""
 
-    group: ClassVar = "The server"
+    title: ClassVar = "The server"
     url: Annotated[
         str, typer.Argument(help="http://, https://, grpc:// or grpcs://, then HOST:PORT.")
     ]
@@ -103,7 +103,7 @@ class ServerOptions:
 class LoadOptions:
     """How much load, for how long."""
 
-    group: ClassVar = "The load"
+    title: ClassVar = "The load"
     concurrency: Annotated[
         str | None,
         typer.Option(
@@ -165,7 +165,7 @@ class LoadOptions:
 class RequestOptions:
     """What the requests carry."""
 
-    group: ClassVar = "The requests"
+    title: ClassVar = "The requests"
     batch: Batch = 1
     shape: Shapes = None
     input: Annotated[
@@ -217,7 +217,7 @@ class RequestOptions:
 class ResultOptions:
     """What is watched beside the load, and where the results go."""
 
-    group: ClassVar = "The results"
+    title: ClassVar = "The results"
     collect_metrics: Annotated[
         bool, typer.Option("--collect-metrics", help="Read the server's Prometheus page.")
     ] = False

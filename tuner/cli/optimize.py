@@ -12,6 +12,7 @@ from tuner.analysis.standings import Standings
 from tuner.capacity import find as capacity
 from tuner.cli.console import err, note, print_blocks, print_json, print_text
 from tuner.cli.detached import LOG, detach, own_log
+from tuner.cli.fleet import prepared_for_hosts, run_on_hosts
 from tuner.cli.job import job, planned_job
 from tuner.cli.notified import Ending, check, notified
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
@@ -20,8 +21,10 @@ from tuner.cli.suggested import command
 from tuner.errors import masked
 from tuner.records import StudyRecord
 from tuner.report import effects_text, export, findings, summaries, tables, terminal
+from tuner.report.fleet_progress import FleetProgress
 from tuner.report.spaces import size, size_text, space_content
-from tuner.study.job import PreparedJob, earlier_study, prepare, run
+from tuner.study.earlier_study import earlier_study
+from tuner.study.job import PreparedJob, run
 from tuner.study.placement import RemoteAddress, withheld
 from tuner.study.time_plan import planned_s, too_short
 
@@ -31,7 +34,7 @@ def optimize(options: OptimizeOptions) -> None:
     logging.getLogger("optuna").setLevel(logging.WARNING)
     check(options.notify, options.notify_url)
     if options.detach and not own_log():
-        study = prepare(job(options)).study
+        study = prepared_for_hosts(job(options)).study
         log = report_folder(options.output, study.name) / LOG
         detach(study.name, options.db, log, as_json=options.as_json)
         return
@@ -40,7 +43,7 @@ def optimize(options: OptimizeOptions) -> None:
 
 
 def _optimize(options: OptimizeOptions, ending: Ending) -> None:
-    prepared = prepare(job(options))
+    prepared = prepared_for_hosts(job(options))
     ending.study = prepared.study.name
     for said in prepared.notes:
         note(said)
@@ -62,7 +65,7 @@ def _optimize(options: OptimizeOptions, ending: Ending) -> None:
 
 def plan(options: PlanOptions) -> None:
     """Say what `optimize` with these options would do, without doing it."""
-    prepared = prepare(planned_job(options))
+    prepared = prepared_for_hosts(planned_job(options))
     content = _plan_document(prepared)
     for said in prepared.notes:
         note(said)
@@ -86,22 +89,32 @@ def _run(prepared: PreparedJob) -> StudyRecord:
         f"{size(prepared.space)} configurations"
     )
     try:
-        with terminal.LiveProgress(
-            err,
-            limit_latency=wanted.budget,
-            deadline_s=time.monotonic() + wanted.search_budget.timeout_s,
-            trials=wanted.search_budget.trials + wanted.search_budget.finals,
-            waits=wanted.search_budget.ends_at is None,
-        ) as progress:
-            return run(prepared, progress, note)
+        return _measured(prepared)
     except KeyboardInterrupt:
         # Whoever started the server has seen its end; a remote one runs on.
         gone = "" if isinstance(wanted.place, RemoteAddress) else "the server is gone and "
+        if wanted.fleet:
+            gone = "nothing of it runs on the hosts any more and "
         note(
             f"interrupted; {gone}study {name} is kept\n"
             f"go on with it: {command('resume', name, wanted.database)}"
         )
         raise
+
+
+def _measured(prepared: PreparedJob) -> StudyRecord:
+    wanted = prepared.job
+    shown = FleetProgress if wanted.fleet else terminal.LiveProgress
+    with shown(
+        err,
+        limit_latency=wanted.budget,
+        deadline_s=time.monotonic() + wanted.search_budget.timeout_s,
+        trials=wanted.search_budget.trials + wanted.search_budget.finals,
+        waits=wanted.search_budget.ends_at is None,
+    ) as progress:
+        if isinstance(progress, FleetProgress):
+            return run_on_hosts(prepared, progress, note)
+        return run(prepared, progress, note)
 
 
 def _summary(result: Standings) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
+from tuner.cli.fleet_options import FleetOptions
 from tuner.cli.options import (
     DATABASE,
     AsJson,
@@ -52,7 +53,7 @@ OF_COMMAND = frozenset(
 class BudgetOptions:
     """The latency that is accepted, and the time that the study may take."""
 
-    group: ClassVar = "Latency budget and time"
+    title: ClassVar = "Latency budget and time"
     budget_ms: Annotated[
         float, typer.Option(help="Latency that your users accept, in milliseconds.")
     ]
@@ -75,7 +76,7 @@ class BudgetOptions:
 class TuneOptions:
     """The server, its model, and the forms of it that may be chosen from."""
 
-    group: ClassVar = "Model"
+    title: ClassVar = "Model"
     server: Annotated[
         str,
         typer.Option(
@@ -114,7 +115,7 @@ class TuneOptions:
 class SearchOptions:
     """What is searched for, where, and how."""
 
-    group: ClassVar = "Search"
+    title: ClassVar = "Search"
     space: Annotated[
         Path | None,
         typer.Option(help="A built-in search space, or a file that extends or replaces it."),
@@ -137,7 +138,7 @@ class SearchOptions:
 class RequestOptions:
     """What the requests carry, and how they arrive."""
 
-    group: ClassVar = "Load"
+    title: ClassVar = "Load"
     arrivals: Annotated[
         Loop, typer.Option(help="poisson: users do not wait; closed: they do.")
     ] = Loop.OPEN
@@ -171,7 +172,7 @@ class RequestOptions:
 class OutputOptions:
     """What is printed."""
 
-    group: ClassVar = "Study and results"
+    title: ClassVar = "Study and results"
     as_json: AsJson = False
 
 
@@ -179,6 +180,7 @@ class OutputOptions:
 class PlanOptions(
     ServiceOptions,
     OutputOptions,
+    FleetOptions,
     RunnerOptions,
     RequestOptions,
     SearchOptions,
@@ -192,7 +194,7 @@ class PlanOptions(
 class MachineOptions:
     """What the server and the load engine have of this machine."""
 
-    group: ClassVar = RunnerOptions.group
+    title: ClassVar = RunnerOptions.title
     engine_cpus: EngineCpus = ""
     server_cpus: Annotated[str, typer.Option(help="CPUs for the server: 1,4-7.")] = ""
     start_timeout: Annotated[
@@ -204,7 +206,7 @@ class MachineOptions:
 class StudyOptions:
     """Where the study is kept, and what it begins with."""
 
-    group: ClassVar = OutputOptions.group
+    title: ClassVar = OutputOptions.title
     warm_start: Annotated[
         list[str] | None,
         typer.Option(help="Study whose best are tried first; several times."),
@@ -231,7 +233,7 @@ class StudyOptions:
 class WaitOptions:
     """What a job of a service has beside."""
 
-    group: ClassVar = ServiceOptions.group
+    title: ClassVar = ServiceOptions.title
     wait: Annotated[
         bool, typer.Option("--wait", help="Show what the job does until it ends, and its result.")
     ] = False

@@ -118,5 +118,5 @@ EngineCpus = Annotated[str, typer.Option(help="CPUs for the load engine: 0,2-3."
 class ServiceOptions:
     """Of commands that can be asked of a service, too."""
 
-    group: ClassVar = "Service"
+    title: ClassVar = "Service"
     service: Service = ""

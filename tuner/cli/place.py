@@ -20,8 +20,10 @@ _ULIMIT = re.compile(r"([a-z]+)=(-?\d+)")
 _OF_CONTAINERS = {each.name for each in fields(RunnerOptions)} - {"runner", "url", "port"}
 
 
-def container(options: RunnerOptions) -> ContainerSettings | None:
+def container(options: RunnerOptions, *, elsewhere: bool = False) -> ContainerSettings | None:
     """What containers get; None where servers run as processes.
+
+    What is mounted is there where they run, which may be `elsewhere`.
 
     Raises:
         InputError: An option cannot be used, or means nothing to this runner.
@@ -31,6 +33,7 @@ def container(options: RunnerOptions) -> ContainerSettings | None:
         check_meaning(options, _OF_CONTAINERS, f"--runner {options.runner}", hint=hint)
         return None
     _check_forms(options)
+    existing = Path.absolute if elsewhere else _existing
     return ContainerSettings(
         image=options.image,
         pull=options.pull,
@@ -40,7 +43,7 @@ def container(options: RunnerOptions) -> ContainerSettings | None:
         gpus=options.gpus,
         capabilities=tuple(options.cap_add or ()),
         ulimits=dict(_ulimit(each) for each in options.ulimit or ()),
-        mounts=tuple(_existing(each) for each in options.mount or ()),
+        mounts=tuple(map(existing, options.mount or ())),
         network=options.network,
         user=options.user,
     )

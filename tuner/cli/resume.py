@@ -1,6 +1,6 @@
 """`tuner resume`: a study goes on with what it was asked for when it began."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -89,6 +89,7 @@ def words(options: ResumeOptions, reasons: Sequence[Reason] = ()) -> list[str]:
     found |= _time(study, job, options, reasons)
     found |= {"retry": [each.value for each in reasons] or None}
     found |= {"study": study.name, "db": options.db, "output": str(options.output)}
+    found |= {"fleet": _fleet(stored, options)}
     found |= {"detach": options.detach, "as_json": options.as_json}
     found |= {"notify": options.notify, "notify_url": options.notify_url}
     given = {name: each for name, each in found.items() if is_said(each)}
@@ -140,6 +141,21 @@ def headers(study: StudyRecord, said: Sequence[str] | None) -> list[str]:
             f"study `{study.name}` sends no header `{min(unknown)}`", hint="leave it out"
         )
     return [given[name] for name in names]
+
+
+def _fleet(stored: Mapping[str, Any], options: ResumeOptions) -> str:
+    """Where the hosts of the study are now; empty where a machine measures it.
+
+    Raises:
+        InputError: That is so, and yet an address was said.
+    """
+    before: str = stored.get("fleet", "")
+    if options.fleet and not before:
+        raise InputError(
+            f"`--fleet` means nothing to study `{options.study}`, which one machine measured",
+            hint="leave it out; another `--study NAME` can begin with it: `--warm-start`",
+        )
+    return options.fleet or before
 
 
 def _time(

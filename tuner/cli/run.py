@@ -15,6 +15,7 @@ from runners.errors import describe_exit
 from tuner.analysis import standings
 from tuner.cli import asked
 from tuner.cli.console import note, print_json, print_text
+from tuner.cli.fleet_options import OF_FLEET
 from tuner.cli.job import job
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.place import ports
@@ -88,7 +89,8 @@ def _stored(study: StudyRecord, options: RunOptions) -> OptimizeOptions:
         hint = "leave it out: the study sends none"
         check_meaning(options, {"header"}, study.name, hint=hint)
     stored = stored_options(study, options.header, hint=instead)
-    said = {name: each for name, each in stored.items() if is_said(each)}
+    here = {name: each for name, each in stored.items() if name not in OF_FLEET}
+    said = {name: each for name, each in here.items() if is_said(each)}
     found: OptimizeOptions = asked.options_of(said | {"study": study.name}, OptimizeOptions)
     return found
 

@@ -22,7 +22,7 @@ class RunnerChoice(StrEnum):
 class RunnerOptions:
     """The runner, and what its containers get."""
 
-    group: ClassVar = "Where the server runs"
+    title: ClassVar = "Where the server runs"
     runner: Annotated[
         RunnerChoice,
         typer.Option(

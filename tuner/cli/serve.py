@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from tuner.cli import asked, values
 from tuner.cli.best import measure_command
 from tuner.cli.console import print_text
+from tuner.cli.fleet import address
 from tuner.cli.job import job
 from tuner.cli.optimize_options import OF_COMMAND, OptimizeOptions, PlanOptions
 from tuner.cli.options import DATABASE, SERVICE_VARIABLE
@@ -40,6 +41,7 @@ def serve(options: ServeOptions) -> None:
         spaces=tuple(each.absolute() for each in options.spaces or ()),
         images=tuple(options.image or ()),
         remotes=tuple(options.remote or ()),
+        fleets=tuple(map(address, options.fleet or ())),
         allow_commands=options.allow_commands,
         token_file=options.token_file and options.token_file.absolute(),
         allowed_hosts=tuple(options.allowed_host or ()),

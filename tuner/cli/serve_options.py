@@ -37,6 +37,13 @@ class ServeOptions:
         list[str] | None,
         typer.Option(help="Running server that jobs may tune, http://HOST:PORT; several times."),
     ] = None
+    fleet: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Fleet that jobs may use: auto, or ray://HOST:10001; several times.",
+        ),
+    ] = None
     upload_gib: Annotated[
         int, typer.Option(min=1, max=1024, help="Largest model that may be sent, in GiB.")
     ] = 2

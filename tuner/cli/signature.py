@@ -91,7 +91,7 @@ class Command:
             for variable, value in self.environment.items():
                 set_own(variable, value)
             function = (self.there if values.get("service") else "") or self.function
-            return self._needed(function)(options(**values))
+            return needed(function, self.extra)(options(**values))
 
         parameters = _parameters(options)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -102,16 +102,22 @@ class Command:
         alone.command(name, cls=GroupedCommand, epilog=examples)(run)
         return typer.main.get_command(alone)
 
-    def _needed(self, function: str) -> Any:
-        try:
-            return _found(function)
-        except ModuleNotFoundError as error:
-            if not self.extra:
-                raise
-            raise TunerError(
-                f"the command needs the package {error.name}, which is not installed",
-                hint=f"pip install 'serving-tuner[{self.extra}]'",
-            ) from None
+
+def needed(function: str, extra: str) -> Any:
+    """What is called so, `module:name`; the `extra` of the distribution brings what it imports.
+
+    Raises:
+        TunerError: That is not installed.
+    """
+    try:
+        return _found(function)
+    except ModuleNotFoundError as error:
+        if not extra:
+            raise
+        raise TunerError(
+            f"the command needs the package {error.name}, which is not installed",
+            hint=f"pip install 'serving-tuner[{extra}]'",
+        ) from None
 
 
 class _Commands(Mapping[str, Any]):
@@ -211,7 +217,7 @@ def group_title(options: type[Any], option: Field[Any]) -> str | None:
     declaring = next(
         each for each in options.__mro__ if option.name in inspect.get_annotations(each)
     )
-    return vars(declaring).get("group")
+    return vars(declaring).get("title")
 
 
 def _in_group(hint: Any, group: str | None) -> Any:

@@ -109,8 +109,12 @@ def seconds_until(text: str) -> float:
     return (moment(text) - datetime.now().astimezone()).total_seconds()
 
 
-def cpus(text: str, option: str) -> frozenset[int]:
-    """CPU numbers of a list such as `0,2-3`; empty for none given."""
+def cpus(text: str, option: str, *, elsewhere: bool = False) -> frozenset[int]:
+    """CPU numbers of a list such as `0,2-3`; empty for none given.
+
+    Raises:
+        InputError: It is none, or this machine has fewer; of one that is `elsewhere` nobody knows.
+    """
     numbers: set[int] = set()
     for part in text.split(",") if text else ():
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
@@ -118,7 +122,7 @@ def cpus(text: str, option: str) -> frozenset[int]:
         if first > last:
             raise unfit(option, "a list of CPUs", text, "for example: 0,2-3")
         there = os.cpu_count() or 1
-        if last >= there:
+        if last >= there and not elsewhere:
             raise InputError(
                 f"`{option}` names CPU {last}, but this machine has 0 to {there - 1}",
                 hint="`lscpu --extended` lists them",

@@ -14,6 +14,7 @@ from tuner.clients.service import JOB_CHANGED, LostError, ServiceClient, Service
 from tuner.errors import TunerError
 from tuner.goals import LatencyBudget, SearchBudget
 from tuner.report import terminal
+from tuner.report.fleet_progress import FleetProgress
 from tuner.report.status import trial_of
 from tuner.store.events import Event, EventKind
 
@@ -94,7 +95,8 @@ class _Shown(ExitStack):
             }
         )
         left_s = status.get("left_s")
-        return terminal.LiveProgress(
+        shown = FleetProgress if options.get("fleet") else terminal.LiveProgress
+        return shown(
             err,
             limit_latency=LatencyBudget(
                 options.get("percentile", OptimizeOptions.percentile), options["budget_ms"] / 1e3

@@ -1,0 +1,52 @@
+"""The proof on a fleet: one host, as near to the first one as there is."""
+
+import math
+
+from tuner.fleet.errand import Errand, Result
+from tuner.fleet.ledger import Ledger
+from tuner.fleet.roster import Roster
+from tuner.fleet.terms import Terms
+
+
+class Proof:
+    """A stage: the recommended configuration under the load that is claimed for it.
+
+    Of the hosts that are ready, the one whose factor is nearest to 1 is to prove it.
+    """
+
+    def __init__(self, ledger: Ledger, roster: Roster, terms: Terms) -> None:
+        self._ledger = ledger
+        self._roster = roster
+        self._terms = terms
+        self._given = False
+        self._host = ""
+
+    @property
+    def over(self) -> bool:
+        return self._given
+
+    def passes(self) -> None:
+        """Which host is the one to prove it."""
+        names = [host.name for host in self._roster.ready]
+        now = self._terms.clock.now()
+        factors = {name: self._ledger.pace(name, now).factor for name in names}
+        self._host = min(names, key=lambda name: abs(math.log(factors[name])), default="")
+
+    def next(self, host: str) -> Errand | None:
+        if self._given or host != self._host:
+            return None
+        self._given = True
+        number = self._ledger.number()
+        plan = self._terms.plan.proof(
+            self._ledger.study, number=number, left_s=self._terms.deadline.left_s
+        )
+        if plan is None:
+            self._ledger.release(number)
+            return None
+        return Errand(plan)
+
+    def again(self, result: Result) -> Errand | None:
+        return None
+
+    def stored(self, result: Result) -> None:
+        pass
