@@ -58,6 +58,8 @@ OPTIONS: Mapping[str, str] = {
     "url": STATED,
     "port": "a usual one of servers, or one of a stated address of the same host",
     "image": STATED,
+    "fleet": STATED,
+    "group": PLAIN,
     "pull": "of a stated image",
     "memory": PLAIN,
     "shm_size": PLAIN,
@@ -110,6 +112,7 @@ def settings(tmp_path: Path) -> Settings:
         spaces=(tmp_path / "spaces",),
         images=("one:1", "two:2"),
         remotes=("http://Server:9000/", "http://server:9001", "http://[::1]:80"),
+        fleets=("ray://head:10001",),
     )
 
 
@@ -165,6 +168,7 @@ def test_a_whole_path_within_a_stated_folder_is_one_of_it(
         {"runner": "remote", "url": "http://server:9001", "port": ["management=8081"]},
         {"runner": "remote", "url": "http://[::1]"},
         {"header": ["Authorization: Bearer x", "X-Empty:"]},
+        {"fleet": "ray://head:10001", "group": "gpu-1"},
         {"budget_ms": 50.0, "trials": 10, "server_cpus": "0-1", "warm_start": ["night"]},
     ],
 )
@@ -210,6 +214,11 @@ def test_what_was_stated_may_be_used(settings: Settings, said: dict[str, Any]) -
             {"image": "three:3"},
             "`image`: `three:3` is none that jobs may use",
             "those that the service was started with: `one:1`, `two:2`",
+        ),
+        (
+            {"fleet": "auto"},
+            "`fleet`: `auto` is none that jobs may use",
+            "those that the service was started with: `ray://head:10001`",
         ),
         (
             {"url": "http://server:22"},

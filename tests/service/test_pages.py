@@ -1,19 +1,24 @@
 """The pages of a service: what they show of a study and of jobs, as a browser gets it."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
 from tests.report import studies
+from tuner.goals import SearchBudget
 from tuner.report import formats
 from tuner.service.pages import files
 from tuner.service.pages.plot import Plot, PlotPoint
 from tuner.service.pages.study import slider
 from tuner.service.service import Service
+from tuner.store.hosts import HostRecord, HostState, store_hosts
+from tuner.store.ownership import held
 from tuner.store.queue import QueuedJob, QueueState, Submission, bring, submit
 from tuner.store.storage import Storage
 
@@ -342,3 +347,35 @@ def test_scripts_write_no_markup() -> None:
         assert "innerHTML" not in text
         assert "insertAdjacentHTML" not in text
         assert "eval(" not in text
+
+
+def test_hosts_of_a_fleet(service: Service, browser: httpx.Client) -> None:
+    """What each measures, and why another one does not, on the pages of its study and its job."""
+    record = replace(studies.small_study(), name="fleet", options={"fleet": "auto"})
+    queued = job(service, "fleet")
+    service.storage.create_study(record)
+    store_hosts(
+        service.storage,
+        "fleet",
+        [
+            fleet_host("gpu-1", HostState.MEASURING, trial=3),
+            fleet_host("gpu-2", HostState.ASIDE, why=f"it is slow {SCRIPT}"),
+        ],
+    )
+
+    ended = replace(record.trials[0], host="gpu-2")
+    service.storage.save_trial("fleet", ended)
+
+    with held(service.storage, "fleet", limits=SearchBudget().as_record()):
+        for path in ("/studies/fleet", f"/jobs/{queued.id}"):
+            text = " ".join(shown(browser, path).split())
+            assert "gpu-1 0123456789 measuring - trial 3" in text
+            assert f"gpu-2 0123456789 aside - it is slow {SCRIPT}" in text
+            assert f"{ended.number} {ended.purpose} {ended.state} gpu-2 " in text
+            assert SCRIPT not in browser.get(path).text
+
+
+def fleet_host(name: str, state: HostState, **more: Any) -> HostRecord:
+    return HostRecord(
+        name=name, kind="0123456789", hardware={}, state=state, changed_at=studies.BEGAN, **more
+    )

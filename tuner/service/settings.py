@@ -11,8 +11,9 @@ class Settings:
     `folder` has what belongs to the service alone: its token, logs and reports of jobs, models
     that were sent to it. Jobs may use models below the folders in `models` and `folder`, spaces
     that are built in or below the folders in `spaces`, images whose names are in `images`, and
-    servers that already run at the addresses in `remotes` (http://HOST:PORT); the program of a
-    space, and models that are programs, only with `allow_commands`. It is asked by the name
+    servers that already run at the addresses in `remotes` (http://HOST:PORT), and the hosts of the
+    `fleets` with these addresses; the program of a space, and models that are programs, only with
+    `allow_commands`. It is asked by the name
     `host`, or by one in `allowed_hosts`. A model that is sent to it has at most
     `largest_upload` bytes.
     """
@@ -25,6 +26,7 @@ class Settings:
     spaces: tuple[Path, ...] = ()
     images: tuple[str, ...] = ()
     remotes: tuple[str, ...] = ()
+    fleets: tuple[str, ...] = ()
     allow_commands: bool = False
     token_file: Path | None = None
     certificate: Path | None = None

@@ -138,12 +138,14 @@ def _check_names(option: str, said: Any) -> None:
 
 
 def _check_place(settings: Settings, options: Mapping[str, Any]) -> None:
-    """That the server runs in an image, or is at an address, that the service was started with."""
+    """That the server runs in an image, at an address or on a fleet that the service was given."""
     image = options.get("image", "")
     if (image or options.get("runner") == "docker") and image not in settings.images:
         raise _not_stated("image", image, settings.images)
     if options.get("url") or options.get("runner") == "remote":
         _check_remote(settings, options)
+    if (fleet := options.get("fleet")) and fleet not in settings.fleets:
+        raise _not_stated("fleet", fleet, settings.fleets)
     if settings.allow_commands:
         return
     host = ("network",) if options.get("network") == "host" else ()

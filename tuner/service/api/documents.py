@@ -96,6 +96,10 @@ class StatusDocument(BaseModel):
     nearest: dict[str, Any] | None
     gain: Annotated[float | None, Field(description="The best as a multiple of the defaults.")]
     gain_interval: list[float] | None
+    hosts: Annotated[
+        list[dict[str, Any]],
+        Field(description="Those of its fleet: group, state, speed and what each measures."),
+    ] = []
     failures: Annotated[list[dict[str, Any]], Field(description="The last three.")]
 
 

@@ -26,11 +26,12 @@ of the last change of a job that were told. Who comes back with that id, as `Las
 | --- | --- |
 | `job_changed` | `job`, `state`, `why`, `by` |
 | `job_began` | `owner`, `replaces` |
-| `trial_began` | `trial`, `purpose`, `configuration` |
+| `trial_began` | `trial`, `purpose`, `configuration`; on a fleet its `host`, as the next two |
 | `phase_began` | `trial`, `phase` |
 | `point_measured` | `trial`, `point`: a load point, without its histogram |
 | `trial_ended` | as `tuner status --trials --json` says it |
 | `state_changed` | `state` of the study's tuner |
+| `host_changed` | `host` of its fleet, its `state`, and `why` |
 | `said` | `text`, a sentence for people |
 | `job_ended` | `why`, empty if the study came to its end |
 

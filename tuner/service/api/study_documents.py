@@ -119,6 +119,7 @@ class TrialDocument(BaseModel):
 
     trial: int
     purpose: str
+    host: Annotated[str, Field(description="Of the fleet; empty for one machine.")] = ""
     state: str
     reason: str | None
     message: str

@@ -24,6 +24,7 @@ from tuner.report import (
     hints_text,
 )
 from tuner.report.best import Best, BestWish, best
+from tuner.report.hosts import host_documents
 from tuner.report.sheet import Sheet
 from tuner.report.status import state_of
 from tuner.report.study_advice import study_advice
@@ -94,13 +95,13 @@ def study(
         shown = storage.study(name, trials=False)
         return page(request, "best.html", **_answer(service, shown, limit_ms))
     shown, result = _with_compared(storage, name)
-    job = job_called(storage, name)
+    job, runs = job_called(storage, name), job_of(storage, name)
     drawn = plot(storage, shown, result)
     return page(
         request,
         "study.html",
         study=shown,
-        state=state_of(job_of(storage, name)),
+        state=state_of(runs),
         job=job if job and job.study == name else None,
         result=result,
         headline=findings.headline(shown, result),
@@ -109,6 +110,7 @@ def study(
         plot=drawn,
         slider=slider(drawn),
         effects=_effects(shown, result),
+        hosts=host_documents(storage, shown, is_live=runs is not None and runs.is_live),
         forms=_forms(shown, result),
         **_answer(service, shown, limit_ms),
         **_trials(shown, result, 0, _FEW),

@@ -3,7 +3,7 @@
 (() => {
   const NAMES = [
     "job_began", "trial_began", "phase_began", "point_measured", "trial_ended", "state_changed",
-    "said", "job_ended", "job_changed",
+    "host_changed", "said", "job_ended", "job_changed",
   ];
   const OVER = ["done", "failed", "cancelled"];
   const AGAIN_MS = 5000;
