@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
 
 def _costs(sampler: Sampler, trials: int, seed: int) -> Iterator[Cost]:
     """One study of `trials` trials."""
-    space, noise = _space(), random.Random(seed)  # noqa: S311 - noise, not a secret
+    space, noise = space_of_sixteen_cores(), random.Random(seed)  # noqa: S311 - noise, not a secret
     with tempfile.TemporaryDirectory() as folder:
         search = Search(
             space,
@@ -93,7 +93,7 @@ def _costs(sampler: Sampler, trials: int, seed: int) -> Iterator[Cost]:
             yield Cost(number + 1, asked_s - began_s, told_s - telling_s, promised_s - told_s)
 
 
-def _space() -> SearchSpace:
+def space_of_sixteen_cores() -> SearchSpace:
     """Triton's on sixteen cores."""
     batching = Expression.parse("dynamic_batching")
     flag = ServerFlag("--any")
@@ -133,7 +133,7 @@ def _space() -> SearchSpace:
 
 
 def _record(number: int, proposal: Proposal, noise: float) -> TrialRecord:
-    throughput, now = _throughput(proposal.configuration), datetime.now(UTC)
+    throughput, now = carried(proposal.configuration), datetime.now(UTC)
     crashed = throughput == 0
     return TrialRecord(
         number=number,
@@ -148,7 +148,7 @@ def _record(number: int, proposal: Proposal, noise: float) -> TrialRecord:
     )
 
 
-def _throughput(configuration: Configuration) -> float:
+def carried(configuration: Configuration) -> float:
     """A server on sixteen cores that runs out of memory above 512 requests in its batches."""
     instances, threads = int(configuration["instance_count"]), int(configuration["threads"])
     size = int(configuration.get("max_batch_size", 1))

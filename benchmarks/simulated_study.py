@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.known_capacities import Scenario
 from tests.capacity.simulated_server import Batching, SimulatedServer, fresh_start
 from tuner.capacity.find import find_capacity
-from tuner.capacity.probes import Beat, Capacity, Expected
+from tuner.capacity.probes import Beat, Capacity, Expected, RisingBeat
 from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
 from tuner.records import Outcome
@@ -101,7 +101,7 @@ class _Study:
         scenario = FAMILY[index]
         started = fresh_start(scenario.simulation, self.random, variation=_START_VARIATION)
         server = SimulatedServer(started, seed=int(self.random.integers(1 << 32)))
-        plan = replace(scenario.plan(seed), beat=Beat(beat), expected=expected)
+        plan = replace(scenario.plan(seed), beat=RisingBeat(Beat(beat)), expected=expected)
         capacity = find_capacity(server, plan)
         self.spent_s += server.spent_s
         return capacity
