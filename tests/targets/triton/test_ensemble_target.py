@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from runners.base import RunningServer
+from tests.runner_tests.waiting import wait_until
 from tests.targets.triton.ensembles import opened, write_chain, write_ensemble
 from tests.targets.triton.triton_targets import Served, built_in, infer, parsed
 from tuner.clients.v2_http import V2Client
@@ -119,8 +120,14 @@ class TestApply:
         batching = {"dynamic_batching": True, "max_queue_delay_microseconds": 300_000}
         values = {f"{part}.{n}": v for part in ENCODER_HEAD for n, v in batching.items()}
         sizes = {f"{part}.max_batch_size": 4 for part in ENCODER_HEAD}
+
+        def counted() -> int:
+            return chain.target.statistics(deployment.server).requests
+
         for configuration, batch in (({}, 1), (values | sizes, 4)):
-            deployment.apply(chain.configuration(**configuration))
+            deployment.apply(chain.configuration(**configuration), fresh=True)
+            # The request with which `apply` ends may be counted after it was answered.
+            wait_until(lambda: counted() == 1)
             before = chain.target.statistics(deployment.server)
             for _ in range(3):
                 chain.target.infer(deployment.server, count=4)
