@@ -11,16 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.service.hostile_request import (
-    FORM,
-    JSON,
-    NOBODY,
-    Row,
-    Sent,
-    World,
-    bearer,
-    cookie,
-)
+from tests.service.hostile_request import FORM, JSON, NOBODY, Row, Sent, World, bearer, cookie
 from tuner.service.access.sessions import Sessions
 
 

@@ -1,7 +1,7 @@
 """The jobs that a service was asked to run: their order, their states, and who changed them.
 
-A queued job becomes a study when its turn comes; until then the database knows only what was asked
-for. Each change of its state is a row of its own, with its time and its reason.
+A queued job becomes a study when its turn comes; until then only what was asked for is known. Each
+change of its state is a row of its own, with its time and its reason.
 """
 
 import re
@@ -378,14 +378,8 @@ def _note(
 
 
 def _job(row: sa.RowMapping) -> QueuedJob:
-    moments = ("submitted_at", "began_at", "ended_at")
-    return QueuedJob(
-        **{
-            **row,
-            "state": QueueState(row["state"]),
-            **{name: row[name] and aware(row[name]) for name in moments},
-        }
-    )
+    moments = {n: row[n] and aware(row[n]) for n in ("submitted_at", "began_at", "ended_at")}
+    return QueuedJob(**{**row, "state": QueueState(row["state"]), **moments})
 
 
 def queue_change(row: sa.RowMapping) -> QueueChange:
