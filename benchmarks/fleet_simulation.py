@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 from unittest import mock
 
+from benchmarks.landscapes.measure import Silent
 from benchmarks.options import count
 from benchmarks.search_overhead import BUDGET, carried, space_of_sixteen_cores
 from benchmarks.simulated_fleet import Server, SimulatedFleet, SimulatedHost, VirtualClock
@@ -30,9 +31,7 @@ from tuner.fleet.crew import Said
 from tuner.fleet.study import study_on
 from tuner.fleet.terms import Terms
 from tuner.goals import SearchBudget
-from tuner.records import PointRecord, Purpose, TrialRecord
 from tuner.search.search import Proposal, Search
-from tuner.space.space import Configuration
 from tuner.store.ownership import Hold, held
 from tuner.store.storage import Storage
 from tuner.study.continued_study import open_study
@@ -76,20 +75,8 @@ class _Passing(SimulatedFleet):
         return heard
 
 
-class _Nobody:
-    """An Observer that looks away."""
-
-    def trial_begins(self, number: int, purpose: Purpose, configuration: Configuration) -> None:
-        pass
-
-    def phase_begins(self, phase: str) -> None:
-        pass
-
-    def point_ends(self, point: PointRecord) -> None:
-        pass
-
-    def trial_ends(self, record: TrialRecord) -> None:
-        pass
+class _Nobody(Silent):
+    """A FleetObserver that looks away."""
 
     def on(self, host: str) -> Self:
         return self

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.simulated_fleet import HARDWARE
 from tests.command_line import Tuner, error
 from tests.refusals import each_refusal, refused
 from tests.report import studies
@@ -29,17 +30,7 @@ from tuner.store.ownership import held
 from tuner.store.storage import Storage
 from tuner.watch.host_checks import Check
 
-LARGE = Hardware(
-    cores=16,
-    memory_bytes=64 << 30,
-    numa_nodes=1,
-    threads_per_core=2,
-    numactl=True,
-    gpus=1,
-    processor="Xeon",
-    kernel="6.1",
-    hostname="gpu-1",
-)
+LARGE = replace(HARDWARE, processor="Xeon", hostname="gpu-1")
 SMALL = replace(LARGE, cores=4, hostname="small")
 HOSTS = {"gpu-1": LARGE, "gpu-2": replace(LARGE, hostname="gpu-2", numactl=False), "small": SMALL}
 FINE = Check("processors", "16")

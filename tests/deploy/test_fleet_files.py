@@ -163,8 +163,11 @@ class TestKubeRay:
 
 class TestRayUp:
     def test_ray_takes_it(self) -> None:
-        """By its own schema, once it has filled in what is left out."""
-        validate_config(prepare_config(ray_up()))
+        """By its own schema, which refuses what it does not know."""
+        whole = prepare_config(ray_up())
+        validate_config(whole)
+        with pytest.raises(Exception, match="hosts_of_a_fleet"):
+            validate_config({**whole, "hosts_of_a_fleet": 3})
 
     def test_what_ray_is_started_with(self) -> None:
         """A head and hosts, all with the token's file, and no host left out."""

@@ -4,21 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.simulated_fleet import HARDWARE
 from tests.refusals import refused
 from tuner.fleet.admission import Refusal, of_other_group
 from tuner.fleet.groups import chosen, difference, groups
-from tuner.hardware import Hardware
 
-LARGE = Hardware(
-    cores=16,
-    memory_bytes=(64 << 30) + 5,
-    numa_nodes=2,
-    threads_per_core=2,
-    numactl=True,
-    gpus=1,
-    processor="Xeon",
-    kernel="6.1",
-    hostname="a",
+LARGE = replace(
+    HARDWARE, memory_bytes=(64 << 30) + 5, numa_nodes=2, processor="Xeon", hostname="a"
 )
 SMALL = replace(LARGE, cores=4, memory_bytes=8 << 30, gpus=0, processor="EPYC", hostname="s")
 LIKE_IT = replace(LARGE, memory_bytes=(64 << 30) + 9, numactl=False, numa_nodes=1, hostname="b")
