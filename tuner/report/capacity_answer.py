@@ -14,6 +14,7 @@ from tuner.report.best import Measure
 from tuner.report.budgets import checked_percentile, limit_s
 from tuner.report.capacity_json import capacity_document
 from tuner.report.capacity_wish import prices
+from tuner.report.fronts import trials_of_front
 from tuner.store.storage import Storage
 
 
@@ -108,7 +109,7 @@ def _read(
     """
     other = bool(asked.limits_ms) or asked.percentile is not None
     study = storage.study(name, brief=not other)
-    return study, storage.front_trials(study)
+    return study, trials_of_front(storage, study)
 
 
 def _budgets(asked: CapacityQuestion, studies: Sequence[StudyRecord]) -> list[LatencyBudget]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tuner.analysis.hosts import is_of_fleet, speeds
 from tuner.analysis.pareto import trade_off
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
+from tuner.report.fronts import trials_of_front
 from tuner.store.storage import Storage
 
 # A study of no more trials than this is shown whole.
@@ -45,7 +46,7 @@ def digested(storage: Storage, name: str | None) -> StudyRecord:
         InputError: There is no such study.
     """
     study = storage.study(name, brief=True)
-    trials = shown(study, storage.front_trials(study))
+    trials = shown(study, trials_of_front(storage, study))
     return storage.in_full(study, [trial.number for trial in trials])
 
 
@@ -71,7 +72,11 @@ def about_shown(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     """Which trials are left out, and where they are; empty if all are shown."""
     if len(trials) == len(study.trials):
         return ""
-    purposes = "finals and proof" if is_of_fleet(study.trials) else "all for another purpose"
+    purposes = (
+        "the baseline, finals and proof"
+        if is_of_fleet(study.trials)
+        else "all for another purpose"
+    )
     return (
         f"Shown are {len(trials):,} of {len(study.trials):,} trials: the best of the search, the "
         f"last that failed, those of the Pareto front, and {purposes}. "

@@ -22,7 +22,8 @@ from tuner.store.storage import Storage
 class Front:
     """The `points` of it, and what comes closest to the budget where none is within it.
 
-    The study has the load points of its front, and its trials where it has several objectives.
+    The study has the load points of its front, and its trials where it has several objectives;
+    that of a fleet has all, since its front is known once the factors of hosts are taken off.
     """
 
     study: StudyRecord
@@ -37,16 +38,24 @@ def front_of(storage: Storage, name: str | None) -> Front:
         InputError: There is no such study.
     """
     study = storage.study(name, trials=False)
-    on_front = storage.front_trials(study)
-    if study.options.get("fleet"):  # its front is that of all points, once factors are taken off
+    if study.options.get("fleet"):
         study = storage.study(study.name)
     else:
+        on_front = storage.front_trials(study)
         if len(study.objectives) > 1:
             study = storage.study(study.name, brief=True)
         study = storage.in_full(study, on_front)
     points = pareto.trade_off(study)
     met = any(point["within"] for point in points)
     return Front(study, points, None if met else _nearest(storage, study.name))
+
+
+def trials_of_front(storage: Storage, study: StudyRecord) -> frozenset[int]:
+    """The numbers of the trials that have a load point of the front."""
+    if study.options.get("fleet"):
+        points = pareto.trade_off(storage.study(study.name))
+        return frozenset(int(point["trial"]) for point in points)
+    return storage.front_trials(study)
 
 
 def front_document(front: Front) -> dict[str, Any]:

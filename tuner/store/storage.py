@@ -179,10 +179,10 @@ class Storage(Database):
     def front_trials(self, study: StudyRecord) -> frozenset[int]:
         """The numbers of the trials that have a load point of the Pareto front.
 
-        It is that of `tuner.analysis.pareto.trade_off`, which is exact with the load points of
-        these trials alone: the database finds them without handing out all that there are. One
-        sweep is enough, from the highest throughput down: a point is beaten where an earlier one
-        has as little latency (Kung, Luccio and Preparata, JACM 22, 1975).
+        Without a fleet it is that of `tuner.analysis.pareto.trade_off`, which is exact with the
+        load points of these trials alone: the database finds them without handing out all that
+        there are. One sweep is enough, from the highest throughput down: a point is beaten where
+        an earlier one has as little latency (Kung, Luccio and Preparata, JACM 22, 1975).
         """
         points, trials = tuner_load_points.c, tuner_trials.c
         curve = points.kind == "open"
