@@ -300,7 +300,10 @@ def test_a_doctor_of_all_hosts(tuner: Tuner) -> None:
     """Each finding says what it costs, and what to change."""
     found = tuner("fleet", "doctor", "--image", "tritonserver")
 
-    assert (found.status, found.err) == (1, "error: not fit for measuring: gpu-2, gpu-3\n")
+    assert (found.status, found.err) == (
+        1,
+        "error: not fit for measuring: gpu-2, gpu-3\nhint: each finding says what to do\n",
+    )
     lines = found.out.splitlines()
     assert "ok   image: tritonserver: there" in lines
     assert "bad  image: tritonserver: not there" in lines

@@ -29,7 +29,9 @@ def fleet_doctor(options: FleetDoctorOptions) -> None:
             print_blocks([Text(name, style="bold"), *map(check_lines, of_host)])
     wrong = [name for name, of_host in checks.items() if not all(each.fine for each in of_host)]
     if wrong:
-        raise TunerError(f"not fit for measuring: {', '.join(wrong)}")
+        raise TunerError(
+            f"not fit for measuring: {', '.join(wrong)}", hint="each finding says what to do"
+        )
 
 
 def checks_of(host: FoundHost, images: Sequence[str]) -> Iterator[Check]:

@@ -211,7 +211,7 @@ class Driver:
         host = self.roster.known(said.host, hardware, self._clock.now())
         errand = self.roster.ends(host, self._clock.now())
         if errand is not None:  # it is gone, or began anew without having been missed
-            self._lose(host, errand, said.why if isinstance(said, Lost) else "it began anew")
+            self._lose(host, errand, "it began anew" if isinstance(said, Joined) else said.why)
         host.configuration = None
         match said:
             case _ if host.state is HostState.ASIDE:

@@ -53,12 +53,17 @@ class Searching:
         """
         if self._speeds is not self._ledger.speeds:
             self._know()
+        if not self._reserved_at and self._ledger.study.trials and self._driver.roster.usable:
+            self._reserve()
         if self._terms.deadline.left_s < self._reserve_s:
             self.stopped = self.stopped or TIME_IS_UP
             self._driver.give_up(Purpose.SEARCH)
 
     def next(self, host: str) -> Errand | None:
         """A canary, if one is due; what is to be measured again; or what promises most."""
+        if host in self._aside:  # known of it before it joined
+            self._driver.put_aside(host, self._aside[host])
+            return None
         if self._ledger.study.baseline is None:
             return self._first(host)
         self.stopped = self.stopped or self._limit()
@@ -168,7 +173,8 @@ class Searching:
     def _know(self) -> None:
         """What canaries say of hosts, and of all that was measured."""
         self._speeds, trials = self._ledger.speeds, self._ledger.study.trials
-        for host, why in self._speeds.aside.items():
+        self._aside = self._speeds.aside
+        for host, why in self._aside.items():
             self._driver.put_aside(host, why)
         numbers = self._ledger.speeds.to_repeat(trials)
         self._repeat = [number for number in numbers if number not in self._repeated]
