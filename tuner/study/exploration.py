@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
+from tuner.analysis.hosts import speeds
 from tuner.goals import Objective
 from tuner.records import StudyRecord, TrialRecord, TrialState
 from tuner.search.batch_advice import advised
@@ -89,7 +90,10 @@ def exploration(study: StudyRecord, plan: StudyPlan, storage: Storage) -> Iterat
         repeated = failed_trials(study, plan.retry)
         again = {trial.configuration for trial in repeated}
         known = [t for t in study.trials if t.configuration not in again]
-        search.resume({t.proposal: t for t in known if t.proposal is not None})
+        in_time = sorted(study.trials, key=lambda trial: trial.finished_at)
+        factors = speeds(in_time).factors(known)
+        corrected = [replace(t, throughput=t.throughput / factors[t.number]) for t in known]
+        search.resume({t.proposal: t for t in corrected if t.proposal is not None})
         found = Exploration(search, plan, study)
         found.enqueue(study, repeated)
         yield found
