@@ -14,7 +14,7 @@ import psutil
 
 from tests.end_to_end.command import wait_until
 from tuner.fleet.crew import Attempt
-from tuner.fleet.messages import Begin, Chunk, Enrol, Expected, packed, unpacked
+from tuner.fleet.messages import Begin, Chunk, Enrol, ExpectedStudy, packed, unpacked
 from tuner.fleet.packing import pack
 from tuner.records import Purpose
 from tuner.space.space import Configuration
@@ -45,7 +45,7 @@ class Agent:
             "model_fingerprint": study.model_fingerprint,
             "space_fingerprint": study.space_fingerprint,
         }
-        self.tell(Enrol("a-host", files.parcel, Expected(**expected | otherwise)))
+        self.tell(Enrol("a-host", files.parcel, ExpectedStudy(**expected | otherwise)))
         for number in range(files.parcel.chunks):
             self.tell(Chunk(files.chunk(number)))
 

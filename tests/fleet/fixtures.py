@@ -19,20 +19,26 @@ HOSTS = 2
 
 @dataclass(frozen=True)
 class RealFleet:
-    """A cluster whose hosts have their temporary files in `folder`."""
+    """A cluster whose hosts have their temporary files in `folder`; `client` is for drivers."""
 
     address: str
+    client: str
     folder: Path
 
     @property
     def agents(self) -> list[psutil.Process]:
         """Those that run on its hosts."""
-        return list(filter(self._has, psutil.process_iter(["cmdline"])))
+        return self.running("tuner.fleet.agent")
 
-    def _has(self, process: psutil.Process) -> bool:
+    def running(self, module: str) -> list[psutil.Process]:
+        """Its processes that run this module."""
+        found = psutil.process_iter(["cmdline"])
+        return [process for process in found if self._has(process, module)]
+
+    def _has(self, process: psutil.Process, module: str) -> bool:
         with suppress(psutil.Error):
             command = process.info["cmdline"] or []
-            if "tuner.fleet.agent" in command:
+            if module in command:
                 return process.environ().get("TMPDIR") == str(self.folder)
         return False
 
@@ -54,12 +60,15 @@ def real_fleet() -> Iterator[RealFleet]:
                 "TMPDIR": folder,
                 "RAY_TMPDIR": folder,
                 "RAY_USAGE_STATS_ENABLED": "0",
+                # A server for a client that did not start is waited for no longer.
+                "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "5",
             },
         )
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield RealFleet(process.stdout.readline().strip(), Path(folder))
+            address, client = process.stdout.readline().split()
+            yield RealFleet(address, client, Path(folder))
         finally:
             process.stdin.close()
             process.stdout.close()

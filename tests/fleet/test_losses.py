@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.simulated_fleet import Server, SimulatedHost, Trouble
+from benchmarks.simulated_fleet import BEGAN, Server, SimulatedHost, Trouble
 from tests.fleet.fleets import SERVER, Study, capacity
 from tuner.errors import Reason, TunerError
 from tuner.goals import SearchBudget
 from tuner.records import Purpose
 from tuner.store.events import EventKind
-from tuner.store.hosts import HostState
+from tuner.store.hosts import HostState, hosts_of
 from tuner.store.jobs import Wanted
+from tuner.store.storage import Storage
 
 SHORT = SearchBudget(trials=10, timeout_s=3600.0, finalists=2, confirmations=1)
 
@@ -95,6 +96,19 @@ def test_a_host_that_is_another_machine(tmp_path: Path) -> None:
     assert ("slow", "aside") in {(each["host"], each["state"]) for each in changes}
 
 
+def test_a_host_that_was_put_aside_stays_so(tmp_path: Path) -> None:
+    """When the study goes on, it measures nothing, not even a canary."""
+    hosts = [SimulatedHost("a"), SimulatedHost("b"), SimulatedHost("slow", speed=0.5)]
+    study = Study(hosts, budget=SHORT, tables=True)
+    first = study.run(tmp_path / "studies.db")
+    assert first.hosts["slow"].state is HostState.ASIDE
+
+    second = replace(study, budget=replace(SHORT, trials=16)).run(tmp_path / "studies.db")
+    assert {host for host, _ in second.fleet.begun} == {"a", "b"}
+    assert second.hosts["slow"].state is HostState.ASIDE
+    assert [text for text in second.said if text.startswith("host slow is put aside")]
+
+
 def test_what_is_better_is_told_to_those_that_run(tmp_path: Path) -> None:
     """At the speed of each host; no other host's trial has to end before."""
     hosts = [SimulatedHost("a"), SimulatedHost("b", speed=0.9)]
@@ -157,6 +171,45 @@ def test_a_study_that_was_ended_before_its_baseline(tmp_path: Path) -> None:
     assert [trial.number for trial in second.trials] == list(range(len(second.trials)))
 
 
+def test_a_proof_whose_host_is_lost_when_the_time_is_nearly_over(tmp_path: Path) -> None:
+    """It is not run again past the end."""
+    hosts = [SimulatedHost("a"), SimulatedHost("b")]
+    study = Study(hosts, budget=SHORT)
+    proof = study.run(tmp_path / "undisturbed.db").record.proof
+    assert proof
+    begins_s = (proof.started_at - BEGAN).total_seconds()
+    late = Trouble(at_s=begins_s + 5.0, unnoticed_s=SHORT.timeout_s - begins_s - 8.0)
+    hosts = [replace(h, troubles=[late]) if h.name == proof.host else h for h in hosts]
+    found = replace(study, hosts=hosts).run(tmp_path / "studies.db")
+
+    begun = [a.plan.purpose for _, a in found.fleet.begun]
+    assert begun.count(Purpose.PROOF) == 1
+    assert found.record.proof is None
+    assert found.fleet.clock.passed_s < SHORT.timeout_s
+
+
+def test_a_cluster_that_is_lost(tmp_path: Path) -> None:
+    """The study ends with an error: what ran then leaves no holes in its numbers."""
+
+    def breaks() -> None:
+        raise TunerError("the connection to Ray is lost")
+
+    slow = SimulatedHost("b", troubles=[Trouble(at_s=45.0, unnoticed_s=math.inf)])
+    hosts = [SimulatedHost("a"), slow, SimulatedHost("c")]
+    study = Study(hosts, budget=SHORT, happenings=[(90.0, breaks)])
+    with pytest.raises(TunerError):
+        study.run(tmp_path / "studies.db")
+    with Storage(str(tmp_path / "studies.db")) as storage:
+        trials = storage.study("night").trials
+        known = hosts_of(storage, "night")
+
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    [given_up] = [trial for trial in trials if trial.reason is Reason.INTERRUPTED]
+    assert given_up.message == "it was given up, as the study was to end"
+    assert given_up.host == "b"
+    assert {host.state for host in known} == {HostState.DISMISSED}
+
+
 def test_a_straggler_does_not_cost_the_finals(tmp_path: Path) -> None:
     """A trial that would take all the time that is left is given up for them."""
 
@@ -172,3 +225,18 @@ def test_a_straggler_does_not_cost_the_finals(tmp_path: Path) -> None:
     assert len(ran.record.finals) == 3
     assert ran.fleet.clock.passed_s < 700.0
     assert math.isfinite(ran.record.finals[0].throughput)
+
+
+def test_stragglers_of_a_study_that_goes_on_do_not_cost_the_finals(tmp_path: Path) -> None:
+    """What was measured before tells how long the finals take, before any trial ends."""
+    hosts = [SimulatedHost("a"), SimulatedHost("b")]
+    study = Study(hosts, budget=SHORT, asked=[(70.0, Wanted.STOP_NOW)], tables=True)
+    known = {t.configuration for t in study.run(tmp_path / "studies.db").record.trials}
+    straggling = replace(SERVER, lasts_s=lambda each: 20.0 if each in known else 1e6)
+    budget = replace(SHORT, trials=28, timeout_s=600.0)
+
+    again = replace(study, asked=(), server=straggling, budget=budget)
+    found = again.run(tmp_path / "studies.db")
+    assert found.record.stopped == "the time was used up"
+    assert {trial.configuration for trial in found.record.finals} > {again.space.defaults}
+    assert found.fleet.clock.passed_s < 700.0

@@ -15,7 +15,7 @@ from tests.end_to_end.command import wait_until
 from tests.fleet.own_server import prepared_in
 from tuner.capacity.probes import Beat
 from tuner.fleet.crew import Attempt
-from tuner.fleet.messages import Begin, Chunk, Enrol, Expected, GiveUp, Raise, Rest, packed
+from tuner.fleet.messages import Begin, Chunk, Enrol, ExpectedStudy, GiveUp, Raise, Rest, packed
 from tuner.fleet.orders import FILES, AttemptGivenUp, Dismissed, Orders
 from tuner.fleet.packing import pack
 from tuner.fleet.travel import Unpacking
@@ -60,7 +60,7 @@ def test_the_files_of_the_job_are_there_once_all_chunks_came(heard: Heard, tmp_p
     """The agent waits for them."""
     prepared = prepared_in(tmp_path / "mine")
     files = pack(prepared)
-    enrol = Enrol("a-host", files.parcel, Expected("night", "0", "0"))
+    enrol = Enrol("a-host", files.parcel, ExpectedStudy("night", "0", "0"))
     heard.tell(enrol, *(Chunk(files.chunk(n)) for n in range(files.parcel.chunks)))
 
     assert heard.orders.enrolled() == enrol
@@ -78,7 +78,7 @@ def test_a_disk_that_is_full_is_told_of(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Unpacking, "take", full)
-    heard.tell(Enrol("a-host", files.parcel, Expected("night", "0", "0")))
+    heard.tell(Enrol("a-host", files.parcel, ExpectedStudy("night", "0", "0")))
     heard.tell(Chunk(b"..."), Chunk(b"..."))
 
     with pytest.raises(OSError, match="No space left on device"):

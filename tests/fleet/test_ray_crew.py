@@ -1,17 +1,22 @@
 """A crew on a real cluster of Ray: hosts join, run what they are given, are lost, come back."""
 
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from tests.fleet.agents import ROOT
 from tests.fleet.fixtures import RealFleet
 from tests.fleet.own_server import FAILS, prepared_in
 from tuner import hardware
 from tuner.errors import TunerError
 from tuner.fleet.crew import Attempt, Crew, Ended, Joined, Lost, Said
 from tuner.fleet.host_facts import own_versions
-from tuner.fleet.inventory import hosts_of, inventory
+from tuner.fleet.inventory import fit_hosts, inventory
 from tuner.fleet.ray_crew import ray_crew
 from tuner.records import Purpose
 from tuner.space.space import Configuration
@@ -88,7 +93,46 @@ def test_what_the_hosts_are(real_fleet: RealFleet) -> None:
         assert each.facts is not None
         assert each.facts.versions == own_versions()
         assert "processors" in [check.name for check in each.facts.checks]
-    assert hosts_of(real_fleet.address) == dict.fromkeys(names, machine)
+    assert fit_hosts(real_fleet.address) == dict.fromkeys(names, machine)
+
+
+def test_a_head_that_dies(real_fleet: RealFleet) -> None:
+    """Its drivers end, with what to do, though Ray's client would wait for it."""
+    script = Path(__file__).with_name("driver_script.py")
+    with subprocess.Popen(
+        [sys.executable, "-P", str(script), real_fleet.client],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as driver:
+        assert driver.stdout is not None
+        try:
+            assert driver.stdout.readline() == "ready\n"
+            for process in real_fleet.running("ray.util.client.server"):
+                process.kill()
+            said, _ = driver.communicate(timeout=60)
+        finally:
+            driver.kill()
+    assert driver.returncode == 0
+    lost, _, hint = said.strip().partition("; ")
+    assert lost.startswith(f"the connection to Ray at `{real_fleet.client}` is lost: ")
+    assert hint == "once it is back, `tuner resume` goes on with the study"
+
+
+def test_a_cluster_with_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Ray says of it is said, with what must be equal."""
+
+    def refuses(**_: object) -> None:
+        raise RuntimeError("Python minor versions differ between client and server: 3.12, 3.11")
+
+    monkeypatch.setattr("tuner.fleet.ray_cluster.ray.init", refuses)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"ray://127.0.0.1:{head.getsockname()[1]}"
+        with pytest.raises(TunerError) as caught:
+            fit_hosts(address)
+    said = "Python minor versions differ between client and server: 3.12, 3.11"
+    assert caught.value.message == f"no connection to Ray at `{address}`: {said}"
+    assert "Ray, Python, RAY_AUTH_MODE and RAY_AUTH_TOKEN must be the same" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -101,7 +145,7 @@ def test_a_cluster_that_is_not_there(scheme: str, option: str) -> None:
         port = taken.getsockname()[1]
         address = f"{scheme}127.0.0.1:{port}"
         with pytest.raises(TunerError) as caught:
-            hosts_of(address)
+            fit_hosts(address)
     assert caught.value.message == f"no connection to Ray at `{address}`: Connection refused"
     assert caught.value.hint == (
         f"start it there: `ray start --head --{option}={port}`, and let this machine reach it; "

@@ -78,6 +78,19 @@ def test_a_baseline_that_fails_on_one_host(tmp_path: Path) -> None:
     assert caught.value.hint == "make the model work on this server first; then tune it"
 
 
+def test_a_host_that_only_spoiled_the_baseline(tmp_path: Path) -> None:
+    """It did not fail there: where it fails on the other host, it is run there again."""
+    busy = SimulatedHost("a", spoils={0: Reason.CLIENT_OVERLOADED})
+    fails = SimulatedHost("b", spoils={1: Reason.NOT_READY})  # after its canary
+    found = run([busy, fails], tmp_path)
+
+    begun = [host for host, a in found.fleet.begun if a.plan.purpose is Purpose.BASELINE]
+    assert begun == ["a", "b", "a"]
+    assert found.record.baseline
+    assert found.record.baseline.host == "a"
+    assert found.hosts["b"].state is HostState.ASIDE
+
+
 def test_hosts_that_answer_otherwise(tmp_path: Path) -> None:
     """What differs is told at once, and not compared: no configuration is blamed for its host."""
     late = SimulatedHost("c", joins_s=50.0, answers=3.0)

@@ -1,21 +1,23 @@
 """A whole study on a simulated fleet, in virtual time."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from benchmarks.simulated_fleet import SimulatedHost
+from benchmarks.simulated_fleet import BEGAN, SimulatedHost
 from tests.analysis.known import known
 from tests.fleet.fleets import BEST, SPACE, Ran, Study
 from tuner.analysis.standings import standings
-from tuner.records import Purpose
+from tuner.records import Purpose, TrialState
+
+HOSTS = [SimulatedHost(name, speed) for name, speed in (("a", 1.0), ("b", 0.97), ("c", 0.95))]
 
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """On three hosts that are nearly equal."""
-    hosts = [SimulatedHost(name, speed) for name, speed in (("a", 1.0), ("b", 0.97), ("c", 0.95))]
-    return Study(hosts, tables=True).run(tmp_path_factory.mktemp("fleet") / "studies.db")
+    return Study(HOSTS, tables=True).run(tmp_path_factory.mktemp("fleet") / "studies.db")
 
 
 def test_a_study_finds_confirms_and_proves(usual: Ran) -> None:
@@ -30,6 +32,19 @@ def test_a_study_finds_confirms_and_proves(usual: Ran) -> None:
     assert usual.record.stopped == "every configuration was tried"
     assert known(standings(usual.record).winner).configuration == BEST
     assert usual.fleet.busiest == 3
+
+
+def test_a_host_that_comes_for_the_finals(usual: Ran, tmp_path: Path) -> None:
+    """It has a canary first: how fast it is counts for what it measures, and what it answers."""
+    begun_s = (usual.record.finals[0].started_at - BEGAN).total_seconds()
+    late = SimulatedHost("late", joins_s=begun_s + 1.0, answers=2.0)
+    found = Study([*HOSTS, late], tables=True).run(tmp_path / "studies.db")
+
+    purposes = [attempt.plan.purpose for host, attempt in found.fleet.begun if host == "late"]
+    assert purposes[:2] == [Purpose.DRIFT, Purpose.FINAL]
+    assert set(purposes[1:]) <= {Purpose.FINAL, Purpose.PROOF}
+    assert any(text.startswith("host late answers otherwise.") for text in found.said)
+    assert {trial.state for trial in found.record.finals} == {TrialState.FEASIBLE}
 
 
 def test_finalists_meet_another_host_each_round(usual: Ran) -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.own_server import prepared_in
+from tests.targets.llama_cpp.test_model import gguf
 from tuner import demo
 from tuner.errors import TunerError
 from tuner.fleet import travel
 from tuner.fleet.packing import pack, unpacked_job
 from tuner.fleet.travel import Packed, Unpacking
 from tuner.goals import LatencyBudget
+from tuner.protocols.openai_form import OpenAiForm
 from tuner.study.job import Job, PreparedJob, prepare
+from tuner.targets.request_form import RequestForm
 from tuner.targets.staging import copy_folder
 
 CONFIG = 'backend: "python"\n'
@@ -86,6 +89,28 @@ def test_a_repository_is_the_same_on_a_host_without_models_that_nobody_asks(
     assert weights.read_bytes() == bytes(range(250))
 
 
+def test_a_language_model_comes_with_all_its_parts_and_prompts(tmp_path: Path) -> None:
+    """A file of several is taken whole, and so are the prompts that a study asks."""
+    for name in ("big-00001-of-00002.gguf", "big-00002-of-00002.gguf", "other.gguf"):
+        gguf(tmp_path / name)
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Say yes.", "output_tokens": 4}')
+    prompts = OpenAiForm(dataset=tmp_path / "prompts.jsonl")
+    here = prepare(
+        Job(
+            budget=LatencyBudget(percentile=99, limit_s=0.05),
+            server="llama_cpp",
+            model_file=tmp_path / "big-00001-of-00002.gguf",
+            variants=(str(tmp_path / "other.gguf"),),
+            form=RequestForm(prompts=prompts),
+        )
+    )
+    there = prepared_there(here, tmp_path / "there")
+
+    assert there.study.model_fingerprint == here.study.model_fingerprint
+    assert there.study.request == here.study.request
+    assert there.job.form.prompts.dataset == tmp_path / "there" / "dataset" / "prompts.jsonl"
+
+
 def test_programs_stay_programs_and_empty_files_and_folders_come(tmp_path: Path) -> None:
     """Whatever is of no length is there as well."""
     here = repository(tmp_path)
@@ -120,6 +145,19 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(tmp_path: Path, content
     with pytest.raises(TunerError, match=r"words/body\.txt is not what the driver read") as caught:
         arrived(packed, tmp_path / "there")
     assert caught.value.hint == "leave the model's files as they are while the study begins"
+
+
+def test_a_model_that_a_space_serves_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights are not sent: hosts have them at the same place, in full."""
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    budget = LatencyBudget(percentile=99, limit_s=0.05)
+    packed = pack(prepare(Job(budget=budget, space_file=Path("vllm"), model="./tiny")))
+
+    assert packed.parcel.files == ()
+    assert packed.parcel.job.model == str(tmp_path / "tiny")
 
 
 def test_a_built_in_space_is_the_hosts_own(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from statistics import NormalDist, fmean, median
-from typing import Self
+from statistics import NormalDist
 
 import numpy as np
 
 from tuner.analysis import drift
+from tuner.analysis.centre import CANARIES_TO_PUT_ASIDE, Centre
 from tuner.analysis.drift import Drift
 from tuner.analysis.stretches import (
     USUAL_LOG_SPREAD,
@@ -44,8 +44,6 @@ from tuner.space.space import Configuration
 LARGEST_DIFFERENCE = 0.25
 # Less than this share is no difference that anybody need know of, as for drift.
 _SMALLEST_DIFFERENCE = 0.05
-# It takes so many canaries to put a host aside for that: one may have been disturbed.
-_CANARIES_TO_PUT_ASIDE = 2
 # A host that seems unequal has so many canaries at once: much depends on its factor, and of single
 # canaries those that are off by chance stand out.
 _CANARIES_OF_UNEQUAL = 3
@@ -98,12 +96,12 @@ class HostSpeed:
 
     @property
     def is_surely_other(self) -> bool:
-        return self.is_other and self.present >= _CANARIES_TO_PUT_ASIDE
+        return self.is_other and self.present >= CANARIES_TO_PUT_ASIDE
 
     @property
-    def is_doubtful(self) -> bool:
-        """Whether it seems unequal, by too few canaries."""
-        return self.differs and not self.is_surely_other and self.present < _CANARIES_OF_UNEQUAL
+    def seems_unequal(self) -> bool:
+        """Whether it is to be made sure that it is: another machine has been told by now."""
+        return self.differs and not self.is_surely_other
 
     def was_other(self, trial: TrialRecord) -> bool:
         """Whether it is another machine, and was one already when it measured `trial`."""
@@ -134,9 +132,13 @@ class Speeds:
         return tuple(each for each in self.hosts.values() if each.differs)
 
     @property
-    def aside(self) -> Mapping[str, str]:
-        """Hosts that are to measure nothing more, and why, in words."""
-        return {name: why for name, host in self.hosts.items() if (why := self._why(host))}
+    def aside(self) -> Mapping[str, HostSpeed]:
+        """Hosts that are to measure nothing more: other machines, or the defaults fail there."""
+        return {
+            name: host
+            for name, host in self.hosts.items()
+            if host.is_surely_other or self._alone_fails(host)
+        }
 
     def beside(self, host: str) -> str:
         """What `host` is compared with, in words."""
@@ -218,17 +220,24 @@ class Speeds:
     def due(self, host: str, trials: Sequence[TrialRecord], now: datetime | None = None) -> bool:
         """Whether `host` should run the baseline before anything else.
 
-        When it joins; at once where it seems unequal, until it has three canaries, or two that put
-        it aside; else as `drift.due` says for a machine alone.
+        When too little is known of it; else as `drift.due` says for a machine alone.
         """
         own = [each for each in trials if each.host == host]
         attempts = _canaries(own)
-        failures = _failures(attempts)
-        known = self.hosts.get(host, HostSpeed(host))
-        if failures == len(attempts) or known.is_doubtful:
-            return failures < _FAILURES_TO_PUT_ASIDE
+        if self._is_unknown(host, attempts):
+            return _failures(attempts) < _FAILURES_TO_PUT_ASIDE
         first = next(each for each in attempts if each.state is not TrialState.FAILED)
         return drift.due(own[own.index(first) :], now)
+
+    def lacks(self, host: str, trials: Sequence[TrialRecord]) -> bool:
+        """Whether too little is known of `host`, and canaries may tell more.
+
+        That is when it joins; where it seems unequal, until it has three canaries, or two that put
+        it aside. Of two hosts that is so of both: nobody says which of them is off.
+        """
+        attempts = _canaries([each for each in trials if each.host == host])
+        unknown = self._is_unknown(host, attempts)
+        return unknown and _failures(attempts) < _FAILURES_TO_PUT_ASIDE
 
     @property
     def _only(self) -> Drift:
@@ -261,21 +270,23 @@ class Speeds:
             if each.host in others and others[each.host].was_other(each)
         }
 
-    def _why(self, host: HostSpeed) -> str:
-        if host.fails and any(each.canaries for each in self.hosts.values() if each is not host):
-            return f"the server's defaults failed there {host.failures} times, and run elsewhere"
-        if not host.is_surely_other:
-            return ""
-        change = f"{abs(math.expm1(host.off)):.0%} {'slower' if host.off < 0 else 'faster'}"
-        return (
-            f"it runs the server's defaults {change} than {self.beside(host.name)} "
-            f"({host.present} canaries): by more than {LARGEST_DIFFERENCE:.0%} it is another "
-            "machine, on which another configuration may be the best"
-        ).replace("%", " %")
+    def _is_unknown(self, host: str, attempts: Sequence[TrialRecord]) -> bool:
+        known = self.hosts.get(host, HostSpeed(host))
+        compared = self.hosts.values() if len(self.hosts) == 2 else (known,)
+        few = known.present < _CANARIES_OF_UNEQUAL
+        doubtful = few and any(each.seems_unequal for each in compared)
+        return doubtful or _failures(attempts) == len(attempts)
+
+    def _alone_fails(self, host: HostSpeed) -> bool:
+        others = (each for each in self.hosts.values() if each is not host)
+        return host.fails and any(each.canaries for each in others)
 
 
 def is_of_fleet(trials: Sequence[TrialRecord]) -> bool:
-    """Whether several hosts measured `trials`."""
+    """Whether several hosts measured `trials`: their factors are to be taken off.
+
+    A study on a fleet (`StudyRecord.on_fleet`) of which one host measured all is none of these.
+    """
     return len({each.host for each in trials}) > 1
 
 
@@ -332,7 +343,7 @@ def _beside(
 ) -> Speeds:
     """The hosts beside each other: which are others, and what their blocks shrink to."""
     present = {name: stretches[name][-1] for name in names if name in stretches}
-    centre = _Centre.of(list(present.values()))
+    centre = Centre.of(list(present.values()))
     least, limit = -math.log1p(-_SMALLEST_DIFFERENCE), -math.log1p(-LARGEST_DIFFERENCE)
     z = NormalDist().inv_cdf(1 - _CHANCE / 2 / len(names))
     offs = {name: each.mean - centre.mean for name, each in present.items()}
@@ -341,7 +352,7 @@ def _beside(
         for name, off in offs.items()
         if abs(off) > max(least, z * error * math.sqrt(centre.variance_beside(present[name])))
     }
-    others = {name for name in unequal if abs(offs[name]) > limit}
+    others = {name for name in unequal if abs(offs[name]) > limit and centre.is_sure}
     alike = population([e for n in stretches if n not in others for e in stretches[n]], error)
     blocks = {
         name: [block(each, None if name in unequal else alike, error) for each in own]
@@ -362,32 +373,6 @@ def _beside(
             is_other=name in others,
         )
     return Speeds(found, alike.mean - origin, alike.spread)
-
-
-@dataclass(frozen=True)
-class _Centre:
-    """What hosts are compared with: the median, or the first of two, which nobody outvotes.
-
-    `variance` is in squares of a canary's error; `part` is the covariance of a host with it, as a
-    share of the host's own variance.
-    """
-
-    mean: float
-    variance: float
-    part: float
-
-    @classmethod
-    def of(cls, present: Sequence[Stretch]) -> Self:
-        if len(present) <= 2:
-            return cls(present[0].mean, 1 / present[0].count, 0.0)
-        part = 1 / len(present)
-        # That of a median is pi / 2 times that of the mean.
-        variance = math.pi / 2 * part * fmean(1 / each.count for each in present)
-        return cls(median(each.mean for each in present), variance, part)
-
-    def variance_beside(self, host: Stretch) -> float:
-        """Of the host's mean less that of the centre, in squares of a canary's error."""
-        return self.variance + (1 - 2 * self.part) / host.count
 
 
 def _what(trial: TrialRecord) -> tuple[Configuration, Purpose]:

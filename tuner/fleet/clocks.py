@@ -1,6 +1,7 @@
 """How far a host's clock is from the driver's, as far as asking for it can tell."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 
 def offset(theirs_s: float, began: datetime, ended: datetime) -> float:
@@ -10,3 +11,9 @@ def offset(theirs_s: float, began: datetime, ended: datetime) -> float:
     """
     early, late = theirs_s - ended.timestamp(), theirs_s - began.timestamp()
     return early if early > 0 else min(late, 0.0)
+
+
+def asked() -> Callable[[float], float]:
+    """Called when a clock is asked; what it returns gives the offset once the clock has said."""
+    began = datetime.now(UTC)
+    return lambda theirs_s: offset(theirs_s, began, datetime.now(UTC))

@@ -29,10 +29,9 @@ from tuner.fleet.roster import Host, Roster
 from tuner.fleet.terms import Terms
 from tuner.records import NOT_ITS_FAULT, Purpose, TrialState
 from tuner.store.hosts import HostState
+from tuner.study.again import RETRIES
 from tuner.study.recorder import PauseAsked, StopAsked
 
-# A trial that its hosts spoiled is run again, up to this many times.
-_RETRIES = 2
 # A configuration that so many hosts were lost with is what they were lost for.
 _LOSSES = 2
 # Hosts that are lost within so many seconds of each other have lost the network: that is excused
@@ -90,7 +89,11 @@ class Driver:
             self._drop_waiting()
 
     def close(self) -> None:
-        """The study has ended: nothing is left open."""
+        """The study has ended: nothing is left open, whatever it was that ended it."""
+        for host in self.roster.running:
+            errand = self.roster.ends(host, self._clock.now())
+            if errand is not None:
+                self._ledger.give_up(errand)
         self._ledger.close(self._clock.now())
         self.roster.dismiss(self._clock.now())
         self._log.flush(self.roster.changes())
@@ -167,11 +170,14 @@ class Driver:
         if not self._waiting:
             return None
         others = {other.name for other in self.roster.awake} - {host.name}
-        for errand in self._waiting:
+        for errand in tuple(self._waiting):
             avoided = host.name in errand.avoids and others - errand.avoids
             if errand.only in ("", host.name) and not avoided:
                 self._waiting.remove(errand)
-                return errand
+                renewed = self._stage.renewed(errand)
+                if renewed is not None:
+                    return renewed
+                self._ledger.give_up(errand)
         return None
 
     def _listen(self, timeout_s: float = _LISTEN_S) -> None:
@@ -253,7 +259,7 @@ class Driver:
     def _is_run_again(self, errand: Errand, host: Host, why: str) -> bool:
         """Whether the trial is, as the host spoiled it: it rests, if it does that often."""
         host.spoiled += 1
-        again = len(errand.spoilers) < _RETRIES and self._deadline.left_s > 0
+        again = len(errand.spoilers) < RETRIES and self._deadline.left_s > 0
         if again:
             self._run_again(errand.after_spoiling(host.name), host)
         if host.spoiled >= _SPOILED_IN_A_ROW:

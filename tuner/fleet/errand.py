@@ -15,9 +15,9 @@ class Errand:
 
     `only` is the host that it is about, where it is about one: a canary. `compared` is whether
     its outputs are compared with the baseline's. The last `host` has run it since `began_at`, as
-    that `attempt`. Hosts in `lost` were lost while they ran it,
-    those in `spoilers` have spoiled it; they get it last. One loss was `excused`, as it was one of
-    several at once.
+    that `attempt`. Hosts in `lost` were lost while they ran it, those in `spoilers` have spoiled
+    it, and on those in `failed` it failed by itself; they get it last. One loss was `excused`, as
+    it was one of several at once.
     """
 
     plan: TrialPlan
@@ -29,10 +29,11 @@ class Errand:
     lost: tuple[str, ...] = ()
     excused: bool = False
     spoilers: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
     @property
     def avoids(self) -> frozenset[str]:
-        return frozenset((*self.lost, *self.spoilers))
+        return frozenset((*self.lost, *self.spoilers, *self.failed))
 
     def begun(self, host: str, attempt: int, now: datetime) -> Self:
         return replace(self, host=host, attempt=attempt, began_at=now)
@@ -42,6 +43,9 @@ class Errand:
 
     def after_spoiling(self, host: str) -> Self:
         return replace(self, spoilers=(*self.spoilers, host))
+
+    def after_failure(self, host: str) -> Self:
+        return replace(self, failed=(*self.failed, host))
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ class Stage(Protocol):
 
     def next(self, host: str) -> Errand | None:
         """What the host is to run now; None where there is nothing for it, for the moment."""
+
+    def renewed(self, errand: Errand) -> Errand | None:
+        """What another host is to run now of an errand that one did not end; None if nothing."""
 
     def again(self, result: Result) -> Errand | None:
         """What is to be run instead of storing that result; None where it is to be stored.

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tuner.analysis.standings import in_the_race
+from tuner.fleet.canaries import Canaries
+from tuner.fleet.driver import Driver
 from tuner.fleet.errand import Errand, Result
 from tuner.fleet.ledger import Ledger
 from tuner.fleet.terms import Terms
 from tuner.records import StudyRecord
 from tuner.space.space import Configuration
-from tuner.study.time_plan import FinalsPlan, no_time_for_a_round
-
-# After so many rounds of finals, who is beaten is not measured any more.
-_ROUNDS_BEFORE_ANY_GOES = 2
+from tuner.study.time_plan import ROUNDS_BEFORE_ANY_GOES, FinalsPlan, no_time_for_a_round
 
 
 @dataclass
@@ -30,16 +29,18 @@ class Finals:
 
     So finalists are compared side by side on one host, and meet another one in the next round. A
     host that has no round of its own takes from the round with most left, what it has not
-    measured yet: no host waits.
+    measured yet: no host waits. One of which too little is known has canaries first.
     """
 
     def __init__(
         self,
+        driver: Driver,
         ledger: Ledger,
         terms: Terms,
         finals: FinalsPlan,
         chosen: Sequence[Configuration],
     ) -> None:
+        self._canaries = Canaries(driver, ledger, terms)
         self._ledger = ledger
         self._terms = terms
         self._finals = finals
@@ -57,9 +58,14 @@ class Finals:
         return not any(each.left for each in self._rounds)
 
     def passes(self) -> None:
-        pass
+        """Hosts that turn out to be other machines are put aside."""
+        self._canaries.hear()
 
     def next(self, host: str) -> Errand | None:
+        if self.over or self._canaries.refuses(host):
+            return None
+        if self._canaries.lacks(host):
+            return self._canaries.on(host)
         found = self._round_of(host)
         if found is None:
             return None
@@ -75,12 +81,16 @@ class Finals:
             )
         )
 
+    def renewed(self, errand: Errand) -> Errand | None:
+        return errand if self._terms.deadline.left_s > 0 else None
+
     def again(self, result: Result) -> Errand | None:
         return None
 
     def stored(self, result: Result) -> None:
         """Who is beaten beyond chance after two rounds is not measured in the others."""
-        rounds = range(self._first, self._first + _ROUNDS_BEFORE_ANY_GOES)
+        self._canaries.stored(result)
+        rounds = range(self._first, self._first + ROUNDS_BEFORE_ANY_GOES)
         ended = {(t.round, t.configuration) for t in self._ledger.study.finals}
         if not all((number, each) in ended for number in rounds for each in self._chosen):
             return
@@ -105,9 +115,8 @@ class Finals:
         return max(others, key=lambda each: len(each.left), default=None)
 
     def _no_time(self) -> bool:
-        planned_s = self._finals.duration_s / self._finals.rounds
         finals, left_s = self._ledger.study.finals, self._terms.deadline.left_s
-        return no_time_for_a_round(finals, self._chosen, planned_s, left_s)
+        return no_time_for_a_round(finals, self._chosen, self._finals.round_s, left_s)
 
     def _as_on_the_first(self, configuration: Configuration) -> StudyRecord:
         """What the study knows of it, as if the first host had measured all of that."""

@@ -3,12 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from time import monotonic
 
 from tuner.errors import InputError, TunerError
+from tuner.fleet import clocks
 from tuner.fleet.admission import Refusal, read_facts, refusal
-from tuner.fleet.clocks import offset
 from tuner.fleet.host_facts import CHECKS, HostFacts, own_versions
 from tuner.fleet.ray_cluster import (
     SEE_RAY,
@@ -18,7 +17,6 @@ from tuner.fleet.ray_cluster import (
     Node,
     RayCluster,
     RemoteHost,
-    answer,
     connected,
     name_of,
 )
@@ -44,7 +42,7 @@ class FoundHost:
     refusal: Refusal | None = None
 
 
-def hosts_of(address: str) -> Mapping[str, Hardware]:
+def fit_hosts(address: str) -> Mapping[str, Hardware]:
     """The hardware of each host that could take part in a study, by name.
 
     Raises:
@@ -96,12 +94,11 @@ def _asked(
 
 def _found(host: FoundHost, remote: RemoteHost, asked: Answer, longest_s: float) -> FoundHost:
     try:
-        facts = read_facts(answer(asked, longest_s), own_versions())
+        facts = read_facts(remote.answer(asked, longest_s), own_versions())
         if isinstance(facts, Refusal):
             return replace(host, refusal=facts)
-        began = datetime.now(UTC)
-        theirs_s = answer(remote.ask("clock"), _CLOCK_S)
-        offset_s = offset(theirs_s, began, datetime.now(UTC))
+        offset_of = clocks.asked()
+        offset_s = offset_of(remote.answer(remote.ask("clock"), _CLOCK_S))
     except HostGoneError as error:
         return replace(host, refusal=Refusal(error.message, SEE_RAY))
     fault = refusal(facts, offset_s=offset_s, parcel_bytes=0)

@@ -11,9 +11,9 @@ from tuner.analysis.hosts import Speeds
 from tuner.errors import Reason
 from tuner.fleet.errand import Errand, without_measurement
 from tuner.fleet.pace import Pace
-from tuner.records import Golden, Purpose, StudyRecord, TrialRecord, not_compared
+from tuner.records import Golden, Purpose, StudyRecord, TrialRecord
 from tuner.store.storage import Storage
-from tuner.study.outputs import counted, golden_of
+from tuner.study.outputs import golden_of, not_compared, stored_golden
 
 
 class Ledger:
@@ -25,8 +25,7 @@ class Ledger:
         trials = tuple(sorted(study.trials, key=lambda trial: trial.finished_at))
         self.study = replace(study, trials=trials)
         self._speeds: Speeds | None = None
-        golden = storage.golden(study.name)
-        self.golden = golden and replace(golden, outputs=counted(golden.outputs, None))
+        self.golden = stored_golden(storage, study.name)
         self._answers: dict[str, Golden] = {}
         stored = {trial.number for trial in trials}
         self._next = count(max(stored, default=-1) + 1)

@@ -17,7 +17,7 @@ from tuner.hardware import Hardware
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedStudy:
     """What the driver's study is of: a host whose files say otherwise cannot measure for it."""
 
     study: str
@@ -31,7 +31,7 @@ class Enrol:
 
     host: str
     parcel: Parcel
-    expected: Expected
+    expected: ExpectedStudy
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from tuner.capacity.probes import Beat, Expected
+from tuner.capacity.probes import Beat
 from tuner.study.trial import TrialPlan
 
 
@@ -21,7 +21,11 @@ class Pace:
     def plan(self, plan: TrialPlan) -> TrialPlan:
         """With all its throughputs as they are there."""
         known = plan.expected
-        there = known and Expected(self.factor * known.throughput, self.factor * known.saturation)
+        there = known and replace(
+            known,
+            throughput=self.factor * known.throughput,
+            saturation=self.factor * known.saturation,
+        )
         return replace(
             plan,
             beat=self.beat(plan.beat),

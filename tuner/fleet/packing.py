@@ -12,6 +12,8 @@ from tuner.space.serve import ServeSpec
 from tuner.study.job import Job, PreparedJob
 from tuner.targets import staging
 from tuner.targets.base import ServedModel
+from tuner.targets.command.model import CommandModel
+from tuner.targets.llama_cpp.model import parts
 from tuner.targets.triton.base import TritonModel
 from tuner.targets.triton.beside import is_model
 
@@ -24,13 +26,22 @@ def pack(prepared: PreparedJob) -> Packed:
     """
     packing = _Packing()
     job = prepared.job
-    form = replace(job.form, files=tuple(packing.each("data", job.form.files)))
+    prompts = job.form.prompts
+    form = replace(
+        job.form,
+        files=tuple(packing.each("data", job.form.files)),
+        prompts=replace(
+            prompts,
+            dataset=prompts.dataset and packing.add(prompts.dataset, Path("dataset")),
+            tokenizer=prompts.tokenizer and packing.add(prompts.tokenizer, Path("tokenizer")),
+        ),
+    )
     variants = job.variants
     if job.model_file:
         variants = tuple(map(str, packing.each("variants", map(Path, job.variants))))
     sent = replace(
         job,
-        model=job.model or (prepared.model.name if job.repository else None),
+        model=_model(prepared),
         repository=job.repository and _repository(packing, job.repository, prepared.model),
         model_file=job.model_file and packing.add(job.model_file, Path("model")),
         variants=variants,
@@ -43,6 +54,14 @@ def pack(prepared: PreparedJob) -> Packed:
     return packing.packed(sent)
 
 
+def _model(prepared: PreparedJob) -> str | None:
+    """What it is called; a folder that a space file serves must be at its place on each host."""
+    model, job = prepared.model, prepared.job
+    if isinstance(model, CommandModel):
+        return model.given or job.model
+    return job.model or (model.name if job.repository else None)
+
+
 def unpacked_job(job: Job, folder: Path) -> Job:
     """The job of a parcel, as it is on a host that has unpacked the files into `folder`."""
 
@@ -50,7 +69,7 @@ def unpacked_job(job: Job, folder: Path) -> Job:
         # Absolute paths stay what they are, and so do the names of built-in spaces.
         return path and (path if str(path) in spec.built_in() else folder / path)
 
-    variants = job.variants
+    variants, prompts = job.variants, job.form.prompts
     if job.model_file:
         variants = tuple(str(folder / each) for each in job.variants)
     return replace(
@@ -59,7 +78,15 @@ def unpacked_job(job: Job, folder: Path) -> Job:
         model_file=at(job.model_file),
         variants=variants,
         space_file=at(job.space_file),
-        form=replace(job.form, files=tuple(folder / each for each in job.form.files)),
+        form=replace(
+            job.form,
+            files=tuple(folder / each for each in job.form.files),
+            prompts=replace(
+                prompts,
+                dataset=prompts.dataset and folder / prompts.dataset,
+                tokenizer=prompts.tokenizer and folder / prompts.tokenizer,
+            ),
+        ),
     )
 
 
@@ -71,9 +98,13 @@ class _Packing:
         self._folders: dict[str, None] = {}
 
     def add(self, source: Path, place: Path) -> Path:
-        """Take a file, or a folder with all that is in it and behind its links, into `place`."""
+        """Take a file, or a folder with all that is in it and behind its links, into `place`.
+
+        Of a model of several files, the first of which is named, all are taken.
+        """
         put = place / source.absolute().name
-        self.put(source, put)
+        for part in parts(source):
+            self.put(part, place / part.absolute().name)
         return put
 
     def each(self, place: str, sources: Iterable[Path]) -> Iterator[Path]:
@@ -157,7 +188,8 @@ def _space(packing: _Packing, file: Path) -> Path:
 def _named(serve: ServeSpec, base: Path) -> Iterator[Path]:
     """Files that `serve` names from the space file on, and the command from its directory on."""
     directory = _normal(base, serve.directory)
-    for each in (*serve.reads, *serve.request.body_files):
+    bodies = serve.request.body_files if serve.request else ()
+    for each in (*serve.reads, *bodies):
         if not Path(each).is_absolute():
             yield _normal(base, each)
     if not Path(serve.directory).is_absolute():

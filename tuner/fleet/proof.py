@@ -1,11 +1,13 @@
 """The proof on a fleet: one host, as near to the first one as there is."""
 
 import math
+from dataclasses import replace
 
 from tuner.fleet.errand import Errand, Result
 from tuner.fleet.ledger import Ledger
 from tuner.fleet.roster import Roster
 from tuner.fleet.terms import Terms
+from tuner.study.trial import TrialPlan
 
 
 class Proof:
@@ -37,16 +39,23 @@ class Proof:
             return None
         self._given = True
         number = self._ledger.number()
-        plan = self._terms.plan.proof(
-            self._ledger.study, number=number, left_s=self._terms.deadline.left_s
-        )
+        plan = self._planned(number)
         if plan is None:
             self._ledger.release(number)
             return None
         return Errand(plan)
+
+    def renewed(self, errand: Errand) -> Errand | None:
+        """As long as there is still time for."""
+        plan = self._planned(errand.plan.number)
+        return None if plan is None else replace(errand, plan=plan)
 
     def again(self, result: Result) -> Errand | None:
         return None
 
     def stored(self, result: Result) -> None:
         pass
+
+    def _planned(self, number: int) -> TrialPlan | None:
+        left_s = self._terms.deadline.left_s
+        return self._terms.plan.proof(self._ledger.study, number=number, left_s=left_s)

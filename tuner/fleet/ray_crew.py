@@ -10,7 +10,7 @@ from tuner.capacity.probes import Beat
 from tuner.errors import InputError
 from tuner.fleet.admission import Refusal
 from tuner.fleet.crew import Attempt, Crew, Refused, Said
-from tuner.fleet.messages import Begin, Chunk, Expected, GiveUp, Raise, Ready, Rest, packed
+from tuner.fleet.messages import Begin, Chunk, ExpectedStudy, GiveUp, Raise, Ready, Rest, packed
 from tuner.fleet.packing import pack
 from tuner.fleet.ray_cluster import SEE_RAY, START_HINT, Answer, RayCluster, connected, name_of
 from tuner.fleet.ray_host import RayHost, Task
@@ -106,7 +106,12 @@ class RayCrew:
                 return news
 
     def close(self) -> None:
-        """End all that runs on any host, and return once it has."""
+        """End all that runs on any host, and return once it has.
+
+        Where the connection is lost, agents end by themselves, as they hear nothing any more.
+        """
+        if self._cluster.is_lost:
+            return
         until_s = monotonic() + _ENDING_S
         try:
             for host in self._hosts.values():
@@ -171,7 +176,7 @@ class RayCrew:
         def chunk(number: int) -> Answer:
             return self._cluster.shared(packed(Chunk(files.chunk(number))))
 
-        expected = Expected(study.name, study.model_fingerprint, study.space_fingerprint)
+        expected = ExpectedStudy(study.name, study.model_fingerprint, study.space_fingerprint)
         return Task(
             files.parcel,
             expected,

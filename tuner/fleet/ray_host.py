@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
+from tuner.fleet import clocks
 from tuner.fleet.admission import Refusal, of_other_group, read_facts, refusal
-from tuner.fleet.clocks import offset
 from tuner.fleet.crew import Joined, Lost, Refused, Said
 from tuner.fleet.host_facts import own_versions
-from tuner.fleet.messages import Enrol, Expected, Ready, packed, unpacked
-from tuner.fleet.ray_cluster import Answer, HostGoneError, Node, RemoteHost, answer
+from tuner.fleet.messages import Enrol, ExpectedStudy, Ready, packed, unpacked
+from tuner.fleet.ray_cluster import Answer, HostGoneError, Node, RemoteHost
 from tuner.fleet.travel import Parcel
 from tuner.hardware import Hardware
 
@@ -37,7 +36,7 @@ class Task:
     """
 
     parcel: Parcel
-    expected: Expected
+    expected: ExpectedStudy
     chunk: Callable[[int], Answer]
     hardware: Hardware | None
     named: Callable[["RayHost"], str]
@@ -81,7 +80,7 @@ class RayHost:
     def go_on(self) -> None:
         """Take the answer that was waited for."""
         try:
-            self.waits_for = self._steps.send(answer(self.waits_for))
+            self.waits_for = self._steps.send(self._remote.answer(self.waits_for))
         except StopIteration:
             self.kill()
         except HostGoneError as error:
@@ -137,10 +136,8 @@ class RayHost:
         self.hardware = facts.hardware
         if other := of_other_group(facts.hardware, self._task.hardware):
             return other
-        began = datetime.now(UTC)
-        theirs = yield self._ask("clock")
-        ended = datetime.now(UTC)
-        offset_s = offset(theirs, began, ended)
+        offset_of = clocks.asked()
+        offset_s = offset_of((yield self._ask("clock")))
         return refusal(facts, offset_s=offset_s, parcel_bytes=self._task.parcel.size)
 
     def _listening(self) -> Steps:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tuner.capacity.probes import NOTHING_TO_BEAT, Beat
+from tuner.fleet.canaries import Canaries
 from tuner.fleet.driver import Driver
 from tuner.fleet.errand import Errand, Result
 from tuner.fleet.ledger import Ledger
@@ -36,7 +37,7 @@ class Searching:
         self._repeated: set[int] = set()
         self._best: TrialRecord | None = None  # as the first host would have measured it
         self._measured: TrialRecord | None = None  # the same, as it was
-        self._speeds = ledger.speeds
+        self._canaries = Canaries(driver, ledger, terms)
         self._reserve_s = 0.0
         self._reserved_at = 0
         self.stopped = ""
@@ -47,11 +48,8 @@ class Searching:
         return bool(self.stopped)
 
     def passes(self) -> None:
-        """What takes so long that there would be no time for the finals is given up.
-
-        What canaries say is heard once for all that have ended meanwhile.
-        """
-        if self._speeds is not self._ledger.speeds:
+        """What takes so long that there would be no time for the finals is given up."""
+        if self._canaries.hear():
             self._know()
         if not self._reserved_at and self._ledger.study.trials and self._driver.roster.usable:
             self._reserve()
@@ -61,17 +59,19 @@ class Searching:
 
     def next(self, host: str) -> Errand | None:
         """A canary, if one is due; what is to be measured again; or what promises most."""
-        if host in self._aside:  # known of it before it joined
-            self._driver.put_aside(host, self._aside[host])
+        if self._canaries.refuses(host):
             return None
         if self._ledger.study.baseline is None:
             return self._first(host)
         self.stopped = self.stopped or self._limit()
         if self.stopped:
             return None
-        if self._due(host):
-            return self._canary(host)
+        if self._canaries.due(host):
+            return self._canaries.on(host)
         return self._repetition() or self._proposed(host)
+
+    def renewed(self, errand: Errand) -> Errand | None:
+        return errand
 
     def again(self, result: Result) -> Errand | None:
         """A baseline that failed is run elsewhere, if there is another host.
@@ -82,19 +82,17 @@ class Searching:
         errand, record = result.errand, result.record
         if record.purpose is not Purpose.BASELINE or record.state is not TrialState.FAILED:
             return None
-        after = errand.after_spoiling(record.host)
-        others = {host.name for host in self._driver.roster.usable} - after.avoids
-        if not others or len(after.avoids) >= _BASELINE_HOSTS or errand.lost:
+        after = errand.after_failure(record.host)
+        others = {host.name for host in self._driver.roster.usable} - {*after.failed}
+        if not others or len(after.failed) >= _BASELINE_HOSTS or errand.lost:
             check_baseline(record, self._ledger.study.request)
         why = f"the server's own defaults failed ({record.reason}): {record.message}"
         self._driver.put_aside(record.host, why)
         return after
 
     def stored(self, result: Result) -> None:
-        record, golden = result.record, result.golden
-        if golden is not None and not result.errand.compared:
-            for host in self._ledger.answered(record, golden):
-                self._terms.say(f"host {host} answers otherwise. {self._ledger.not_compared}")
+        record = result.record
+        self._canaries.stored(result)
         if record.purpose is Purpose.BASELINE:
             self._speak(record)
         if record.proposal is not None:
@@ -107,7 +105,7 @@ class Searching:
     def _first(self, host: str) -> Errand | None:
         """The baseline, on one host; canaries meanwhile on the others."""
         if self._driver.running(Purpose.BASELINE):
-            return self._canary(host) if self._due(host) else None
+            return self._canaries.on(host) if self._canaries.due(host) else None
         proposal = self._exploration.ask(None, self._terms.can_reload)
         if isinstance(proposal, str):
             self.stopped = proposal
@@ -155,28 +153,13 @@ class Searching:
         plan = finals_plan(study.trials, study.budget, self._plan.budget, hosts=hosts)
         self._reserve_s = plan.duration_s
 
-    def _due(self, host: str) -> bool:
-        trials = self._ledger.study.trials
-        return self._speeds.due(host, trials, self._terms.clock.now())
-
-    def _canary(self, host: str) -> Errand:
-        """The first one on a host says what it answers; others must answer that."""
-        trials = self._ledger.study.trials
-        first = not any(t.host == host and t.state is not TrialState.FAILED for t in trials)
-        plan = self._trial(self._plan.space.defaults, Purpose.DRIFT)
-        return Errand(plan, only=host, compared=not first)
-
     def _trial(self, configuration: Configuration, purpose: Purpose) -> TrialPlan:
         number = self._ledger.number()
         return self._plan.trial(self._ledger.study, configuration, purpose, number=number)
 
     def _know(self) -> None:
-        """What canaries say of hosts, and of all that was measured."""
-        self._speeds, trials = self._ledger.speeds, self._ledger.study.trials
-        self._aside = self._speeds.aside
-        for host, why in self._aside.items():
-            self._driver.put_aside(host, why)
-        numbers = self._ledger.speeds.to_repeat(trials)
+        """What canaries say of all that was measured."""
+        numbers = self._canaries.speeds.to_repeat(self._ledger.study.trials)
         self._repeat = [number for number in numbers if number not in self._repeated]
         self._raise_beats()
 
@@ -185,7 +168,7 @@ class Searching:
         study = self._ledger.study
         if record is not None and self._measured is not None:
             study = replace(study, trials=(self._measured, record))
-        best = best_so_far(study, self._speeds)
+        best = best_so_far(study, self._canaries.speeds)
         if best is not None and best != self._best:
             self._best = best
             self._measured = next(each for each in study.trials if each.number == best.number)
@@ -200,6 +183,6 @@ class Searching:
         """What the baseline shows of the study."""
         if not_compared := self._ledger.not_compared:
             self._terms.say(not_compared)
-        left_s, each_s = self._terms.deadline.left_s, baseline.timings_s["total"]
-        if left_s < each_s and self._plan.budget.trials > 1 and self._plan.space.size != 1:
-            self._terms.say(no_time_left(baseline, left_s))
+        left_s = self._terms.deadline.left_s
+        if said := no_time_left(baseline, self._plan.budget, self._plan.space.size, left_s):
+            self._terms.say(said)

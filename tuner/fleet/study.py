@@ -82,7 +82,7 @@ class FleetStudy:
         )
         chosen = finalists(study, plan.finalists)
         if chosen and plan.rounds:
-            self._driver.run(Finals(self._ledger, self._terms, plan, chosen))
+            self._driver.run(Finals(self._driver, self._ledger, self._terms, plan, chosen))
 
 
 def study_on(
