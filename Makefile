@@ -68,7 +68,7 @@ $(VENV)/serving: $(VENV)/installed
 	$(PIP) --editable '.[triton,service]'
 	touch $@
 
-$(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed
+$(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed $(VENV)/servers/installed
 	$(PIP) --group dev --editable '.[triton,parquet,torchserve,onnx,pytorch,postgres,service,fleet]'
 	touch $@
 
@@ -76,6 +76,12 @@ $(VENV)/developed: $(VENV)/installed $(VENV)/mlserver/installed
 $(VENV)/mlserver/installed: $(VENV)/installed
 	$(PYTHON) -m venv $(VENV)/mlserver
 	$(VENV)/mlserver/bin/python -m pip install --quiet 'mlserver==1.7.1' 'uvloop<0.22'
+	touch $@
+
+# LitServe and BentoML, which do not go together with MLServer.
+$(VENV)/servers/installed: $(VENV)/installed
+	$(PYTHON) -m venv $(VENV)/servers
+	$(VENV)/servers/bin/python -m pip install --quiet 'litserve==0.2.19' 'bentoml==1.4.40'
 	touch $@
 
 $(VENV)/docs-installed: pyproject.toml

@@ -5,13 +5,9 @@ kernel's timer. A request has arrived when the kernel stamped its packet (SO_TIM
 socket(7)), however late the process came to read it; it is answered when the process writes.
 """
 
-import gc
 import heapq
-import multiprocessing
-import os
 import selectors
 import socket
-import struct
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -23,19 +19,13 @@ from time import monotonic
 
 import numpy as np
 
+from benchmarks.own_process import in_own_process
+from benchmarks.packet_clock import PacketClock
 from tuner.load.profile import Endpoint
 from tuner.load.timer import Timer
 from tuner.numbers.arrays import FloatArray
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-# More than the connections that an open loop makes while the server is frozen.
-_BACKLOG = 4096
-_REAL_TIME_PRIORITY = 1
-# asm-generic/socket.h; Python has no name for it. The stamp is a timespec.
-_SO_TIMESTAMPNS = 35
-_STAMP = struct.Struct("@ll")
-_ANCILLARY_SIZE = socket.CMSG_SPACE(_STAMP.size)
-_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -88,47 +78,23 @@ class DelayServer:
 @contextmanager
 def delay_server(behaviour: Behaviour) -> Iterator[DelayServer]:
     """Listens on 127.0.0.1 until the `with` block is left."""
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
-        endpoint = Endpoint("127.0.0.1", listening.getsockname()[1])
-        process = spawn.Process(target=_serve, args=(listening, behaviour, theirs))
-        process.start()
-    theirs.close()
-    with ours:
-        try:
-            ours.recv()  # it is ready
-            yield DelayServer(endpoint, ours)
-        finally:
-            ours.close()  # which ends the process
-            process.join(_PATIENCE_S)
-            process.close()
+    with in_own_process(partial(_serve, behaviour)) as (endpoint, pipe, _):
+        yield DelayServer(endpoint, pipe)
 
 
-def _serve(listening: socket.socket, behaviour: Behaviour, pipe: Connection) -> None:
-    """The process: says when it is ready, and, once it is asked, what it did; then it ends."""
-    gc.disable()
-    priority = _raise_priority()
+def _serve(
+    behaviour: Behaviour, listening: socket.socket, pipe: Connection, priority: str
+) -> None:
+    """Say when it is ready, and, once it is asked, what it did."""
     with (
-        listening,
         Timer() as answer_timer,
         Timer() as freeze_timer,
         selectors.DefaultSelector() as selector,
-        pipe,
-        suppress(EOFError, ConnectionError),  # nobody asks any more
     ):
-        server = _Server(behaviour, selector, answer_timer, freeze_timer)
+        server = _Server(behaviour, selector, answer_timer, freeze_timer, PacketClock(listening))
         server.run(listening, pipe)
         pipe.recv()
         pipe.send(server.answers(priority))
-
-
-def _raise_priority() -> str:
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
-    except PermissionError:
-        return "normal"
-    return "real-time"
 
 
 class _Server:
@@ -140,23 +106,22 @@ class _Server:
         selector: selectors.BaseSelector,
         answer_timer: Timer,
         freeze_timer: Timer,
+        clock: PacketClock,
     ) -> None:
         self._delays_s: list[float] = behaviour.delays_s.tolist()
         self._freeze = behaviour.freeze
         self._selector = selector
         self._answer_timer = answer_timer
         self._freeze_timer = freeze_timer
+        self._clock = clock
         self._freeze_at_s = 0.0
         self._arrivals = 0
         # When each answer is due, its number, when its request arrived, and whose it is.
         self._pending: list[tuple[float, int, float, socket.socket]] = []
         self._meant_s, self._given_s = array("d"), array("d")
-        # From the clock of the stamps to the monotonic one; the process may pause between the two.
-        self._offset_ns = max(time.time_ns() - time.monotonic_ns() for _ in range(100))
 
     def run(self, listening: socket.socket, pipe: Connection) -> None:
         """Serve until something can be read from the pipe."""
-        listening.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         listening.setblocking(False)
         self._watch(listening, partial(self._accept, listening))
         self._watch(self._answer_timer.fd, self._answer_due)
@@ -183,15 +148,11 @@ class _Server:
 
     def _read(self, connection: socket.socket) -> None:
         """Take a request: they are small enough to come in one piece."""
-        try:
-            data, ancillary, _, _ = connection.recvmsg(65_536, _ANCILLARY_SIZE)
-        except ConnectionError:
-            data, ancillary = b"", []
+        data, arrived_s = self._clock.read(connection)
         if not data:
             self._selector.unregister(connection)
             connection.close()
             return
-        arrived_s = self._arrival(ancillary)
         if not self._arrivals and self._freeze is not None:
             self._freeze_at(arrived_s + self._freeze.after_s)
         due_s = arrived_s + self._delays_s[self._arrivals % len(self._delays_s)]
@@ -199,13 +160,6 @@ class _Server:
         self._arrivals += 1
         if self._pending[0][0] == due_s:
             self._answer_timer.set(due_s)
-
-    def _arrival(self, ancillary: list[tuple[int, int, bytes]]) -> float:
-        # The kernel begins to stamp a moment after the first socket has asked for it.
-        if not ancillary:
-            return monotonic()
-        seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
-        return float(seconds * 10**9 + nanoseconds - self._offset_ns) * 1e-9
 
     def _answer_due(self) -> None:
         self._answer_timer.clear()

@@ -3,10 +3,11 @@
     pip install atheris
     python -m benchmarks.fuzz_parsers
 
-Each target runs in a process of its own: the parser of HTTP/1.1 responses, and a gRPC connection
-with unary calls and with streams (`fuzz_targets.py` says what must hold). The fuzzer looks for
-inputs that reach new code; it stops at an exception that is not declared, and at an input that
-takes more than 5 s. Memory must not grow by more than 50 MB, the fuzzer's own records included.
+Each target runs in a process of its own: the parser of HTTP/1.1 responses, a connection
+of answers that come token by token, and a gRPC connection with unary calls and with streams
+(`fuzz_targets.py` says what must hold). The fuzzer looks for inputs that reach new code; it stops
+at an exception that is not declared, and at an input that takes more than 5 s. Memory must not
+grow by more than 50 MB, the fuzzer's own records included.
 
 Exit status 1: a parser broke its promises; what the fuzzer said, and the input, are printed.
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 from benchmarks.options import count
 from benchmarks.tables import machine, table
 
-_TARGETS = ("http1", "grpc_unary", "grpc_stream")
+_TARGETS = ("http1", "events", "grpc_unary", "grpc_stream")
 _ALLOWED_GROWTH_MB = 50
 _LIMITS = ("-timeout=5", "-rss_limit_mb=1024", "-max_len=4096", "-print_final_stats=1")
 _TAIL_LINES = 30

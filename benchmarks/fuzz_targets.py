@@ -6,14 +6,19 @@ all at once), and the rest: what a server sent.
 
 import asyncio
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from benchmarks.token_answers import AnswerForm
+from tuner.load.event_connection import EventConnection
 from tuner.load.grpc import frames as http2
 from tuner.load.grpc.connection import GrpcConnection
 from tuner.load.http1 import ResponseError, ResponseParser
 from tuner.load.lane import Lane
-from tuner.load.requests import GrpcCall
+from tuner.load.requests import GrpcCall, RequestSet
+from tuner.load.tokens import TokenCounter
 from tuner.protocols import v2_grpc
+from tuner.protocols.openai import OpenAiRule
+from tuner.protocols.openai_task import Task
 from tuner.protocols.v2 import V2Options
 
 # Requests that a connection carries at a time.
@@ -68,6 +73,52 @@ def grpc_stream(data: bytes) -> None:
     _LOOP.run_until_complete(_play(data, v2_grpc.call(V2Options(streaming=True))))
 
 
+def events(data: bytes) -> None:
+    """A connection whose answers are events: how they are cut makes no difference to tokens."""
+    cut, taken = _heard(_pieces(data))
+    whole, _ = _heard([taken])
+    if whole != cut:
+        raise BrokenPromiseError(f"{whole} in one piece, and {cut} in several")
+
+
+def _heard(pieces: Iterable[bytes]) -> tuple[tuple[list[str], int], bytes]:
+    """How a request ended, how many tokens its answer had, and what came of it until then."""
+    owner, taken = _Listener(), b""
+    rule = OpenAiRule(Task.CHAT)
+    connection = EventConnection(owner, RequestSet((_MESSAGE,)), rule, owner.tokens)
+    connection.connection_made(_Transport())
+    connection.busy = True
+    connection.send(_MESSAGE)
+    for piece in filter(None, pieces):
+        connection.data_received(piece)
+        taken += piece
+        if not connection.busy:
+            break
+    connection.connection_lost(None)
+    if connection.busy:
+        raise BrokenPromiseError("the connection is gone, and its request has not ended")
+    return (owner.ends, owner.tokens.record().output), taken
+
+
+class _Listener:
+    """Sends one request, and notes how it ended."""
+
+    def __init__(self) -> None:
+        self.tokens = TokenCounter()
+        self.ends: list[str] = []
+
+    def answered(self, lane: Lane, fault: str) -> None:
+        self._note(lane, fault)
+
+    def lost(self, lane: Lane, kind: str) -> None:
+        self._note(lane, kind)
+
+    def _note(self, lane: Lane, end: str) -> None:
+        if lane.busy:
+            self.ends.append(end)
+        lane.busy = False
+
+
 async def _play(data: bytes, call: GrpcCall) -> None:
     """The server says `data`: each request ends once, and nothing is raised."""
     choices = data[0] if data else 0
@@ -96,6 +147,8 @@ async def _play(data: bytes, call: GrpcCall) -> None:
 
 class _Owner:
     """Sends as a driver does: the next request on a lane as soon as the last has ended."""
+
+    tokens = None
 
     def __init__(self) -> None:
         self._left = _MOST_REQUESTS
@@ -189,6 +242,17 @@ def _http1_seeds() -> Iterator[bytes]:
         yield b"\1\7" + response * 2
 
 
+def _event_seeds() -> Iterator[bytes]:
+    """Whole answers, streamed or at once, and one with an error."""
+    form = AnswerForm(tokens=4)
+    for counted in (False, True):
+        for cut in (0, 5):
+            yield bytes((0, cut)) + b"".join(form.packets(counted=counted))
+            yield bytes((0, cut)) + form.whole()
+    head, body = form.packets(counted=True)[0], b'data: {"error":{"message":"no"}}\n\n'
+    yield b"\0\0" + head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
 def _grpc_seeds() -> Iterator[bytes]:
     """Answers to the requests of all streams, once as bytes and once as frames to be made."""
     begin = http2.literal_field(b":status", b"200")
@@ -224,11 +288,13 @@ def _grpc_seeds() -> Iterator[bytes]:
 _LOOP = asyncio.new_event_loop()
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "http1": http1,
+    "events": events,
     "grpc_unary": grpc_unary,
     "grpc_stream": grpc_stream,
 }
 SEEDS: Mapping[str, Callable[[], Iterator[bytes]]] = {
     "http1": _http1_seeds,
+    "events": _event_seeds,
     "grpc_unary": _grpc_seeds,
     "grpc_stream": _grpc_seeds,
 }

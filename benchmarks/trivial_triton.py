@@ -42,13 +42,18 @@ def trivial_triton() -> Iterator[RunningServer]:
     # Shared memory is named after this folder.
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
-        model = folder / "repository" / MODEL
-        (model / "1").mkdir(parents=True)
-        (model / "config.pbtxt").write_text(_CONFIG)
-        (model / "1" / "model.py").write_text(_CODE)
+        write_model(folder / "repository")
         runner = ProcessRunner(log_directory=folder / "logs")
         with runner.start(_launch_spec(folder)) as server:
             yield server
+
+
+def write_model(repository: Path) -> None:
+    """Write the model into a model repository, which need not be there."""
+    model = repository / MODEL
+    (model / "1").mkdir(parents=True)
+    (model / "config.pbtxt").write_text(_CONFIG)
+    (model / "1" / "model.py").write_text(_CODE)
 
 
 def _launch_spec(folder: Path) -> LaunchSpec:

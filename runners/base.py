@@ -30,6 +30,8 @@ class LaunchSpec:
         files: Texts by name, written into `{folder}` before the start.
         reads: Files and folders of this machine that the server needs; a container sees them at
             the same place, read-only.
+        keeps: Folders of this machine that outlive the server, which may write to them; a
+            container sees them at the same place.
         labels: What the start is marked with, where a runner can mark it.
         start_timeout_s: How long the server may take until every port accepts a connection.
         stop_grace_s: How long the server may take to end by itself once it was asked to.
@@ -44,6 +46,7 @@ class LaunchSpec:
     ports: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[Path, ...] = ()
+    keeps: tuple[Path, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     start_timeout_s: float = 60.0
     stop_grace_s: float = 10.0

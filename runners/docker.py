@@ -183,7 +183,7 @@ class DockerRunner:
     def _host(self, launch: LaunchSpec, published: Mapping[str, int]) -> dict[str, Any]:
         settings = self._settings
         paths = dict.fromkeys((*launch.reads, *settings.mounts), False)
-        paths |= dict.fromkeys(settings.writable, True)
+        paths |= dict.fromkeys((*launch.keeps, *settings.writable), True)
         return {
             "init": True,  # reaps what the server leaves, and hands signals on to it
             "port_bindings": {port: (LOCAL_HOST, port) for port in published.values()},

@@ -35,6 +35,7 @@ PURE = [
     "store",
     "study",
     "sweep",
+    "workload",
     "test_errors.py",
     "test_hardware.py",
 ]
@@ -43,6 +44,7 @@ SERVING = [
     "cli/test_examples.py",
     "cli/test_measure.py",
     "cli/test_model_files.py",
+    "cli/test_prompt_options.py",
     "fleet/test_agent.py",
     "fleet/test_ray_crew.py",
     "protocols/test_generic_http.py",
@@ -52,6 +54,8 @@ SERVING = [
     "study/test_trial.py",
     "study/test_variant_trials.py",
     "sweep/test_http.py",
+    "sweep/test_in_process.py",
+    "sweep/test_openai.py",
     "sweep/test_tensorflow_serving.py",
     "sweep/test_torchserve.py",
     "sweep/test_v2.py",
@@ -65,6 +69,8 @@ ALONE = [
     "end_to_end/test_optimize_docker.py",
     "end_to_end/test_optimize_model_file.py",
 ]
+# What needs environments of gigabytes, and is run only where one of these variables names one.
+LARGE = {"end_to_end/test_large_servers.py": ("TUNER_VLLM", "TUNER_INFINITY")}
 
 pytest_plugins = [
     "tests.fleet.fixtures",
@@ -98,6 +104,9 @@ def _mark(path: Path) -> str | None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Modules of which `-m pure` or `-m alone` would take no test are not imported."""
+    for module, variables in LARGE.items():
+        if collection_path == TESTS / module and not any(map(os.environ.get, variables)):
+            return True
     asked = config.option.markexpr
     if collection_path.suffix == ".py" and asked in ("pure", "alone"):
         return _mark(collection_path) != asked or None

@@ -138,7 +138,7 @@ class Reason(StrEnum):
     NOT_READY = "not_ready"  # the model did not answer a first inference
     REFUTED = "refuted"  # a parameter did not take effect
     CRASHED = "crashed"  # the server ended under load
-    OUT_OF_MEMORY = "out_of_memory"  # the server was killed for its memory
+    OUT_OF_MEMORY = "out_of_memory"  # the server got no memory, or was killed for it
     UNRESPONSIVE = "unresponsive"  # the server runs but stopped answering
     WRONG_OUTPUT = "wrong_output"  # the outputs differ from the baseline's
     LOAD_FAILED = "load_failed"  # too many requests failed

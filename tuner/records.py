@@ -86,18 +86,6 @@ class Comparison:
     nothing_left: bool = False
 
 
-def not_compared(comparison: Comparison) -> str:
-    """What was left out, in a sentence."""
-    places = ", ".join(f"`{place}`" for place in comparison.left_out)
-    why = "differ from one answer of the baseline to the next"
-    if comparison.nothing_left:
-        return (
-            f"Outputs cannot be compared: all of them {why} ({places}). What can be checked is "
-            "their types and shapes, and that they have no NaN."
-        )
-    return f"Not compared with the baseline's, because they {why}: {places}."
-
-
 @dataclass(frozen=True)
 class Golden:
     """What the baseline answered, to be compared with what other configurations do.
@@ -133,7 +121,7 @@ class Golden:
 class ServerStatistics:
     """A server's own counters since it started; durations are seconds summed over requests.
 
-    By batch size: how many executions there were, and the seconds that they took together.
+    By batch size: executions, and their seconds together. `preemptions`: of requests, for memory.
     """
 
     inferences: int = 0
@@ -146,6 +134,7 @@ class ServerStatistics:
     requests: int = 0
     batches: Mapping[int, int] = field(default_factory=dict)
     batch_times_s: Mapping[int, float] = field(default_factory=dict)
+    preemptions: int = 0
 
     def __sub__(self, earlier: Self) -> Self:
         """What happened between two readings."""
@@ -209,10 +198,12 @@ class PointRecord:
     """One load point; `load` is the concurrency of a closed loop, the rate of an open one.
 
     `latency_s` is the percentile of the study's latency budget, from `latency_low_s` to
-    `latency_high_s` with 95 % confidence (infinite where too few requests say how high).
-    `reconnected` requests were sent once more, as the server had closed their connection.
-    `first_response` has the times to the first of several responses to a request. It was measured
-    `runs` times, because of what `disturbed` it (`tuner.watch.disturbances`).
+    `latency_high_s` with 95 % confidence (infinite where requests are too few). `reconnected` were
+    sent once more, as the server had closed their connection. `first_response` has the times to
+    the first of several responses, or token. Of answers made of tokens, `itl` has the mean time
+    between the tokens of each, `whole` the times to their ends; `tokens_per_s` are output tokens,
+    the share `together` of which arrived with the one before. It was measured `runs` times,
+    because of what `disturbed` it (`watch.disturbances`).
     """
 
     phase: str
@@ -235,6 +226,10 @@ class PointRecord:
     stopped_early: str
     histogram: Histogram
     first_response: Histogram | None = None
+    itl: Histogram | None = None
+    whole: Histogram | None = None
+    tokens_per_s: float = math.nan
+    together: float = math.nan
     runs: int = 1
     disturbed: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
@@ -272,6 +267,10 @@ class PointRecord:
             stopped_early=m.stopped_early,
             histogram=m.histogram,
             first_response=m.first_response,
+            itl=Histogram.of_known(m.itls_s) if m.tokens else None,
+            whole=Histogram.of_known(m.wholes_s) if m.tokens else None,
+            tokens_per_s=m.tokens.throughput if m.tokens else math.nan,
+            together=m.tokens.together_share if m.tokens else math.nan,
             usage=usage or Usage(),
         )
 
@@ -292,8 +291,7 @@ class TrialRecord:
     asked for. `usage` is for each inference at the best load point. `round` counts the rounds of
     the finals, each of which has every finalist once, and the repeats of the baseline. `proof` is
     the verdict on the load `throughput` (`within`, `over` or `undecided`) of a trial for that
-    purpose. `host` is the host of the fleet that ran it, empty for this machine; `attempt` is the
-    number of this run of it: one trial may have been begun several times, and one record counts.
+    purpose. `host` is the fleet's host that ran it, empty for this machine; `attempt` is its run.
     """
 
     number: int
@@ -376,6 +374,11 @@ class StudyRecord:
     stopped: str = ""
     comparison: Comparison = Comparison()
     trials: tuple[TrialRecord, ...] = ()
+
+    @property
+    def on_fleet(self) -> bool:
+        """Whether it was asked for on the hosts of a fleet, however many of them measured."""
+        return bool(self.options.get("fleet"))
 
     @property
     def baseline(self) -> TrialRecord | None:

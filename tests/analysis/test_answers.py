@@ -9,6 +9,7 @@ import pytest
 from tests.refusals import refused
 from tests.report import studies
 from tests.report.studies import point
+from tests.report.token_studies import token_study
 from tuner.analysis.answers import Answer, answer
 from tuner.analysis.interpolation import EstimateKind
 from tuner.goals import LatencyBudget, Objective
@@ -276,3 +277,15 @@ class TestUsage:
             hint=f"`tuner optimize --objective {objective.value}` measures it",
         ):
             answer(small(), P99_20MS, objective)
+
+
+def test_limits_of_other_parts_are_not_answered() -> None:
+    """What was judged by two limits says nothing of one, nor of two in another proportion."""
+    study = token_study()
+    with refused(
+        "study `chat` was measured for p99 <= TTFT 200 ms, ITL 20 ms; its load points say nothing "
+        "of p99 <= 200 ms",
+        "other limits are known where all of them change in the same proportion",
+    ):
+        answer(study, LatencyBudget(99, 0.2))
+    assert answer(study, study.budget.at(0.19)).best

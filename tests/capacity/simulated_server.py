@@ -257,7 +257,7 @@ class SimulatedServer:
         else:
             due = schedule(profile, duration_s)
             done = self.simulation.open_loop(due, self._random)
-        stop_s, why = _stopped_at(due, done, overload, duration_s)
+        stop_s, why = stopped_at(due, done, overload, duration_s, done - due)
         sent = due <= stop_s
         self.spent_s += min(max(stop_s, float(done[sent].max())), stop_s + self.drain_s)
         run = LoadRun(endpoint=Endpoint("", 0), profile=profile, duration_s=duration_s)
@@ -276,8 +276,12 @@ class SimulatedServer:
         return replace(record, stopped_early=stopped_early)
 
 
-def _stopped_at(
-    due: FloatArray, done: FloatArray, overload: Overload | None, duration_s: float
+def stopped_at(
+    due: FloatArray,
+    done: FloatArray,
+    overload: Overload | None,
+    duration_s: float,
+    judged_s: FloatArray,
 ) -> tuple[float, str]:
     """When and why the load engine would have stopped: the rules of `Overload`."""
     if overload is None:
@@ -285,7 +289,7 @@ def _stopped_at(
     checks = np.arange(_BLOCK_S, duration_s, _BLOCK_S)
     waiting = np.searchsorted(due, checks) - np.searchsorted(np.sort(done), checks)
     slow_s = math.inf if overload.slow_s is None else overload.slow_s
-    late = np.searchsorted(np.sort(done[done - due > slow_s]), checks)
+    late = np.searchsorted(np.sort(done[judged_s > slow_s]), checks)
     last, blocks = 0, 0
     for now, outstanding, slow in zip(checks, waiting, late, strict=True):
         losing = outstanding > overload.outstanding and outstanding >= last

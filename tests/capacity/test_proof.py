@@ -68,14 +68,14 @@ def test_what_is_near_the_capacity_is_looked_at_longer() -> None:
 
 def test_how_long_a_proof_takes_at_least() -> None:
     """Two hundred limits, or 8 s where the limit is short."""
-    assert first_look_s(LatencyBudget(99, 0.1)) == pytest.approx(20.0)
-    assert first_look_s(LatencyBudget(99, 0.001)) == pytest.approx(8.0)
+    assert first_look_s(LatencyBudget(99, 0.1), 100.0) == pytest.approx(20.0)
+    assert first_look_s(LatencyBudget(99, 0.001), 100.0) == pytest.approx(8.0)
 
 
 def test_a_proof_ends_with_its_time() -> None:
     """A look that would come too late is left out, and what is not proved is undecided."""
     server = SimulatedServer(SERVER, seed=1)
-    longest_s = first_look_s(BUDGET) + 0.1
+    longest_s = first_look_s(BUDGET, CAPACITY) + 0.1
     certificate = certify(server, BUDGET, CAPACITY, seed=10, longest_s=longest_s)
     assert certificate.verdict is LoadVerdict.UNDECIDED
-    assert certificate.duration_s == first_look_s(BUDGET)
+    assert certificate.duration_s == first_look_s(BUDGET, CAPACITY)

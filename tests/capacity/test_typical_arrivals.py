@@ -50,3 +50,17 @@ def test_a_handful_of_requests_has_a_stream_as_well(requests: int) -> None:
 def test_long_runs_are_taken_as_they_come() -> None:
     """There the choice would take time and change nothing."""
     assert typical_seed(7, 1_000_000, 99) == typical_seed(7, 2_000_000, 99)
+
+
+def test_as_many_answers_are_under_way_as_in_the_long_run() -> None:
+    """Where all of them share the server, so that short points scatter less by their number."""
+
+    def most(seed: int, requests: int) -> float:
+        due_s = schedule(OpenLoop(1.0, seed=seed), requests)
+        return float(np.percentile(np.arange(requests) - np.searchsorted(due_s, due_s - 8.0), 95))
+
+    truth = most(1, 1_000_000)
+    typical = [most(typical_seed(seed, 150, 95, 8.0), 150) for seed in range(30)]
+    taken = [most(seed, 150) for seed in range(30)]
+    assert np.std(typical) < 0.5 * np.std(taken)
+    assert np.mean(typical) == pytest.approx(truth, rel=0.05)

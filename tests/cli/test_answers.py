@@ -15,6 +15,7 @@ import yaml
 from tests.command_line import Result, Tuner, error
 from tests.report import studies
 from tests.report.studies import loads, point
+from tests.report.token_studies import token_study
 from tests.store.test_storage import stored
 from tuner import demo
 from tuner.cli.asked import document
@@ -290,6 +291,13 @@ class TestMeasureCommand:
         assert self.words(study(model=demo.MODEL, name="two words")) == [
             *("tuner", "optimize", "--budget-ms", "20", "--warm-start", "two words")
         ]
+
+    def test_of_several_limits(self) -> None:
+        """Each is said, in the proportion that they have."""
+        study = token_study(model=demo.MODEL)
+        words = self.words(study, budget=study.budget.at(0.1))
+        assert words[2:6] == ["--budget-ttft-ms", "100", "--budget-itl-ms", "10"]
+        assert "--budget-ms" not in words
 
     def test_of_everything_else(self) -> None:
         """What the study was asked for is asked for again, so that answers can be compared."""

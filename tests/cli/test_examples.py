@@ -182,6 +182,12 @@ BESIDE: dict[str, tuple[str, ...]] = {
     ),
     "--json-path": ("--service-kind", "http"),
 }
+# The same of a measurement, where it is something else.
+BESIDE_MEASURE: dict[str, tuple[str, ...]] = {
+    "--input": (),  # here it is of a server
+    **dict.fromkeys(("--prompt-tokens", "--extra"), ("--service-kind", "openai")),
+    "--think-time": ("--service-kind", "openai", "--sessions"),
+}
 
 
 def test_values_are_found() -> None:
@@ -202,7 +208,7 @@ def test_values_are_taken(tuner: Tuner, cat: str, name: str, option: str, value:
     beside = BESIDE.get(option, ())
     if name == "measure":
         where = cat if option == "--json-path" else CLOSED
-        beside = () if option == "--input" else beside  # here it is of a server
+        beside = BESIDE_MEASURE.get(option, beside)
         result = tuner("measure", f"http://{where}", "-m", "m", option, value, *beside, *SHORT[2:])
         there_are_less = f"`{option}` names CPU" in result.err  # than a machine may have
         assert result.status in (0, 1) or there_are_less, result.err

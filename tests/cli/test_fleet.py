@@ -25,7 +25,7 @@ from tuner.fleet.inventory import FoundHost
 from tuner.goals import SearchBudget
 from tuner.hardware import Hardware
 from tuner.store.events import EventKind
-from tuner.store.hosts import HostRecord, HostState, store_hosts
+from tuner.store.hosts import HostRecord, HostState
 from tuner.store.ownership import held
 from tuner.store.storage import Storage
 from tuner.watch.host_checks import Check
@@ -56,7 +56,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, Hardware]],
 
     def have(hosts: Mapping[str, Hardware]) -> None:
         found = [found_host(name, hardware) for name, hardware in hosts.items()]
-        monkeypatch.setattr(inventory, "hosts_of", lambda _: hosts)
+        monkeypatch.setattr(inventory, "fit_hosts", lambda _: hosts)
         monkeypatch.setattr(
             inventory,
             "inventory",
@@ -191,10 +191,12 @@ def database(folder: Path) -> str:
     """A study on a fleet, and one on a machine."""
     path = folder / "studies.db"
     stored(path, NIGHT, replace(studies.small_study(), name="day"))
-    with Storage(str(path)) as storage:
-        store_hosts(
-            storage,
-            "night",
+    with (
+        Storage(str(path)) as storage,
+        held(storage, "night", limits=SearchBudget().as_record()) as hold,
+    ):
+        hold.record_all(
+            (),
             [
                 host("gpu-1", HostState.MEASURING, trial=31, attempt=40),
                 host("gpu-2", HostState.ASIDE, why="it is 20 % slower", attempt=38),

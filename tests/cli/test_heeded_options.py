@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.servers.tensorflow_program import save_model
+from tests.targets.llama_cpp.test_model import gguf
 from tests.targets.model_files import three_forms
 from tests.targets.torchserve.torchserve_archives import write_archive
 from tuner.cli import job
@@ -18,6 +19,7 @@ from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.runner_options import RunnerChoice, RunnerOptions
 from tuner.errors import InputError
 from tuner.goals import Loop, Objective
+from tuner.protocols.openai_task import Task
 from tuner.protocols.v2 import V2Protocol
 from tuner.search.samplers import Sampler
 from tuner.study.job import prepare
@@ -49,7 +51,10 @@ def files(folder: Path) -> None:
     for name in ("numbers", "others"):
         write_archive(folder / "store", name=name)
         save_model(folder / "saved", name=name)
+    for name in ("m", "n"):
+        gguf(folder / f"{name}.gguf")
     three_forms(folder)
+    (folder / "prompts.jsonl").write_text('{"prompt": "Say yes.", "output_tokens": 4}')
     (folder / "data.json").write_text('{"data": [{"x": [1, 2, 3, 4]}]}')
     (folder / "body").write_text("[1]")
     own = {"server": "command", "serve": SERVE, "parameters": {"n": SPACE}}
@@ -70,6 +75,7 @@ TENSORFLOW = {
     "model_repository": Path("saved"),
     "model": "numbers",
 }
+LLAMA = {"server": "llama_cpp", "model": "m.gguf"}
 DOCKER = {"runner": RunnerChoice.DOCKER, "image": "server:1"}
 FILE = {"input_data": ["data.json"]}
 GRPC = {"protocol": V2Protocol.GRPC}
@@ -87,8 +93,13 @@ OF_SEQUENCES = {
 OF_STRINGS = {"string_length", "string_data"}
 OF_BODIES = {"body", "content_type"}
 OF_V2 = {"request_parameter"}
+OF_MADE_UP_PROMPTS = {"prompt_tokens", "output_tokens", "prefix_share"}
+OF_PROMPTS = OF_MADE_UP_PROMPTS | {
+    *("task", "prompts", "dataset", "tokenizer", "whole_answers", "heed_eos", "extra")
+}
 OF_TENSORS = {"batch", "shape", "protocol", "input_data", *OF_V2, *OF_STRINGS}
-OF_REPOSITORY = {"model_file", "input", *PROCESS}
+OF_REPOSITORY = {"model_file", "input", *PROCESS, *OF_PROMPTS}
+OF_LLAMA = (OF_TENSORS - {"batch"}) | OF_SEQUENCES | OF_BODIES | PROCESS | {"input", "with_model"}
 CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "triton": (TRITON, OF_REPOSITORY | OF_BODIES | OF_SEQUENCES | OF_STRINGS),
     "triton, texts": (TRITON | {"model": "texts"}, OF_REPOSITORY | OF_BODIES | OF_SEQUENCES),
@@ -117,11 +128,13 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "triton, gRPC": (TRITON | GRPC, OF_REPOSITORY | OF_BODIES | OF_SEQUENCES | OF_STRINGS),
     "triton, a file": (
         {"model_file": Path("mlp.onnx")},
-        {"input", "model", "with_model", *PROCESS, *OF_BODIES, *OF_SEQUENCES} | OF_STRINGS,
+        {"input", "model", "with_model", *PROCESS, *OF_BODIES, *OF_SEQUENCES}
+        | OF_STRINGS
+        | OF_PROMPTS,
     ),
     "triton in a container": (
         TRITON | DOCKER,
-        {"model_file", "input", *OF_REMOTE, *OF_BODIES, *OF_SEQUENCES, *OF_STRINGS},
+        {"model_file", "input", *OF_REMOTE, *OF_BODIES, *OF_SEQUENCES, *OF_STRINGS} | OF_PROMPTS,
     ),
     "no confirmations": (
         TRITON | {"confirmations": 0},
@@ -138,6 +151,15 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "tensorflow_serving": (
         TENSORFLOW,
         OF_REPOSITORY | {"with_model"} | OF_V2 | OF_SEQUENCES | OF_BODIES,
+    ),
+    "llama_cpp": (LLAMA, OF_LLAMA | {"batch"}),
+    "llama_cpp, embeddings": (
+        LLAMA | {"task": Task.EMBEDDINGS},
+        OF_LLAMA | {"output_tokens", "whole_answers", "heed_eos"},
+    ),
+    "llama_cpp, prompts that are given": (
+        LLAMA | {"dataset": Path("prompts.jsonl")},
+        OF_LLAMA | OF_MADE_UP_PROMPTS | {"batch"},
     ),
     "command": (
         {"space": Path("own.yaml")},
@@ -176,6 +198,16 @@ SAYS: dict[str, tuple[Any, ...]] = {
     "sequence_length_variation": (5.0,),
     "sequence_id_range": ("5",),
     "body": ([Path("data.json")],),
+    "task": (Task.COMPLETIONS, Task.CHAT),
+    "prompt_tokens": ("64",),
+    "output_tokens": ("32",),
+    "prefix_share": (0.5,),
+    "prompts": (8,),
+    "dataset": (Path("prompts.jsonl"), Path("data.json")),
+    "tokenizer": (Path("tokenizer.json"),),
+    "whole_answers": (True,),
+    "heed_eos": (True,),
+    "extra": (["temperature=0"],),
     "content_type": ("text/plain",),
     "url": ("http://127.0.0.1:9",),
     "port": (["http=9"],),
@@ -201,11 +233,18 @@ SAYS: dict[str, tuple[Any, ...]] = {
     "seed": (5,),
 }
 # The values that fit one case alone.
-OF_CASE: dict[str, dict[str, Any]] = {"triton, a file": {"variant": ["int8.onnx"]}}
+OF_CASE: dict[str, dict[str, Any]] = {
+    "triton, a file": {"variant": ["int8.onnx"]},
+    **{
+        name: {"variant": ["n.gguf"], "model": "n.gguf", "model_file": Path("n.gguf")}
+        for name in ("llama_cpp", "llama_cpp, embeddings", "llama_cpp, prompts that are given")
+    },
+}
 # What is done with the answer, and what makes the cases.
 ELSEWHERE = {"as_json", "detach", "notify", "notify_url", "output", "retry", "service"} | {
     "wait",
-    *("budget_ms", "server", "runner", "space", "model_repository"),
+    *("budget_ms", "budget_ttft_ms", "budget_itl_ms"),
+    *("server", "runner", "space", "model_repository"),
 }
 
 

@@ -100,7 +100,6 @@ def test_what_is_not_there(
 @pytest.mark.parametrize(
     ("arguments", "usage", "message"),
     [
-        (["optimize"], "optimize", "Missing option '--budget-ms'."),
         (
             ["optimize", "--budget-ms", "50", "--seed", "-1"],
             "optimize",
@@ -258,7 +257,7 @@ def test_help_shows_options_by_what_they_are_about(tuner: Tuner) -> None:
     titles = [line[:-1] for line in lines if line[-1:] == ":" and line[0] != " "]
 
     assert titles == [
-        *("Arguments", "Latency budget and time", "Model", "Search", "Load"),
+        *("Arguments", "Latency budget and time", "Model", "Search", "Load", "The prompts"),
         *("Where the server runs", "Fleet", "Study and results", "Service", "Options", "Examples"),
     ]
 

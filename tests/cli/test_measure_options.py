@@ -18,10 +18,13 @@ from tuner.cli.measure_options import (
     ServiceKind,
     TensorFormat,
 )
-from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
+from tuner.cli.measure_plan import first_workers, sweep_plan
 from tuner.cli.measure_services import OF_KIND, service
+from tuner.cli.prompt_options import ConversationOptions, PromptOptions
 from tuner.cli.signature import Command
-from tuner.load.profile import ClosedLoop, Endpoint
+from tuner.goals import AnswerLimits
+from tuner.load.profile import ClosedLoop
+from tuner.protocols.openai_task import Task
 from tuner.protocols.v2 import MemoryKind
 from tuner.protocols.v2_wire import SequenceForm
 from tuner.sweep.sweep import SweepPlan
@@ -157,15 +160,36 @@ SAYS: dict[str, object] = {
     "body": [Path("x")],
     "content_type": "text/plain",
     "json_path": "$.x",
+    "task": Task.COMPLETIONS,
+    "prompt_tokens": "9",
+    "output_tokens": "9",
+    "prefix_share": 0.5,
+    "prompts": 9,
+    "dataset": Path("x"),
+    "tokenizer": Path("x"),
+    "whole_answers": True,
+    "heed_eos": True,
+    "extra": ["a=1"],
+    "sessions": True,
+    "turns": "9",
+    "think_time": "1s",
+    "trace": Path("x"),
+    "trace_speed": 2.0,
+    "budget_ttft_ms": 9.0,
+    "budget_itl_ms": 9.0,
+}
+# Those that are about the load, or the server.
+_OF_LOAD = {"model_version", "streaming", "trace", "trace_speed"} | {
+    "budget_ttft_ms",
+    "budget_itl_ms",
 }
 
 
 def test_the_table_of_services() -> None:
     """Every option of requests is heeded by some kind of service, and this test knows it."""
     assert set(SAYS) == set().union(*OF_KIND.values())
-    assert set(SAYS) - {"model_version", "streaming"} == {
-        each.name for each in fields(RequestOptions)
-    }
+    groups = (RequestOptions, PromptOptions, ConversationOptions)
+    assert set(SAYS) - _OF_LOAD == {each.name for group in groups for each in fields(group)}
 
 
 @pytest.mark.parametrize("kind", ServiceKind)
@@ -225,7 +249,7 @@ def test_the_plan() -> None:
         max_requests=7,
         tolerance=0.1,
         percentile=95.0,
-        limit_s=0.05,
+        limits=AnswerLimits(whole_s=0.05),
         most_workers=1,
     )
     assert first_workers(given) == 1
@@ -234,7 +258,8 @@ def test_the_plan() -> None:
 def test_the_default_plan() -> None:
     """By default a point is one window, judged by nothing."""
     plan = sweep_plan(options())
-    assert (plan.tolerance, plan.percentile, plan.limit_s, plan.judged) == (None, None, None, 99.0)
+    assert (plan.tolerance, plan.percentile, plan.judged) == (None, None, 99.0)
+    assert not plan.limits.any
     assert (plan.duration_s, plan.warm_up_s, plan.timeout_s, plan.most_workers) == (5, 1, 10, 1)
 
 
@@ -303,38 +328,6 @@ def test_sequences() -> None:
     assert found.sequences == SequenceForm(count=9, length=5, variation=0.5, first_id=10, ids=10)
     assert form(sequence_id_range="7").sequences == SequenceForm(first_id=7)
     assert form().sequences == SequenceForm()
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("10.0.0.1", "http://10.0.0.1:8002/metrics"),
-        ("::1", "http://[::1]:8002/metrics"),
-    ],
-)
-def test_where_metrics_are(host: str, url: str) -> None:
-    """Metrics are looked for on Triton's port of the same host."""
-    with collectors(options(collect_metrics=True), Endpoint(host, 1)) as watching:
-        assert watching.metrics is not None
-        assert str(watching.metrics._url) == url
-
-
-def test_a_url_of_metrics_that_is_none() -> None:
-    """A page of metrics has a URL."""
-    watching = collectors(options(metrics_url="ftp://x"), Endpoint("h", 1))
-    message = "a URL of a page of metrics was expected, but got `ftp://x`"
-    with refused(message, "for example: http://127.0.0.1:8002/metrics"), watching:
-        pass
-
-
-def test_who_watches(tmp_path: Path) -> None:
-    """A process is watched where one listens on this machine; behind a socket nobody knows it."""
-    for endpoint in (
-        Endpoint("192.0.2.1", 9),
-        Endpoint("localhost", 80, unix_socket=tmp_path / "socket"),
-    ):
-        with collectors(options(), endpoint) as watching:
-            assert (watching.metrics, watching.process, watching.gpus) == (None, None, None)
 
 
 @pytest.mark.parametrize(

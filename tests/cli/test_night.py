@@ -40,6 +40,11 @@ def test_the_time_of_the_next_one(nights: list[Night], wanted_s: float) -> None:
         ),
         ("a: {model: b}", "a: has no latency budget", "add `budget-ms: 50`"),
         (
+            "a: {budget-ttft-ms: 200, budget-itl-ms: fast}",
+            "a: Invalid value for '--budget-itl-ms'",
+            None,
+        ),
+        (
             "a: {budget-ms: 50, timout: 1h}",
             "a: `timout` is no option of a study",
             "did you mean `timeout`?",

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,20 @@ from typing import Any
 import pytest
 
 from tests.refusals import each_refusal, refused
+from tests.report.token_studies import token_study
 from tuner.cli import job, values
 from tuner.cli.optimize_options import PlanOptions
-from tuner.goals import LatencyBudget
+from tuner.goals import AnswerLimits, LatencyBudget
 from tuner.load.requests import TensorSpec
 from tuner.protocols.tensors.datatypes import NUMPY_TYPES
 from tuner.protocols.v2 import V2Protocol
-from tuner.report.budgets import latency_budget
+from tuner.report.budgets import (
+    asked_budget,
+    latency_budget,
+    like_study,
+    said_limits,
+    stored_budget,
+)
 from tuner.targets.request_form import RequestForm
 
 
@@ -31,6 +39,18 @@ REFUSALS: list[tuple[Callable[[Any], object], Iterable[Any], str, str]] = [
         (0.0, -1.0, 5e-324, 3_600_000.0, math.inf, math.nan),
         "`--budget-ms` must be above 0 and below 3600000, but got {:g}",
         "for example: `--budget-ms 50`",
+    ),
+    (
+        lambda limit_ms: latency_budget(None, 99, ttft_ms=limit_ms),
+        (0.0, math.nan),
+        "`--budget-ttft-ms` must be above 0 and below 3600000, but got {:g}",
+        "for example: `--budget-ttft-ms 50`",
+    ),
+    (
+        lambda limit_ms: latency_budget(50, 99, itl_ms=limit_ms),
+        (-1.0, math.inf),
+        "`--budget-itl-ms` must be above 0 and below 3600000, but got {:g}",
+        "for example: `--budget-itl-ms 50`",
     ),
     (  # a percentile that no load point can tell
         lambda percentile: latency_budget(50, percentile),
@@ -93,6 +113,42 @@ def test_values_that_cannot_be_used(
 def test_a_latency_budget() -> None:
     """Milliseconds on the command line are seconds inside."""
     assert latency_budget(50.5, 99.9) == LatencyBudget(99.9, 0.0505)
+
+
+def test_a_latency_budget_of_several_limits() -> None:
+    """Any of them; the first one leads, and those of the stored options are the same."""
+    limits = AnswerLimits(ttft_s=0.2, itl_s=0.03)
+    budget = latency_budget(None, 99, ttft_ms=200, itl_ms=30)
+    assert (budget, str(budget)) == (
+        LatencyBudget(99, 0.2, limits),
+        "p99 <= TTFT 200 ms, ITL 30 ms",
+    )
+    assert stored_budget({"budget_ttft_ms": 200.0, "budget_itl_ms": 30.0}) == budget
+    assert said_limits(budget) == {
+        "budget_ms": None,
+        "budget_ttft_ms": 200.0,
+        "budget_itl_ms": pytest.approx(30.0),
+    }
+
+
+def test_a_latency_budget_is_needed() -> None:
+    """Of the options that say one, each is named."""
+    with refused(
+        "there is no latency budget: neither `--budget-ms` nor, of a language model, "
+        "`--budget-ttft-ms` or `--budget-itl-ms`",
+        "for example: `--budget-ms 50`",
+    ):
+        latency_budget(None, 99)
+
+
+def test_another_limit_for_a_study_of_several() -> None:
+    """All of them change in proportion, and the percentile by itself."""
+    study = token_study()
+    assert asked_budget(study, 100, None) == LatencyBudget.of_answers(
+        99, AnswerLimits(ttft_s=0.1, itl_s=0.01)
+    )
+    assert asked_budget(study, None, 95) == replace(study.budget, percentile=95)
+    assert like_study(study, LatencyBudget(95, 0.1)) == asked_budget(study, 100, 95)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ class TestReference:
     @pytest.mark.parametrize(
         ("line", "complaint"),
         [
-            ("optimize", "budget_ms"),
+            ("studies export", "form"),
             ("optimize --budget-ms 5 --budgets 6", "No such option"),
             ("optimize --budget-ms 5 --sampler best", "best"),
             ("studies list all", "unexpected extra argument"),

@@ -40,6 +40,10 @@ load_models=encoder=encoder.mar
 models={"encoder": {"1.0": {"defaultVersion": true, "marName": "encoder.mar", "minWorkers": 2, \
 "batchSize": 8, "maxBatchDelay": 5, "maxWorkers": 2}}}
 """
+LLAMA = """#!/bin/sh
+export OMP_WAIT_POLICY=ACTIVE
+exec llama-server --model /srv/models/m.gguf --alias m --host 127.0.0.1 --port 8080 --parallel 8
+"""
 SERVE = """
 server: command
 serve:
@@ -150,6 +154,13 @@ def of_tensorflow(**wishes: Any) -> tuple[StudyRecord, TrialRecord]:
     space = built_in("tensorflow_serving")
     trial = tried(space, "", enable_batching=True, max_batch_size=8)
     return stored("tensorflow_serving", space, "", **wishes), trial
+
+
+def of_llama_cpp(**wishes: Any) -> tuple[StudyRecord, TrialRecord]:
+    space = built_in("llama_cpp")
+    trial = tried(space, LLAMA, parallel=8, wait_policy="ACTIVE")
+    options = {"model_file": "/srv/models/m.gguf"}
+    return stored("llama_cpp", space, LLAMA, **({"options": options} | wishes)), trial
 
 
 def of_a_command(folder: Path, **wishes: Any) -> tuple[StudyRecord, TrialRecord]:

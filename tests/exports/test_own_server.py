@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exports.deployable import in_docker, of_a_command
+from tests.exports.deployable import built_in, in_docker, of_a_command, stored, tried
 from tests.refusals import refused
 from tuner.exports import formats
 from tuner.exports.forms import ExportForm
@@ -86,6 +86,22 @@ def test_no_url_with_a_password_is_exported(tmp_path: Path, form: ExportForm) ->
 
     assert "STORE" in text
     assert "pa55" not in text
+
+
+def test_a_built_in_space_that_starts_a_server(tmp_path: Path) -> None:
+    """The model is mounted where it was; nothing else of this machine is needed."""
+    model = tmp_path / "tiny"
+    model.mkdir()
+    space = built_in("vllm")
+    study = stored("command", space, "", options={"space": "vllm", "model": str(model)})
+    trial = tried(space, "", max_num_seqs=8)
+    service = formats.service(study, trial, COMPOSE, image="vllm/vllm-openai:latest")
+
+    words = ("vllm", "serve", str(model), "--host", "0.0.0.0", "--port", "8080")  # noqa: S104
+    assert service.command == (*words, "--max-num-seqs=8")
+    assert service.mounts == (Mount(str(model), str(model)),)
+    assert (service.directory, service.files) == ("", ())
+    assert "VLLM_SERVER_DEV_MODE" not in service.environment
 
 
 def test_a_launch_that_cannot_be(tmp_path: Path) -> None:

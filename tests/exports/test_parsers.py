@@ -19,6 +19,7 @@ from tests.exports.deployable import (
     AWKWARD,
     PROPERTIES,
     awkward,
+    of_llama_cpp,
     of_tensorflow,
     of_torchserve,
     of_triton,
@@ -38,7 +39,7 @@ SERVICES = [
     pytest.param(awkward(), id="awkward"),
     *(
         pytest.param(formats.service(*found, ExportForm.COMPOSE), id=found[0].server)
-        for found in (of_triton(), of_torchserve(), of_tensorflow())
+        for found in (of_triton(), of_torchserve(), of_tensorflow(), of_llama_cpp())
     ),
 ]
 

@@ -10,6 +10,7 @@ from tests.exports.deployable import (
     DIGEST,
     PROPERTIES,
     in_docker,
+    of_llama_cpp,
     of_tensorflow,
     of_torchserve,
     of_triton,
@@ -297,6 +298,30 @@ class TestTorchServe:
 
         for form in (COMPOSE, SYSTEMD):
             assert said in formats.service(study, trial, form).notes
+
+
+class TestLlamaCpp:
+    def test_in_its_image(self) -> None:
+        """The public image has the program at a place of its own, and the file where it was."""
+        service = formats.service(*of_llama_cpp(), COMPOSE)
+
+        assert service.image == "ghcr.io/ggml-org/llama.cpp:server-bVERSION"
+        assert service.command == (
+            *("/app/llama-server", "--model", "/srv/models/m.gguf", "--alias", "m"),
+            *("--host", "0.0.0.0", "--port", "8080", "--parallel", "8"),  # noqa: S104
+        )
+        assert service.mounts == (Mount("/srv/models", "/srv/models"),)
+        assert service.environment == {"OMP_WAIT_POLICY": "ACTIVE"}
+        assert service.probes == Probes("/health", "/health")
+        assert "replace VERSION by that of its llama.cpp" in service.notes[1]
+
+    def test_on_the_machine_itself(self) -> None:
+        """Nobody else can reach it, and its program is to be named."""
+        service = formats.service(*of_llama_cpp(), SYSTEMD)
+
+        assert service.command[0] == "/usr/local/bin/llama-server"
+        assert service.command[5:7] == ("--host", "127.0.0.1")
+        assert any("Replace /usr/local/bin/llama-server" in note for note in service.notes)
 
 
 class TestTensorFlowServing:

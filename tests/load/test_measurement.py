@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.load.runs import load_run
 from tests.run_records import run_record
+from tuner.goals import AnswerLimits
 from tuner.load.histogram import Histogram, percentile
 from tuner.load.measurement import Measurement, RunRecord
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop, Ramp
@@ -107,9 +108,9 @@ def test_goodput_counts_what_was_in_time_for_its_users() -> None:
     """Answers within the limit, as inferences per second; failures are never within it."""
     raw = record([SUCCESS, 2, SUCCESS, SUCCESS], [10.5, 11.0, 13.0, 13.2])
     measurement = measured(OpenLoop(1), raw)
-    assert measurement.goodput(0.5) == 2 * 2 / 4
-    assert measurement.goodput(1.0) == 2 * 3 / 4
-    assert measurement.goodput(math.inf) == 2 * 4 / 4
+    assert measurement.goodput(AnswerLimits(whole_s=0.5)) == 2 * 2 / 4
+    assert measurement.goodput(AnswerLimits(whole_s=1.0)) == 2 * 3 / 4
+    assert measurement.goodput(AnswerLimits()) == 2 * 4 / 4
 
 
 def test_a_step_of_a_ramp_is_a_load_point() -> None:
@@ -123,6 +124,14 @@ def test_a_step_of_a_ramp_is_a_load_point() -> None:
     assert (second.mean_s, second.std_s) == (1.0, 0.5)
     assert second.percentile(100) == 1.5
     assert math.isnan(whole.between(OpenLoop(1), 8.0, 9.0).mean_s)
+
+
+def test_a_part_of_a_load_point_has_what_ended_in_it() -> None:
+    """An answer of seconds was due in one part, and ends in another."""
+    raw = record([SUCCESS] * 3, [12.5, 13.5, 14.5])
+    whole = measured(OpenLoop(1), raw)
+    rates = [whole.between(OpenLoop(1), at, at + 2.0).throughput for at in (0.0, 2.0)]
+    assert rates == [0.0, 2 * 2 / 2]
 
 
 def test_results_that_the_client_spoiled_are_named() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuner.load.histogram import Histogram
-from tuner.load.recorder import MOST_SAMPLES, PENDING, Recorder
+from tuner.load.recorder import MOST_SAMPLES, PENDING, SUCCESS, Recorder
 
 BIN = 2 ** (1 / 128)
 
@@ -55,14 +55,20 @@ def test_first_responses() -> None:
     """Where an answer is several responses, when the first came is counted for each."""
     recorder = Recorder(open_loop=True, streamed=True)
     for _ in range(3000):
-        recorder.add_first(0.25)
-    recorder.add_first(1.0)
-    firsts = Histogram.of_counts(recorder.record(start_s=0.0, end_s=1.0).first_counts, 0)
+        recorder.add(5.0, 5.0, 6.0, SUCCESS, 5.25, 0.01)
+    recorder.add(5.0, 5.0, 6.0, SUCCESS, 6.0)
+    recorder.add_failure(5.0, 5.0, 6.0, "timeout")
+    recorder.add(5.0, 5.0, 9.0, PENDING, 8.0, 0.02)
+    record = recorder.record(start_s=0.0, end_s=1.0)
+    assert record.ttfts_s[[0, 3000, 3001, 3002]].tolist() == [0.25, 1.0, np.inf, 3.0]
+    assert record.itls_s[[0, 3001, 3002]].tolist() == [0.01, np.inf, 0.02]
+    assert np.isnan(record.itls_s[3000])
+    firsts = Histogram.of_counts(record.first_counts, 0)
     assert firsts.count == 3001
     assert firsts.percentile(99) == pytest.approx(0.25, rel=BIN - 1)
     assert firsts.percentile(100) == pytest.approx(1.0, rel=BIN - 1)
     whole = Recorder(open_loop=True).record(start_s=0.0, end_s=1.0)
-    assert whole.first_counts.size == 0
+    assert (whole.first_counts.size, whole.ttfts_s.size, whole.itls_s.size) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("factor", [1, 3, 9])

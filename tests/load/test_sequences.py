@@ -1,12 +1,13 @@
-"""Sequences of a stateful model: in order, one request at a time, begun and ended."""
+"""Sequences of requests: in order, one at a time, and of a stateful model begun and ended."""
 
 import re
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 
 from tests.load.runs import load_run, observe, request
-from tests.load.server import Exchange, answer_after, serving
+from tests.load.server import Behaviour, Exchange, answer_after, serving
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop
 from tuner.load.requests import RequestSet, SequenceSet, SequenceStep
@@ -117,3 +118,73 @@ def test_several_processes_share_the_ids() -> None:
         by_id = played(server.bodies)
     assert len(by_id) > 8
     assert all(sum(each[1] == "1" for each in steps) == 1 for steps in by_id.values())
+
+
+def conversations(*, pause_s: float = 0.0) -> RequestSet:
+    """What is no state of the server: `a`, `b`, `c`, `d` with a number, and pauses between."""
+    steps = []
+    for letter in LETTERS:
+        before, _, after = request(f"{letter}00".encode() + b"#" * 12).partition(b"#" * 12)
+        steps.append(SequenceStep.alike(before, after, pause_s=pause_s if letter != "a" else 0.0))
+    sequences = SequenceSet(
+        streams=(tuple(steps),), encode_id=encode_id, ids=10**9, stateful=False
+    )
+    return RequestSet((), sequences=sequences)
+
+
+async def close_after_each(exchange: Exchange) -> None:
+    """As llama.cpp's server does, which says that it would not."""
+    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    exchange.close()
+
+
+async def say_that_it_closes(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    exchange.close()
+
+
+class TestWithoutAState:
+    """Sequences of which the server knows nothing, such as conversations with all before them."""
+
+    @pytest.mark.parametrize("behaviour", [close_after_each, say_that_it_closes])
+    def test_they_go_on_on_other_connections(
+        self, behaviour: Behaviour, engine: LoadEngine
+    ) -> None:
+        """Each step comes once, or again where the server closed before it saw it; in order."""
+        engine.prepare(conversations())
+        measurement, server = observe(engine, behaviour, ClosedLoop(2), duration_s=0.3)
+        by_id = played(server.bodies)
+        assert measurement.errors == {}
+        assert len(by_id) > 3
+        whole = ["".join(each[0] for each in steps) for steps in by_id.values()]
+        assert all("abcd".startswith(each) for each in whole)
+        assert whole.count("abcd") >= len(whole) - 2  # the run ends in the middle of two
+
+    def test_they_are_not_ended(self, engine: LoadEngine) -> None:
+        """Nobody waits for the rest after the run."""
+        engine.prepare(conversations())
+        measurement, server = observe(engine, answer_after(0.0), max_requests=6, duration_s=5.0)
+        assert measurement.requests == len(server.bodies) == 6
+
+    def test_each_run_has_others(self, engine: LoadEngine) -> None:
+        """A server that remembers an earlier run does not know them."""
+        engine.prepare(conversations())
+        first, second = (
+            set(played(observe(engine, answer_after(0.0), max_requests=6)[1].bodies))
+            for _ in range(2)
+        )
+        assert first.isdisjoint(second)
+
+    @pytest.mark.parametrize("behaviour", [answer_after(0.0), say_that_it_closes])
+    def test_users_pause(self, behaviour: Behaviour, engine: LoadEngine) -> None:
+        """Before each further turn, also where their connection is gone meanwhile."""
+        engine.prepare(conversations(pause_s=0.05))
+        measurement, server = observe(
+            engine, behaviour, ClosedLoop(1), max_requests=8, duration_s=5.0
+        )
+        assert measurement.errors == {}
+        assert [body[:1] for body in server.bodies] == [b"a", b"b", b"c", b"d"] * 2
+        gaps = [after - before for before, after in pairwise(server.arrivals_s)]
+        assert all(gap > 0.049 for number, gap in enumerate(gaps) if number != 3)
+        assert measurement.duration_s > 6 * 0.05
+        assert max(measurement.latencies_s) < measurement.duration_s / 4

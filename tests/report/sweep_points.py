@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from tuner.load.histogram import Histogram
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile
+from tuner.load.tokens import Tokens
 from tuner.records import ServerStatistics
 from tuner.sweep.point import SweepPoint
 from tuner.sweep.stability import Stability
@@ -79,7 +82,11 @@ def measured(
         due_s=np.linspace(0, 5, len(latencies), endpoint=False),
         latencies_s=latencies,
         lags_s=np.full(len(latencies), send_lag_p99_s),
+        ttfts_s=np.array(firsts_s),
+        itls_s=np.full(len(firsts_s), np.nan),
+        wholes_s=latencies if firsts_s else np.empty(0),
         sample_stride=1,
+        tokens=None,
         histogram=Histogram.of(latencies),
         first_response=Histogram.of(np.array(firsts_s)) if firsts_s else None,
         mean_s=float(answered.mean()) if len(answered) else math.nan,
@@ -90,6 +97,34 @@ def measured(
         bytes_received=2000,
         reconnected=reconnected,
         workers=1,
+    )
+
+
+def generated(
+    ttfts_s: Sequence[float],
+    itls_s: Sequence[float],
+    profile: LoadProfile = ClosedLoop(1),  # noqa: B008 - a frozen value
+    *,
+    together: int = 0,
+    **wishes: Any,
+) -> Measurement:
+    """Answers of eleven output tokens each, which the server counted."""
+    firsts, gaps = np.array(ttfts_s), np.array(itls_s)
+    wholes = firsts + 10 * gaps
+    count = len(firsts)
+    tokens = Tokens(
+        output=11 * count,
+        in_time=11 * count,
+        together=together,
+        prompt=20 * count,
+        cached=0,
+        answers=count,
+        told=count,
+        gaps=Histogram.of(gaps),
+        duration_s=5.0,
+    )
+    return replace(
+        measured(wholes.tolist(), profile, firsts_s=ttfts_s, **wishes), itls_s=gaps, tokens=tokens
     )
 
 

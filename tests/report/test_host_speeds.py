@@ -55,7 +55,7 @@ def said(study: StudyRecord) -> list[str]:
     if not rows:
         return about
     sheet = host_speeds.sheet(rows).markdown().splitlines()
-    return [host_speeds.title(study), *about, *host_speeds.sentences(rows), *sheet]
+    return [host_speeds.title(rows), *about, *host_speeds.sentences(rows), *sheet]
 
 
 def test_every_sentence() -> None:

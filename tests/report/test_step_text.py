@@ -84,3 +84,16 @@ def test_what_is_not_the_machine() -> None:
         "it may have."
     )
     assert of_gpus.startswith("The load of the GPU is not stored")
+
+
+def test_requests_that_were_put_back() -> None:
+    """It is said first: what is computed twice is no lack of processors."""
+    found = Diagnosis(bottleneck=Bottleneck.COMPUTE, split=SPLIT)
+
+    first, *_ = bottleneck_text.sentences(found, preemptions=1200)
+
+    assert first == (
+        "The server put requests back 1,200 times, as its cache of keys and values was full: what "
+        "it had computed for them, it computed again. Fewer requests at once, or more memory for "
+        "that cache, avoid it."
+    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from tests.report.sweep_points import GPUS, measured, metrics, point, statistics
+from tests.report.sweep_points import GPUS, generated, measured, metrics, point, statistics
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Ramp, Replay
 from tuner.report import sweep_csv
 from tuner.sweep.point import SweepPoint
@@ -166,3 +166,21 @@ class TestVerbose:
 
         assert math.isnan(row["Avg latency"])
         assert row["response wait"] == 0
+
+
+class TestTokens:
+    def test_columns(self) -> None:
+        """Of answers of output tokens, their rate and times follow the latencies, in whole us."""
+        spread = generated([0.1] * 98 + [0.2] * 2, [0.02] * 100)
+        header, line, _ = sweep_csv.text([point(spread)], 99).split("\n")
+
+        times = "".join(f",p{q} {name}" for name in ("TTFT", "ITL") for q in (50, 90, 95, 99))
+        assert header == f"{HEADER},Output Tokens/Second{times}"
+        assert line.endswith(",220,100000,100000,100000,200000,20000,20000,20000,20000")
+
+    def test_beside_points_without_any(self) -> None:
+        """A load point of which no token is known has no number there, and no fewer columns."""
+        table = frame(point(generated([0.1], [0.02], throughput=90)), closed(2, 80))
+
+        assert table["Output Tokens/Second"].isna().tolist() == [True, False]
+        assert table["p99 ITL"].tolist()[1] == 20_000

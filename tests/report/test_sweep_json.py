@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.report.sweep_points import PROCESS, measured, metrics, point, statistics
+from tests.report.sweep_points import PROCESS, generated, measured, metrics, point, statistics
 from tuner import __version__
+from tuner.goals import AnswerLimits
 from tuner.load.profile import Arrivals, ClosedLoop, LoadProfile, OpenLoop, Ramp, Replay
 from tuner.report import sweep_json
 from tuner.report.json_text import json_text
@@ -70,6 +71,7 @@ SERVER: dict[str, Any] = {
             "memory_total_bytes": 75_000,
         },
     },
+    "scheduling": None,
     "metrics": {
         "scrapes": 5,
         "counters": {'nv_inference_count{model="m"}': 348.0},
@@ -81,7 +83,8 @@ SERVER: dict[str, Any] = {
 
 def test_everything() -> None:
     """All that is known of a load point is there, with its unit in its name."""
-    content = read(sweep_json.point_document(full_point(), 75, limit_s=0.025))
+    limits = AnswerLimits(whole_s=0.025)
+    content = read(sweep_json.point_document(full_point(), 75, limits=limits))
 
     engine_cpu_us = content.pop("engine_cpu_us_per_request")
     assert engine_cpu_us == pytest.approx(125_000)
@@ -104,6 +107,7 @@ def test_everything() -> None:
         },
         "limit_ms": 25.0,
         "goodput": 0.4,
+        "tokens": None,
         "errors": {"http_503": 1},
         "unanswered": 0,
         "reconnected": 0,
@@ -144,6 +148,7 @@ def test_what_is_not_known() -> None:
         "p99_ms",
         "p99.9_ms",
         "first_response",
+        "tokens",
         "stopped_early",
         "client_overloaded",
         "stability",
@@ -207,7 +212,7 @@ def test_export() -> None:
             endpoint="http://127.0.0.1:8000",
             model="m",
             started_at=STARTED,
-            limit_s=0.025,
+            limits=AnswerLimits(whole_s=0.025),
         )
     )
 
@@ -251,3 +256,15 @@ def test_json_text() -> None:
         '{"1": [null, [null, null]], "a": "NaN", "b": "2026-03-07 22:00:00+00:00"}\n'
     )
     assert json_text({"a": 1}) == '{\n  "a": 1\n}\n'
+
+
+def test_times_of_tokens_are_among_the_samples() -> None:
+    """Of each request the time to its first token, and between its tokens; null where unknown."""
+    measurement = generated([0.1, 0.2], [0.02, math.nan])
+    [exported] = read(
+        sweep_json.export([point(measurement)], 99, endpoint="e", model="m", started_at=STARTED)
+    )["points"]
+
+    assert exported["samples"]["ttft_s"] == [0.1, 0.2]
+    assert exported["samples"]["itl_s"] == [0.02, None]
+    assert exported["tokens"]["ttft"]["p99_ms"] == pytest.approx(200)

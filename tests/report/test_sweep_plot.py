@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.report.sweep_points import measured, point, statistics
+from tests.report.sweep_points import generated, measured, point, statistics
 from tests.report.test_html import Page, check_accessible, check_offline
 from tuner.load.profile import ClosedLoop, OpenLoop
 from tuner.report import sweep_plot
@@ -140,3 +140,23 @@ def test_says_where_and_when() -> None:
         in Page(source).text
     )
     assert _EVIL not in source
+
+
+def test_tokens() -> None:
+    """TTFT and ITL of output tokens are drawn against tokens per second, and listed."""
+    points = [
+        point(generated([0.1, 0.3], [0.02, 0.03], ClosedLoop(1), throughput=2)),
+        point(generated([0.2] * 4, [0.04] * 4, ClosedLoop(2), throughput=4)),
+    ]
+    source = rendered(points)
+    page, lines = Page(source), traces(source, "TTFT")
+
+    check_accessible(page)
+    assert "4.00 requests/s with 8.80 output tokens/s at most, at concurrency 2: " in page.text
+    assert "p99 of TTFT 200 ms and ITL 40.0 ms" in page.text
+    assert [line["name"] for line in lines] == ["p50", "p95", "p99"]
+    assert lines[2]["x"] == [4.4, 8.8]
+    assert lines[2]["y"] == [300, 200]
+    assert [line["y"] for line in traces(source, "ITL")] == [[20, 40], [30, 40], [30, 40]]
+    assert ["concurrency 2", "8.80", *["200 ms"] * 3, *["40.0 ms"] * 3] in page.rows
+    assert "output tokens/s" not in Page(rendered([closed(1, 100)])).text

@@ -4,9 +4,10 @@ from io import StringIO
 
 from rich.console import Console  # noqa: TID251 - what it prints is looked at
 
-from tests.report.sweep_points import measured, point
+from tests.report.sweep_points import generated, measured, point
 from tuner.load.profile import ClosedLoop
-from tuner.report.tables import sweep_tables
+from tuner.report.sweep_tables import sweep_tables
+from tuner.report.token_text import about_together
 
 
 def printed(*reconnected: int) -> str:
@@ -53,3 +54,18 @@ def test_first_responses() -> None:
     assert str(streamed.profile) in rest[0]
     assert " 126 " in rest[0]  # the upper edge of the bin of 125 ms
     assert str(whole.profile) not in rest[0]
+
+
+def test_tokens() -> None:
+    """Where answers are made of output tokens, there is a table of their rate and times."""
+    out = Console(file=StringIO(), width=200)
+    few, many = generated([0.125], [0.02]), generated([0.25], [0.04], ClosedLoop(2), together=3)
+    for block in sweep_tables([point(few), point(many)], 99.0):
+        out.print(block)
+    assert isinstance(out.file, StringIO)
+    [_, _, tokens] = out.file.getvalue().partition("Tokens")
+
+    rows = [line.split() for line in tokens.splitlines() if "concurrency" in line]
+    assert rows[0] == ["concurrency", "1", "2.20", "11", *["125"] * 3, *["20"] * 3]
+    assert "concurrency 1: " not in tokens
+    assert f"concurrency 2: {about_together(3 / 11)}" in tokens

@@ -117,6 +117,14 @@ class TestContainers:
         spec = launch_spec(leave=[str(folder / "a")], reads=(folder,))
         assert "Read-only file system" in refusal(runner, spec, StartFailed).log_tail
 
+    def test_what_is_kept(self, runner: DockerRunner, tmp_path: Path) -> None:
+        """What the server compiles or downloads outlives it."""
+        folder = tmp_path.parent / f"{tmp_path.name}-cache"
+        folder.mkdir()
+        with runner.start(launch_spec(leave=[str(folder / "a")], keeps=(folder,))):
+            pass
+        assert (folder / "a").exists()
+
     def test_out_of_memory(self, tmp_path: Path) -> None:
         """A server that takes more memory than it may looks like one the kernel killed."""
         wanted = settings(tmp_path, memory="64m")

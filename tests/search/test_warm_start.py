@@ -10,7 +10,7 @@ from tests.report import studies
 from tests.report.studies import BEGAN, baseline, configuration, final, trial
 from tests.spaces import choice, integer, real, space, switch
 from tuner.errors import Reason
-from tuner.goals import LatencyBudget
+from tuner.goals import AnswerLimits, LatencyBudget
 from tuner.records import Purpose, StudyRecord, TrialState
 from tuner.search.warm_start import WarmStart, configurations, offer, ranked, similar
 from tuner.space.space import Configuration, SearchSpace
@@ -50,6 +50,7 @@ def test_the_most_alike_comes_first() -> None:
         earlier("other model", model="resnet", model_fingerprint="1111111111"),
         earlier("other files", model_fingerprint="1111111111"),
         earlier("other machine", hardware=ELSEWHERE),
+        earlier("other limits", budget=LatencyBudget.of_answers(99, AnswerLimits(ttft_s=0.05))),
         earlier("other percentile", budget=LatencyBudget(95, 0.050)),
         earlier("far limit", budget=LatencyBudget(99, 0.200)),
         earlier("near limit", budget=LatencyBudget(99, 0.040)),

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.servers import certificates as certificate_files
-from tests.servers import docker, tls, torchserve, triton
+from tests.servers import docker, llama_cpp, tls, torchserve, triton
 from tests.servers import tensorflow_serving as tensorflow
 from tests.servers.certificates import Certificates
+from tests.servers.llama_cpp import LlamaServer
 from tests.servers.tensorflow_serving import TensorFlowServing
 from tests.servers.tls import TlsProxy
 from tests.servers.torchserve import TorchServe
@@ -89,6 +90,14 @@ def torchserve_socket() -> Iterator[TorchServe]:
 @pytest.fixture(scope="session")
 def tensorflow_serving() -> Iterator[TensorFlowServing]:
     with tensorflow.serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def llama_server() -> Iterator[LlamaServer]:
+    """A tiny model on four slots, with metrics, on one thread; one for all tests."""
+    _require(llama_cpp.missing())
+    with llama_cpp.serving() as server:
         yield server
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.refusals import refused
 from tuner.cli.optimize_options import OptimizeOptions
 from tuner.errors import InputError
 from tuner.service.access.allowed import usable
-from tuner.service.access.code import code_in, named_as_code
 from tuner.service.settings import Settings
 
 PLAIN = "a number, a word of a list, or a text that leads nowhere"
@@ -22,13 +22,15 @@ NONE = "no option of a job"
 
 OPTIONS: Mapping[str, str] = {
     "budget_ms": PLAIN,
+    "budget_ttft_ms": PLAIN,
+    "budget_itl_ms": PLAIN,
     "model_file": FILE,
     "percentile": PLAIN,
     "timeout": PLAIN,
     "until": PLAIN,
     "server": "`command` is refused without --allow-commands",
     "model_repository": FILE,
-    "model": NAME,
+    "model": f"{NAME}; with a space that serves one: {FILE}",
     "input": PLAIN,
     "variant": f"{NAME}; with model_file: {FILE}",
     "with_model": NAME,
@@ -54,6 +56,16 @@ OPTIONS: Mapping[str, str] = {
     "sequence_id_range": PLAIN,
     "body": FILE,
     "content_type": PLAIN,
+    "task": PLAIN,
+    "prompt_tokens": f"a number, or a histogram {FILE}",
+    "output_tokens": f"a number, or a histogram {FILE}",
+    "prefix_share": PLAIN,
+    "prompts": PLAIN,
+    "dataset": FILE,
+    "tokenizer": FILE,
+    "whole_answers": PLAIN,
+    "heed_eos": PLAIN,
+    "extra": PLAIN,
     "runner": "docker needs a stated image, remote a stated address",
     "url": STATED,
     "port": "a usual one of servers, or one of a stated address of the same host",
@@ -131,6 +143,10 @@ def settings(tmp_path: Path) -> Settings:
         ({"input_data": ["random"]}, {"input_data": ["random"]}),
         ({"input_data": ["a/data.json"]}, {"input_data": ["models/a/data.json"]}),
         ({"body": ["a/data.json", "y.onnx"]}, {"body": ["models/a/data.json", "b/y.onnx"]}),
+        ({"dataset": "a/data.json"}, {"dataset": "models/a/data.json"}),
+        ({"tokenizer": "a"}, {"tokenizer": "models/a"}),
+        ({"prompt_tokens": "normal:512:64"}, {"prompt_tokens": "normal:512:64"}),
+        ({"space": "vllm", "model": "a"}, {"space": "vllm", "model": "models/a"}),
         ({"space": "triton_all"}, {"space": "triton_all"}),
         ({"space": "mine"}, {"space": "spaces/mine.yaml"}),
         ({"space": "mine.yaml"}, {"space": "spaces/mine.yaml"}),
@@ -147,6 +163,41 @@ def test_files_are_found_in_the_stated_folders(
         return str(tmp_path / value) if "/" in value else value
 
     assert usable(settings, said) == {name: whole(value) for name, value in found.items()}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"space": "vllm", "model": "org/name"},
+        {"space": "vllm", "model": "/etc"},
+        {"dataset": "/etc/passwd"},
+        {"tokenizer": "/etc"},
+        {"output_tokens": "histogram:/etc/passwd"},
+    ],
+)
+def test_no_model_and_no_file_of_elsewhere(settings: Settings, said: dict[str, str]) -> None:
+    """Neither what a server would download, nor what is not in a stated folder."""
+    with pytest.raises(InputError, match="is no file or folder that jobs may use"):
+        usable(settings, said)
+
+
+def test_a_file_of_llama_cpp_is_a_model_file(settings: Settings) -> None:
+    """The name of a file alone would be one of the folder that the service runs in."""
+    with refused("`model` names no file of the service", "name one of its models: `model_file`"):
+        usable(settings, {"server": "llama_cpp", "model": "x.gguf"})
+
+
+def test_the_lengths_of_a_file(settings: Settings, tmp_path: Path) -> None:
+    """A histogram is in a file of the stated folders."""
+    found = usable(settings, {"prompt_tokens": "histogram:a/data.json"})
+    assert found == {"prompt_tokens": f"histogram:{tmp_path}/models/a/data.json"}
+
+
+def test_a_model_that_is_a_program(settings: Settings, tmp_path: Path) -> None:
+    """A folder of weights may bring Python, which some servers run."""
+    (tmp_path / "models/a/modeling.py").write_text("")
+    with pytest.raises(InputError, match=r"the model is a program \(modeling.py: Python\)"):
+        usable(settings, {"space": "infinity", "model": "a"})
 
 
 def test_a_whole_path_within_a_stated_folder_is_one_of_it(
@@ -271,74 +322,6 @@ def test_who_is_trusted_may_run_programs(settings: Settings) -> None:
     assert usable(trusting, {"image": "one:1", "cap_add": ["SYS_NICE"], "network": "host"})
     with pytest.raises(InputError, match="none that jobs may use"):
         usable(trusting, {"image": "three:3"})
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("model.onnx", ""),
-        ("model.onnx_data", ""),
-        ("labels.txt", ""),
-        ("model.xml", ""),
-        ("model.bin", ""),
-        ("MODEL.PT", "TorchScript"),
-        ("model.mar", "an archive of TorchServe"),
-        ("model.py", "Python"),
-        ("libtriton_x.so", "a library"),
-        ("libtriton_x.so.1.2", "a library"),
-        ("model.plan", "an engine of TensorRT"),
-        ("model.savedmodel", "a TensorFlow model"),
-        ("saved_model.pb", "a TensorFlow model"),
-        ("weights.pkl", "a pickle"),
-    ],
-)
-def test_models_that_are_programs_are_known_by_their_names(name: str, kind: str) -> None:
-    """In upper and in lower case."""
-    assert named_as_code(Path(name)) == kind
-
-
-@pytest.mark.parametrize(
-    ("configuration", "what"),
-    [
-        ("", ""),
-        ('backend: "onnxruntime" max_batch_size: 8', ""),
-        ('platform: "onnxruntime_onnx" input { name: "/a/b" data_type: TYPE_FP32 dims: 1 }', ""),
-        ('platform: "ensemble"', ""),
-        ('backend: "python"', "m/config.pbtxt: the backend `python`"),
-        ('backend: "../x"', "m/config.pbtxt: the backend `../x`"),
-        ('platform: "pytorch_libtorch"', "m/config.pbtxt: the platform `pytorch_libtorch`"),
-        (
-            'model_operations { op_library_filename: "x" }',
-            "m/config.pbtxt: `model_operations`, which are libraries",
-        ),
-        (
-            'model_repository_agents { agents { name: "x" } }',
-            "m/config.pbtxt: `model_repository_agents`, which are libraries",
-        ),
-        ('default_model_filename: "../x"', "m/config.pbtxt: a path out of its folder"),
-        ('default_model_filename: "/x"', "m/config.pbtxt: a path out of its folder"),
-        (
-            'cc_model_filenames { key: "8.0" value: "/x" }',
-            "m/config.pbtxt: a path out of its folder",
-        ),
-        (
-            (
-                "optimization { execution_accelerators { gpu_execution_accelerator { "
-                'name: "tensorrt" parameters { key: "trt_engine_cache_path" value: "/x" } } } }'
-            ),
-            "m/config.pbtxt: a path out of its folder",
-        ),
-    ],
-)
-def test_a_configuration_of_triton_may_have_something_run(
-    tmp_path: Path, configuration: str, what: str
-) -> None:
-    """Backends but those of data, libraries, and paths to elsewhere."""
-    (tmp_path / "m/1").mkdir(parents=True)
-    (tmp_path / "m/1/model.onnx").touch()
-    (tmp_path / "m/config.pbtxt").write_text(configuration)
-
-    assert code_in(tmp_path) == what
 
 
 def test_only_the_models_that_a_job_loads_are_looked_at(

@@ -76,6 +76,8 @@ def test_load_points_come_without_histogram(service: Service, client: httpx.Clie
     assert told["point_measured"]["point"].keys() == point.keys() - {
         "histogram",
         "first_response",
+        "itl",
+        "whole",
     }
     assert (told["job_changed"]["state"], told["job_changed"]["why"]) == (
         "failed",

@@ -11,13 +11,15 @@ import httpx
 import pytest
 
 from tests.report import studies
-from tuner.goals import SearchBudget
+from tests.report.token_studies import token_study
+from tuner.goals import LatencyBudget, SearchBudget
+from tuner.records import StudyRecord
 from tuner.report import formats
 from tuner.service.pages import files
 from tuner.service.pages.plot import Plot, PlotPoint
 from tuner.service.pages.study import slider
 from tuner.service.service import Service
-from tuner.store.hosts import HostRecord, HostState, store_hosts
+from tuner.store.hosts import HostRecord, HostState
 from tuner.store.ownership import held
 from tuner.store.queue import QueuedJob, QueueState, Submission, bring, submit
 from tuner.store.storage import Storage
@@ -40,9 +42,11 @@ def browser(client: httpx.Client) -> httpx.Client:
     return client
 
 
-def keep(storage: Storage, name: str, trials: int | None = None) -> None:
-    """The study of a night under this name, or its first trials alone."""
-    record = studies.study(studies.night().trials[:trials], name=name)
+def keep(
+    storage: Storage, name: str, trials: int | None = None, *, record: StudyRecord | None = None
+) -> None:
+    """The study of a night under this name, or its first trials alone; or another one."""
+    record = record or studies.study(studies.night().trials[:trials], name=name)
     storage.create_study(record)
     for trial in record.trials:
         storage.save_trial(name, trial)
@@ -133,6 +137,23 @@ def test_another_budget_has_its_best_configuration(browser: httpx.Client) -> Non
     assert "as the study itself confirmed" in own
 
 
+def test_pages_of_a_language_model(browser: httpx.Client, service: Service) -> None:
+    """They say requests and output tokens per second, and by what a request is judged."""
+    keep(service.storage, "chat", record=token_study(name="chat"))
+
+    page = browser.get("/studies/chat").text
+    found = shown(browser, "/studies/chat")
+
+    assert "12.0 requests/s (384 output tokens/s)" in found
+    assert "p99 of the worst of TTFT and ITL, as TTFT, ms" in found
+    assert 'data-unit="requests/s"' in page
+    assert 'data-latency="worst p99, as TTFT"' in page
+    assert '<td class="number">192</td>' in page
+    assert "output tokens/s" in shown(browser, "/planner?study=chat&demand=100")
+    part = browser.get("/studies/chat?budget-ms=180", headers={"HX-Request": "true"}).text
+    assert "p99 ≤ TTFT 180 ms, ITL 18 ms: 9.72 requests/s" in part
+
+
 def test_the_slider_has_the_scale_of_the_budget() -> None:
     """A hundredth of it at most is a step, and the study's own budget is on the scale."""
     for own_ms in (0.4, 2.5, 50.0, 100.0, 3000.0):
@@ -141,7 +162,7 @@ def test_the_slider_has_the_scale_of_the_budget() -> None:
                       stopped_early=False, on_front=True)
             for latency_ms in (own_ms / 3, own_ms * 3)
         ]  # fmt: skip
-        found = slider(Plot(tuple(points), 99.0, own_ms))
+        found = slider(Plot(tuple(points), LatencyBudget(99, own_ms / 1e3)))
         assert found
         assert found.step <= own_ms / 20
         assert found.least < own_ms < found.most
@@ -354,19 +375,15 @@ def test_hosts_of_a_fleet(service: Service, browser: httpx.Client) -> None:
     record = replace(studies.small_study(), name="fleet", options={"fleet": "auto"})
     queued = job(service, "fleet")
     service.storage.create_study(record)
-    store_hosts(
-        service.storage,
-        "fleet",
-        [
-            fleet_host("gpu-1", HostState.MEASURING, trial=3),
-            fleet_host("gpu-2", HostState.ASIDE, why=f"it is slow {SCRIPT}"),
-        ],
-    )
-
     ended = replace(record.trials[0], host="gpu-2")
     service.storage.save_trial("fleet", ended)
 
-    with held(service.storage, "fleet", limits=SearchBudget().as_record()):
+    hosts = [
+        fleet_host("gpu-1", HostState.MEASURING, trial=3),
+        fleet_host("gpu-2", HostState.ASIDE, why=f"it is slow {SCRIPT}"),
+    ]
+    with held(service.storage, "fleet", limits=SearchBudget().as_record()) as hold:
+        hold.record_all((), hosts)
         for path in ("/studies/fleet", f"/jobs/{queued.id}"):
             text = " ".join(shown(browser, path).split())
             assert "gpu-1 0123456789 measuring - trial 3" in text

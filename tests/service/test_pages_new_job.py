@@ -55,8 +55,15 @@ def test_what_was_typed_becomes_a_job(browser: httpx.Client, service: Service) -
     }
 
 
+def test_limits_of_first_tokens_are_among_the_rare_options(browser: httpx.Client) -> None:
+    """A job may have them in place of the budget for whole answers."""
+    page = browser.get("/jobs/new").text
+    assert "Latency budget of the first token, ms" in page
+    assert "Latency budget between tokens, ms" in page
+
+
 REFUSED: list[tuple[dict[str, str], str, str]] = [
-    ({}, "budget_ms", "Field required"),
+    ({}, "budget_ms", "there is no latency budget"),
     ({"budget_ms": "soon"}, "budget_ms", "valid number"),
     ({"budget_ms": "50", "trials": "1.5"}, "trials", "valid integer"),
     ({"budget_ms": "-1"}, "budget_ms", "--budget-ms must be above 0"),

@@ -248,6 +248,45 @@ class TestOwn:
         assert error.hint == "it is inherited from `base`: give a `default` of this domain, too"
 
 
+class TestServe:
+    """How a server is started, in a built-in space that a file extends."""
+
+    @pytest.fixture
+    def served(self, tmp_path: Path) -> Path:
+        (tmp_path / "base.yaml").write_text(BASE.replace("triton", "command") + SERVE)
+        return tmp_path / "mine.yaml"
+
+    def test_only_what_is_named_changes(self, served: Path) -> None:
+        """Keys of `serve` are laid over those that are there, and so are names in a mapping."""
+        served.write_text(
+            "extends: base\nserve:\n  command: [other]\n  environment: {A: '2', B: null}\n"
+            "  openai: null\n  request: {path: /}\n"
+        )
+        serve = load_space(served).serve
+        assert serve is not None
+        assert (serve.command, serve.environment) == (["other"], {"A": "2", "C": "1"})
+        assert serve.openai is None
+        assert serve.proofs == {"count": "count={{ count }}"}
+
+    def test_no_proof_of_what_is_gone(self, served: Path) -> None:
+        """Those of a parameter that is taken out go with it."""
+        served.write_text("extends: base\nparameters:\n  count: null\n")
+        serve = load_space(served).serve
+        assert serve is not None
+        assert serve.proofs == {}
+        assert serve.proofs_at == {"/props": {"mode": "{{ mode }}"}}
+
+
+SERVE = """
+serve:
+  command: [mine]
+  environment: {A: '1', B: '1', C: '1'}
+  openai: {task: chat}
+  proofs: {count: "count={{ count }}"}
+  proofs_at: {/props: {count: "{{ count }}", mode: "{{ mode }}"}}
+"""
+
+
 def test_check_names_what_is_left_out(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`tuner spaces check` says it in lines of its own, and as values with `--json`."""
     file.write_text("extends: base\nparameters:\n  mode: {choices: [a, c]}\n")

@@ -16,7 +16,7 @@ from tests.refusals import refused
 from tests.report import studies
 from tests.spaces import integer, space
 from tuner.errors import Reason, StorageError
-from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.goals import AnswerLimits, LatencyBudget, Loop, Objective
 from tuner.load.histogram import Histogram
 from tuner.records import (
     Grade,
@@ -69,6 +69,10 @@ def hard_point() -> PointRecord:
         stopped_early="overload",
         histogram=Histogram({-3: 1, 0: 2, 2178: 4}, 4),
         first_response=Histogram({7: 3}, 0),
+        itl=Histogram({9: 2}, 1),
+        whole=Histogram({900: 3}, 0),
+        tokens_per_s=0.1 + 0.7,
+        together=0.0,
         runs=2,
         disturbed=("stolen", "swap"),
         usage=Usage(cpu_s=0.1 + 0.2, memory_bytes=2.0**41 + 1, energy_j=math.nan),
@@ -122,7 +126,7 @@ def everything() -> StudyRecord:
         model="encoder",
         model_fingerprint="0123456789",
         space_fingerprint="abcdef0123",
-        budget=LatencyBudget(99.9, 0.0505),
+        budget=LatencyBudget.of_answers(99.9, AnswerLimits(ttft_s=0.0505, itl_s=0.1 + 0.2)),
         parameters={"z": "1 to 2", "a": "false, true"},
         request={"batch": 4, "shapes": {"image": [3, 224, 224]}, "data": "zero"},
         hardware={"cores": 2, "hostname": "bench"},

@@ -22,6 +22,9 @@ from tuner.space.space import Configuration
 from tuner.study.deployment import Deployment
 from tuner.watch.gpu_memory import GpuMemory
 
+# What a server says that got none.
+WITHOUT_MEMORY = "failed to allocate compute buffers"
+
 
 class ScriptTarget:
     """A target whose server is `server_script.py`; `wishes` say how it behaves.
@@ -228,6 +231,14 @@ class TestFailure:
 
         assert (caught.value.reason, caught.value.log_tail) == (Reason.START_FAILED, "size 2")
 
+    def test_start_without_memory(self, deployment: Deployment, target: ScriptTarget) -> None:
+        """One that got none, and says so before it ends, lacked memory."""
+        target.wishes["exit_code"] = 1
+        with pytest.raises(TrialFailure, match="for want of memory, as its log says") as caught:
+            deployment.apply(configuration(size=WITHOUT_MEMORY))
+
+        assert caught.value.reason is Reason.OUT_OF_MEMORY
+
     def test_start_failed_without_a_word(self, runner: ProcessRunner) -> None:
         """The words of an earlier server are not put into the mouth of one that said nothing."""
         target = ScriptTarget()
@@ -324,6 +335,16 @@ class TestBlame:
 
         assert (blamed.reason, str(blamed)) == (Reason.LOAD_FAILED, "9 of 9 requests failed")
         assert blamed.log_tail == "size 1"
+
+    def test_alive_without_memory(self, deployment: Deployment) -> None:
+        """One that lives on, but answers with errors since it got no memory, lacks that."""
+        deployment.apply(configuration(size=WITHOUT_MEMORY))
+        blamed = deployment.blame(self.FAILURE)
+
+        assert blamed.reason is Reason.OUT_OF_MEMORY
+        assert str(blamed) == f"{self.FAILURE}, for want of memory, as its log says"
+        other = TrialFailure(Reason.WRONG_OUTPUT, "it differs")
+        assert deployment.blame(other).reason is Reason.WRONG_OUTPUT
 
     @pytest.mark.parametrize(
         ("number", "reason", "message"),

@@ -10,7 +10,7 @@ from tests.report import studies
 from tests.servers.tensorflow_program import save_model
 from tests.store.test_storage import stored
 from tests.targets.triton.triton_targets import write_model
-from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.goals import AnswerLimits, LatencyBudget, Loop, Objective
 from tuner.load.calibration import Calibration
 from tuner.load.requests import TensorSpec
 from tuner.protocols.v2 import V2Protocol
@@ -146,6 +146,12 @@ def test_for_another_latency_budget_its_load_points_decide(earlier: Path) -> Non
     """What carries most within 50 ms need not do so within 20 ms."""
     found = best_of(earlier, "yesterday", budget=LatencyBudget(99, 0.02))
     assert 1 <= len(found) <= 3
+
+
+def test_for_limits_of_other_parts_its_own_order_counts(earlier: Path) -> None:
+    """Its load points say nothing of them, and its best may still be good."""
+    budget = LatencyBudget.of_answers(99, AnswerLimits(ttft_s=0.02))
+    assert best_of(earlier, "yesterday", budget=budget) == best_of(earlier, "yesterday")
 
 
 def test_a_study_that_is_not_there_cannot_be_begun_with(earlier: Path) -> None:

@@ -20,6 +20,7 @@ from tuner.study.time_plan import (
     FinalsPlan,
     default_timeout_s,
     finals_plan,
+    no_time_for_a_round,
     planned_s,
     too_short,
     until_proof_s,
@@ -183,6 +184,28 @@ def test_finals_take_a_third_of_the_time_or_so_at_most(timeout_s: float, plan: F
     found = finals_plan(TRIALS, BUDGET, SearchBudget(timeout_s=timeout_s))
     assert replace(found, duration_s=0.0) == replace(plan, duration_s=0.0)
     assert found.duration_s == pytest.approx(plan.duration_s)
+
+
+@pytest.mark.parametrize(("hosts", "starts"), [(1, 4), (2, 4), (3, 4), (4, 3), (12, 1)])
+def test_hosts_of_a_fleet_measure_rounds_at_once(hosts: int, starts: int) -> None:
+    """A round takes as long as on one machine, unless there are hosts to share it."""
+    plan = finals_plan(TRIALS, BUDGET, SearchBudget(timeout_s=720.0), hosts=hosts)
+    assert (plan.finalists, plan.rounds) == (3, 3)
+    assert plan.round_s == pytest.approx(starts * 19.0)
+
+
+def test_whether_another_round_fits() -> None:
+    """By half of its plan; then by what each took last, and the others on average."""
+    first, second, third = (studies.configuration(number) for number in (1, 2, 3))
+    finals = [
+        replace(TRIALS[1], configuration=each, round=number, timings_s={"total": total_s})
+        for number, each, total_s in ((0, first, 10.0), (0, second, 30.0), (1, first, 20.0))
+    ]
+    chosen = (first, second, third)
+    assert not no_time_for_a_round([], chosen, 100.0, 51.0)
+    assert no_time_for_a_round([], chosen, 100.0, 49.0)
+    assert not no_time_for_a_round(finals, chosen, 100.0, 76.0)
+    assert no_time_for_a_round(finals, chosen, 100.0, 74.0)
 
 
 def test_a_baseline_far_behind_gets_short_finals() -> None:

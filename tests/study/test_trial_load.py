@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from tests.capacity.simulated_server import Batching, SimulatedServer
+from tests.refusals import refused
 from tests.study.simulated_engine import SimulatedEngine
-from tuner.goals import LatencyBudget
+from tuner.goals import AnswerLimits, LatencyBudget
 from tuner.load.calibration import Calibration
 from tuner.load.measurement import LATE, Measurement
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop
-from tuner.load.requests import RequestSet
+from tuner.load.requests import GrpcCall, RequestSet
+from tuner.protocols.v2_grpc import StreamedResponse
 from tuner.records import Phase
 from tuner.study.trial_load import TrialLoad
 from tuner.watch.disturbances import Disturbance, HostReading, HostWindow
@@ -326,3 +328,46 @@ def test_how_long_an_answer_is_waited_for(
     load.measure(SERVER, ClosedLoop(1), duration_s=0.5, overload=None, answer_s=answer_s)
     [run] = engine.runs
     assert (run.timeout_s, run.drain_s) == pytest.approx((timeout_s, drain_s))
+
+
+@pytest.mark.parametrize(
+    ("limits", "timeout_s", "drain_s"),
+    [
+        (AnswerLimits(ttft_s=0.2, itl_s=0.02), 10.0, 2.0),
+        (AnswerLimits(ttft_s=1.0, itl_s=0.02), 20.0, 2.2),
+        # nothing says when the first token must come
+        (AnswerLimits(itl_s=0.02), 30.0, 2.0),
+        (AnswerLimits(whole_s=2.0, itl_s=0.02), 40.0, 4.2),
+    ],
+)
+def test_how_long_tokens_are_waited_for(
+    limits: AnswerLimits, timeout_s: float, drain_s: float
+) -> None:
+    """The engine judges by all limits; a first token may take as long as no limit forbids."""
+    engine = SimulatedEngine()
+    load = TrialLoad(engine, LatencyBudget.of_answers(99, limits))
+    load.measure(SERVER, ClosedLoop(1), duration_s=0.5, overload=None, answer_s=1.0)
+    [run] = engine.runs
+    assert (run.timeout_s, run.drain_s) == pytest.approx((timeout_s, drain_s))
+    assert run.limits == limits
+
+
+def test_limits_that_no_answer_could_be_over() -> None:
+    """An answer that comes at once has neither a first token nor a time between two."""
+    at_once = RequestSet((b"1",))
+    in_parts = RequestSet((b"1",), call=GrpcCall("/1", stream=StreamedResponse()))
+    first, tokens = AnswerLimits(ttft_s=0.2), AnswerLimits(ttft_s=0.2, itl_s=0.02)
+    refusals = [
+        (at_once, first, "ttft", "several parts"),
+        (in_parts, tokens, "itl", "output tokens"),
+    ]
+    for requests, limits, option, parts in refusals:
+        load = TrialLoad(SimulatedEngine(), LatencyBudget.of_answers(99, limits))
+        with refused(
+            f"`--budget-{option}-ms` is for answers of {parts}, which those of this server are "
+            "not",
+            "`--budget-ms` is for whole answers",
+        ):
+            load.check_limits(requests)
+    TrialLoad(SimulatedEngine(), LatencyBudget.of_answers(99, first)).check_limits(in_parts)
+    TrialLoad(SimulatedEngine(), BUDGET).check_limits(at_once)

@@ -16,6 +16,7 @@ import pytest
 from tests.refusals import refused
 from tests.report.sweep_points import measured
 from tuner.errors import ServerError
+from tuner.goals import AnswerLimits
 from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, Endpoint, LoadRun, OpenLoop, Ramp, Replay
@@ -188,11 +189,11 @@ def test_a_ramp_has_a_point_for_each_step() -> None:
 class TestLimit:
     @pytest.mark.parametrize(
         ("percentile", "limit_s", "last"),
-        [(None, 0.025, 2), (50.0, 0.025, 3), (None, 0.01, 1), (None, None, 4)],
+        [(None, 0.025, 2), (50.0, 0.025, 3), (None, 0.01, 1), (None, math.inf, 4)],
         ids=["p99", "median", "at once", "none"],
     )
     def test_the_first_point_beyond_is_the_last(
-        self, percentile: float | None, limit_s: float | None, last: int
+        self, percentile: float | None, limit_s: float, last: int
     ) -> None:
         """It is judged by the 99th percentile, or by that which was asked for."""
 
@@ -201,19 +202,22 @@ class TestLimit:
             latency_s = 0.01 * run.profile.concurrency
             return measured([latency_s] * 3 + [latency_s + 0.01], run.profile)
 
-        swept = sweep(plan(closed(1, 2, 3, 4), percentile=percentile, limit_s=limit_s), slower)
+        limits = AnswerLimits(whole_s=limit_s)
+        swept = sweep(plan(closed(1, 2, 3, 4), percentile=percentile, limits=limits), slower)
         assert swept.loads == closed(1, 2, 3, 4)[:last]
 
     def test_failures_are_beyond_any_limit(self) -> None:
         """Too many failed requests have an infinite percentile."""
         failing = always([0.01] * 3 + [math.inf], errors={"http_503": 1})
-        assert sweep(plan(closed(1, 2), limit_s=60.0), failing).loads == closed(1)
+        limits = AnswerLimits(whole_s=60.0)
+        assert sweep(plan(closed(1, 2), limits=limits), failing).loads == closed(1)
 
     def test_a_client_that_was_overloaded(self) -> None:
         """Latencies that are the client's own end nothing."""
         late = always([1.0], send_lag_p99_s=0.9)
         profiles = [OpenLoop(1.0), OpenLoop(2.0)]
-        assert sweep(plan(profiles, limit_s=0.1), late).loads == profiles
+        limits = AnswerLimits(whole_s=0.1)
+        assert sweep(plan(profiles, limits=limits), late).loads == profiles
 
 
 class TestStability:

@@ -6,6 +6,7 @@ from tests.refusals import refused
 from tuner.errors import InputError
 from tuner.space import spec
 from tuner.targets.catalog import SERVERS, server_kind
+from tuner.targets.llama_cpp.target import LlamaCppTarget
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
 from tuner.targets.torchserve.target import TorchServeTarget
@@ -16,11 +17,14 @@ TENSORS, BODIES = RequestForm(batch=2), RequestForm(bodies=(b"[1]",))
 
 
 def test_every_server_has_a_space() -> None:
-    """Each kind that is known has a space of its name; others are called after a backend too."""
+    """Each kind that is known has a space of its name; others are called after a backend too.
+
+    A server that only a space starts gives that its name.
+    """
     assert SERVERS.keys() - {"command"} <= spec.built_in().keys()
     for name, path in spec.built_in().items():
-        server = spec.load_space(path).server
-        assert name == server or name.startswith(f"{server}_")
+        space = spec.load_space(path)
+        assert name == space.server or name.startswith(f"{space.server}_") or space.serve
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -37,8 +41,8 @@ def test_a_server_by_its_name(name: str) -> None:
     [
         ("torchserv", "did you mean `torchserve`?"),
         ("Triton", "did you mean `triton`?"),
-        ("vllm", "known: `triton`, `torchserve`, `tensorflow_serving`, `command`"),
-        ("", "known: `triton`, `torchserve`, `tensorflow_serving`, `command`"),
+        ("vllm", "a space starts it: `--space vllm`"),
+        ("", "known: " + ", ".join(f"`{name}`" for name in SERVERS)),
     ],
 )
 def test_a_name_that_is_none(name: str, hint: str) -> None:
@@ -53,6 +57,7 @@ def test_a_name_that_is_none(name: str, hint: str) -> None:
         ("triton", TENSORS, BODIES, "Triton, which takes tensors"),
         ("torchserve", BODIES, TENSORS, "TorchServe, which takes the bodies as they are"),
         ("tensorflow_serving", TENSORS, BODIES, "TensorFlow Serving, which takes tensors"),
+        ("llama_cpp", RequestForm(), TENSORS, "`--batch` means nothing to --task chat"),
     ],
 )
 def test_requests_that_it_can_be_sent(
@@ -70,6 +75,7 @@ def test_requests_that_it_can_be_sent(
         (TritonTarget.server, target_of),
         (TorchServeTarget.server, TorchServeTarget.of),
         (TensorFlowServingTarget.server, TensorFlowServingTarget.of),
+        (LlamaCppTarget.server, LlamaCppTarget.of),
     ],
 )
 def test_a_target_is_of_the_server_it_says(server: str, made: object) -> None:

@@ -8,11 +8,63 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.refusals import refused
+from tuner.protocols.openai import OpenAiOptions
+from tuner.protocols.openai_form import OpenAiForm
+from tuner.protocols.openai_task import Task
 from tuner.protocols.v2 import V2Protocol
 from tuner.protocols.v2_wire import SequenceForm
 from tuner.targets.request_form import RequestForm
+from tuner.workload.lengths import Constant, Uniform
+from tuner.workload.synthetic import SyntheticForm
 
 BODIES = st.lists(st.binary(max_size=4), min_size=1, max_size=3).map(tuple)
+
+
+class TestPrompts:
+    def test_a_record(self, tmp_path: Path) -> None:
+        """Lengths as a person writes them; of a file its content counts, of headers nothing."""
+        made_up = RequestForm(headers={"Authorization": "Bearer secret"}).of_prompts("x")
+        assert made_up.as_record() == {
+            "prompts": {
+                "task": "chat",
+                "streaming": True,
+                "ignore_eos": True,
+                "extra": {},
+                "inputs": 1,
+                "prompt_tokens": "256",
+                "output_tokens": "128",
+                "prefix_share": 0.0,
+                "prompts": 64,
+            },
+            "headers": ["Authorization"],
+        }
+        file = tmp_path / "prompts.jsonl"
+        records = []
+        for text in ("a", "b"):
+            file.write_text(f'{{"prompt": "{text}"}}')
+            form = RequestForm(prompts=OpenAiForm(dataset=file)).of_prompts("x")
+            records.append(form.as_record()["prompts"])
+        assert records[0] != records[1]
+
+    def test_they_are_for_language_models_alone(self) -> None:
+        """The option that says something of them is named."""
+        form = RequestForm(prompts=OpenAiForm(options=OpenAiOptions(task=Task.RERANK)))
+        message = "`--task` means nothing to {}, which is asked no prompts"
+        for fitted, name in (
+            (form.of_tensors, "Triton"),
+            (form.of_bodies, "TorchServe"),
+            (form.of_nothing, "a space file"),
+        ):
+            with refused(message.format(name), "leave it out"):
+                fitted(name)
+
+    def test_how_long_they_are_at_most(self, tmp_path: Path) -> None:
+        """With what a chat puts around them; texts that nobody has counted are estimated."""
+        lengths = SyntheticForm(prompt=Uniform(10, 50), output=Constant(20), count=100)
+        assert 128 + 60 < OpenAiForm(synthetic=lengths).longest <= 128 + 70
+        file = tmp_path / "prompts.jsonl"
+        file.write_text(f'{{"prompt": "{"x" * 1000}", "output_tokens": 7}}')
+        assert OpenAiForm(dataset=file).longest == 128 + 507
 
 
 class TestAsRecord:

@@ -22,7 +22,7 @@ _PENDING = 'nv_inference_pending_request_count{model="m",version="1"}'
 _NEVER_S = 1000.0
 _ADVICE = (
     "check that it publishes them there (Triton: `--allow-metrics=true`, TorchServe: "
-    "`metrics_mode=prometheus`)"
+    "`metrics_mode=prometheus`, llama.cpp: `--metrics`, SGLang: `--enable-metrics`)"
 )
 
 

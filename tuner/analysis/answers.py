@@ -83,8 +83,14 @@ def answer(
             objective latency the load at which the study measured it.
 
     Raises:
-        InputError: Nothing was measured that says anything of `objective`.
+        InputError: Nothing was measured that says anything of `objective`, or of such limits.
     """
+    if not study.budget.is_alike(budget):
+        raise InputError(
+            f"study `{study.name}` was measured for {study.budget}; its load points say nothing "
+            f"of {budget}",
+            hint="other limits are known where all of them change in the same proportion",
+        )
     measured = load_curves(study, budget.percentile)
     curves = [each for each in measured if each]
     match objective:

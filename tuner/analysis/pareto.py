@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from tuner.analysis.load_curves import loaded_points
 from tuner.analysis.one_host import as_on_one_host
+from tuner.analysis.token_figures import AnswerTimes, has_tokens
 from tuner.goals import LatencyBudget
 from tuner.numbers.arrays import BoolArray, FloatArray
 from tuner.records import (
@@ -30,6 +31,10 @@ def load_points(study: StudyRecord) -> list[Row]:
     inferences per second, `latency_ms` is at the budget's percentile, with its 95 % interval, and
     `within` says whether it meets the limit. A failed trial is left out with whatever was measured
     of it: a fast wrong server never wins. In a fleet rates are those of the first host.
+
+    Where answers are made of output tokens, a row has `tokens_per_s`, the times of an answer at
+    the budget's percentile (`ttft_ms`, `itl_ms`, `whole_ms`), and the `speed` that a user sees
+    then in tokens per second.
     """
     return [
         _row(trial, point, study.budget)
@@ -93,6 +98,25 @@ def trade_off(study: StudyRecord) -> list[Row]:
     """
     steady = [point for point in load_points(study) if not point["stopped_early"]]
     return front(steady, maximize=["throughput"], minimize=["latency_ms"])
+
+
+def token_fronts(study: StudyRecord) -> dict[str, list[Row]]:
+    """What output tokens per second cost, by `speed` and `ttft_ms`: the fronts of two trade-offs.
+
+    The load points that no other beats in both `tokens_per_s` and the speed that a user sees, or
+    the time to the first token. Empty where answers are not made of tokens.
+    """
+    steady = [
+        point
+        for point in load_points(study)
+        if "tokens_per_s" in point and not point["stopped_early"]
+    ]
+    if not steady:
+        return {}
+    return {
+        "speed": front(steady, maximize=["tokens_per_s", "speed"], minimize=[]),
+        "ttft_ms": front(steady, maximize=["tokens_per_s"], minimize=["ttft_ms"]),
+    }
 
 
 def objectives_front(study: StudyRecord) -> list[Row]:
@@ -166,6 +190,18 @@ def _row(trial: TrialRecord, point: PointRecord, budget: LatencyBudget) -> Row:
         "errors": sum(point.errors.values()),
         "within": point.latency_s <= budget.limit_s,
         "stopped_early": bool(point.stopped_early),
+        **(_of_tokens(point, budget) if has_tokens(point) else {}),
+    }
+
+
+def _of_tokens(point: PointRecord, budget: LatencyBudget) -> Row:
+    times = AnswerTimes.of(point, budget.percentile)
+    return {
+        "tokens_per_s": point.tokens_per_s,
+        "speed": times.speed,
+        "ttft_ms": 1e3 * times.ttft_s,
+        "itl_ms": 1e3 * times.itl_s,
+        "whole_ms": 1e3 * times.whole_s,
     }
 
 

@@ -74,12 +74,12 @@ class Tried:
 def tried(study: StudyRecord) -> Tried:
     """What `study` tried, as it was measured: nothing may have been taken off before."""
     by_configuration: dict[Configuration, list[TrialRecord]] = {}
-    for trial in as_on_one_host(study).trials:
+    found = speeds(study.trials) if is_of_fleet(study.trials) else None
+    for trial in as_on_one_host(study, found).trials:
         if trial.purpose in _COUNTED:
             by_configuration.setdefault(trial.configuration, []).append(trial)
-    if not is_of_fleet(study.trials):
+    if found is None:
         return Tried(by_configuration)
-    found = speeds(study.trials)
     placed = {
         trial.number: Placed(
             trial.host, trial.log_error, found.log_error(drift.middle(trial), trial.host)

@@ -67,9 +67,7 @@ def _beaten(probes: Probes, points: Iterable[LoadPoint]) -> LoadPoint | None:
 def _measured(probes: Probes, concurrency: int) -> LoadPoint:
     known = probes.of(Phase.SEARCH)
     rate = known[-1].rate if known else _FIRST_GUESS_RATE
-    length_s = probes.plan.stretch * duration_s(
-        probes.plan.budget, max(rate, 1.0), probes.answer_s
-    )
+    length_s = probes.plan.stretch * duration_s(probes.plan.budget, max(rate, 1.0), probes.paced_s)
     return probes.add(Phase.SEARCH, ClosedLoop(concurrency), duration_s=length_s)
 
 

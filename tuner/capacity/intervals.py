@@ -102,7 +102,7 @@ def percentile_interval(measurement: Measurement, q: float, *, t: float = _T_BLO
 
 def throughput_interval(measurement: Measurement) -> Interval:
     """The throughput with its interval, from the answers in 20 blocks of equal time."""
-    done = measurement.due_s + measurement.latencies_s
+    done = measurement.due_s + measurement.answer_times_s
     answered = done[np.isfinite(done) & (done <= measurement.duration_s)]
     counts, _ = np.histogram(answered, bins=_BLOCKS, range=(0.0, measurement.duration_s))
     inferences = measurement.inferences_per_request * measurement.sample_stride

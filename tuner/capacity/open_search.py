@@ -8,6 +8,8 @@ Arrivals are typical (typical_arrivals): no configuration owes anything to a luc
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from tuner.capacity.intervals import throughput_interval
 from tuner.capacity.probes import Capacity, LoadPoint, Probes
 from tuner.capacity.queue_model import Observation, Root, root
@@ -28,6 +30,8 @@ _SATURATION_LOOPS = 4
 # until one has less than this many times the throughput of the best before, or half of its answers
 # are over the limit.
 _SATURATION_RISE = 1.05
+# Answers that end within this many times the median one are of the first round.
+_ROUND = 1.5
 # The first load, as a share of the saturation throughput: at most,
 _FIRST_LOAD = 0.8
 # and at least. What lies between is that of a queue with constant service times, whose time has
@@ -45,7 +49,11 @@ _REQUESTS_LIMIT_S = 5.0
 _LONGEST_POINT_S = 30.0
 # or than this many answers without load: a queue needs time to show how long it grows.
 _LONGEST_POINT_ANSWERS = 15
-# The latency limits and the requests that a point should last.
+# Where limits are for parts of answers, a point should last for this many answers,
+_POINT_ANSWERS = 15
+# and have this many requests beyond the percentile.
+_POINT_BEYOND = 2
+# The latency limits and the requests that it should last.
 _POINT_LIMITS = 16
 _POINT_REQUESTS = 800
 # A point that is far over the limit whatever is still to come, since it has this many times the
@@ -98,15 +106,18 @@ def open_capacity(probes: Probes) -> Capacity:
     found: Root | None = None
     for rate in _rates(probes):
         number = len(probes.of(Phase.SEARCH))
-        length_s = plan.stretch * duration_s(plan.budget, rate, probes.answer_s)
+        length_s = plan.stretch * duration_s(plan.budget, rate, probes.paced_s)
         seed = typical_seed(
-            _POINT_SEEDS * plan.seed + number, round(rate * length_s), plan.budget.percentile
+            _POINT_SEEDS * plan.seed + number,
+            round(rate * length_s),
+            plan.budget.percentile,
+            rate * probes.paced_s if plan.budget.answers else 0.0,
         )
         probes.add(
             Phase.SEARCH,
             OpenLoop(rate, seed=seed),
             duration_s=length_s,
-            overload=_lost(plan.budget, rate, length_s),
+            overload=_lost(plan.budget, rate, length_s, probes.longest_s),
         )
         found = _root(probes)
         beat = plan.beat.now
@@ -117,25 +128,37 @@ def open_capacity(probes: Probes) -> Capacity:
     return _conclude(probes, found)
 
 
-def _lost(budget: LatencyBudget, rate: float, length_s: float) -> Overload:
+def _lost(budget: LatencyBudget, rate: float, length_s: float, longest_s: float) -> Overload:
     """When a point is far over the limit, whatever is still to come."""
     return Overload(
-        max(32, math.ceil(2 * rate * budget.limit_s)),
+        outstanding(rate, longest_s),
         slow_s=budget.limit_s,
         forgiven=math.floor(_FAR_OVER * (1 - budget.percentile / 100) * rate * length_s),
         after_s=max(_LEAST_BEFORE_LATE_S, _LEAST_SHARE_BEFORE_LATE * length_s),
     )
 
 
+def outstanding(rate: float, longest_s: float) -> int:
+    """So many requests without an answer are more than a server that keeps up ever has.
+
+    `longest_s` is what an answer takes at most, as long as the limits are kept.
+    """
+    return max(32, math.ceil(2 * rate * longest_s))
+
+
 def duration_s(budget: LatencyBudget, requests_per_s: float, answer_s: float = 0.0) -> float:
     """How long one point takes: 16 limits or 800 requests, whichever is longer.
 
-    `answer_s` is what an answer takes without load, if that is known. A slow server gets fewer
-    than 800 requests: it is measured well enough to be beaten.
+    `answer_s` is what an answer takes, if that is known: without load, or under it where limits
+    are for its parts (`Probes.paced_s`). A slow server gets fewer than 800 requests: it is
+    measured well enough to be beaten.
     """
     requests_s = min(_POINT_REQUESTS / requests_per_s, _REQUESTS_LIMIT_S)
     limits_s = _POINT_LIMITS * budget.limit_s
     longest_s = max(_LONGEST_POINT_S, _LONGEST_POINT_ANSWERS * answer_s)
+    if budget.answers:
+        beyond_s = _POINT_BEYOND / (1 - budget.percentile / 100) / requests_per_s
+        requests_s = max(requests_s, beyond_s, _POINT_ANSWERS * answer_s)
     return min(max(limits_s, requests_s, _SHORTEST_POINT_S), longest_s)
 
 
@@ -147,8 +170,10 @@ def saturation_s(answer_s: float) -> float:
 def _saturate(probes: Probes) -> LoadPoint:
     """The closed loop's throughput, with more in flight for as long as that helps."""
     concurrency, best, most = probes.plan.concurrency, None, 0.0
-    for _ in range(_SATURATION_LOOPS):
+    for number in range(_SATURATION_LOOPS):
         point = _full_load(probes, concurrency)
+        if number == 0 and probes.plan.budget.answers:
+            point = _full_load_again(probes, point)
         rate = _answered_rate(probes, point)
         rises = best is None or rate > _SATURATION_RISE * most
         if best is None or rate > most:
@@ -167,13 +192,21 @@ def _saturate(probes: Probes) -> LoadPoint:
     return best
 
 
+def _full_load_again(probes: Probes, point: LoadPoint) -> LoadPoint:
+    """For long enough, now that it is known what answers take under load."""
+    if saturation_s(probes.paced_s) <= point.measurement.duration_s:
+        return point
+    longer = _full_load(probes, probes.plan.concurrency)
+    return longer if longer.rate else point
+
+
 def _full_load(probes: Probes, concurrency: int) -> LoadPoint:
     """A closed loop that lasts until there are answers.
 
     Where all in flight are worked on at the same time, they take as many times as long.
     """
-    length_s = saturation_s(probes.answer_s)
-    longest_s = 2 * concurrency * probes.answer_s
+    length_s = saturation_s(probes.paced_s)
+    longest_s = max(length_s, 2 * concurrency * probes.answer_s)
     while True:
         point = probes.add(Phase.SATURATION, ClosedLoop(concurrency), duration_s=length_s)
         if point.rate or length_s >= longest_s:
@@ -185,14 +218,19 @@ def _answered_rate(probes: Probes, point: LoadPoint) -> float:
     """Answered requests per second.
 
     Answers come in rounds, of which the last is cut off: they are counted until the last one,
-    not until the end.
+    not until the end. Where limits are for parts of answers these are long, and each has a length
+    of its own: they are counted from the end of the first round on, if there are more.
     """
     measurement = point.measurement
-    done = measurement.due_s + measurement.latencies_s
-    in_time = done[done <= measurement.duration_s]
-    if not len(in_time):
+    done_s = measurement.due_s + measurement.answer_times_s
+    in_time_s = done_s[done_s <= measurement.duration_s]
+    if not len(in_time_s):
         return point.rate
-    return len(in_time) / float(in_time.max())
+    first_s, last_s = 0.0, float(in_time_s.max())
+    if probes.plan.budget.answers:
+        early_s = in_time_s[in_time_s <= _ROUND * probes.paced_s]
+        first_s = float(early_s.max(initial=0.0)) if early_s.max(initial=0.0) < last_s else 0.0
+    return np.count_nonzero(in_time_s > first_s) / (last_s - first_s)
 
 
 def _rates(probes: Probes) -> Iterator[float]:
@@ -233,10 +271,10 @@ def _first_rate(probes: Probes) -> float:
 
 def _usual_share(probes: Probes) -> float:
     """Of the saturation: the more answers fit into the limit, or are made at once, the higher."""
-    if not probes.answer_s:
+    if not probes.median_s:
         return _FIRST_LOAD
     at_once = max(1.0, probes.saturation * probes.answer_s)
-    room = at_once * max(0.0, probes.plan.budget.limit_s / probes.answer_s - 1) / _TAIL
+    room = at_once * max(0.0, probes.plan.budget.limit_s / probes.median_s - 1) / _TAIL
     return min(_FIRST_LOAD, max(_LEAST_FIRST_LOAD, room / (1 + room)))
 
 
@@ -261,6 +299,7 @@ def _root(probes: Probes) -> Root:
         limit_s=probes.plan.budget.limit_s,
         unloaded_s=probes.floor_s,
         saturation=probes.saturation,
+        of_parts=probes.plan.budget.answers is not None,
     )
 
 

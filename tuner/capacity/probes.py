@@ -15,6 +15,7 @@ from tuner.errors import Reason, TrialFailure
 from tuner.goals import LatencyBudget, Loop
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
+from tuner.numbers.arrays import FloatArray
 from tuner.numbers.distributions import Z_ONE_SIDED
 from tuner.records import Interval, Outcome, Phase
 
@@ -27,6 +28,8 @@ _FIRST_UNLOADED_S = 0.5
 _UNLOADED_LIMIT_S = 10.0
 # or than this many answers, where they take seconds.
 _UNLOADED_ANSWERS = 4
+# By how many times an answer may be slower under load than without, where no limit says so.
+_LOADED_ANSWERS = 4
 # Load points that are planned for one configuration.
 POINTS = 3
 # A point of which more than this share of the requests failed says nothing.
@@ -63,6 +66,7 @@ class Capacity:
 
     `log_error` is the standard error of the throughput's logarithm. For a pruned configuration the
     throughput is the bound that proved it beaten. `best` is the highest load that met the budget.
+    `answer_s` is what load points were planned with (`Probes.paced_s`).
     """
 
     outcome: Outcome
@@ -72,14 +76,19 @@ class Capacity:
     best: LoadPoint | None
     unloaded_s: float
     saturation: float
+    answer_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What an earlier measurement of the same configuration found, in inferences per second."""
+    """What an earlier measurement of the same configuration found, in inferences per second.
+
+    `answer_s` is what an answer took under load, where limits are for parts of it; else 0.
+    """
 
     throughput: float
     saturation: float
+    answer_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -160,9 +169,10 @@ class CapacityPlan:
 class Probes:
     """The points of one configuration, in the order in which they were measured.
 
-    `unloaded_s` is the percentile with one request at a time, `answer_s` the median. `floor_s` is
-    less where a burst of the warm-up had less: where a batch waits for others, one request alone
-    is slower.
+    `unloaded_s` is the percentile with one request at a time, `median_s` the median, of what is
+    judged; `answer_s` is the median time of whole answers. `floor_s` is less where a burst of the
+    warm-up had less: where a batch waits for others, one request alone is slower. `longest_s` is
+    what an answer takes at most, as long as the limits are kept.
     """
 
     measure: Measure
@@ -170,7 +180,9 @@ class Probes:
     points: list[LoadPoint] = field(default_factory=list)
     unloaded_s: float = math.nan
     floor_s: float = math.inf
+    median_s: float = 0.0
     answer_s: float = 0.0
+    longest_s: float = 0.0
     saturation: float = 0.0  # requests per second
     inferences: int = 1
 
@@ -191,6 +203,7 @@ class Probes:
         bursts = [p.interval for p in self.of(Phase.WARM_UP)[1:] if p.interval.low > 0]
         floor = min([unloaded.interval, *bursts], key=lambda each: each.estimate)
         self.unloaded_s, self.floor_s = unloaded.interval.estimate, floor.estimate
+        self.longest_s = _longest_s(self.plan.budget, unloaded.measurement, self.answer_s)
         self.inferences = unloaded.measurement.inferences_per_request
         return floor.low <= self.plan.budget.limit_s
 
@@ -221,6 +234,23 @@ class Probes:
         self.points.append(point)
         return point
 
+    @property
+    def paced_s(self) -> float:
+        """What an answer takes, as far as the length of a load point depends on it.
+
+        Where limits are for parts of answers, that is what it took under load: a point must last
+        for several of them, before as many are under way as there will be.
+        """
+        if self.plan.budget.answers is None:
+            return self.answer_s
+        seen = [
+            _allowed_s(point.measurement, self.plan.budget)
+            for point in self.points
+            if point.phase in (Phase.SATURATION, Phase.SEARCH)
+        ]
+        known_s = self.plan.expected.answer_s if self.plan.expected else 0.0
+        return min(self.longest_s, max(self.answer_s, known_s, *seen))
+
     def of(self, phase: Phase) -> list[LoadPoint]:
         return [point for point in self.points if point.phase is phase]
 
@@ -243,6 +273,7 @@ class Probes:
             best=best,
             unloaded_s=self.unloaded_s,
             saturation=self.per_inference(self.saturation),
+            answer_s=self.paced_s,
         )
 
     def _run_in(self) -> None:
@@ -252,14 +283,15 @@ class Probes:
             profile = ClosedLoop(self.plan.concurrency)
             seen = self.add(Phase.WARM_UP, profile, duration_s=_RUN_IN_S).measurement
             answered += seen.requests - seen.failed - seen.unanswered
-            spent_s += max(_RUN_IN_S, _median_s(seen))
+            spent_s += max(_RUN_IN_S, _median_s(seen.answer_times_s))
 
     def _unloaded(self) -> LoadPoint:
         length_s, spent_s, is_slow = _FIRST_UNLOADED_S, 0.0, False
         while True:
             point = self.add(Phase.UNLOADED, ClosedLoop(1), duration_s=length_s)
             spent_s += length_s
-            self.answer_s = _median_s(point.measurement)
+            self.answer_s = _median_s(point.measurement.answer_times_s)
+            self.median_s = _median_s(point.measurement.latencies_s)
             cold = warm_up_share(point.measurement.latencies_s)
             left_s = unloaded_limit_s(self.answer_s) - spent_s
             if cold <= 1 / 2 or left_s <= 0 or is_slow:
@@ -287,7 +319,24 @@ def unloaded_limit_s(answer_s: float) -> float:
     return max(_UNLOADED_LIMIT_S, _UNLOADED_ANSWERS * answer_s)
 
 
-def _median_s(measurement: Measurement) -> float:
+def _longest_s(budget: LatencyBudget, unloaded: Measurement, answer_s: float) -> float:
+    """An answer whose time between tokens is at its limit takes as many times as long."""
+    limits = budget.limits
+    if limits.whole_s < math.inf:
+        return limits.whole_s
+    times = limits.itl_s / unloaded.itl(50) if limits.itl_s < math.inf else math.nan
+    slower = max(1.0, times) if math.isfinite(times) else _LOADED_ANSWERS
+    return slower * answer_s + (limits.ttft_s if limits.ttft_s < math.inf else 0.0)
+
+
+def _allowed_s(measurement: Measurement, budget: LatencyBudget) -> float:
+    """What an answer took; less, in proportion, where half of the requests were over the limit."""
+    judged_s = _median_s(measurement.latencies_s)
+    share = min(1.0, budget.limit_s / judged_s) if judged_s else 1.0
+    return share * _median_s(measurement.answer_times_s)
+
+
+def _median_s(times_s: FloatArray) -> float:
     """Of all requests that did not fail; those without an answer count with their age."""
-    ended = measurement.latencies_s[np.isfinite(measurement.latencies_s)]
+    ended = times_s[np.isfinite(times_s)]
     return float(np.median(ended)) if len(ended) else 0.0

@@ -27,6 +27,9 @@ _HEADROOM_LOG_ERROR = 1.2
 # The standard deviation of the log of the most that an open loop gets through, around what the
 # closed loop got.
 _SATURATION_LOG_ERROR = 0.15
+# Where limits are for parts of answers that says less: with all slots taken, the time between
+# tokens is longest, and no longer however many wait.
+_LOOSE_LOG_ERROR = 1.0
 # The error of a log latency beside that which is known of it: noise of the machine and the model's
 # own. Which of these it is, the points themselves say; how often it was before they do:
 _LOG_ERRORS = np.array([0.03, 0.06, 0.12, 0.24])
@@ -87,18 +90,24 @@ class Root:
 
 
 def root(
-    observations: Sequence[Observation], *, limit_s: float, unloaded_s: float, saturation: float
+    observations: Sequence[Observation],
+    *,
+    limit_s: float,
+    unloaded_s: float,
+    saturation: float,
+    of_parts: bool = False,
 ) -> Root:
     """The load at which the percentile is `limit_s`, given what was observed.
 
     `unloaded_s` is the percentile without load, `saturation` the requests per second of a closed
-    loop that keeps the server full.
+    loop that keeps the server full; with `of_parts` the limit is for parts of answers.
     """
+    saturation_log_error = _LOOSE_LOG_ERROR if of_parts else _SATURATION_LOG_ERROR
     shares = _ROOT_SHARES[:, None, None]
     roots, headrooms = saturation * shares, _HEADROOMS[:, None]
     usual = np.log(headrooms / _USUAL_HEADROOM) / _HEADROOM_LOG_ERROR
     log_likelihood = np.log(_USUALLY) - _squared(usual)
-    saturated = np.log(shares * (1 + headrooms)) / _SATURATION_LOG_ERROR
+    saturated = np.log(shares * (1 + headrooms)) / saturation_log_error
     log_likelihood = log_likelihood - _squared(saturated)
     floor = unloaded_s / limit_s if unloaded_s < limit_s else _UNKNOWN_FLOOR
     for each in observations:

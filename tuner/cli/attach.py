@@ -45,7 +45,7 @@ def attach(options: AttachOptions) -> None:
 
 def _progress(study: StudyRecord, job: JobRecord) -> terminal.LiveProgress:
     limits = SearchBudget.of(job.limits)
-    shown = FleetProgress if study.options.get("fleet") else terminal.LiveProgress
+    shown = FleetProgress if study.on_fleet else terminal.LiveProgress
     return shown(
         err,
         limit_latency=study.budget,

@@ -83,9 +83,10 @@ def _best_of_tiers(options: BestOptions, asked_for: str, form: ExportForm) -> No
             hint="`--budget-ms` and `--percentile` say which tier is deployed; the formats `json` "
             "and `yaml` have all of them",
         )
-    asked_budgets = budgets.tiers(asked_for)
+    said = budgets.tiers(asked_for)
     with Storage(options.db) as storage:
         study = storage.study(options.study)
+    asked_budgets = [budgets.like_study(study, each) for each in said]
     found = tiers.tiers(study, asked_budgets)
     measure = {
         budget: measure_command(study, budget, Objective.THROUGHPUT, options.db)
@@ -108,8 +109,8 @@ def measure_command(
     study: StudyRecord, budget: LatencyBudget, objective: Objective, database: str
 ) -> str:
     """The command that measures what the load points of `study` leave open."""
-    changed = {"budget_ms": budget.limit_s * 1e3, "objective": [objective.value]}
-    changed["percentile"] = budget.percentile
+    changed: dict[str, Any] = {"objective": [objective.value], "percentile": budget.percentile}
+    changed |= budgets.said_limits(budget)
     options = {
         name: value
         for name, value in ((dict(study.options) or _known_options(study)) | changed).items()

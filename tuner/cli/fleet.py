@@ -53,13 +53,13 @@ def address(text: str) -> str:
     return text
 
 
-def hosts_of(where: str) -> Mapping[str, Hardware]:
+def fit_hosts(where: str) -> Mapping[str, Hardware]:
     """As `tuner.fleet.inventory` has it; Ray is loaded for that.
 
     Raises:
         TunerError: Ray is not installed, or as it says.
     """
-    found: Mapping[str, Hardware] = needed("tuner.fleet.inventory:hosts_of", EXTRA)(where)
+    found: Mapping[str, Hardware] = needed("tuner.fleet.inventory:fit_hosts", EXTRA)(where)
     return found
 
 
@@ -80,13 +80,13 @@ def prepared_for_hosts(job: Job) -> PreparedJob:
     """The job as it can be run: where a fleet measures, for the hardware of its hosts.
 
     Raises:
-        TunerError: It cannot be: as `prepare` and `hosts_of` say, or the fleet has no such group.
+        TunerError: It cannot be: as `prepare` and `fit_hosts` say, or the fleet has no such group.
     """
     return prepare(_with_hosts(job) if job.fleet else job)
 
 
 def _with_hosts(job: Job) -> Job:
-    hosts = hosts_of(job.fleet)
+    hosts = fit_hosts(job.fleet)
     group = chosen(hosts, job.group)
     note(f"fleet {job.fleet}: {', '.join(group.hosts)} (group {group.kind}) measure")
     options = {**job.options, "group": group.kind}

@@ -2,20 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tuner.cli import asked, values
 from tuner.cli.detached import own_log
 from tuner.cli.fleet import fleet_of
 from tuner.cli.optimize_options import OptimizeOptions, PlanOptions
 from tuner.cli.place import container, remote
+from tuner.cli.prompt_forms import openai_form
 from tuner.goals import LatencyBudget, Loop, Objective, SearchBudget
 from tuner.protocols.tensors.inputs import RANDOM, ZERO, mixed_sources
 from tuner.report.budgets import latency_budget
+from tuner.study.given_space import given_space
 from tuner.study.job import Job
 from tuner.study.time_plan import default_timeout_s
 from tuner.sweep.http import read_bodies
+from tuner.targets.llama_cpp.target import LlamaCppTarget
 from tuner.targets.request_form import RequestForm
+
+Options = TypeVar("Options", bound=PlanOptions)
 
 
 def planned_job(options: PlanOptions) -> Job:
@@ -24,7 +29,13 @@ def planned_job(options: PlanOptions) -> Job:
     Raises:
         InputError: One of them cannot be used.
     """
-    budget = latency_budget(options.budget_ms, options.percentile)
+    options = with_model_file(options)
+    budget = latency_budget(
+        options.budget_ms,
+        options.percentile,
+        ttft_ms=options.budget_ttft_ms,
+        itl_ms=options.budget_itl_ms,
+    )
     if not options.confirmations:
         hint = "leave one of them out"
         values.check_meaning(options, {"finalists"}, "--confirmations 0", hint=hint)
@@ -56,6 +67,21 @@ def planned_job(options: PlanOptions) -> Job:
         group=options.group,
         options=_asked(options),
     )
+
+
+def with_model_file(options: Options) -> Options:
+    """`options`, where what `--model` names for llama.cpp is the file of the model, if it is one.
+
+    Raises:
+        InputError: The space cannot be used.
+    """
+    named = Path(options.model or "")
+    if options.model_file or options.model_repository or not named.is_file():
+        return options
+    given = given_space(options.space, server=options.server)
+    if (given.server if given else options.server) != LlamaCppTarget.server:
+        return options
+    return replace(options, model_file=named, model=None)
 
 
 def job(options: OptimizeOptions) -> Job:
@@ -121,14 +147,23 @@ def request_form(options: PlanOptions) -> RequestForm:
         sequences=values.sequence_form(options),
         bodies=read_bodies(options.body or ()),
         content_type=options.content_type,
+        prompts=openai_form(options),
     )
 
 
 def _asked(options: PlanOptions) -> dict[str, Any]:
     # Files with their whole paths: the words are not always used in the same folder.
-    variants, data = options.variant, options.input_data
+    variants, data, model = options.variant, options.input_data, options.model
     if options.model_file and variants:
         variants = [str(Path(each).absolute()) for each in variants]
     if data:
         data = [str(Path(each).absolute()) if Path(each).exists() else each for each in data]
-    return asked.document(replace(options, variant=variants, input_data=data))
+    if model and not options.model_repository and _is_path(model):
+        model = str(Path(model).absolute())
+    whole = replace(options, variant=variants, input_data=data, model=model)
+    return asked.document(whole)
+
+
+def _is_path(model: str) -> bool:
+    """A folder is one only where it is written as a path: other models are called by names."""
+    return Path(model).is_file() or ("/" in model and Path(model).is_dir())

@@ -17,6 +17,7 @@ from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.resume import is_said, optimize_command, optimize_with
 from tuner.cli.signature import UsageError
 from tuner.errors import InputError, TunerError, at, did_you_mean, shown
+from tuner.report.budgets import LIMITS
 from tuner.report.status import Status, document, jobs_table, of_study
 from tuner.space.files import plain
 from tuner.store.jobs import JobState, job_of
@@ -196,5 +197,5 @@ def _check_names(study: str, given: Mapping[str, Any]) -> None:
         if flag != isinstance(value, bool):
             wanted = "true or false" if flag else "a value"
             raise InputError(f"{study}: {name}: {wanted} was expected, but got {shown(value)}")
-    if "budget-ms" not in given:
+    if not given.keys() & {each.replace("_", "-") for each in LIMITS.values()}:
         raise InputError(f"{study}: has no latency budget", hint="add `budget-ms: 50`")

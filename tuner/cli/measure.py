@@ -10,7 +10,8 @@ from tuner.cli.measure_results import check_files, write_files
 from tuner.cli.measure_services import service
 from tuner.cli.values import cpus
 from tuner.load.client import LoadEngine
-from tuner.report import sweep_json, tables
+from tuner.report import sweep_json
+from tuner.report.sweep_tables import sweep_tables
 from tuner.sweep.point import SweepPoint
 from tuner.sweep.sweep import Sweep, SweepPlan
 
@@ -36,11 +37,16 @@ def _sweep(options: MeasureOptions, plan: SweepPlan, points: list[SweepPoint]) -
     with ExitStack() as stack:
         with err.status("asking the server for its model"):
             measured = stack.enter_context(service(options))
+        for remark in measured.remarks:
+            note(remark)
         if options.shared_memory == "cuda":
             note("`--shared-memory cuda` is experimental: it was never tried on a GPU")
-        watching = stack.enter_context(collectors(options, measured.endpoint))
         workers = first_workers(options)
-        engine = stack.enter_context(LoadEngine(cpus=engine_cpus, workers=workers))
+        engine = measured.engine or stack.enter_context(
+            LoadEngine(cpus=engine_cpus, workers=workers)
+        )
+        server_pid = engine.pids[0] if measured.engine else None
+        watching = stack.enter_context(collectors(options, measured.endpoint, server_pid))
         engine.prepare(measured.requests)
         points.extend(Sweep(measured, engine, plan, watching, _announce).points())
         if watching.metrics is not None and watching.metrics.warning:
@@ -50,10 +56,10 @@ def _sweep(options: MeasureOptions, plan: SweepPlan, points: list[SweepPoint]) -
 def _print(options: MeasureOptions, plan: SweepPlan, points: list[SweepPoint]) -> None:
     if options.as_json:
         print_json(
-            [sweep_json.point_document(each, plan.judged, limit_s=plan.limit_s) for each in points]
+            [sweep_json.point_document(each, plan.judged, limits=plan.limits) for each in points]
         )
     else:
-        print_blocks(tables.sweep_tables(points, plan.judged, limit_s=plan.limit_s))
+        print_blocks(sweep_tables(points, plan.judged, limits=plan.limits))
 
 
 def _announce(what: str, length_s: float) -> AbstractContextManager[object]:

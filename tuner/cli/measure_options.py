@@ -23,6 +23,7 @@ from tuner.cli.options import (
     StringData,
     StringLength,
 )
+from tuner.cli.prompt_options import ConversationOptions, PromptOptions
 from tuner.load.profile import Arrivals
 from tuner.protocols.tensors.input_data import STRING_LENGTH
 from tuner.protocols.v2 import MemoryKind, V2Protocol
@@ -35,6 +36,7 @@ class ServiceKind(StrEnum):
     TORCHSERVE = "torchserve"
     TFSERVING = "tfserving"
     HTTP = "http"
+    OPENAI = "openai"
 
 
 class TensorFormat(StrEnum):
@@ -65,7 +67,11 @@ class ServerOptions:
 
     title: ClassVar = "The server"
     url: Annotated[
-        str, typer.Argument(help="http://, https://, grpc:// or grpcs://, then HOST:PORT.")
+        str,
+        typer.Argument(
+            help="http://, https://, grpc:// or grpcs://, then HOST:PORT; or "
+            "triton-c-api:///MODEL_REPOSITORY."
+        ),
     ]
     model: Annotated[str, typer.Option("--model", "-m", help="Model to ask.")] = ""
     model_version: Annotated[
@@ -78,6 +84,10 @@ class ServerOptions:
     protocol: Annotated[
         V2Protocol | None,
         typer.Option("--protocol", "-i", help="For a URL that does not say it."),
+    ] = None
+    triton_server_directory: Annotated[
+        Path | None,
+        typer.Option(help="triton-c-api: the folder of a Triton; else the one that is installed."),
     ] = None
     streaming: Annotated[
         bool, typer.Option("--streaming", help="gRPC streams (decoupled models need them).")
@@ -126,11 +136,23 @@ class LoadOptions:
     request_intervals: Annotated[
         Path | None, typer.Option(help="Replay a file of intervals in microseconds.")
     ] = None
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="openai: the moments and lengths of a trace (Mooncake's JSON lines)."),
+    ] = None
+    trace_speed: Annotated[
+        float, typer.Option(min=1e-3, max=1e3, help="Play the trace so many times as fast.")
+    ] = 1.0
     arrivals: Annotated[
         Arrivals,
         typer.Option("--arrivals", "--request-distribution", help="How an open loop is spread."),
     ] = Arrivals.POISSON
-    duration: Annotated[str, typer.Option(help="Length of each load point: 5s, 1m.")] = "5s"
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            help="Length of each load point: 5s, 1m.", show_default="5s, or that of the trace"
+        ),
+    ] = None
     request_count: Annotated[
         int, typer.Option(min=0, help="End each load point after so many requests.")
     ] = 0
@@ -149,6 +171,12 @@ class LoadOptions:
             *("--budget-ms", "--latency-threshold"),
             help="Report the goodput within it; a range ends at the first point beyond it.",
         ),
+    ] = None
+    budget_ttft_ms: Annotated[
+        float | None, typer.Option(help="openai: of the time to first token; within all, goodput.")
+    ] = None
+    budget_itl_ms: Annotated[
+        float | None, typer.Option(help="openai: of the mean time between an answer's tokens.")
     ] = None
     percentile: Annotated[
         float | None,
@@ -222,7 +250,8 @@ class ResultOptions:
         bool, typer.Option("--collect-metrics", help="Read the server's Prometheus page.")
     ] = False
     metrics_url: Annotated[
-        str, typer.Option(help="Where that is; http://HOST:8002/metrics without.")
+        str,
+        typer.Option(help="Where that is; http://HOST:8002/metrics without, openai: /metrics."),
     ] = ""
     metrics_interval: Annotated[
         float, typer.Option(min=10, help="Milliseconds between readings.")
@@ -240,5 +269,7 @@ class ResultOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasureOptions(ResultOptions, RequestOptions, LoadOptions, ServerOptions):
+class MeasureOptions(
+    ResultOptions, ConversationOptions, PromptOptions, RequestOptions, LoadOptions, ServerOptions
+):
     """Measure throughput and latency of a model on a server that already runs."""

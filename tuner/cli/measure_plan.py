@@ -7,20 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuner.cli.measure_options import LoadOptions, ResultOptions
-from tuner.cli.values import check_meaning, duration_s
+from tuner.cli.measure_options import LoadOptions, MeasureOptions, ServiceKind
+from tuner.cli.prompt_forms import with_key
+from tuner.cli.values import check_meaning, check_needed, duration_s, headers
 from tuner.errors import InputError, unfit
 from tuner.load.profile import ClosedLoop, Endpoint, LoadProfile, OpenLoop, Ramp, Replay
-from tuner.report.budgets import checked_percentile, limit_s
+from tuner.report.budgets import answer_limits, checked_percentile
 from tuner.sweep.sweep import SweepPlan
 from tuner.watch import gpu_usage
 from tuner.watch.collectors import Collectors
 from tuner.watch.metrics import MetricsScraper
 from tuner.watch.process_usage import ServerProcess
+from tuner.workload.traces import Trace, read_trace
 
 # Triton's own default.
 _METRICS_PORT = 8002
 _AUTO = "auto"
+_USUAL_DURATION = "5s"
 _MOST_POINTS = 1000
 
 
@@ -30,19 +33,45 @@ def sweep_plan(options: LoadOptions) -> SweepPlan:
     Raises:
         InputError: An option cannot be used.
     """
-    length_s = duration_s(options.duration, "--duration")
-    percentile, limit_ms = options.percentile, options.budget_ms
+    length_s = duration_s(options.duration or _USUAL_DURATION, "--duration")
+    percentile = options.percentile
+    played = traced(options)
+    if played is not None and options.duration is None:
+        length_s = played.length_s
     return SweepPlan(
         profiles=profiles(options, length_s),
         duration_s=length_s,
         warm_up_s=duration_s(options.warm_up, "--warm-up"),
         timeout_s=duration_s(options.timeout, "--timeout"),
-        max_requests=options.request_count,
+        max_requests=len(played.requests) if played else options.request_count,
         tolerance=_tolerance(options.stability),
         percentile=None if percentile is None else checked_percentile(percentile),
-        limit_s=None if limit_ms is None else limit_s(limit_ms),
+        limits=answer_limits(
+            options.budget_ms, ttft_ms=options.budget_ttft_ms, itl_ms=options.budget_itl_ms
+        ),
         most_workers=_most_workers(options.workers),
     )
+
+
+def traced(options: LoadOptions) -> Trace | None:
+    """What is played of the trace, if there is one.
+
+    Raises:
+        InputError: It cannot be read, or there is nothing to play.
+    """
+    if options.trace is None:
+        check_needed(options, "trace_speed", "--trace")
+        return None
+    asked_s = options.duration and duration_s(options.duration, "--duration")
+    played = read_trace(options.trace).played(
+        speed=options.trace_speed, most_s=asked_s or math.inf, most=options.request_count
+    )
+    if not played.requests or not played.requests[-1].at_s:
+        raise InputError(
+            f"`--trace {options.trace}` has no two requests at different times to play",
+            hint="give a longer one, or raise `--duration` or `--request-count`",
+        )
+    return played
 
 
 def first_workers(options: LoadOptions) -> int:
@@ -61,6 +90,7 @@ def profiles(options: LoadOptions, step_s: float) -> list[LoadProfile]:
         "--rate": options.rate,
         "--ramp": options.ramp,
         "--request-intervals": options.request_intervals,
+        "--trace": options.trace,
     }
     names = [name for name, value in given.items() if value]
     if len(names) > 1:
@@ -76,6 +106,8 @@ def profiles(options: LoadOptions, step_s: float) -> list[LoadProfile]:
         return [Ramp(tuple(steps(options.ramp, "--ramp")), step_s, *spread)]
     if options.request_intervals:
         return [Replay(read_intervals(options.request_intervals))]
+    if played := traced(options):
+        return [Replay(played.intervals_s)]
     numbers = steps(options.concurrency or "1", "--concurrency", whole=True)
     return [ClosedLoop(round(each)) for each in numbers]
 
@@ -85,6 +117,8 @@ def _check_spread(options: LoadOptions) -> None:
     hint = "leave it out, or give `--rate`"
     if options.request_intervals:
         check_meaning(options, {"arrivals"}, "--request-intervals", hint=hint)
+    elif options.trace:
+        check_meaning(options, {"arrivals"}, "--trace", hint=hint)
     elif not options.rate and not options.ramp:
         check_meaning(options, {"arrivals", "num_of_sequences"}, "--concurrency", hint=hint)
 
@@ -149,26 +183,47 @@ def read_intervals(path: Path) -> tuple[float, ...]:
 
 
 @contextmanager
-def collectors(options: ResultOptions, endpoint: Endpoint) -> Iterator[Collectors]:
-    """Who watches the server at `endpoint`.
+def collectors(
+    options: MeasureOptions, endpoint: Endpoint, pid: int | None = None
+) -> Iterator[Collectors]:
+    """Who watches the server at `endpoint`, or in the process `pid` of this machine.
 
     Raises:
         InputError: The URL of the metrics is none.
     """
     scraper = None
-    if options.collect_metrics or options.metrics_url:
-        there = Endpoint(endpoint.host, _METRICS_PORT).authority
-        url = options.metrics_url or f"http://{there}/metrics"
-        scraper = MetricsScraper(url, options.metrics_interval / 1e3)
-    # Behind a Unix socket, host and port are a mere name.
-    behind_port = endpoint.unix_socket is None
-    process = ServerProcess.listening(endpoint.host, endpoint.port) if behind_port else None
+    if options.metrics_url:
+        scraper = MetricsScraper(options.metrics_url, options.metrics_interval / 1e3)
+    elif options.collect_metrics:
+        scraper = _usual_metrics(options, endpoint)
+    process = _listening(endpoint) if pid is None else ServerProcess.of(pid)
     if process is None:
         yield Collectors(scraper)
         return
     # The GPUs of this machine are the server's only if it runs here.
     with gpu_usage.opened() as gpus:
         yield Collectors(scraper, process, gpus)
+
+
+def _listening(endpoint: Endpoint) -> ServerProcess | None:
+    if endpoint.unix_socket is not None:  # host and port are a mere name
+        return None
+    return ServerProcess.listening(endpoint.host, endpoint.port)
+
+
+def _usual_metrics(options: MeasureOptions, endpoint: Endpoint) -> MetricsScraper:
+    """Where servers of this kind have their page; only there do they hear who asks."""
+    interval_s = options.metrics_interval / 1e3
+    if options.service_kind is not ServiceKind.OPENAI:
+        there = Endpoint(endpoint.host, _METRICS_PORT).authority
+        return MetricsScraper(f"http://{there}/metrics", interval_s)
+    scheme = "https" if endpoint.tls else "http"
+    return MetricsScraper(
+        f"{scheme}://{endpoint.authority}/metrics",
+        interval_s,
+        headers=with_key(headers(options.header)),
+        tls=endpoint.tls,
+    )
 
 
 def _tolerance(text: str | None) -> float | None:

@@ -40,7 +40,7 @@ def write_files(
             endpoint=options.url,
             model=options.model,
             started_at=started_at,
-            limit_s=plan.limit_s,
+            limits=plan.limits,
         )
         write_whole(options.export, json_text(content, indent=None))
         note(f"JSON: {options.export}")

@@ -1,15 +1,20 @@
 """Which service `tuner measure` measures, and with which requests: options made into values."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tuner.cli.address import Address, address, tls_settings
+from tuner.cli.measure_in_process import in_process_triton, is_in_process
 from tuner.cli.measure_options import (
     Compression,
     MeasureOptions,
     ServiceKind,
     TensorFormat,
 )
+from tuner.cli.measure_plan import traced
+from tuner.cli.prompt_forms import check_traced, conversation_form, openai_form, with_key
+from tuner.cli.prompt_options import OF_CONVERSATIONS, OF_PROMPTS
 from tuner.cli.values import (
     check_data,
     check_meaning,
@@ -28,6 +33,8 @@ from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.torchserve import TorchServeOptions
 from tuner.protocols.v2 import V2Options
 from tuner.sweep.http import HttpForm, http_service, read_bodies
+from tuner.sweep.in_process import InProcessService
+from tuner.sweep.openai import OpenAiService
 from tuner.sweep.service import Service
 from tuner.sweep.tensorflow_serving import TensorFlowForm, tensorflow_service
 from tuner.sweep.torchserve import torchserve_service
@@ -56,7 +63,17 @@ OF_KIND = {
     ServiceKind.TORCHSERVE: {"model_version", "input_data", "body", "content_type"},
     ServiceKind.TFSERVING: _OF_TENSORS | {"signature_name"},
     ServiceKind.HTTP: {"method", "path", "body", "content_type", "json_path"},
+    ServiceKind.OPENAI: OF_PROMPTS
+    | OF_CONVERSATIONS
+    | {"batch", "budget_ttft_ms", "budget_itl_ms", "trace", "trace_speed"},
 }
+# Of answers that are made of tokens.
+_OF_ANSWERS = {
+    *("output_tokens", "whole_answers", "heed_eos", "sessions", "trace"),
+    *("budget_ttft_ms", "budget_itl_ms"),
+}
+# Those that find their model by themselves, or have none.
+_WITHOUT_MODEL = (ServiceKind.HTTP, ServiceKind.OPENAI)
 
 
 def service(options: MeasureOptions) -> Service:
@@ -66,23 +83,20 @@ def service(options: MeasureOptions) -> Service:
         InputError: An option cannot be used, or does not fit the kind of service.
         ServerError: The server does not tell what is needed for its requests.
     """
+    return _in_process(options) if is_in_process(options.url) else _elsewhere(options)
+
+
+def _elsewhere(options: MeasureOptions) -> Service:
+    hint = "it is for triton-c-api:///MODEL_REPOSITORY: leave it out"
+    check_meaning(options, {"triton_server_directory"}, options.url, hint=hint)
     where = address(
         options.url,
         protocol=options.protocol,
         tls=tls_settings(options),
         unix_socket=options.unix_socket,
     )
-    kind = options.service_kind
-    of_others = set().union(*OF_KIND.values()) - OF_KIND[kind]
-    check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
-    check_data(options)
-    if options.shared_memory is None:
-        check_needed(options, "output_shared_memory_size", "--shared-memory")
-    if where.grpc:
-        _check_metadata(headers(options.header))
-    if kind is not ServiceKind.HTTP and not options.model:
-        raise InputError("a model is needed", hint="name it with `--model`")
-    match kind:
+    _check(options, grpc=where.grpc)
+    match options.service_kind:
         case ServiceKind.TRITON:
             v2_address = V2Address(where.endpoint, where.protocol, headers(options.header))
             return V2Service(v2_address, options.model, _v2_form(options))
@@ -94,6 +108,62 @@ def service(options: MeasureOptions) -> Service:
             )
         case ServiceKind.HTTP:
             return http_service(where.endpoint, _http_form(where, options))
+        case ServiceKind.OPENAI:
+            return _openai(where, options)
+
+
+def _check(options: MeasureOptions, *, grpc: bool) -> None:
+    """That each option means something to the kind of service, and that a model is named."""
+    kind = options.service_kind
+    of_others = set().union(*OF_KIND.values()) - OF_KIND[kind]
+    check_meaning(options, of_others, f"--service-kind {kind}", hint="leave one of them out")
+    check_data(options)
+    if options.shared_memory is None:
+        check_needed(options, "output_shared_memory_size", "--shared-memory")
+    if grpc:
+        _check_metadata(headers(options.header))
+    if kind not in _WITHOUT_MODEL and not options.model:
+        raise InputError("a model is needed", hint="name it with `--model`")
+
+
+def _in_process(options: MeasureOptions) -> Service:
+    triton = in_process_triton(options)
+    _check(options, grpc=False)
+    return InProcessService(triton, options.model, _v2_form(options))
+
+
+def _openai(where: Address, options: MeasureOptions) -> Service:
+    _check_http(where, ServiceKind.OPENAI)
+    task = f"--task {options.task}"
+    if options.task.generates:
+        hint = "leave it out, or give `--task embeddings`"
+        check_meaning(options, {"batch"}, task, hint=hint)
+    else:
+        check_meaning(options, _OF_ANSWERS, task, hint="leave it out, or give `--task chat`")
+    played = conversation_form(options, dataset=options.dataset)
+    if played is not None:
+        _check_users(options)
+    trace = traced(options)
+    if trace is not None:
+        check_traced(options)
+    form = openai_form(
+        options,
+        model=options.model,
+        headers=with_key(headers(options.header)),
+        inputs=options.batch,
+        seed=options.seed,
+    )
+    return OpenAiService(where.endpoint, replace(form, conversations=played, trace=trace))
+
+
+def _check_users(options: MeasureOptions) -> None:
+    """A turn follows the answer to the one before it, so that no clock can say when it comes."""
+    for name in ("rate", "ramp", "request_intervals", "trace"):
+        if getattr(options, name):
+            raise InputError(
+                f"`--{name.replace('_', '-')}` and `--sessions` exclude each other",
+                hint="give `--concurrency`: so many users, each of whom waits for the answer",
+            )
 
 
 def _v2_form(options: MeasureOptions) -> V2Form:
@@ -163,10 +233,7 @@ def _tensorflow_form(options: MeasureOptions) -> TensorFlowForm:
 
 
 def _http_form(where: Address, options: MeasureOptions) -> HttpForm:
-    if where.grpc:
-        raise InputError(
-            "`--service-kind http` is spoken over HTTP", hint="give an http:// or https:// URL"
-        )
+    _check_http(where, ServiceKind.HTTP)
     bodies = read_bodies(options.body or ())
     return HttpForm(
         method=options.method or ("POST" if bodies else "GET"),
@@ -176,6 +243,14 @@ def _http_form(where: Address, options: MeasureOptions) -> HttpForm:
         content_type=options.content_type,
         json_path=options.json_path,
     )
+
+
+def _check_http(where: Address, kind: ServiceKind) -> None:
+    if where.grpc:
+        raise InputError(
+            f"`--service-kind {kind}` is spoken over HTTP",
+            hint="give an http:// or https:// URL",
+        )
 
 
 def _check_metadata(named: Mapping[str, str]) -> None:

@@ -32,6 +32,7 @@ from tuner.cli.options import (
     Timeout,
     Until,
 )
+from tuner.cli.prompt_options import PromptOptions
 from tuner.cli.runner_options import RunnerOptions
 from tuner.errors import Reason
 from tuner.goals import Loop, Objective
@@ -55,8 +56,16 @@ class BudgetOptions:
 
     title: ClassVar = "Latency budget and time"
     budget_ms: Annotated[
-        float, typer.Option(help="Latency that your users accept, in milliseconds.")
-    ]
+        float | None, typer.Option(help="Latency that your users accept, in milliseconds.")
+    ] = None
+    budget_ttft_ms: Annotated[
+        float | None,
+        typer.Option(help="Of a language model: time to the first token that they accept."),
+    ] = None
+    budget_itl_ms: Annotated[
+        float | None,
+        typer.Option(help="Of a language model: mean time between two tokens of an answer."),
+    ] = None
     # An argument; it stands here for the order of words in a command that is suggested.
     model_file: Annotated[
         Path | None,
@@ -80,7 +89,7 @@ class TuneOptions:
     server: Annotated[
         str,
         typer.Option(
-            help="triton, torchserve, tensorflow_serving (experimental), or command.",
+            help="triton, torchserve, tensorflow_serving (experimental), llama_cpp, or command.",
             show_default="that of --space, or triton",
         ),
     ] = ""
@@ -88,7 +97,10 @@ class TuneOptions:
         Path | None,
         typer.Option(help="Folder of models; without it the bundled model is tuned."),
     ] = None
-    model: Annotated[str | None, typer.Option(help="Model to tune, if there are several.")] = None
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model to tune, if there are several; llama_cpp: a GGUF file."),
+    ] = None
     input: Inputs = None
     variant: Annotated[
         list[str] | None,
@@ -182,6 +194,7 @@ class PlanOptions(
     OutputOptions,
     FleetOptions,
     RunnerOptions,
+    PromptOptions,
     RequestOptions,
     SearchOptions,
     TuneOptions,

@@ -85,12 +85,16 @@ class NamedSession(HttpSession):
         except ValueError as error:
             raise ServerError(f"{url} is no page of metrics: {error}") from None
 
+    def _complaint(self, document: Any) -> str:
+        """What is wrong, out of the JSON that says so; raises KeyError or TypeError elsewhere."""
+        return str(document[self.error_key])
+
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.is_success:
             return response
         said = response.text.strip()[:_LONGEST_TEXT] or response.reason_phrase
         with suppress(ValueError, KeyError, TypeError):
-            said = str(response.json()[self.error_key])
+            said = self._complaint(response.json())
         request = response.request
         raise ServerError(
             f"{self.server} answered {response.status_code} to {request.method} "

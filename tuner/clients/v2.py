@@ -62,10 +62,8 @@ class NotOffered(ServerError):  # noqa: N818 - the name of what was found, as Tr
     """The server answers, but does not have this extension of the protocol."""
 
 
-class V2Control(AbstractContextManager["V2Control"], Protocol):
-    """A client of the server within a `with` block; may be used from several threads.
-
-    An empty `version` is the one that the server chooses.
+class ModelFacts(Protocol):
+    """What a server tells of its models; an empty `version` is the one that it chooses.
 
     Every method raises ServerError, ServerTimeoutError without an answer in time, and those of an
     extension NotOffered where the server lacks it.
@@ -80,6 +78,16 @@ class V2Control(AbstractContextManager["V2Control"], Protocol):
     def config(self, model: str, version: str = "") -> Mapping[str, Any]:
         """The effective configuration, as the server has completed it, by the proto's names."""
 
+    def statistics(self, model: str, version: str = "") -> ServerStatistics:
+        """The model's counters since the server started."""
+
+
+class V2Control(ModelFacts, AbstractContextManager["V2Control"], Protocol):
+    """A client of the server within a `with` block; may be used from several threads.
+
+    Every method raises as those of ModelFacts do.
+    """
+
     def load(self, model: str, config: str) -> None:
         """Load `model` with `config` (JSON) in place of its file; returns once that is done."""
 
@@ -87,9 +95,6 @@ class V2Control(AbstractContextManager["V2Control"], Protocol):
         self, model: str, inputs: Sequence[Tensor], options: V2Options = DEFAULT
     ) -> tuple[Tensor, ...]:
         """The outputs for `inputs`."""
-
-    def statistics(self, model: str, version: str = "") -> ServerStatistics:
-        """The model's counters since the server started."""
 
     def shared_memory(self, kind: MemoryKind) -> frozenset[str]:
         """The names of the regions of shared memory that the server knows."""
@@ -105,16 +110,16 @@ class V2Control(AbstractContextManager["V2Control"], Protocol):
 
 
 def known_model(
-    control: V2Control, model: str, version: str = ""
+    facts: ModelFacts, model: str, version: str = ""
 ) -> tuple[ModelMetadata, ModelTraits]:
     """What `model` takes and gives, and its traits: unknown where no configuration is told.
 
     Raises:
         ServerError: The server does not know the model, or does not do its part.
     """
-    metadata, traits = control.metadata(model, version), ModelTraits()
+    metadata, traits = facts.metadata(model, version), ModelTraits()
     with suppress(NotOffered):
-        traits = ModelTraits.of(control.config(model, version))
+        traits = ModelTraits.of(facts.config(model, version))
     inputs = tuple(
         replace(each, optional=each.name in traits.optional) for each in metadata.inputs
     )
@@ -175,15 +180,21 @@ def _specs(content: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
     )
 
 
+_DURATIONS = ("queue", "compute_input", "compute_infer", "compute_output")
+
+
 def _statistics(content: Mapping[str, Any]) -> ServerStatistics:
     totals = content["inference_stats"]
-    durations = ("queue", "compute_input", "compute_infer", "compute_output")
+    seconds = {name: int(totals[name]["ns"]) / 1e9 for name in _DURATIONS}
     return ServerStatistics(
         inferences=int(content["inference_count"]),
         executions=int(content["execution_count"]),
         requests=int(totals["success"]["count"]),
         failures=int(totals["fail"]["count"]),
-        **{f"{name}_s": int(totals[name]["ns"]) / 1e9 for name in durations},
+        queue_s=seconds["queue"],
+        compute_input_s=seconds["compute_input"],
+        compute_infer_s=seconds["compute_infer"],
+        compute_output_s=seconds["compute_output"],
         batches={
             int(each["batch_size"]): int(each["compute_infer"]["count"])
             for each in content.get("batch_stats", [])

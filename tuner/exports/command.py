@@ -14,7 +14,7 @@ from tuner.exports.service import Mount, Probes, Service, TextFile
 from tuner.records import StudyRecord
 from tuner.space import spec
 from tuner.space.serve import ServeSpec
-from tuner.targets.command.model import filled
+from tuner.targets.command.model import filled, given_model, names_model
 
 # The port of requests; further ones come after it.
 _FIRST_PORT = 8080
@@ -32,13 +32,14 @@ def image(study: StudyRecord) -> tuple[str, str]:
     return serve.image, ""
 
 
-def serve_of(options: Mapping[str, object]) -> tuple[ServeSpec, Path]:
-    """How the space file of a study starts its server, and the folder of that file.
+def serve_of(options: Mapping[str, object]) -> tuple[ServeSpec, Path | None]:
+    """How the space file of a study starts its server, and its folder; None of a built-in one.
 
     Raises:
         InputError: The file is not here, or cannot be used.
     """
-    file = Path(str(options.get("space", "")))
+    said = str(options.get("space", ""))
+    file = spec.built_in().get(said, Path(said))
     if not file.is_file():
         raise InputError(
             f"{file}: the space file of the study says how its server is started, and is not here",
@@ -50,7 +51,7 @@ def serve_of(options: Mapping[str, object]) -> tuple[ServeSpec, Path]:
             f"{file}: the space file of the study says no more how its server is started",
             hint="give it its section `serve` again, or take the script of `--format file`",
         )
-    return serve, file.absolute().parent
+    return serve, None if said in spec.built_in() else file.absolute().parent
 
 
 def service(wanted: Deployable) -> Service:
@@ -63,7 +64,8 @@ def service(wanted: Deployable) -> Service:
     serve, folder = serve_of(wanted.study.options)
     if space is None:
         raise InputError(f"study `{wanted.study.name}` has no stored space")
-    said = filled(serve, space, configuration)
+    model = given_model(str(wanted.study.options.get("model", "")))
+    said = filled(serve, space, configuration, model=model)
     ports = {name: _FIRST_PORT + number for number, name in enumerate(said.ports)}
     environment = {**said.environment, **wanted.environment}
     with _usable(wanted.study):
@@ -77,14 +79,15 @@ def service(wanted: Deployable) -> Service:
         ports, address=wanted.layout.address, folder=wanted.layout.files
     )
     secrets = tuple(n for n, v in serve.environment.items() if _is_hidden(n, v, environment))
-    paths = (serve.directory, *serve.reads)
-    directory, *reads = (os.path.normpath(folder / each) for each in paths)
-    inner = [path for path in reads if not Path(path).is_relative_to(directory)]
+    directory = os.path.normpath(folder / serve.directory) if folder else ""
+    paths = (*serve.reads, *([model] if names_model(serve) and Path(model).is_absolute() else []))
+    reads = (os.path.normpath((folder or Path()) / each) for each in paths)
+    outer = [each for each in reads if not directory or not Path(each).is_relative_to(directory)]
     return Service(
         command=placed.command,
         environment={n: v for n, v in placed.environment.items() if n not in secrets},
         secrets=secrets,
-        mounts=(*(Mount(each, each) for each in (directory, *inner)), *wanted.mounts)
+        mounts=(*(Mount(each, each) for each in filter(None, (directory, *outer))), *wanted.mounts)
         if wanted.image
         else (),
         files=tuple(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 from tuner.errors import InputError
@@ -33,7 +34,7 @@ class Maker(Protocol):
 # By server; read when one is asked for, as some of them bring more than others.
 _MAKERS = {
     each: f"tuner.exports.{each}"
-    for each in ("triton", "torchserve", "tensorflow_serving", "command")
+    for each in ("triton", "torchserve", "tensorflow_serving", "llama_cpp", "command")
 }
 _OF_SERVICES: Mapping[ExportForm, Callable[[Service], str]] = {
     ExportForm.ENV: env_file.text,
@@ -95,7 +96,7 @@ def service(
             f"`{form}` needs an image, but study `{study.name}` ran without Docker",
             hint="name one that holds the server: `--image NAME`",
         )
-    folder, notes = model_folder(study) if study.server != "command" else ("", ())
+    folder, notes = _folder(study)
     head = f"{study.server} with trial {trial.number} of study {study.name}: {study.budget}."
     had_network = container_of(study).get("network") == "host"
     in_pod = form is ExportForm.KUBERNETES
@@ -116,6 +117,14 @@ def service(
             ),
         )
     )
+
+
+def _folder(study: StudyRecord) -> tuple[str, tuple[str, ...]]:
+    """That of the models, and what is to be known of it; a server of one's own has none."""
+    file = study.options.get("model_file")
+    if study.server == "llama_cpp" and file:
+        return str(Path(file).parent), ()
+    return model_folder(study) if study.server != "command" else ("", ())
 
 
 def _image(study: StudyRecord, maker: Maker, *, contained: bool) -> tuple[str, str]:

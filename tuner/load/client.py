@@ -4,15 +4,16 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Self
 
-from tuner.errors import EngineLostError, LoadError
+from tuner.errors import EngineLostError, LoadError, TunerError
+from tuner.load.in_process.hosted import HostedTriton, Question
 from tuner.load.measurement import Measurement, RunRecord
 from tuner.load.profile import ClosedLoop, LoadRun, Share
 from tuner.load.requests import RequestSet
@@ -21,8 +22,26 @@ from tuner.load.requests import RequestSet
 _PATIENCE_S = 20.0
 # Seconds that a process has to end by itself once its pipe is closed.
 _ENDING_S = 2.0
+# Runs are counted from one of so many numbers on.
+_FIRST_RUNS = 10**5
 # Seconds until several processes start, at one moment: by then the last has heard of it.
 _HEAD_START_S = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where engine processes live.
+
+    Variables beside those of this process, a file for their output (None: it goes where this one's
+    does), and how many seconds they have to end by themselves.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log: Path | None = None
+    ending_s: float = _ENDING_S
+
+
+_HERE = Place()
 
 
 class LoadEngine:
@@ -32,10 +51,15 @@ class LoadEngine:
     one sends over 20,000 requests per second on time (benchmarks, send_lag).
     """
 
-    def __init__(self, *, cpus: Iterable[int] = (), workers: int = 1) -> None:
+    def __init__(
+        self, *, cpus: Iterable[int] = (), workers: int = 1, place: Place = _HERE
+    ) -> None:
+        self._place = place
         self._cpus = ",".join(str(cpu) for cpu in sorted(cpus))
         self._first_workers = workers
         self._requests: RequestSet | None = None
+        # A server may know the requests of an engine before this one.
+        self._runs = time_ns() // 10**9 % _FIRST_RUNS
 
     def __enter__(self) -> Self:
         self._processes: list[_Process] = []
@@ -61,7 +85,7 @@ class LoadEngine:
 
     def add_worker(self) -> None:
         """Share the next runs among one process more."""
-        process = self._stack.enter_context(_Process(self._cpus))
+        process = self._stack.enter_context(_Process(self._cpus, self._place))
         self._processes.append(process)
         if self._requests is not None:
             process.send(self._requests)
@@ -101,8 +125,10 @@ class LoadEngine:
         # A closed loop has no work for more processes than requests in flight.
         most = run.profile.concurrency if isinstance(run.profile, ClosedLoop) else None
         processes = self._processes[:most]
+        self._runs += 1
         for index, process in enumerate(processes):
-            process.send(replace(run, share=Share(index, len(processes))))
+            share = Share(index, len(processes))
+            process.send(replace(run, share=share, serial=self._runs))
         for process in processes:
             process.receive(run.timeout_s + _PATIENCE_S)
         start_s = monotonic() + (_HEAD_START_S if len(processes) > 1 else 0.0)
@@ -118,18 +144,27 @@ class LoadEngine:
 class _Process:
     """One engine process and the pipe to it."""
 
-    def __init__(self, cpus: str) -> None:
+    def __init__(self, cpus: str, place: Place) -> None:
         self._cpus = cpus
+        self._place = place
 
     def __enter__(self) -> Self:
         ours, theirs = socket.socketpair()
-        with theirs:
+        log = self._place.log
+        with theirs, log.open("wb") if log else nullcontext() as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tuner.load.engine", str(theirs.fileno()), self._cpus],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 process_group=0,  # Ctrl-C is this process's affair, even while that one starts
-                env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": _import_path()},
+                env={
+                    **os.environ,
+                    **self._place.environment,
+                    "PYTHONSAFEPATH": "1",
+                    "PYTHONPATH": _import_path(),
+                },
             )
         self._pipe = Connection(ours.detach())
         return self
@@ -137,12 +172,12 @@ class _Process:
     def __exit__(self, *_: object) -> None:
         self._pipe.close()  # which ends the process
         try:
-            self.process.wait(_ENDING_S)
+            self.process.wait(self._place.ending_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
-    def send(self, message: RequestSet | LoadRun | float) -> None:
+    def send(self, message: RequestSet | LoadRun | HostedTriton | Question | float) -> None:
         try:
             self._pipe.send(message)
         except OSError:
@@ -154,7 +189,7 @@ class _Process:
             answer = self._pipe.recv() if self._pipe.poll(patience_s) else None
         except (EOFError, OSError):
             raise self._died() from None
-        if isinstance(answer, LoadError):
+        if isinstance(answer, TunerError):
             raise answer
         if isinstance(answer, RunRecord | str):
             return answer

@@ -6,14 +6,17 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from tuner.load.event_connection import EventConnection
 from tuner.load.grpc.connection import GrpcConnection
 from tuner.load.http_connection import HttpConnection
-from tuner.load.lane import LaneOwner
+from tuner.load.lane import Connections, LaneOwner
 from tuner.load.profile import Endpoint, LoadRun
 from tuner.load.requests import RequestSet
 from tuner.load.tls import tls_context
 
 Connection = GrpcConnection | HttpConnection
+# Makes what connects for the lanes of an owner.
+Connecting = Callable[[LaneOwner, LoadRun, RequestSet], Connections]
 
 # Errors that say something of this machine, not of the server.
 _FAULTS_OF_THIS_MACHINE = {
@@ -88,7 +91,9 @@ def _tls_arguments(endpoint: Endpoint, alpn: str) -> dict[str, Any]:
 
 
 def _factory(owner: LaneOwner, run: LoadRun, requests: RequestSet) -> Callable[[], Connection]:
-    call = requests.call
+    call, rule, tokens = requests.call, requests.events, owner.tokens
+    if rule is not None and tokens is not None:
+        return lambda: EventConnection(owner, requests, rule, tokens)
     if call is None:
         return lambda: HttpConnection(owner, requests)
     scheme = "https" if run.endpoint.tls else "http"

@@ -9,18 +9,19 @@ from dataclasses import replace
 from itertools import chain
 from time import monotonic
 
-from tuner.load.connecting import Connector
-from tuner.load.lane import Lane
+from tuner.load.connecting import Connecting, Connector
+from tuner.load.lane import Connections, Lane
 from tuner.load.measurement import RunRecord
 from tuner.load.overload import OverloadWatch
 from tuner.load.pacers import pacer_of
+from tuner.load.pauses import Pauses
 from tuner.load.pool import LanePool
 from tuner.load.profile import LoadRun
-from tuner.load.recorder import PENDING, Recorder
+from tuner.load.recorder import PENDING, SUCCESS, Recorder
 from tuner.load.requests import RequestSet
 from tuner.load.resends import Resends, Unbegun
-from tuner.load.sequences import SequencePlayer
 from tuner.load.timer import Timer, until
+from tuner.load.turns import turns_of
 
 # Seconds between two looks for timeouts, overload, and the end of the time to drain.
 _CHECK_EVERY_S = 0.1
@@ -43,28 +44,29 @@ class Driver:
     Everything happens in one event loop, so nothing is locked.
     """
 
-    def __init__(self, run: LoadRun, requests: RequestSet) -> None:
+    def __init__(self, run: LoadRun, requests: RequestSet, new: Connecting = Connector) -> None:
         self._run = run
-        self._payloads = requests.payloads
+        self._turns = turns_of(requests, run)
         self._pacer = pacer_of(run)
         self._due_s = self._pacer.due_s
         self._users = self._pacer.users
-        self._streamed = requests.call is not None and requests.call.stream is not None
-        self._recorder = Recorder(open_loop=not self._users, streamed=self._streamed)
-        self._player = (
-            None if requests.sequences is None else SequencePlayer(requests.sequences, run.share)
+        self._recorder = Recorder(
+            open_loop=not self._users,
+            streamed=requests.streamed,
+            tokens=bool(requests.events),
+            limits=run.limits,
         )
+        self.tokens = self._recorder.tokens
+        self._pauses = Pauses(self._turns, self._go_on) if requests.sequences else None
         # Of sequences the one that has waited longest for its next step; else the warmest lane.
-        self._idle_place = -1 if self._player is None else 0
-        self._pool = self._new_pool(requests)
-        self._next_payload = run.share.index
-        self._in_flight = 0
+        self._idle_place = 0 if requests.sequences else -1
+        self._pool = self._new_pool(requests, new(self, run, requests))
         self._idle: list[Lane] = []
         # When each request that has no lane was due, and when the driver turned to it.
         self._waiting: deque[tuple[float, float]] = deque()
         self._resends = Resends()
         self._refused = self._resends.refused  # looked at for each request
-        self._reconnected = self._begun = 0
+        self._in_flight = self._reconnected = self._begun = 0
         self._failed_at_first: list[str] = []
         self._running = False
         self._start_s = self._end_s = self._finished_s = 0.0
@@ -75,25 +77,23 @@ class Driver:
         self._bytes_sent = self._sends_timed = 0
         self._send_s = self._receive_s = 0.0
 
-    def _new_pool(self, requests: RequestSet) -> LanePool:
+    def _new_pool(self, requests: RequestSet, connections: Connections) -> LanePool:
         most_lanes = math.inf
         if self._users:
             most_lanes = self._users
         elif requests.sequences is not None:
             most_lanes = max(1, self._run.share.part(requests.sequences.count))
+        most = max(self._run.max_connections, self._users)
         return LanePool(
-            Connector(self, self._run, requests),
-            max(self._run.max_connections, self._users),
-            most_lanes,
-            opened=self._opened,
-            failed=self._not_connected,
+            connections, most, most_lanes, opened=self._opened, failed=self._not_connected
         )
 
     async def connect(self) -> None:
         """Open the connections that the run begins with; those that fail are tried again later."""
         pool = self._pool
-        wanted = max(self._run.connections * pool.lanes_each, self._pacer.busy_lanes)
-        lanes = min(wanted, pool.most_lanes)
+        # For output tokens one: llama.cpp's server has a thread less for each, also for idle ones.
+        first = 1 if self.tokens else self._run.connections * pool.lanes_each
+        lanes = min(max(first, self._pacer.busy_lanes), pool.most_lanes)
         await pool.connect(min(math.ceil(lanes / pool.lanes_each), pool.most_connections))
 
     async def drive(self, start_s: float) -> None:
@@ -127,26 +127,23 @@ class Driver:
         first_s = lane.first_bytes_s
         if first_s:
             self._receive_s += now - first_s
-            lane.first_bytes_s = 0.0
         if fault != "timeout":
             self._failures_in_a_row = 0
         if fault:
             self._failed(lane, now, fault)
         elif lane.due_s != _UNCOUNTED:
-            self._recorder.add(lane.due_s, lane.sent_s, now)
-            if self._streamed:
-                self._recorder.add_first((first_s or now) - lane.due_s)
-        if lane.usable:
-            self._use(lane)
-        else:
-            self._pool.give_up(lane)
-            self._replace(failed=False)
+            first_s = first_s or now
+            self._recorder.add(lane.due_s, lane.sent_s, now, SUCCESS, first_s, lane.itl_s)
+        if self._pauses is None or not self._pauses.begin(lane):
+            self._go_on(lane)
         if not self._in_flight:
             self._finish_if_over()
 
     def lost(self, lane: Lane, kind: str) -> None:
         """`lane` is of no use any more; a request in flight on it failed as `kind`."""
         if lane not in self._pool.lanes:
+            return
+        if self._pauses is not None and self._pauses.lost(lane):
             return
         busy, lane.busy = lane.busy, False
         if lane in self._idle:
@@ -157,21 +154,25 @@ class Driver:
             now = monotonic()
             if (lane.stale or kind == "goaway") and self._may_resend(lane, now):
                 self._resends.add(lane, kind)
+                self._turns.leave(lane, unsent=True)
                 self._replace(failed=False)
             else:
                 self._failed(lane, now, kind)
                 self._replace(failed=True)
             self._finish_if_over()
+        else:
+            self._turns.leave(lane)
 
     def record(self, *, priority: str, engine_cpu_s: float, engine_wall_s: float) -> RunRecord:
         """What the run has counted; requests without an answer with their age."""
         now = monotonic()
         for lane in self._pool.lanes:
             if lane.busy and lane.due_s != _UNCOUNTED:
-                self._recorder.add(lane.due_s, lane.sent_s, now, PENDING)
+                first_s = lane.first_bytes_s or now
+                self._recorder.add(lane.due_s, lane.sent_s, now, PENDING, first_s, lane.itl_s)
         again = ((each.due_s, each.sent_s) for each in self._resends)
         for due_s, sent_s in chain(again, self._waiting):
-            self._recorder.add(due_s, sent_s, now, PENDING)
+            self._recorder.add(due_s, sent_s, now, PENDING, now)
         end_s = min(self._end_s, self._finished_s) if self._run.max_requests else self._end_s
         return replace(
             self._recorder.record(start_s=self._start_s, end_s=end_s),
@@ -238,27 +239,29 @@ class Driver:
         else:
             self._idle.append(lane)
 
+    def _go_on(self, lane: Lane) -> None:
+        """The user of `lane` may ask again."""
+        if lane.usable:
+            self._use(lane)
+        elif lane in self._pool.lanes:  # else the run has ended meanwhile
+            self._pool.give_up(lane)
+            self._turns.leave(lane)
+            self._replace(failed=False)
+
     def _send(self, lane: Lane, due_s: float, now: float) -> None:
         """Put the next request on `lane`; `now` is when the driver turned to it."""
-        if self._player is None:
-            lane.payload = self._next_payload % len(self._payloads)
-            self._next_payload += 1
-            data = self._payloads[lane.payload]
-        else:
-            data = self._player.next(lane)
-        self._write(lane, data, due_s, now)
+        self._write(lane, self._turns.next(lane), due_s, now)
 
     def _resend(self, lane: Lane, request: Unbegun) -> None:
         self._reconnected += 1
-        lane.payload = request.payload
-        data = self._payloads[request.payload]
+        data = self._turns.again(lane, request.payload)
         self._write(lane, data, request.due_s, request.sent_s, resent=True)
 
     def _write(
         self, lane: Lane, data: bytes, due_s: float, sent_s: float, *, resent: bool = False
     ) -> None:
-        lane.due_s, lane.sent_s = due_s, sent_s
-        lane.resent = resent
+        lane.due_s, lane.sent_s, lane.heard_s = due_s, sent_s, sent_s
+        lane.first_bytes_s, lane.resent = 0.0, resent
         lane.busy = True
         self._in_flight += 1
         self._bytes_sent += len(data)
@@ -323,21 +326,19 @@ class Driver:
 
     def _may_resend(self, lane: Lane, now: float) -> bool:
         """Once, and while answers are waited for (resends.py says when it is safe)."""
-        first = not lane.resent and self._player is None
-        return first and now < self._end_s + self._run.drain_s
+        waited_for = now < self._end_s + self._run.drain_s
+        return waited_for and not lane.resent and not self._turns.stateful
 
     def _finish_sequences(self) -> None:
         """After the run: a server waits in vain for the rest of a sequence that is left open."""
-        if self._player is None:
-            return
-        for lane in [each for each in self._pool.lanes if self._player.is_under_way(each)]:
-            self._write(lane, self._player.finish(lane), _UNCOUNTED, _UNCOUNTED)
+        for lane in list(self._pool.lanes):
+            if data := self._turns.last(lane):
+                self._write(lane, data, _UNCOUNTED, _UNCOUNTED)
 
     def _failed(self, lane: Lane, now: float, kind: str) -> None:
         if lane.due_s != _UNCOUNTED:
             self._fail(lane.due_s, lane.sent_s, now, kind)
-        if self._player is not None:
-            self._player.abandon(lane)
+        self._turns.abandon(lane)
 
     def _fail(self, due_s: float, sent_s: float, now: float, kind: str) -> None:
         self._recorder.add_failure(due_s, sent_s, now, kind)
@@ -354,11 +355,9 @@ class Driver:
             self._recorder.ends_at(now)
 
     def _outstanding(self) -> int:
-        """Requests that were due and have not ended."""
         return self._in_flight + len(self._resends) + len(self._waiting)
 
     def _all_sent(self) -> bool:
-        """Whether no further request will be due."""
         return self._due_s(monotonic(), self._begun) == math.inf
 
     def _finish_if_over(self) -> None:
@@ -376,8 +375,8 @@ class Driver:
                 due_s, sent_s, *_ = unsent.popleft()
                 self._fail(due_s, sent_s, now, "timeout")
         for lane in list(self._pool.lanes):
-            if lane.busy and now - lane.sent_s > self._run.timeout_s and lane.sent_s > 0:
-                lane.cancel("timeout")
+            if lane.busy and now - lane.heard_s > self._run.timeout_s and lane.sent_s > 0:
+                lane.cancel("stalled" if lane.heard_s > lane.sent_s else "timeout")
         self._finish_if_over()
         if now >= self._end_s + self._run.drain_s:
             self._finished_s = now

@@ -41,6 +41,12 @@ class Histogram:
         return cls.of_counts(counts, len(latencies_s) - len(answered))
 
     @classmethod
+    def of_known(cls, times_s: FloatArray) -> Self | None:
+        """Without what is NaN; None where all of it is."""
+        known = times_s[~np.isnan(times_s)]
+        return cls.of(known) if len(known) else None
+
+    @classmethod
     def of_counts(cls, counts: IntArray, failures: int) -> Self:
         """From the count of every bin."""
         used = np.flatnonzero(counts)

@@ -6,6 +6,7 @@ Framing follows RFC 9112: section 6 (message body length) and section 7.1 (chunk
 import re
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 
 # Bytes of a response head at most; nginx, as a proxy, takes 8 KiB (`proxy_buffer_size`).
 MAX_HEAD_BYTES = 65_536
@@ -14,6 +15,8 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 _LENGTH_DIGITS = 18
 # Hexadecimal digits of 64 bits.
 _CHUNK_SIZE_DIGITS = 16
+# Bytes of a size line without any extension, of chunks as small as an event.
+_SHORT_LINE = 8
 
 
 class ResponseError(Exception):
@@ -81,6 +84,8 @@ class ResponseParser:
         if self._awaits is _Awaits.END_OF_CONNECTION:
             self._keep_part(data)
             return False
+        if self._awaits is _Awaits.CHUNKS and self._is_one_chunk(data):
+            return False
         self._buffer += data
         return self._take_chunks() if self._awaits is _Awaits.CHUNKS else self._take_head()
 
@@ -92,6 +97,12 @@ class ResponseParser:
     def body(self) -> bytes:
         """The body of the response, if it is kept."""
         return b"".join(self._kept)
+
+    def take(self) -> bytes:
+        """What came of the body since the last `take`; it is not kept any longer."""
+        taken = self.body
+        self._kept = []
+        return taken
 
     def _keep_part(self, data: bytes) -> None:
         if self._keep:
@@ -174,6 +185,17 @@ class ResponseParser:
             raise ResponseError(f"a chunk head of over {MAX_HEAD_BYTES} bytes")
         return False
 
+    def _is_one_chunk(self, data: bytes) -> bool:
+        """Whether it is a whole chunk, as most pieces of a stream are: then it is taken."""
+        if self._left or self._buffer:
+            return False
+        line_end = data.find(b"\r\n")
+        size = len(data) - line_end - 4
+        if not 0 < line_end <= _SHORT_LINE or size < 1 or _chunk_size(data[:line_end]) != size:
+            return False
+        self._keep_part(data[line_end + 2 : -2])
+        return True
+
     def _take_trailers(self, data: bytes, at: int) -> bool:
         end = data.find(b"\r\n\r\n", at)
         if 0 <= end < len(data) - 4:
@@ -199,6 +221,10 @@ def _content_length(value: bytes) -> int:
 
 
 def _chunk_size(line: bytes) -> int:
+    return _short_size(line) if len(line) <= _SHORT_LINE else _parsed_size(line)
+
+
+def _parsed_size(line: bytes) -> int:
     digits = line.partition(b";")[0].strip()
     if not digits.isalnum() or len(digits) > _CHUNK_SIZE_DIGITS:
         raise ResponseError(f"a chunk size of {digits[:20]!r}")
@@ -206,3 +232,7 @@ def _chunk_size(line: bytes) -> int:
         return int(digits, 16)
     except ValueError:
         raise ResponseError(f"a chunk size of {digits[:20]!r}") from None
+
+
+# Where a chunk is an event, the same few sizes come again and again.
+_short_size = lru_cache(maxsize=1024)(_parsed_size)

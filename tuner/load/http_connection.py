@@ -12,12 +12,12 @@ from tuner.load.requests import RequestSet
 class HttpConnection(Lane, asyncio.Protocol):
     """Writes prepared requests, and tells its owner how each of them ended."""
 
-    def __init__(self, owner: LaneOwner, requests: RequestSet) -> None:
+    def __init__(self, owner: LaneOwner, requests: RequestSet, *, keep: bool = False) -> None:
         super().__init__()
         self._owner = owner
         self._check = requests.check
         self._statuses = requests.statuses
-        self._parser = ResponseParser(keep=requests.check is not None)
+        self._parser = ResponseParser(keep=keep or requests.check is not None)
         self.bytes_received = 0
 
     @property
@@ -52,7 +52,7 @@ class HttpConnection(Lane, asyncio.Protocol):
             self._answered()
         # It has carried a request before, and nothing of an answer to this one came: whoever
         # waits may send it again (RFC 9112 section 9.3.1).
-        self.stale = self._parser.status > 0 and not self.first_bytes_s
+        self.stale = self._parser.status > 0 and self._nothing_came
         self._owner.lost(self, "connection_lost")
 
     def is_closing(self) -> bool:
@@ -72,13 +72,20 @@ class HttpConnection(Lane, asyncio.Protocol):
         self.busy = False
         self._transport.abort()
 
+    @property
+    def _nothing_came(self) -> bool:
+        """Of an answer to the request in flight."""
+        return not self.first_bytes_s
+
     def _answered(self) -> None:
+        self.usable = self._parser.keep_alive
+        self._owner.answered(self, self._fault())
+
+    def _fault(self) -> str:
+        """Why the answer is no success; empty if it is one."""
         parser = self._parser
-        self.usable = parser.keep_alive
         if parser.status not in self._statuses:
-            fault = f"http_{parser.status}"
-        elif self._check is not None:
-            fault = self._check.fault(self.payload, parser.head, parser.body)
-        else:
-            fault = ""
-        self._owner.answered(self, fault)
+            return f"http_{parser.status}"
+        if self._check is not None:
+            return self._check.fault(self.payload, parser.head, parser.body)
+        return ""

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
+from tuner.goals import AnswerLimits
 from tuner.load.histogram import FloatArray, Histogram, IntArray, percentile
 from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun
+from tuner.load.tokens import TokenRecord, Tokens
 
 # The priority of an engine that is scheduled before everything else.
 REAL_TIME = "real-time"
@@ -27,6 +30,9 @@ _ALLOWED_LAG_S = 1e-3
 _ALLOWED_LAG_SHARE = 0.1
 # Why a run stopped early that is over its limit, whatever would have come: `Overload.forgiven`.
 LATE = "late"
+# What is sampled of each request, and of each that is answered in several parts.
+_COLUMNS = ("due_s", "latencies_s", "lags_s")
+_STREAMED_COLUMNS = (*_COLUMNS, "ttfts_s", "itls_s", "wholes_s")
 # Kinds of failures that say something of this machine, not of the server.
 _FAULTS_OF_THIS_MACHINE = ("no_local_port", "too_many_files")
 
@@ -40,7 +46,8 @@ class RunRecord:
     sends were) are a sample of the requests: every `sample_stride`-th that ended. `in_time` of
     the requests were answered before `end_s`. `latency_sum_s` and `square_sum` are over the
     answered requests. `first_counts` (0 long unless an answer is several responses) count the
-    times to the first response by bin.
+    times to the first response by bin; `ttfts_s`, `itls_s` and `wholes_s` are, for the sample, the
+    times to first responses, the mean times between output tokens, and those to the end.
     """
 
     start_s: float
@@ -58,6 +65,10 @@ class RunRecord:
     due_s: FloatArray
     latencies_s: FloatArray
     lags_s: FloatArray
+    ttfts_s: FloatArray
+    itls_s: FloatArray
+    wholes_s: FloatArray
+    tokens: TokenRecord | None
     sample_stride: int
     engine_cpu_s: float = 0.0
     engine_wall_s: float = 0.0
@@ -82,13 +93,20 @@ class Measurement:
     time to hand a request to the kernel (sampled), and from the first bytes of an answer to its
     last. Where an answer is several responses, on a stream, `first_response` has the times from
     the moment that a request was due to the first of them (to its end, if it had none), of the
-    requests that were answered. `reconnected` counts the requests that were sent once more, on
-    another connection (resends.py): that is no error, and the time that it took is in their
-    latency. `errors` counts the requests that failed, by kind:
+    requests that were answered; `ttfts_s`, `itls_s` (the mean time between the output tokens of a
+    request) and `wholes_s` (to the end of the answer) then belong together with `due_s`, else they
+    are empty. A request that failed has infinity there, one without an answer as much as it has
+    reached; the time between tokens is NaN where an answer has less than two, or was not streamed.
+    Where the run has `limits`, `latencies_s` and all that is made of them are what is judged: the
+    worst of these times, each over its own limit, in seconds of the leading one. `tokens` are
+    there where answers are made of them. `reconnected` counts the requests that were sent once
+    more, on another connection (resends.py): that is no error, and the time that it took is in
+    their latency. `errors` counts the requests that failed, by kind:
 
     - `http_503` and the like: an answer with a status that is no success;
     - `grpc_unavailable` and the like: an answer with a gRPC status other than OK;
-    - `stream_error`: an error on a stream of V2 inference;
+    - `triton_internal` and the like: an error of Triton's C API;
+    - `stream_error`: an error on a stream of V2 inference, or in an event of a streamed answer;
     - `bad_response`: bytes that break the protocol, or go on after the answer's end;
     - `wrong_output`: an answer other than the expected one;
     - `connection_lost`, `goaway`, `stream_reset`: the server ended the connection or the stream
@@ -96,7 +114,10 @@ class Measurement:
     - `connection_refused`, `connect_timeout`, `connect_failed`, `tls_failed`: there was no
       connection to be had;
     - `no_local_port`, `too_many_files`: this machine had no connection left to give;
-    - `timeout`: no answer within the run's `timeout_s`.
+    - `timeout`: no answer within the run's `timeout_s`;
+    - `stalled`: a streamed answer had begun, and nothing more of it came for as long;
+    - `stream_incomplete`: a stream of events ended before its last one;
+    - `no_output`: an answer without any output token.
     """
 
     profile: LoadProfile
@@ -115,7 +136,11 @@ class Measurement:
     due_s: FloatArray
     latencies_s: FloatArray
     lags_s: FloatArray
+    ttfts_s: FloatArray
+    itls_s: FloatArray
+    wholes_s: FloatArray
     sample_stride: int
+    tokens: Tokens | None
     histogram: Histogram
     first_response: Histogram | None
     mean_s: float
@@ -138,7 +163,7 @@ class Measurement:
         lags = Histogram.of_counts(np.sum([record.lag_counts for record in records], axis=0), 0)
         histogram = Histogram.of_counts(counts, sum(record.failures for record in records))
         firsts = np.sum([record.first_counts for record in records], axis=0)
-        due_s, latencies_s, lags_s, stride = _thinned_alike(records, [-start_s] * len(records))
+        told = [record.tokens for record in records if record.tokens]
         mean_s, std_s = _moments(
             sum(record.requests - record.failures for record in records),
             sum(record.latency_sum_s for record in records),
@@ -158,11 +183,9 @@ class Measurement:
             engine_wall_s=max(record.engine_wall_s for record in records),
             priority=records[0].priority,
             stopped_early=next((r.stopped_early for r in records if r.stopped_early), ""),
-            due_s=due_s,
-            latencies_s=latencies_s,
-            lags_s=lags_s,
-            sample_stride=stride,
+            **_thinned_alike(records, [-start_s] * len(records)),
             histogram=histogram,
+            tokens=Tokens.of(told, duration_s) if told else None,
             first_response=Histogram.of_counts(firsts, 0) if firsts.size else None,
             mean_s=mean_s,
             std_s=std_s,
@@ -179,7 +202,8 @@ class Measurement:
         """Runs of the same load, one after the other, as one."""
         duration_s = sum(part.duration_s for part in parts)
         begins_s = accumulate((part.duration_s for part in parts[:-1]), initial=0.0)
-        due_s, latencies_s, lags_s, stride = _thinned_alike(parts, begins_s)
+        sample = _thinned_alike(parts, begins_s)
+        tokens = [part.tokens for part in parts if part.tokens]
         firsts = [part.first_response for part in parts if part.first_response]
         weights = [(part, part.histogram.count - part.histogram.failures) for part in parts]
         mean_s, std_s = _moments(
@@ -194,15 +218,13 @@ class Measurement:
             requests=sum(part.requests for part in parts),
             errors=dict(sum((Counter(part.errors) for part in parts), Counter())),
             unanswered=sum(part.unanswered for part in parts),
-            send_lag_p99_s=_p99_s(lags_s),
+            send_lag_p99_s=_p99_s(sample["lags_s"]),
             engine_cpu_s=sum(part.engine_cpu_s for part in parts),
             engine_wall_s=sum(part.engine_wall_s for part in parts),
             stopped_early=next((p.stopped_early for p in parts if p.stopped_early), ""),
             start_s=parts[0].start_s,
-            due_s=due_s,
-            latencies_s=latencies_s,
-            lags_s=lags_s,
-            sample_stride=stride,
+            **sample,
+            tokens=Tokens.pooled(tokens) if tokens else None,
             histogram=Histogram.pooled([part.histogram for part in parts]),
             first_response=Histogram.pooled(firsts) if firsts else None,
             mean_s=mean_s,
@@ -229,27 +251,57 @@ class Measurement:
             return self.histogram.percentile(q)
         return percentile(self.sorted_latencies_s, q)
 
-    def goodput(self, limit_s: float) -> float:
-        """Inferences per second that were answered within `limit_s`."""
-        if self.sample_stride > 1:
-            count = self.histogram.within(limit_s)
+    @property
+    def answer_times_s(self) -> FloatArray:
+        """From when each request of the sample was due to the end of its answer."""
+        return self.wholes_s if len(self.wholes_s) else self.latencies_s
+
+    def ttft(self, q: float) -> float:
+        """Percentile of the time to the first token, or part, of an answer, in seconds."""
+        return _percentile(self.ttfts_s, q)
+
+    def itl(self, q: float) -> float:
+        """Percentile of the mean time between the tokens of an answer, in seconds."""
+        return _percentile(self.itls_s, q)
+
+    def goodput(self, limits: AnswerLimits) -> float:
+        """Inferences per second that were answered within all of the limits."""
+        if self.sample_stride > 1 and not limits.of_parts:
+            count = self.histogram.within(limits.whole_s)
         else:
-            count = int(np.count_nonzero(self.latencies_s <= limit_s))
+            good = self.answer_times_s <= limits.whole_s
+            if limits.of_parts:
+                # An answer of one token has no time between two.
+                good &= (self.ttfts_s <= limits.ttft_s) & ~(self.itls_s > limits.itl_s)
+            count = int(np.count_nonzero(good)) * self.sample_stride
         return count * self.inferences_per_request / self.duration_s
+
+    def is_beyond(self, limits: AnswerLimits, q: float) -> bool:
+        """Whether a percentile is beyond its limit."""
+        return (
+            self.percentile(q) > limits.whole_s
+            or self.ttft(q) > limits.ttft_s
+            or self.itl(q) > limits.itl_s
+        )
 
     def between(self, profile: LoadProfile, begin_s: float, end_s: float) -> "Measurement":
         """The requests that were due from `begin_s` to `end_s`, as a load point of `profile`.
 
-        Made of the sample: the kinds of failures are not known, and what the engine took, what was
-        sent once more, and when first responses came, stays that of the whole run.
+        Its throughput is that of the answers which ended in that time, whenever they were due.
+        Made of the sample: the kinds of failures and the tokens are not known, and what the engine
+        took, and what was sent once more, stays that of the whole run.
         """
         chosen = (self.due_s >= begin_s) & (self.due_s < end_s)
-        due_s, latencies_s, lags_s = (
-            each[chosen] for each in (self.due_s, self.latencies_s, self.lags_s)
-        )
-        answered = latencies_s[np.isfinite(latencies_s)]
-        in_time = np.count_nonzero(due_s + latencies_s <= end_s) * self.sample_stride
-        failed = (len(latencies_s) - len(answered)) * self.sample_stride
+        columns = {
+            name: each[chosen] if len(each := getattr(self, name)) else each
+            for name in _STREAMED_COLUMNS
+        }
+        due_s, latencies_s = columns["due_s"], columns["latencies_s"]
+        answers_s = self.answer_times_s[chosen]
+        answered = answers_s[np.isfinite(answers_s)]
+        ends_s = self.due_s + self.answer_times_s
+        in_time = np.count_nonzero((ends_s > begin_s) & (ends_s <= end_s)) * self.sample_stride
+        failed = (len(answers_s) - len(answered)) * self.sample_stride
         return replace(
             self,
             profile=profile,
@@ -259,11 +311,11 @@ class Measurement:
             requests=len(due_s) * self.sample_stride,
             errors={"failed": failed} if failed else {},
             unanswered=0,
-            send_lag_p99_s=_p99_s(lags_s),
-            due_s=due_s - begin_s,
-            latencies_s=latencies_s,
-            lags_s=lags_s,
+            send_lag_p99_s=_p99_s(columns["lags_s"]),
+            **{**columns, "due_s": due_s - begin_s},
+            tokens=None,
             histogram=Histogram.of(latencies_s),
+            first_response=Histogram.of(columns["ttfts_s"]) if self.first_response else None,
             mean_s=float(answered.mean()) if len(answered) else math.nan,
             std_s=float(answered.std()) if len(answered) else math.nan,
         )
@@ -300,18 +352,26 @@ class Measurement:
 
 def _thinned_alike(
     parts: Sequence[RunRecord | Measurement], shifts_s: Iterable[float]
-) -> tuple[FloatArray, FloatArray, FloatArray, int]:
-    """Due times (each part's moved by its shift), latencies, lags and stride of one sample."""
+) -> dict[str, Any]:
+    """One sample of all, as fields of a measurement; each part's due times are moved by its shift.
+
+    Streamed is either all of it, or nothing.
+    """
     stride = max(part.sample_stride for part in parts)
-    samples = [
-        np.stack((part.due_s + shift_s, part.latencies_s, part.lags_s))[
-            :, :: stride // part.sample_stride
-        ]
-        for part, shift_s in zip(parts, shifts_s, strict=True)
-    ]
+    names = _STREAMED_COLUMNS if len(parts[0].ttfts_s) else _COLUMNS
+    samples = []
+    for part, shift_s in zip(parts, shifts_s, strict=True):
+        due_s, *others = (getattr(part, name) for name in names)
+        samples.append(np.stack((due_s + shift_s, *others))[:, :: stride // part.sample_stride])
     sample = np.concatenate(samples, axis=1)
-    due_s, latencies_s, lags_s = np.take(sample, np.argsort(sample[0], kind="stable"), axis=1)
-    return due_s, latencies_s, lags_s, stride
+    columns = np.take(sample, np.argsort(sample[0], kind="stable"), axis=1)
+    empty = dict.fromkeys(_STREAMED_COLUMNS, np.empty(0))
+    return empty | dict(zip(names, columns, strict=True)) | {"sample_stride": stride}
+
+
+def _percentile(values_s: FloatArray, q: float) -> float:
+    known = values_s[~np.isnan(values_s)]
+    return percentile(np.sort(known), q) if len(known) else math.nan
 
 
 def _p99_s(lags_s: FloatArray) -> float:

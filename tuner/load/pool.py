@@ -4,8 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from tuner.load.connecting import Connection, Connector
-from tuner.load.lane import Lane
+from tuner.load.lane import Connection, Connections, Lane
 
 
 class LanePool:
@@ -17,7 +16,7 @@ class LanePool:
 
     def __init__(
         self,
-        connector: Connector,
+        connections: Connections,
         most_connections: int,
         most_lanes: float,
         *,
@@ -25,10 +24,10 @@ class LanePool:
         failed: Callable[[str], None],
     ) -> None:
         self.lanes: dict[Lane, Connection] = {}
-        self.lanes_each = connector.lanes
+        self.lanes_each = connections.lanes
         self.most_connections = most_connections
         self.most_lanes = most_lanes
-        self._connector = connector
+        self._connections = connections
         self._opened = opened
         self._failed = failed
         self._connection_count = 0
@@ -85,7 +84,7 @@ class LanePool:
         """A connection, or the kind of failure."""
         if after_s:
             await asyncio.sleep(after_s)
-        return await self._connector.open()
+        return await self._connections.open()
 
     def _connect_ended(self, task: asyncio.Task[Connection | str]) -> None:
         self._connecting.discard(task)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from tuner.goals import AnswerLimits
+
 
 class Arrivals(StrEnum):
     """How the requests of an open loop are spread in time."""
@@ -165,6 +167,9 @@ class LoadRun:
     up to `max_connections`. Over gRPC a connection carries up to `streams` requests at a time. A
     request without an answer after `timeout_s` is a timeout. After `duration_s`, or `max_requests`
     if that is not 0, nothing new is sent, and what is in flight has `drain_s` to be answered.
+    A server that has begun to stream an answer may be silent for `timeout_s` as well. `serial` is
+    another number for each run, of which the serial numbers in its requests are made. With
+    `limits`, requests for output tokens are judged by all of them at once.
     """
 
     endpoint: Endpoint
@@ -178,3 +183,5 @@ class LoadRun:
     max_requests: int = 0
     overload: Overload | None = None
     share: Share = Share()
+    serial: int = 0
+    limits: AnswerLimits | None = None

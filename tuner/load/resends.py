@@ -3,7 +3,7 @@
 That is safe where the server says so (GOAWAY, RFC 9113 section 6.8), or where it closed a
 connection that had carried a request before and nothing of an answer came: most likely it closed
 it as idle while the request was on its way (RFC 9112 section 9.3.1). Inference changes nothing on
-a server, but for the steps of a sequence, which are never sent again.
+a server, but for the steps of a stateful model's sequence, which are never sent again.
 """
 
 from collections import deque

@@ -1,12 +1,16 @@
-"""Plays the sequences of a stateful model: which step of which sequence a lane sends next."""
+"""Plays sequences of requests: which step of which sequence a lane sends next."""
 
 import random
+from collections import deque
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from tuner.load.lane import Lane
-from tuner.load.profile import Share
+from tuner.load.profile import LoadRun
 from tuner.load.requests import SequenceSet, SequenceStep
+
+# Sequences of one run, where each run has others.
+_IDS_OF_A_RUN = 10**7
 
 
 @dataclass
@@ -22,8 +26,17 @@ class _Sequence:
     length: int
     sent: int = 0
 
+    @property
+    def has_more(self) -> bool:
+        return self.sent < self.length
+
+    @property
+    def step(self) -> int:
+        """The next one, of its stream."""
+        return self.sent % len(self.steps)
+
     def next(self, lane: Lane, *, last: bool) -> bytes:
-        step = self.sent % len(self.steps)
+        step = self.step
         lane.payload = self.first_payload + step
         before, after = self.steps[step].forms[self.sent == 0, last]
         self.sent += 1
@@ -34,50 +47,73 @@ class SequencePlayer:
     """Every lane plays one sequence at a time, and so has one request of it in flight at most.
 
     Several engine processes take every n-th correlation id each, and no id is used again before
-    its sequence has ended.
+    its sequence has ended. A sequence whose lane is gone goes on on another.
     """
 
-    def __init__(self, sequences: SequenceSet, share: Share) -> None:
+    def __init__(self, sequences: SequenceSet, run: LoadRun) -> None:
+        share = run.share
         self._set = sequences
+        self.stateful = sequences.stateful
         self._random = random.Random(f"{sequences.seed}/{share.index}")  # noqa: S311 - no secret
         ids = range(sequences.first_id, sequences.first_id + sequences.ids)
         self._ids = ids[share.index :: share.of]
-        self._next_id = 0
-        self._under_way: dict[Lane, _Sequence] = {}
+        self._next_id = 0 if sequences.stateful else run.serial * _IDS_OF_A_RUN
+        # Of each lane the sequence of its last request.
+        self._of_lane: dict[Lane, _Sequence] = {}
+        self._without_lane: deque[_Sequence] = deque()
         lengths = (len(steps) for steps in sequences.streams)
         self._first_payloads = list(accumulate(lengths, initial=0))
 
     def next(self, lane: Lane) -> bytes:
         """The request that `lane` sends next: of its sequence, or the first of a new one."""
-        sequence = self._under_way.get(lane) or self._begin(lane)
-        last = sequence.sent + 1 == sequence.length
-        if last:
-            del self._under_way[lane]
-        return sequence.next(lane, last=last)
+        sequence = self._of_lane.pop(lane, None)
+        if sequence is None or not sequence.has_more:
+            sequence = self._without_lane.popleft() if self._without_lane else self._begin()
+        self._of_lane[lane] = sequence
+        return sequence.next(lane, last=sequence.sent + 1 == sequence.length)
 
-    def is_under_way(self, lane: Lane) -> bool:
-        """Whether the sequence of `lane` has begun and not ended."""
-        return lane in self._under_way
+    def again(self, lane: Lane, payload: int) -> bytes:
+        """The step that another lane has left unsent."""
+        del payload
+        return self.next(lane)
 
-    def finish(self, lane: Lane) -> bytes:
-        """A step that ends the sequence of `lane` early: the server would wait for the rest."""
-        return self._under_way.pop(lane).next(lane, last=True)
+    def pause_s(self, lane: Lane) -> float:
+        """How long `lane` is to pause before it sends the next step of its sequence, if any."""
+        sequence = self._of_lane.get(lane)
+        if sequence is None or not sequence.has_more:
+            return 0.0
+        return sequence.steps[sequence.step].pause_s
+
+    def last(self, lane: Lane) -> bytes:
+        """A step that ends the sequence of `lane` early: a stateful server waits for the rest."""
+        sequence = self._of_lane.pop(lane, None)
+        if sequence is None or not sequence.has_more or not self.stateful:
+            return b""
+        return sequence.next(lane, last=True)
 
     def abandon(self, lane: Lane) -> None:
         """A request failed: the next one begins a new sequence."""
-        self._under_way.pop(lane, None)
+        self._of_lane.pop(lane, None)
 
-    def _begin(self, lane: Lane) -> _Sequence:
+    def leave(self, lane: Lane, *, unsent: bool = False) -> None:
+        """The lane is gone: its sequence goes on on the next, `unsent` with the step it sent."""
+        sequence = self._of_lane.pop(lane, None)
+        if sequence is None:
+            return
+        sequence.sent -= unsent
+        if sequence.has_more:
+            self._without_lane.append(sequence)
+
+    def _begin(self) -> _Sequence:
         stream = self._random.randrange(len(self._set.streams))
         steps = self._set.streams[stream]
         length = self._length(len(steps))
-        sequence = _Sequence(steps, self._first_payloads[stream], self._free_id(), length)
-        self._under_way[lane] = sequence
-        return sequence
+        return _Sequence(steps, self._first_payloads[stream], self._free_id(), length)
 
     def _free_id(self) -> bytes:
         """The next correlation id, in its wire form, that no sequence under way has."""
-        used = {sequence.wire_id for sequence in self._under_way.values()}
+        under_way = chain(self._of_lane.values(), self._without_lane)
+        used = {sequence.wire_id for sequence in under_way}
         while True:
             wire_id = self._set.encode_id(self._ids[self._next_id % len(self._ids)])
             self._next_id += 1

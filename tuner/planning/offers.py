@@ -37,12 +37,14 @@ class Line:
 class Offer:
     """The configurations of one study within one latency budget, as `Capacities` orders them.
 
-    `price` is that of a replica for an hour, NaN where it is not known.
+    `price` is that of a replica for an hour, NaN where it is not known; `tokens` are the output
+    tokens of an answer, NaN where answers are not made of them.
     """
 
     capacities: Capacities
     price: float
     lines: tuple[Line, ...]
+    tokens: float = math.nan
 
     @property
     def study(self) -> StudyRecord:
@@ -77,7 +79,7 @@ class Cheapest:
     surely: bool
 
 
-def offer(capacities: Capacities, wish: Wish, price: float) -> Offer:
+def offer(capacities: Capacities, wish: Wish, price: float, tokens: float = math.nan) -> Offer:
     """The replicas of each configuration, for the inferences that the requests carry."""
     demand = wish.demand * requests_carry(capacities.study)
     lines = [
@@ -89,7 +91,7 @@ def offer(capacities: Capacities, wish: Wish, price: float) -> Offer:
         )
         for each in capacities.known
     ]
-    return Offer(capacities=capacities, price=price, lines=tuple(lines))
+    return Offer(capacities=capacities, price=price, lines=tuple(lines), tokens=tokens)
 
 
 def requests_carry(study: StudyRecord) -> int:

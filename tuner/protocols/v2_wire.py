@@ -141,5 +141,14 @@ class V2Wire:
         return v2_grpc.read_response
 
     def _check(self, steps: Sequence[WireStep]) -> OutputsCheck | None:
-        expected = tuple(step.expected for step in steps)
-        return OutputsCheck(self._reader, expected) if any(expected) else None
+        return outputs_check(self._reader, steps)
+
+
+def outputs_check(reader: ResponseReader, steps: Sequence[WireStep]) -> OutputsCheck | None:
+    """Compares outputs with what is known of them; None where nothing is.
+
+    Raises:
+        InputError: Known outputs do not fit their shapes.
+    """
+    expected = tuple(step.expected for step in steps)
+    return OutputsCheck(reader, expected) if any(expected) else None

@@ -13,9 +13,10 @@ from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import LoadCurve, loaded_points
 from tuner.analysis.pareto import trade_off
 from tuner.analysis.standings import Standing, Standings
+from tuner.analysis.token_figures import makes_tokens
 from tuner.numbers.arrays import FloatArray
 from tuner.records import StudyRecord
-from tuner.report import figures, findings, formats, markup
+from tuner.report import figures, findings, formats, markup, rates, token_sheets, token_text
 from tuner.report.sheet import Sheet
 from tuner.space.space import Configuration
 
@@ -29,15 +30,13 @@ def sides(study: StudyRecord, standings: Standings) -> Sheet:
     """The winner, the server's defaults and the runner-up: what they carry, and what differs."""
     compared = findings.compared(study, standings)
     shown = list(compared.values())
+    unit = rates.of_study(study).capitalize()
     rows = [
-        (f"Inferences/s within {study.budget}", *map(findings.carried, shown)),
+        (f"{unit} within {study.budget}", *map(findings.carried, shown)),
         ("Over the defaults, 95 % interval", *(_gain(each, standings) for each in shown)),
-        *(
-            (f"p{q:g} at the highest load within it", *(_percentile(s, study, q) for s in shown))
-            for q in figures.percentiles(study.budget)
-        ),
+        *_at_the_highest_load(study, shown),
         (
-            "Inferences/s at saturation, whatever the latency",
+            f"{unit} at saturation, whatever the latency",
             *(formats.rate(each.trial.saturation) for each in shown),
         ),
         ("Rests on", *map(findings.grounds, shown)),
@@ -55,9 +54,26 @@ def sides(study: StudyRecord, standings: Standings) -> Sheet:
     )
 
 
+def _at_the_highest_load(study: StudyRecord, shown: Sequence[Standing]) -> list[tuple[str, ...]]:
+    generated = token_text.rows(study, [each.trial for each in shown])
+    if generated:
+        return [(_titled(label), *cells) for label, *cells in generated]
+    return [
+        (f"p{q:g} at the highest load within it", *(_percentile(s, study, q) for s in shown))
+        for q in figures.percentiles(study.budget)
+    ]
+
+
+def _titled(label: str) -> str:
+    """With a capital, unless it begins with a percentile."""
+    return label if label[1].isdigit() else label[0].upper() + label[1:]
+
+
 def front(study: StudyRecord) -> Sheet:
     """The load points of the Pareto front."""
     rows = trade_off(study)
+    if rows and all("tokens_per_s" in each for each in rows):
+        return token_sheets.front("The load points of the Pareto front", study, rows)
     return Sheet(
         "The load points of the Pareto front",
         (
@@ -79,8 +95,8 @@ def about_front(study: StudyRecord, points: pd.DataFrame) -> str:
     within = points[points["within"] & ~points["stopped_early"]]
     if within.empty:
         return f"No load point meets {study.budget}"
-    most = formats.rate(float(within["throughput"].max()))
-    return f"The highest throughput measured within {study.budget} is {most} inferences/s"
+    most = rates.of_trials(float(within["throughput"].max()), study.trials)
+    return f"The highest throughput measured within {study.budget} is {most}"
 
 
 def changes(study: StudyRecord) -> dict[int, str]:
@@ -118,7 +134,7 @@ def limits(
         "The highest capacity for each latency limit",
         (
             f"p{study.budget.percentile:g} within",
-            "Inferences/s",
+            rates.of_study(study).capitalize(),
             "How it is known",
             "Trial",
             "Server's defaults",
@@ -139,6 +155,8 @@ def limits_ms(points: pd.DataFrame) -> FloatArray:
 
 def curves(study: StudyRecord, standings: Standings) -> Sheet:
     """The load points of the load curves, in the order of their load."""
+    if makes_tokens(study.trials):
+        return token_sheets.curves(study, standings)
     rows = [
         (
             title.capitalize(),
@@ -153,7 +171,7 @@ def curves(study: StudyRecord, standings: Standings) -> Sheet:
     q = f"p{study.budget.percentile:g}"
     return Sheet(
         "The load points of the load curves",
-        ("Configuration", "Inferences/s", "p50", q, ""),
+        ("Configuration", rates.of_study(study).capitalize(), "p50", q, ""),
         tuple(rows),
         numbers=frozenset({1, 2, 3}),
     )
@@ -225,7 +243,7 @@ def _front_row(study: StudyRecord, row: Mapping[Any, Any]) -> tuple[str, ...]:
 def _limit_row(study: StudyRecord, row: Mapping[Any, Any]) -> tuple[str, ...]:
     nothing = row["kind"] == EstimateKind.NONE
     return (
-        f"{row['limit_ms']:g} ms",
+        token_text.limits_text(study.budget.at(row["limit_ms"] / 1e3)),
         formats.rate(row["throughput"]),
         formats.NOTHING if nothing else row["kind"],
         formats.NOTHING if nothing else str(row["trial"]),

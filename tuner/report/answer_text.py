@@ -9,12 +9,13 @@ from tuner.analysis.interpolation import CurveEstimate, EstimateKind, capacity
 from tuner.analysis.load_curves import LoadCurve, LoadReading
 from tuner.analysis.nearest import Nearest, nearest_load
 from tuner.errors import NothingFeasibleError
-from tuner.goals import Objective
+from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord
-from tuner.report import formats, nearest_text
+from tuner.report import formats, nearest_text, rates
 from tuner.report.amounts import amount
 from tuner.report.findings import nothing_measured
 from tuner.report.nearest_text import nearest_document
+from tuner.report.token_text import judged, latency_title, limits_text
 
 # Fewer requests beyond a percentile than this say little of it.
 _ENOUGH_BEYOND = 3
@@ -24,7 +25,7 @@ _MOST_NAMED = 3
 
 def headline(answer: Answer, best: CurveEstimate) -> str:
     """What the best configuration achieves, and how that is known."""
-    return f"{_finding(answer, best)}, {_grounds(best)}"
+    return f"{_finding(answer, best)}, {_grounds(answer.budget, best)}"
 
 
 def doubts(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
@@ -51,7 +52,7 @@ def remarks(answer: Answer, best: CurveEstimate) -> tuple[str, ...]:
 
 def about_limits(study: StudyRecord, curves: Sequence[Sequence[LoadCurve]]) -> str:
     """What half of the study's latency limit would allow, and twice that limit."""
-    half, twice = (_within(curves, study.budget.limit_s * factor) for factor in (0.5, 2))
+    half, twice = (_within(study, curves, study.budget.limit_s * factor) for factor in (0.5, 2))
     return f"Another latency limit would allow: {half}, {twice}"
 
 
@@ -105,27 +106,27 @@ def _nearest(study: StudyRecord, answer: Answer) -> dict[str, Any] | None:
     return nearest_document(nearest_load(study, answer.budget))
 
 
-def _within(curves: Sequence[Sequence[LoadCurve]], limit_s: float) -> str:
-    limit = f"within {limit_s * 1e3:g} ms"
+def _within(study: StudyRecord, curves: Sequence[Sequence[LoadCurve]], limit_s: float) -> str:
+    limit = f"within {limits_text(study.budget.at(limit_s))}"
     estimates = (capacity(each, limit_s) for each in curves if each)
     carrying = [each for each in estimates if each.kind is not EstimateKind.NONE]
     best = max(carrying, key=lambda each: each.throughput, default=None)
     if best is None:
         return f"nothing that was measured {limit}"
     least = "at least " if best.kind is EstimateKind.AT_LEAST else ""
-    return f"{least}{formats.rate(best.throughput)} inferences/s {limit}"
+    return f"{least}{formats.rate(best.throughput)} {rates.of_study(study)} {limit}"
 
 
 def _finding(answer: Answer, best: CurveEstimate) -> str:
     least = "at least " if best.kind is EstimateKind.AT_LEAST else ""
-    carries = f"{least}{formats.rate(best.throughput)} inferences/s"
+    carries = f"{least}{rates.of_trials(best.throughput, [best.trial])}"
     match answer.objective:
         case Objective.THROUGHPUT:
             return f"{answer.budget}: {carries}"
         case Objective.LATENCY:
             most = "at most " if best.kind is EstimateKind.AT_MOST else ""
             latency = formats.latency(best.value)
-            return f"p{answer.budget.percentile:g} at {carries}: {most}{latency}"
+            return f"{latency_title(answer.budget)} at {carries}: {most}{latency}"
         case _:
             return (
                 f"{answer.objective.value}: {amount(answer.objective, best.value)}, the least of "
@@ -139,34 +140,34 @@ def _least(answer: Answer) -> str:
     return f"{formats.rate(answer.least_throughput)} inferences/s"
 
 
-def _grounds(best: CurveEstimate) -> str:
+def _grounds(budget: LatencyBudget, best: CurveEstimate) -> str:
     ends = [each for each in (best.lower, best.upper) if each]
     nearest = min(ends, key=lambda each: abs(each.throughput - best.throughput))
     match best.kind:
         case EstimateKind.INTERPOLATED:
-            return f"interpolated between {_between(*ends)}; not measured at that load"
+            return f"interpolated between {_between(budget, *ends)}; not measured at that load"
         case EstimateKind.AT_LEAST:
-            return f"the highest load that was measured: {_of_trial(nearest)}"
+            return f"the highest load that was measured: {_of_trial(budget, nearest)}"
         case EstimateKind.AT_MOST:
-            return f"only higher loads were measured, the lowest: {_of_trial(nearest)}"
+            return f"only higher loads were measured, the lowest: {_of_trial(budget, nearest)}"
         case _:
-            return f"measured at {_of_trial(nearest)}"
+            return f"measured at {_of_trial(budget, nearest)}"
 
 
-def _between(lower: LoadReading, upper: LoadReading) -> str:
+def _between(budget: LatencyBudget, lower: LoadReading, upper: LoadReading) -> str:
     if lower.trial == upper.trial:
-        return f"{_load(lower)} and {_of_trial(upper)}"
-    return f"{_of_trial(lower)} and {_of_trial(upper)}"
+        return f"{_load(budget, lower)} and {_of_trial(budget, upper)}"
+    return f"{_of_trial(budget, lower)} and {_of_trial(budget, upper)}"
 
 
-def _of_trial(reading: LoadReading) -> str:
-    return f"{_load(reading)} of trial {reading.trial}"
+def _of_trial(budget: LatencyBudget, reading: LoadReading) -> str:
+    return f"{_load(budget, reading)} of trial {reading.trial}"
 
 
-def _load(reading: LoadReading) -> str:
-    """A load and its latency: `2,200/s (17.8 ms)`."""
+def _load(budget: LatencyBudget, reading: LoadReading) -> str:
+    """A load and its latency: `2,200/s (17.8 ms)`, or how much of the limits: `12.0/s (0.98x)`."""
     overloaded = math.isinf(reading.latency_s)
-    latency = "overloaded" if overloaded else formats.latency(reading.latency_s)
+    latency = "overloaded" if overloaded else judged(budget, reading.latency_s)
     if reading.concurrency is not None:
         return f"concurrency {reading.concurrency} ({latency})"
     return f"{formats.rate(reading.throughput)}/s ({latency})"

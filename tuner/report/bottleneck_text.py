@@ -39,10 +39,14 @@ def title(found: Diagnosis) -> str:
     return f"What limits the best configuration: {_TITLES[found.bottleneck]}{full}"
 
 
-def sentences(found: Diagnosis, *, gpus: bool = False) -> tuple[str, ...]:
-    """How that is known, and what would help; `gpus` says whether the server has some."""
+def sentences(found: Diagnosis, *, gpus: bool = False, preemptions: int = 0) -> tuple[str, ...]:
+    """How that is known, and what would help; `gpus` says whether the server has some.
+
+    `preemptions` are those that the server counted.
+    """
     queues = found.bottleneck is Bottleneck.QUEUE
     said = (
+        _about_preemptions(preemptions),
         _about_split(found.split),
         _about_processors(found),
         _about_engine(found),
@@ -50,6 +54,16 @@ def sentences(found: Diagnosis, *, gpus: bool = False) -> tuple[str, ...]:
         _OF_GPUS if queues and gpus else "",
     )
     return tuple(filter(None, said))
+
+
+def _about_preemptions(count: int) -> str:
+    if not count:
+        return ""
+    return (
+        f"The server put requests back {count:,} times, as its cache of keys and values was full: "
+        "what it had computed for them, it computed again. Fewer requests at once, or more memory "
+        "for that cache, avoid it."
+    )
 
 
 def _about_split(split: LatencySplit | None) -> str:

@@ -1,41 +1,101 @@
 """Latency budgets as people say them: limits in milliseconds, percentiles in percent."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from tuner.errors import InputError, at, unfit
-from tuner.goals import LatencyBudget
+from tuner.goals import AnswerLimits, LatencyBudget
 from tuner.records import StudyRecord
 
+# The options that say the limits of answers.
+LIMITS = {"whole_s": "budget_ms", "ttft_s": "budget_ttft_ms", "itl_s": "budget_itl_ms"}
+# That of `tuner optimize`, where nothing else is said.
+_USUAL_PERCENTILE = 99.0
 # A latency budget; `p99=20` needs no quotes in a shell.
 _TIER = re.compile(r"p(\d+(?:\.\d+)?)\s*<?=\s*(\d+(?:\.\d+)?)(?:\s*ms)?")
 
 
-def latency_budget(limit_ms: float, percentile: float) -> LatencyBudget:
-    """The budget in seconds.
+def latency_budget(
+    limit_ms: float | None,
+    percentile: float,
+    *,
+    ttft_ms: float | None = None,
+    itl_ms: float | None = None,
+) -> LatencyBudget:
+    """The budget in seconds: for whole answers, for first tokens, for the time between two.
 
     Raises:
-        InputError: The limit or the percentile is out of range.
+        InputError: A limit or the percentile is out of range, or there is no limit.
     """
-    return LatencyBudget(checked_percentile(percentile), limit_s(limit_ms))
+    limits = answer_limits(limit_ms, ttft_ms=ttft_ms, itl_ms=itl_ms)
+    if not limits.any:
+        raise InputError(
+            "there is no latency budget: neither `--budget-ms` nor, of a language model, "
+            "`--budget-ttft-ms` or `--budget-itl-ms`",
+            hint="for example: `--budget-ms 50`",
+        )
+    return LatencyBudget.of_answers(checked_percentile(percentile), limits)
+
+
+def answer_limits(
+    limit_ms: float | None, *, ttft_ms: float | None, itl_ms: float | None
+) -> AnswerLimits:
+    """The limits in seconds; infinity where there is none.
+
+    Raises:
+        InputError: One is out of range.
+    """
+    said = {"whole_s": limit_ms, "ttft_s": ttft_ms, "itl_s": itl_ms}
+    return AnswerLimits(
+        **{
+            name: limit_s(each_ms, f"--{LIMITS[name].replace('_', '-')}")
+            for name, each_ms in said.items()
+            if each_ms is not None
+        }
+    )
+
+
+def stored_budget(options: Mapping[str, Any]) -> LatencyBudget:
+    """That of a job, by its options."""
+    return latency_budget(
+        options.get("budget_ms"),
+        options.get("percentile", _USUAL_PERCENTILE),
+        ttft_ms=options.get("budget_ttft_ms"),
+        itl_ms=options.get("budget_itl_ms"),
+    )
+
+
+def said_limits(budget: LatencyBudget) -> dict[str, float | None]:
+    """The milliseconds of each option that says a limit; None for what has none."""
+    limits = budget.limits.as_record()
+    return {
+        option: float(f"{1e3 * limits[name]:.9g}") if name in limits else None
+        for name, option in LIMITS.items()
+    }
 
 
 def asked_budget(
     study: StudyRecord, budget_ms: float | None, percentile: float | None
 ) -> LatencyBudget:
-    """The study's own budget but for what was asked for.
+    """The study's own budget but for what was asked for; of several limits, all in proportion.
 
     Raises:
         InputError: The limit or the percentile is out of range.
     """
     own = study.budget
-    limit_ms = own.limit_s * 1e3 if budget_ms is None else budget_ms
-    asked = latency_budget(limit_ms, own.percentile if percentile is None else percentile)
-    return replace(asked, limit_s=own.limit_s) if budget_ms is None else asked
+    said = own.percentile if percentile is None else checked_percentile(percentile)
+    return replace(own if budget_ms is None else own.at(limit_s(budget_ms)), percentile=said)
 
 
-def limit_s(limit_ms: float) -> float:
-    """The seconds of `--budget-ms`.
+def like_study(study: StudyRecord, said: LatencyBudget) -> LatencyBudget:
+    """What was said with one limit, for a study that may have several: all in proportion."""
+    return replace(study.budget.at(said.limit_s), percentile=said.percentile)
+
+
+def limit_s(limit_ms: float, option: str = "--budget-ms") -> float:
+    """The seconds of a limit in milliseconds.
 
     Raises:
         InputError: It is out of range.
@@ -43,7 +103,7 @@ def limit_s(limit_ms: float) -> float:
     found_s = limit_ms / 1e3
     if not 0 < found_s < 3600:  # of the smallest numbers there is no thousandth
         wanted = "above 0 and below 3600000"
-        raise unfit("--budget-ms", wanted, limit_ms, "for example: `--budget-ms 50`")
+        raise unfit(option, wanted, limit_ms, f"for example: `{option} 50`")
     return found_s
 
 

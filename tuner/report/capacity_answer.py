@@ -1,7 +1,7 @@
 """How many replicas a demand needs, from stored studies: the answer that all who ask share."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tuner.errors import InputError, NothingFeasibleError
@@ -15,6 +15,7 @@ from tuner.report.budgets import checked_percentile, limit_s
 from tuner.report.capacity_json import capacity_document
 from tuner.report.capacity_wish import prices
 from tuner.report.fronts import trials_of_front
+from tuner.store.curve_points import tokens_per_answer
 from tuner.store.storage import Storage
 
 
@@ -89,10 +90,16 @@ def answered(storage: Storage, asked: CapacityQuestion, measure: Measure) -> Cap
     read = [_read(storage, name, asked) for name in dict.fromkeys(asked.studies or (None,))]
     studies = [study for study, _ in read]
     costs = prices(asked.prices, [study.name for study in studies])
+    tokens = {study.name: tokens_per_answer(storage, study) for study in studies}
     _check_requests(studies)
     offers = [
         [
-            offer(capacities(study, budget, front), asked.wish, costs[study.name])
+            offer(
+                capacities(study, budget, front),
+                asked.wish,
+                costs[study.name],
+                tokens[study.name],
+            )
             for study, front in read
         ]
         for budget in _budgets(asked, studies)
@@ -118,7 +125,7 @@ def _budgets(asked: CapacityQuestion, studies: Sequence[StudyRecord]) -> list[La
     percentile = None if said is None else checked_percentile(said)
     limits_s = list(dict.fromkeys(map(limit_s, asked.limits_ms)))
     budgets = dict.fromkeys(
-        LatencyBudget(percentile or study.budget.percentile, each_s)
+        replace(study.budget.at(each_s), percentile=percentile or study.budget.percentile)
         for study in studies
         for each_s in limits_s or [study.budget.limit_s]
     )

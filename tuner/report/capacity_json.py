@@ -53,6 +53,7 @@ def _offer(offer: Offer) -> dict[str, Any]:
         "study": offer.study.name,
         "arrivals": offer.study.arrivals.value,
         "inferences_per_request": requests_carry(offer.study),
+        "output_tokens_per_request": offer.tokens,
         "price_per_hour": offer.price,
         "confidence": CONFIDENCE if offer.is_confirmed else None,
         "configurations": [_line(each) for each in offer.lines],

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from itertools import groupby
 
 from rich.console import RenderableType
 from rich.table import Column
 
-from tuner.planning.bill import Plan
+from tuner.planning.bill import Bill, Plan
 from tuner.planning.capacities import ReplicaCapacity, Role
 from tuner.planning.offers import Line, Offer
 from tuner.records import Interval
@@ -16,7 +17,6 @@ from tuner.report.capacity_text import known, money
 from tuner.report.columns import text_table
 
 _HOUR = "cost an hour"
-_MILLION = "a million inf"
 
 
 def replicas_table(offers: Sequence[Offer]) -> RenderableType:
@@ -25,12 +25,17 @@ def replicas_table(offers: Sequence[Offer]) -> RenderableType:
     Of several studies the winner and the defaults, of one the Pareto front as well.
     """
     several = len(offers) > 1
-    priced = _priced(offers)
-    titles = ("inf/s of one", "replicas", "of capacity", *((_HOUR, _MILLION) if priced else ()))
+    priced, generated = _priced(offers), _generated(offers)
+    rates_of_one = ("req/s of one", "tokens/s") if generated else ("inf/s of one",)
+    costs = (_HOUR, *_millions(generated=generated)) if priced else ()
+    titles = (*rates_of_one, "replicas", "of capacity", *costs)
     columns = [Column(each, justify="right") for each in titles]
     first = ("study", "configuration") if several else ("configuration",)
     rows = [
-        [*((offer.study.name,) if several else ()), *_cells(offer, line, priced=priced)]
+        [
+            *((offer.study.name,) if several else ()),
+            *_cells(offer, line, priced=priced, generated=generated),
+        ]
         for offer in offers
         for line in offer.lines
         if not several or line.capacity.role is not Role.FRONT
@@ -65,14 +70,15 @@ def day_table(plan: Plan) -> RenderableType:
 def bills_table(offers: Sequence[Offer]) -> RenderableType:
     """Hours and costs of replicas that follow a day's demand, and of those of its peak all day."""
     several, priced = len(offers) > 1, _priced(offers)
+    generated = _generated(offers)
     titles = ["replica-hours: following", "fixed"]
     if priced:
-        titles += ["cost: following", "fixed", _MILLION]
+        titles += ["cost: following", "fixed", *_millions(generated=generated)]
     rows = [
         [
             *((offer.study.name,) if several else ()),
             _name(line.capacity),
-            *_bill_cells(line.plan, priced=priced),
+            *_bill_cells(offer, line.plan, priced=priced, generated=generated),
         ]
         for offer in offers
         for line in offer.lines
@@ -87,31 +93,54 @@ def _priced(offers: Sequence[Offer]) -> bool:
     return any(math.isfinite(each.price) for each in offers)
 
 
-def _bill_cells(plan: Plan, *, priced: bool) -> Iterator[str]:
+def _generated(offers: Sequence[Offer]) -> bool:
+    """Whether answers are made of output tokens."""
+    return any(math.isfinite(each.tokens) for each in offers)
+
+
+def _millions(*, generated: bool) -> tuple[str, ...]:
+    """What the cost of a million is told of."""
+    return ("a million req", "a million tokens") if generated else ("a million inf",)
+
+
+def _bill_cells(offer: Offer, plan: Plan, *, priced: bool, generated: bool) -> Iterator[str]:
     bills = (plan.scaled, plan.fixed)
     for bill in bills:
         yield _stated(bill.replica_hours, formats.rate)
     if priced:
         for bill in bills:
             yield _stated(bill.total, money)
-        yield _stated(plan.scaled.per_million, money)
+        yield from _per_million(offer, plan.scaled, generated=generated)
 
 
-def _cells(offer: Offer, line: Line, *, priced: bool) -> Iterator[str]:
+def _per_million(offer: Offer, bill: Bill, *, generated: bool) -> Iterator[str]:
+    yield _stated(bill.per_million, money)
+    if generated:
+        yield _stated(_scaled(bill.per_million, 1 / offer.tokens), money)
+
+
+def _cells(offer: Offer, line: Line, *, priced: bool, generated: bool) -> Iterator[str]:
     """Each with its 95 % interval below it."""
     own = known(line.capacity, by_study=offer.budget == offer.study.budget)
     yield f"{_name(line.capacity)}\n{own}"
     if line.plan is None:
-        yield from [formats.NOTHING] * (5 if priced else 3)
+        yield from [formats.NOTHING] * (3 + generated + (2 + generated if priced else 0))
         return
     fleet, bill = line.plan.peak, line.plan.fixed
-    yield f"{formats.rate(fleet.capacity.estimate)}\n{_span(fleet.capacity, formats.rate)}"
+    for each in (1.0, offer.tokens) if generated else (1.0,):
+        carried = _scaled(fleet.capacity, each)
+        yield f"{formats.rate(carried.estimate)}\n{_span(carried, formats.rate)}"
     yield _stated(fleet.counts, _whole)
     used = fleet.utilisation
     yield f"{formats.per_cent(used.estimate)}\n{_span(used, _percent)} %"
     if priced:
         yield _stated(bill.per_hour, money)
-        yield _stated(bill.per_million, money)
+        yield from _per_million(offer, bill, generated=generated)
+
+
+def _scaled(interval: Interval, factor: float) -> Interval:
+    """Of another unit."""
+    return Interval(*(factor * each for each in astuple(interval)))
 
 
 def _name(capacity: ReplicaCapacity) -> str:

@@ -20,7 +20,7 @@ def headline(offer: Offer, wish: Wish) -> str:
     if plan is None:
         return nothing_within(offer, "").message
     best = f"{replicas(plan.peak.count)} of {named(offer.lines[0].capacity)}"
-    found = f"{_asked(wish)} within {offer.budget}: {best}"
+    found = f"{_asked(wish, offer.tokens)} within {offer.budget}: {best}"
     found += _costs(plan, wish)
     if baseline is None:
         return found
@@ -115,11 +115,14 @@ def _costs(plan: Plan, wish: Wish) -> str:
     return f" at the peak, {scaled} in all if replicas follow the demand, {fixed} if they do not"
 
 
-def _asked(wish: Wish) -> str:
-    highest = formats.rate(wish.demand.highest)
+def _asked(wish: Wish, tokens: float) -> str:
+    """With the output tokens of that many answers, where they are made of them."""
+    highest = f"{formats.rate(wish.demand.highest)} requests/s"
+    if not math.isnan(tokens):
+        highest += f" ({formats.rate(wish.demand.highest * tokens)} output tokens/s)"
     if wish.is_day:
-        return f"{formats.duration(wish.demand.length_s)} with up to {highest} requests/s"
-    return f"{highest} requests/s"
+        return f"{formats.duration(wish.demand.length_s)} with up to {highest}"
+    return highest
 
 
 def _about_knowledge(offer: Offer, measure: str) -> list[str]:

@@ -16,7 +16,7 @@ from tuner.analysis.load_curves import LoadCurve, loaded_points
 from tuner.analysis.pareto import trade_off
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
-from tuner.report import answer_sheets, findings, formats, page
+from tuner.report import answer_sheets, findings, formats, page, rates, token_charts, token_text
 from tuner.space.space import Configuration
 
 _BEST = page.BLUE
@@ -48,7 +48,7 @@ def charts(
     """All charts, by the name of the section that they stand in; none without a load point."""
     if points.empty:
         return {}
-    latency = f"p{study.budget.percentile:g} latency"
+    latency = token_text.latency_name(study.budget)
     front = Chart(
         f"{latency} against throughput of the load points",
         pareto_chart(study, standings, points),
@@ -64,7 +64,21 @@ def charts(
     parts = Chart(
         "The parts of the mean latency of each configuration", split_chart(study, standings)
     )
-    found = {"front": [front], "limits": [limits], "curves": [of_each, parts]}
+    speeds = Chart(
+        "Output tokens per second of all users against those that one of them sees",
+        token_charts.speed_chart(study, standings),
+        "Up and to the right is better: more tokens for all, and faster ones for each.",
+    )
+    firsts = Chart(
+        "The time to the first token against output tokens per second",
+        token_charts.first_token_chart(study, standings),
+    )
+    found = {
+        "front": [front],
+        "tokens": [speeds, firsts],
+        "limits": [limits],
+        "curves": [of_each, parts],
+    }
     return {name: tuple(each for each in own if each.fragment) for name, own in found.items()}
 
 
@@ -184,13 +198,16 @@ def budget_chart(
         *_limit_lines(defaults, formats.DEFAULTS, _DEFAULTS),
     ]
     figure = go.Figure(traces)
-    _draw_limit(figure, study, axis="x")
-    title = f"p{study.budget.percentile:g} latency limit (ms)"
+    page.draw_limit(figure, f"budget: {study.budget}", x=1e3 * study.budget.limit_s)
+    title = f"{token_text.latency_name(study.budget)} limit (ms)"
     return page.chart(
         "limits",
         figure,
         xaxis=page.logarithmic(title, [*limits_ms, 1e3 * study.budget.limit_s]),
-        yaxis={"title": {"text": "capacity (inferences/s)"}, "rangemode": "tozero"},
+        yaxis={
+            "title": {"text": f"capacity ({rates.of_study(study)})"},
+            "rangemode": "tozero",
+        },
     )
 
 
@@ -305,7 +322,7 @@ def _row_text(row: Mapping[Hashable, Any], study: StudyRecord) -> str:
     interval = answer_sheets.interval_ms(row)
     lines = [
         f"trial {row['trial']} ({row['purpose']})",
-        f"{formats.rate(row['throughput'])} inferences/s",
+        f"{formats.rate(row['throughput'])} {rates.of_study(study)}",
         latency if interval == formats.NOTHING else f"{latency} (95 %: {interval})",
         f"p50 {formats.latency(row['p50_ms'] / 1e3)}",
     ]
@@ -322,7 +339,7 @@ def _capacity_text(name: str, standing: Standing, study: StudyRecord) -> str:
         [
             name,
             f"capacity within {study.budget}:",
-            f"{formats.rate(standing.throughput)} inferences/s",
+            rates.of_trials(standing.throughput, study.trials),
             f"95 %: {low} to {high}",
             findings.grounds(standing),
         ]
@@ -332,7 +349,7 @@ def _capacity_text(name: str, standing: Standing, study: StudyRecord) -> str:
 def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
     lines = [
         name,
-        f"{formats.rate(point.throughput)} inferences/s",
+        f"{formats.rate(point.throughput)} {rates.of_study(study)}",
         f"p{study.budget.percentile:g} {formats.latency(point.latency_s)}",
     ]
     if point.stopped_early:
@@ -357,26 +374,8 @@ def _fragment(
 ) -> str:
     """A chart of latency over throughput."""
     figure = go.Figure(traces)
-    _draw_limit(figure, study, axis="y")
-    title = f"p{study.budget.percentile:g} latency (ms)"
+    page.draw_limit(figure, f"budget: {study.budget}", y=1e3 * study.budget.limit_s)
+    title = f"{token_text.latency_name(study.budget)} (ms)"
     values = [*latencies_ms, 1e3 * study.budget.limit_s]
-    yaxis = page.logarithmic(title, values)
-    return page.chart(name, figure, xaxis=page.THROUGHPUT_AXIS, yaxis=yaxis)
-
-
-def _draw_limit(figure: go.Figure, study: StudyRecord, *, axis: str) -> None:
-    """A line across the chart where the latency axis (`x` or `y`) has the study's limit."""
-    limit_ms, other = 1e3 * study.budget.limit_s, "y" if axis == "x" else "x"
-    across = {f"{axis}ref": axis, f"{other}ref": "paper"}
-    ends = {f"{axis}0": limit_ms, f"{axis}1": limit_ms, f"{other}0": 0, f"{other}1": 1}
-    dashed = {"color": page.RED, "dash": "dash", "width": 1.5}
-    figure.add_shape(**across, **ends, type="line", line=dashed)
-    # Where a shape wants the value on a logarithmic axis, an annotation wants the exponent.
-    figure.add_annotation(
-        **across,
-        **{axis: math.log10(limit_ms), other: 0},
-        xanchor="left",
-        yanchor="bottom",
-        showarrow=False,
-        text=f"budget: {study.budget}".replace("<=", "≤"),
-    )
+    xaxis = page.throughput_axis(rates.of_study(study))
+    return page.chart(name, figure, xaxis=xaxis, yaxis=page.logarithmic(title, values))

@@ -40,3 +40,11 @@ def _parts(column: Column) -> list[str]:
     if column.no_wrap:
         return [line for text in texts for line in text.splitlines()]
     return [word for text in texts for word in text.split() if "/" not in word]
+
+
+def folded_table(
+    rows: Iterable[Iterable[str]], *titles: str, whole: str = "", title: str | None = None
+) -> Table:
+    """A table in which the lines of the column `whole` are not broken."""
+    columns = [Column(each, overflow="fold", no_wrap=each == whole) for each in titles]
+    return text_table(rows, *columns, pad_edge=True, title=title, title_justify="left")

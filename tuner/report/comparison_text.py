@@ -1,5 +1,6 @@
 """What `tuner compare` says of two studies, in sentences, tables and as plain data."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,13 @@ from tuner.analysis.study_comparison import (
     Side,
     StudyComparison,
 )
+from tuner.analysis.token_figures import tokens_per_answer
 from tuner.errors import masked
-from tuner.report import figures, formats, nearest_text
+from tuner.report import figures, formats, nearest_text, rates
 from tuner.report.columns import text_table
 from tuner.report.host_speeds import about_hosts
 from tuner.report.json_text import budget_facts
+from tuner.report.token_text import limits_text
 
 # Rows of configurations that both measured: a search of a night leaves thousands.
 _MOST_ROWS = 20
@@ -44,17 +47,18 @@ def comparison_blocks(found: StudyComparison, names: Names) -> list[RenderableTy
     """The verdict first, then the tables that it rests on, and what else differs."""
     title = Text(f"{names.other} against {names.first}, within {found.budget}", style="bold")
     blocks: list[RenderableType] = [Group(title, *map(Text, sentences(found, names)))]
-    rows = [*_headline_rows(found)]
+    rows, unit = [*_headline_rows(found)], rates.short_unit(_tokens(found.first))
     if rows:
-        blocks.append(_pairs_table(rows, names, "within the budget"))
+        blocks.append(_pairs_table(rows, names, "within the budget", unit))
+        blocks += _token_lines(found, names)
     if found.same:
         blocks.append(Text("Configurations that both measured:"))
-        blocks.append(_pairs_table(_same_rows(found), names, "configuration"))
+        blocks.append(_pairs_table(_same_rows(found), names, "configuration", unit))
         if len(found.same) > _MOST_ROWS:
             blocks.append(Text(f"{len(found.same) - _MOST_ROWS:,} more: `--json` has all."))
     if found.limits:
         blocks.append(Text(f"The most that each carries, by the limit of {_percentile(found)}:"))
-        blocks.append(_pairs_table(_limit_rows(found), names, "limit"))
+        blocks.append(_pairs_table(_limit_rows(found), names, "limit", unit))
     blocks.append(_differences_table(found.differences, names))
     return [*blocks, *map(Text, warnings(found, names))]
 
@@ -67,7 +71,7 @@ def sentences(found: StudyComparison, names: Names) -> tuple[str, ...]:
         said.append(f"{_averaged(found)}, on average: {_ratio_text(found.overall, names)}")
     said += _about_lost(found, names)
     if found.limits:
-        said.append(_about_limits(found.limits, names))
+        said.append(_about_limits(found, names))
     elif found.winners:
         said.append("At no latency limit is it known of both what they carry at most")
     sentences = [f"{each}." for each in said]
@@ -105,7 +109,9 @@ def comparison_document(found: StudyComparison, names: Names) -> dict[str, Any]:
         "same_averaged": len(found.averaged),
         "only_first": [_carried(each) for each in found.only_first],
         "only_other": [_carried(each) for each in found.only_other],
-        "limits": [{"limit_ms": each.limit_s * 1e3, **_pair_facts(each)} for each in found.limits],
+        "limits": [
+            {**_limit_facts(found, each.limit_s), **_pair_facts(each)} for each in found.limits
+        ],
         "dominates": dominating(found.limits, names),
         "differences": [
             {"name": each.name, "first": _hidden(each.first), "other": _hidden(each.other)}
@@ -114,6 +120,12 @@ def comparison_document(found: StudyComparison, names: Names) -> dict[str, Any]:
         "said": list(sentences(found, names)),
         "warnings": list(warnings(found, names)),
     }
+
+
+def _limit_facts(found: StudyComparison, limit_s: float) -> dict[str, Any]:
+    """Of several limits, all in proportion, also what they are called."""
+    facts: dict[str, Any] = {"limit_ms": limit_s * 1e3}
+    return facts | {"limits": _limit(found, limit_s)} if found.budget.answers else facts
 
 
 def dominating(limits: Sequence[LimitPair], names: Names) -> str | None:
@@ -162,7 +174,8 @@ def _about_lost(found: StudyComparison, names: Names) -> Iterator[str]:
     ):
         if lost:
             yield (
-                f"{own} carries up to {formats.rate(lost[0].throughput)} inferences/s with "
+                f"{own} carries up to {formats.rate(lost[0].throughput)} "
+                f"{rates.of_study(found.first.study)} with "
                 f"{formats.counted(len(lost), 'configuration')} of which {without} measured no "
                 "load within the budget"
             )
@@ -198,8 +211,14 @@ def _ratio_text(ratio: Ratio, names: Names) -> str:
     return f"{text}: no difference beyond the uncertainty"
 
 
-def _about_limits(limits: Sequence[LimitPair], names: Names) -> str:
-    low, high = (formats.latency(each.limit_s) for each in (limits[0], limits[-1]))
+def _limit(found: StudyComparison, limit_s: float) -> str:
+    budget = found.budget
+    return limits_text(budget.at(limit_s)) if budget.answers else formats.latency(limit_s)
+
+
+def _about_limits(found: StudyComparison, names: Names) -> str:
+    limits = found.limits
+    low, high = (_limit(found, each.limit_s) for each in (limits[0], limits[-1]))
     several = len(limits) > 1
     span = f"from {low} to {high}" if several else f"of {low}"
     decided = [each for each in limits if each.ratio.decided]
@@ -209,21 +228,21 @@ def _about_limits(limits: Sequence[LimitPair], names: Names) -> str:
         which = "every limit" if several else "the limit"
         return f"Within {which} {span} {ahead} carries more, {sure}"
     leads = (
-        _leads(names.first, limits, [e for e in limits if e.ratio.estimate < 1]),
-        _leads(names.other, limits, [e for e in limits if e.ratio.estimate > 1]),
+        _leads(names.first, found, [e for e in limits if e.ratio.estimate < 1]),
+        _leads(names.other, found, [e for e in limits if e.ratio.estimate > 1]),
     )
     who = "; ".join(filter(None, leads)) or "both carry as much"
     which = "limits" if several else "the limit"
     return f"Within {which} {span} neither is surely ahead ({who}), {sure}"
 
 
-def _leads(name: str, limits: Sequence[LimitPair], ahead: Sequence[LimitPair]) -> str:
+def _leads(name: str, found: StudyComparison, ahead: Sequence[LimitPair]) -> str:
     """That one carries more, and at which limits unless at all; empty where it is at none."""
     if not ahead:
         return ""
-    if len(ahead) == len(limits):
+    if len(ahead) == len(found.limits):
         return f"{name} carries more"
-    return f"{name} more at {formats.listed([formats.latency(each.limit_s) for each in ahead])}"
+    return f"{name} more at {formats.listed([_limit(found, each.limit_s) for each in ahead])}"
 
 
 def _about_conditions(found: StudyComparison, names: Names) -> Iterator[str]:
@@ -262,13 +281,30 @@ def _same_rows(found: StudyComparison) -> Iterator[tuple[str, Pair]]:
 
 def _limit_rows(found: StudyComparison) -> Iterator[tuple[str, Pair]]:
     for each in found.limits:
-        yield formats.latency(each.limit_s), each
+        yield _limit(found, each.limit_s), each
+
+
+def _tokens(side: Side) -> float:
+    """Output tokens of an answer; NaN where it has none."""
+    return tokens_per_answer(side.study.trials)
+
+
+def _token_lines(found: StudyComparison, names: Names) -> Iterator[Text]:
+    """What the best configurations carry in output tokens; nothing where there are none."""
+    for side, name in ((found.first, names.first), (found.other, names.other)):
+        tokens = _tokens(side)
+        if side.winner and not math.isnan(tokens):
+            per_s = formats.rate(side.winner.throughput * tokens)
+            yield Text(f"{name}: {per_s} output tokens/s, {tokens:.4g} in an answer")
 
 
 def _pairs_table(
-    rows: Sequence[tuple[str, Pair]] | Iterator[tuple[str, Pair]], names: Names, what: str
+    rows: Sequence[tuple[str, Pair]] | Iterator[tuple[str, Pair]],
+    names: Names,
+    what: str,
+    unit: str,
 ) -> RenderableType:
-    numbers = (f"{names.first} inf/s", f"{names.other} inf/s", "ratio (95 % interval)")
+    numbers = (f"{names.first} {unit}", f"{names.other} {unit}", "ratio (95 % interval)")
     cells = [
         (title, _throughput(p.first), _throughput(p.other), formats.gain(p.ratio), _verdict(p))
         for title, p in rows
@@ -316,6 +352,7 @@ def _side(side: Side, name: str) -> dict[str, Any]:
         "study": name,
         **budget_facts(side.study.budget),
         "from_load_points": side.recut,
+        "tokens_per_answer": _tokens(side),
         "winner": _carried(side.winner),
         "baseline": _carried(side.baseline),
         "nearest": nearest_text.nearest_document(side.nearest),

@@ -7,6 +7,7 @@ from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord, TrialRecord
 from tuner.report import effects_text, host_speeds
 from tuner.report.studies import summary
+from tuner.report.token_text import tokens_document
 
 
 def study_document(study: StudyRecord, result: Standings) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def standing(standing: Standing, study: StudyRecord) -> dict[str, Any]:
         "fresh_starts": standing.confirmations,
         **latencies,
         **{f"first_p{q}_ms": s * 1e3 for q, s in firsts.items()},
+        **(tokens_document(point) if point else {}),
     }
 
 
@@ -77,6 +79,7 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "applied": trial.applied,
         "verdicts": {name: v.grade.value for name, v in trial.verdicts.items()},
         "mean_batch": trial.statistics.mean_batch,
+        "preemptions": trial.statistics.preemptions,
         "timings_s": dict(trial.timings_s),
         "seed": trial.seed,
         "host": trial.host,

@@ -13,6 +13,7 @@ from tuner.analysis.standings import (
     Standing,
     Standings,
 )
+from tuner.analysis.token_figures import tokens_per_answer
 from tuner.errors import NothingFeasibleError
 from tuner.records import (
     Applied,
@@ -21,9 +22,9 @@ from tuner.records import (
     StudyRecord,
     TrialRecord,
     TrialState,
-    not_compared,
 )
-from tuner.report import figures, formats, nearest_text
+from tuner.report import figures, formats, nearest_text, rates, token_text
+from tuner.study.outputs import not_compared
 
 BEST = "best configuration"
 _WORDS_FOR_STATES = {
@@ -39,7 +40,7 @@ def headline(study: StudyRecord, standings: Standings) -> str:
     winner, is_fastest = standings.winner, standings.winner is standings.fastest
     if winner is None:
         return _nothing_found(study)
-    carries = f"{formats.rate(winner.throughput)} inferences/s within {study.budget}"
+    carries = f"{rates.of_trials(winner.throughput, study.trials)} within {study.budget}"
     if keeps_defaults(standings):
         beats = "beats" if is_fastest else "is proved to beat"
         return f"Keep the server's defaults: nothing that was tried {beats} their {carries}"
@@ -52,11 +53,11 @@ def nothing_feasible(study: StudyRecord) -> NothingFeasibleError:
     closest = nearest_unloaded(study)
     if closest is None:
         return nothing_measured(study)
-    easier_ms = math.ceil(2e3 * max(closest.latency_s, study.budget.limit_s))
+    easier = study.budget.at(2 * max(closest.latency_s, study.budget.limit_s))
     return NothingFeasibleError(
         f"no configuration meets {study.budget}; the nearest has {nearest_text.found(closest)}: "
         f"{closest.trial.configuration}",
-        hint=f"try `--budget-ms {easier_ms}`, or a faster model",
+        hint=f"try `{token_text.options(easier)}`, or a faster model",
     )
 
 
@@ -133,6 +134,7 @@ def caveats(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
         _about_defaults(study, standings),
         _about_ties(study, standings),
         _about_nearest(study, standings),
+        *(token_text.about_tokens(study, standings.winner.trial) if standings.winner else ()),
     )
     return tuple(filter(None, found))
 
@@ -148,7 +150,7 @@ def confidence(standings: Standings) -> str:
             "lucky, and no fresh start has confirmed it yet."
         )
     if keeps_defaults(standings) or gain is None:
-        return f"With 95 % confidence the capacity is {_between(winner.low, winner.high)}."
+        return f"With 95 % confidence the capacity is {_between(winner)}."
     return _about_gain(gain, winner)
 
 
@@ -232,7 +234,8 @@ def about_curves(study: StudyRecord, standings: Standings) -> str:
     winner, baseline = standings.winner, standings.baseline
     if winner is None:
         return f"No configuration stays within {study.budget}"
-    own = f"stays within {study.budget} up to {formats.rate(winner.throughput)} inferences/s"
+    unit = rates.of_study(study)
+    own = f"stays within {study.budget} up to {formats.rate(winner.throughput)} {unit}"
     if keeps_defaults(standings):
         return f"The server with its defaults {own}"
     if baseline is None or baseline.throughput == 0:
@@ -309,14 +312,23 @@ def _about_defaults(study: StudyRecord, standings: Standings) -> str:
     if baseline.state is TrialState.FAILED:
         return f"The server's defaults could not be measured ({ended(baseline)})."
     if baseline.state is TrialState.INFEASIBLE:
-        over = nearest_text.excess(baseline.unloaded_s, study.budget.limit_s)
-        return (
-            f"The server's defaults do not meet {study.budget} at any load; their latency with "
-            f"one request at a time is {formats.latency(baseline.unloaded_s)}{over}."
-        )
+        return _about_slow_defaults(study, baseline)
     if standings.baseline.throughput == 0:
         return f"The server's defaults did not meet {study.budget} when measured again."
     return ""
+
+
+def _about_slow_defaults(study: StudyRecord, baseline: TrialRecord) -> str:
+    budget, unloaded_s = study.budget, baseline.unloaded_s
+    nothing = f"The server's defaults do not meet {budget} at any load"
+    if budget.answers:
+        far = formats.times(unloaded_s / budget.limit_s)
+        return f"{nothing}; with one request at a time they are at {far} the limit."
+    over = nearest_text.excess(unloaded_s, budget.limit_s)
+    return (
+        f"{nothing}; their latency with one request at a time is "
+        f"{formats.latency(unloaded_s)}{over}."
+    )
 
 
 def _over_defaults(winner: Standing, gain: Ratio | None) -> str:
@@ -373,8 +385,9 @@ def _cheaper(advantage: Advantage) -> str:
             return f"it is simpler: {formats.counted(own, what)} instead of {fastest:g}"
 
 
-def _between(low: float, high: float) -> str:
-    return f"between {formats.rate(low)} and {formats.rate(high)} inferences/s"
+def _between(winner: Standing) -> str:
+    unit = rates.unit(tokens_per_answer([winner.trial]))
+    return f"between {formats.rate(winner.low)} and {formats.rate(winner.high)} {unit}"
 
 
 def _about_nearest(study: StudyRecord, standings: Standings) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tuner.analysis.drift import middle
 from tuner.analysis.hosts import speeds
+from tuner.analysis.token_figures import AnswerTimes, has_tokens
 from tuner.errors import InputError, TunerError
 from tuner.records import LATENCY_PERCENTILES, PointRecord, StudyRecord, TrialRecord
 from tuner.report import figures, formats
@@ -108,6 +109,7 @@ def _trials(study: StudyRecord) -> Iterator[dict[str, Any]]:
             "memory_bytes": trial.usage.memory_bytes,
             "energy_j": trial.usage.energy_j,
             "mean_batch": trial.statistics.mean_batch,
+            "preemptions": trial.statistics.preemptions,
             "round": trial.round,
             "proof": trial.proof,
             "applied": trial.applied,
@@ -138,6 +140,7 @@ def _load_points(study: StudyRecord) -> Iterator[dict[str, Any]]:
 
 def _latencies(point: PointRecord) -> dict[str, Any]:
     firsts = firsts_s(point)
+    tokens = {q: AnswerTimes.of(point, q) for q in LATENCY_PERCENTILES if has_tokens(point)}
     return {
         "phase": point.phase,
         "kind": point.kind,
@@ -148,6 +151,10 @@ def _latencies(point: PointRecord) -> dict[str, Any]:
         "mean_s": point.mean_s,
         **{f"p{q}_s": value for q, value in point.percentiles_s.items()},
         **{f"first_p{q}_s": firsts.get(q) for q in LATENCY_PERCENTILES},
+        **{f"itl_p{q}_s": times.itl_s for q, times in tokens.items()},
+        **{f"whole_p{q}_s": times.whole_s for q, times in tokens.items()},
+        "output_tokens_per_s": point.tokens_per_s,
+        "together": point.together,
         "latency_s": point.latency_s,
         "latency_low_s": point.latency_low_s,
         "latency_high_s": point.latency_high_s,

@@ -1,7 +1,7 @@
 """The Pareto front of a stored study: what throughput costs in latency."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,8 +12,9 @@ from tuner.analysis import pareto
 from tuner.analysis.nearest import Nearest
 from tuner.analysis.pareto import Row
 from tuner.analysis.standings import standings
+from tuner.analysis.token_figures import makes_tokens
 from tuner.records import StudyRecord
-from tuner.report import findings, formats, nearest_text, objective_text
+from tuner.report import findings, formats, nearest_text, objective_text, token_text
 from tuner.report.columns import rows_table, text_table
 from tuner.store.storage import Storage
 
@@ -24,11 +25,13 @@ class Front:
 
     The study has the load points of its front, and its trials where it has several objectives;
     that of a fleet has all, since its front is known once the factors of hosts are taken off.
+    `tokens` are the fronts of output tokens per second (`pareto.token_fronts`).
     """
 
     study: StudyRecord
     points: Sequence[Row]
     nearest: Nearest | None
+    tokens: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
 def front_of(storage: Storage, name: str | None) -> Front:
@@ -38,21 +41,24 @@ def front_of(storage: Storage, name: str | None) -> Front:
         InputError: There is no such study.
     """
     study = storage.study(name, trials=False)
-    if study.options.get("fleet"):
+    if study.on_fleet:
         study = storage.study(study.name)
     else:
         on_front = storage.front_trials(study)
         if len(study.objectives) > 1:
             study = storage.study(study.name, brief=True)
         study = storage.in_full(study, on_front)
+        if makes_tokens(study.trials):
+            study = storage.study(study.name)  # those of tokens are others' points
     points = pareto.trade_off(study)
     met = any(point["within"] for point in points)
-    return Front(study, points, None if met else _nearest(storage, study.name))
+    nearest = None if met else _nearest(storage, study.name)
+    return Front(study, points, nearest, pareto.token_fronts(study))
 
 
 def trials_of_front(storage: Storage, study: StudyRecord) -> frozenset[int]:
     """The numbers of the trials that have a load point of the front."""
-    if study.options.get("fleet"):
+    if study.on_fleet:
         points = pareto.trade_off(storage.study(study.name))
         return frozenset(int(point["trial"]) for point in points)
     return storage.front_trials(study)
@@ -72,6 +78,7 @@ def front_document(front: Front) -> dict[str, Any]:
         }
         if several
         else None,
+        "tokens": front.tokens or None,
         "nearest": nearest_text.nearest_document(front.nearest),
     }
 
@@ -80,6 +87,10 @@ def pareto_table(points: Sequence[Row]) -> RenderableType:
     """The rows of a Pareto front, as `tuner.analysis.pareto` returns them."""
     if not points:
         return Text("No load point was measured yet", style="bold")
+    if all("tokens_per_s" in each for each in points):
+        return _token_table(
+            "Pareto front: beyond these load points, throughput costs time", points
+        )
     titles = ("inferences/s", "latency", "within", "trial")
     columns = [Column(title, justify="right", no_wrap=True) for title in titles]
     rows = [
@@ -96,10 +107,39 @@ def pareto_table(points: Sequence[Row]) -> RenderableType:
     return Group(title, text_table(rows, *columns, Column("configuration", overflow="fold")))
 
 
+def token_tables(study: StudyRecord, fronts: Mapping[str, Sequence[Row]]) -> list[RenderableType]:
+    """What output tokens per second cost; nothing where answers are not made of tokens."""
+    q = f"p{study.budget.percentile:g}"
+    return [
+        _token_table(f"Output tokens per second against {what} ({q})", fronts[name])
+        for name, what in token_text.TRADE_OFFS.items()
+        if fronts
+    ]
+
+
+def _token_table(title: str, points: Sequence[Row]) -> RenderableType:
+    rows = [
+        (
+            formats.rate(row["throughput"]),
+            formats.rate(row["tokens_per_s"]),
+            formats.rate(row["speed"]),
+            *(formats.latency(row[name] / 1e3) for name in ("ttft_ms", "itl_ms", "whole_ms")),
+            "yes" if row["within"] else "no",
+            str(row["trial"]),
+            row["configuration"],
+        )
+        for row in points
+    ]
+    titles = ("requests/s", "tokens/s", "a user's", "TTFT", "ITL", "whole", "within", "trial")
+    columns = [Column(each, justify="right", no_wrap=True) for each in titles]
+    table = text_table(rows, *columns, Column("configuration", overflow="fold"))
+    return Group(Text(title, style="bold"), table)
+
+
 def front_blocks(front: Front) -> list[RenderableType]:
     """A Pareto front, and what comes closest to the budget where none of it is within."""
     study = front.study
-    blocks = [pareto_table(front.points)]
+    blocks = [pareto_table(front.points), *token_tables(study, front.tokens)]
     if front.nearest:
         blocks.append(_whole(findings.about_nearest(front.nearest)))
     if len(study.objectives) > 1:

@@ -17,6 +17,7 @@ from tuner.report import formats
 from tuner.report.drift_text import about_drift, change, change_after
 from tuner.report.sheet import Sheet
 from tuner.space.space import Configuration
+from tuner.study.aside import why_aside
 
 # Hosts that are listed; of more, those that differ most.
 _MOST_LISTED = 40
@@ -54,7 +55,9 @@ def about_hosts(study: StudyRecord) -> tuple[str, ...]:
     hosts, first = formats.counted(len(found.hosts), "host"), next(iter(found.hosts))
     basis = f"{hosts} measured it: capacities are as on {first}"
     said = [f"{basis}, with the speed of the others taken off."]
-    said += [f"{name} was put aside: {why}." for name, why in found.aside.items()]
+    said += [
+        f"{name} was put aside: {why_aside(found, each)}." for name, each in found.aside.items()
+    ]
     said += [
         f"{each.name} is {change(each.off)} than {found.beside(each.name)} "
         f"({_canaries(each.present)}): that was taken off."
@@ -70,16 +73,15 @@ def about_hosts(study: StudyRecord) -> tuple[str, ...]:
     return tuple(said)
 
 
-def title(study: StudyRecord) -> str:
+def title(known: Sequence[HostRow]) -> str:
     """How much hosts differ, in a headline."""
-    found = speeds(study.trials)
-    known = [math.exp(each.log_speed) for each in found.hosts.values() if each.canaries]
-    hosts = formats.counted(len(found.hosts), "host")
-    if len(known) < 2:
+    factors = [each.factor for each in known if math.isfinite(each.factor)]
+    hosts = formats.counted(len(known), "host")
+    if len(factors) < 2:
         return f"{hosts} measured it; how much they differ is not known"
-    if not found.unequal:
+    if not any(each.speed.differs for each in known):
         return f"{hosts} measured it; no difference between them is proved"
-    share = formats.per_cent(min(known) / max(known))
+    share = formats.per_cent(min(factors) / max(factors))
     return f"{hosts} measured it; the slowest has {share} of the speed of the fastest"
 
 
@@ -99,7 +101,7 @@ def rows(study: StudyRecord, standings: Standings) -> tuple[HostRow, ...]:
             trials=trials[each.name],
             finals=finals[each.name],
             gain=gains.get(each.name, math.nan),
-            aside=aside.get(each.name, ""),
+            aside=why_aside(found, each) if each.name in aside else "",
         )
         for each in found.hosts.values()
     )

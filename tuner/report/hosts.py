@@ -97,7 +97,7 @@ def host_documents(
 
     Where nobody runs the study any more, whoever did may not have said that they do nothing.
     """
-    if not study.options.get("fleet"):
+    if not study.on_fleet:
         return ()
     found = hosts_of(storage, study.name)
     if not is_live:

@@ -15,7 +15,9 @@ from tuner.report import (
     host_speeds,
     markup,
     page,
+    rates,
     replicas,
+    token_text,
 )
 from tuner.report.sections import sections
 
@@ -36,12 +38,14 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
         formats=formats,
         page=page,
         replicas=replicas,
+        token_text=token_text,
         FAILED=TrialState.FAILED,
         study=study,
         trials=trials,
         about_shown=digest.about_shown(study, trials),
         fleet=is_of_fleet(study.trials),
         as_measured=host_speeds.AS_MEASURED,
+        unit=rates.of_study(study),
         winner=standings.winner,
         baseline=study.baseline.configuration if study.baseline else None,
         compared=findings.compared(study, standings),

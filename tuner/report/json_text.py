@@ -14,12 +14,20 @@ def json_text(content: object, *, indent: int | None = 2) -> str:
 
 
 def budget_facts(budget: LatencyBudget) -> dict[str, Any]:
-    """A latency budget in words and in numbers, which no program must take from words."""
-    return {
+    """A latency budget in words and in numbers, which no program must take from words.
+
+    Where it has several limits, `limits_ms` are all of them, by `whole`, `ttft` and `itl`, and
+    `limit_ms` is the leading one.
+    """
+    facts = {
         "latency_budget": str(budget),
         "percentile": budget.percentile,
         "limit_ms": budget.limit_s * 1e3,
     }
+    if budget.answers is None:
+        return facts
+    limits = budget.answers.as_record().items()
+    return facts | {"limits_ms": {name.removesuffix("_s"): s * 1e3 for name, s in limits}}
 
 
 def finite(value: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuner.analysis.nearest import Nearest
+from tuner.analysis.token_figures import limited_times
 from tuner.report import formats
 
 
@@ -14,11 +15,20 @@ def found(nearest: Nearest) -> str:
 
 
 def told(document: Mapping[str, Any], percentile: float) -> str:
-    """The same of its document; a latency of null is infinite."""
+    """The same of its document; a latency of null is infinite.
+
+    Of several limits, `p99 = 1.22x the limit of TTFT or ITL without load`.
+    """
+    times = document.get("times") or []
+    if len(times) > 1:
+        factor = math.inf if document["factor"] is None else document["factor"]
+        far = formats.times(factor) if factor < math.inf else "infinitely beyond"
+        return f"p{percentile:g} = {far} the limit of {' or '.join(times)} {_place(document)}"
     latency_s = math.inf if document["latency_ms"] is None else document["latency_ms"] / 1e3
     limit_s = latency_s - (document["over_ms"] or 0.0) / 1e3
     latency, over = milliseconds(latency_s), excess(latency_s, limit_s)
-    return f"p{percentile:g} = {latency} {_place(document)}{over}"
+    time = "".join(f" {name}" for name in times)
+    return f"p{percentile:g}{time} = {latency} {_place(document)}{over}"
 
 
 def excess(latency_s: float, limit_s: float) -> str:
@@ -48,6 +58,7 @@ def _document(nearest: Nearest) -> dict[str, Any]:
         "factor": nearest.factor,
         "throughput": nearest.throughput,
         "concurrency": nearest.concurrency,
+        **({"times": limited_times(nearest.budget)} if nearest.budget.answers else {}),
     }
 
 
@@ -55,5 +66,6 @@ def _place(document: Mapping[str, Any]) -> str:
     if document["concurrency"] is not None:
         return f"at concurrency {document['concurrency']}"
     if document["throughput"] is not None:
-        return f"at {formats.rate(document['throughput'])} inferences/s"
+        unit = "requests/s" if document.get("times") else "inferences/s"
+        return f"at {formats.rate(document['throughput'])} {unit}"
     return "without load"

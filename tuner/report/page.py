@@ -5,6 +5,7 @@ those of the data are readable on both.
 """
 
 import html
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,10 +28,6 @@ GREY = "#8b949e"
 # The marker of a point, and that of one that may mislead.
 SURE = "circle"
 DOUBTFUL = "x-thin-open"
-THROUGHPUT_AXIS: Mapping[str, Any] = {
-    "title": {"text": "throughput (inferences/s)"},
-    "rangemode": "tozero",
-}
 # plotly.js with the traces that are drawn here (scatter, bar); where it is from stands beside it.
 _PLOTLY = Path(__file__).with_name("plotly-basic.min.js")
 # Digits of the ticks of a logarithmic axis, for values that are this factor apart, or nearer.
@@ -91,6 +88,11 @@ def chart(name: str, figure: go.Figure, **layout: Any) -> str:
     )
 
 
+def throughput_axis(unit: str) -> dict[str, Any]:
+    """An axis from 0 on."""
+    return {"title": {"text": f"throughput ({unit})"}, "rangemode": "tozero"}
+
+
 def logarithmic(title: str, values: Sequence[float]) -> dict[str, Any]:
     """An axis of positive `values`, with ticks where people look for them."""
     ticks = log_ticks(values)
@@ -100,6 +102,27 @@ def logarithmic(title: str, values: Sequence[float]) -> dict[str, Any]:
         "tickvals": ticks,
         "ticktext": [f"{tick:g}" for tick in ticks],
     }
+
+
+def draw_limit(
+    figure: go.Figure, text: str, *, of_logarithms: bool = True, **place: float
+) -> None:
+    """A line across the chart at one `x` or one `y`, and what it is."""
+    [(axis, limit)] = place.items()
+    other = "y" if axis == "x" else "x"
+    across = {f"{axis}ref": axis, f"{other}ref": "paper"}
+    ends = {f"{axis}0": limit, f"{axis}1": limit, f"{other}0": 0, f"{other}1": 1}
+    dashed = {"color": RED, "dash": "dash", "width": 1.5}
+    figure.add_shape(**across, **ends, type="line", line=dashed)
+    # Where a shape wants the value on a logarithmic axis, an annotation wants the exponent.
+    figure.add_annotation(
+        **across,
+        **{axis: math.log10(limit) if of_logarithms else limit, other: 0},
+        xanchor="left",
+        yanchor="bottom",
+        showarrow=False,
+        text=text.replace("<=", "≤"),
+    )
 
 
 def log_ticks(values: Sequence[float]) -> list[float]:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from tuner.analysis.standings import Standing
+from tuner.analysis.token_figures import tokens_per_answer
 from tuner.planning.replicas import Fleet, Reserve
 from tuner.records import Interval
-from tuner.report import figures, formats
+from tuner.report import figures, formats, rates
 from tuner.report.sheet import Sheet
 
 # What the table assumes.
@@ -28,7 +29,7 @@ def sheet(sides: dict[str, Standing], winner: Standing) -> Sheet:
     ]
     return Sheet(
         "Replicas for round demands",
-        ("Inferences/s", *(title.capitalize() for title in sides)),
+        (unit(winner).capitalize(), *(title.capitalize() for title in sides)),
         tuple(rows),
         numbers=frozenset(range(1 + len(sides))),
     )
@@ -40,7 +41,12 @@ def title(winner: Standing) -> str:
     fleet = _fleet(demand, winner)
     if fleet is None:
         return "How many replicas a demand needs is not known"
-    return f"{_demand(demand)} inferences/s need {formats.counted(fleet.count, 'replica')}"
+    return f"{_demand(demand)} {unit(winner)} need {formats.counted(fleet.count, 'replica')}"
+
+
+def unit(winner: Standing) -> str:
+    """That of demands."""
+    return rates.unit(tokens_per_answer([winner.trial]))
 
 
 def assumptions() -> str:

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from tuner.analysis.token_figures import makes_tokens
 from tuner.errors import Reason
 from tuner.records import StudyRecord, TrialRecord, TrialState
-from tuner.report import figures, findings, formats, host_speeds
+from tuner.report import figures, findings, formats, host_speeds, rates
 from tuner.search import crash_regions
 from tuner.space.expressions import Value
 from tuner.targets import variants
@@ -47,7 +48,7 @@ def _about_proof(study: StudyRecord) -> str:
     trial = study.proof
     if trial is None or trial.proof not in _VERDICTS:
         return ""
-    load = f"{formats.rate(trial.throughput)} inferences/s"
+    load = rates.of_trials(trial.throughput, [trial])
     where = f" on {trial.host}" if trial.host else ""
     measured_s = sum(point.duration_s for point in trial.points if point.phase == "proof")
     return (
@@ -115,7 +116,6 @@ def _about_low_loads(study: StudyRecord) -> str:
     ]
     if not slow:
         return ""
-    return (
-        f"At a few requests per second {formats.listed([f'trial {number}' for number in slow])} "
-        f"would be over {study.budget}: batches that do not fill wait for their delay."
-    )
+    trials = formats.listed([f"trial {number}" for number in slow])
+    why = "" if makes_tokens(study.trials) else ": batches that do not fill wait for their delay"
+    return f"At a few requests per second {trials} would be over {study.budget}{why}."

@@ -10,6 +10,7 @@ from tuner.analysis.effects import Effects
 from tuner.analysis.load_curves import LoadCurve
 from tuner.analysis.standings import Standings
 from tuner.analysis.steps import steps
+from tuner.analysis.token_figures import limited_times
 from tuner.records import StudyRecord, TrialRecord
 from tuner.report import (
     answer_sheets,
@@ -24,6 +25,8 @@ from tuner.report import (
     replicas,
     search_findings,
     step_text,
+    token_sheets,
+    token_text,
 )
 from tuner.report.disturbances import about_disturbances
 from tuner.report.sheet import Sheet
@@ -34,6 +37,11 @@ _ABOUT_SIDES = (
 _ABOUT_FRONT = (
     "The Pareto front joins the load points that no other beats in both throughput and latency. "
     "Intervals are of the latency, with 95 % confidence."
+)
+_ABOUT_TOKENS = (
+    "What output tokens per second cost, through the load points that no other beats in both. The "
+    "speed that a user sees is one over the time between tokens (ITL), at the percentile of the "
+    "budget: so many answers come at least as fast."
 )
 _ABOUT_LIMITS = (
     "At each latency limit, the highest capacity of all configurations, estimated from their load "
@@ -117,11 +125,21 @@ def _trade_off(
         name="front",
         label="Pareto front",
         title=answer_sheets.about_front(study, points),
-        sentences=(_ABOUT_FRONT, *alone),
+        sentences=(_ABOUT_FRONT, *token_text.about_worst(study.budget), *alone),
         sheets=(answer_sheets.front(study),),
     )
+    tokens = token_sheets.fronts(study)
+    if tokens:
+        yield Section(
+            name="tokens",
+            label="Output tokens",
+            title=token_text.about_fronts(study),
+            sentences=(_ABOUT_TOKENS, *alone),
+            sheets=tokens,
+        )
     limits = answer_sheets.limits(study, points, curves)
     if limits:
+        best = f"tuner best {study.name} --budget-ms N"
         yield Section(
             name="limits",
             label="Other latency limits",
@@ -129,7 +147,7 @@ def _trade_off(
             sentences=(
                 _ABOUT_LIMITS,
                 *alone,
-                f"`tuner best {study.name} --budget-ms N` prints the configuration for a limit.",
+                f"`{best}` prints the configuration for a limit{_of_several(study)}.",
             ),
             sheets=(limits,),
         )
@@ -145,6 +163,15 @@ def _trade_off(
         ),
         sheets=(answer_sheets.curves(study, standings), *([splits] if splits else [])),
     )
+
+
+def _of_several(study: StudyRecord) -> str:
+    """Which one of several limits is meant."""
+    times = limited_times(study.budget)
+    if study.budget.answers is None or times == ["whole answer"]:
+        return ""
+    others = ", and the others in proportion" if len(times) > 1 else ""
+    return f" of {times[0]}{others}"
 
 
 def _reasons(
@@ -172,7 +199,11 @@ def _reasons(
             name="bottleneck",
             label="Bottleneck",
             title=bottleneck_text.title(diagnosis),
-            sentences=bottleneck_text.sentences(diagnosis, gpus=bool(study.hardware.get("gpus"))),
+            sentences=bottleneck_text.sentences(
+                diagnosis,
+                gpus=bool(study.hardware.get("gpus")),
+                preemptions=standings.winner.trial.statistics.preemptions,
+            ),
         )
 
 
@@ -223,7 +254,7 @@ def _evidence(study: StudyRecord, standings: Standings) -> Iterator[Section]:
         yield Section(
             name="hosts",
             label="Hosts",
-            title=host_speeds.title(study),
+            title=host_speeds.title(hosts),
             sentences=host_speeds.sentences(hosts),
             sheets=(host_speeds.sheet(hosts),),
         )

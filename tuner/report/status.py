@@ -18,13 +18,14 @@ from tuner.analysis.standings import Ratio, Standings, standings
 from tuner.errors import Reason
 from tuner.goals import SearchBudget
 from tuner.records import Purpose, StudyRecord, TrialRecord, TrialState
-from tuner.report import findings, formats, nearest_text
+from tuner.report import findings, formats, nearest_text, rates
 from tuner.report.columns import text_table, unbroken
 from tuner.report.failures import complaint, cure
 from tuner.report.figures import STEPS, total_s
 from tuner.report.hosts import MEASURING, host_documents, hosts_table, on_hosts
 from tuner.report.json_text import budget_facts
 from tuner.space.space import Configuration
+from tuner.store.curve_points import tokens_per_answer
 from tuner.store.events import Event, EventKind, last_events
 from tuner.store.jobs import JobRecord, JobState, Wanted, job_of
 from tuner.store.storage import Storage
@@ -64,7 +65,7 @@ class Status:
     """A study with its result, and its last job with the last events of that.
 
     The study has only the load points that its plan rests on. `hosts` are the documents of those
-    of its fleet, none where this machine measures it.
+    of its fleet, none where this machine measures it. `tokens` are those of an answer, if any.
     """
 
     study: StudyRecord
@@ -74,6 +75,7 @@ class Status:
     trial: Event | None = None
     phase: Event | None = None
     hosts: tuple[dict[str, Any], ...] = ()
+    tokens: float = math.nan
 
     @property
     def state(self) -> StudyState:
@@ -114,17 +116,15 @@ def of_study(storage: Storage, name: str, known: Status | None = None) -> Status
     ended = last.get(EventKind.TRIAL_ENDED)
     goes_on = job is not None and job.is_live
     if known is not None and known.ended == ended and (goes_on or job == known.job):
-        study, result = known.study, known.result
+        study, result, tokens = known.study, known.result, known.tokens
     else:
         study = storage.study(name, brief=True)
         if goes_on:
-            telling = plan_rests_on(study.trials)
-            study = storage.in_full(study, [trial.number for trial in telling])
-        result = standings(study)
+            study = storage.in_full(study, [each.number for each in plan_rests_on(study.trials)])
+        result, tokens = standings(study), tokens_per_answer(storage, study)
     trial, phase = last.get(EventKind.TRIAL_BEGAN), last.get(EventKind.PHASE_BEGAN)
-    return Status(
-        study, result, job, ended, trial, phase, host_documents(storage, study, is_live=goes_on)
-    )
+    hosts = host_documents(storage, study, is_live=goes_on)
+    return Status(study, result, job, ended, trial, phase, hosts, tokens)
 
 
 _TOLD = (EventKind.TRIAL_ENDED, EventKind.TRIAL_BEGAN, EventKind.PHASE_BEGAN)
@@ -158,6 +158,7 @@ def document(status: Status) -> dict[str, Any]:
         "plan": _plan(status),
         "baseline": dict(study.baseline.configuration) if study.baseline else None,
         "best": winner.throughput if winner else None,
+        "tokens_per_answer": status.tokens,
         "configuration": dict(winner.configuration) if winner else None,
         "nearest": nearest_text.nearest_document(findings.nearest(study, result)),
         "gain": result.gain.estimate if result.gain else None,
@@ -358,7 +359,8 @@ def _best(found: Mapping[str, Any]) -> str:
         low, high = found["gain_interval"]
         gain = f", {formats.gain(Ratio(low, found['gain'], high))} the defaults"
     configuration = formats.short(Configuration.of(found["configuration"]), baseline)
-    return f"{formats.rate(found['best'])} inferences/s{gain}: {configuration}"
+    carries = rates.said(found["best"], found.get("tokens_per_answer") or math.nan)
+    return f"{carries}{gain}: {configuration}"
 
 
 def _plan(status: Status) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tuner.analysis.steps import Step
 from tuner.records import StudyRecord
-from tuner.report import formats, markup
+from tuner.report import formats, markup, rates
 
 # Steps that are told in a sentence each,
 _MOST_TOLD = 8
@@ -44,14 +44,25 @@ def _decided(steps: Sequence[Step]) -> list[Step]:
 
 def _sentence(study: StudyRecord, step: Step) -> str:
     """`batch` 8 to 16: +21 % throughput (+10 % to +33 %), +0.8 ms p99 at 1,500 inferences/s."""
-    ratio, q = step.ratio, f"p{study.budget.percentile:g}"
+    ratio = step.ratio
     throughput = (
         f"{_change(ratio.estimate)} throughput ({_change(ratio.low)} to {_change(ratio.high)})"
     )
-    latency = (
-        f", {_slower(step.slower_s)} {q} {_where(step)}" if math.isfinite(step.slower_s) else ""
-    )
+    latency = f", {_latency(study, step)}" if math.isfinite(step.slower_s) else ""
     return f"{_name(step)}: {throughput}{latency} ({_grounds(step)})"
+
+
+def _latency(study: StudyRecord, step: Step) -> str:
+    """Of several limits, by how much of them the worst time rose."""
+    budget, where = study.budget, _where(study, step)
+    if budget.answers is None:
+        return f"{_slower(step.slower_s)} p{budget.percentile:g} {where}"
+    share = _signed(f"{100 * step.slower_s / budget.limit_s:+.0f} %")
+    return f"p{budget.percentile:g} {share} of its limit {where}"
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _grounds(step: Step) -> str:
@@ -69,7 +80,7 @@ def _name(step: Step) -> str:
 
 
 def _change(ratio: float) -> str:
-    return f"{100 * (ratio - 1):+,.0f} %".replace("-", "\N{MINUS SIGN}")
+    return _signed(f"{100 * (ratio - 1):+,.0f} %")
 
 
 def _slower(duration_s: float) -> str:
@@ -77,5 +88,7 @@ def _slower(duration_s: float) -> str:
     return f"{sign}{formats.latency(abs(duration_s))}"
 
 
-def _where(step: Step) -> str:
-    return f"at {formats.rate(step.load)} inferences/s" if step.load else "without load"
+def _where(study: StudyRecord, step: Step) -> str:
+    if not step.load:
+        return "without load"
+    return f"at {formats.rate(step.load)} {rates.of_study(study)}"

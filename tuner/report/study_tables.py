@@ -64,6 +64,12 @@ _TRIALS = (
     DataColumn("memory_bytes", _REAL, "bytes", "most resident memory of the server"),
     DataColumn("energy_j", _REAL, "J per inference", "energy of all GPUs"),
     DataColumn("mean_batch", _REAL, "inferences", "mean batch that the server executed"),
+    DataColumn(
+        "preemptions",
+        _WHOLE,
+        "requests",
+        "how often a language-model server put a request back, as its cache was full",
+    ),
     DataColumn("round", _WHOLE, "", "round of the finals, from 0"),
     DataColumn("proof", _TEXT, "", "verdict on the claimed load; empty otherwise"),
     DataColumn("applied", _TEXT, "", "`restart` or `reload`; empty if it came not so far"),
@@ -97,6 +103,16 @@ _LOAD_POINTS = (
         DataColumn(f"first_p{q}_s", _REAL, _SECONDS, f"percentile {q} to the first of responses")
         for q in _PERCENTILES
     ),
+    *(
+        DataColumn(f"itl_p{q}_s", _REAL, _SECONDS, f"percentile {q} of the time between tokens")
+        for q in _PERCENTILES
+    ),
+    *(
+        DataColumn(f"whole_p{q}_s", _REAL, _SECONDS, f"percentile {q} to the end of an answer")
+        for q in _PERCENTILES
+    ),
+    DataColumn("output_tokens_per_s", _REAL, "tokens/s", "output tokens that arrived"),
+    DataColumn("together", _REAL, "", "share that arrived with the token before"),
     DataColumn("failed", _WHOLE, "requests", "how many failed"),
     DataColumn("unanswered", _WHOLE, "requests", "how many had no answer at the end"),
     DataColumn("reconnected", _WHOLE, "requests", "how many were sent again"),

@@ -4,7 +4,7 @@ Source: perf_analyzer's manual, "Visualizing Latency vs. Throughput" and "Server
 metrics"; `report_writer.cc`. Durations are whole microseconds, rounded down. Where it cannot be
 otherwise the file differs from perf_analyzer's: a percentile is `inf` where too many requests
 failed, the mean is `nan` where none was answered, and a server without statistics has 0 in its
-columns, not fewer columns.
+columns, not fewer columns. Of answers that are made of tokens it has columns of its own.
 """
 
 import csv
@@ -12,6 +12,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop
 from tuner.sweep.point import SweepPoint, known_s, latency_parts_s
 from tuner.watch.gpu_usage import GpuUsage
@@ -28,7 +29,9 @@ _GPU_COLUMNS: dict[str, Callable[[GpuUsage], float | None]] = {
 def text(points: Sequence[SweepPoint], percentile: float, *, verbose: bool = False) -> str:
     """A header, and one line for each load point in the order of throughput.
 
-    The stabilising `percentile` has a column if it is none of the usual ones. `verbose` adds:
+    The stabilising `percentile` has a column if it is none of the usual ones. Where answers are
+    made of tokens, there are output tokens per second, and percentiles of the time to the first
+    token (TTFT) and of the mean time between the tokens of an answer (ITL). `verbose` adds:
 
     - `Avg latency`: the mean latency;
     - `request/response`: the client's time to send the request and to receive the answer;
@@ -39,15 +42,20 @@ def text(points: Sequence[SweepPoint], percentile: float, *, verbose: bool = Fal
     """
     ordered = sorted(points, key=lambda point: point.measurement.throughput)
     file = io.StringIO()
-    rows = [dict(_cells(point, percentile, verbose=verbose)) for point in ordered]
+    generated = any(point.generated for point in points)
+    rows = [
+        dict(_cells(point, percentile, verbose=verbose, generated=generated)) for point in ordered
+    ]
     writer = csv.DictWriter(file, rows[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
 
 
-def _cells(point: SweepPoint, percentile: float, *, verbose: bool) -> Iterator[tuple[str, str]]:
-    """The columns of one line: name and content."""
+def _cells(
+    point: SweepPoint, percentile: float, *, verbose: bool, generated: bool
+) -> Iterator[tuple[str, str]]:
+    """The columns of one line: name and content; those of tokens if some were `generated`."""
     measurement = point.measurement
     if isinstance(measurement.profile, ClosedLoop):
         yield "Concurrency", str(measurement.profile.concurrency)
@@ -58,8 +66,18 @@ def _cells(point: SweepPoint, percentile: float, *, verbose: bool) -> Iterator[t
         yield name, _microseconds(part_s)
     for q in sorted({*_PERCENTILES, percentile}):
         yield f"p{q:g} latency", _microseconds(measurement.percentile(q))
+    if generated:
+        yield from _token_cells(measurement, percentile)
     if verbose:
         yield from _verbose_cells(point)
+
+
+def _token_cells(measurement: Measurement, percentile: float) -> Iterator[tuple[str, str]]:
+    per_s = measurement.tokens.throughput if measurement.tokens else math.nan
+    yield "Output Tokens/Second", f"{per_s:g}"
+    for name, of in (("TTFT", measurement.ttft), ("ITL", measurement.itl)):
+        for q in sorted({*_PERCENTILES, percentile}):
+            yield f"p{q:g} {name}", _microseconds(of(q))
 
 
 def _verbose_cells(point: SweepPoint) -> Iterator[tuple[str, str]]:

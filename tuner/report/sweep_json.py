@@ -1,14 +1,15 @@
 """Load points as JSON: one for `tuner measure --json`, or all with their requests, to keep."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from math import nan
+from math import inf, nan
 from typing import Any
 
 import numpy as np
 
 from tuner import __version__
+from tuner.goals import AnswerLimits
 from tuner.load.histogram import Histogram
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Ramp
@@ -16,18 +17,19 @@ from tuner.records import ServerStatistics
 from tuner.sweep.point import SweepPoint, server_parts_s
 
 _PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+_NO_LIMITS = AnswerLimits()
 # Decimals of a second: beyond is no clock's.
 _DECIMALS = 7
 
 
 def point_document(
-    point: SweepPoint, percentile: float, *, limit_s: float | None = None
+    point: SweepPoint, percentile: float, *, limits: AnswerLimits = _NO_LIMITS
 ) -> dict[str, Any]:
     """One load point as plain data: latencies in milliseconds, null for what is not known.
 
     A point that the client itself spoiled has no latencies: they would not be the server's. A
-    `server` without statistics has null in their place. With a latency limit in seconds there is
-    the goodput: inferences per second that were answered within it.
+    `server` without statistics has null in their place. With limits there is the goodput:
+    inferences per second that were answered within all of them.
     """
     measurement = point.measurement
     return {
@@ -37,7 +39,8 @@ def point_document(
         "duration_s": measurement.duration_s,
         **_latencies(measurement, percentile),
         "first_response": _first_response(measurement, percentile),
-        **_goodput(measurement, limit_s),
+        **_goodput(measurement, limits),
+        "tokens": _tokens(measurement, percentile),
         "errors": dict(measurement.errors),
         "unanswered": measurement.unanswered,
         "reconnected": measurement.reconnected,
@@ -56,6 +59,7 @@ def point_document(
             **_statistics(point.statistics),
             "process": asdict(point.process) if point.process else None,
             "gpus": {uuid: asdict(usage) for uuid, usage in point.gpus.items()},
+            "scheduling": asdict(point.scheduling) if point.scheduling else None,
             "metrics": _metrics(point),
         },
     }
@@ -68,7 +72,7 @@ def export(
     endpoint: str,
     model: str,
     started_at: datetime,
-    limit_s: float | None = None,
+    limits: AnswerLimits = _NO_LIMITS,
 ) -> dict[str, Any]:
     """All load points with the histogram of their latencies and their single requests."""
     return {
@@ -79,7 +83,7 @@ def export(
         "started_at": started_at.isoformat(timespec="seconds"),
         "points": [
             {
-                **point_document(point, percentile, limit_s=limit_s),
+                **point_document(point, percentile, limits=limits),
                 **_requests(point.measurement),
             }
             for point in points
@@ -116,14 +120,44 @@ def _first_response(measurement: Measurement, percentile: float) -> dict[str, fl
     firsts = measurement.first_response
     if firsts is None or measurement.client_overloaded:
         return None
-    return {f"p{q:g}_ms": firsts.percentile(q) * 1e3 for q in sorted({*_PERCENTILES, percentile})}
+    return _percentiles(firsts.percentile, percentile)
 
 
-def _goodput(measurement: Measurement, limit_s: float | None) -> dict[str, float]:
-    if limit_s is None:
+def _percentiles(of: Callable[[float], float], percentile: float) -> dict[str, float]:
+    return {f"p{q:g}_ms": of(q) * 1e3 for q in sorted({*_PERCENTILES, percentile})}
+
+
+def _tokens(measurement: Measurement, percentile: float) -> dict[str, Any] | None:
+    """Of answers that are made of output tokens: how many, and when they came."""
+    tokens = measurement.tokens
+    if tokens is None:
+        return None
+    counts = {
+        "output_per_s": tokens.throughput,
+        "output": tokens.output,
+        "prompt": tokens.prompt,
+        "cached": tokens.cached,
+        "answers": tokens.answers,
+        "counted_by": tokens.counted_by,
+        "together_share": tokens.together_share,
+    }
+    if measurement.client_overloaded or not tokens.output:
+        return counts | {"ttft": None, "itl": None, "gap": None}
+    times = {"ttft": measurement.ttft, "itl": measurement.itl, "gap": tokens.gaps.percentile}
+    return counts | {name: _percentiles(of, percentile) for name, of in times.items()}
+
+
+def _goodput(measurement: Measurement, limits: AnswerLimits) -> dict[str, float]:
+    if not limits.any:
         return {}
     known = not measurement.client_overloaded
-    return {"limit_ms": limit_s * 1e3, "goodput": measurement.goodput(limit_s) if known else nan}
+    named = {
+        "limit_ms": limits.whole_s,
+        "ttft_limit_ms": limits.ttft_s,
+        "itl_limit_ms": limits.itl_s,
+    }
+    said = {name: each_s * 1e3 for name, each_s in named.items() if each_s < inf}
+    return {**said, "goodput": measurement.goodput(limits) if known else nan}
 
 
 def _stability(point: SweepPoint) -> dict[str, Any] | None:
@@ -174,9 +208,12 @@ def _histogram(histogram: Histogram) -> dict[str, Any]:
 
 
 def _samples(measurement: Measurement) -> dict[str, Any]:
-    """Every `stride`-th request: when it was due since the start, and its latency."""
-    return {
-        "stride": measurement.sample_stride,
-        "due_s": np.round(measurement.due_s, _DECIMALS).tolist(),
-        "latency_s": np.round(measurement.latencies_s, _DECIMALS).tolist(),
-    }
+    """Every `stride`-th request: when it was due since the start, and its latency.
+
+    Of answers that are made of tokens also the times to the first one, and between them.
+    """
+    columns = {"due_s": measurement.due_s, "latency_s": measurement.latencies_s}
+    if measurement.tokens and measurement.tokens.output:
+        columns |= {"ttft_s": measurement.ttfts_s, "itl_s": measurement.itls_s}
+    content = {name: np.round(each, _DECIMALS).tolist() for name, each in columns.items()}
+    return {"stride": measurement.sample_stride, **content}

@@ -4,11 +4,12 @@ It looks like the report of a study, and like it loads nothing from anywhere.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import plotly.graph_objects as go
 
+from tuner.load.measurement import Measurement
 from tuner.report import formats, page
 from tuner.sweep.point import SweepPoint, latency_parts_s
 
@@ -26,9 +27,13 @@ def render(
     model: str,
     started_at: datetime,
 ) -> str:
-    """The page: percentiles over throughput, the parts of the mean latency, and the numbers."""
+    """The page: percentiles over throughput, the parts of the mean latency, and the numbers.
+
+    Where answers are made of tokens, those of the first token and of the time between tokens, too.
+    """
     percentiles = sorted({*_PERCENTILES, percentile})
     told = [point for point in points if point.statistics]
+    generated = [point for point in points if point.generated]
     return page.template("sweep_plot.html").render(
         plotly=page.script(),
         endpoint=endpoint,
@@ -37,7 +42,9 @@ def render(
         headline=_headline(points, percentile),
         percentiles=percentiles,
         rows=[_row(point, percentiles) for point in points],
+        token_rows=[_token_row(point, percentiles) for point in generated],
         curve=_curve(points, percentiles),
+        token_curves=_token_curves(generated, percentiles) if generated else {},
         parts=_parts(told) if told else "",
         doubts=[(_load(p), doubt) for p in points for doubt in p.doubts],
     )
@@ -47,10 +54,20 @@ def _headline(points: Sequence[SweepPoint], percentile: float) -> str:
     trusted = [point for point in points if not point.doubts] or points
     best = max(trusted, key=lambda point: point.measurement.throughput)
     measurement = best.measurement
-    return (
-        f"{formats.rate(measurement.throughput)} inferences/s at most, at {_load(best)}: "
-        f"p{percentile:g} {formats.latency(measurement.percentile(percentile))}"
-    )
+    latency = f"p{percentile:g} {formats.latency(measurement.percentile(percentile))}"
+    if best.generated:
+        times = {"TTFT": measurement.ttft, "ITL": measurement.itl}
+        named = [f"{name} {formats.latency(of(percentile))}" for name, of in times.items()]
+        latency = f"p{percentile:g} of {formats.listed(named)}"
+    return f"{_rate(best)} at most, at {_load(best)}: {latency}"
+
+
+def _rate(point: SweepPoint) -> str:
+    """What was answered, and of how many output tokens that was."""
+    tokens, rate = point.measurement.tokens, formats.rate(point.measurement.throughput)
+    if tokens is None or not point.generated:
+        return f"{rate} inferences/s"
+    return f"{rate} requests/s with {formats.rate(tokens.throughput)} output tokens/s"
 
 
 def _load(point: SweepPoint) -> str:
@@ -69,23 +86,64 @@ def _row(point: SweepPoint, percentiles: Sequence[float]) -> list[str]:
     ]
 
 
+def _token_row(point: SweepPoint, percentiles: Sequence[float]) -> list[str]:
+    measurement, tokens = point.measurement, point.measurement.tokens
+    times_s = [of(q) for of in (measurement.ttft, measurement.itl) for q in percentiles]
+    per_s = tokens.throughput if tokens else math.nan
+    return [_load(point), formats.rate(per_s), *map(formats.latency, times_s)]
+
+
 def _curve(points: Sequence[SweepPoint], percentiles: Sequence[float]) -> str:
     """One line for each percentile, through the points in the order of their load."""
-    traces = [_line(points, q, colour) for q, colour in zip(percentiles, _LINES, strict=False)]
+    throughputs = [point.measurement.throughput for point in points]
+    unit = "requests/s" if any(point.generated for point in points) else "inferences/s"
+    traces = [
+        _line(points, throughputs, q, [each.measurement.percentile(q) for each in points], colour)
+        for q, colour in zip(percentiles, _LINES, strict=False)
+    ]
+    return _chart("curve", traces, page.throughput_axis(unit), "latency (ms)")
+
+
+def _token_curves(points: Sequence[SweepPoint], percentiles: Sequence[float]) -> dict[str, str]:
+    """The time to the first token, and that between tokens, against output tokens per second."""
+    axis = {"title": {"text": "output tokens/s"}, "rangemode": "tozero"}
+    per_s = [each.measurement.tokens.throughput for each in points if each.measurement.tokens]
+    times: Mapping[str, Callable[[Measurement, float], float]] = {
+        "TTFT": Measurement.ttft,
+        "ITL": Measurement.itl,
+    }
+    return {
+        name: _chart(
+            name,
+            [
+                _line(points, per_s, q, [of(each.measurement, q) for each in points], colour)
+                for q, colour in zip(percentiles, _LINES, strict=False)
+            ],
+            axis,
+            f"{name} (ms)",
+        )
+        for name, of in times.items()
+    }
+
+
+def _chart(
+    name: str, traces: Sequence[go.Scatter], xaxis: Mapping[str, object], title: str
+) -> str:
     drawn_ms = [y for trace in traces for y in trace.y if y is not None]
-    return page.chart(
-        "curve",
-        go.Figure(traces),
-        xaxis=page.THROUGHPUT_AXIS,
-        yaxis=page.logarithmic("latency (ms)", drawn_ms),
-    )
+    yaxis = page.logarithmic(title, drawn_ms)
+    return page.chart(name, go.Figure(traces), xaxis=xaxis, yaxis=yaxis)
 
 
-def _line(points: Sequence[SweepPoint], q: float, colour: str) -> go.Scatter:
-    latencies_s = [point.measurement.percentile(q) for point in points]
+def _line(
+    points: Sequence[SweepPoint],
+    rates: Sequence[float],
+    q: float,
+    latencies_s: Sequence[float],
+    colour: str,
+) -> go.Scatter:
     told = [f"p{q:g} {formats.latency(each)}" for each in latencies_s]
     return go.Scatter(
-        x=[point.measurement.throughput for point in points],
+        x=rates,
         y=[1e3 * each if math.isfinite(each) else None for each in latencies_s],
         mode="lines+markers",
         line={"color": colour, "width": 2},
@@ -97,8 +155,7 @@ def _line(points: Sequence[SweepPoint], q: float, colour: str) -> go.Scatter:
 
 
 def _hover(point: SweepPoint, latency: str) -> str:
-    throughput = f"{formats.rate(point.measurement.throughput)} inferences/s"
-    return page.hover([_load(point), throughput, latency, *point.doubts])
+    return page.hover([_load(point), _rate(point), latency, *point.doubts])
 
 
 def _parts(points: Sequence[SweepPoint]) -> str:

@@ -16,6 +16,7 @@ from rich.text import Text
 from tuner.analysis.effects import Effects
 from tuner.analysis.hosts import is_of_fleet
 from tuner.analysis.standings import Standing, Standings
+from tuner.analysis.token_figures import tokens_per_answer
 from tuner.goals import LatencyBudget
 from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import (
@@ -25,7 +26,9 @@ from tuner.report import (
     findings,
     formats,
     host_speeds,
+    rates,
     search_findings,
+    token_text,
 )
 from tuner.report.columns import text_table, unbroken
 from tuner.space.space import Configuration
@@ -88,7 +91,8 @@ def trials_table(study: StudyRecord) -> RenderableType:
     title = Text(findings.about_trials(study), style="bold")
     if not study.trials:
         return title
-    columns = ("trial", "for", "ended as", "inf/s", "unloaded", "time")
+    unit = rates.short_unit(tokens_per_answer(study.trials))
+    columns = ("trial", "for", "ended as", unit, "unloaded", "time")
     lines: list[RenderableType] = [
         Text(_TRIAL_LINE.format(*columns), style="bold", overflow="ignore")
     ]
@@ -100,7 +104,7 @@ def trials_table(study: StudyRecord) -> RenderableType:
             trial.purpose.value,
             findings.ended(trial),
             findings.capacity(trial),
-            formats.latency(trial.unloaded_s),
+            token_text.judged(study.budget, trial.unloaded_s),
             formats.duration(figures.total_s(trial)),
         )
         where = f"on {trial.host}: " if trial.host else ""
@@ -109,7 +113,8 @@ def trials_table(study: StudyRecord) -> RenderableType:
         lines += [Text(line, overflow="ignore"), Padding(configuration, (0, 0, 0, 7))]
     left_out = digest.about_shown(study, trials)
     as_measured = host_speeds.AS_MEASURED if is_of_fleet(study.trials) else ""
-    remarks = [Text(each) for each in (as_measured, left_out) if each]
+    said = (token_text.about_judged(study.budget), as_measured, left_out)
+    remarks = [Text(each) for each in said if each]
     return Group(title, Text(), *lines, *remarks)
 
 
@@ -237,7 +242,8 @@ class LiveProgress:
     def _best_so_far(self) -> str:
         if self._best is None:
             return f"nothing within {self._budget} yet"
-        found = f"{formats.rate(self._best.throughput)} inferences/s within {self._budget}"
+        best = rates.of_trials(self._best.throughput, [self._best])
+        found = f"{best} within {self._budget}"
         return f"{found} (trial {self._best.number})"
 
     def _time_left(self) -> str:
@@ -253,7 +259,8 @@ class LiveProgress:
 
     def _line(self, record: TrialRecord) -> str:
         found = findings.capacity(record)
-        carries = f", {found} inferences/s" if found != formats.NOTHING else ""
+        unit = rates.unit(tokens_per_answer([record]))
+        carries = f", {found} {unit}" if found != formats.NOTHING else ""
         host = f" on {record.host}" if record.host else ""
         return (
             f"trial {record.number} ({record.purpose.value}){host}: "
@@ -281,10 +288,20 @@ def _result_rows(
     study: StudyRecord, standings: Standings, sides: Sequence[Standing]
 ) -> list[list[str]]:
     throughputs = [findings.carried(side) for side in sides]
-    rows = [[f"inf/s within {study.budget}", *throughputs]]
+    unit = rates.short_unit(tokens_per_answer(study.trials))
+    rows = [[f"{unit} within {study.budget}", *throughputs]]
     if standings.gain and len(sides) > 1:
         rows.append(["gain (95 % interval)", "", formats.gain(standings.gain)])
+    generated = token_text.rows(study, [side.trial for side in sides])
+    rows += map(list, generated or _latency_rows(study, sides))
+    rows.append([f"{unit} at saturation", *(formats.rate(s.trial.saturation) for s in sides)])
+    rows.append(["rests on", *(findings.grounds(side) for side in sides)])
+    return rows
+
+
+def _latency_rows(study: StudyRecord, sides: Sequence[Standing]) -> list[list[str]]:
     points = [side.trial.best_point(study.budget) for side in sides]
+    rows = []
     for q in figures.percentiles(study.budget):
         latencies = [formats.latency(p.percentile(q) if p else math.nan) for p in points]
         rows.append([f"p{q:g} at the highest load", *latencies])
@@ -292,8 +309,6 @@ def _result_rows(
         for q in figures.percentiles(study.budget):
             firsts = [_first_response(point, q) for point in points]
             rows.append([f"p{q:g} to the first response", *firsts])
-    rows.append(["inf/s at saturation", *(formats.rate(s.trial.saturation) for s in sides)])
-    rows.append(["rests on", *(findings.grounds(side) for side in sides)])
     return rows
 
 

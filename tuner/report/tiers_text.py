@@ -11,9 +11,10 @@ from rich.text import Text
 from tuner.analysis.interpolation import CurveEstimate, EstimateKind
 from tuner.analysis.standings import Standings
 from tuner.analysis.tiers import Tier, Tiers
+from tuner.analysis.token_figures import tokens_per_answer
 from tuner.goals import LatencyBudget
 from tuner.records import StudyRecord
-from tuner.report import answer_text, figures, findings, formats, nearest_text
+from tuner.report import answer_text, figures, findings, formats, nearest_text, rates
 from tuner.report.columns import text_table
 from tuner.report.json_text import budget_facts
 
@@ -25,9 +26,9 @@ RULE = (
 
 def tiers_table(study: StudyRecord, tiers: Tiers) -> RenderableType:
     """A row for each tier; below the table what serves all of them, and each configuration."""
-    shared = tiers.shared
-    titles = ["best inf/s", "known as", "trial"]
-    titles += [f"trial {shared.trial.number} inf/s", "known as", "share"] if shared else []
+    shared, unit = tiers.shared, rates.short_unit(tokens_per_answer(study.trials))
+    titles = [f"best {unit}", "known as", "trial"]
+    titles += [f"trial {shared.trial.number} {unit}", "known as", "share"] if shared else []
     columns = [Column("tier", no_wrap=True)]
     columns += [Column(title, justify="right", no_wrap=True) for title in titles]
     rows = [_row(tier, len(columns)) for tier in tiers.each]
@@ -46,7 +47,7 @@ def remarks(study: StudyRecord, tiers: Tiers, standings: Standings) -> tuple[str
         if winner and other and tier.budget == study.budget:
             found.append(
                 f"{tier.budget} is the budget of the study, whose own result is another: "
-                f"{formats.rate(winner.throughput)} inferences/s, `tuner best {study.name}`"
+                f"{rates.of_trials(winner.throughput, study.trials)}, `tuner best {study.name}`"
             )
     return tuple(found)
 

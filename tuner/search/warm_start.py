@@ -82,7 +82,7 @@ def offer(study: StudyRecord, others: Iterable[StudyRecord]) -> str:
         same_files = earlier.model_fingerprint == study.model_fingerprint
         if _on_same_machine(study, earlier) and (same_files or earlier.model == study.model):
             model = "the same model" if same_files else "a model of the same name"
-            where = "hosts like these" if study.options.get("fleet") else "this machine"
+            where = "hosts like these" if study.on_fleet else "this machine"
             return (
                 f"study {earlier.name} tuned {model} on {where} ({earlier.budget}): add "
                 f"`--warm-start {shlex.quote(earlier.name)}` to begin with its best"
@@ -139,10 +139,12 @@ def _difference(study: StudyRecord, other: StudyRecord) -> tuple[float, ...]:
     """What differs, the most important first; small is alike."""
     percentiles = other.budget.percentile != study.budget.percentile
     limits = abs(math.log(other.budget.limit_s / study.budget.limit_s))
+    kinds = not other.budget.is_alike(study.budget)
     return (
         other.model_fingerprint != study.model_fingerprint,
         other.model != study.model,
         not _on_same_machine(study, other),
+        kinds,
         percentiles,
         limits,
         other.request != study.request,

@@ -104,6 +104,9 @@ def overlaid(base: Content, changes: Content, name: str) -> tuple[Content, Inher
         ),
         left_out=tuple(left_out),
     )
+    serve = changes.get("serve")
+    if isinstance(base.get("serve"), dict) and isinstance(serve, dict):
+        changes = {**changes, "serve": _deeply_merged(base["serve"], serve)}
     return _merged(base, changes | added), inherited
 
 
@@ -170,14 +173,22 @@ def _left_out(
 
 
 def _without(base: Content, gone: set[str]) -> Content:
-    """`base` without these parameters, the rules about them, and their values in hints."""
+    """`base` without these parameters, their proofs, rules about them, and values in hints."""
     hints = [{n: v for n, v in h.items() if n not in gone} for h in base.get("hints", [])]
+    serve = base.get("serve", {})
+    at = {p: _less(texts, gone) for p, texts in serve.get("proofs_at", {}).items()}
+    proofs = {"proofs": _less(serve.get("proofs", {}), gone), "proofs_at": at}
     return {
         **base,
-        "parameters": {n: p for n, p in base["parameters"].items() if n not in gone},
+        "parameters": _less(base["parameters"], gone),
         "rules": [r for r in base.get("rules", []) if gone.isdisjoint(_names(r["rule"]))],
         "hints": [hint for hint in hints if hint],
+        **({"serve": serve | proofs} if serve else {}),
     }
+
+
+def _less(found: Content, gone: set[str]) -> Content:
+    return {name: value for name, value in found.items() if name not in gone}
 
 
 def _names(expression: object) -> frozenset[str]:
@@ -195,3 +206,13 @@ def _of_type(inherited: Content, change: Content) -> Content:
 def _merged(inherited: Content, change: Content) -> Content:
     """The keys of both; those of `change` win, and those that are null there are gone."""
     return {key: value for key, value in {**inherited, **change}.items() if value is not None}
+
+
+def _deeply_merged(inherited: Content, change: Content) -> Content:
+    """As `_merged`, and so with the mappings in them."""
+    both = {
+        key: _deeply_merged(inherited[key], value)
+        for key, value in change.items()
+        if isinstance(value, dict) and isinstance(inherited.get(key), dict)
+    }
+    return _merged(inherited, change | both)

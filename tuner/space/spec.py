@@ -170,9 +170,21 @@ def space_in(text: str) -> SpaceSpec:
 
 def _spec(content: Content, inherited: Inherited) -> SpaceSpec:
     try:
-        return SpaceSpec.model_validate(content, context=inherited)
+        found = SpaceSpec.model_validate(content, context=inherited)
     except ValidationError as error:
         raise _reworded(error) from None
+    if found.serve:
+        _check(found.serve, found.parameters)
+    return found
+
+
+def _check(serve: ServeSpec, parameters: Collection[str]) -> None:
+    if (serve.request is None) == (serve.openai is None):
+        got = "both" if serve.request else "neither"
+        raise SpaceError(f"serve: one of `request` and `openai` was expected, but got {got}")
+    for place, _, texts in serve.all_proofs:
+        for name in sorted(set(texts) - set(parameters)):
+            raise SpaceError(f"{place}.{name}: there is no such parameter")
 
 
 def _reworded(error: ValidationError) -> SpaceError:

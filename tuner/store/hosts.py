@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tuner.store.database import Database, aware
-from tuner.store.jobs import id_of
 from tuner.store.schema import tuner_hosts, tuner_studies
 
 
@@ -83,11 +82,6 @@ def hosts_of(database: Database, study: str) -> tuple[HostRecord, ...]:
     )
     with database.reading() as connection:
         return tuple(_host(row) for row in connection.execute(query).mappings())
-
-
-def store_hosts(database: Database, study: str, hosts: Sequence[HostRecord]) -> None:
-    """Write these in a transaction of their own; see `save_hosts`."""
-    database.write(lambda connection: save_hosts(connection, id_of(connection, study), hosts))
 
 
 def _row(host: HostRecord) -> dict[str, Any]:

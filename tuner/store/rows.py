@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from tuner.errors import Reason
-from tuner.goals import LatencyBudget, Loop, Objective
+from tuner.goals import AnswerLimits, LatencyBudget, Loop, Objective
 from tuner.load.histogram import Histogram
 from tuner.load.requests import Tensor
 from tuner.records import (
@@ -119,6 +119,7 @@ _STORED: Mapping[type, _Made] = {
     bytes: lambda data: base64.b64encode(data).decode(),
     tuple: lambda values: [stored(each) for each in values],
     SearchSpace: space_document,
+    AnswerLimits: AnswerLimits.as_record,
     Mapping: lambda values: {name: stored(each) for name, each in values.items()},
 }
 
@@ -164,7 +165,8 @@ _VALUES: Mapping[str, _Made] = {
             "batch_times_s": {int(n): s for n, s in stored.get("batch_times_s", {}).items()},
         }
     ),
-    **dict.fromkeys(("histogram", "first_response"), _histogram),
+    "answers": lambda stored: AnswerLimits(**stored),
+    **dict.fromkeys(("histogram", "first_response", "itl", "whole"), _histogram),
     **dict.fromkeys(("shape", "disturbed"), tuple),
     "data": base64.b64decode,
 }

@@ -41,6 +41,7 @@ tuner_studies = Table(
     Column("space_fingerprint", String(20), nullable=False),
     Column("percentile", Float, nullable=False),
     Column("limit_s", Float, nullable=False),
+    Column("answers", JSON(none_as_null=True)),  # the limits of the latency budget, if several
     Column("parameters", JSON, nullable=False),
     Column("request", JSON, nullable=False),
     Column("hardware", JSON, nullable=False),
@@ -139,6 +140,10 @@ tuner_load_points = Table(
     Column("stopped_early", String(20), nullable=False),
     Column("histogram", JSON, nullable=False),
     Column("first_response", JSON(none_as_null=True)),
+    Column("itl", JSON(none_as_null=True)),
+    Column("whole", JSON(none_as_null=True)),
+    Column("tokens_per_s", Float),
+    Column("together", Float),
     Column("runs", Integer, nullable=False, server_default="1"),
     Column("disturbed", JSON, nullable=False, server_default="[]"),
     Column("cpu_s", Float),

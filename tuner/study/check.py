@@ -45,7 +45,7 @@ from tuner.study.comparable import Difference, differences
 from tuner.study.deployment import Deployment
 from tuner.study.job import PreparedJob, target_setup
 from tuner.study.observer import Observer
-from tuner.study.outputs import counted
+from tuner.study.outputs import stored_golden
 from tuner.study.trial import Bench, TrialPlan, run_trial
 from tuner.study.trial_load import TrialLoad
 from tuner.watch import gpu_usage
@@ -293,8 +293,7 @@ def _golden(prepared: PreparedJob, study: StudyRecord) -> Golden | None:
     if study.model_fingerprint != prepared.study.model_fingerprint:
         return None
     with Storage(prepared.job.database) as storage:
-        golden = storage.golden(study.name)
-    return golden and replace(golden, outputs=counted(golden.outputs, None))
+        return stored_golden(storage, study.name)
 
 
 def _rounds(bench: Bench, known: Checked, until_s: float) -> Checked:

@@ -20,6 +20,7 @@ from runners.errors import (
 from tuner.errors import Reason, ServerError, ServerMissingError, SpaceError, TrialFailure
 from tuner.records import Applied
 from tuner.space.space import Configuration
+from tuner.study.lack_of_memory import lacked_memory
 from tuner.study.start_patience import StartPatience
 from tuner.targets.base import Target
 from tuner.watch.gpu_memory import GpuMemory
@@ -34,6 +35,11 @@ TRIAL_LABEL = "tuner.trial"
 # Reloads until a server is started anew: Triton is known to leak over many of them
 # (triton-inference-server/server issues 4528, 4966).
 _RELOADS_PER_START = 20
+# What a server that got no memory is seen as.
+_MAY_LACK_MEMORY = (
+    *(Reason.CRASHED, Reason.START_FAILED, Reason.NOT_READY),
+    *(Reason.LOAD_FAILED, Reason.UNRESPONSIVE),
+)
 # How long a server that is ending may take until its end is known, and how often it is asked, in
 # seconds.
 _DYING_S = 0.5
@@ -147,14 +153,17 @@ class Deployment:
         if code is None and not server.is_alive():
             lost = "the server is gone, and nobody knows how it ended"
             return TrialFailure(Reason.INTERRUPTED, f"{lost}; seen as: {failure}")
+        last_words = server.log_tail()
         if code is None:
-            last_words = failure.log_tail or server.log_tail()
-            return TrialFailure(failure.reason, str(failure), log_tail=last_words)
+            said = failure.log_tail or last_words
+            reason, why = _reason_in_log(said, failure.reason)
+            return TrialFailure(reason, f"{failure}{why}", log_tail=said)
         reason, why = _reason_of_exit(code, Reason.CRASHED, self._current.oom_kills)
+        reason, why = _reason_in_log(last_words, reason, why)
         return TrialFailure(
             reason,
             f"the server {describe_exit(code)}{why}; seen as: {failure}",
-            log_tail=server.log_tail(),
+            log_tail=last_words,
         )
 
     def _restart(self, configuration: Configuration, trial: int) -> None:
@@ -201,10 +210,18 @@ def _reason_of_exit(code: int, otherwise: Reason, killed: int | None) -> tuple[R
     return Reason.OUT_OF_MEMORY, ", most likely for its memory"
 
 
+def _reason_in_log(log: str, reason: Reason, why: str = "") -> tuple[Reason, str]:
+    """That it was for want of memory, where nothing more exact is known and its log says so."""
+    if reason in _MAY_LACK_MEMORY and lacked_memory(log):
+        return Reason.OUT_OF_MEMORY, ", for want of memory, as its log says"
+    return reason, why
+
+
 def _start_failure(error: RunnerError, killed: int | None) -> TrialFailure:
     reason, why = Reason.START_FAILED, ""
     if isinstance(error, StartTimeout):
         reason = Reason.START_TIMEOUT
     if isinstance(error, StartFailed):
         reason, why = _reason_of_exit(error.exit_code, reason, killed)
+        reason, why = _reason_in_log(error.log_tail, reason, why)
     return TrialFailure(reason, f"{error}{why}", log_tail=error.log_tail)

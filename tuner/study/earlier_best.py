@@ -25,7 +25,7 @@ def earlier_best(
     for name in names:
         earlier = storage.study(name)
         ranked: Sequence[Configuration] = warm_start.ranked(earlier)
-        if earlier.budget != budget:
+        if earlier.budget != budget and earlier.budget.is_alike(budget):
             known = answers.answer(earlier, budget).ranked
             ranked = [estimate.trial.configuration for estimate in known]
         begin = warm_start.configurations(ranked, space)

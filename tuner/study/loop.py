@@ -16,27 +16,28 @@ from tuner.records import (
     Purpose,
     StudyRecord,
     TrialRecord,
-    not_compared,
 )
 from tuner.search.search import Proposal
 from tuner.space.space import Configuration
 from tuner.store.storage import Storage
+from tuner.study.again import RETRIES
 from tuner.study.another_start import ask_another_start
 from tuner.study.best_so_far import best_so_far
 from tuner.study.deadline import Deadline
 from tuner.study.exploration import Exploration, exploration
 from tuner.study.failed_baseline import check_baseline
-from tuner.study.outputs import counted
+from tuner.study.outputs import not_compared, stored_golden
 from tuner.study.recorder import PauseAsked, Recorder, StopAsked
 from tuner.study.rests import Rests
 from tuner.study.study_plan import StudyPlan
-from tuner.study.time_plan import finals_plan, limit_reached, no_time_for_a_round, no_time_left
+from tuner.study.time_plan import (
+    ROUNDS_BEFORE_ANY_GOES,
+    finals_plan,
+    limit_reached,
+    no_time_for_a_round,
+    no_time_left,
+)
 from tuner.study.trial import Bench, TrialPlan, run_trial
-
-# A trial that this machine spoiled is run again, up to this many times.
-_RETRIES = 2
-# After so many rounds of finals, who is beaten is not measured any more.
-_ROUNDS_BEFORE_ANY_GOES = 2
 
 
 class Study:
@@ -76,7 +77,8 @@ class Study:
         Raises:
             TunerError: The baseline failed, so there is nothing to compare with.
         """
-        self._bench = replace(self._bench, golden=self._stored_golden())
+        golden = stored_golden(self._storage, self._name)
+        self._bench = replace(self._bench, golden=golden)
         if self._record.stopped:
             self._storage.save_stopped(self._name, "")
         with exploration(self._record, self._plan, self._storage) as search:
@@ -104,11 +106,6 @@ class Study:
             if self._recorder:
                 self._recorder.stops(asked.why)
             return asked.why, asked.now
-
-    def _stored_golden(self) -> Golden | None:
-        """What a study that goes on is compared with."""
-        golden = self._storage.golden(self._name)
-        return golden and replace(golden, outputs=counted(golden.outputs, None))
 
     def _explore(self, search: Exploration) -> str:
         """Ask, run and tell until there is a reason to stop, which is returned in words."""
@@ -161,7 +158,7 @@ class Study:
 
     def _measured(self, plan: TrialPlan) -> TrialRecord:
         record, golden = run_trial(self._bench, plan)
-        for _ in range(_RETRIES):
+        for _ in range(RETRIES):
             if record.reason not in NOT_ITS_FAULT or self._deadline.left_s <= 0:
                 break
             record, golden = run_trial(self._bench, plan)
@@ -194,9 +191,9 @@ class Study:
         """What the baseline shows of the study."""
         if golden and golden.places:
             self._say(not_compared(golden.comparison))
-        left_s, each_s = self._deadline.left_s, baseline.timings_s["total"]
-        if left_s < each_s and self._budget.trials > 1 and self._space.size != 1:
-            self._say(no_time_left(baseline, left_s))
+        left_s = self._deadline.left_s
+        if said := no_time_left(baseline, self._budget, self._space.size, left_s):
+            self._say(said)
 
     def _confirm(self) -> None:
         """Measure the finalists again, on fresh starts: each once a round, in random order.
@@ -210,11 +207,10 @@ class Study:
         first = 1 + max((t.round for t in study.finals), default=-1)
         order = random.Random(self._plan.seed + first)  # noqa: S311 - an order, not a secret
         for number in range(first, first + plan.rounds):
-            if number >= first + _ROUNDS_BEFORE_ANY_GOES:
+            if number >= first + ROUNDS_BEFORE_ANY_GOES:
                 chosen = in_the_race(self._corrected(), chosen, plan.rounds)
-            if no_time_for_a_round(
-                self._record.finals, chosen, plan.duration_s / plan.rounds, self._deadline.left_s
-            ):
+            left_s = self._deadline.left_s
+            if no_time_for_a_round(self._record.finals, chosen, plan.round_s, left_s):
                 break
             for configuration in order.sample(chosen, len(chosen)):
                 self._run(

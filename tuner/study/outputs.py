@@ -6,6 +6,7 @@ asking it several times, and not compared.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from itertools import combinations
 
@@ -14,8 +15,9 @@ import numpy as np
 from tuner.errors import InputError, Reason, TrialFailure
 from tuner.load.requests import Tensor
 from tuner.numbers.arrays import FloatArray
-from tuner.records import Golden
+from tuner.records import Comparison, Golden
 from tuner.space.answer_paths import general, is_at, keys, list_of
+from tuner.store.storage import Storage
 from tuner.targets.json_outputs import opened
 
 Outputs = tuple[Tensor, ...]
@@ -27,6 +29,18 @@ _TOLERANCE_ABSOLUTE = 1e-3
 # Places that a hint names.
 _MOST_NAMES = 12
 _FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
+
+
+def not_compared(comparison: Comparison) -> str:
+    """What was left out, in a sentence."""
+    places = ", ".join(f"`{place}`" for place in comparison.left_out)
+    why = "differ from one answer of the baseline to the next"
+    if comparison.nothing_left:
+        return (
+            f"Outputs cannot be compared: all of them {why} ({places}). What can be checked is "
+            "their types and shapes, and that they have no NaN."
+        )
+    return f"Not compared with the baseline's, because they {why}: {places}."
 
 
 def counted(outputs: Outputs, compare: Sequence[str] | None) -> Outputs:
@@ -46,6 +60,12 @@ def counted(outputs: Outputs, compare: Sequence[str] | None) -> Outputs:
                 hint="there are " + ", ".join(f"`{name}`" for name in list(there)[:_MOST_NAMES]),
             )
     return tuple(part for part in parts if is_at(part.name, compare))
+
+
+def stored_golden(storage: Storage, study: str) -> Golden | None:
+    """What answers of a study that goes on are compared with; None if it has nothing yet."""
+    golden = storage.golden(study)
+    return golden and replace(golden, outputs=counted(golden.outputs, None))
 
 
 def golden_of(answers: Sequence[Outputs], *, tolerance: float | None = None) -> Golden:

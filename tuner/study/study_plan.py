@@ -88,15 +88,18 @@ class StudyPlan:
             return None
         if study.arrivals is Loop.CLOSED:  # what it claims holds for users who wait
             return None
+        claim, known = CLAIMED_SHARE * winner.throughput, expected(study, winner.configuration)
         load_s = left_s - until_proof_s(study.trials, study.budget)
-        if load_s < first_look_s(study.budget):
+        rate = claim / int(study.request.get("batch", 1))
+        if load_s < first_look_s(study.budget, rate, known.answer_s if known else 0.0):
             return None
         plan = self.trial(study, winner.configuration, Purpose.PROOF, number=number)
         return replace(
             plan,
             seed=plan.seed + _PROOF_SEED,
             fresh=True,
-            claim=CLAIMED_SHARE * winner.throughput,
+            expected=known,
+            claim=claim,
             longest_s=load_s,
             reference=0.0,
             reference_share=0.0,

@@ -31,6 +31,8 @@ _NOT_AROUND = ("self-check", "apply", "saturation", "search")
 STRETCHES = (2.0, 1.0, 0.6)
 # The same for the baseline in the search: it has to be known well enough to be beaten.
 BASELINE_STRETCH = 0.6
+ROUNDS_BEFORE_ANY_GOES = 2
+"""After so many rounds of finals, who is beaten is not measured any more."""
 # A first round of finals begins if this share of its planned time is left: plans are on the safe
 # side.
 _LEAST_SHARE = 0.5
@@ -49,7 +51,7 @@ class FinalsPlan:
     """How many finalists are measured in how many rounds, and how long that takes.
 
     `stretch` is how many times as long as in the search each load point lasts, `baseline_stretch`
-    the same for the baseline.
+    the same for the baseline. So many `hosts` of a fleet measure at once, each a round of its own.
     """
 
     finalists: int = 0
@@ -57,6 +59,12 @@ class FinalsPlan:
     stretch: float = 1.0
     baseline_stretch: float = 1.0
     duration_s: float = 0.0
+    hosts: int = 1
+
+    @property
+    def round_s(self) -> float:
+        """How long one of the rounds takes."""
+        return self.duration_s * min(1.0, self.hosts / self.rounds)
 
     def stretch_of(self, *, baseline: bool) -> float:
         return self.baseline_stretch if baseline else self.stretch
@@ -84,7 +92,7 @@ def finals_plan(
         for count in range(min(most, search_budget.finalists), 0, -1):
             for stretch in STRETCHES:
                 whole = _finals(trials, budget, count, rounds, stretch)
-                plan = replace(whole, duration_s=_shared_s(whole, hosts))
+                plan = replace(whole, duration_s=_shared_s(whole, hosts), hosts=hosts)
                 if plan.duration_s <= limit_s:
                     return plan
     return FinalsPlan()
@@ -184,17 +192,15 @@ def no_time_for_a_round(
     planned_s: float,
     left_s: float,
 ) -> bool:
-    """Whether a round of `chosen` would end too late, if each takes as long as in the last.
+    """Whether a round of `chosen` would end too late, if each takes as long as it did last.
 
-    The first one, where no more is left than a share of what was planned for it.
+    As long as the others, where it has not ended yet: rounds of a fleet overlap. The first one,
+    where no more is left than a share of what was planned.
     """
-    last = [
-        t.timings_s["total"]
-        for t in finals
-        if t.round == finals[-1].round and t.configuration in chosen
-    ]
-    needed_s = sum(last) if last else _LEAST_SHARE * planned_s
-    return needed_s > left_s
+    last_s = {t.configuration: t.timings_s["total"] for t in finals if t.configuration in chosen}
+    if not last_s:
+        return _LEAST_SHARE * planned_s > left_s
+    return statistics.mean(last_s.values()) * len(chosen) > left_s
 
 
 def until_proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float:
@@ -202,7 +208,9 @@ def until_proof_s(trials: Sequence[TrialRecord], budget: LatencyBudget) -> float
     spent = [trial.timings_s for trial in trials]
     start_s = max((s.get("apply", 0.0) for s in spent), default=_FIRST_GUESS_START_S)
     seen_s = max((s.get("warm-up", 0.0) + s.get("unloaded", 0.0) for s in spent), default=0.0)
-    return start_s + max(seen_s, expected_s(budget, points=1))
+    # Limits for parts of answers hardly say how long these take.
+    usual_s = 0.0 if budget.answers and seen_s else expected_s(budget, points=1)
+    return start_s + max(seen_s, usual_s)
 
 
 def too_short(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> str:
@@ -217,9 +225,13 @@ def too_short(budget: LatencyBudget, search_budget: SearchBudget, size: int | No
     )
 
 
-def no_time_left(baseline: TrialRecord, left_s: float) -> str:
-    """A sentence for a study whose time was over with its baseline."""
+def no_time_left(
+    baseline: TrialRecord, search_budget: SearchBudget, size: int | None, left_s: float
+) -> str:
+    """A sentence if the time of a study is over with its baseline; else nothing."""
     took_s = baseline.timings_s["total"]
+    if left_s >= took_s or search_budget.trials == 1 or size == 1:
+        return ""
     return (
         f"the server's defaults took {took_s:.0f} s (one request at a time: "
         f"{baseline.unloaded_s:.3g} s), and {max(left_s, 0.0):.0f} s are left: too short for "

@@ -213,6 +213,7 @@ class _Trial:
             self.verdicts = bench.target.verify(server, configuration)
             _check_verdicts(self.verdicts)
             requests = bench.target.requests(server)
+            bench.load.check_limits(requests)
             first = () if self.golden else self._answers(1)
         if self.golden is not None:  # a wrong answer is not worth measuring
             with self._step("validate"):
@@ -264,7 +265,7 @@ class _Trial:
             return math.inf
         rate = throughput / capacity.best.measurement.inferences_per_request
         profile = OpenLoop(rate, seed=self.plan.seed)
-        length_s = duration_s(self.bench.budget, rate, capacity.unloaded_s)
+        length_s = duration_s(self.bench.budget, rate, capacity.answer_s)
         measurement = self._measure(Phase.REFERENCE, profile, duration_s=length_s)
         return measurement.percentile(self.bench.budget.percentile)
 

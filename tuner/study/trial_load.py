@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Self
 
+from tuner.errors import InputError
 from tuner.goals import LatencyBudget
 from tuner.load.calibration import Calibration
 from tuner.load.client import LoadEngine
@@ -45,6 +46,8 @@ _SHORTEST_S = 1.0
 _TIMEOUT_LIMITS = 20
 _TIMEOUT_ANSWERS = 10
 _SHORTEST_TIMEOUT_S = 2.0
+# Where nothing limits how long the first token may take, it is waited for this long at least.
+_PATIENCE_S = 30.0
 # At the end of a load point the answers in flight are waited for: this many latency limits, and a
 # moment,
 _DRAIN_LIMITS = 2
@@ -103,6 +106,22 @@ class TrialLoad:
             self._checked_bytes = _size(requests)
             self.calibration = self.self_check(self._checked_bytes)
 
+    def check_limits(self, requests: RequestSet) -> None:
+        """Refuse limits that no answer to these requests could be over.
+
+        Raises:
+            InputError: There are some.
+        """
+        limits = self.budget.limits
+        option = "--budget-ttft-ms" if limits.ttft_s < math.inf and not requests.streamed else ""
+        option = "--budget-itl-ms" if limits.itl_s < math.inf and not requests.events else option
+        if option:
+            parts = "output tokens" if option == "--budget-itl-ms" else "several parts"
+            raise InputError(
+                f"`{option}` is for answers of {parts}, which those of this server are not",
+                hint="`--budget-ms` is for whole answers",
+            )
+
     def measure(
         self,
         endpoint: Endpoint,
@@ -126,9 +145,10 @@ class TrialLoad:
             endpoint=endpoint,
             profile=profile,
             duration_s=duration_s,
-            timeout_s=max(longest_s, _SHORTEST_TIMEOUT_S),
+            timeout_s=max(longest_s, _PATIENCE_S if self._any_first else _SHORTEST_TIMEOUT_S),
             drain_s=max(_DRAIN_LIMITS * limit_s + _DRAIN_MORE_S, _DRAIN_ANSWERS * answer_s),
             overload=overload,
+            limits=self.budget.answers,
         )
         run = partial(self._measure, load, pid)
         loaded = self._undisturbed(run)
@@ -157,6 +177,11 @@ class TrialLoad:
         if share > _BUSY_ENGINE:
             return f"the load engine used {share:.0%} of a core, {_BUSY_ENGINE:.0%} are tolerable"
         return ""
+
+    @property
+    def _any_first(self) -> bool:
+        """Whether the first token of an answer may take any time."""
+        return self.budget.limits.first_s == math.inf
 
     @property
     def _late_s(self) -> float:

@@ -11,6 +11,7 @@ from tuner.sweep.stability import Stability
 from tuner.watch.gpu_usage import GpuUsage
 from tuner.watch.metrics import ServerMetrics
 from tuner.watch.process_usage import ProcessUsage
+from tuner.watch.scheduling import Scheduling, scheduling
 
 # A load point that is shorter than this many answers without load says little.
 _FEWEST_ANSWERS = 4
@@ -39,10 +40,21 @@ class SweepPoint:
         return (self.metrics.gpus if self.metrics else {}) or self.driver_gpus
 
     @property
+    def scheduling(self) -> Scheduling | None:
+        """How a language-model server scheduled the requests, if its metrics were read."""
+        return scheduling(self.metrics) if self.metrics else None
+
+    @property
     def rate(self) -> float | None:
         """Requests per second that an open loop sent on average; None of a closed loop."""
         profile = self.measurement.profile
         return None if isinstance(profile, ClosedLoop) else profile.rate
+
+    @property
+    def generated(self) -> bool:
+        """Whether answers are made of output tokens."""
+        tokens = self.measurement.tokens
+        return tokens is not None and tokens.output > 0
 
     @property
     def doubts(self) -> list[str]:
@@ -59,6 +71,11 @@ class SweepPoint:
             doubts.append(
                 f"an answer takes {answer_s:.3g} s, so that {duration_s:.3g} s say little: raise "
                 "`--duration`"
+            )
+        if self.scheduling and self.scheduling.preemptions:
+            doubts.append(
+                f"the server put {self.scheduling.preemptions:.0f} requests back, as its cache "
+                "was full: what it had computed for them, it computed again"
             )
         if self.stability and not self.stability.stable:
             doubts.append(str(self.stability))

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from tuner.load.client import LoadEngine
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet
 from tuner.records import ServerStatistics
@@ -16,6 +17,10 @@ class Service(AbstractContextManager["Service"], Protocol):
 
     endpoint: Endpoint
     requests: RequestSet
+    # What is to be known of the requests, in sentences.
+    remarks: tuple[str, ...] = ()
+    # The load engine that holds the server in its process; None: it runs elsewhere.
+    engine: LoadEngine | None = None
 
     def statistics(self) -> ServerStatistics | None:
         """The server's own counters; None where it has none."""
@@ -23,6 +28,9 @@ class Service(AbstractContextManager["Service"], Protocol):
 
 class PlainService(AbstractContextManager["PlainService"]):
     """A service that has nothing to open and nothing to close, nor any counters."""
+
+    remarks: tuple[str, ...] = ()
+    engine: LoadEngine | None = None
 
     def __init__(self, endpoint: Endpoint, requests: RequestSet) -> None:
         self.endpoint = endpoint

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from tuner.errors import InputError, ServerError
+from tuner.goals import AnswerLimits
 from tuner.load.client import LoadEngine
 from tuner.load.measurement import Measurement
 from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun, OpenLoop, Ramp
@@ -22,6 +23,7 @@ _USUAL_DRAIN_S = 5.0
 # or this many times what one took in the warm-up, but never longer than until a timeout.
 _DRAIN_ANSWERS = 2
 _WARM_UP = ClosedLoop(1)
+_NO_LIMITS = AnswerLimits()
 # A request that is due when a step of a ramp begins is that step's, however it was rounded.
 _ROUNDING_S = 1e-6
 # What to do about a kind of failure; of others, the server knows more.
@@ -38,8 +40,8 @@ class SweepPlan:
     """What is measured: a load point of `duration_s` (or `max_requests`) for each profile.
 
     With `tolerance`, a point is repeated until three windows in a row differ by no more in
-    throughput and in the `percentile` (in the mean, if that is None). With `limit_s`, the sweep
-    ends at the first point whose percentile (the 99th, if that is None) is beyond it. An engine
+    throughput and in the `percentile` (in the mean, if that is None). The sweep ends at the first
+    point whose percentile (the 99th, if that is None) is beyond one of the `limits`. An engine
     that is too slow gets up to `most_workers` processes, and the point is measured again.
     """
 
@@ -50,7 +52,7 @@ class SweepPlan:
     max_requests: int = 0
     tolerance: float | None = None
     percentile: float | None = None
-    limit_s: float | None = None
+    limits: AnswerLimits = _NO_LIMITS
     most_workers: int = 1
 
     @property
@@ -111,10 +113,9 @@ class Sweep:
             )
 
     def _is_beyond_limit(self, measurement: Measurement) -> bool:
-        limit_s = self.plan.limit_s
-        if limit_s is None or measurement.client_overloaded:  # those latencies are the client's
+        if measurement.client_overloaded:  # those latencies are the client's
             return False
-        return measurement.percentile(self.plan.judged) > limit_s
+        return measurement.is_beyond(self.plan.limits, self.plan.judged)
 
     def _warm_up(self) -> float:
         """What an answer took, in the median."""

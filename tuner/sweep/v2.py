@@ -9,10 +9,10 @@ from typing import Self
 
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, SharedMemory
 from tuner.clients.v2 import (
+    ModelFacts,
     ModelMetadata,
     ModelTraits,
     NotOffered,
-    V2Control,
     check_comparable,
     known_model,
 )
@@ -22,6 +22,7 @@ from tuner.load.requests import RequestSet, TensorSpec
 from tuner.protocols.tensors.input_data import InputData, Step, batches, unbatched
 from tuner.protocols.tensors.inputs import InputOptions, read_input_data
 from tuner.protocols.v2 import MemoryKind, V2Options
+from tuner.protocols.v2_in_process import InProcessWire
 from tuner.protocols.v2_wire import SequenceForm, V2Wire, WireStep, check_stateless
 from tuner.records import ServerStatistics
 from tuner.sweep.service import Service
@@ -60,8 +61,8 @@ class V2Service(Service):
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._control = stack.enter_context(self._address.control())
-            metadata, traits = _known_model(self._control, self._model, self._form)
+            self._facts = self._opened(stack)
+            metadata, traits = _known_model(self._facts, self._model, self._form)
             data = read_input_data(
                 self._form.sources, metadata.inputs, metadata.outputs, self._form.data
             )
@@ -79,6 +80,15 @@ class V2Service(Service):
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def _opened(self, stack: ExitStack) -> ModelFacts:
+        """Who tells of the model, until `stack` is closed."""
+        return stack.enter_context(self._address.control())
+
+    def _wire(self) -> V2Wire | InProcessWire:
+        """How requests are written."""
+        where = self._address
+        return V2Wire(where.endpoint, where.protocol, self._model, self._form.options)
+
     def statistics(self) -> ServerStatistics | None:
         """Once they stand still: Triton counts a request a moment after it has answered it."""
         try:
@@ -93,7 +103,7 @@ class V2Service(Service):
         return found
 
     def _counted(self) -> ServerStatistics:
-        return self._control.statistics(self._model, self._form.options.version)
+        return self._facts.statistics(self._model, self._form.options.version)
 
     def _check_comparable(self, traits: ModelTraits) -> None:
         check_comparable(traits, self._model)
@@ -119,21 +129,18 @@ class V2Service(Service):
     def _requests(
         self, traits: ModelTraits, data: InputData, streams: Sequence[Sequence[WireStep]]
     ) -> RequestSet:
-        form, where = self._form, self._address
-        wire = V2Wire(where.endpoint, where.protocol, self._model, form.options)
+        form, wire = self._form, self._wire()
         if not traits.stateful:
             return wire.request_set(list(chain.from_iterable(streams)), inferences=form.batch)
         sequences = form.sequences if data.generated else form.sequences.to_the_end()
         return wire.sequence_set(streams, sequences, inferences=form.batch, seed=form.data.seed)
 
 
-def _known_model(
-    control: V2Control, model: str, form: V2Form
-) -> tuple[ModelMetadata, ModelTraits]:
+def _known_model(facts: ModelFacts, model: str, form: V2Form) -> tuple[ModelMetadata, ModelTraits]:
     """Inputs and outputs without the batch dimension, and what the model is like."""
     version = form.options.version
-    _check_ready(control, model, version)
-    metadata, traits = known_model(control, model, version)
+    _check_ready(facts, model, version)
+    metadata, traits = known_model(facts, model, version)
     metadata = _with_inputs(metadata, form.inputs, model)
     if traits.decoupled and not form.options.streaming:
         raise InputError(
@@ -169,9 +176,9 @@ def _with_inputs(
     return replace(metadata, inputs=metadata.inputs or given)
 
 
-def _check_ready(control: V2Control, model: str, version: str) -> None:
+def _check_ready(facts: ModelFacts, model: str, version: str) -> None:
     try:
-        ready = control.ready(model, version)
+        ready = facts.ready(model, version)
     except NotOffered as error:
         raise ServerError(
             f"the server does not speak V2: {error}", hint="check `--service-kind`"
@@ -179,16 +186,16 @@ def _check_ready(control: V2Control, model: str, version: str) -> None:
     if not ready:
         named = f"version {version} of the model `{model}`" if version else f"the model `{model}`"
         raise ServerError(
-            f"the server does not have {named} ready{_reason(control, model, version)}",
+            f"the server does not have {named} ready{_reason(facts, model, version)}",
             hint="check the name, and `--service-kind`; Triton lists its models at POST "
             "/v2/repository/index",
         )
 
 
-def _reason(control: V2Control, model: str, version: str) -> str:
+def _reason(facts: ModelFacts, model: str, version: str) -> str:
     """What the server has to say of it; whether a model is ready, it answers with a mere no."""
     try:
-        control.metadata(model, version)
+        facts.metadata(model, version)
     except ServerError as error:
         return f": {' '.join(error.message.split())}"
     return ""

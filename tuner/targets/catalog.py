@@ -6,10 +6,14 @@ from typing import Any, Generic, TypeVar
 
 from runners.base import Runner
 from tuner.errors import InputError, did_you_mean
+from tuner.space.files import built_in
 from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource, ServedModel, StagedTarget, TargetSetup
 from tuner.targets.command import model as command
+from tuner.targets.command.prompted import target_of as command_target
 from tuner.targets.command.target import CommandTarget
+from tuner.targets.llama_cpp import model as llama_cpp
+from tuner.targets.llama_cpp.target import LlamaCppTarget
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving import model as tensorflow_serving
 from tuner.targets.tensorflow_serving.target import TensorFlowServingTarget
@@ -86,12 +90,20 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         open_to_all=True,
         experimental=True,
     ),
+    ServerKind[llama_cpp.LlamaCppModel](
+        name=LlamaCppTarget.server,
+        configuration_file="llama-server.sh",
+        open_model=llama_cpp.open_model,
+        fit_form=lambda form: form.of_prompts("llama.cpp"),
+        target=LlamaCppTarget.of,
+    ),
     ServerKind[command.CommandModel](
         name=CommandTarget.server,
         configuration_file="serve.sh",
         open_model=command.open_model,
-        fit_form=lambda form: form.of_nothing("a server that a space file describes"),
-        target=CommandTarget.of,
+        # The file says whether anything is asked but what it has itself.
+        fit_form=lambda form: form,
+        target=command_target,
     ),
 )
 SERVERS = {kind.name: kind for kind in _KINDS}
@@ -104,7 +116,8 @@ def server_kind(name: str) -> ServerKind[Any]:
         InputError: None is.
     """
     if name not in SERVERS:
+        hint = f"a space starts it: `--space {name}`" if name in built_in() else ""
         raise InputError(
-            f"`{name}` is no server that can be tuned", hint=did_you_mean(name, SERVERS)
+            f"`{name}` is no server that can be tuned", hint=hint or did_you_mean(name, SERVERS)
         )
     return SERVERS[name]

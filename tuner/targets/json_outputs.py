@@ -43,11 +43,11 @@ def _tensors(name: str, content: object) -> list[Tensor]:
         case dict():
             parts = [(f"{name}.{key}", content[key]) for key in sorted(content)]
         case list() if content and all(_is_number(each) for each in content):
-            return [_numbers(name, [float(each) for each in content])]
+            return [numbers_tensor(name, [float(each) for each in content])]
         case list():
             parts = [(f"{name}[{index}]", each) for index, each in enumerate(content)]
         case int() | float() if _is_number(content):
-            return [_numbers(name, [float(content)])]
+            return [numbers_tensor(name, [float(content)])]
         case _:
             return [Tensor(name, "BYTES", (1,), pack_strings([json.dumps(content).encode()]))]
     return [tensor for key, each in parts for tensor in _tensors(key, each)]
@@ -60,5 +60,6 @@ def _is_number(content: object) -> bool:
     return isinstance(content, float)
 
 
-def _numbers(name: str, numbers: list[float]) -> Tensor:
+def numbers_tensor(name: str, numbers: list[float]) -> Tensor:
+    """A tensor of them in double precision."""
     return Tensor(name, "FP64", (len(numbers),), struct.pack(f"<{len(numbers)}d", *numbers))

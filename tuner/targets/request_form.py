@@ -1,13 +1,14 @@
-"""What the requests of a study carry: tensors that are made up or given, or bodies."""
+"""What the requests of a study carry: tensors that are made up or given, bodies, or prompts."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Self
 
 from tuner.errors import InputError
+from tuner.protocols.openai_form import OpenAiForm
 from tuner.protocols.tensors.datatypes import pack_strings
 from tuner.protocols.tensors.input_data import STRING_LENGTH
 from tuner.protocols.tensors.input_files import contents, file_bodies
@@ -25,6 +26,19 @@ _OF_TENSORS = {
     "protocol": "--protocol",
 }
 _OF_BODIES = {"bodies": "--body", "content_type": "--content-type"}
+# Those of prompts, with what each says.
+_OF_PROMPTS: Mapping[str, Callable[[OpenAiForm], object]] = {
+    "--task": lambda prompts: prompts.options.task,
+    "--prompt-tokens": lambda prompts: prompts.synthetic.prompt,
+    "--output-tokens": lambda prompts: prompts.synthetic.output,
+    "--prefix-share": lambda prompts: prompts.synthetic.shared,
+    "--prompts": lambda prompts: (prompts.synthetic.count, prompts.selection.most),
+    "--dataset": lambda prompts: prompts.dataset,
+    "--tokenizer": lambda prompts: prompts.tokenizer,
+    "--whole-answers": lambda prompts: prompts.options.streaming,
+    "--heed-eos": lambda prompts: prompts.options.ignore_eos,
+    "--extra": lambda prompts: prompts.options.extra,
+}
 _OF_ALL = {**_OF_BODIES, "files": "--input-data", **_OF_TENSORS, "headers": "--header"}
 
 
@@ -34,7 +48,8 @@ class RequestForm:
 
     Servers of tensors get `batch` inferences: of the `files` (perf_analyzer's JSON, or folders),
     or made up, with `shapes` for dimensions left open. Others get `bodies` in turn, as they are,
-    with `content_type`. `headers` go with every request, `parameters` are those of V2 inference.
+    with `content_type`, or, where one
+    `asks`, `prompts`. `headers` go with every request, `parameters` are those of V2 inference.
     Without a `protocol` it is HTTP, unless the model answers over gRPC alone.
     """
 
@@ -50,6 +65,8 @@ class RequestForm:
     sequences: SequenceForm = SequenceForm(count=16)  # noqa: RUF009 - it is frozen
     bodies: tuple[bytes, ...] = ()
     content_type: str = ""
+    prompts: OpenAiForm = OpenAiForm()  # noqa: RUF009 - it is frozen
+    asks: bool = False
 
     @property
     def grpc(self) -> bool:
@@ -64,17 +81,7 @@ class RequestForm:
         Raises:
             InputError: A file cannot be read.
         """
-        record: dict[str, object] = {}
-        if self.bodies:
-            record |= {
-                "bodies": len(self.bodies),
-                "digest": _digest(self.bodies),
-                "content_type": self.content_type,
-            }
-        else:
-            shapes = {name: list(shape) for name, shape in self.shapes.items()}
-            data = "files" if self.files else "zero" if self.zero else "random"
-            record |= {"batch": self.batch, "data": data, "shapes": shapes}
+        record = self._content()
         if self.files:
             record["files"] = _digest(chain.from_iterable(map(contents, self.files)))
         usual = RequestForm()
@@ -90,6 +97,19 @@ class RequestForm:
             record["headers"] = sorted(self.headers)
         return record
 
+    def _content(self) -> dict[str, object]:
+        if self.asks:
+            return {"prompts": self.prompts.as_record()}
+        if self.bodies:
+            return {
+                "bodies": len(self.bodies),
+                "digest": _digest(self.bodies),
+                "content_type": self.content_type,
+            }
+        shapes = {name: list(shape) for name, shape in self.shapes.items()}
+        data = "files" if self.files else "zero" if self.zero else "random"
+        return {"batch": self.batch, "data": data, "shapes": shapes}
+
     def of_tensors(self, server: str, *, v2: bool = True) -> Self:
         """The form for a server of tensors; not each of them speaks `v2`.
 
@@ -97,6 +117,7 @@ class RequestForm:
             InputError: It is one of bodies, or says what would change nothing.
         """
         hint = "leave it out; `--input-data`, `--shape` and `--batch` say what is sent"
+        self._refuse_prompts(server)
         self._refuse(_OF_BODIES, f"{server}, which takes tensors", hint)
         if not v2:
             named = {"parameters": _OF_TENSORS["parameters"]}
@@ -118,6 +139,7 @@ class RequestForm:
         Raises:
             InputError: It has none, or says something of tensors; a file cannot be read.
         """
+        self._refuse_prompts(server)
         self._refuse(_OF_TENSORS, f"{server}, which takes the bodies as they are", "leave it out")
         self.check_stateless(server)
         bodies = (*self.bodies, *chain.from_iterable(map(file_bodies, self.files)))
@@ -136,9 +158,37 @@ class RequestForm:
             InputError: It says something.
         """
         hint = "`serve.request` in that file says what is sent; leave it out"
+        self._refuse_prompts(server)
         self._refuse(_OF_ALL, server, hint)
         self.check_stateless(server)
         return self
+
+    def of_prompts(self, server: str) -> Self:
+        """The form for a server of language models: `batch` prompts in each request.
+
+        Raises:
+            InputError: It says something of tensors or bodies.
+        """
+        hint = (
+            "leave it out; `--prompt-tokens`, `--output-tokens` or `--dataset` say what is asked"
+        )
+        others = {name: said for name, said in _OF_ALL.items() if name not in ("batch", "headers")}
+        self._refuse(others, f"{server}, which is asked prompts", hint)
+        self.check_stateless(server)
+        task = self.prompts.options.task
+        if task.generates:
+            self._refuse({"batch": "--batch"}, f"--task {task}", "leave it out")
+        options = replace(self.prompts.options, headers=self.headers, inputs=self.batch)
+        return replace(self, prompts=replace(self.prompts, options=options), asks=True)
+
+    def _refuse_prompts(self, server: str) -> None:
+        usual = RequestForm().prompts
+        for option, said in _OF_PROMPTS.items():
+            if said(self.prompts) != said(usual):
+                raise InputError(
+                    f"`{option}` means nothing to {server}, which is asked no prompts",
+                    hint="leave it out",
+                )
 
     def _refuse(self, options: Mapping[str, str], server: str, hint: str) -> None:
         """Refuse the fields of `options` that are not as usual."""

@@ -11,6 +11,8 @@ from typing import Any, Self
 import httpx
 
 from tuner.errors import InputError, masked
+from tuner.load.profile import TlsSettings
+from tuner.load.tls import tls_context
 from tuner.protocols.prometheus import MetricKind, MetricsPage, Series, parse
 from tuner.watch.gpu_usage import GpuUsage, put_together
 from tuner.watch.sampling import Samples, sampled
@@ -73,6 +75,7 @@ class ServerMetrics:
 class MetricsScraper:
     """Reads the page at `url` at an interval; `http://` may be left out.
 
+    `headers` go with it, and `tls` says whom to believe, in place of the system's certificates.
     That a page cannot be had is no error: it is missing from the samples, and `warning` says what
     came in its place the first time. The environment's proxy settings are not used.
 
@@ -80,11 +83,20 @@ class MetricsScraper:
         InputError: `url` is none.
     """
 
-    def __init__(self, url: str, interval_s: float = 1.0, *, timeout_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        interval_s: float = 1.0,
+        *,
+        timeout_s: float = 2.0,
+        headers: Mapping[str, str] | None = None,
+        tls: TlsSettings | None = None,
+    ) -> None:
         self._url = _checked(url)
         self._interval_s = interval_s
         self._timeout_s = timeout_s
-        self._tls = httpx.create_ssl_context(trust_env=False)
+        self._headers = {**_ACCEPT, **(headers or {})}
+        self._tls = tls_context(tls) if tls else httpx.create_ssl_context(trust_env=False)
         self.warning = ""
 
     def window(self) -> AbstractContextManager[Samples[MetricsPage]]:
@@ -101,7 +113,7 @@ class MetricsScraper:
         self.warning = self.warning or masked(
             f"metrics of the server are missing: asked for {self._url}, got: {reason}; check that "
             "it publishes them there (Triton: `--allow-metrics=true`, TorchServe: "
-            "`metrics_mode=prometheus`)"
+            "`metrics_mode=prometheus`, llama.cpp: `--metrics`, SGLang: `--enable-metrics`)"
         )
         return None
 
@@ -112,7 +124,7 @@ class MetricsScraper:
             httpx.AsyncClient(
                 trust_env=False, verify=self._tls, timeout=self._timeout_s
             ) as client,
-            client.stream("GET", self._url, headers=_ACCEPT) as response,
+            client.stream("GET", self._url, headers=self._headers) as response,
         ):
             if not response.is_success:
                 raise ValueError(f"status {response.status_code}")

@@ -121,6 +121,7 @@ def undisturbed(measurement: Measurement, spans: Sequence[Span]) -> tuple[Measur
         stopped_early="",  # what was late may be what was cut out
         reconnected=measurement.reconnected,
         first_response=measurement.first_response,
+        tokens=measurement.tokens,
     ), share
 
 

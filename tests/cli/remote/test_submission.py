@@ -144,6 +144,7 @@ REFUSED = [
     (["--db", "x.db"], "`--db` means nothing to `--service`", "leave it out"),
     (["--output", "x"], "`--output` means nothing without `--wait`", "give both"),
     (["--body", "here"], "`--body here` is a file of this machine", "give the name"),
+    (["--dataset", "here"], "`--dataset here` is a file of this machine", "give the name"),
     (["--space", "here"], "`--space here` is a file of this machine", "give the name"),
 ]
 

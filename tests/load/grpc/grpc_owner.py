@@ -45,6 +45,7 @@ class Owner:
     """Takes note; `again` is sent whenever an answer comes, from inside of it."""
 
     def __init__(self) -> None:
+        self.tokens = None
         self.told: asyncio.Queue[Told] = asyncio.Queue()
         self.again: list[bytes] = []
 

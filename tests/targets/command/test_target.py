@@ -347,12 +347,12 @@ class TestRefusals:
         with pytest.raises(InputError, match="`--model-repository` means nothing"):
             open_model(source)
 
-    def test_requests_elsewhere(self) -> None:
+    def test_requests_elsewhere(self, tmp_path: Path) -> None:
         """What is sent is said in the space file, and only there."""
-        kind = server_kind("command")
-        kind.fit_form(RequestForm())
+        model, _ = opened(tmp_path)
+        model.fit_form(server_kind("command").fit_form(RequestForm()))
         with pytest.raises(InputError, match="means nothing to a server that a space file"):
-            kind.fit_form(RequestForm(bodies=(b"a",)))
+            model.fit_form(RequestForm(bodies=(b"a",)))
 
 
 def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9_-]+")
 # Characters of the name here that its name there begins with.
 _LONGEST_NAME = 60
 # What a service reads from its own folders alone.
-_READ_THERE = ("body", "input_data", "mount")
+_READ_THERE = ("body", "dataset", "input_data", "mount", "tokenizer")
 
 
 def with_models_sent(
@@ -55,7 +55,8 @@ def _refuse_others(options: PlanOptions) -> None:
             hint="give the name of a space that it has, below a folder of its `--spaces`",
         )
     for name in _READ_THERE:
-        for each in getattr(options, name) or ():
+        said = getattr(options, name) or ()
+        for each in [said] if isinstance(said, Path) else said:
             if Path(each).exists():
                 raise InputError(
                     f"`--{name.replace('_', '-')} {each}` is a file of this machine, which a "

@@ -8,12 +8,12 @@ from typing import Any
 
 from tuner.cli.attach import tell
 from tuner.cli.console import err, note
-from tuner.cli.optimize_options import OptimizeOptions
 from tuner.cli.remote.connection import command_there
 from tuner.clients.service import JOB_CHANGED, LostError, ServiceClient, ServiceEvent, job_path
 from tuner.errors import TunerError
-from tuner.goals import LatencyBudget, SearchBudget
+from tuner.goals import SearchBudget
 from tuner.report import terminal
+from tuner.report.budgets import stored_budget
 from tuner.report.fleet_progress import FleetProgress
 from tuner.report.status import trial_of
 from tuner.store.events import Event, EventKind
@@ -98,9 +98,7 @@ class _Shown(ExitStack):
         shown = FleetProgress if options.get("fleet") else terminal.LiveProgress
         return shown(
             err,
-            limit_latency=LatencyBudget(
-                options.get("percentile", OptimizeOptions.percentile), options["budget_ms"] / 1e3
-            ),
+            limit_latency=stored_budget(options),
             deadline_s=None if left_s is None else time.monotonic() + left_s,
             trials=limits.trials + limits.finals,
             waits="until" not in options,

@@ -22,6 +22,8 @@ from tuner.cli.status import check_watch, watch
 from tuner.clients.service import ServiceClient, job_path, study_path
 from tuner.errors import InputError
 from tuner.report import formats
+from tuner.report.budgets import stored_budget
+from tuner.report.json_text import budget_facts
 from tuner.report.status import jobs_table, status_lines, trials_list
 from tuner.report.summaries import SummaryForm
 from tuner.space.space import Configuration
@@ -167,13 +169,10 @@ def _document(job: Mapping[str, Any], found: Mapping[str, Any] | None = None) ->
 
 def _not_begun(job: Mapping[str, Any]) -> dict[str, Any]:
     options = job["options"]
-    percentile = options.get("percentile", 99)
     return {
         "study": job["study"],
         "model": options.get("model") or "",
-        "latency_budget": f"p{percentile:g} <= {options['budget_ms']:g} ms",
-        "percentile": percentile,
-        "limit_ms": options["budget_ms"],
+        **budget_facts(stored_budget(options)),
         "state": job["state"],
         "why": str(job["why"]).partition("\n")[0],
         "owner": None,

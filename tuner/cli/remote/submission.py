@@ -6,6 +6,7 @@ from typing import Any
 
 from tuner.cli import asked
 from tuner.cli.console import note, print_json, print_text
+from tuner.cli.job import with_model_file
 from tuner.cli.optimize import print_plan
 from tuner.cli.optimize_options import OF_COMMAND, OptimizeOptions, PlanOptions
 from tuner.cli.remote.connection import command_there, connected
@@ -55,7 +56,8 @@ def _submitted(service: ServiceClient, options: OptimizeOptions) -> dict[str, An
 
 def _said(service: ServiceClient, options: PlanOptions) -> dict[str, Any]:
     """The options of the job, which are those that are not as usual."""
-    return with_models_sent(service, options, asked.said(options, without=OF_COMMAND))
+    whole = with_model_file(options)
+    return with_models_sent(service, whole, asked.said(whole, without=OF_COMMAND))
 
 
 def _print_submitted(job: Mapping[str, Any], options: OptimizeOptions) -> None:

@@ -19,7 +19,9 @@ from tuner.service.settings import Settings
 from tuner.space.files import built_in
 from tuner.space.spec import load_space
 from tuner.targets.catalog import SERVERS
+from tuner.targets.command.model import names_model
 from tuner.targets.triton import config
+from tuner.workload.lengths import HISTOGRAM
 
 _COMMANDS_HINT = "start the service with `--allow-commands` if all who may run jobs are trusted"
 # Longer texts, longer lists and larger numbers are none that a person says.
@@ -54,12 +56,29 @@ def usable(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(
             "the files of `body` are too large", hint=f"use at most {_LARGEST_BODIES:,} bytes"
         )
-    for name in ("model", "with_model", *(() if found.get("model_file") else ("variant",))):
+    if _serves_folder(found):
+        found["model"] = _model(settings, found["model"])
+    else:
+        _check_names("model", found.get("model"))
+    for name in ("with_model", *(() if found.get("model_file") else ("variant",))):
         _check_names(name, found.get(name))
+    if found.get("model") and not found.get("model_repository") and _server(found) == "llama_cpp":
+        raise InputError(
+            "`model` names no file of the service", hint="name one of its models: `model_file`"
+        )
     _check_place(settings, found)
     if not settings.allow_commands:
         _check_runs_nothing(found)
     return found
+
+
+def _serves_folder(options: Mapping[str, Any]) -> bool:
+    """Whether `model` is a folder, which a space has its server started with."""
+    space = options.get("space")
+    if not options.get("model") or not space:
+        return False
+    serve = load_space(built_in().get(space, Path(space))).serve
+    return serve is not None and names_model(serve)
 
 
 def _resolved(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,6 +103,12 @@ def _data(settings: Settings, texts: Sequence[str]) -> list[str]:
     return [each if each in (RANDOM, ZERO) else _model(settings, each) for each in texts]
 
 
+def _lengths(settings: Settings, text: str) -> str:
+    """A distribution of lengths, which may be in a file."""
+    kind, colon, file = text.partition(":")
+    return f"{kind}:{_model(settings, file)}" if colon and kind == HISTOGRAM else text
+
+
 def _space(settings: Settings, text: str) -> str:
     if text in built_in():
         return text
@@ -95,6 +120,10 @@ _PATHS: dict[str, Callable[[Settings, Any], Any]] = {
     "model_repository": _model,
     "input_data": _data,
     "body": _models_of,
+    "dataset": _model,
+    "tokenizer": _model,
+    "prompt_tokens": _lengths,
+    "output_tokens": _lengths,
     "space": _space,
 }
 
@@ -214,6 +243,8 @@ def _models(options: Mapping[str, Any]) -> list[Path]:
     """The files and folders of all models that the job loads; a whole repository in doubt."""
     if file := options.get("model_file"):
         return [Path(file), *map(Path, options.get("variant") or ())]
+    if _serves_folder(options):
+        return [Path(options["model"])]
     if not (said := options.get("model_repository")):
         return []
     repository = Path(said)

@@ -92,6 +92,9 @@ class StatusDocument(BaseModel):
     plan: Annotated[str, Field(description="How the rest of the time will be spent, in words.")]
     baseline: Annotated[dict[str, Any] | None, Field(description="The server's defaults.")]
     best: Annotated[float | None, Field(description="Inferences per second within the budget.")]
+    tokens_per_answer: Annotated[
+        float | None, Field(description="Mean output tokens of an answer; null if it has none.")
+    ] = None
     configuration: Annotated[dict[str, Any] | None, Field(description="That of the best.")]
     nearest: dict[str, Any] | None
     gain: Annotated[float | None, Field(description="The best as a multiple of the defaults.")]

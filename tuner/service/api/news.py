@@ -26,7 +26,7 @@ _POSITION = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 # So many of each are read at once: a load point has some kilobytes.
 _PAGE = 200
 # Of a load point: what only whoever computes with it needs, and finds with the study's trials.
-_LEFT_OUT = ("histogram", "first_response")
+_LEFT_OUT = ("histogram", "first_response", "itl", "whole")
 
 
 @dataclass(frozen=True)

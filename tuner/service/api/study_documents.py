@@ -91,6 +91,13 @@ class NearestDocument(BaseModel):
     factor: float | None
     throughput: float | None
     concurrency: int | None
+    times: Annotated[
+        list[str] | None,
+        Field(
+            description="Of a language model: which times have limits. `latency_ms` is the worst"
+            " over its own limit, as the first of them."
+        ),
+    ] = None
 
 
 class StudySummary(BaseModel):
@@ -147,11 +154,14 @@ class LoadPointsDocument(Page):
 class ParetoDocument(BaseModel):
     """The load points that no other beats in throughput and latency.
 
-    Of several objectives, also the trials that no other beats in all of them.
+    Of several objectives, also the trials that no other beats in all of them. Of a language model
+    `tokens` has what output tokens per second cost in the speed that a user sees (`speed`, tokens
+    per second) and in the time to the first token (`ttft_ms`).
     """
 
     load_points: list[dict[str, Any]]
     objectives: dict[str, Any] | None
+    tokens: dict[str, list[dict[str, Any]]] | None
     nearest: NearestDocument | None
 
 

@@ -24,7 +24,8 @@ from tuner.store.storage import Storage
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 # What is sent under a name with one of these endings is kept as it is.
 _FILES = re.compile(
-    r"\.(onnx|pt|pth|pt2|torchscript|mar|plan|engine|json|npy|bin|txt|csv)", re.IGNORECASE
+    r"\.(onnx|pt|pth|pt2|torchscript|mar|plan|engine|json|npy|bin|txt|csv|gguf|jsonl)",
+    re.IGNORECASE,
 )
 _ARCHIVES = re.compile(r"\.(zip|tar|tgz|gz|bz2|xz|7z|rar)", re.IGNORECASE)
 _WORKING = ".upload-"

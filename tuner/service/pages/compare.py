@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from tuner.errors import InputError, masked
-from tuner.report import formats, markup
+from tuner.report import formats, markup, rates
 from tuner.report.comparison_text import comparison_document
 from tuner.report.comparisons import check_compared, comparisons
 from tuner.report.sheet import Sheet
@@ -69,14 +69,18 @@ def _sheets(found: Mapping[str, Any], defaults: Configuration | None) -> Iterato
         ("Best configuration", found["winners"]),
         ("Server's defaults", found["baselines"]),
     ]
-    yield _pairs("Within the budget", "", [row for row in headlines if row[1]], names)
+    unit = rates.unit(found["first"]["tokens_per_answer"])
+    yield _pairs("Within the budget", "", [row for row in headlines if row[1]], names, unit)
     same = [
         (markup.code(formats.short(Configuration.of(each["configuration"]), defaults)), each)
         for each in found["same_configurations"][:_MOST_ROWS]
     ]
-    yield _pairs("Configurations that both measured", "Configuration", same, names)
-    limits = [(formats.latency(each["limit_ms"] / 1e3), each) for each in found["limits"]]
-    yield _pairs("The most that each carries, by the latency limit", "Limit", limits, names)
+    yield _pairs("Configurations that both measured", "Configuration", same, names, unit)
+    limits = [
+        (each.get("limits") or formats.latency(each["limit_ms"] / 1e3), each)
+        for each in found["limits"]
+    ]
+    yield _pairs("The most that each carries, by the latency limit", "Limit", limits, names, unit)
     yield Sheet(
         "What else differs",
         ("", *names),
@@ -88,9 +92,13 @@ def _sheets(found: Mapping[str, Any], defaults: Configuration | None) -> Iterato
 
 
 def _pairs(
-    title: str, what: str, rows: Sequence[tuple[str, Mapping[str, Any]]], names: tuple[str, str]
+    title: str,
+    what: str,
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    names: tuple[str, str],
+    unit: str,
 ) -> Sheet:
-    headings = (what, *(f"{name}, inferences/s" for name in names), "Ratio, 95 % interval")
+    headings = (what, *(f"{name}, {unit}" for name in names), "Ratio, 95 % interval")
     cells = [
         (name, formats.rate(each["first"]), formats.rate(each["other"]), _ratio(each["ratio"]))
         for name, each in rows

@@ -13,6 +13,12 @@ from tuner.errors import TunerError
 FIRST = ("budget_ms", "timeout", "percentile", "until", "trials")
 # Chosen from lists of what there is.
 CHOSEN = ("model_file", "model_repository", "space")
+# Options whose names say too little on a page.
+_CALLED = {
+    "budget_ms": "latency_budget_ms",
+    "budget_ttft_ms": "latency budget of the first token ms",
+    "budget_itl_ms": "latency budget between tokens ms",
+}
 # What a job is not asked for by a page: it would be kept as it was typed.
 _NEVER = ("header",)
 _OPTION = re.compile(r"`?--([a-z][a-z-]*)")
@@ -53,7 +59,7 @@ class Said:
 
 def label(name: str) -> str:
     """What the option called `name` is called on pages."""
-    words = {"budget_ms": "latency_budget_ms"}.get(name, name)
+    words = _CALLED.get(name, name)
     words = words.replace("_", " ").replace(" ms", ", ms")
     return words[0].upper() + words[1:]
 

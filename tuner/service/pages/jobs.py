@@ -1,5 +1,6 @@
 """/jobs/{job}: a job as it runs, and what became of it."""
 
+import math
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from tuner.records import StudyRecord
+from tuner.report.budgets import stored_budget
 from tuner.service.access.principal import Reader
 from tuner.service.api.logs import tail
 from tuner.service.api.lookup import Here, JobKey, found_job
@@ -25,8 +27,6 @@ from tuner.store.storage import Storage
 
 # The newest trials, lines and changes on the page; the pages of the study have all trials.
 _MOST_TRIALS, _MOST_LINES, _MOST_CHANGES = 40, 60, 30
-# Where nothing else was asked for.
-_USUAL_PERCENTILE = 99.0
 # Has htmx ask no more: https://htmx.org/docs/#polling
 _LAST = 286
 
@@ -114,26 +114,27 @@ def _plot(storage: Storage, shown: Shown) -> Plot:
     """That of all trials, with the load points of the one in progress."""
     status, asked = shown.status, shown.job.options
     if status is None:
-        return Plot((), asked.get("percentile", _USUAL_PERCENTILE), asked["budget_ms"])
+        return Plot((), stored_budget(asked))
     stored = plot(storage, status.study, status.result)
     if status.trial is None or not status.is_live:
         return stored
     following = events(storage, status.study.name, after=status.trial.id)
     fresh = [each for each in following if each.kind is EventKind.POINT_MEASURED]
     points = tuple(found for each in reversed(fresh) if (found := _fresh(each)))
-    return Plot((*points, *stored.points), stored.percentile, stored.limit_ms)
+    return Plot((*points, *stored.points), stored.budget)
 
 
 def _fresh(event: Event) -> PlotPoint | None:
     """A point of the trial in progress, if it belongs to a load curve."""
     point = event.content["point"]
-    latency_s, trial = point["latency_s"], event.trial
+    latency_s, tokens, trial = point["latency_s"], point.get("tokens_per_s"), event.trial
     if trial is None or point["kind"] != "open" or not isinstance(latency_s, float):
         return None
     return PlotPoint(
         trial=trial,
         throughput=point["throughput"],
         latency_ms=1e3 * latency_s,
+        tokens_per_s=tokens if isinstance(tokens, float) and tokens > 0 else math.nan,
         kind="other",
         stopped_early=bool(point["stopped_early"]),
         on_front=False,

@@ -12,7 +12,7 @@ from tuner.errors import InputError, TunerError
 from tuner.planning.capacities import Role
 from tuner.planning.offers import Line, Offer, Wish
 from tuner.records import Interval
-from tuner.report import formats
+from tuner.report import formats, rates
 from tuner.report.capacity_answer import CapacityAnswer, CapacityQuestion, answered
 from tuner.report.capacity_text import money
 from tuner.report.capacity_wish import constant_demand, reserve
@@ -98,9 +98,12 @@ def _count(option: str, text: str) -> int:
 
 def _sheet(offer: Offer) -> Sheet:
     priced = math.isfinite(offer.price)
-    headings = ["Configuration", "Inferences/s of one", "Replicas", "Of their capacity"]
-    headings += ["Cost an hour", "A million inferences"] if priced else []
-    rows = [tuple(_cells(line, priced=priced)) for line in offer.lines]
+    unit, generated = rates.unit(offer.tokens), not math.isnan(offer.tokens)
+    headings = ["Configuration", f"{unit.capitalize()} of one"]
+    headings += ["Output tokens/s", "Replicas"] if generated else ["Replicas"]
+    headings.append("Of their capacity")
+    headings += ["Cost an hour", f"A million {unit.removesuffix('/s')}"] if priced else []
+    rows = [tuple(_cells(offer, line, priced=priced)) for line in offer.lines]
     return Sheet(
         f"Replicas, by study {offer.study.name} within {offer.budget}",
         tuple(headings),
@@ -110,7 +113,8 @@ def _sheet(offer: Offer) -> Sheet:
     )
 
 
-def _cells(line: Line, *, priced: bool) -> Iterator[str]:
+def _cells(offer: Offer, line: Line, *, priced: bool) -> Iterator[str]:
+    generated = not math.isnan(offer.tokens)
     own = line.capacity
     yield {
         Role.WINNER: f"Best, trial {own.trial}",
@@ -118,10 +122,12 @@ def _cells(line: Line, *, priced: bool) -> Iterator[str]:
         Role.FRONT: f"Trial {own.trial}",
     }[own.role]
     if line.plan is None:
-        yield from [formats.NOTHING] * (5 if priced else 3)
+        yield from [formats.NOTHING] * ((5 if priced else 3) + generated)
         return
     fleet, bill = line.plan.peak, line.plan.fixed
     yield f"{formats.rate(fleet.capacity.estimate)} ({_span(fleet.capacity, formats.rate)})"
+    if generated:
+        yield formats.rate(fleet.capacity.estimate * offer.tokens)
     yield f"{fleet.count:,} ({_span(fleet.counts, _whole)})"
     yield f"{formats.per_cent(fleet.utilisation.estimate)}"
     if priced:

@@ -1,11 +1,14 @@
 """Load points as a table, of which a script draws the plot of latency against throughput."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.analysis.pareto import Row, front
 from tuner.analysis.standings import Standings
+from tuner.goals import LatencyBudget
 from tuner.records import StudyRecord
+from tuner.report.token_text import latency_name, latency_title
 from tuner.store.curve_points import CurvePoint, curve_points
 from tuner.store.storage import Storage
 
@@ -20,6 +23,7 @@ class PlotPoint:
     trial: int
     throughput: float
     latency_ms: float
+    tokens_per_s: float = math.nan
     kind: str
     stopped_early: bool
     on_front: bool
@@ -27,11 +31,34 @@ class PlotPoint:
 
 @dataclass(frozen=True)
 class Plot:
-    """Latencies are at `percentile`, within `limit_ms` as was asked for."""
+    """Latencies are at the percentile of the `budget`, within its limit."""
 
     points: tuple[PlotPoint, ...]
-    percentile: float
-    limit_ms: float
+    budget: LatencyBudget
+
+    @property
+    def limit_ms(self) -> float:
+        return 1e3 * self.budget.limit_s
+
+    @property
+    def title(self) -> str:
+        """What the latencies are."""
+        return latency_title(self.budget)
+
+    @property
+    def latency(self) -> str:
+        """The same, on the axis of a chart."""
+        return latency_name(self.budget)
+
+    @property
+    def generated(self) -> bool:
+        """Whether answers are made of output tokens."""
+        known = any(not math.isnan(point.tokens_per_s) for point in self.points)
+        return known or self.budget.limits.of_parts
+
+    @property
+    def unit(self) -> str:
+        return "requests/s" if self.generated else "inferences/s"
 
     @property
     def front(self) -> tuple[PlotPoint, ...]:
@@ -51,13 +78,14 @@ def plot(storage: Storage, study: StudyRecord, result: Standings) -> Plot:
             trial=each.trial,
             throughput=each.throughput,
             latency_ms=1e3 * each.latency_s,
+            tokens_per_s=each.tokens_per_s,
             kind=kinds.get(each.trial, "other"),
             stopped_early=each.stopped_early,
             on_front=number in on_front,
         )
         for number, each in enumerate(found)
     ]
-    return Plot(tuple(points), study.budget.percentile, 1e3 * study.budget.limit_s)
+    return Plot(tuple(points), study.budget)
 
 
 def _front(points: Sequence[CurvePoint]) -> set[int]:

@@ -1,11 +1,13 @@
 """/: what runs now, what waits, and what has ended lately."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from tuner.report import rates
 from tuner.report.status import Status, document
 from tuner.service.access.principal import Reader
 from tuner.service.api.lookup import Here
@@ -34,6 +36,11 @@ class Shown:
     @property
     def found(self) -> dict[str, Any] | None:
         return None if self.status is None else document(self.status)
+
+    @property
+    def unit(self) -> str:
+        """That of its throughputs."""
+        return rates.unit(self.status.tokens if self.status else math.nan)
 
     @property
     def baseline(self) -> float:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 import tuner
 from tuner.clients import webhook
 from tuner.errors import masked
-from tuner.report import figures, findings, formats, hosts, markup
+from tuner.report import figures, findings, formats, hosts, markup, rates, token_text
 from tuner.service.access.principal import Role, principal_of
 from tuner.service.pages import files
 from tuner.service.pages.form import label
@@ -123,5 +123,7 @@ def _environment() -> jinja2.Environment:
         "findings": findings,
         "figures": figures,
         "host_text": hosts,
+        "rates": rates,
+        "token_text": token_text,
     }
     return environment

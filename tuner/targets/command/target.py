@@ -7,6 +7,7 @@ answered one request. Its settings are proved where the person says what its log
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from tuner.errors import (
 from tuner.load.requests import RequestSet, Tensor
 from tuner.protocols import generic_http
 from tuner.records import ServerStatistics, SettingVerdict
-from tuner.space.space import Configuration
+from tuner.space.space import Configuration, SearchSpace
 from tuner.targets import json_outputs, launch_settings
 from tuner.targets.base import (
     ANSWER_TIMEOUT_S,
@@ -55,10 +56,26 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         del setup
         return Installation(Path())
 
+    def __init__(
+        self,
+        model: CommandModel,
+        space: SearchSpace,
+        setup: TargetSetup,
+        installation: Installation,
+    ) -> None:
+        super().__init__(model, space, setup, installation)
+        self.start_timeout_s = max(setup.start_timeout_s, model.serve.start_timeout_s)
+
     def stage(self) -> None:
         """Nothing is copied: the server only gets what the person named."""
 
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
+        launch = self._deployed(configuration)
+        environment = {**self._model.serve.proof_environment, **launch.environment}
+        return replace(launch, environment=environment)
+
+    def _deployed(self, configuration: Configuration) -> LaunchSpec:
+        """How a server is started that need not show its settings."""
         filled = self._model.filled(self._space, configuration)
         settings = self._space.settings(configuration)
         return LaunchSpec(
@@ -67,7 +84,8 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
             withheld=self._space.variables,
             ports=filled.ports,
             files=filled.files,
-            reads=(self._model.directory, *self._model.reads),
+            reads=self._model.folders,
+            keeps=self._model.keeps,
             working_directory=self._model.directory,
             start_timeout_s=self.start_timeout_s,
         )
@@ -84,9 +102,12 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
     def verify(
         self, server: RunningServer, configuration: Configuration
     ) -> Mapping[str, SettingVerdict]:
-        proofs = self._model.filled(self._space, configuration).proofs
-        log = "\n".join([server.log_head(_PROOF_LINES), server.log_tail(_PROOF_LINES)])
-        proved = {name: _proved(proofs[name], log) for name in configuration if name in proofs}
+        proved: dict[str, SettingVerdict] = {}
+        for path, texts in self._model.filled(self._space, configuration).proofs.items():
+            if texts:
+                said = self._page(server, path) if path else _log(server)
+                what = f"the answer to GET {path}" if path else "the log"
+                proved |= {name: _proved(text, said, what) for name, text in texts.items()}
         return self._verdicts(configuration, partial(judged, pid=server.pid)) | proved
 
     def statistics(self, server: RunningServer) -> ServerStatistics:
@@ -109,11 +130,12 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
     def export(self, configuration: Configuration) -> str:
         """A shell script that writes the files and starts the server."""
         try:
-            launch = self.launch_spec(configuration)
+            launch = self._deployed(configuration)
         except (SpaceError, ValueError) as error:
             return f"# this configuration cannot be started: {error}\n"
         lines = ["#!/bin/sh", "set -e", 'FOLDER=$(cd "${FOLDER:-.}" && pwd)']
-        lines.append(f"cd {shlex.quote(str(launch.working_directory))}")
+        if launch.working_directory:
+            lines.append(f"cd {shlex.quote(str(launch.working_directory))}")
         for name, text in launch.files.items():
             lines.append(f'printf %s {_quoted(text)} > "$FOLDER"/{shlex.quote(name)}')
         unset = sorted(launch.withheld - launch.environment.keys())
@@ -131,6 +153,22 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
     def _client(self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Client:
         return httpx.Client(base_url=server.url(PORT), timeout=timeout_s, trust_env=False)
 
+    def _page(self, server: RunningServer, path: str) -> str:
+        """What the server answers at `path`, as text.
+
+        Raises:
+            ServerError: It does not, or not with success.
+        """
+        # A page may take its time: vLLM collects facts of its machine for the first one.
+        with self._client(server, self.start_timeout_s) as client:
+            try:
+                response = client.get(path)
+            except httpx.HTTPError as error:
+                raise ServerError(f"GET {path}: {error}") from None
+        if not response.is_success:
+            raise ServerError(f"GET {path} was answered with {response.status_code}")
+        return response.text
+
     def _await_ready(self, client: httpx.Client, server: RunningServer, path: str) -> str:
         """What the server says instead of being ready; nothing once it is."""
 
@@ -147,7 +185,7 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         return tuple(map(json_outputs.as_tensors, at_once(partial(self._ask, client), count)))
 
     def _ask(self, client: httpx.Client) -> bytes:
-        request = self._model.serve.request
+        request = self._model.request
         try:
             response = client.request(
                 request.method,
@@ -170,13 +208,18 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
         return response.content.replace(client.base_url.netloc, _ADDRESS)
 
 
-def _proved(text: str, log: str) -> SettingVerdict:
+def _log(server: RunningServer) -> str:
+    return "\n".join([server.log_head(_PROOF_LINES), server.log_tail(_PROOF_LINES)])
+
+
+def _proved(text: str, said: str, what: str) -> SettingVerdict:
+    """Whether `what`, such as "the log", has `said` the text."""
     if not text.strip():
         return ACCEPTED
     # As a whole: `threads=1` is not proved by `threads=16`.
-    if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", log):
+    if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said):
         return CONFIRMED
-    return refuted(f"the log does not say `{text}`")
+    return refuted(f"{what} does not say `{text}`")
 
 
 def _quoted(text: str) -> str:

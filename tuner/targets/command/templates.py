@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jinja2
+from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tuner.errors import SpaceError
@@ -36,6 +37,14 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     finalize=_shown,
 )
 _ENVIRONMENT.filters["words"] = _words
+
+
+def names(text: str) -> frozenset[str]:
+    """What a template names; nothing of a text that is none."""
+    try:
+        return frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(text)))
+    except jinja2.TemplateError:
+        return frozenset()
 
 
 def fill_argument(where: str, text: str, values: Mapping[str, Value | None]) -> list[str]:

@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -48,6 +50,50 @@ def find_triton(workspace: Path) -> Installation:
             hint="pip install 'serving-tuner[triton]'",
         )
     return _from_wheel(package, workspace)
+
+
+@dataclass(frozen=True)
+class SharedLibrary:
+    """Triton as a library, and what its process needs around it.
+
+    `backends` and `caches` are folders; None: it has its own.
+    """
+
+    path: Path
+    backends: Path | None = None
+    caches: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_library(workspace: Path, folder: Path | None = None) -> SharedLibrary:
+    """That of the Triton in `folder`, or of the one that `find_triton` finds.
+
+    Raises:
+        ServerMissingError: There is none, or the wheel's cannot run under this Python.
+    """
+    if folder is None and (on_path := shutil.which("tritonserver")):
+        folder = Path(on_path).resolve().parents[1]
+    if folder is not None:
+        return _library_in(folder)
+    installation = find_triton(workspace)
+    server = installation.executable.parents[1]
+    [path] = _libraries(server.parent).glob("libtritonserver-*.so")
+    environment = installation.environment
+    return SharedLibrary(path, workspace / "backends", server / "caches", environment)
+
+
+def _library_in(folder: Path) -> SharedLibrary:
+    path = folder / "lib" / "libtritonserver.so"
+    if not path.exists():
+        raise ServerMissingError(
+            f"`{folder}` is no folder of a Triton: {path.name} is not in its `lib`",
+            hint="name the folder, such as /opt/tritonserver, with `--triton-server-directory`",
+        )
+    return SharedLibrary(path, _there(folder / "backends"), _there(folder / "caches"))
+
+
+def _there(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None
 
 
 def options() -> frozenset[str]:

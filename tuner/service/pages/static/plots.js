@@ -16,30 +16,33 @@
     hoverlabel: { bgcolor: "#22272e", font: { color: "#f0f3f6", size: 12 }, align: "left" },
   };
 
-  const points = (table) => Array.from(table.tBodies[0].rows, (row) => {
+  const points = (table, tokens) => Array.from(table.tBodies[0].rows, (row) => {
     const [throughput, latency, kind, ...flags] = row.dataset.point.split(" ");
-    return { trial: row.cells[0].textContent, x: Number(throughput), y: Number(latency), kind, flags };
+    return {
+      trial: row.cells[0].textContent, x: Number(throughput), y: Number(latency), kind, flags,
+      tokens: tokens ? [`${row.cells[2].textContent} output tokens/s`] : [],
+    };
   });
 
-  const cloud = (own, percentile, [, name, color, size], stopped, named) => ({
+  const cloud = (own, { unit, title }, [, name, color, size], stopped, named) => ({
     type: "scatter", mode: "markers", cliponaxis: false, name, x: own.map((p) => p.x), y: own.map((p) => p.y),
     marker: { color, size, symbol: stopped ? "x-thin-open" : "circle" },
     text: own.map((p) => [
-      `trial ${p.trial}`, `${p.x.toLocaleString("en-US")} inferences/s`, `p${percentile} ${p.y} ms`,
+      `trial ${p.trial}`, `${p.x.toLocaleString("en-US")} ${unit}`, ...p.tokens, `${title}: ${p.y} ms`,
       ...(stopped ? ["stopped early: over the limit"] : []),
     ].join("<br>")),
     hoverinfo: "text", legendgroup: name, showlegend: named && own.length > 0,
   });
 
-  const traces = (found, percentile, narrow) => {
+  const traces = (found, said, narrow) => {
     const drawn = KINDS.flatMap(([name, long, short, ...look]) => {
       const kind = [name, narrow ? short : long, ...look];
       const own = found.filter((p) => p.kind === name);
       const steady = own.filter((p) => !p.flags.includes("stopped"));
       const stopped = own.filter((p) => p.flags.includes("stopped"));
       return [
-        cloud(stopped, percentile, kind, true, steady.length === 0),
-        cloud(steady, percentile, kind, false, true),
+        cloud(stopped, said, kind, true, steady.length === 0),
+        cloud(steady, said, kind, false, true),
       ];
     });
     const front = found.filter((p) => p.flags.includes("front")).sort((a, b) => a.x - b.x);
@@ -63,13 +66,13 @@
   };
 
   const draw = (place) => {
-    const found = points(document.getElementById(place.dataset.table));
+    const found = points(document.getElementById(place.dataset.table), "tokens" in place.dataset);
     if (found.length === 0) return;
-    const { percentile, limit } = place.dataset;
+    const { unit, latency, limit, budget } = place.dataset;
     const layout = {
       ...LAYOUT,
-      xaxis: { title: { text: "throughput (inferences/s)" }, rangemode: "tozero", zeroline: false },
-      yaxis: { title: { text: `p${percentile} latency (ms)` }, type: "log", zeroline: false, ...ticks(found, Number(limit)) },
+      xaxis: { title: { text: `throughput (${unit})` }, rangemode: "tozero", zeroline: false },
+      yaxis: { title: { text: `${latency} (ms)` }, type: "log", zeroline: false, ...ticks(found, Number(limit)) },
     };
     if (Number(limit) > 0) {
       layout.shapes = [{
@@ -78,12 +81,12 @@
       }];
       layout.annotations = [{
         xref: "paper", x: 0, xanchor: "left", yref: "y", y: Math.log10(Number(limit)), yanchor: "bottom",
-        showarrow: false, text: `budget: p${percentile} ≤ ${limit} ms`,
+        showarrow: false, text: `budget: ${budget.replace("<=", "≤")}`,
       }];
     }
     place.hidden = false;
     const narrow = place.clientWidth < NARROW_PX;
-    Plotly.react(place, traces(found, percentile, narrow), layout, { displayModeBar: false, responsive: true });
+    Plotly.react(place, traces(found, place.dataset, narrow), layout, { displayModeBar: false, responsive: true });
   };
 
   const cell = (row, text, name) => {
@@ -107,6 +110,7 @@
     row.dataset.point = text;
     cell(row, trial, "number");
     cell(row, throughput.toLocaleString("en-US"), "number");
+    if ("tokens" in place.dataset) cell(row, point.tokens_per_s?.toLocaleString("en-US", { maximumSignificantDigits: 3 }) ?? "-", "number");
     cell(row, latency, "number");
     cell(row, "other", "");
     cell(row, point.stopped_early ? "stopped early" : "", "");

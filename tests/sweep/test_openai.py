@@ -1,0 +1,38 @@
+"""A language-model server that runs: what its service sends."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.servers.openai_server import MODEL, serving
+from tuner.errors import ServerError
+from tuner.protocols.openai import OpenAiOptions
+from tuner.protocols.openai_form import OpenAiForm
+from tuner.sweep.openai import OpenAiService
+from tuner.workload.lengths import Constant
+from tuner.workload.synthetic import SyntheticForm
+
+FORM = OpenAiForm(synthetic=SyntheticForm(prompt=Constant(40), output=Constant(4), count=5))
+
+
+def test_what_is_sent() -> None:
+    """Requests for the model that the server has, each with a place for its number."""
+    with (
+        serving(unknown=("ignore_eos",)) as server,
+        OpenAiService(server.endpoint, FORM) as service,
+    ):
+        assert len(service.requests.payloads) == len(service.requests.serials) == 5
+        assert all(f'"model": "{MODEL}"'.encode() in each for each in service.requests.payloads)
+        assert not any(b"ignore_eos" in each for each in service.requests.payloads)
+        assert len(service.remarks) == 1
+        assert service.statistics() is None
+
+
+def test_who_asks() -> None:
+    """The key goes with everything that is asked."""
+    options = OpenAiOptions(headers={"Authorization": "Bearer k"})
+    with serving(key="k") as server:
+        with OpenAiService(server.endpoint, replace(FORM, options=options)) as service:
+            assert all(b"Authorization: Bearer k" in each for each in service.requests.payloads)
+        with pytest.raises(ServerError, match=r"who are you\?"):
+            OpenAiService(server.endpoint, FORM).__enter__()

@@ -1,0 +1,106 @@
+"""What a language-model server is to be asked, as a person says it.
+
+Of no server: what is made of it there is in tuner/clients/openai_requests.py.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuner.protocols.openai import OpenAiOptions
+from tuner.workload.datasets import Selection, digest_of, read_prompts
+from tuner.workload.lengths import Lengths
+from tuner.workload.synthetic import SyntheticForm
+from tuner.workload.tokenizers import Estimate
+from tuner.workload.traces import Trace
+
+# Tokens that a chat's template puts around a prompt, at most as far as is usual,
+_OF_CHAT = 128
+# and the fewest bytes that a token of a text has, on average: no prompt must be too long.
+_BYTES_OF_TOKEN = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversationForm:
+    """How conversations are played: of so many turns, where they are made up.
+
+    Their users think for `think_s` seconds on average, unless a file says how long.
+    """
+
+    turns: Lengths
+    think_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAiForm:
+    """What the requests carry, and how.
+
+    Attributes:
+        options: Their form; without a model's name, the only model of the server is asked.
+        synthetic: What is made up, unless there is a `dataset` or a `trace`.
+        dataset: A file of prompts (tuner/workload/datasets.py).
+        selection: Which of them.
+        tokenizer: A model's `tokenizer.json`; without it, the server counts, if it does.
+        conversations: How they are played, if whole ones are.
+        trace: The lengths of prompts and answers, and which prompts begin alike.
+    """
+
+    options: OpenAiOptions = field(default_factory=OpenAiOptions)
+    synthetic: SyntheticForm = field(default_factory=SyntheticForm)
+    dataset: Path | None = None
+    selection: Selection = field(default_factory=Selection)
+    tokenizer: Path | None = None
+    conversations: ConversationForm | None = None
+    trace: Trace | None = None
+
+    @property
+    def longest(self) -> int:
+        """The most tokens of a prompt and its answer together, those of a chat's form among them.
+
+        What a file holds is estimated: nobody has counted it before a server runs.
+
+        Raises:
+            InputError: The file cannot be used.
+        """
+        if self.dataset is None:
+            return self.synthetic.longest + _OF_CHAT
+        prompts = read_prompts(self.dataset, Estimate(), self.selection)
+        sizes = (
+            len(each.text.encode()) // _BYTES_OF_TOKEN + each.output_tokens for each in prompts
+        )
+        return max(sizes) + _OF_CHAT
+
+    def as_record(self) -> dict[str, object]:
+        """As JSON values; two with the same record ask for the same. Of headers nothing is kept.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
+        options, made_up = self.options, self.synthetic
+        record: dict[str, object] = {
+            "task": options.task.value,
+            "streaming": options.streaming,
+            "ignore_eos": options.ignore_eos,
+            "extra": dict(options.extra),
+            "inputs": options.inputs,
+        }
+        if self.dataset is not None:
+            return record | {
+                "dataset": self.dataset.name,
+                "digest": digest_of(self.dataset),
+                "prompts": self.selection.most,
+            }
+        return record | {
+            "prompt_tokens": str(made_up.prompt),
+            "output_tokens": str(made_up.output),
+            "prefix_share": made_up.shared,
+            "prompts": made_up.count,
+        }
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be known of the prompts, whatever server gets them, in sentences."""
+        said = (
+            f"the prompts of {self.dataset} are sent again and again: a server with a prefix "
+            "cache answers faster than it will answer new ones"
+        )
+        return (said,) if self.dataset is not None and self.conversations is None else ()

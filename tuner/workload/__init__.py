@@ -1,0 +1,1 @@
+"""What language models are asked: prompts and how long their answers may be."""
