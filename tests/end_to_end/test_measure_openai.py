@@ -19,7 +19,8 @@ def test_answers_token_by_token(measure: Measure, llama_server: LlamaServer, tas
     tokens = point["tokens"]
     assert (tokens["answers"], tokens["output"], tokens["counted_by"]) == (8, 64, "server")
     assert 0 < tokens["ttft"]["p50_ms"] < point["p50_ms"]
-    assert 0 < tokens["itl"]["p50_ms"] < point["p50_ms"]
+    # All tokens of an answer may arrive at once where the machine is busy.
+    assert 0 < (tokens["itl"]["p50_ms"] or 1e-3) < point["p50_ms"]
 
 
 def test_conversations(measure: Measure, llama_server: LlamaServer) -> None:

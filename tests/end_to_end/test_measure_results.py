@@ -27,7 +27,7 @@ KEYS = {
     "p95_ms", "p99_ms", "p99.9_ms", "first_response", "errors", "unanswered", "reconnected",
     "stopped_early", "client_overloaded", "stability", "send_lag_p99_ms", "client_send_ms",
     "client_receive_ms", "bytes_sent", "bytes_received", "engine_cpu_us_per_request",
-    "engine_priority", "workers", "server",
+    "engine_priority", "workers", "server", "tokens",
 }  # fmt: skip
 SERVER_KEYS = {
     "inferences", "executions", "queue_ms", "compute_input_ms", "compute_infer_ms",
