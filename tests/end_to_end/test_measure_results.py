@@ -32,6 +32,7 @@ KEYS = {
 SERVER_KEYS = {
     "inferences", "executions", "queue_ms", "compute_input_ms", "compute_infer_ms",
     "compute_output_ms", "batches", "process", "gpus", "metrics",
+    "scheduling",
 }  # fmt: skip
 LATENCIES = ("avg_ms", "std_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "p99.9_ms")
 

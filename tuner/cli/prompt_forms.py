@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from tuner.cli.prompt_options import ConversationOptions, PromptOptions
@@ -17,7 +16,6 @@ from tuner.workload.lengths import lengths
 from tuner.workload.synthetic import SyntheticForm
 
 KEY_VARIABLE = "TUNER_API_KEY"
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _OF_MADE_UP = {"prompt_tokens", "prefix_share", "output_tokens"}
 # What says something of answers that are made of output tokens.
 _OF_ANSWERS = {"output_tokens", "whole_answers", "heed_eos"}
@@ -30,7 +28,7 @@ def openai_form(
     options: PromptOptions,
     *,
     model: str = "",
-    headers: Mapping[str, str] = _NO_HEADERS,
+    headers: Mapping[str, str] | None = None,
     inputs: int = 1,
     seed: int = 0,
 ) -> OpenAiForm:
@@ -50,7 +48,7 @@ def openai_form(
             streaming=options.task.generates and not options.whole_answers,
             ignore_eos=not options.heed_eos,
             extra=_extra(options.extra),
-            headers=headers,
+            headers=headers or {},
             inputs=inputs,
         ),
         synthetic=SyntheticForm(
