@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.closeness import Closeness, median
 from benchmarks.options import count, seconds
 from benchmarks.tables import machine, table
 from benchmarks.token_answers import AnswerForm, Cut
@@ -30,8 +31,7 @@ from tuner.load.profile import ClosedLoop, LoadProfile, LoadRun, OpenLoop
 from tuner.numbers.arrays import FloatArray
 
 _PERCENTILES = (50.0, 95.0, 99.0)
-# How far a percentile may be from the truth: this share of it and this much beside.
-_ALLOWED_SHARE = 0.02
+# How far a percentile may be from the truth, beside a share of it.
 _ALLOWED_S = 200e-6
 _PROFILES: tuple[LoadProfile, ...] = (ClosedLoop(8), OpenLoop(16))
 _DRAIN_S = 10.0
@@ -78,21 +78,8 @@ class Comparison:
     kind: str
     times: int
     q: float
-    sent_s: float
-    seen_s: float
+    closeness: Closeness
     priorities: str
-
-    @property
-    def error_s(self) -> float:
-        return self.seen_s - self.sent_s
-
-    @property
-    def allowed_s(self) -> float:
-        return _ALLOWED_SHARE * self.sent_s + _ALLOWED_S
-
-    @property
-    def holds(self) -> bool:
-        return abs(self.error_s) <= self.allowed_s
 
     def cells(self) -> list[str]:
         return [
@@ -101,10 +88,7 @@ class Comparison:
             self.kind,
             str(self.times),
             f"p{self.q:g}",
-            *(f"{each * 1e3:.3f}" for each in (self.sent_s, self.seen_s)),
-            f"{self.error_s * 1e6:+.0f}",
-            f"{self.allowed_s * 1e6:.0f}",
-            "yes" if self.holds else "NO",
+            *self.closeness.cells(),
         ]
 
 
@@ -120,7 +104,7 @@ def main() -> None:
     headings = ["load", "schedule", "of", "number", "percentile", "sent ms", "seen ms"]
     headings += ["seen - sent us", "allowed us", "within"]
     print(table(headings, [each.cells() for each in comparisons]))
-    held = sum(each.holds for each in comparisons)
+    held = sum(each.closeness.holds for each in comparisons)
     priorities = " or ".join(sorted({each.priorities for each in comparisons}))
     print(f"\n{held} of {len(comparisons)} are within 2 % + 200 us of the truth.", end=" ")
     print(f"Priority of server and engine: {priorities}.")
@@ -147,8 +131,7 @@ def _comparisons(engine: LoadEngine, duration_s: float) -> Iterator[Comparison]:
                         kind,
                         len(times_s),
                         q,
-                        percentile(np.sort(times_s), q),
-                        seen[q],
+                        Closeness(percentile(np.sort(times_s), q), seen[q], _ALLOWED_S),
                         f"{sent.priority} and {measurement.priority}",
                     )
 
@@ -183,7 +166,7 @@ def _kinds(
 
 
 def _median(rounds: Sequence[Comparison]) -> Comparison:
-    return sorted(rounds, key=lambda each: each.error_s)[len(rounds) // 2]
+    return rounds[median([each.closeness for each in rounds])]
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.closeness import Closeness, median
 from benchmarks.delay_server import Answers, Behaviour, Freeze, delay_server
 from benchmarks.options import count, seconds
 from benchmarks.tables import machine, table
@@ -33,8 +34,7 @@ from tuner.numbers.arrays import FloatArray
 _REQUESTS = RequestSet((b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",))
 
 _PERCENTILES = (50.0, 95.0, 99.0, 99.9)
-# How far a percentile may be from the truth: this share of it and this much beside.
-_ALLOWED_SHARE = 0.02
+# How far a percentile may be from the truth, beside a share of it.
 _ALLOWED_S = 100e-6
 _PROFILES: tuple[LoadProfile, ...] = (ClosedLoop(8), OpenLoop(400))
 
@@ -82,21 +82,8 @@ class Comparison:
     requests: int
     q: float
     meant_s: float
-    given_s: float
-    seen_s: float
+    closeness: Closeness
     priorities: str
-
-    @property
-    def error_s(self) -> float:
-        return self.seen_s - self.given_s
-
-    @property
-    def allowed_s(self) -> float:
-        return _ALLOWED_SHARE * self.given_s + _ALLOWED_S
-
-    @property
-    def holds(self) -> bool:
-        return abs(self.error_s) <= self.allowed_s
 
     def cells(self) -> list[str]:
         return [
@@ -104,10 +91,8 @@ class Comparison:
             self.distribution,
             str(self.requests),
             f"p{self.q:g}",
-            *(f"{each * 1e3:.3f}" for each in (self.meant_s, self.given_s, self.seen_s)),
-            f"{self.error_s * 1e6:+.0f}",
-            f"{self.allowed_s * 1e6:.0f}",
-            "yes" if self.holds else "NO",
+            f"{self.meant_s * 1e3:.3f}",
+            *self.closeness.cells(),
         ]
 
 
@@ -121,7 +106,7 @@ def main() -> None:
         engine.prepare(_REQUESTS)
         rounds = [list(_comparisons(engine, options.seconds)) for _ in range(options.rounds)]
         comparisons = [_median(each) for each in zip(*rounds, strict=True)]
-        held = sum(each.holds for each in comparisons)
+        held = sum(each.closeness.holds for each in comparisons)
         priorities = " or ".join({each.priorities for each in comparisons})
         print(_comparison_table(comparisons))
         print(f"\n{held} of {len(comparisons)} are within 2 % + 100 us of the truth.", end=" ")
@@ -179,14 +164,13 @@ def _comparisons(engine: LoadEngine, duration_s: float) -> Iterator[Comparison]:
                     measurement.requests,
                     q,
                     percentile(meant_s, q),
-                    percentile(given_s, q),
-                    measurement.percentile(q),
+                    Closeness(percentile(given_s, q), measurement.percentile(q), _ALLOWED_S),
                     f"{answers.priority} and {measurement.priority}",
                 )
 
 
 def _median(rounds: Sequence[Comparison]) -> Comparison:
-    return sorted(rounds, key=lambda each: each.error_s)[len(rounds) // 2]
+    return rounds[median([each.closeness for each in rounds])]
 
 
 def _comparison_table(comparisons: list[Comparison]) -> str:

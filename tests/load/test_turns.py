@@ -17,10 +17,10 @@ class OneLane(Lane):
     """Sends nothing."""
 
     def send(self, data: bytes) -> None:
-        raise NotImplementedError
+        del data
 
     def cancel(self, kind: str) -> None:
-        raise NotImplementedError
+        del kind
 
 
 def sent(requests: RequestSet, run: LoadRun, count: int) -> list[bytes]:
