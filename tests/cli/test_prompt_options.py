@@ -254,3 +254,25 @@ def test_a_length_that_is_none() -> None:
     for option, name in (("output_tokens", "--output-tokens"), ("turns", "--turns")):
         with refused(f"`{name}` must be tokens from 1 to 1,000,000, but got `x`", hint):
             form(sessions=True, **{option: "x"})
+
+
+@pytest.mark.parametrize("key", ["sk-\x00s3cret", "sk-\u00e9s3cret"])
+def test_a_key_that_cannot_be_sent(key: str) -> None:
+    """It is refused without being shown; ends of lines around it are no part of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "environ", {KEY_VARIABLE: key})
+        with refused(
+            "`TUNER_API_KEY` is no API key: ***", "one line of printable ASCII is expected"
+        ):
+            with_key({})
+        patch.setattr(os, "environ", {KEY_VARIABLE: "s3cret\r\n"})
+        assert with_key({}) == {"Authorization": "Bearer s3cret"}
+
+
+@pytest.mark.parametrize("limit", ["ttft", "itl"])
+def test_limits_that_whole_answers_cannot_break(limit: str) -> None:
+    """They would be kept by any server."""
+    message = f"`--budget-{limit}-ms` needs answers that come token by token"
+    hint = "leave out `--whole-answers` or `--task`, or give `--budget-ms`"
+    with refused(message, hint):
+        service(options(whole_answers=True, **{f"budget_{limit}_ms": 50.0}))

@@ -73,3 +73,11 @@ def test_a_configuration_of_triton_may_have_something_run(
     (tmp_path / "m/config.pbtxt").write_text(configuration)
 
     assert code_in(tmp_path) == what
+
+
+def test_a_configuration_of_hugging_face_may_name_code(tmp_path: Path) -> None:
+    """Servers that trust remote code would load it from elsewhere."""
+    (tmp_path / "config.json").write_text('{"auto_map": {"AutoModel": "a/b--m.Model"}}')
+    assert code_in(tmp_path) == "config.json: code that it names (`auto_map`)"
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert code_in(tmp_path) == ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.cli.prompt_options import ConversationOptions, PromptOptions
 from tuner.cli.values import check_meaning, check_needed, duration_s
-from tuner.errors import InputError, unfit
+from tuner.errors import HIDDEN, InputError, unfit
 from tuner.protocols.openai import OpenAiOptions
 from tuner.protocols.openai_form import ConversationForm, OpenAiForm
 from tuner.workload.datasets import Selection
@@ -41,6 +41,8 @@ def openai_form(
         check_meaning(options, _OF_MADE_UP, "--dataset", hint=_LEAVE_OUT)
     if not options.task.generates:
         check_meaning(options, _OF_ANSWERS, f"--task {options.task}", hint="leave it out")
+    if options.whole_answers or not options.task.generates:
+        _check_limits(options)
     return OpenAiForm(
         options=OpenAiOptions(
             model=model,
@@ -62,6 +64,16 @@ def openai_form(
         selection=Selection(most=options.prompts or Selection.most, seed=seed),
         tokenizer=options.tokenizer,
     )
+
+
+def _check_limits(options: PromptOptions) -> None:
+    """Without a stream there is no time between tokens, which then keeps any limit."""
+    for name in ("budget_ttft_ms", "budget_itl_ms"):
+        if getattr(options, name, None) is not None:
+            raise InputError(
+                f"`--{name.replace('_', '-')}` needs answers that come token by token",
+                hint="leave out `--whole-answers` or `--task`, or give `--budget-ms`",
+            )
 
 
 def check_traced(options: PromptOptions) -> None:
@@ -113,8 +125,17 @@ def _field(text: str) -> tuple[str, Any]:
 
 
 def with_key(said: dict[str, str]) -> dict[str, str]:
-    """The API key of the environment, unless a header says who asks."""
-    key = os.environ.get(KEY_VARIABLE, "")
+    """The API key of the environment, unless a header says who asks.
+
+    Raises:
+        InputError: It cannot be sent.
+    """
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(
+            f"`{KEY_VARIABLE}` is no API key: {HIDDEN}",
+            hint="one line of printable ASCII is expected",
+        )
     if not key or any(name.lower() == "authorization" for name in said):
         return said
     return {**said, "Authorization": f"Bearer {key}"}

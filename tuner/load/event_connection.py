@@ -88,7 +88,7 @@ class EventConnection(HttpConnection):
             heard = self._read(event)
             output = heard.output_tokens
             if output and not heard.is_total:
-                came += max(0, output - self._told)
+                came += max(0, output - self._arrived - came)
             else:
                 came += heard.tokens
             if output > self._told:

@@ -358,7 +358,8 @@ def _thinned_alike(
     Streamed is either all of it, or nothing.
     """
     stride = max(part.sample_stride for part in parts)
-    names = _STREAMED_COLUMNS if len(parts[0].ttfts_s) else _COLUMNS
+    # A part without any request has nothing in either.
+    names = _STREAMED_COLUMNS if any(len(part.ttfts_s) for part in parts) else _COLUMNS
     samples = []
     for part, shift_s in zip(parts, shifts_s, strict=True):
         due_s, *others = (getattr(part, name) for name in names)

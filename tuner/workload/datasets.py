@@ -170,13 +170,15 @@ def _documents(path: Path) -> Iterator[tuple[int, Any]]:
         case ".csv":
             yield from enumerate(csv.DictReader(StringIO(text)), start=1)
         case ".txt":
-            yield from enumerate(({"text": line} for line in text.splitlines()), start=1)
+            lines = filter(str.strip, text.split("\n"))
+            yield from enumerate(({"text": line} for line in lines), start=1)
         case _:
             yield from _json_documents(path, text)
 
 
 def _json_documents(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    lines = [text] if text.lstrip().startswith("[") else text.splitlines()
+    # Not `splitlines`: texts may have other ends of lines in them.
+    lines = [text] if text.lstrip().startswith("[") else text.split("\n")
     number = 0
     for line in filter(str.strip, lines):
         try:

@@ -71,7 +71,7 @@ def synthetic_prompts(form: SyntheticForm, tokenizer: Tokenizer) -> list[Prompt]
     random = np.random.default_rng(form.seed)
     lengths, outputs = form.lengths(random)
     writer = Writer(tokenizer, random)
-    common = writer.text("", round(form.shared * min(lengths))) if form.shared else ""
+    common = writer.text("", round(form.shared * max(lengths))) if form.shared else ""
     wanted = [round(form.shared * length) for length in lengths]
     prompts = []
     for length, shared, output in zip(lengths, wanted, outputs, strict=True):

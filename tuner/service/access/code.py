@@ -108,10 +108,19 @@ def code_in(path: Path) -> str:
         kind = named_as_code(each)
         if not kind and each.name == _CONFIG:
             kind = configured_as_code(each)
+        if not kind and each.suffix == ".json" and each.is_file():
+            kind = _named_code(each)
         if kind:
             where = each.name if each == path else str(each.relative_to(path))
             return f"{where}: {kind}"
     return ""
+
+
+def _named_code(path: Path) -> str:
+    """Code of elsewhere that a configuration of Hugging Face's names (`trust_remote_code`)."""
+    with path.open("rb") as file:
+        named = b'"auto_map"' in file.read(_LARGEST_CONFIG)
+    return "code that it names (`auto_map`)" if named else ""
 
 
 def _files(path: Path) -> Iterator[Path]:

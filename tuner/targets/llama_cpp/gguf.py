@@ -31,7 +31,7 @@ def read_metadata(path: Path) -> Metadata:
     with staging.readable(path), path.open("rb") as file:
         try:
             return _metadata(file)
-        except (struct.error, ValueError, KeyError):
+        except (struct.error, ValueError, KeyError, RecursionError):
             raise ModelError(
                 f"{path}: is no GGUF file, or not a whole one",
                 hint="llama.cpp serves models in that form; its `convert_hf_to_gguf.py` makes it",
