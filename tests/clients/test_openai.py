@@ -53,6 +53,10 @@ def test_a_server_that_does_not_count() -> None:
     """It has no such page."""
     with serving(counts=False) as server, OpenAiClient(server.endpoint, headers={}) as client:
         assert client.token_count(MODEL, "abc") is None
+        with pytest.raises(ServerError) as caught:
+            ServerTokenizer(client, MODEL).counts(["abc"])
+    assert caught.value.message == "the server does not count the tokens of one more text"
+    assert caught.value.hint == "give `--tokenizer`, the model's own"
 
 
 @pytest.mark.parametrize("status", [400, 422])

@@ -1,6 +1,7 @@
 """`tuner measure`: the load engine alone, against a server that already runs."""
 
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tuner.cli.console import err, note, print_blocks, print_json
@@ -46,6 +47,8 @@ def _sweep(options: MeasureOptions, plan: SweepPlan, points: list[SweepPoint]) -
             LoadEngine(cpus=engine_cpus, workers=workers)
         )
         server_pid = engine.pids[0] if measured.engine else None
+        if measured.engine:  # another process would have no Triton in it
+            plan = replace(plan, most_workers=1)
         watching = stack.enter_context(collectors(options, measured.endpoint, server_pid))
         engine.prepare(measured.requests)
         points.extend(Sweep(measured, engine, plan, watching, _announce).points())

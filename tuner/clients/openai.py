@@ -112,5 +112,13 @@ class ServerTokenizer:
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         with ThreadPoolExecutor(_COUNTS_AT_ONCE) as pool:
-            counts = pool.map(lambda text: self._client.token_count(self._model, text), texts)
-            return [count or 0 for count in counts]
+            return list(pool.map(self._count, texts))
+
+    def _count(self, text: str) -> int:
+        count = self._client.token_count(self._model, text)
+        if count is None:
+            raise ServerError(
+                "the server does not count the tokens of one more text",
+                hint="give `--tokenizer`, the model's own",
+            )
+        return count

@@ -83,6 +83,10 @@ def service(wanted: Deployable) -> Service:
     paths = (*serve.reads, *([model] if names_model(serve) and Path(model).is_absolute() else []))
     reads = (os.path.normpath((folder or Path()) / each) for each in paths)
     outer = [each for each in reads if not directory or not Path(each).is_relative_to(directory)]
+    common = wanted.common(
+        f"{wanted.study.options['space']} says how it is started, as it is now."
+    )
+    common["start_timeout_s"] = max(common["start_timeout_s"], serve.start_timeout_s)
     return Service(
         command=placed.command,
         environment={n: v for n, v in placed.environment.items() if n not in secrets},
@@ -98,7 +102,7 @@ def service(wanted: Deployable) -> Service:
         probes=Probes(serve.ready, serve.ready),
         resources=wanted.resources(shares_memory=False),
         directory=directory,
-        **wanted.common(f"{wanted.study.options['space']} says how it is started, as it is now."),
+        **common,
     )
 
 

@@ -134,7 +134,7 @@ def lengths(text: str, option: str) -> Lengths:
     if (
         not fits
         or not 1 <= numbers[0] <= LONGEST
-        or (kind == "uniform" and numbers[1] < numbers[0])
+        or (kind == "uniform" and not numbers[0] <= numbers[1] <= LONGEST)
     ):
         raise unfit(option, f"tokens from 1 to {LONGEST:,}", text, _EXAMPLES)
     return made(*numbers)

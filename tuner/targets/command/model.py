@@ -99,7 +99,9 @@ class CommandModel:
         unsaid = _LATER - self.serve.model_fields_set
         said = [self.serve.model_dump_json(exclude=set(unsaid)).encode(), *self.bodies]
         if names_model(self.serve):
-            said.append(self.name.encode())
+            # Of a folder, the content counts; of a name of elsewhere, all of it.
+            is_folder = not self.given or Path(self.given).is_absolute()
+            said.append((self.name if is_folder else self.given).encode())
         beside = b"".join(hashlib.sha256(each).digest() for each in said)
         return staging.digest(self.reads, beside=beside)
 
