@@ -145,6 +145,7 @@ class SimulatedFleet:
         self._running: dict[str, _Running] = {}
         self._there: set[str] = set()
         self._given = Counter[str]()
+        self._due_s = 0.0
         self._chance = np.random.default_rng(self.seed)
         self._by_name = {host.name: host for host in self.hosts}
         for host in self.hosts:
@@ -210,6 +211,8 @@ class SimulatedFleet:
             if heard and moment_s > self.clock.passed_s:
                 heapq.heappush(self._coming, (moment_s, next(self._order), happens))
                 return heard
+            # A driver that is late hears late of what hosts have ended in time.
+            self._due_s = moment_s
             self.clock.passed_s = max(self.clock.passed_s, moment_s)
             said = happens()
             if said is not None:
@@ -305,7 +308,7 @@ class SimulatedFleet:
         reason = self._reason(host, running, capacity)
         state = TrialState.PRUNED if self._is_beaten(host, running) else TrialState.FEASIBLE
         state = TrialState.FAILED if reason else state
-        spent_s = self.clock.passed_s - running.began_s
+        spent_s = self._due_s - running.began_s
         return TrialRecord(
             number=plan.number,
             purpose=plan.purpose,
@@ -321,6 +324,6 @@ class SimulatedFleet:
             proof="within" if plan.claim and capacity >= plan.claim else "",
             seed=plan.seed,
             round=plan.round,
-            started_at=self.clock.now() - timedelta(seconds=spent_s),
-            finished_at=self.clock.now(),
+            started_at=BEGAN + timedelta(seconds=running.began_s),
+            finished_at=BEGAN + timedelta(seconds=self._due_s),
         )
