@@ -2,17 +2,22 @@
 
 Sources: SECURITY.md of PyTorch ("models are programs") and of TensorFlow ("TensorFlow models are
 programs"); Triton's model_configuration.md (backends, `model_operations`) and the README.md of its
-backends (one may be a library in the model's folder). ONNX files are data.
+backends (one may be a library in the model's folder); transformers' modeling_utils.py (what is no
+`.safetensors` is given to torch.load) and dynamic_module_utils.py; Sentence Transformers'
+`_load_module_class_from_ref`, which loads code of elsewhere for any folder. ONNX files are data.
 """
 
+import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path, PurePath
 from typing import Any
 
 from google.protobuf.message import Message
 
 from tuner.errors import ModelError
+from tuner.targets import staging
 from tuner.targets.triton import config
 
 # What is loaded as a program, or brings one, by the ending of its name. Triton takes the ending
@@ -37,6 +42,7 @@ _ENDINGS = {
     ".pkl": "a pickle",
     ".pickle": "a pickle",
     ".joblib": "a pickle",
+    ".ckpt": "a pickle",
     ".h5": "a Keras model",
     ".keras": "a Keras model",
     ".savedmodel": "a TensorFlow model",
@@ -52,6 +58,13 @@ _LARGEST_CONFIG = 1 * 2**20
 _DATA_BACKENDS = frozenset({"", "onnxruntime", "openvino"})
 _DATA_FILES = frozenset({"", ".onnx", ".xml"})
 _DATA_PLATFORMS = frozenset({"", "onnxruntime_onnx", "ensemble"})
+# With whose files a `.bin` has weights and nothing else: ONNX Runtime's and OpenVINO's.
+_DATA_WITH_WEIGHTS = frozenset({".onnx", ".xml"})
+# In bytes: a vocabulary has some 30 MB.
+_LARGEST_JSON = 64 * 2**20
+# The classes of Sentence Transformers that it imports without asking anybody, none of which a path
+# reaches through another one.
+_OWN_MODULE = re.compile(r"sentence_transformers(\.[a-z]\w*)+\.[A-Z]\w*")
 # No more files than these are looked at.
 _MOST_FILES = 10_000
 
@@ -104,32 +117,77 @@ def code_in(path: Path) -> str:
     Raises:
         ModelError: It has more files than are looked at, or a file that cannot be read.
     """
-    for each in _files(path):
-        kind = named_as_code(each)
-        if not kind and each.name == _CONFIG:
-            kind = configured_as_code(each)
-        if not kind and each.suffix == ".json" and each.is_file():
-            kind = _named_code(each)
-        if kind:
+    for each, beside in _files(path):
+        if kind := named_as_code(each) or _held_as_code(each, beside):
             where = each.name if each == path else str(each.relative_to(path))
             return f"{where}: {kind}"
     return ""
 
 
-def _named_code(path: Path) -> str:
-    """Code of elsewhere that a configuration of Hugging Face's names (`trust_remote_code`)."""
-    with path.open("rb") as file:
-        named = b'"auto_map"' in file.read(_LARGEST_CONFIG)
-    return "code that it names (`auto_map`)" if named else ""
+def _held_as_code(path: Path, beside: Set[str]) -> str:
+    """What a file would have run whose name does not tell; its folder has the endings `beside`."""
+    if path.name == _CONFIG:
+        return configured_as_code(path)
+    if not path.is_file():
+        return ""
+    ending = path.suffix.lower()
+    if ending == ".json":
+        return _named_in_json(path)
+    # Beside a configuration in JSON it is what Hugging Face's libraries take for a checkpoint.
+    if ending == ".bin" and (".json" in beside or beside.isdisjoint(_DATA_WITH_WEIGHTS)):
+        return "weights that may be a pickle"
+    return ""
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """All files, and folders by whose names Triton knows a model, below a path."""
+def _named_in_json(path: Path) -> str:
+    """What a configuration of Hugging Face's libraries would have them load."""
+    if path.stat().st_size > _LARGEST_JSON:
+        raise ModelError(f"`{path.name}` has more than {_LARGEST_JSON:,} bytes")
+    found: list[str] = []
+    is_list_of_modules = path.name == "modules.json"
+
+    def look(said: dict[str, Any]) -> dict[str, Any]:
+        if not found and (kind := _named(said, is_module=is_list_of_modules)):
+            found.append(kind)
+        return said
+
+    try:
+        with staging.readable(path):
+            json.loads(path.read_bytes(), object_hook=look)
+    except RecursionError:
+        return "nested deeper than any configuration is"
+    except ValueError:
+        return ""  # nobody can read it
+    return found[0] if found else ""
+
+
+def _named(said: Mapping[str, Any], *, is_module: bool) -> str:
+    if "auto_map" in said:
+        return "code that it names (`auto_map`)"
+    if is_module and "type" in said and not _OWN_MODULE.fullmatch(str(said["type"])):
+        return "code that it names (`type`)"
+    types = said.get("types")  # of a router's parts
+    parts = map(str, types.values()) if isinstance(types, dict) else ()
+    if any("." in each and not _OWN_MODULE.fullmatch(each) for each in parts):
+        return "code that it names (`types`)"
+    shards = said.get("weight_map")
+    files = shards.values() if isinstance(shards, dict) else ()
+    if not all(str(each).endswith(".safetensors") for each in files):
+        return "weights that may be pickles (`weight_map`)"
+    return ""
+
+
+def _files(path: Path) -> Iterator[tuple[Path, Set[str]]]:
+    """All files, and folders by whose names Triton knows a model, below a path.
+
+    Each with the endings of the files that its folder has, in lower case.
+    """
     if path.is_file():
-        yield path
+        yield path, frozenset()
         return
     seen = 0
-    for folder, folders, files in os.walk(path, followlinks=False):
+    for folder, folders, files in os.walk(path, followlinks=True):
+        beside = {PurePath(name).suffix.lower() for name in files}
         for name in (*sorted(folders), *sorted(files)):
             seen += 1
             if seen > _MOST_FILES:
@@ -137,7 +195,7 @@ def _files(path: Path) -> Iterator[Path]:
                     f"`{path.name}` has more than {_MOST_FILES} files",
                     hint="name one model of it with the option `model`",
                 )
-            yield Path(folder, name)
+            yield Path(folder, name), beside
 
 
 def _texts(message: Any) -> Iterator[str]:
