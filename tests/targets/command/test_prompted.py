@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.servers import llama_cpp
+from runners.remote import RemoteServer
+from tests.servers import llama_cpp, openai_server
 from tests.targets.served import Served
+from tuner.cli.prompt_forms import openai_form
+from tuner.cli.prompt_options import PromptOptions
 from tuner.errors import InputError, ServerError
 from tuner.load.client import LoadEngine
 from tuner.load.profile import ClosedLoop, LoadRun
@@ -117,6 +120,28 @@ def test_prompts_are_asked(running: Any) -> None:
     assert measurement.tokens.output == 3 * OUTPUT_TOKENS
 
 
+def test_what_is_not_counted(running: Any) -> None:
+    """A page of metrics without preemptions says nothing of them."""
+    mine, server = running
+    assert mine.target.statistics(server).preemptions is None
+
+
+def test_what_the_server_did_not_take(tmp_path: Path) -> None:
+    """It is told once its requests were made."""
+    model, space = opened(tmp_path, "tiny")
+    asked = RequestForm()
+    asked = replace(asked, prompts=replace(asked.prompts, synthetic=MADE_UP))
+    setup = TargetSetup(workspace=tmp_path, form=model.fit_form(asked))
+    target = target_of(model, space, setup)
+    assert target.remarks == ()
+    with openai_server.serving(unknown=("ignore_eos",), counts=False) as server:
+        target.requests(RemoteServer("127.0.0.1", {"http": server.port}))
+    remarks: tuple[str, ...] = target.remarks
+    estimated, eos = remarks
+    assert eos.startswith("the server does not know `ignore_eos`")
+    assert estimated.startswith("the tokens of prompts are counted by an estimate")
+
+
 def test_what_is_compared(running: Any) -> None:
     """Log probabilities after each of the texts, the same each time."""
     mine, server = running
@@ -174,26 +199,27 @@ class TestModel:
             opened(tmp_path, "")
 
     def test_another_model_is_another_study(self, tmp_path: Path) -> None:
-        """The fingerprint has the name of a model that only the server finds."""
-        one, other = (opened(tmp_path, name)[0].fingerprint for name in ("a/b", "a/c"))
-        assert one != other
+        """The fingerprint has the whole name of a model that only the server finds."""
+        names = ("a/b", "a/c", "c/b")
+        assert len({opened(tmp_path, name)[0].fingerprint for name in names}) == 3
 
 
 class TestForm:
     @pytest.mark.parametrize(
-        ("task", "asked", "expected"),
+        ("task", "said", "expected"),
         [
-            ("completions", Task.CHAT, Task.COMPLETIONS),
+            ("completions", None, Task.COMPLETIONS),
             ("chat", Task.COMPLETIONS, Task.COMPLETIONS),
-            ("embeddings", Task.CHAT, Task.EMBEDDINGS),
+            ("embeddings", None, Task.EMBEDDINGS),
+            ("embeddings", Task.CHAT, Task.CHAT),
         ],
     )
-    def test_the_task(self, tmp_path: Path, task: str, asked: Task, expected: Task) -> None:
-        """It is what the file says, unless an option says another than usual."""
+    def test_the_task(self, tmp_path: Path, task: str, said: Task | None, expected: Task) -> None:
+        """It is what the option says; without it, what the file says."""
         model, _ = opened(tmp_path, "tiny", openai={"task": task})
         form = RequestForm()
-        options = replace(form.prompts.options, task=asked)
-        fitted = model.fit_form(replace(form, prompts=replace(form.prompts, options=options)))
+        prompts = openai_form(PromptOptions(task=said))
+        fitted = model.fit_form(replace(form, prompts=prompts))
         assert fitted.asks
         assert fitted.prompts.options.task is expected
         assert fitted.prompts.options.streaming is expected.generates

@@ -4,6 +4,7 @@ Every configuration is a start. The server is ready when it says so at a path of
 answered one request. Its settings are proved where the person says what its log must hold then.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -153,12 +154,13 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
     def _client(self, server: RunningServer, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Client:
         return httpx.Client(base_url=server.url(PORT), timeout=timeout_s, trust_env=False)
 
-    def _page(self, server: RunningServer, path: str) -> str:
-        """What the server answers at `path`, as text.
+    def _page(self, server: RunningServer, place: str) -> str:
+        """What the server answers at a path, or of that what a JSON Pointer after `#` names.
 
         Raises:
-            ServerError: It does not, or not with success.
+            ServerError: It does not, or not with success, or the answer has no such part.
         """
+        path, _, pointer = place.partition("#")
         # A page may take its time: vLLM collects facts of its machine for the first one.
         with self._client(server, self.start_timeout_s) as client:
             try:
@@ -167,7 +169,7 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
                 raise ServerError(f"GET {path}: {error}") from None
         if not response.is_success:
             raise ServerError(f"GET {path} was answered with {response.status_code}")
-        return response.text
+        return _part(response.text, pointer, path) if pointer else response.text
 
     def _await_ready(self, client: httpx.Client, server: RunningServer, path: str) -> str:
         """What the server says instead of being ready; nothing once it is."""
@@ -206,6 +208,18 @@ class CommandTarget(InstalledTarget[CommandModel, httpx.Client]):
             )
         # An echo of the request has the port, which is another one at each start.
         return response.content.replace(client.base_url.netloc, _ADDRESS)
+
+
+def _part(text: str, pointer: str, path: str) -> str:
+    """What is at a JSON Pointer (RFC 6901) in an answer, written as servers do: without spaces."""
+    try:
+        found = json.loads(text)
+        for token in pointer.split("/")[1:]:
+            key = token.replace("~1", "/").replace("~0", "~")
+            found = found[int(key) if isinstance(found, list) else key]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise ServerError(f"GET {path}: there is no `{pointer}` in the answer") from None
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
 def _log(server: RunningServer) -> str:
