@@ -85,7 +85,10 @@ def awkward(**wishes: Any) -> Service:
         "command": ("/usr/bin/env", *AWKWARD),
         "environment": {f"VARIABLE_{number}": text for number, text in enumerate(AWKWARD)},
         "secrets": ("API_TOKEN",),
-        "mounts": (Mount("/srv/my models", "/models"),),
+        "mounts": (
+            Mount("/srv/my models", "/models"),
+            Mount("/srv/my cache", "/srv/my cache", writable=True),
+        ),
         "files": (
             TextFile("server.conf", "a = $HOME\n# 100%\n\tb = 'c'\n", "/tuner-files/server.conf"),
             TextFile("config.pbtxt", 'name: "encoder"\n', "/models/encoder/config.pbtxt", True),

@@ -104,6 +104,31 @@ def test_a_built_in_space_that_starts_a_server(tmp_path: Path) -> None:
     assert "VLLM_SERVER_DEV_MODE" not in service.environment
 
 
+def test_what_outlives_a_start(tmp_path: Path) -> None:
+    """A container may write to it at its own place, also where it lies in what is only read."""
+    study, trial = of_a_command(tmp_path)
+    file = tmp_path / "app.yaml"
+    file.write_text(file.read_text().replace("reads: [app.py]", "keeps: [cache, /srv/cache]"))
+    kept = tuple(
+        Mount(path, path, writable=True) for path in (str(tmp_path / "cache"), "/srv/cache")
+    )
+
+    contained = formats.service(study, trial, COMPOSE)
+    assert contained.mounts == (Mount(str(tmp_path), str(tmp_path)), *kept)
+    assert formats.service(study, trial, SYSTEMD, image="").mounts == kept
+
+
+@pytest.mark.parametrize(("asked", "expected_s"), [("10m", 1200), ("1h", 3600)])
+def test_a_start_that_takes_long(tmp_path: Path, asked: str, expected_s: float) -> None:
+    """As long as its space file says, or the study if that is more."""
+    study, trial = of_a_command(tmp_path)
+    file = tmp_path / "app.yaml"
+    file.write_text(file.read_text().replace("ready:", "start_timeout: 20m\n  ready:"))
+    study = replace(study, options={**study.options, "start_timeout": asked})
+
+    assert formats.service(study, trial, COMPOSE).start_timeout_s == expected_s
+
+
 def test_a_launch_that_cannot_be(tmp_path: Path) -> None:
     """The space file may have become such."""
     study, trial = of_a_command(tmp_path)

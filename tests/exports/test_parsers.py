@@ -76,6 +76,7 @@ class TestDockerRun:
             ("--env", "API_TOKEN"),
             ("--publish", "127.0.0.1:8000:8000"),
             ("--mount", "type=bind,source=/srv/my models,target=/models,readonly"),
+            ("--mount", "type=bind,source=/srv/my cache,target=/srv/my cache"),
             (
                 "--mount",
                 f"type=bind,source={folder}/server.conf,target=/tuner-files/server.conf,readonly",
@@ -148,7 +149,13 @@ class TestCompose:
         assert environment.pop("API_TOKEN") == "${API_TOKEN:?a secret, which is not stored}"
         assert [_interpolated(text) for text in environment.values()] == list(AWKWARD)
         assert found["volumes"] == [
-            {"type": "bind", "source": "/srv/my models", "target": "/models", "read_only": True}
+            {"type": "bind", "source": "/srv/my models", "target": "/models", "read_only": True},
+            {
+                "type": "bind",
+                "source": "/srv/my cache",
+                "target": "/srv/my cache",
+                "read_only": False,
+            },
         ]
         assert found["ports"] == ["127.0.0.1:8000:8000", "127.0.0.1:8001:8001"]
         assert (found["cpus"], found["cpuset"], found["shm_size"]) == (1.5, "0,2-3", "512m")
@@ -230,10 +237,13 @@ class TestKubernetes:
             "requests": {"cpu": "1.5", "memory": "139Mi"},
             "limits": {"cpu": "1.5", "memory": "4Gi", "nvidia.com/gpu": "2"},
         }
-        places = {each["mountPath"] for each in container["volumeMounts"]}
+        places = {e["mountPath"]: e.get("readOnly", False) for e in container["volumeMounts"]}
         assert places == {
-            *("/models", "/models/encoder/config.pbtxt", "/tuner-files/server.conf"),
-            "/dev/shm",  # noqa: S108 - of the container
+            "/models": True,
+            "/srv/my cache": False,
+            "/models/encoder/config.pbtxt": True,
+            "/tuner-files/server.conf": True,
+            "/dev/shm": False,  # noqa: S108 - of the container
         }
         assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
         assert container["livenessProbe"]["httpGet"] == {"path": "/live", "port": "http"}

@@ -49,6 +49,7 @@ def test_on_the_machine_itself() -> None:
     assert found["EnvironmentFile"] == ["/etc/encoder/secrets.env"]
     covered = "/etc/encoder/config.pbtxt:/models/encoder/config.pbtxt"
     assert found["BindReadOnlyPaths"] == [covered]
+    assert found["ReadWritePaths"] == ['"-/srv/my cache"']
     assert (found["CPUQuota"], found["CPUAffinity"]) == (["150%"], ["0,2-3"])
     assert found["MemoryLow"] == ["139M"]
     assert found["Restart"] == ["always"]
@@ -85,6 +86,12 @@ def test_a_program_beside_its_files() -> None:
 def test_what_differs_from_a_terminal() -> None:
     """Where programs are looked for, and what its user may read."""
     bare = awkward(image="", command=("python", "/home/me/app.py"))
+    kept = (
+        "Its user keeps files in /srv/my cache: instead of DynamicUser=yes, let User= name one "
+        "who may write there."
+    )
+    assert f"# {kept}\n" in systemd.unit(awkward(image=""))
+    assert kept not in systemd.unit(awkward())
     for said, service in (
         ("systemd looks for `python` on a PATH of its own: its whole path is safer.", bare),
         ("DynamicUser=yes may keep it from reading what is below /home or /root.", bare),

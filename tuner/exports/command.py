@@ -80,9 +80,6 @@ def service(wanted: Deployable) -> Service:
     )
     secrets = tuple(n for n, v in serve.environment.items() if _is_hidden(n, v, environment))
     directory = os.path.normpath(folder / serve.directory) if folder else ""
-    paths = (*serve.reads, *([model] if names_model(serve) and Path(model).is_absolute() else []))
-    reads = (os.path.normpath((folder or Path()) / each) for each in paths)
-    outer = [each for each in reads if not directory or not Path(each).is_relative_to(directory)]
     common = wanted.common(
         f"{wanted.study.options['space']} says how it is started, as it is now."
     )
@@ -91,9 +88,7 @@ def service(wanted: Deployable) -> Service:
         command=placed.command,
         environment={n: v for n, v in placed.environment.items() if n not in secrets},
         secrets=secrets,
-        mounts=(*(Mount(each, each) for each in filter(None, (directory, *outer))), *wanted.mounts)
-        if wanted.image
-        else (),
+        mounts=tuple(_mounts(wanted, serve, folder, model=model, directory=directory)),
         files=tuple(
             TextFile(name, text, f"{wanted.layout.files}/{name}")
             for name, text in placed.files.items()
@@ -104,6 +99,24 @@ def service(wanted: Deployable) -> Service:
         directory=directory,
         **common,
     )
+
+
+def _mounts(
+    wanted: Deployable, serve: ServeSpec, folder: Path | None, *, model: str, directory: str
+) -> Iterator[Mount]:
+    """What a container needs of the machine, and what outlives a start, wherever that is."""
+    base = folder or Path()
+    kept = dict.fromkeys((os.path.normpath(base / each) for each in serve.keeps), True)
+    if not wanted.image:
+        yield from (Mount(path, path, writable=True) for path in kept)
+        return
+    named = [model] if names_model(serve) and Path(model).is_absolute() else []
+    reads = [os.path.normpath(base / each) for each in (*serve.reads, *named)]
+    if directory:
+        reads = [directory, *(r for r in reads if not Path(r).is_relative_to(directory))]
+    for path, writable in (dict.fromkeys(reads, False) | kept).items():
+        yield Mount(path, path, writable)
+    yield from wanted.mounts
 
 
 def _scratched(launch: LaunchSpec) -> LaunchSpec:

@@ -46,7 +46,7 @@ def _service(service: Service) -> dict[str, Any]:
                 "type": "bind",
                 "source": _literal(mount.source),
                 "target": _literal(mount.target),
-                "read_only": True,
+                "read_only": not mount.writable,
             }
             for mount in service.mounts
         ],

@@ -70,7 +70,8 @@ def options(service: Service) -> Iterator[tuple[str, ...]]:
 
 def bind(mount: Mount) -> str:
     """A mount as `docker run --mount` takes it."""
-    return f"type=bind,source={mount.source},target={mount.target},readonly"
+    read_only = "" if mount.writable else ",readonly"
+    return f"type=bind,source={mount.source},target={mount.target}{read_only}"
 
 
 def _network(service: Service) -> Iterator[tuple[str, ...]]:

@@ -136,7 +136,11 @@ def _volumes(service: Service) -> Iterator[dict[str, Any]]:
 
 def _mounts(service: Service) -> Iterator[dict[str, Any]]:
     for number, mount in enumerate(service.mounts):
-        yield {"name": f"mount-{number}", "mountPath": mount.target, "readOnly": True}
+        yield {
+            "name": f"mount-{number}",
+            "mountPath": mount.target,
+            "readOnly": not mount.writable,
+        }
     for file in service.files:
         yield {
             "name": "files",

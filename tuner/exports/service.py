@@ -18,10 +18,14 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or folder of the machine that the server reads, and where it finds it."""
+    """A file or folder of the machine, and where the server finds it.
+
+    It reads it; one that is `writable` keeps what the server has compiled or downloaded.
+    """
 
     source: str
     target: str
+    writable: bool = False
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,9 @@ def _program(service: Service) -> Iterator[str]:
     yield "DynamicUser=yes"
     if service.directory:
         yield f"WorkingDirectory={service.directory.replace('%', '%%')}"
+    for mount in _kept(service):
+        # A cache that is not there yet is no reason not to start.
+        yield f"ReadWritePaths={quoted(f'-{mount.source}')}"
     covering = (file for file in service.files if file.covers)
     for file in covering:
         yield f"BindReadOnlyPaths={quoted(f'{_place(service, file.name)}:{file.target}')}"
@@ -127,6 +130,15 @@ def _of_its_user(service: Service) -> Iterator[str]:
     words = (service.directory, *service.command)
     if any(home in word for word in words for home in _HOMES):
         yield "DynamicUser=yes may keep it from reading what is below /home or /root."
+    for mount in _kept(service):
+        yield (
+            f"Its user keeps files in {mount.source}: instead of DynamicUser=yes, let User= name "
+            "one who may write there."
+        )
+
+
+def _kept(service: Service) -> Iterator[Mount]:
+    return (mount for mount in service.mounts if mount.writable)
 
 
 def _place(service: Service, name: str) -> str:
