@@ -18,7 +18,7 @@ serve: $(VENV)/serving
 	$(BIN)/tuner serve $(SERVE)
 
 # What needs only a processor, in two processes; then what starts servers and waits for them, in
-# three; whole studies run alone.
+# three; then what needs the machine or its Docker engine for itself.
 test: $(VENV)/developed
 	$(BIN)/python -m pytest -m pure -n 2
 	$(BIN)/python -m pytest -m 'not pure and not alone' -n 3 $(BY_MODULE) --durations=10

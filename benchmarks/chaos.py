@@ -85,8 +85,10 @@ class Study:
 class Subject:
     """A study that is struck, and its tuner's process."""
 
-    def __init__(self, folder: Path, place: Place) -> None:
+    def __init__(self, folder: Path, place: Place, device: Device, timeout: str) -> None:
         self.folder = folder
+        self.device = device
+        self.timeout = timeout
         self.place = place
         self.database = place.database
         self._begun: subprocess.Popen[bytes] | None = None
@@ -97,9 +99,9 @@ class Subject:
         command = [str(_TUNER), "resume", _STUDY, *options]
         if self._begun is None:
             model = ["--model-repository", str(self.folder / "models")]
-            budget = f"{1e3 * DEVICE.limit_s:g}"
+            budget = f"{1e3 * self.device.limit_s:g}"
             command = [str(_TUNER), "optimize", "--study", _STUDY, "--budget-ms", budget]
-            command += ["--timeout", _TIMEOUT, "--confirmations", "1", *model, *options]
+            command += ["--timeout", self.timeout, "--confirmations", "1", *model, *options]
             command += self.place.options
         with (self.folder / "tuner.log").open("ab") as log:
             self._begun = subprocess.Popen(
@@ -233,14 +235,16 @@ def _still(left: Sequence[str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def subject(place: str = "processes") -> Iterator[Subject]:
+def subject(
+    place: str = "processes", device: Device = DEVICE, timeout: str = _TIMEOUT
+) -> Iterator[Subject]:
     """A study that has not begun, in a place of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # a container looks into it
-        DEVICE.write(folder / "models" / "device")
+        device.write(folder / "models" / "device")
         with PLACES[place](folder) as made:
-            study = Subject(folder, made)
+            study = Subject(folder, made, device, timeout)
             try:
                 yield study
             finally:

@@ -41,6 +41,7 @@ PURE = [
 ]
 # Modules of these rooms that do start one.
 SERVING = [
+    "benchmarks/test_chaos.py",
     "cli/test_examples.py",
     "cli/test_measure.py",
     "cli/test_model_files.py",
@@ -62,15 +63,15 @@ SERVING = [
 ]
 # What needs the machine, or its Docker engine, for itself.
 ALONE = [
-    "benchmarks/test_chaos.py",
     "end_to_end/test_containers.py",
-    "end_to_end/test_interrupts.py",
     "end_to_end/test_optimize.py",
     "end_to_end/test_optimize_docker.py",
     "end_to_end/test_optimize_model_file.py",
 ]
 # What needs environments of gigabytes, and is run only where one of these variables names one.
-LARGE = {"end_to_end/test_large_servers.py": ("TUNER_VLLM", "TUNER_INFINITY")}
+LARGE = {"end_to_end/test_large_servers.py": ("TUNER_VLLM", "TUNER_INFINITY", "TUNER_IPEX")}
+# What `make test` asks for, and the mark of the modules that have it.
+ASKED = {"pure": "pure", "alone": "alone", "not pure and not alone": None}
 
 pytest_plugins = [
     "tests.fleet.fixtures",
@@ -103,13 +104,13 @@ def _mark(path: Path) -> str | None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Modules of which `-m pure` or `-m alone` would take no test are not imported."""
+    """Modules of which what is asked for would take no test are not imported."""
     for module, variables in LARGE.items():
         if collection_path == TESTS / module and not any(map(os.environ.get, variables)):
             return True
     asked = config.option.markexpr
-    if collection_path.suffix == ".py" and asked in ("pure", "alone"):
-        return _mark(collection_path) != asked or None
+    if collection_path.suffix == ".py" and asked in ASKED:
+        return _mark(collection_path) != ASKED[asked] or None
     return None
 
 

@@ -187,7 +187,9 @@ def _split(words: list[str], at: str) -> tuple[list[str], list[str]]:
 class TestSlurm:
     """Its script runs with programs that write down what they are asked for."""
 
-    WRITES = """printf '%s\\t' {0} "$RAY_ADDRESS" "$@" >> {1}/asked; echo >> {1}/asked"""
+    # Each a line in one piece: some of them run at the same time.
+    WRITES = """asked=$(printf '%s\\t' {0} "$RAY_ADDRESS" "$@")
+printf '%s\\n' "$asked" >> {1}/asked"""
     NODES = ("alpha", "beta", "gamma")
 
     @pytest.fixture

@@ -29,7 +29,7 @@ def believed(folder: Path) -> Path:
         found = studies.trial(number, capacity, configuration=prepared.space.defaults)
         return replace(found, purpose=purpose, export="", points=())
 
-    trials = [trial(0, Purpose.BASELINE, 300.0)]
+    trials = [trial(0, Purpose.BASELINE, 1000.0)]
     trials += [trial(n, Purpose.FINAL, 1e5 + n) for n in (1, 2, 3)]
     options = {"budget_ms": 50.0, "space": str(space)}
     place = {"runner": "process"}

@@ -8,10 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.command import OPTIMIZE, begin, descendants, tuner, wait_until
+from tests.end_to_end.command import EASY, begin, descendants, tuner, wait_until
 from tests.runner_tests.waiting import is_gone
 
-ARGUMENTS = (*OPTIMIZE, "--study", "night", "--trials", "2", "--timeout", "10m")
+ARGUMENTS = (
+    *("optimize", *EASY, "--seed", "3"),
+    *("--study", "night", "--trials", "2", "--timeout", "10m"),
+)
 
 
 def _server_runs(process: subprocess.Popen[str]) -> bool:
@@ -75,8 +78,7 @@ def test_a_study_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     process = begin(*ARGUMENTS, folder=tmp_path)
     if process.stderr is None:
         pytest.fail("no stderr to read the progress from")
-    while not process.stderr.readline().startswith("trial 0 (baseline)"):
-        pass
+    next(line for line in process.stderr if line.startswith("trial 0 (baseline)"))
     wait_until(lambda: _stub_runs(process), "the second trial")
     process.kill()
     process.communicate(timeout=60)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.measuring import Measure
+from tests.servers import llama_cpp
 from tests.servers.llama_cpp import LlamaServer
 
 OPENAI = ("--service-kind", "openai", "--request-count", "8", "--concurrency", "2")
@@ -56,3 +57,20 @@ def test_the_page_of_metrics(measure: Measure, llama_server: LlamaServer) -> Non
     assert 0 <= scheduling["running"]["mean"] <= scheduling["running"]["largest"] <= 2
     assert scheduling["waiting"]["largest"] == 0
     assert scheduling["reused"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("task", "flag", "texts"), [("embeddings", "--embeddings", 1), ("rerank", "--reranking", 2)]
+)
+def test_several_texts_in_a_request(measure: Measure, task: str, flag: str, texts: int) -> None:
+    """Each has a vector, or fits to the first as well as it does; the server counts its tokens."""
+    if missing := llama_cpp.missing():
+        pytest.skip(missing)
+    lengths = ("--prompt-tokens", "40", "--prompts", "8", "--batch", "4")
+    with llama_cpp.serving(flag, encoder=True) as server:
+        [point] = measure(server.url, *OPENAI, "--task", task, *lengths)
+    assert point["throughput"] * point["duration_s"] == pytest.approx(8 * 4)
+    tokens = point["tokens"]
+    assert tokens["output"] == 0
+    # A word less in a text, and marks around it and between two of them.
+    assert texts * 32 <= tokens["prompt"] / (8 * 4) <= texts * 40 + 4

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import EASY_MS, Finished, tuner
+from tests.end_to_end.command import EASY, Finished, tuner
 
 PAGE = Path(__file__).parents[2] / "docs" / "servers" / "any_server.md"
 STUDY = "example"
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def optimized(folder: Path) -> Finished:
-    arguments = ("optimize", "--space", "sklearn.yaml", "--budget-ms", EASY_MS, "--seed", "3")
+    arguments = ("optimize", "--space", "sklearn.yaml", *EASY, "--seed", "3")
     short = ("--trials", "2", "--timeout", "4m", "--confirmations", "0")
     with pytest.MonkeyPatch.context() as patch:
         # As in an environment that was activated: `python` is its own.

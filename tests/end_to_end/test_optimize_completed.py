@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from tests.end_to_end.command import EASY_MS, tuner
+from tests.end_to_end.command import EASY, tuner
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -12,7 +12,7 @@ def test_a_model_without_a_configuration(folder: Path) -> None:
     """What its program sets stays; what it leaves open is searched, and the winner is a file."""
     shutil.copytree(MODELS / "halves", folder / "models" / "halves")
     finished = tuner(
-        *("optimize", "--model-repository", "models", "--budget-ms", EASY_MS, "--seed", "3"),
+        *("optimize", "--model-repository", "models", *EASY, "--seed", "3"),
         *("--trials", "2", "--timeout", "4m", "--confirmations", "0", "--json"),
         *("--study", "halves"),
         folder=folder,

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from tests.end_to_end.command import EASY_MS, Finished, tuner
+from tests.end_to_end.command import EASY, Finished, tuner
 from tests.targets.triton.ensembles import write_asking, write_chain
 from tests.targets.triton.triton_targets import write_form
 
@@ -14,7 +14,7 @@ SHORT = ("--trials", "2", "--timeout", "3m", "--confirmations", "0")
 
 
 def optimize(folder: Path, model: str, *options: str) -> Finished:
-    budget = ("--budget-ms", EASY_MS, "--seed", "3")
+    budget = (*EASY, "--seed", "3")
     arguments = ("--model-repository", "models", "--model", model, "--study", model)
     return tuner("optimize", *budget, *arguments, *SHORT, *options, "--json", folder=folder)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import EASY_MS, tuner
+from tests.end_to_end.command import EASY, tuner
 
 PAGE = Path(__file__).parents[2] / "docs" / "servers" / "mlserver.md"
 # An environment of its own, made by `make develop`.
@@ -27,7 +27,7 @@ def test_mlserver_is_tuned_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
 
     finished = tuner(
-        *("optimize", "--space", "mlserver.yaml", "--budget-ms", EASY_MS, "--seed", "3"),
+        *("optimize", "--space", "mlserver.yaml", *EASY, "--seed", "3"),
         *("--trials", "2", "--timeout", "10m", "--confirmations", "0", "--study", "dense"),
         "--json",
         folder=tmp_path,

@@ -9,7 +9,7 @@ import pytest
 
 from runners.base import RunningServer
 from runners.process import ProcessRunner
-from tests.end_to_end.command import EASY_MS, begin, tuner, wait_until
+from tests.end_to_end.command import EASY, begin, tuner, wait_until
 from tests.servers import torchserve as torchserve_server
 from tests.targets.torchserve.torchserve_targets import archive, served
 from tests.targets.triton.triton_targets import built_in
@@ -22,7 +22,7 @@ from tuner.targets.catalog import server_kind
 from tuner.targets.request_form import RequestForm
 
 SHORT = ("--trials", "2", "--timeout", "4m", "--confirmations", "0")
-REMOTE = ("optimize", "--budget-ms", EASY_MS, "--runner", "remote", "--study", "remote", "--url")
+REMOTE = ("optimize", *EASY, "--runner", "remote", "--study", "remote", "--url")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_remote_torchserve(tmp_path: Path) -> None:
         server = deployment.server
         ports = [f"{name}={server.ports[name]}" for name in ("management", "metrics")]
         finished = tuner(
-            *("optimize", "--server", "torchserve", "--budget-ms", EASY_MS, "--runner", "remote"),
+            *("optimize", "--server", "torchserve", *EASY, "--runner", "remote"),
             *("--url", server.url("inference"), "--port", ports[0], "--port", ports[1], *SHORT),
             *("--body", "request.json", "--content-type", "application/json", "--json"),
             folder=tmp_path,

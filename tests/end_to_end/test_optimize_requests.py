@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import EASY_MS, tuner
+from tests.end_to_end.command import EASY, tuner
 
 MODELS = Path(__file__).parents[1] / "models"
 SHORT = ("--trials", "2", "--timeout", "4m", "--confirmations", "0", "--study", "texts", "--json")
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def test_texts_of_ones_own(folder: Path) -> None:
     """Each request is a step of the file, over gRPC; every answer is compared with the file's."""
     finished = tuner(
-        *("optimize", "--model-repository", "models", "--budget-ms", EASY_MS, "--seed", "3"),
+        *("optimize", "--model-repository", "models", *EASY, "--seed", "3"),
         *("--input-data", "data.json", "--protocol", "grpc", "--header", "x-key: secret"),
         *SHORT,
         folder=folder,
@@ -41,7 +41,7 @@ def test_texts_of_ones_own(folder: Path) -> None:
 def test_random_texts(folder: Path) -> None:
     """The model's own words are told, and that its inputs were made up, and what to do."""
     finished = tuner(
-        *("optimize", "--model-repository", "models", "--budget-ms", EASY_MS, *SHORT),
+        *("optimize", "--model-repository", "models", *EASY, *SHORT),
         folder=folder,
     )
     assert finished.status == 1
@@ -59,7 +59,7 @@ def test_one_text(folder: Path) -> None:
     planned = tuner("plan", "--model-repository", "models", "--budget-ms", "50", folder=folder)
     assert planned.status == 0, planned.err
     finished = tuner(
-        *("optimize", "--model-repository", "models", "--budget-ms", EASY_MS, *text),
+        *("optimize", "--model-repository", "models", *EASY, *text),
         *("--trials", "1", "--timeout", "2m", "--confirmations", "0", "--json"),
         folder=folder,
     )

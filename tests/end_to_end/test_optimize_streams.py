@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import EASY_MS, tuner
+from tests.end_to_end.command import EASY, tuner
 
 MODELS = Path(__file__).parents[1] / "models"
 # Triton 2.51 may abort by itself when streams end (in its gRPC threads): that is not the matter.
@@ -28,7 +28,7 @@ def test_from_start_to_winner(name: str, tmp_path: Path) -> None:
         (tmp_path / "data.json").write_text(json.dumps({"data": data}))
         options = (*options, "--input-data", "data.json")
     arguments = (
-        *("optimize", "--model-repository", "models", "--budget-ms", EASY_MS, "--seed", "3"),
+        *("optimize", "--model-repository", "models", *EASY, "--seed", "3"),
         *("--trials", "2", "--timeout", "4m", "--confirmations", "0", "--json", *options),
     )
     finished = tuner(*arguments, folder=tmp_path)
@@ -52,7 +52,7 @@ def test_validation_data_of_a_decoupled_model(tmp_path: Path) -> None:
     data = {"data": [{"IN": [1]}], "validation_data": [{"OUT": [0]}]}
     (tmp_path / "data.json").write_text(json.dumps(data))
     finished = tuner(
-        *("optimize", "--model-repository", "models", "--budget-ms", EASY_MS),
+        *("optimize", "--model-repository", "models", *EASY),
         *("--input-data", "data.json", "--trials", "1", "--confirmations", "0"),
         folder=tmp_path,
     )

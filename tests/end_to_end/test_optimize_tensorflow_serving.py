@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import EASY_MS, Finished, tuner
+from tests.end_to_end.command import EASY, Finished, tuner
 from tests.servers import tensorflow_program
 from tests.servers.tensorflow_program import save_model, write_program
 from tests.targets.tensorflow_serving.tensorflow_serving_targets import served
@@ -26,7 +26,7 @@ def arguments(folder: Path) -> tuple[str, ...]:
     save_model(folder / "models", seconds=0.004)
     (folder / "space.yaml").write_text(SPACE)
     return (
-        *("optimize", "--server", "tensorflow_serving", "--budget-ms", EASY_MS, "--seed", "3"),
+        *("optimize", "--server", "tensorflow_serving", *EASY, "--seed", "3"),
         *("--model-repository", "models", "--space", "space.yaml", "--study", STUDY, "--json"),
         *("--trials", "2", "--timeout", "4m", "--confirmations", "0"),
     )

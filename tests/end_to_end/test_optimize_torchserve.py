@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import EASY_MS, Finished, tuner
+from tests.end_to_end.command import EASY, Finished, tuner
 from tests.servers import torchserve as torchserve_server
 from tests.targets.torchserve.torchserve_targets import archive
 
@@ -16,7 +16,7 @@ def arguments(folder: Path) -> tuple[str, ...]:
     archive(folder / "store")
     (folder / "request.json").write_text("[1, 2]")
     return (
-        *("optimize", "--server", "torchserve", "--budget-ms", EASY_MS, "--seed", "3", "--json"),
+        *("optimize", "--server", "torchserve", *EASY, "--seed", "3", "--json"),
         *("--model-repository", "store", "--body", "request.json"),
         *("--content-type", "application/json", "--study", STUDY),
         *("--trials", "2", "--timeout", "4m", "--confirmations", "0"),
@@ -61,6 +61,6 @@ def test_the_winner_is_a_file_that_torchserve_reads(optimized: Finished, folder:
 def test_another_budget_names_the_command(optimized: Finished, folder: Path) -> None:
     """What the load points leave open is measured by a command for this server."""
     assert optimized.status == 0
-    best = tuner("best", STUDY, "--budget-ms", "180", "--json", folder=folder)
+    best = tuner("best", STUDY, "--budget-ms", "90", "--json", folder=folder)
     assert "--server torchserve" in best.out
     assert "request.json --content-type application/json" in best.out

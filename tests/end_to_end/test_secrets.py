@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.end_to_end.command import EASY_MS, Finished, tuner
+from tests.end_to_end.command import EASY, Finished, tuner
 
 SECRETS = (
     "s3cret-of-the-person",
@@ -103,7 +103,7 @@ def hook() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def optimized(folder: Path, hook: str) -> Finished:
     short = ("--trials", "1", "--confirmations", "0", "--timeout", "90s")
-    arguments = ("optimize", "--space", "mine.yaml", "--budget-ms", EASY_MS, *short)
+    arguments = ("optimize", "--space", "mine.yaml", *EASY, *short)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", SECRETS[0])
         return tuner(*arguments, "--study", "kept", "--notify-url", hook, folder=folder)

@@ -28,6 +28,7 @@ def archive(
     settings: str = "",
     name: str = "totals",
     serialized: Path | None = None,
+    definition: Path | None = None,
 ) -> Path:
     """A model archive in `folder`, with a model-config.yaml if there are settings."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,6 +36,8 @@ def archive(
     command += ["--model-name", name, "--version", "1.0", "--handler", str(handler)]
     if serialized:
         command += ["--serialized-file", str(serialized)]
+    if definition:
+        command += ["--model-file", str(definition)]
     if settings:
         (folder / "model-config.yaml").write_text(settings)
         command += ["--config-file", str(folder / "model-config.yaml")]
