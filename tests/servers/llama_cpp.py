@@ -41,12 +41,16 @@ def missing() -> str:
 
 
 @contextmanager
-def serving(*flags: str) -> Iterator[LlamaServer]:
-    """The server, ready within a second; `flags` are those of `llama-server`."""
-    from tests.servers import tiny_gguf  # it needs what may be missing
+def serving(*flags: str, encoder: bool = False) -> Iterator[LlamaServer]:
+    """The server, ready within a second; `flags` are those of `llama-server`.
 
+    Its model answers, unless it is an `encoder`, of vectors and ranks.
+    """
+    from tests.servers import tiny_encoder, tiny_gguf  # they need what may be missing
+
+    write = tiny_encoder.write if encoder else tiny_gguf.write
     with tempfile.TemporaryDirectory(prefix="llama-") as name:
-        model = tiny_gguf.write(Path(name) / "tiny.gguf")
+        model = write(Path(name) / "tiny.gguf")
         command = (
             *(sys.executable, "-m", _PROGRAM, "--model", str(model), "--alias", MODEL),
             *("--port", "{port:http}", "--metrics", "--threads", "1"),

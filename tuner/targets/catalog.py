@@ -13,6 +13,7 @@ from tuner.targets.command import model as command
 from tuner.targets.command.prompted import target_of as command_target
 from tuner.targets.command.target import CommandTarget
 from tuner.targets.llama_cpp import model as llama_cpp
+from tuner.targets.llama_cpp import texts
 from tuner.targets.llama_cpp.target import LlamaCppTarget
 from tuner.targets.request_form import RequestForm
 from tuner.targets.tensorflow_serving import model as tensorflow_serving
@@ -32,21 +33,24 @@ Model = TypeVar("Model", bound=ServedModel)
 class ServerKind(Generic[Model]):
     """One of them.
 
-    `configuration_file` is what its winner is exported as. `open_model` raises
-    InputError where there is no such model, or several. `fit_form` gives what requests carry as
-    the server takes it; InputError where it does not. `remote_ports` are the names and the usual
-    numbers of what a remote server is reached by, that of the address first; it has none if it
-    cannot be changed while it runs. `grpc_port` is the usual one of what it is asked by over gRPC
-    alone; 0 is none. `http_flags` mean nothing to requests over gRPC. `open_to_all`: it listens on
-    all interfaces. `experimental`: the tuner was never run on a real one. `completed` is the model
-    with what only a server knows of it, if that is needed, and what is to be known of that, in
-    sentences.
+    `configuration_file` is what its winner is exported as. `open_model` raises InputError where
+    there is no such model, or several. `fit_form` gives what requests carry as the server takes
+    it; InputError where it does not. `fit_space` is what matters of a space for such requests.
+    `remote_ports` are the names and the usual numbers of what a remote server is reached by, that
+    of the address first; it has none if it cannot be changed while it runs. `grpc_port` is the
+    usual one of what it is asked by over gRPC alone; 0 is none. `http_flags` mean nothing to
+    requests over gRPC. `open_to_all`: it listens on all interfaces. `experimental`: the tuner was
+    never run on a real one. `completed` is the model with what only a server knows of it, if that
+    is needed, and what is to be known of that, in sentences.
     """
 
     name: str
     configuration_file: str
     open_model: Callable[[ModelSource], Model]
     fit_form: Callable[[RequestForm], RequestForm]
+    fit_space: Callable[[Model, SearchSpace, RequestForm], SearchSpace] = (
+        lambda _model, space, _form: space
+    )
     target: Callable[[Model, SearchSpace, TargetSetup], StagedTarget]
     remote_ports: Mapping[str, int] = field(default_factory=dict)
     grpc_port: int = 0
@@ -95,6 +99,7 @@ _KINDS: tuple[ServerKind[Any], ...] = (
         configuration_file="llama-server.sh",
         open_model=llama_cpp.open_model,
         fit_form=lambda form: form.of_prompts("llama.cpp"),
+        fit_space=texts.fit_space,
         target=LlamaCppTarget.of,
     ),
     ServerKind[command.CommandModel](

@@ -15,6 +15,7 @@ from tuner.targets.base import Installation, TargetSetup
 from tuner.targets.llama_cpp.install import find_llama_server
 from tuner.targets.llama_cpp.model import LlamaCppModel
 from tuner.targets.llama_cpp.target import LlamaCppTarget
+from tuner.targets.llama_cpp.texts import fit_space
 from tuner.targets.request_form import RequestForm
 from tuner.workload.lengths import Constant
 from tuner.workload.synthetic import SyntheticForm
@@ -40,21 +41,24 @@ def served(
     form: RequestForm | None = None,
     variants: tuple[str, ...] = (),
     installation: Installation | None = None,
+    encoder: bool = False,
 ) -> Served[LlamaCppTarget]:
     """The model `tiny`; `variants` lie beside it, each with weights of its own."""
-    from tests.servers import tiny_gguf  # it needs what may be missing
+    from tests.servers import tiny_encoder, tiny_gguf  # they need what may be missing
 
+    form = form or asking()
+    write = tiny_encoder.write if encoder else tiny_gguf.write
     (folder / "models").mkdir()
     files = [
-        tiny_gguf.write(folder / "models" / f"{name}.gguf", seed=seed)
+        write(folder / "models" / f"{name}.gguf", seed=seed)
         for seed, name in enumerate(("tiny", *variants))
     ]
     model = LlamaCppModel(files[0], [LlamaCppModel(each) for each in files[1:]])
-    space = model.adapt(built_in_space(), contained=False)
+    space = fit_space(model, model.adapt(built_in_space(), contained=False), form)
     target = LlamaCppTarget(
         model,
         space,
-        TargetSetup(workspace=folder, form=form or asking(), start_timeout_s=30.0),
+        TargetSetup(workspace=folder, form=form, start_timeout_s=30.0),
         installation or find_llama_server(contained=False),
     )
     target.stage()

@@ -12,6 +12,7 @@ from tests.spaces import integer
 from tests.targets.llama_cpp.llama_cpp_targets import asking, built_in_space
 from tuner.errors import InputError, ModelError, SpaceError
 from tuner.load.requests import TensorSpec
+from tuner.protocols.openai_task import Task
 from tuner.space.settings import ConfigPath, ServerFlag, ServerProperty, Setting
 from tuner.space.space import SearchSpace
 from tuner.targets.base import ModelSource
@@ -21,19 +22,29 @@ from tuner.targets.llama_cpp.model import LlamaCppModel, open_model, parts
 NAME = "name a GGUF file: `--model FILE.gguf`"
 
 
-def gguf(file: Path, *, context: int = 4096, weights: bytes = b"") -> Path:
-    """A file of the form's first part: two keys, and one of the tokenizer, which is not read."""
+def gguf(
+    file: Path,
+    *,
+    context: int = 4096,
+    pooling: int | None = None,
+    causal: bool = True,
+    weights: bytes = b"",
+) -> Path:
+    """A file of the form's first part: its keys, and one of the tokenizer, which is not read."""
 
     def text(value: str) -> bytes:
         return struct.pack("<Q", len(value)) + value.encode()
 
-    keys = (
+    keys = [
         text("general.architecture") + struct.pack("<I", 8) + text("llama"),
         text("general.list") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b"),
         text("general.numbers") + struct.pack("<IIQ3I", 9, 4, 3, 1, 2, 3),
         text("llama.context_length") + struct.pack("<II", 4, context),
-        text("tokenizer.ggml.model") + struct.pack("<I", 99),
-    )
+        text("llama.attention.causal") + struct.pack("<I?", 7, causal),
+    ]
+    if pooling is not None:
+        keys.append(text("llama.pooling_type") + struct.pack("<II", 4, pooling))
+    keys.append(text("tokenizer.ggml.model") + struct.pack("<I", 99))
     head = b"GGUF" + struct.pack("<IQQ", 3, 0, len(keys))
     file.write_bytes(head + b"".join(keys) + weights)
     return file
@@ -43,7 +54,11 @@ class TestMetadata:
     def test_what_stands_before_the_vocabulary(self, tmp_path: Path) -> None:
         """Texts and numbers by their keys; lists are passed over, and the rest is not read."""
         found = read_metadata(gguf(tmp_path / "m.gguf"))
-        assert found == {"general.architecture": "llama", "llama.context_length": 4096}
+        assert found == {
+            "general.architecture": "llama",
+            "llama.context_length": 4096,
+            "llama.attention.causal": True,
+        }
 
     def test_a_real_one(self, tmp_path: Path) -> None:
         """What the library of the form writes can be read."""
@@ -162,6 +177,25 @@ class TestModel:
         ):
             model.fit_form(asking(400, 113))
 
+    @pytest.mark.parametrize(
+        ("task", "fits", "told"),
+        [
+            (Task.EMBEDDINGS, 512, "texts of 513 tokens"),
+            (Task.RERANK, 256, "questions with a document of 514 tokens"),
+        ],
+    )
+    def test_texts_that_are_too_long(
+        self, tmp_path: Path, task: Task, fits: int, told: str
+    ) -> None:
+        """A text has no answer; a question and a document have to fit together."""
+        model = LlamaCppModel(gguf(tmp_path / "m.gguf", context=512))
+        assert model.fit_form(asking(fits, task=task)) == asking(fits, task=task)
+        with refused(
+            f"{told} do not fit into the context of m, which has 512",
+            "give shorter ones: `--prompt-tokens`",
+        ):
+            model.fit_form(asking(fits + 1, task=task))
+
 
 class TestAdapt:
     @pytest.mark.parametrize(
@@ -171,6 +205,10 @@ class TestAdapt:
             (
                 ServerFlag("--ctx-size"),
                 "flag: `--ctx-size` is what the tuner itself starts the server with",
+            ),
+            (
+                ServerFlag("--slots/--no-slots"),
+                "flag: `--slots` is what the tuner itself starts the server with",
             ),
             (ConfigPath("x"), "llama.cpp has no `config`"),
         ],

@@ -17,11 +17,11 @@ from tuner.targets.llama_cpp.install import find_llama_server
 
 # Another value than the default's for all that is set.
 OTHERS: dict[str, Value] = {
-    "parallel": 3,
+    "parallel": 2,
     "kv_unified": False,
     "context": "requests",
     "batch_size": 512,
-    "ubatch_size": 64,
+    "ubatch_size": 128,
     "threads": 1,
     "threads_batch": 1,
     "threads_http": 16,
@@ -51,9 +51,13 @@ def confirmed(space: SearchSpace, configuration: Configuration) -> set[str]:
     }
 
 
-def test_each_setting_is_proved(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("task", "encoder"),
+    [(Task.CHAT, False), (Task.EMBEDDINGS, False), (Task.EMBEDDINGS, True), (Task.RERANK, True)],
+)
+def test_each_setting_is_proved(tmp_path: Path, task: Task, *, encoder: bool) -> None:
     """What the space says is confirmed is, and nothing is refuted, whatever is set."""
-    target = served(tmp_path)
+    target = served(tmp_path, form=asking(task=task), encoder=encoder)
     for configuration in (target.configuration(), target.configuration(**OTHERS)):
         verdicts = target.verdicts(configuration)
         grades = {name: verdict.grade for name, verdict in verdicts.items()}
@@ -71,7 +75,7 @@ def test_a_setting_that_did_nothing_is_refuted(tmp_path: Path) -> None:
         verdicts = target.target.verify(deployment.server, target.configuration())
     refuted = {name for name, verdict in verdicts.items() if verdict.grade is Grade.REFUTED}
     assert refuted >= {"parallel", "kv_unified", "batch_size", "cache_type_k", "cache_prompt"}
-    assert verdicts["parallel"].found == "the server has --parallel 3"
+    assert verdicts["parallel"].found == "the server has --parallel 2"
     assert verdicts["cache_ram"].found == "the server has --cache-ram 0"
 
 
@@ -109,16 +113,28 @@ def test_a_server_without_memory(tmp_path: Path) -> None:
     assert "for want of memory, as its log says" in str(failure)
 
 
-def test_a_model_of_embeddings(tmp_path: Path) -> None:
-    """Vectors are asked for, and compared, where that is what the model is for."""
-    target = served(tmp_path, form=asking(task=Task.EMBEDDINGS))
+@pytest.mark.parametrize("encoder", [False, True])
+def test_a_model_of_embeddings(tmp_path: Path, *, encoder: bool) -> None:
+    """Vectors are asked for, and compared, of a model that answers and of one that does not."""
+    target = served(tmp_path, form=asking(task=Task.EMBEDDINGS), encoder=encoder)
     with target.deployment() as deployment:
         deployment.apply(target.configuration())
         [[vector]] = target.target.infer(deployment.server)
         requests = target.target.requests(deployment.server)
-    assert (vector.name, vector.shape) == ("embedding", (256,))
+    assert (vector.name, vector.shape) == ("embedding", (64 if encoder else 256,))
     assert b"POST /v1/embeddings" in requests.payloads[0]
     assert b'"model": "tiny"' in requests.payloads[0]
+
+
+def test_a_model_that_ranks(tmp_path: Path) -> None:
+    """How well documents fit to a question is asked for, and compared."""
+    target = served(tmp_path, form=asking(task=Task.RERANK), encoder=True)
+    with target.deployment() as deployment:
+        deployment.apply(target.configuration())
+        [[relevance]] = target.target.infer(deployment.server)
+        requests = target.target.requests(deployment.server)
+    assert (relevance.name, relevance.shape) == ("relevance", (3,))
+    assert b"POST /v1/rerank" in requests.payloads[0]
 
 
 def test_context_for_the_requests(tmp_path: Path) -> None:

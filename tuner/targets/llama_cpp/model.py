@@ -6,7 +6,6 @@ again. Other forms of it, such as other quantizations, are other files.
 Source: llama.cpp's gguf-split, which calls the parts of a model NAME-00001-of-00003.gguf.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,9 @@ from tuner.targets.variants import VariantModel
 CONTEXT = "context"
 """The property that says how large the context is: `model` or `requests`."""
 
+LAST = 3
+"""The vector of the last token stands for the text (llama.h, `llama_pooling_type`)."""
+
 _SUFFIX = ".gguf"
 _PART = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 _NO_MODEL = "name a GGUF file: `--model FILE.gguf`"
@@ -31,15 +33,21 @@ _NO_MODEL = "name a GGUF file: `--model FILE.gguf`"
 _OWN_FLAGS = frozenset(
     {
         *("--model", "--model-url", "--hf-repo", "--hf-file", "--docker-repo", "--models-dir"),
-        *("--alias", "--host", "--port", "--api-key", "--api-prefix", "--ssl-key-file"),
-        *("--metrics", "--slots/--no-slots", "--ctx-size", "--embeddings", "--reranking"),
-        *("--log-verbosity", "--log-disable", "--log-file", "--log-jsonl/--no-log-jsonl"),
+        *("--alias", "--host", "--port", "--api-prefix", "--ssl-key-file"),
+        *("--api-key", "--api-key-file", "--metrics", "--slots", "--no-slots", "--ctx-size"),
+        *("--embedding", "--embeddings", "--rerank", "--reranking"),
+        *("--log-verbosity", "--verbosity", "--log-verbose", "--verbose"),
+        *("--log-disable", "--log-file", "--log-jsonl", "--no-log-jsonl"),
     }
 )
-# The fingerprint of a file is made of this number of pieces, spread evenly, each of so many bytes:
-# a model has tens of gigabytes, and another one differs everywhere.
-_PIECES = 64
-_PIECE_BYTES = 1 << 20
+# What has to fit into a context, and what says how long it is.
+_OF_ANSWERS = ("prompts and answers", "`--prompt-tokens`, `--output-tokens`")
+_LENGTHS = {
+    Task.CHAT: _OF_ANSWERS,
+    Task.COMPLETIONS: _OF_ANSWERS,
+    Task.EMBEDDINGS: ("texts", "`--prompt-tokens`"),
+    Task.RERANK: ("questions with a document", "`--prompt-tokens`"),
+}
 
 
 class LlamaCppModel(VariantModel):
@@ -56,21 +64,14 @@ class LlamaCppModel(VariantModel):
         kind = metadata.get("general.architecture")
         length = metadata.get(f"{kind}.context_length", 0)
         self.context = int(length) if not isinstance(length, str) else 0
-        # Whether it says how the vectors of its tokens become one.
-        self.pools = f"{kind}.pooling_type" in metadata
+        # How the vectors of its tokens become one (llama.h, by number), if it says that.
+        self.pooling = metadata.get(f"{kind}.pooling_type")
+        # Whether its tokens know of earlier ones alone; those of an encoder know of all.
+        self.causal = bool(metadata.get(f"{kind}.attention.causal", True))
 
     @property
     def own_fingerprint(self) -> str:
-        found = hashlib.sha256()
-        for part in self.parts:
-            with staging.readable(part), part.open("rb") as file:
-                size = part.stat().st_size
-                found.update(f"{part.name} {size}".encode())
-                step = max(_PIECE_BYTES, size // _PIECES)
-                for at in range(0, size, step):
-                    file.seek(at)
-                    found.update(file.read(_PIECE_BYTES))
-        return found.hexdigest()[:10]
+        return staging.digest(self.parts, sampled=True)
 
     def fit_form(self, form: RequestForm) -> RequestForm:
         """`form`, whose requests fit into the model.
@@ -79,11 +80,12 @@ class LlamaCppModel(VariantModel):
             InputError: They do not.
         """
         prompts = form.prompts
-        if prompts.dataset is None and 0 < self.context < prompts.synthetic.longest:
+        if prompts.dataset is None and 0 < self.context < prompts.tokens:
+            what, options = _LENGTHS[prompts.options.task]
             raise InputError(
-                f"prompts and answers of {prompts.synthetic.longest} tokens do not fit into the "
-                f"context of {self.name}, which has {self.context}",
-                hint="give shorter ones: `--prompt-tokens`, `--output-tokens`",
+                f"{what} of {prompts.tokens} tokens do not fit into the context of {self.name}, "
+                f"which has {self.context}",
+                hint=f"give shorter ones: {options}",
             )
         return form
 
@@ -94,7 +96,7 @@ class LlamaCppModel(VariantModel):
             "taken (`--pooling mean`)"
         )
         asks_vectors = form.prompts.options.task is Task.EMBEDDINGS
-        return (*form.prompts.remarks, *((mean,) if asks_vectors and not self.pools else ()))
+        return (*form.prompts.remarks, *((mean,) if asks_vectors and self.pooling is None else ()))
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with those libraries only that are here, and what chooses among variants.

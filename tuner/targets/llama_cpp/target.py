@@ -28,6 +28,7 @@ from tuner.targets.base import (
     TargetSetup,
     at_once,
 )
+from tuner.targets.llama_cpp import texts
 from tuner.targets.llama_cpp.evidence import PARALLEL, LlamaCppEvidence
 from tuner.targets.llama_cpp.install import PROGRAM, find_llama_server
 from tuner.targets.llama_cpp.model import CONTEXT, LlamaCppModel
@@ -39,7 +40,6 @@ _USUAL_SLOTS = 4
 _CONTEXT_STEP = 256
 # Lines of the log's beginning, where it says its settings.
 _PROOF_LINES = 1000
-_FLAGS_OF_TASK = {Task.EMBEDDINGS: ["--embeddings"], Task.RERANK: ["--reranking"]}
 
 
 class LlamaCppTarget(InstalledTarget[LlamaCppModel, LlamaCppClient]):
@@ -122,6 +122,10 @@ class LlamaCppTarget(InstalledTarget[LlamaCppModel, LlamaCppClient]):
                 self._asked = asked_prompts(client, named)
         return self._asked.request_set(self.endpoint(server))
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self._asked.remarks if self._asked else ()
+
     def concurrency(self, configuration: Configuration) -> int:
         return 2 * self._slots(self._space.settings(configuration))
 
@@ -147,9 +151,7 @@ class LlamaCppTarget(InstalledTarget[LlamaCppModel, LlamaCppClient]):
         flags += ["--host", host, "--port", port]
         if context := self._context(settings):
             flags += ["--ctx-size", str(context)]
-        flags += _FLAGS_OF_TASK.get(self._task, [])
-        if self._task is Task.EMBEDDINGS and not self._model.form(settings).pools:
-            flags += ["--pooling", "mean"]
+        flags += texts.flags(self._task, self._model.form(settings), settings)
         return [*flags, *settings.arguments]
 
     def _slots(self, settings: Settings) -> int:
