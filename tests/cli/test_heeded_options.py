@@ -55,6 +55,7 @@ def files(folder: Path) -> None:
         gguf(folder / f"{name}.gguf")
     three_forms(folder)
     (folder / "prompts.jsonl").write_text('{"prompt": "Say yes.", "output_tokens": 4}')
+    (folder / "tokenizer.json").write_text("{}")
     (folder / "data.json").write_text('{"data": [{"x": [1, 2, 3, 4]}]}')
     (folder / "body").write_text("[1]")
     own = {"server": "command", "serve": SERVE, "parameters": {"n": SPACE}}

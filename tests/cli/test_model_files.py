@@ -8,6 +8,9 @@ from tritonclient.grpc import model_config_pb2
 
 from tests.command_line import Tuner, error
 from tests.targets import model_files as files
+from tuner.cli.job import planned_job
+from tuner.cli.optimize_options import PlanOptions
+from tuner.study.job import Job
 
 BUDGET = ("--budget-ms", "50")
 REPOSITORY_HINT = "for models in a repository or a store: `--model-repository FOLDER`"
@@ -179,3 +182,30 @@ class TestRepository:
             "own.yaml: a model file ends with .onnx, .pt, .pth", REPOSITORY_HINT
         )
         assert not (folder / "deployed").exists()
+
+
+class TestNamedModel:
+    """What `--model` says to a server of a space file, as it is run and as it is stored."""
+
+    def planned(self, said: str) -> Job:
+        serves = OWN_SERVER.replace("server.py]", 'server.py, "{{ model }}"]')
+        Path("named.yaml").write_text(serves)
+        return planned_job(PlanOptions(budget_ms=50, space=Path("named.yaml"), model=said))
+
+    @pytest.mark.parametrize("said", ["tiny", "./tiny"])
+    def test_a_folder(self, said: str) -> None:
+        """It is stored with its whole path: a study goes on from any folder."""
+        Path("tiny").mkdir()
+        planned = self.planned(said)
+        assert planned.model == planned.options["model"] == str(Path("tiny").absolute())
+
+    def test_a_name(self) -> None:
+        """What is not there is what the server knows it by."""
+        planned = self.planned("org/tiny")
+        assert planned.model == planned.options["model"] == "org/tiny"
+
+    def test_of_another_server(self) -> None:
+        """A model of a repository has a name, whatever else is called so."""
+        Path("tiny").mkdir()
+        planned = planned_job(PlanOptions(budget_ms=50, model="tiny", server="torchserve"))
+        assert planned.model == planned.options["model"] == "tiny"

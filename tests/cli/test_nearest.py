@@ -16,6 +16,7 @@ NEAREST = {
     "over_ms": pytest.approx(11.0),
     "factor": pytest.approx(1.22),
     "throughput": None,
+    "unit": "inferences/s",
     "concurrency": None,
 }
 SAID = "p99 = 61 ms without load, 11 ms over the limit (1.22x)"

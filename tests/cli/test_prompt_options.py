@@ -10,13 +10,14 @@ from tests.measuring import Measure, write_json
 from tests.refusals import refused
 from tests.servers.openai_server import serving
 from tuner.cli.measure_options import MeasureOptions, ServiceKind
-from tuner.cli.measure_plan import sweep_plan
+from tuner.cli.measure_plan import sweep_plan, traced
 from tuner.cli.measure_services import service
 from tuner.cli.prompt_forms import KEY_VARIABLE, with_key
 from tuner.load.profile import Replay
 from tuner.protocols.openai_form import ConversationForm, OpenAiForm
 from tuner.protocols.openai_task import Task
 from tuner.sweep.openai import OpenAiService
+from tuner.sweep.sweep import SweepPlan
 from tuner.workload.datasets import Selection
 from tuner.workload.lengths import Constant, Normal, Uniform
 
@@ -187,18 +188,34 @@ def test_conversations() -> None:
 
 def test_a_trace() -> None:
     """It is played once, for as long as it lasts, unless less is asked for."""
-    path = Path("trace.jsonl")
-    plan = sweep_plan(options(trace=path))
+
+    def planned(**values: Any) -> SweepPlan:
+        given = options(trace=Path("trace.jsonl"), **values)
+        return sweep_plan(given, traced(given))
+
+    plan = planned()
     assert plan.profiles == [Replay((0.0, 1.0, 1.0, 1.0))]
     assert (plan.duration_s, plan.max_requests) == (4.0, 4)
-    plan = sweep_plan(options(trace=path, trace_speed=2.0, request_count=3))
+    plan = planned(trace_speed=2.0, request_count=3)
     assert plan.profiles == [Replay((0.0, 0.5, 0.5))]
     assert (plan.duration_s, plan.max_requests) == (1.5, 3)
-    plan = sweep_plan(options(trace=path, duration="2.5s"))
+    plan = planned(duration="2.5s")
     assert (plan.duration_s, plan.max_requests) == (2.5, 3)
-    found = form(trace=path, duration="2.5s").trace
-    assert found is not None
-    assert len(found.requests) == 3
+
+
+def test_a_trace_is_read_once(measure: Measure) -> None:
+    """So it may come through a pipe, as that of a program which unpacks it."""
+    reading, writing = os.pipe()
+    os.write(writing, "".join(LINE % (10 * n) for n in range(4)).encode())
+    os.close(writing)
+    try:
+        with serving() as server:
+            [point] = measure(server.url, *OPENAI, "--trace", f"/dev/fd/{reading}")
+    finally:
+        os.close(reading)
+    assert point["requests"] == 4
+    # One is tried for a single token.
+    assert {body["max_tokens"] for body in server.bodies("/v1/chat/completions")} == {1, 4}
 
 
 class TestTheKey:
@@ -242,7 +259,7 @@ class TestTheKey:
 def test_a_histogram_of_lengths(tmp_path: Path) -> None:
     """A file says how often each length was seen."""
     file = write_json(tmp_path / "seen.json", {"5": 1})
-    assert form(prompt_tokens=f"histogram:{file}").synthetic.longest == 5 + 128
+    assert form(prompt_tokens=f"histogram:{file}").tokens == 5 + 128
 
 
 def test_a_length_that_is_none() -> None:

@@ -168,3 +168,15 @@ def test_windows_are_pooled_into_one_measurement() -> None:
     pooled = Measurement.pooled([firsts, two, firsts]).first_response
     assert pooled == Histogram({3: 4}, 0)
     assert both.engine_cpu_s == 1.0
+
+
+def test_windows_without_a_request_leave_the_others_as_they_are() -> None:
+    """Whether answers came in parts is known from those that there were, first or last."""
+    none = measured(OpenLoop(1), record([], []))
+    some = measured(OpenLoop(1), record([SUCCESS, SUCCESS], [10.5, 11.5]))
+    times_s = np.array([0.1, 0.2])
+    streamed = replace(some, ttfts_s=times_s, itls_s=times_s / 10, wholes_s=times_s + 0.1)
+    for parts in ([none, streamed], [streamed, none]):
+        both = Measurement.pooled(parts)
+        assert (both.requests, both.ttfts_s.tolist()) == (2, [0.1, 0.2])
+        assert both.itls_s.tolist() == (times_s / 10).tolist()

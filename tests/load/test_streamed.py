@@ -86,6 +86,14 @@ class TestTokens:
         assert tokens is not None
         assert (tokens.output, tokens.together, tokens.gaps.count) == (12, 3, 9)
 
+    def test_a_count_in_the_last_piece(self, engine: LoadEngine) -> None:
+        """It is of the whole answer: what came before it is not counted once more."""
+        last = piece("c", usage={"completion_tokens": 3, "prompt_tokens": 9})
+        segments = (HEAD, chunk(piece()), chunk(piece()), chunk(last, DONE), END)
+        tokens = observe(engine, stream(*segments)).tokens
+        assert tokens is not None
+        assert (tokens.output, tokens.in_time, tokens.together, tokens.gaps.count) == (9, 9, 0, 6)
+
     def test_tokens_that_arrive_together_share_the_gap(self, engine: LoadEngine) -> None:
         """No gap is zero because a network, or a server, put two events into one segment."""
         pauses_s = (0.0, 0.0, 0.03, 0.03)
@@ -225,8 +233,8 @@ def test_no_request_is_sent_twice(engine: LoadEngine) -> None:
     """A serial number makes each of them another one, from run to run too."""
     text = b'{"prompt": "' + b"0" * SERIAL_DIGITS + b' tell me"}'
     payload = request(text)
-    place = payload.index(b"0" * SERIAL_DIGITS)
-    engine.prepare(replace(REQUESTS, payloads=(payload, payload), serials=(place, place)))
+    places = (payload.index(b"0" * SERIAL_DIGITS),)
+    engine.prepare(replace(REQUESTS, payloads=(payload, payload), serials=(places, places)))
     with serving(answer(1)) as server:
         for _ in range(2):
             engine.measure(
@@ -235,7 +243,7 @@ def test_no_request_is_sent_twice(engine: LoadEngine) -> None:
     assert len(set(server.bodies)) == 8
     assert {len(each) for each in server.bodies} == {len(text)}
     with pytest.raises(ValueError, match="a serial number in each payload, or in none"):
-        replace(REQUESTS, serials=(1, 2))
+        replace(REQUESTS, serials=((1,), (2,)))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tuner.load.turns import PayloadTurns
 
 RUN = load_run(Endpoint("h", 1), serial=1)
 PAYLOADS = tuple(letter + b"0" * SERIAL_DIGITS for letter in (b"a", b"b", b"c"))
-NUMBERED = RequestSet(PAYLOADS, serials=(1, 1, 1))
+NUMBERED = RequestSet(PAYLOADS, serials=((1,), (1,), (1,)))
 
 
 class OneLane(Lane):
@@ -55,6 +55,16 @@ def test_a_number_of_its_own() -> None:
     ]
     numbers = [data[1:] for run in runs for data in sent(NUMBERED, run, 50)]
     assert len(set(numbers)) == 200
+
+
+def test_several_texts_of_a_request() -> None:
+    """Each has the number of the request, and no text comes twice."""
+    text = b"0" * SERIAL_DIGITS
+    two = RequestSet((b"a%bb%bc" % (text, text),), serials=((1, 2 + SERIAL_DIGITS),))
+    found = sent(two, RUN, 50)
+    numbers = [data[1 : 1 + SERIAL_DIGITS] for data in found]
+    assert found == [b"a%bb%bc" % (number, number) for number in numbers]
+    assert len(set(numbers)) == 50
 
 
 def test_the_number_of_the_run() -> None:

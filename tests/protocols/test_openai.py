@@ -126,9 +126,24 @@ def test_places_of_serial_numbers() -> None:
     options = OpenAiOptions(model="m")
     found = request_set(ENDPOINT, [UNIQUE, UNIQUE], options, one_serial=True)
     assert found.one_serial
-    for payload, at in zip(found.payloads, found.serials, strict=True):
+    for payload, [at] in zip(found.payloads, found.serials, strict=True):
         assert payload[at : at + SERIAL_DIGITS] == SERIAL.encode()
     assert request_set(ENDPOINT, [UNIQUE, PROMPT], options).serials == ()
+
+
+@pytest.mark.parametrize(
+    ("task", "count"), [(Task.CHAT, 1), (Task.EMBEDDINGS, 3), (Task.RERANK, 4)]
+)
+def test_places_in_several_texts(task: Task, count: int) -> None:
+    """Each text has one, the query of rerank too; what looks like one elsewhere is none."""
+    options = OpenAiOptions(
+        model="m", task=task, inputs=3, headers={"X-Trace": SERIAL}, extra={"seed": 10**14}
+    )
+    found = request_set(ENDPOINT, [UNIQUE] * (1 if task.generates else 3), options)
+    [payload], [places] = found.payloads, found.serials
+    text = f"{SERIAL} hi".encode()
+    assert len(places) == count
+    assert all(payload[at : at + len(text)] == text for at in places)
 
 
 def test_serial_numbers() -> None:

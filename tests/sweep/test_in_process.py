@@ -164,3 +164,17 @@ def test_a_library_that_is_none(tmp_path: Path) -> None:
     assert caught.value.hint == (
         "name the folder of a whole Triton with `--triton-server-directory`"
     )
+
+
+def test_a_decoupled_model(tmp_path: Path) -> None:
+    """What to do instead names nothing that is refused here."""
+    if missing := triton.missing():
+        pytest.skip(missing)
+    shutil.copytree(MODELS / "repeat", tmp_path / "repeat")
+    decoupled = InProcessService(InProcessTriton(repository=tmp_path), "repeat", V2Form())
+    with pytest.raises(InputError, match="is decoupled") as caught, decoupled:
+        pass
+    assert caught.value.hint == (
+        "Triton's C API is measured with one answer to a request: start a server, and measure it "
+        "over gRPC with `--streaming`"
+    )

@@ -1,6 +1,7 @@
 """A language-model server that runs: what its service sends."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,22 @@ def test_what_is_sent() -> None:
         assert not any(b"ignore_eos" in each for each in service.requests.payloads)
         assert len(service.remarks) == 1
         assert service.statistics() is None
+
+
+def test_what_is_told(tmp_path: Path) -> None:
+    """What is to be known of the prompts, and of what the server makes of them."""
+    file = tmp_path / "prompts.txt"
+    file.write_text("one\n")
+    with (
+        serving(unknown=("ignore_eos",)) as server,
+        OpenAiService(server.endpoint, OpenAiForm(dataset=file)) as service,
+    ):
+        again, eos = service.remarks
+    assert again == (
+        f"the prompts of {file} are sent again and again: a server with a prefix cache answers "
+        "faster than it will answer new ones"
+    )
+    assert eos.startswith("the server does not know `ignore_eos`")
 
 
 def test_who_asks() -> None:

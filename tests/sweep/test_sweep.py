@@ -101,6 +101,7 @@ def sweep(
     *,
     requests: RequestSet | None = None,
     collectors: Collectors | None = None,
+    holds_server: bool = False,
 ) -> Swept:
     swept = Swept(Engine(answer))
 
@@ -110,6 +111,7 @@ def sweep(
         yield
 
     service = Counting(requests or RequestSet((b"x",)))
+    service.engine = swept.engine if holds_server else None
     watching = collectors or Collectors()
     swept.points.extend(Sweep(service, swept.engine, planned, watching, announce).points())
     return swept
@@ -284,6 +286,11 @@ class TestWorkers:
         [point] = sweep(plan(most_workers=2), self.full_below(3)).points
         assert point.measurement.workers == 2
         assert point.doubts == ["the client was overloaded: the load engine used 100% of its core"]
+
+    def test_an_engine_that_holds_the_server(self) -> None:
+        """It stays one process: another one would have no server in it."""
+        [point] = sweep(plan(most_workers=4), self.full_below(3), holds_server=True).points
+        assert point.measurement.workers == 1
 
 
 @pytest.mark.parametrize(

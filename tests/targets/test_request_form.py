@@ -46,17 +46,32 @@ class TestPrompts:
             records.append(form.as_record()["prompts"])
         assert records[0] != records[1]
 
+    def test_a_tokenizer(self, tmp_path: Path) -> None:
+        """Another one makes other prompts: its content counts."""
+        records = []
+        for text in ("{}", "[]"):
+            (tmp_path / "tokenizer.json").write_text(text)
+            records.append(OpenAiForm(tokenizer=tmp_path).as_record())
+        assert records[0] != records[1]
+        with refused(
+            f"`--tokenizer {tmp_path / 'none'}` cannot be used: No such file or directory",
+            "a model's `tokenizer.json` is expected, or its folder",
+        ):
+            OpenAiForm(tokenizer=tmp_path / "none").as_record()
+
     def test_they_are_for_language_models_alone(self) -> None:
         """The option that says something of them is named."""
-        form = RequestForm(prompts=OpenAiForm(options=OpenAiOptions(task=Task.RERANK)))
+        rerank = OpenAiForm(options=OpenAiOptions(task=Task.RERANK))
         message = "`--task` means nothing to {}, which is asked no prompts"
-        for fitted, name in (
-            (form.of_tensors, "Triton"),
-            (form.of_bodies, "TorchServe"),
-            (form.of_nothing, "a space file"),
-        ):
-            with refused(message.format(name), "leave it out"):
-                fitted(name)
+        for prompts in (rerank, OpenAiForm(task_said=True)):
+            form = RequestForm(prompts=prompts)
+            for fitted, name in (
+                (form.of_tensors, "Triton"),
+                (form.of_bodies, "TorchServe"),
+                (form.of_nothing, "a space file"),
+            ):
+                with refused(message.format(name), "leave it out"):
+                    fitted(name)
 
     def test_how_long_they_are_at_most(self, tmp_path: Path) -> None:
         """With what a chat puts around them; texts that nobody has counted are estimated."""
@@ -65,6 +80,16 @@ class TestPrompts:
         file = tmp_path / "prompts.jsonl"
         file.write_text(f'{{"prompt": "{"x" * 1000}", "output_tokens": 7}}')
         assert OpenAiForm(dataset=file).longest == 128 + 507
+
+    @pytest.mark.parametrize(("task", "most"), [(Task.EMBEDDINGS, 504), (Task.RERANK, 1004)])
+    def test_how_long_a_text_is_at_most(self, tmp_path: Path, task: Task, most: int) -> None:
+        """It has no answer and marks around it; a question and a document are one text."""
+        options = OpenAiOptions(task=task)
+        lengths = SyntheticForm(prompt=Constant(500))
+        file = tmp_path / "prompts.jsonl"
+        file.write_text(f'{{"prompt": "{"x" * 1000}"}}')
+        assert OpenAiForm(options=options, synthetic=lengths).longest == most
+        assert OpenAiForm(options=options, dataset=file).longest == most
 
 
 class TestAsRecord:

@@ -43,6 +43,26 @@ def test_a_digest_is_of_what_is_in_the_files(model: Path, tmp_path: Path) -> Non
     assert {len(each) for each in found} == {10}
 
 
+def test_a_sample_of_a_large_file(tmp_path: Path) -> None:
+    """Its size, and pieces of it from the first byte to the last; of a small file, all of it."""
+    file = tmp_path / "weights"
+
+    def sampled(size: int, changed: int) -> str:
+        with file.open("wb") as weights:
+            weights.truncate(size)
+            weights.seek(changed)
+            weights.write(b"x")
+        return staging.digest([file], sampled=True)
+
+    mib = 2**20
+    large = 80 * mib
+    found = {sampled(large, 0), sampled(large, large - 1), sampled(large + 1, 0)}
+    assert len(found) == 3
+    assert sampled(large, mib) == sampled(large, mib + 1)
+    assert sampled(4 * mib, mib) != sampled(4 * mib, mib + 1)
+    assert sampled(4 * mib, mib) == staging.digest([file])
+
+
 def test_a_file_that_cannot_be_read(model: Path) -> None:
     """It is named; the beginning of a process's memory can be read by nobody."""
     broken = model / "1" / "weights"

@@ -1,6 +1,7 @@
 """Prompts and conversations from files, in the forms of other tools."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,9 @@ def conversations(folder: Path, *documents: Any) -> list[Conversation]:
         ({"prompt": "hello", "output_tokens": 80}, "hello", 80),
         ({"prompt": "hello", "output_tokens_count": 8}, "hello", 8),
         ({"prompt": "hello", "max_tokens": 8}, "hello", 8),
+        ({"prompt": "hello", "max_tokens": -1}, "hello", 128),
+        ({"prompt": "hello", "max_tokens": 2147483647}, "hello", 128),
+        ({"prompt": "hello \ud83d"}, "hello ?", 128),
         ({"text": "hello"}, "hello", 128),
         ({"question": "hello", "answer": "x"}, "hello", 128),
         ({"instruction": "hello", "output_length": 3}, "hello", 3),
@@ -100,6 +104,25 @@ def test_tables_and_texts(tmp_path: Path) -> None:
         "one",
         "two",
     ]
+
+
+def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    """With a mark of its encoding, numbers with a point, and prompts of any length."""
+    long = "word " * 40_000
+    table = f'prompt,output_tokens\n"{long}",80.0\n'
+    (tmp_path / "a.csv").write_text(table, encoding="utf-8-sig")
+    [found] = read_prompts(tmp_path / "a.csv", Letters(), ALL)
+    assert (found.text, found.output_tokens) == (long, 80)
+
+
+def test_other_ends_of_lines(tmp_path: Path) -> None:
+    """What Unicode takes for one may stand in a text."""
+    text = "one\N{LINE SEPARATOR}two\N{NEXT LINE}three"
+    said = json.dumps({"prompt": text}, ensure_ascii=False)
+    for name, line in {"a.jsonl": said, "a.txt": text}.items():
+        (tmp_path / name).write_text(f"{line}\n{line}\n", encoding="utf-8")
+        found = read_prompts(tmp_path / name, Letters(), ALL)
+        assert [each.text for each in found] == [text, text]
 
 
 def test_so_many_are_drawn(tmp_path: Path) -> None:
@@ -152,6 +175,8 @@ def test_turns_without_answers(tmp_path: Path) -> None:
     [
         *("text", 5, {}, {"prompt": 5}, {"messages": [{"role": "user"}]}, {"turns": [5]}, None),
         *({"prompt": "x", "output_tokens": "many"}, {"conversations": [{}]}, {"body": 5}),
+        *({"prompt": "x", "max_tokens": most} for most in (math.inf, math.nan, 10**400)),
+        *({"turns": [{"text": "x", "delay": ms}]} for ms in (-1, math.inf, math.nan, 10**400)),
     ],
 )
 def test_an_unknown_form(tmp_path: Path, document: Any) -> None:
@@ -170,6 +195,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     for content, message in {
         b"\xff\xfe": f"{said} cannot be read: it is no text",
         b'{"prompt": "x"}\n{no': f"{said}, document 2: JSON is expected",
+        b'{"prompt": "x"}\n' + b"[" * 100_000: f"{said}, document 2: JSON is expected",
         b"\n": f"{said} has no prompt in it",
         b"[]": f"{said} has no prompt in it",
     }.items():

@@ -87,7 +87,11 @@ def test_what_names_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [None, "", "[]", "{}", '{"a": 1}', '{"5": -1}', '{"0": 1}', '{"5": 0}', '{"5": 1e999}'],
+    [
+        *(None, "", "[]", "{}", '{"a": 1}', '{"5": -1}', '{"0": 1}', '{"5": 0}', '{"5": 1e999}'),
+        *('{"5": 1e308, "6": 1e308}', '{"5": 1' + "0" * 400 + "}"),
+        pytest.param("[" * 100_000, id="deep"),
+    ],
 )
 def test_a_histogram_that_is_none(tmp_path: Path, content: str | None) -> None:
     """Missing, no JSON, or without any weight."""

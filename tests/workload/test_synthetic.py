@@ -1,5 +1,8 @@
 """Prompts that are made up: their lengths, what they share, and that none is like another."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from tests.workload.words import Letters
@@ -52,6 +55,16 @@ def test_a_shared_beginning(share: float) -> None:
     [common] = {text.partition(SERIAL)[0] for text in texts}
     assert len(common) == pytest.approx(share * 400, abs=9)
     assert len(set(texts)) == (1 if share == 1 else 8)
+
+
+def test_a_shared_beginning_of_prompts_of_many_lengths() -> None:
+    """It is that part of each of them, and the longer ones begin as the shorter ones do."""
+    lengths, _ = FORM.lengths(np.random.default_rng(FORM.seed))
+    prompts = synthetic_prompts(replace(FORM, shared=0.5), Letters())
+    begins = [prompt.text.partition(SERIAL)[0] for prompt in prompts]
+    for length, begin in zip(lengths, begins, strict=True):
+        assert len(begin) == pytest.approx(length / 2, abs=9)
+    assert all(max(begins, key=len).startswith(begin) for begin in begins)
 
 
 def test_a_prompt_that_is_shorter_than_its_serial_number() -> None:

@@ -1,6 +1,7 @@
 """Traces: when requests come, how long they are, and which of them begin alike."""
 
 import json
+import math
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -48,6 +49,12 @@ def test_a_trace(tmp_path: Path) -> None:
     )
     assert found.intervals_s == (0.0, 0.5, 1.0)
     assert found.length_s == pytest.approx(1.5 + 0.75)
+
+
+def test_texts_in_a_trace(tmp_path: Path) -> None:
+    """They may have what Unicode takes for an end of a line."""
+    noted = line(0, 5, note="a|b").replace("|", "\N{LINE SEPARATOR}")
+    assert len(trace(tmp_path, noted, line(1, 5)).requests) == 2
 
 
 def test_what_is_played(tmp_path: Path) -> None:
@@ -103,6 +110,9 @@ def test_too_much_to_keep() -> None:
     [
         *("{", "5", "{}", line(-1, 5), line(0, 0), line(float("nan"), 5)),
         *(line(0, 5, hash_ids=["x"]), line(0, 5, output_length=0), line(0, 5, output_length=None)),
+        *(line(0, 10**9), line(0, 5, [-1]), line(10**400, 5), line(math.inf, 5)),
+        *(line(0, 5, input_length=math.inf), line(0, 5, output_length=math.inf)),
+        *(line(0, 5, hash_ids=[math.inf]), pytest.param("[" * 100_000, id="deep")),
     ],
 )
 def test_no_request_of_a_trace(tmp_path: Path, bad: str) -> None:

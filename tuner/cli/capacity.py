@@ -65,7 +65,7 @@ def _day_blocks(offers: Sequence[Offer]) -> Iterator[RenderableType]:
     shown = found.offer if found else next((each for each in offers if each.plan), None)
     if shown and shown.plan:
         yield Text(f"Over the day, {capacity_text.whose(shown, offers)}:")
-        yield day_table(shown.plan)
+        yield day_table(shown.plan, shown.tokens)
         yield bills_table(offers)
 
 

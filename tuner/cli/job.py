@@ -17,6 +17,8 @@ from tuner.study.given_space import given_space
 from tuner.study.job import Job
 from tuner.study.time_plan import default_timeout_s
 from tuner.sweep.http import read_bodies
+from tuner.targets.command.model import given_model
+from tuner.targets.command.target import CommandTarget
 from tuner.targets.llama_cpp.target import LlamaCppTarget
 from tuner.targets.request_form import RequestForm
 
@@ -29,7 +31,7 @@ def planned_job(options: PlanOptions) -> Job:
     Raises:
         InputError: One of them cannot be used.
     """
-    options = with_model_file(options)
+    options = _with_given_model(with_model_file(options))
     budget = latency_budget(
         options.budget_ms,
         options.percentile,
@@ -78,10 +80,25 @@ def with_model_file(options: Options) -> Options:
     named = Path(options.model or "")
     if options.model_file or options.model_repository or not named.is_file():
         return options
-    given = given_space(options.space, server=options.server)
-    if (given.server if given else options.server) != LlamaCppTarget.server:
+    if _server(options) != LlamaCppTarget.server:
         return options
     return replace(options, model_file=named, model=None)
+
+
+def _with_given_model(options: PlanOptions) -> PlanOptions:
+    """`options`, where what `--model` names for a server of a space file is what it will get.
+
+    What is stored is what was run, in whichever folder the study goes on.
+    """
+    if not options.model or _server(options) != CommandTarget.server:
+        return options
+    return replace(options, model=given_model(options.model))
+
+
+def _server(options: PlanOptions) -> str:
+    """The one that the options or their space name; empty: nobody does."""
+    given = given_space(options.space, server=options.server)
+    return given.server if given else options.server
 
 
 def job(options: OptimizeOptions) -> Job:
@@ -153,17 +170,10 @@ def request_form(options: PlanOptions) -> RequestForm:
 
 def _asked(options: PlanOptions) -> dict[str, Any]:
     # Files with their whole paths: the words are not always used in the same folder.
-    variants, data, model = options.variant, options.input_data, options.model
+    variants, data = options.variant, options.input_data
     if options.model_file and variants:
         variants = [str(Path(each).absolute()) for each in variants]
     if data:
         data = [str(Path(each).absolute()) if Path(each).exists() else each for each in data]
-    if model and not options.model_repository and _is_path(model):
-        model = str(Path(model).absolute())
-    whole = replace(options, variant=variants, input_data=data, model=model)
+    whole = replace(options, variant=variants, input_data=data)
     return asked.document(whole)
-
-
-def _is_path(model: str) -> bool:
-    """A folder is one only where it is written as a path: other models are called by names."""
-    return Path(model).is_file() or ("/" in model and Path(model).is_dir())

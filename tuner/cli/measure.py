@@ -1,12 +1,11 @@
 """`tuner measure`: the load engine alone, against a server that already runs."""
 
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from tuner.cli.console import err, note, print_blocks, print_json
 from tuner.cli.measure_options import MeasureOptions
-from tuner.cli.measure_plan import collectors, first_workers, sweep_plan
+from tuner.cli.measure_plan import collectors, first_workers, sweep_plan, traced
 from tuner.cli.measure_results import check_files, write_files
 from tuner.cli.measure_services import service
 from tuner.cli.values import cpus
@@ -15,16 +14,18 @@ from tuner.report import sweep_json
 from tuner.report.sweep_tables import sweep_tables
 from tuner.sweep.point import SweepPoint
 from tuner.sweep.sweep import Sweep, SweepPlan
+from tuner.workload.traces import Trace
 
 
 def measure(options: MeasureOptions) -> None:
     """Measure each load point, print all of them, and write the files that were asked for."""
     started_at = datetime.now(UTC)
-    plan = sweep_plan(options)
+    trace = traced(options)
+    plan = sweep_plan(options, trace)
     check_files(options)
     points: list[SweepPoint] = []
     try:
-        _sweep(options, plan, points)
+        _sweep(options, plan, trace, points)
     finally:
         # Also what was measured before an interrupt, or before the server broke down.
         if points:
@@ -32,12 +33,14 @@ def measure(options: MeasureOptions) -> None:
             write_files(options, plan, points, started_at)
 
 
-def _sweep(options: MeasureOptions, plan: SweepPlan, points: list[SweepPoint]) -> None:
+def _sweep(
+    options: MeasureOptions, plan: SweepPlan, trace: Trace | None, points: list[SweepPoint]
+) -> None:
     """Measure, and add each point to `points` as soon as it is known."""
     engine_cpus = cpus(options.engine_cpus, "--engine-cpus")
     with ExitStack() as stack:
         with err.status("asking the server for its model"):
-            measured = stack.enter_context(service(options))
+            measured = stack.enter_context(service(options, trace))
         for remark in measured.remarks:
             note(remark)
         if options.shared_memory == "cuda":
@@ -47,8 +50,6 @@ def _sweep(options: MeasureOptions, plan: SweepPlan, points: list[SweepPoint]) -
             LoadEngine(cpus=engine_cpus, workers=workers)
         )
         server_pid = engine.pids[0] if measured.engine else None
-        if measured.engine:  # another process would have no Triton in it
-            plan = replace(plan, most_workers=1)
         watching = stack.enter_context(collectors(options, measured.endpoint, server_pid))
         engine.prepare(measured.requests)
         points.extend(Sweep(measured, engine, plan, watching, _announce).points())

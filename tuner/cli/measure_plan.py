@@ -27,23 +27,22 @@ _USUAL_DURATION = "5s"
 _MOST_POINTS = 1000
 
 
-def sweep_plan(options: LoadOptions) -> SweepPlan:
-    """The load points.
+def sweep_plan(options: LoadOptions, trace: Trace | None = None) -> SweepPlan:
+    """The load points; `trace` is what `traced` has made of the option.
 
     Raises:
         InputError: An option cannot be used.
     """
     length_s = duration_s(options.duration or _USUAL_DURATION, "--duration")
     percentile = options.percentile
-    played = traced(options)
-    if played is not None and options.duration is None:
-        length_s = played.length_s
+    if trace is not None and options.duration is None:
+        length_s = trace.length_s
     return SweepPlan(
-        profiles=profiles(options, length_s),
+        profiles=profiles(options, length_s, trace),
         duration_s=length_s,
         warm_up_s=duration_s(options.warm_up, "--warm-up"),
         timeout_s=duration_s(options.timeout, "--timeout"),
-        max_requests=len(played.requests) if played else options.request_count,
+        max_requests=len(trace.requests) if trace else options.request_count,
         tolerance=_tolerance(options.stability),
         percentile=None if percentile is None else checked_percentile(percentile),
         limits=answer_limits(
@@ -79,7 +78,7 @@ def first_workers(options: LoadOptions) -> int:
     return 1 if options.workers == _AUTO else _most_workers(options.workers)
 
 
-def profiles(options: LoadOptions, step_s: float) -> list[LoadProfile]:
+def profiles(options: LoadOptions, step_s: float, trace: Trace | None = None) -> list[LoadProfile]:
     """One profile a load point, concurrency 1 by default; each step of a ramp has `step_s`.
 
     Raises:
@@ -106,8 +105,8 @@ def profiles(options: LoadOptions, step_s: float) -> list[LoadProfile]:
         return [Ramp(tuple(steps(options.ramp, "--ramp")), step_s, *spread)]
     if options.request_intervals:
         return [Replay(read_intervals(options.request_intervals))]
-    if played := traced(options):
-        return [Replay(played.intervals_s)]
+    if trace is not None:
+        return [Replay(trace.intervals_s)]
     numbers = steps(options.concurrency or "1", "--concurrency", whole=True)
     return [ClosedLoop(round(each)) for each in numbers]
 

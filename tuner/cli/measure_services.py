@@ -12,8 +12,14 @@ from tuner.cli.measure_options import (
     ServiceKind,
     TensorFormat,
 )
-from tuner.cli.measure_plan import traced
-from tuner.cli.prompt_forms import check_traced, conversation_form, openai_form, with_key
+from tuner.cli.prompt_forms import (
+    OF_ANSWERS,
+    check_traced,
+    conversation_form,
+    openai_form,
+    task_of,
+    with_key,
+)
 from tuner.cli.prompt_options import OF_CONVERSATIONS, OF_PROMPTS
 from tuner.cli.values import (
     check_data,
@@ -39,6 +45,7 @@ from tuner.sweep.service import Service
 from tuner.sweep.tensorflow_serving import TensorFlowForm, tensorflow_service
 from tuner.sweep.torchserve import torchserve_service
 from tuner.sweep.v2 import V2Form, V2Service
+from tuner.workload.traces import Trace
 
 # So that no cache and no branch predictor of the server learns them by heart.
 _DISTINCT_REQUESTS = 64
@@ -67,26 +74,23 @@ OF_KIND = {
     | OF_CONVERSATIONS
     | {"batch", "budget_ttft_ms", "budget_itl_ms", "trace", "trace_speed"},
 }
-# Of answers that are made of tokens.
-_OF_ANSWERS = {
-    *("output_tokens", "whole_answers", "heed_eos", "sessions", "trace"),
-    *("budget_ttft_ms", "budget_itl_ms"),
-}
+# What means nothing where answers are not made of output tokens.
+_OF_TOKENS = OF_ANSWERS | {"sessions", "trace", "budget_ttft_ms", "budget_itl_ms"}
 # Those that find their model by themselves, or have none.
 _WITHOUT_MODEL = (ServiceKind.HTTP, ServiceKind.OPENAI)
 
 
-def service(options: MeasureOptions) -> Service:
-    """The service that the options name.
+def service(options: MeasureOptions, trace: Trace | None = None) -> Service:
+    """The service that the options name; `trace` is what is played, if anything is.
 
     Raises:
         InputError: An option cannot be used, or does not fit the kind of service.
         ServerError: The server does not tell what is needed for its requests.
     """
-    return _in_process(options) if is_in_process(options.url) else _elsewhere(options)
+    return _in_process(options) if is_in_process(options.url) else _elsewhere(options, trace)
 
 
-def _elsewhere(options: MeasureOptions) -> Service:
+def _elsewhere(options: MeasureOptions, trace: Trace | None) -> Service:
     hint = "it is for triton-c-api:///MODEL_REPOSITORY: leave it out"
     check_meaning(options, {"triton_server_directory"}, options.url, hint=hint)
     where = address(
@@ -109,7 +113,7 @@ def _elsewhere(options: MeasureOptions) -> Service:
         case ServiceKind.HTTP:
             return http_service(where.endpoint, _http_form(where, options))
         case ServiceKind.OPENAI:
-            return _openai(where, options)
+            return _openai(where, options, trace)
 
 
 def _check(options: MeasureOptions, *, grpc: bool) -> None:
@@ -132,18 +136,18 @@ def _in_process(options: MeasureOptions) -> Service:
     return InProcessService(triton, options.model, _v2_form(options))
 
 
-def _openai(where: Address, options: MeasureOptions) -> Service:
+def _openai(where: Address, options: MeasureOptions, trace: Trace | None) -> Service:
     _check_http(where, ServiceKind.OPENAI)
-    task = f"--task {options.task}"
-    if options.task.generates:
+    task = task_of(options)
+    said = f"--task {task}"
+    if task.generates:
         hint = "leave it out, or give `--task embeddings`"
-        check_meaning(options, {"batch"}, task, hint=hint)
+        check_meaning(options, {"batch"}, said, hint=hint)
     else:
-        check_meaning(options, _OF_ANSWERS, task, hint="leave it out, or give `--task chat`")
+        check_meaning(options, _OF_TOKENS, said, hint="leave it out, or give `--task chat`")
     played = conversation_form(options, dataset=options.dataset)
     if played is not None:
         _check_users(options)
-    trace = traced(options)
     if trace is not None:
         check_traced(options)
     form = openai_form(

@@ -11,14 +11,15 @@ from tuner.cli.values import check_meaning, check_needed, duration_s
 from tuner.errors import HIDDEN, InputError, unfit
 from tuner.protocols.openai import OpenAiOptions
 from tuner.protocols.openai_form import ConversationForm, OpenAiForm
+from tuner.protocols.openai_task import Task
 from tuner.workload.datasets import Selection
 from tuner.workload.lengths import lengths
 from tuner.workload.synthetic import SyntheticForm
 
 KEY_VARIABLE = "TUNER_API_KEY"
+OF_ANSWERS = frozenset({"output_tokens", "whole_answers", "heed_eos"})
+"""The options that say something of answers that are made of output tokens."""
 _OF_MADE_UP = {"prompt_tokens", "prefix_share", "output_tokens"}
-# What says something of answers that are made of output tokens.
-_OF_ANSWERS = {"output_tokens", "whole_answers", "heed_eos"}
 _LEAVE_OUT = "leave one of them out: the file says what is asked"
 # Fields of a body that are set elsewhere.
 _TAKEN = ("model", "messages", "prompt", "input", "stream", "stream_options")
@@ -39,20 +40,22 @@ def openai_form(
     """
     if options.dataset is not None:
         check_meaning(options, _OF_MADE_UP, "--dataset", hint=_LEAVE_OUT)
-    if not options.task.generates:
-        check_meaning(options, _OF_ANSWERS, f"--task {options.task}", hint="leave it out")
-    if options.whole_answers or not options.task.generates:
+    task = task_of(options)
+    if not task.generates:
+        check_meaning(options, OF_ANSWERS, f"--task {task}", hint="leave it out")
+    if options.whole_answers or not task.generates:
         _check_limits(options)
     return OpenAiForm(
         options=OpenAiOptions(
             model=model,
-            task=options.task,
-            streaming=options.task.generates and not options.whole_answers,
+            task=task,
+            streaming=task.generates and not options.whole_answers,
             ignore_eos=not options.heed_eos,
             extra=_extra(options.extra),
             headers=headers or {},
             inputs=inputs,
         ),
+        task_said=options.task is not None,
         synthetic=SyntheticForm(
             prompt=lengths(options.prompt_tokens, "--prompt-tokens"),
             output=lengths(options.output_tokens, "--output-tokens"),
@@ -64,6 +67,11 @@ def openai_form(
         selection=Selection(most=options.prompts or Selection.most, seed=seed),
         tokenizer=options.tokenizer,
     )
+
+
+def task_of(options: PromptOptions) -> Task:
+    """What is asked for where no space file says it."""
+    return options.task or OpenAiOptions.task
 
 
 def _check_limits(options: PromptOptions) -> None:

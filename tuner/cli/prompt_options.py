@@ -14,7 +14,10 @@ class PromptOptions:
     """What a language model is asked (`--service-kind openai`)."""
 
     title: ClassVar = "The prompts"
-    task: Annotated[Task, typer.Option(help="What the model does.")] = Task.CHAT
+    task: Annotated[
+        Task | None,
+        typer.Option(help="What the model does.", show_default="chat, or the space's"),
+    ] = None
     prompt_tokens: Annotated[
         str,
         typer.Option(help="Length of prompts: 512, uniform:100:900, normal:512:64, ..."),

@@ -71,15 +71,16 @@ class OpenAiClient(NamedSession):
         except (ValueError, KeyError, TypeError):
             return None
 
-    def counted(self, names: Iterable[str]) -> float:
-        """The sum of the counters of these names on the page of metrics; 0 without such a page."""
+    def counted(self, names: Iterable[str]) -> int | None:
+        """The sum of the counters of these names on the page of metrics; None if it has none."""
         try:
             page = self._page("/metrics")
         except ServerTimeoutError:
             raise
         except ServerError:
-            return 0.0
-        return fsum(total(page, name) or 0.0 for name in names)
+            return None
+        found = [each for name in names if (each := total(page, name)) is not None]
+        return round(fsum(found)) if found else None
 
     def answer(self, path: str, body: Mapping[str, Any]) -> Any:
         """What the JSON of one answer holds."""

@@ -7,6 +7,7 @@ from tuner.clients.openai import OpenAiClient, ServerTokenizer
 from tuner.errors import InputError, ServerError
 from tuner.load.profile import Endpoint
 from tuner.load.requests import RequestSet
+from tuner.load.tokens import PIECES_COUNTED
 from tuner.protocols.openai import OpenAiOptions, bodies, body, conversation_set, request_set
 from tuner.protocols.openai_form import OpenAiForm
 from tuner.workload.conversations import Conversation, with_pauses
@@ -22,7 +23,7 @@ from tuner.workload.traces import traced_prompts
 
 @dataclass(frozen=True)
 class AskedPrompts:
-    """Prompts as one server takes them; `remarks` say in sentences what is to be known of them.
+    """Prompts as one server takes them; `remarks` say what is to be known of that.
 
     Of `conversations` they are the longest. With `one_serial`, those of one run may begin alike.
     """
@@ -60,7 +61,7 @@ def asked_prompts(client: OpenAiClient, form: OpenAiForm) -> AskedPrompts:
     return AskedPrompts(
         prompts,
         taken,
-        (*form.remarks, *_of_tokenizer(form, tokenizer), *remarks),
+        (*_of_tokenizer(form, tokenizer), *remarks),
         conversations=conversations,
         one_serial=form.trace is not None,
         seed=form.synthetic.seed,
@@ -152,9 +153,11 @@ def _taken(
 def _less_and_less(options: OpenAiOptions) -> Iterator[OpenAiOptions]:
     """Servers refuse fields of the body that they do not know."""
     for ignore_eos in (True, False) if options.ignore_eos else (False,):
-        yield replace(options, ignore_eos=ignore_eos)
-        yield replace(options, ignore_eos=ignore_eos, continuous_usage=False)
-        yield replace(options, ignore_eos=ignore_eos, continuous_usage=False, include_usage=False)
+        less = replace(options, ignore_eos=ignore_eos)
+        yield less
+        if options.streaming:
+            yield replace(less, continuous_usage=False)
+            yield replace(less, continuous_usage=False, include_usage=False)
 
 
 def _remarks(asked: OpenAiOptions, taken: OpenAiOptions) -> tuple[str, ...]:
@@ -165,5 +168,5 @@ def _remarks(asked: OpenAiOptions, taken: OpenAiOptions) -> tuple[str, ...]:
             "that results of different runs say less of each other"
         )
     if asked.streaming and not taken.include_usage:
-        said.append("the server does not say how many tokens an answer has: pieces are counted")
+        said.append(PIECES_COUNTED)
     return tuple(said)

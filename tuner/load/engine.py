@@ -3,7 +3,8 @@
 Started by `LoadEngine` (client.py) as `python -m tuner.load.engine SOCKET_FD CPUS`. It takes a
 RequestSet, then LoadRuns. To each run it answers with CONNECTED, is told the moment to start, and
 answers with a RunRecord; it ends when its socket closes. It can be told to hold a Triton, which
-its requests then go to (in_process/): it answers with HOLDS, and to Questions with JSON.
+its requests then go to (in_process/): it answers with nothing once that has its model, and to
+Questions with JSON.
 """
 
 import asyncio
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 _FIFO_PRIORITY = 1
 # What an engine process says once its connections are open.
 CONNECTED = "connected"
-# What it says once the Triton that it is to hold has its model.
-HOLDS = "holds"
 
 
 def main(arguments: list[str]) -> None:
@@ -104,7 +103,7 @@ class _Engine:
         from tuner.load.in_process.server import TritonServer
 
         self._triton = self._stack.enter_context(TritonServer(hosted))
-        return HOLDS
+        return ""
 
 
 async def _measure(

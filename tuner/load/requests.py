@@ -182,7 +182,7 @@ class RequestSet:
     payloads, which are then those of a warm-up, or empty.
 
     With `events`, an answer is made of output tokens, which come as server-sent events or at once.
-    `serials` are the places, one in each payload, of `SERIAL_DIGITS` digits that are another
+    `serials` are places in each payload, one or more, of `SERIAL_DIGITS` digits that are another
     number in each request: no server knows such a request from an earlier one. With `one_serial`
     it is the number of the run: a server knows what it was asked in this run, and nothing else.
     """
@@ -195,7 +195,7 @@ class RequestSet:
     check: ResponseCheck | None = None
     sequences: SequenceSet | None = None
     events: EventRule | None = None
-    serials: tuple[int, ...] = ()
+    serials: tuple[tuple[int, ...], ...] = ()
     one_serial: bool = False
 
     def __post_init__(self) -> None:

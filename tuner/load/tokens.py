@@ -19,6 +19,9 @@ import numpy as np
 
 from tuner.load.histogram import BINS, Histogram, IntArray, bins_of
 
+PIECES_COUNTED = "the server does not say how many tokens an answer has: pieces are counted"
+"""What is said where others than the server counted (`Tokens.counted_by`)."""
+
 # Arrivals in a block; folding one takes the event loop some 50 us.
 _BLOCK = 1024
 # What is added up over processes, and over load points.

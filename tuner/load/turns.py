@@ -61,13 +61,15 @@ class PayloadTurns:
 
     def _numbered(self, payload: int) -> bytes:
         """That payload, with a serial number that none has had."""
-        data = self._payloads[payload]
         if not self._places:
-            return data
-        at = self._places[payload]
+            return self._payloads[payload]
         if not self._one_serial:
             self._serial += 1
-        return data[:at] + serial_digits(self._serial) + data[at + SERIAL_DIGITS :]
+        digits = serial_digits(self._serial)
+        data = bytearray(self._payloads[payload])
+        for at in self._places[payload]:
+            data[at : at + SERIAL_DIGITS] = digits
+        return bytes(data)
 
 
 Turns = PayloadTurns | SequencePlayer

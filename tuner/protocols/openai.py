@@ -6,8 +6,10 @@ for what they add: `ignore_eos` and `continuous_usage_stats` (vLLM, "OpenAI-Comp
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from tuner.load.profile import Endpoint
@@ -26,6 +28,8 @@ _ERROR = Heard(fault="stream_error")
 _MOST_TOKENS = 10**9
 # What output tokens are made into, beside text: thoughts, calls of tools, refusals.
 _OUTPUT = ("content", "reasoning_content", "reasoning", "tool_calls", "refusal", "function_call")
+_SERIAL = re.compile(SERIAL.encode())
+_END_OF_HEAD = b"\r\n\r\n"
 # Enough for a conversation in each request of the longest run.
 _CONVERSATIONS = 10**13
 
@@ -77,7 +81,7 @@ def request_set(
         payloads,
         inferences=options.inputs,
         events=OpenAiRule(options.task),
-        serials=tuple(map(_place, payloads)) if unique else (),
+        serials=tuple(_places(each, options) for each in payloads) if unique else (),
         one_serial=one_serial,
     )
 
@@ -99,7 +103,7 @@ def conversation_set(
         asked = bodies(list(conversation.prompts()), options)
         payloads = _payloads(endpoint, asked, options)
         for turn, payload in zip(conversation.turns, payloads, strict=True):
-            at = _place(payload)
+            [at] = _places(payload, options)
             before, after = payload[:at], payload[at + SERIAL_DIGITS :]
             yield SequenceStep.alike(before, after, pause_s=turn.pause_s)
 
@@ -125,9 +129,13 @@ def _payloads(
     )
 
 
-def _place(payload: bytes) -> int:
-    """Where the serial number stands."""
-    return payload.index(SERIAL.encode())
+def _places(payload: bytes, options: OpenAiOptions) -> tuple[int, ...]:
+    """Where serial numbers stand: one in each text that the body begins with."""
+    texts = 1 if options.task.generates else options.inputs
+    if options.task is Task.RERANK:
+        texts += 1  # the query
+    found = _SERIAL.finditer(payload, payload.index(_END_OF_HEAD))
+    return tuple(match.start() for match in islice(found, texts))
 
 
 def body(prompt: Prompt, options: OpenAiOptions) -> dict[str, Any]:

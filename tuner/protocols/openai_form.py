@@ -3,20 +3,26 @@
 Of no server: what is made of it there is in tuner/clients/openai_requests.py.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
+from tuner.load.requests import SERIAL_DIGITS
 from tuner.protocols.openai import OpenAiOptions
+from tuner.protocols.openai_task import Task
+from tuner.workload import tokenizers
 from tuner.workload.datasets import Selection, digest_of, read_prompts
 from tuner.workload.lengths import Lengths
 from tuner.workload.synthetic import SyntheticForm
-from tuner.workload.tokenizers import Estimate
 from tuner.workload.traces import Trace
 
 # Tokens that a chat's template puts around a prompt, at most as far as is usual,
 _OF_CHAT = 128
 # and the fewest bytes that a token of a text has, on average: no prompt must be too long.
 _BYTES_OF_TOKEN = 2
+# Marks around a question and a document: of beginning, end, and where one becomes the other; and
+# what their serial numbers may take beyond the zeros that are counted.
+_MARKS = 4 + 2 * SERIAL_DIGITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,7 @@ class OpenAiForm:
 
     Attributes:
         options: Their form; without a model's name, the only model of the server is asked.
+        task_said: Whether a person said the task; a space file may say another one, if not.
         synthetic: What is made up, unless there is a `dataset` or a `trace`.
         dataset: A file of prompts (tuner/workload/datasets.py).
         selection: Which of them.
@@ -45,6 +52,7 @@ class OpenAiForm:
     """
 
     options: OpenAiOptions = field(default_factory=OpenAiOptions)
+    task_said: bool = False
     synthetic: SyntheticForm = field(default_factory=SyntheticForm)
     dataset: Path | None = None
     selection: Selection = field(default_factory=Selection)
@@ -52,22 +60,47 @@ class OpenAiForm:
     conversations: ConversationForm | None = None
     trace: Trace | None = None
 
+    def for_task(self, task: Task) -> Self:
+        """The form for a server that does this, unless a person said another task."""
+        if self.task_said:
+            return self
+        streaming = self.options.streaming and task.generates
+        return replace(self, options=replace(self.options, task=task, streaming=streaming))
+
     @property
     def longest(self) -> int:
-        """The most tokens of a prompt and its answer together, those of a chat's form among them.
+        """As `tokens`, with those that a chat's form or a model puts around texts.
+
+        Raises:
+            InputError: The file cannot be used.
+        """
+        return self.tokens + (_OF_CHAT if self.options.task.generates else _MARKS)
+
+    @property
+    def tokens(self) -> int:
+        """The most that a server takes at once: a prompt and its answer, or what a vector is of.
 
         What a file holds is estimated: nobody has counted it before a server runs.
 
         Raises:
             InputError: The file cannot be used.
         """
+        match self.options.task:
+            case Task.EMBEDDINGS:
+                return max(text for text, _ in self._pairs())
+            case Task.RERANK:  # a question and a document are one text
+                return 2 * max(text for text, _ in self._pairs())
+            case _:
+                return max(map(sum, self._pairs()))
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        """Tokens of each prompt, and of its answer."""
         if self.dataset is None:
-            return self.synthetic.longest + _OF_CHAT
-        prompts = read_prompts(self.dataset, Estimate(), self.selection)
-        sizes = (
-            len(each.text.encode()) // _BYTES_OF_TOKEN + each.output_tokens for each in prompts
-        )
-        return max(sizes) + _OF_CHAT
+            return self.synthetic.pairs
+        prompts = read_prompts(self.dataset, tokenizers.Estimate(), self.selection)
+        return [
+            (len(each.text.encode()) // _BYTES_OF_TOKEN, each.output_tokens) for each in prompts
+        ]
 
     def as_record(self) -> dict[str, object]:
         """As JSON values; two with the same record ask for the same. Of headers nothing is kept.
@@ -83,6 +116,8 @@ class OpenAiForm:
             "extra": dict(options.extra),
             "inputs": options.inputs,
         }
+        if self.tokenizer is not None:
+            record["tokenizer"] = tokenizers.digest(self.tokenizer)
         if self.dataset is not None:
             return record | {
                 "dataset": self.dataset.name,

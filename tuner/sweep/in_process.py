@@ -40,6 +40,10 @@ class InProcessService(V2Service):
     """The service of `model` in the engine's process, with the requests that `form` describes."""
 
     engine: HostingEngine
+    decoupled_hint = (
+        "Triton's C API is measured with one answer to a request: start a server, and measure it "
+        "over gRPC with `--streaming`"
+    )
 
     def __init__(self, triton: InProcessTriton, model: str, form: V2Form) -> None:
         super().__init__(V2Address(_NOWHERE), model, form)

@@ -22,7 +22,7 @@ class OpenAiService(Service):
         with OpenAiClient(self.endpoint, headers=self._form.options.headers) as client:
             asked = asked_prompts(client, self._form)
         self.requests: RequestSet = asked.request_set(self.endpoint)
-        self.remarks = asked.remarks
+        self.remarks = (*self._form.remarks, *asked.remarks)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -148,10 +148,14 @@ class Sweep:
     def _window(self, profile: LoadProfile, answer_s: float) -> _Window:
         while True:
             window = self._watched(profile, answer_s)
-            enough = self.engine.workers >= self.plan.most_workers
-            if enough or not window.measurement.client_overloaded:
+            if not self._may_grow or not window.measurement.client_overloaded:
                 return window
             self.engine.add_worker()
+
+    @property
+    def _may_grow(self) -> bool:
+        """An engine that holds the server stays one process: another would have none in it."""
+        return self.service.engine is None and self.engine.workers < self.plan.most_workers
 
     def _watched(self, profile: LoadProfile, answer_s: float) -> _Window:
         steps = len(profile.rates) if isinstance(profile, Ramp) else 1

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from time import sleep
-from typing import Self
+from typing import ClassVar, Self
 
 from tuner.clients.shared_memory import OUTPUT_BYTE_SIZE, SharedMemory
 from tuner.clients.v2 import (
@@ -53,6 +53,9 @@ class V2Form:
 class V2Service(Service):
     """The service of `model`, with the requests that `form` describes."""
 
+    # What to do about a model whose requests have any number of answers.
+    decoupled_hint: ClassVar[str] = "measure it over gRPC with `--streaming`"
+
     def __init__(self, address: V2Address, model: str, form: V2Form) -> None:
         self.endpoint = address.endpoint
         self._address = address
@@ -62,7 +65,9 @@ class V2Service(Service):
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._facts = self._opened(stack)
-            metadata, traits = _known_model(self._facts, self._model, self._form)
+            metadata, traits = _known_model(
+                self._facts, self._model, self._form, decoupled_hint=self.decoupled_hint
+            )
             data = read_input_data(
                 self._form.sources, metadata.inputs, metadata.outputs, self._form.data
             )
@@ -136,7 +141,9 @@ class V2Service(Service):
         return wire.sequence_set(streams, sequences, inferences=form.batch, seed=form.data.seed)
 
 
-def _known_model(facts: ModelFacts, model: str, form: V2Form) -> tuple[ModelMetadata, ModelTraits]:
+def _known_model(
+    facts: ModelFacts, model: str, form: V2Form, *, decoupled_hint: str
+) -> tuple[ModelMetadata, ModelTraits]:
     """Inputs and outputs without the batch dimension, and what the model is like."""
     version = form.options.version
     _check_ready(facts, model, version)
@@ -145,7 +152,7 @@ def _known_model(facts: ModelFacts, model: str, form: V2Form) -> tuple[ModelMeta
     if traits.decoupled and not form.options.streaming:
         raise InputError(
             f"the model `{model}` is decoupled: a request has any number of answers",
-            hint="measure it over gRPC with `--streaming`",
+            hint=decoupled_hint,
         )
     if not traits.stateful:
         whom = f"the model `{model}`, which is not stateful"

@@ -114,6 +114,10 @@ class Target(Protocol):
     # How long the next start or reload may take, in seconds.
     start_timeout_s: float
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be known of its requests once they were made, in sentences."""
+
     def launch_spec(self, configuration: Configuration) -> LaunchSpec:
         """What to start so that `apply` can make `configuration` effective."""
 
@@ -238,6 +242,11 @@ class InstalledTarget(ABC, Generic[Model, Client]):
     @abstractmethod
     def _infer(self, client: Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
         """The outputs for the fixed input, asked for `count` at once."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing: requests are made as they were asked for."""
+        return ()
 
     def restore(self, server: RunningServer) -> None:
         """Nothing: a server of this kind cannot be changed while it runs."""

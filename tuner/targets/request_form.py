@@ -28,7 +28,7 @@ _OF_TENSORS = {
 _OF_BODIES = {"bodies": "--body", "content_type": "--content-type"}
 # Those of prompts, with what each says.
 _OF_PROMPTS: Mapping[str, Callable[[OpenAiForm], object]] = {
-    "--task": lambda prompts: prompts.options.task,
+    "--task": lambda prompts: (prompts.task_said, prompts.options.task),
     "--prompt-tokens": lambda prompts: prompts.synthetic.prompt,
     "--output-tokens": lambda prompts: prompts.synthetic.output,
     "--prefix-share": lambda prompts: prompts.synthetic.shared,

@@ -30,17 +30,22 @@ import numpy as np
 
 from tuner.errors import InputError
 from tuner.workload.conversations import Conversation, Turn
+from tuner.workload.lengths import LONGEST
 from tuner.workload.prompts import Message, Prompt
 from tuner.workload.synthetic import Writer
 from tuner.workload.tokenizers import Tokenizer
 
 _PROMPT_NAMES = ("prompt", "text", "question", "instruction")
 _OUTPUT_NAMES = ("output_tokens", "output_tokens_count", "max_tokens", "output_length")
+# Of a pause before a turn; no run takes as long.
+_LONGEST_PAUSE_S = 86_400.0
 _ROLES = {
     "system": "system",
     **dict.fromkeys(("human", "user"), "user"),
     **dict.fromkeys(("gpt", "assistant", "chatgpt", "bing", "bard"), "assistant"),
 }
+# What another document, or a number that is none, makes of an attempt to read it.
+_UNFIT = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 _HINT = (
     'one JSON document in each line, such as {"prompt": "...", "output_tokens": 80}; '
     "docs/language_models.md has the other forms"
@@ -168,6 +173,8 @@ def _documents(path: Path) -> Iterator[tuple[int, Any]]:
     text = _text_of(path)
     match path.suffix:
         case ".csv":
+            # A prompt may be longer than what the library takes for a field unless it is told.
+            csv.field_size_limit(max(len(text), csv.field_size_limit()))
             yield from enumerate(csv.DictReader(StringIO(text)), start=1)
         case ".txt":
             lines = filter(str.strip, text.split("\n"))
@@ -183,7 +190,7 @@ def _json_documents(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     for line in filter(str.strip, lines):
         try:
             found = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(
                 f"`--dataset {path}`, document {number + 1}: JSON is expected", hint=_HINT
             ) from None
@@ -194,7 +201,7 @@ def _json_documents(path: Path, text: str) -> Iterator[tuple[int, Any]]:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InputError(f"`--dataset {path}` cannot be read: {reason}", hint=_HINT) from None
@@ -203,7 +210,7 @@ def _text_of(path: Path) -> str:
 def _talk(path: Path, number: int, document: Any) -> _Talk:
     try:
         return _known(document)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except _UNFIT:
         raise InputError(
             f"`--dataset {path}`, document {number} has none of the known forms", hint=_HINT
         ) from None
@@ -211,7 +218,7 @@ def _talk(path: Path, number: int, document: Any) -> _Talk:
 
 def _known(document: Mapping[str, Any]) -> _Talk:
     document = document.get("body", document)
-    output = next((int(document[name]) for name in _OUTPUT_NAMES if document.get(name)), 0)
+    output = next((_tokens(document[name]) for name in _OUTPUT_NAMES if document.get(name)), 0)
     if "conversations" in document:
         turns = [(turn["from"], turn["value"]) for turn in document["conversations"]]
         return _Talk(said=_messages(turns), output_tokens=output)
@@ -220,11 +227,26 @@ def _known(document: Mapping[str, Any]) -> _Talk:
         return _Talk(said=_messages(turns), output_tokens=output, is_request=True)
     if "turns" in document:
         spoken = [{"text": t} if isinstance(t, str) else t for t in document["turns"]]
-        pauses_s = [float(each.get("delay", math.nan)) / 1e3 for each in spoken]
+        pauses_s = [_pause_s(each.get("delay")) for each in spoken]
         said = _messages([("user", each["text"]) for each in spoken])
         return _Talk(said=said, output_tokens=output, pauses_s=tuple(pauses_s))
     [name, *_] = [each for each in _PROMPT_NAMES if each in document]
     return _Talk(said=_messages([("user", document[name])]), output_tokens=output)
+
+
+def _tokens(said: Any) -> int:
+    """How many an answer may have; 0 where that is not limited (people say -1, or 2147483647)."""
+    number = int(float(said))
+    return number if 0 < number <= LONGEST else 0
+
+
+def _pause_s(delay_ms: Any) -> float:
+    if delay_ms is None:
+        return math.nan
+    pause_s = float(delay_ms) / 1e3
+    if not 0 <= pause_s <= _LONGEST_PAUSE_S:
+        raise ValueError("a pause that nobody makes")
+    return pause_s
 
 
 def _messages(turns: list[tuple[str, Any]]) -> tuple[Message, ...]:
@@ -234,9 +256,9 @@ def _messages(turns: list[tuple[str, Any]]) -> tuple[Message, ...]:
 
 
 def _text(content: Any) -> str:
-    """A text, or the texts among the parts of a message."""
+    """A text, or the texts among the parts of a message; half a character is a question mark."""
     if isinstance(content, list):
-        return "\n".join(part["text"] for part in content if part["type"] == "text")
+        content = "\n".join(part["text"] for part in content if part["type"] == "text")
     if not isinstance(content, str):
         raise TypeError("a text is expected")
-    return content
+    return content.encode(errors="replace").decode()

@@ -146,10 +146,10 @@ def _histogram(path: Path, option: str) -> Histogram:
         found = {
             int(tokens): float(weight) for tokens, weight in json.loads(path.read_text()).items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (AttributeError, OSError, OverflowError, RecursionError, TypeError, ValueError):
         found = {}
     fits = found and min(found) >= 1 and max(found) <= LONGEST and min(found.values()) >= 0
-    if not fits or not 0 < math.fsum(found.values()) < math.inf:
+    if not fits or not 0 < sum(found.values()) < math.inf:
         raise InputError(
             f"`{option} histogram:{path}`: a JSON file of lengths and weights is expected",
             hint='for example: {"120": 5, "800": 1}',

@@ -52,10 +52,9 @@ class SyntheticForm:
     seed: int = 0
 
     @property
-    def longest(self) -> int:
-        """The most tokens that one of the prompts and its answer have together."""
-        prompts, outputs = self.lengths(np.random.default_rng(self.seed))
-        return max(map(sum, zip(prompts, outputs, strict=True)))
+    def pairs(self) -> list[tuple[int, int]]:
+        """Tokens of each prompt, and of its answer."""
+        return list(zip(*self.lengths(np.random.default_rng(self.seed)), strict=True))
 
     def lengths(self, random: np.random.Generator) -> tuple[list[int], list[int]]:
         """Tokens of all prompts, and of their answers."""

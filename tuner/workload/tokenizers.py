@@ -1,5 +1,6 @@
 """How many tokens a text has: by the server, by a file of the model, or by an estimate."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,11 +65,32 @@ class FileTokenizer:
                 hint='`pip install "serving-tuner[llm]"`, or leave it out: the server counts, '
                 "where it can",
             ) from None
-        path = self.path / "tokenizer.json" if self.path.is_dir() else self.path
+        file = _file(self.path)
         try:
-            return Library.from_file(str(path))
+            return Library.from_file(str(file))
         except Exception as error:  # noqa: BLE001 - the library raises plain exceptions
-            raise InputError(
-                f"`--tokenizer {path}` cannot be used: {error}",
-                hint="a model's `tokenizer.json` is expected, or its folder",
-            ) from None
+            raise _unusable(file, error) from None
+
+
+def digest(path: Path) -> str:
+    """Ten hexadecimal digits that change when the model's `tokenizer.json` at `path` does.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    file = _file(path)
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:10]
+    except OSError as error:
+        raise _unusable(file, error.strerror) from None
+
+
+def _file(path: Path) -> Path:
+    return path / "tokenizer.json" if path.is_dir() else path
+
+
+def _unusable(file: Path, why: object) -> InputError:
+    return InputError(
+        f"`--tokenizer {file}` cannot be used: {why}",
+        hint="a model's `tokenizer.json` is expected, or its folder",
+    )

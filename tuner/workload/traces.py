@@ -27,6 +27,8 @@ from tuner.workload.tokenizers import Tokenizer
 _BLOCKS = (512, 256, 128, 64, 32, 16)
 # Prepared requests are kept in memory, at some five bytes for each token of a prompt.
 _MOST_TOKENS = 100_000_000
+# What another document, or a number that is none, makes of an attempt to read it.
+_UNFIT = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 _HINT = (
     'one JSON document in each line, such as {"timestamp": 3000, "input_length": 6758, '
     '"output_length": 500, "hash_ids": [0, 1]}, with milliseconds that do not fall'
@@ -78,7 +80,8 @@ def read_trace(path: Path) -> Trace:
         InputError: It cannot be read, or has something else in it.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: texts may have other ends of lines in them.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InputError(f"`--trace {path}` cannot be read: {reason}", hint=_HINT) from None
@@ -87,7 +90,7 @@ def read_trace(path: Path) -> Trace:
         if line.strip():
             try:
                 found.append(_request(json.loads(line), found))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except _UNFIT:
                 raise InputError(
                     f"`--trace {path}`, line {number} is no request of a trace", hint=_HINT
                 ) from None
@@ -104,8 +107,10 @@ def _request(document: Any, earlier: Sequence[TracedRequest]) -> TracedRequest:
     since_s = earlier[-1].at_s if earlier else 0.0
     if not since_s <= request.at_s < math.inf:
         raise ValueError("the time falls")
-    if min(request.prompt_tokens, request.output_tokens) < 1:
-        raise ValueError("a length of nothing")
+    if not all(1 <= n <= _MOST_TOKENS for n in (request.prompt_tokens, request.output_tokens)):
+        raise ValueError("a length of nothing, or of more than could be played")
+    if min(request.blocks, default=0) < 0:
+        raise ValueError("an id below zero")
     return request
 
 

@@ -12,7 +12,6 @@ from runners.base import PLACEHOLDER, LaunchSpec
 from tuner.errors import InputError, ModelError, SpaceError, at
 from tuner.load.profile import Endpoint
 from tuner.protocols import generic_http
-from tuner.protocols.openai import OpenAiOptions
 from tuner.protocols.openai_task import Task
 from tuner.space.expressions import Value
 from tuner.space.files import built_in
@@ -103,19 +102,14 @@ class CommandModel:
             is_folder = not self.given or Path(self.given).is_absolute()
             said.append((self.name if is_folder else self.given).encode())
         beside = b"".join(hashlib.sha256(each).digest() for each in said)
-        return staging.digest(self.reads, beside=beside)
+        return staging.digest(self.reads, beside=beside, sampled=True)
 
     def fit_form(self, form: RequestForm) -> RequestForm:
         """What is asked: what the space file has, or the prompts of `form` for its task."""
         openai = self.serve.openai
         if openai is None:
             return form.of_nothing("a server that a space file describes")
-        options = form.prompts.options
-        if options.task is OpenAiOptions.task:
-            task = Task(openai.task)
-            streaming = options.streaming and task.generates
-            options = replace(options, task=task, streaming=streaming)
-        prompts = replace(form.prompts, options=options)
+        prompts = form.prompts.for_task(Task(openai.task))
         return replace(form, prompts=prompts).of_prompts("a server of language models")
 
     def remarks(self, form: RequestForm) -> tuple[str, ...]:

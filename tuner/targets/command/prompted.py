@@ -36,10 +36,14 @@ class PromptedTarget(CommandTarget):
                 self._asked = asked_prompts(client, replace(form, options=options))
         return self._asked.request_set(endpoint)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self._asked.remarks if self._asked else ()
+
     def statistics(self, server: RunningServer) -> ServerStatistics:
         """Preemptions, of those servers that count them on their page of metrics."""
         with self._openai(self.endpoint(server), ANSWER_TIMEOUT_S) as client:
-            return ServerStatistics(preemptions=round(client.counted(PREEMPTIONS)))
+            return ServerStatistics(preemptions=client.counted(PREEMPTIONS))
 
     def _infer(self, client: httpx.Client, count: int) -> tuple[tuple[Tensor, ...], ...]:
         endpoint = Endpoint(client.base_url.host, client.base_url.port or 80)
