@@ -61,7 +61,10 @@ _GONE_S = 15.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """One study, struck once or not at all; `wrong` is empty where all went well."""
+    """One study, struck once or not at all; `wrong` is empty where all went well.
+
+    `stopped` is why its search ended, as it says itself.
+    """
 
     strike: str
     host: str
@@ -73,6 +76,7 @@ class Outcome:
     back: bool
     recommended: str
     capacity: float
+    stopped: str
     wrong: Sequence[str]
 
 
@@ -150,6 +154,7 @@ def _outcome(
         back=any(t.host == host.name and t.finished_at > struck_at for t in record.trials),
         recommended=str(winner.configuration) if winner else "nothing",
         capacity=capacity,
+        stopped=record.stopped,
         wrong=wrong,
     )
 
@@ -169,7 +174,8 @@ def _wrong(record: StudyRecord) -> list[str]:
         if times > 1
     ]
     missing = _CONFIGURATIONS - len(searched)
-    return [*twice, *([f"{missing} configurations were not tried"] if missing > 0 else [])]
+    untried = f"{missing} configurations were not tried: {record.stopped}"
+    return [*twice, *([untried] if missing > 0 else [])]
 
 
 def _left(made: Fleet) -> list[str]:

@@ -102,12 +102,14 @@ class Server:
     """What a server does with each configuration.
 
     `capacity` is in inferences per second, 0 where it fails; `lasts_s` is how long a trial takes,
-    on any host. A configuration that `kills` takes its host with it.
+    on any host. A configuration that `kills` takes its host with it. `remarks` are those of its
+    requests.
     """
 
     capacity: Callable[[Configuration], float]
     lasts_s: Callable[[Configuration], float] = lambda _: 20.0
     kills: Callable[[Configuration], bool] = lambda _: False
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -320,6 +322,7 @@ class SimulatedFleet:
             log_error=_LOG_ERROR if state is TrialState.FEASIBLE else math.inf,
             unloaded_s=0.005 / self._by_name[host].speed,
             saturation=1.2 * capacity,
+            remarks=self.server.remarks,
             timings_s={"apply": 0.1 * spent_s, "search": 0.6 * spent_s, "total": spent_s},
             proof="within" if plan.claim and capacity >= plan.claim else "",
             seed=plan.seed,

@@ -44,7 +44,7 @@ def test_parts_of_answers_are_kept_beside_what_is_judged() -> None:
     assert point.first_response.percentile(95) == pytest.approx(0.15, rel=0.01)
     assert (point.itl.count, point.itl.failures) == (2, 0)
     assert point.whole.percentile(95) == pytest.approx(1.25, rel=0.01)
-    assert (point.tokens_per_s, point.together) == (10.0, 39 / 40)
+    assert (point.tokens_per_s, point.together, point.counted_by) == (10.0, 39 / 40, "server")
 
 
 def test_answers_without_parts_have_none() -> None:
@@ -53,3 +53,4 @@ def test_answers_without_parts_have_none() -> None:
     assert (point.first_response, point.itl, point.whole) == (None, None, None)
     assert math.isnan(point.tokens_per_s)
     assert math.isnan(point.together)
+    assert point.counted_by == ""

@@ -121,7 +121,8 @@ class Golden:
 class ServerStatistics:
     """A server's own counters since it started; durations are seconds summed over requests.
 
-    By batch size: executions, and their seconds together. `preemptions`: of requests, for memory.
+    By batch size: executions, and their seconds together. `preemptions` are of requests, for
+    memory; None where the server does not count them.
     """
 
     inferences: int = 0
@@ -134,7 +135,7 @@ class ServerStatistics:
     requests: int = 0
     batches: Mapping[int, int] = field(default_factory=dict)
     batch_times_s: Mapping[int, float] = field(default_factory=dict)
-    preemptions: int = 0
+    preemptions: int | None = None
 
     def __sub__(self, earlier: Self) -> Self:
         """What happened between two readings."""
@@ -202,8 +203,9 @@ class PointRecord:
     sent once more, as the server had closed their connection. `first_response` has the times to
     the first of several responses, or token. Of answers made of tokens, `itl` has the mean time
     between the tokens of each, `whole` the times to their ends; `tokens_per_s` are output tokens,
-    the share `together` of which arrived with the one before. It was measured `runs` times,
-    because of what `disturbed` it (`watch.disturbances`).
+    the share `together` of which arrived with the one before, counted by the `server`, by `pieces`
+    or by `both` (`counted_by`). It was measured `runs` times, because of what `disturbed` it
+    (`watch.disturbances`).
     """
 
     phase: str
@@ -230,25 +232,19 @@ class PointRecord:
     whole: Histogram | None = None
     tokens_per_s: float = math.nan
     together: float = math.nan
+    counted_by: str = ""
     runs: int = 1
     disturbed: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
 
     @classmethod
     def of(
-        cls,
-        phase: Phase,
-        m: Measurement,
-        budget: LatencyBudget,
-        *,
-        interval: Interval | None = None,
-        usage: Usage | None = None,
+        cls, phase: Phase, m: Measurement, budget: LatencyBudget, interval: Interval | None = None
     ) -> "PointRecord":
-        """`interval` is that of the budget's percentile, `usage` what the server took."""
-        closed = isinstance(m.profile, ClosedLoop)
+        """`interval` is that of the budget's percentile."""
         return cls(
             phase=phase.value,
-            kind="closed" if closed else "open",
+            kind="closed" if isinstance(m.profile, ClosedLoop) else "open",
             load=load_of(m.profile),
             duration_s=m.duration_s,
             throughput=m.throughput,
@@ -271,7 +267,7 @@ class PointRecord:
             whole=Histogram.of_known(m.wholes_s) if m.tokens else None,
             tokens_per_s=m.tokens.throughput if m.tokens else math.nan,
             together=m.tokens.together_share if m.tokens else math.nan,
-            usage=usage or Usage(),
+            counted_by=m.tokens.counted_by if m.tokens and m.tokens.output else "",
         )
 
     def percentile(self, q: float) -> float:
@@ -288,10 +284,11 @@ class TrialRecord:
     configuration. `reference_s` is the budget's percentile at the study's reference load, infinite
     where the configuration does not carry that load, NaN where it was not measured. `difference`
     is how far its outputs are from the baseline's (outputs.distance), NaN where they were not
-    asked for. `usage` is for each inference at the best load point. `round` counts the rounds of
-    the finals, each of which has every finalist once, and the repeats of the baseline. `proof` is
-    the verdict on the load `throughput` (`within`, `over` or `undecided`) of a trial for that
-    purpose. `host` is the fleet's host that ran it, empty for this machine; `attempt` is its run.
+    asked for. `remarks` say in sentences what is to be known of its requests. `usage` is for each
+    inference at the best load point. `round` counts the rounds of the finals, each of which has
+    every finalist once, and the repeats of the baseline. `proof` is the verdict on the load
+    `throughput` (`within`, `over` or `undecided`) of a trial for that purpose. `host` is the
+    fleet's host that ran it, empty for this machine; `attempt` is its run.
     """
 
     number: int
@@ -307,6 +304,7 @@ class TrialRecord:
     saturation: float = 0.0
     reference_s: float = math.nan
     difference: float = math.nan
+    remarks: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     round: int = 0
     proof: str = ""

@@ -1,14 +1,16 @@
 """A whole study on a simulated fleet, in virtual time."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.simulated_fleet import BEGAN, SimulatedHost
 from tests.analysis.known import known
-from tests.fleet.fleets import BEST, SPACE, Ran, Study
+from tests.fleet.fleets import BEST, SERVER, SPACE, Ran, Study
 from tuner.analysis.standings import standings
+from tuner.goals import SearchBudget
 from tuner.records import Purpose, TrialState
 
 HOSTS = [SimulatedHost(name, speed) for name, speed in (("a", 1.0), ("b", 0.97), ("c", 0.95))]
@@ -54,3 +56,11 @@ def test_finalists_meet_another_host_each_round(usual: Ran) -> None:
         hosts.setdefault(trial.round, set()).add(trial.host)
     assert sorted(min(each) for each in hosts.values()) == ["a", "b", "c"]
     assert all(len(each) == 1 for each in hosts.values())
+
+
+def test_what_is_to_be_known_of_the_requests(tmp_path: Path) -> None:
+    """What the host of the baseline heard of them is said here, once."""
+    remark = "the server does not know `ignore_eos`"
+    server, few = replace(SERVER, remarks=(remark,)), SearchBudget(trials=2, confirmations=0)
+    found = Study(HOSTS, server=server, budget=few).run(tmp_path / "studies.db")
+    assert found.said.count(remark) == 1

@@ -3,6 +3,7 @@
 from tests.report import studies
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
+from tuner.records import Purpose
 from tuner.report import export
 from tuner.report.studies import summary
 
@@ -45,6 +46,16 @@ def test_the_summary_of_a_study() -> None:
         "latency_budget": "p99 <= 50 ms",
         "trials": 1,
         "best": None,
+        "unit": "inferences/s",
         "gain": None,
         "nearest": None,
     }
+
+
+def test_the_verdict_of_a_proof() -> None:
+    """A trial that puts the claimed load on the winner says what came out; others say nothing."""
+    proof = studies.trial(1, 300.0, purpose=Purpose.PROOF, proof="within")
+    study = studies.study([studies.baseline(), proof])
+    trials = export.study_document(study, standings(study))["trials"]
+
+    assert [trial["proof"] for trial in trials] == ["", "within"]

@@ -13,6 +13,7 @@ from tuner.report.amounts import amount
 from tuner.report.objective_text import about_hypervolume, front_rows
 
 BOTH = (Objective.THROUGHPUT, Objective.MEMORY)
+UNIT = "inferences/s"
 
 
 def study_of(*memories_mb: float, **wishes: Any) -> StudyRecord:
@@ -28,20 +29,21 @@ def study_of(*memories_mb: float, **wishes: Any) -> StudyRecord:
 
 
 @pytest.mark.parametrize(
-    ("objective", "value", "said"),
+    ("objective", "value", "unit", "said"),
     [
-        (Objective.THROUGHPUT, 2310.4, "2,310 inferences/s"),
-        (Objective.LATENCY, 0.0178, "17.8 ms"),
-        (Objective.MEMORY, 1234.5e6, "1,234 MB"),
-        (Objective.CPU, 0.00123, "1.23 ms of processor time an inference"),
-        (Objective.ENERGY, 0.12345, "0.123 J an inference"),
-        (Objective.LATENCY, math.inf, "-"),
-        (Objective.MEMORY, math.nan, "-"),
+        (Objective.THROUGHPUT, 2310.4, UNIT, "2,310 inferences/s"),
+        (Objective.LATENCY, 0.0178, UNIT, "17.8 ms"),
+        (Objective.MEMORY, 1234.5e6, UNIT, "1,234 MB"),
+        (Objective.CPU, 0.00123, UNIT, "1.23 ms of processor time an inference"),
+        (Objective.ENERGY, 0.12345, UNIT, "0.123 J an inference"),
+        (Objective.CPU, 0.00123, "requests/s", "1.23 ms of processor time a request"),
+        (Objective.LATENCY, math.inf, UNIT, "-"),
+        (Objective.MEMORY, math.nan, UNIT, "-"),
     ],
 )
-def test_amount(objective: Objective, value: float, said: str) -> None:
+def test_amount(objective: Objective, value: float, unit: str, said: str) -> None:
     """Values come with their unit; what is not known is a dash."""
-    assert amount(objective, value) == said
+    assert amount(objective, value, unit) == said
 
 
 def test_front_rows() -> None:

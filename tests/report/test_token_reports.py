@@ -20,6 +20,7 @@ from tuner.analysis import pareto
 from tuner.analysis.answers import answer
 from tuner.analysis.standings import standings
 from tuner.goals import AnswerLimits, LatencyBudget
+from tuner.load.tokens import PIECES_COUNTED
 from tuner.planning.capacities import capacities
 from tuner.planning.offers import offer
 from tuner.records import StudyRecord
@@ -35,15 +36,18 @@ from tuner.report import (
     html,
     markdown,
     nearest_text,
+    rates,
     summaries,
     terminal,
     token_charts,
+    token_text,
 )
 from tuner.report.json_text import json_text
 from tuner.report.study_tables import StudyTable
 
 CHAT = token_study()
 WHOLE = replace(CHAT, budget=LatencyBudget(99, 1.0))
+FACTS = ("output_per_s", "counted_by", "together_share")
 
 
 def terminal_lines(study: StudyRecord) -> Iterator[str]:
@@ -160,7 +164,8 @@ def test_documents() -> None:
     assert tokens["output_per_s"] == pytest.approx(TOKENS * 12 * 0.99)
     assert tokens["together_share"] == 0.02
     assert tokens["itl"]["p99_ms"] == pytest.approx(19.9, rel=0.01)
-    assert set(tokens) == {"output_per_s", "together_share", "ttft", "itl", "whole"}
+    assert tokens["counted_by"] == "server"
+    assert set(tokens) == {*FACTS, "ttft", "itl", "whole"}
     assert {row["trial"] for row in front["tokens"]["ttft_ms"]} > {2}
     night = studies.night()
     assert fronts.front_document(front_of(night))["tokens"] is None
@@ -175,10 +180,12 @@ def test_frames() -> None:
     row = table[table["trial"] == 1].iloc[0]
 
     assert row["output_tokens_per_s"] == TOKENS * 6
+    assert row["counted_by"] == "server"
     assert row["itl_p99_s"] == pytest.approx(0.02 * 0.5**0.5, rel=0.02)
     assert row["whole_p50_s"] > row["first_p50_s"] > 0
     plain = frames.frame(studies.night(), StudyTable.LOAD_POINTS)
-    assert plain[["output_tokens_per_s", "itl_p50_s", "whole_p99_s"]].isna().all().all()
+    missing = ["output_tokens_per_s", "itl_p50_s", "whole_p99_s", "counted_by"]
+    assert plain[missing].isna().all().all()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +225,9 @@ def test_answers_of_one_token() -> None:
 
     [row] = pareto.token_fronts(study)["ttft_ms"]
     assert math.isnan(row["speed"])
-    assert pareto.token_fronts(study)["speed"] == []
+    assert "speed" not in pareto.token_fronts(study)
+    assert token_charts.speed_chart(study, standings(study)) == ""
+    assert token_text.about_fronts(study) == "The most within the budget are 4.00 output tokens/s"
     assert BUDGET.limits.itl_s == 0.02
     text = shown(terminal.result_table(study, standings(study)))
     assert re.search(r"p50 ITL at the highest load +- ", text)
@@ -234,3 +243,49 @@ def test_embeddings_are_no_tokens() -> None:
     assert "5.00 inferences/s within p99 <= 1000 ms" in findings.headline(study, standings(study))
     assert pareto.token_fronts(study) == {}
     assert "tokens" not in shown(terminal.result_table(study, standings(study)))
+
+
+def test_whole_answers_have_no_front() -> None:
+    """Answers that come at once have tokens, and no time of one: nothing is drawn of that."""
+    points = tuple(replace(p, first_response=None, itl=None) for p in CHAT.trials[0].points)
+    study = replace(WHOLE, trials=(replace(CHAT.trials[0], points=points),))
+    found = standings(study)
+
+    assert pareto.token_fronts(study) == {}
+    assert fronts.front_document(front_of(study))["tokens"] is None
+    assert token_charts.speed_chart(study, found) == ""
+    assert token_charts.first_token_chart(study, found) == ""
+    page = Page(html.render(study, found, effects_text.of(study, found)))
+    assert "160 output tokens/s" in page.text
+    assert "Output tokens per second against" not in page.text
+
+
+def test_what_is_to_be_known_of_the_requests() -> None:
+    """What the server did not take stands in each report, and once who counted the tokens."""
+    points = tuple(replace(each, counted_by="pieces") for each in CHAT.trials[0].points)
+    remarks = ("the server does not know `ignore_eos`: answers vary", PIECES_COUNTED)
+    baseline = replace(CHAT.trials[0], points=points, remarks=remarks)
+    counted = "The server does not say how many tokens an answer has: pieces are counted."
+
+    told = token_study([baseline])
+    assert findings.remarks(told, standings(told))[-2:] == (
+        "The server does not know `ignore_eos`: answers vary.",
+        counted,
+    )
+    silent = token_study([replace(baseline, remarks=())])
+    assert findings.remarks(silent, standings(silent))[-1] == counted
+    nothing = replace(too_slow(), trials=(replace(too_slow().trials[0], remarks=remarks),))
+    assert findings.remarks(nothing, standings(nothing))[-1] == counted
+    trial, *_ = export.study_document(told, standings(told))["trials"]
+    assert trial["remarks"] == list(remarks)
+
+
+@pytest.mark.parametrize(
+    ("task", "unit"), [("chat", "requests/s"), ("embeddings", "inferences/s")]
+)
+def test_the_unit_of_a_study_without_load_points(task: str, unit: str) -> None:
+    """Lists read none: what is asked says whether answers are made of tokens."""
+    trials = [replace(each, points=()) for each in CHAT.trials]
+    study = token_study(trials, request={"prompts": {"task": task}})
+    assert rates.of_study(study) == unit
+    assert rates.of_study(token_study(trials)) == "inferences/s"

@@ -34,6 +34,7 @@ def token_point(
         "whole": Histogram.of((ttft_s + (TOKENS - 1) * itl_s) * spread),
         "tokens_per_s": TOKENS * load,
         "together": together,
+        "counted_by": "server",
     }
     return point(load, worst * BUDGET.limit_s, **(facts | wishes))
 

@@ -99,6 +99,7 @@ PROGRAMS = {
     "torchscript": zipped({"m/1/model.pt": b"x"}),
     "tensorflow": zipped({"m/1/model.savedmodel/saved_model.pb": b"x"}),
     "pickle": zipped({"m/weights.pkl": b"x"}),
+    "checkpoint": zipped({"m/config.json": b"{}", "m/pytorch_model.bin": b"x"}),
     "backend": zipped({"m/config.pbtxt": b'backend: "python"\n', "m/1/model.onnx": b"x"}),
     "warmed": zipped({"m/config.pbtxt": b'model_warmup { inputs { key: "x" value { '
                                        b'input_data_file: "/etc/passwd" } } }'}),

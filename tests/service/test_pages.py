@@ -139,7 +139,8 @@ def test_another_budget_has_its_best_configuration(browser: httpx.Client) -> Non
 
 def test_pages_of_a_language_model(browser: httpx.Client, service: Service) -> None:
     """They say requests and output tokens per second, and by what a request is judged."""
-    keep(service.storage, "chat", record=token_study(name="chat"))
+    study = token_study(name="chat", request={"prompts": {"task": "chat"}})
+    keep(service.storage, "chat", record=study)
 
     page = browser.get("/studies/chat").text
     found = shown(browser, "/studies/chat")
@@ -150,6 +151,10 @@ def test_pages_of_a_language_model(browser: httpx.Client, service: Service) -> N
     assert 'data-latency="worst p99, as TTFT"' in page
     assert '<td class="number">192</td>' in page
     assert "output tokens/s" in shown(browser, "/planner?study=chat&demand=100")
+    for path in ("/studies/chat", "/trials?study=chat"):
+        assert "Requests/s" in shown(browser, path)
+        assert "nferences/s" not in browser.get(path).text
+    assert "12.0 requests/s" in " ".join(shown(browser, "/studies").split())
     part = browser.get("/studies/chat?budget-ms=180", headers={"HX-Request": "true"}).text
     assert "p99 ≤ TTFT 180 ms, ITL 18 ms: 9.72 requests/s" in part
 

@@ -57,7 +57,7 @@ def test_nothing_is_lost(path: Path) -> None:
 
     after = contents(path)
     assert before.pop(VERSION_TABLE) == [{"version_num": "0003"}]
-    assert after.pop(VERSION_TABLE) == [{"version_num": "0011"}]
+    assert after.pop(VERSION_TABLE) == [{"version_num": "0012"}]
     for table, rows in before.items():
         assert rows
         assert [{name: row[name] for name in rows[0]} for row in after[table]] == rows

@@ -80,7 +80,7 @@ FILES: dict[str, tuple[Callable[[Path], object], type[TunerError], str, str]] = 
     "a newer version's": (
         lambda path: changed(path, "UPDATE tuner_migrations SET version_num = '9999'"),
         StorageError,
-        "was written by a newer version of tuner (revision 9999, this one knows up to 0011)",
+        "was written by a newer version of tuner (revision 9999, this one knows up to 0012)",
         "upgrade: pip install --upgrade serving-tuner",
     ),
     "a version's before the first release": (

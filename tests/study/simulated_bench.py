@@ -66,6 +66,7 @@ class _Target:
     """Every parameter takes effect, and can be reloaded if the space says so."""
 
     server, model = "triton", "simulated"
+    remarks: tuple[str, ...] = ()
     warm_up_requests = 0
     start_timeout_s = 60.0
 

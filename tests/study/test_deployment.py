@@ -35,6 +35,7 @@ class ScriptTarget:
 
     server = "script"
     model = "none"
+    remarks: tuple[str, ...] = ()
     warm_up_requests = 0
 
     def __init__(self, start_timeout_s: float = 60.0, **wishes: Any) -> None:

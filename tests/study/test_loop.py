@@ -352,6 +352,16 @@ def test_answers_that_differ_each_time(run: Run) -> None:
     assert sampling(trials=3).said == []
 
 
+def test_what_is_to_be_known_of_the_requests(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said after the baseline, once, and stays with the study."""
+    remarks = ("the server does not know `ignore_eos`",)
+    monkeypatch.setattr(simulated_bench._Target, "remarks", remarks)
+    told = run(trials=3, confirmations=0)
+    assert tuple(told.said) == remarks
+    assert {trial.remarks for trial in told.record.trials} == {remarks}
+    assert run(trials=4, confirmations=0).said == []
+
+
 def test_answers_that_differ_from_start_to_start(run: Run) -> None:
     """The first wrong output is held against another start of the baseline, and run again."""
     starts: list[Configuration] = []

@@ -104,19 +104,19 @@ def token_fronts(study: StudyRecord) -> dict[str, list[Row]]:
     """What output tokens per second cost, by `speed` and `ttft_ms`: the fronts of two trade-offs.
 
     The load points that no other beats in both `tokens_per_s` and the speed that a user sees, or
-    the time to the first token. Empty where answers are not made of tokens.
+    the time to the first token. One is left out where no load point has such a time: answers that
+    come at once have none.
     """
     steady = [
         point
         for point in load_points(study)
         if "tokens_per_s" in point and not point["stopped_early"]
     ]
-    if not steady:
-        return {}
-    return {
+    fronts = {
         "speed": front(steady, maximize=["tokens_per_s", "speed"], minimize=[]),
         "ttft_ms": front(steady, maximize=["tokens_per_s"], minimize=["ttft_ms"]),
     }
+    return {name: rows for name, rows in fronts.items() if rows}
 
 
 def objectives_front(study: StudyRecord) -> list[Row]:

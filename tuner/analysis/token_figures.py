@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tuner.goals import LatencyBudget
 from tuner.load.histogram import Histogram
+from tuner.protocols.openai_task import Task
 from tuner.records import PointRecord, StudyRecord, TrialRecord
 
 # The times of an answer by their fields in limits, as people call them.
@@ -47,6 +48,14 @@ def makes_tokens(trials: Iterable[TrialRecord]) -> bool:
     """Whether the answers to a study's requests are made of output tokens, by its load points."""
     first = next(_answered(trials), None)
     return first is not None and has_tokens(first)
+
+
+def generates(study: StudyRecord) -> bool:
+    """The same, of a study that may have no load points: then it is by what it asks."""
+    if makes_tokens(study.trials):
+        return True
+    prompts = study.request.get("prompts") or {}
+    return "task" in prompts and Task(prompts["task"]).generates
 
 
 def tokens_per_answer(trials: Iterable[TrialRecord]) -> float:

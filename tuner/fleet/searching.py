@@ -181,8 +181,10 @@ class Searching:
 
     def _speak(self, baseline: TrialRecord) -> None:
         """What the baseline shows of the study."""
+        for said in baseline.remarks:
+            self._terms.say(said)
         if not_compared := self._ledger.not_compared:
             self._terms.say(not_compared)
         left_s = self._terms.deadline.left_s
-        if said := no_time_left(baseline, self._plan.budget, self._plan.space.size, left_s):
-            self._terms.say(said)
+        if too_late := no_time_left(baseline, self._plan.budget, self._plan.space.size, left_s):
+            self._terms.say(too_late)

@@ -120,6 +120,7 @@ def _within(study: StudyRecord, curves: Sequence[Sequence[LoadCurve]], limit_s: 
 def _finding(answer: Answer, best: CurveEstimate) -> str:
     least = "at least " if best.kind is EstimateKind.AT_LEAST else ""
     carries = f"{least}{rates.of_trials(best.throughput, [best.trial])}"
+    unit = rates.of_trial(best.trial)
     match answer.objective:
         case Objective.THROUGHPUT:
             return f"{answer.budget}: {carries}"
@@ -129,15 +130,16 @@ def _finding(answer: Answer, best: CurveEstimate) -> str:
             return f"{latency_title(answer.budget)} at {carries}: {most}{latency}"
         case _:
             return (
-                f"{answer.objective.value}: {amount(answer.objective, best.value)}, the least of "
-                f"what carries {_least(answer)} within {answer.budget}; this carries {carries}"
+                f"{answer.objective.value}: {amount(answer.objective, best.value, unit)}, the "
+                f"least of what carries {_least(answer, unit)} within {answer.budget}; this "
+                f"carries {carries}"
             )
 
 
-def _least(answer: Answer) -> str:
+def _least(answer: Answer, unit: str) -> str:
     if not answer.least_throughput:
         return "anything"
-    return f"{formats.rate(answer.least_throughput)} inferences/s"
+    return f"{formats.rate(answer.least_throughput)} {unit}"
 
 
 def _grounds(budget: LatencyBudget, best: CurveEstimate) -> str:
@@ -240,20 +242,21 @@ def _reading(reading: LoadReading) -> dict[str, Any]:
 
 
 def _too_slow(answer: Answer, nearest: Nearest) -> NothingFeasibleError:
-    load = formats.rate(answer.least_throughput)
+    load, unit = formats.rate(answer.least_throughput), rates.of_trial(nearest.trial)
     return NothingFeasibleError(
-        f"no configuration meets {answer.budget} at {load} inferences/s; the nearest has "
+        f"no configuration meets {answer.budget} at {load} {unit}; the nearest has "
         f"{nearest_text.found(nearest)}: {nearest.trial.configuration}",
         hint="try a larger `--budget-ms`, or a smaller `--min-throughput`",
     )
 
 
 def _too_little(answer: Answer, most: CurveEstimate) -> NothingFeasibleError:
+    unit = rates.of_trial(most.trial)
     carries, least = most.throughput, answer.least_throughput
     missing = f"{formats.rate(least - carries)} less ({formats.times(carries / least)})"
     return NothingFeasibleError(
-        f"no configuration is known to carry {_least(answer)} within {answer.budget}; the nearest "
-        f"carries {formats.rate(carries)} inferences/s, {missing}: {most.trial.configuration}",
+        f"no configuration is known to carry {_least(answer, unit)} within {answer.budget}; the "
+        f"nearest carries {formats.rate(carries)} {unit}, {missing}: {most.trial.configuration}",
         hint=f"try `--min-throughput {math.floor(carries)}`",
     )
 

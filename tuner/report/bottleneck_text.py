@@ -39,10 +39,12 @@ def title(found: Diagnosis) -> str:
     return f"What limits the best configuration: {_TITLES[found.bottleneck]}{full}"
 
 
-def sentences(found: Diagnosis, *, gpus: bool = False, preemptions: int = 0) -> tuple[str, ...]:
+def sentences(
+    found: Diagnosis, *, gpus: bool = False, preemptions: int | None = None
+) -> tuple[str, ...]:
     """How that is known, and what would help; `gpus` says whether the server has some.
 
-    `preemptions` are those that the server counted.
+    `preemptions` are those that the server counted, None where it does not.
     """
     queues = found.bottleneck is Bottleneck.QUEUE
     said = (
@@ -56,7 +58,7 @@ def sentences(found: Diagnosis, *, gpus: bool = False, preemptions: int = 0) -> 
     return tuple(filter(None, said))
 
 
-def _about_preemptions(count: int) -> str:
+def _about_preemptions(count: int | None) -> str:
     if not count:
         return ""
     return (

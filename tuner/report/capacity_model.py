@@ -4,7 +4,7 @@ from tuner.analysis.comparison import START_LOG_ERROR
 from tuner.goals import Loop
 from tuner.planning.offers import Offer
 from tuner.planning.replicas import CONFIDENCE
-from tuner.report import formats
+from tuner.report import formats, rates
 from tuner.report.capacity_text import named, replicas
 
 _MODEL = """
@@ -59,7 +59,7 @@ def _calculation(offer: Offer) -> tuple[str, ...]:
     usable = f"({formats.rate(fleet.capacity.low)} x {1 - reserve.headroom:g})"
     said = (
         f"Here, for {named(offer.lines[0].capacity)} within {offer.budget}: "
-        f"{formats.rate(fleet.demand)} inferences/s x {reserve.peak_factor:g} / {usable}, "
-        f"rounded up, + {reserve.spare} = {replicas(fleet.count)}."
+        f"{formats.rate(fleet.demand)} {rates.unit(offer.tokens)} x {reserve.peak_factor:g} / "
+        f"{usable}, rounded up, + {reserve.spare} = {replicas(fleet.count)}."
     )
     return (said,)

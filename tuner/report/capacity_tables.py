@@ -12,7 +12,7 @@ from tuner.planning.bill import Bill, Plan
 from tuner.planning.capacities import ReplicaCapacity, Role
 from tuner.planning.offers import Line, Offer
 from tuner.records import Interval
-from tuner.report import formats
+from tuner.report import formats, rates
 from tuner.report.capacity_text import known, money
 from tuner.report.columns import text_table
 
@@ -26,7 +26,8 @@ def replicas_table(offers: Sequence[Offer]) -> RenderableType:
     """
     several = len(offers) > 1
     priced, generated = _priced(offers), _generated(offers)
-    rates_of_one = ("req/s of one", "tokens/s") if generated else ("inf/s of one",)
+    of_one = f"{rates.short(generated=generated)} of one"
+    rates_of_one = (of_one, "tokens/s") if generated else (of_one,)
     costs = (_HOUR, *_millions(generated=generated)) if priced else ()
     titles = (*rates_of_one, "replicas", "of capacity", *costs)
     columns = [Column(each, justify="right") for each in titles]
@@ -44,8 +45,11 @@ def replicas_table(offers: Sequence[Offer]) -> RenderableType:
     return text_table(rows, *texts, *columns, leading=1)
 
 
-def day_table(plan: Plan) -> RenderableType:
-    """The replicas of one configuration over a day; neighbours with as many are one line."""
+def day_table(plan: Plan, tokens: float) -> RenderableType:
+    """The replicas of one configuration over a day; neighbours with as many are one line.
+
+    An answer has so many output `tokens`, NaN where it has none.
+    """
     steps = zip(plan.demand.periods, plan.fleets, strict=True)
     rows = []
     for _, same in groupby(steps, key=lambda step: step[1].counts):
@@ -62,7 +66,7 @@ def day_table(plan: Plan) -> RenderableType:
                 formats.per_cent(used),
             )
         )
-    titles = ("up to inf/s", "replicas", "95 % interval", "of capacity")
+    titles = (f"up to {rates.short_unit(tokens)}", "replicas", "95 % interval", "of capacity")
     columns = [Column(each, justify="right") for each in titles]
     return text_table(rows, "from", "to", *columns)
 

@@ -191,11 +191,11 @@ def budget_chart(
     limits_ms = np.geomspace(known_ms.min(), known_ms.max(), _LIMITS).tolist()
     curve = budget_curve(study, curves, limits_ms)
     curve["changes"] = curve["trial"].map(answer_sheets.changes(study))
-    own = curve[["limit_ms", "baseline", "baseline_kind"]]
+    own, unit = curve[["limit_ms", "baseline", "baseline_kind"]], rates.of_study(study)
     defaults = own.set_axis(["limit_ms", "throughput", "kind"], axis="columns")
     traces = [
-        *_limit_lines(curve, "best configuration of each limit", _BEST),
-        *_limit_lines(defaults, formats.DEFAULTS, _DEFAULTS),
+        *_limit_lines(curve, "best configuration of each limit", _BEST, unit),
+        *_limit_lines(defaults, formats.DEFAULTS, _DEFAULTS, unit),
     ]
     figure = go.Figure(traces)
     page.draw_limit(figure, f"budget: {study.budget}", x=1e3 * study.budget.limit_s)
@@ -289,7 +289,7 @@ def _curve(study: StudyRecord, standing: Standing) -> list[PointRecord]:
     return [p for p in loaded if math.isfinite(p.latency_s)]
 
 
-def _limit_lines(curve: pd.DataFrame, name: str, colour: str) -> list[go.Scatter]:
+def _limit_lines(curve: pd.DataFrame, name: str, colour: str, unit: str) -> list[go.Scatter]:
     """Capacity over the latency limit; dotted where it is a lower bound."""
     lines = []
     for dash, kinds in (
@@ -305,7 +305,7 @@ def _limit_lines(curve: pd.DataFrame, name: str, colour: str) -> list[go.Scatter
                 line={"color": colour, "width": 2, "dash": dash},
                 name=name,
                 showlegend=dash == "solid",
-                hovertext=[_limit_text(name, row) for row in shown.to_dict("records")],
+                hovertext=[_limit_text(name, row, unit) for row in shown.to_dict("records")],
                 hoverinfo="text",
             )
         )
@@ -357,8 +357,8 @@ def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
     return page.hover(lines)
 
 
-def _limit_text(name: str, row: Mapping[Hashable, Any]) -> str:
-    carries = f"{formats.rate(row['throughput'])} inferences/s ({row['kind']})"
+def _limit_text(name: str, row: Mapping[Hashable, Any], unit: str) -> str:
+    carries = f"{formats.rate(row['throughput'])} {unit} ({row['kind']})"
     lines = [name, f"{carries} within {formats.latency(row['limit_ms'] / 1e3)}"]
     if "trial" in row:
         lines += [f"trial {row['trial']}", *str(row["changes"]).split(" ")]

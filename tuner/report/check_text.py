@@ -9,12 +9,13 @@ from rich.table import Column
 from rich.text import Text
 
 from tuner.analysis.loss import looks
+from tuner.analysis.token_figures import generates
 from tuner.records import Interval, TrialRecord
-from tuner.report import formats
+from tuner.report import formats, rates
 from tuner.report.columns import text_table
 from tuner.study.check import Checked, CheckOutcome, Side
 
-_TITLES = ("inf/s within {}", "then", "now", "now over then (95 %)")
+_TITLES = ("then", "now", "now over then (95 %)")
 # The lines of a server's log that are shown of a start that failed.
 _LOG_LINES = 10
 
@@ -61,8 +62,8 @@ def blocks(found: Checked) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(headline(found), style="bold")]
     rows = [row(name, side) for name, side in _sides(found)]
     if found.rounds:
-        title = _TITLES[0].format(found.study.budget)
-        columns = [Column(each, justify="right", overflow="fold") for each in _TITLES[1:]]
+        title = f"{rates.short(generated=generates(found.study))} within {found.study.budget}"
+        columns = [Column(each, justify="right", overflow="fold") for each in _TITLES]
         lines.append(text_table(rows, Column(title, no_wrap=True), *columns))
     spent = f"{formats.counted(found.rounds, 'round')}, {formats.duration(found.spent_s)}"
     return [*lines, *map(Text, remarks(found)), *([Text(f"{spent}.")] if found.rounds else [])]

@@ -13,7 +13,6 @@ from tuner.analysis.standings import (
     Standing,
     Standings,
 )
-from tuner.analysis.token_figures import tokens_per_answer
 from tuner.errors import NothingFeasibleError
 from tuner.records import (
     Applied,
@@ -134,7 +133,7 @@ def caveats(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
         _about_defaults(study, standings),
         _about_ties(study, standings),
         _about_nearest(study, standings),
-        *(token_text.about_tokens(study, standings.winner.trial) if standings.winner else ()),
+        *token_text.about_requests(study, standings.winner),
     )
     return tuple(filter(None, found))
 
@@ -386,7 +385,7 @@ def _cheaper(advantage: Advantage) -> str:
 
 
 def _between(winner: Standing) -> str:
-    unit = rates.unit(tokens_per_answer([winner.trial]))
+    unit = rates.of_trial(winner.trial)
     return f"between {formats.rate(winner.low)} and {formats.rate(winner.high)} {unit}"
 
 

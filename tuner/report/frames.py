@@ -155,6 +155,7 @@ def _latencies(point: PointRecord) -> dict[str, Any]:
         **{f"whole_p{q}_s": times.whole_s for q, times in tokens.items()},
         "output_tokens_per_s": point.tokens_per_s,
         "together": point.together,
+        "counted_by": point.counted_by or None,
         "latency_s": point.latency_s,
         "latency_low_s": point.latency_low_s,
         "latency_high_s": point.latency_high_s,

@@ -113,7 +113,7 @@ def token_tables(study: StudyRecord, fronts: Mapping[str, Sequence[Row]]) -> lis
     return [
         _token_table(f"Output tokens per second against {what} ({q})", fronts[name])
         for name, what in token_text.TRADE_OFFS.items()
-        if fronts
+        if name in fronts
     ]
 
 

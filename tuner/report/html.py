@@ -5,6 +5,7 @@ from tuner.analysis.hosts import is_of_fleet
 from tuner.analysis.load_curves import load_curves
 from tuner.analysis.point_frame import point_frame
 from tuner.analysis.standings import Standings
+from tuner.analysis.token_figures import generates
 from tuner.records import StudyRecord, TrialState
 from tuner.report import (
     charts,
@@ -45,6 +46,7 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
         about_shown=digest.about_shown(study, trials),
         fleet=is_of_fleet(study.trials),
         as_measured=host_speeds.AS_MEASURED,
+        generated=generates(study),
         unit=rates.of_study(study),
         winner=standings.winner,
         baseline=study.baseline.configuration if study.baseline else None,

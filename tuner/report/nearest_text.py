@@ -6,7 +6,7 @@ from typing import Any
 
 from tuner.analysis.nearest import Nearest
 from tuner.analysis.token_figures import limited_times
-from tuner.report import formats
+from tuner.report import formats, rates
 
 
 def found(nearest: Nearest) -> str:
@@ -57,6 +57,7 @@ def _document(nearest: Nearest) -> dict[str, Any]:
         "over_ms": nearest.over_s * 1e3,
         "factor": nearest.factor,
         "throughput": nearest.throughput,
+        "unit": rates.of_trial(nearest.trial),
         "concurrency": nearest.concurrency,
         **({"times": limited_times(nearest.budget)} if nearest.budget.answers else {}),
     }
@@ -66,6 +67,6 @@ def _place(document: Mapping[str, Any]) -> str:
     if document["concurrency"] is not None:
         return f"at concurrency {document['concurrency']}"
     if document["throughput"] is not None:
-        unit = "requests/s" if document.get("times") else "inferences/s"
+        unit = document.get("unit") or rates.named(generated=False)
         return f"at {formats.rate(document['throughput'])} {unit}"
     return "without load"

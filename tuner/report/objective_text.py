@@ -5,15 +5,16 @@ from collections.abc import Sequence
 
 from tuner.analysis.pareto import Row, hypervolume_over_baseline
 from tuner.records import StudyRecord
-from tuner.report import formats
+from tuner.report import formats, rates
 from tuner.report.amounts import amount
 
 
 def front_rows(study: StudyRecord, front: Sequence[Row]) -> list[dict[str, str]]:
     """The rows of `objectives_front`, for a table."""
+    unit = rates.of_study(study)
     return [
         {"trial": str(row["trial"])}
-        | {each.value: amount(each, row[each.value]) for each in study.objectives}
+        | {each.value: amount(each, row[each.value], unit) for each in study.objectives}
         | {"configuration": row["configuration"]}
         for row in front
     ]
@@ -30,7 +31,8 @@ def about_hypervolume(study: StudyRecord) -> str:
         lacking = [each.value for each, value in values.items() if not 0 < value < math.inf]
         reason = f"have no {' and no '.join(lacking)}" if lacking else "are not feasible"
         return f"No hypervolume: its reference point is the {formats.DEFAULTS}, which {reason}"
-    reference = ", ".join(f"{each.value} {amount(each, v)}" for each, v in values.items())
+    unit = rates.of_study(study)
+    reference = ", ".join(f"{each.value} {amount(each, v, unit)}" for each, v in values.items())
     verdict = "" if volume else ": no trial is better in every objective"
     return (
         f"Hypervolume {volume:.3g} over the {formats.DEFAULTS} as the reference point "

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from tuner.analysis.standings import Standing
-from tuner.analysis.token_figures import tokens_per_answer
 from tuner.planning.replicas import Fleet, Reserve
 from tuner.records import Interval
 from tuner.report import figures, formats, rates
@@ -46,7 +45,7 @@ def title(winner: Standing) -> str:
 
 def unit(winner: Standing) -> str:
     """That of demands."""
-    return rates.unit(tokens_per_answer([winner.trial]))
+    return rates.of_trial(winner.trial)
 
 
 def assumptions() -> str:

@@ -192,7 +192,7 @@ def jobs_table(found: Sequence[Mapping[str, Any]]) -> RenderableType:
     if not found:
         return Text("no study yet")
     columns = [Column(name, overflow="fold") for name in ("study", "state", "doing")]
-    numbers = [Column(name, justify="right") for name in ("trials", "best inf/s", "gain", "left")]
+    numbers = [Column(name, justify="right") for name in ("trials", "best, 1/s", "gain", "left")]
     return text_table(map(_cells, found), *columns, *numbers)
 
 
@@ -247,7 +247,7 @@ def trials_list(
         trial = trial_of(each)
         took = formats.duration(total_s(trial))
         carries = findings.capacity(trial)
-        found = "" if carries == formats.NOTHING else f", {carries} inferences/s"
+        found = "" if carries == formats.NOTHING else f", {carries}/s"
         ended = f"{findings.ended(trial)}{found}, {took}"
         there = f" on {trial.host}" if trial.host else ""
         lines.append(Text(f"trial {trial.number} ({trial.purpose.value}){there}: {ended}"))

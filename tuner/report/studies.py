@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from tuner.analysis.nearest import nearest_unloaded
 from tuner.analysis.standings import standings
 from tuner.records import StudyRecord
-from tuner.report import formats, nearest_text
+from tuner.report import formats, nearest_text, rates
 from tuner.report.columns import text_table
 
 
@@ -25,6 +25,7 @@ def summary(study: StudyRecord) -> dict[str, Any]:
         "latency_budget": str(study.budget),
         "trials": len(study.searched),
         "best": result.winner.throughput if result.winner else None,
+        "unit": rates.of_study(study),
         "gain": result.gain.estimate if result.gain else None,
         "nearest": nearest_text.nearest_document(nearest),
     }
@@ -36,7 +37,7 @@ def studies_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
         Column(title, no_wrap=title == "began", overflow="fold")
         for title in ("study", "began", "server, model", "latency budget")
     ]
-    numbers = [Column(title, justify="right") for title in ("trials", "best inf/s")]
+    numbers = [Column(title, justify="right") for title in ("trials", "best, 1/s")]
     rows = [
         (
             each["study"],

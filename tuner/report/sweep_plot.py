@@ -10,7 +10,7 @@ from datetime import datetime
 import plotly.graph_objects as go
 
 from tuner.load.measurement import Measurement
-from tuner.report import formats, page
+from tuner.report import formats, page, rates
 from tuner.sweep.point import SweepPoint, latency_parts_s
 
 _PERCENTILES = (50.0, 95.0, 99.0)
@@ -41,6 +41,7 @@ def render(
         started_at=formats.stamp(started_at),
         headline=_headline(points, percentile),
         percentiles=percentiles,
+        unit=_unit(points).capitalize(),
         rows=[_row(point, percentiles) for point in points],
         token_rows=[_token_row(point, percentiles) for point in generated],
         curve=_curve(points, percentiles),
@@ -62,12 +63,17 @@ def _headline(points: Sequence[SweepPoint], percentile: float) -> str:
     return f"{_rate(best)} at most, at {_load(best)}: {latency}"
 
 
+def _unit(points: Sequence[SweepPoint]) -> str:
+    """That of their throughputs."""
+    return rates.named(generated=any(point.generated for point in points))
+
+
 def _rate(point: SweepPoint) -> str:
     """What was answered, and of how many output tokens that was."""
     tokens, rate = point.measurement.tokens, formats.rate(point.measurement.throughput)
     if tokens is None or not point.generated:
-        return f"{rate} inferences/s"
-    return f"{rate} requests/s with {formats.rate(tokens.throughput)} output tokens/s"
+        return f"{rate} {_unit([point])}"
+    return f"{rate} {_unit([point])} with {formats.rate(tokens.throughput)} output tokens/s"
 
 
 def _load(point: SweepPoint) -> str:
@@ -96,12 +102,11 @@ def _token_row(point: SweepPoint, percentiles: Sequence[float]) -> list[str]:
 def _curve(points: Sequence[SweepPoint], percentiles: Sequence[float]) -> str:
     """One line for each percentile, through the points in the order of their load."""
     throughputs = [point.measurement.throughput for point in points]
-    unit = "requests/s" if any(point.generated for point in points) else "inferences/s"
     traces = [
         _line(points, throughputs, q, [each.measurement.percentile(q) for each in points], colour)
         for q, colour in zip(percentiles, _LINES, strict=False)
     ]
-    return _chart("curve", traces, page.throughput_axis(unit), "latency (ms)")
+    return _chart("curve", traces, page.throughput_axis(_unit(points)), "latency (ms)")
 
 
 def _token_curves(points: Sequence[SweepPoint], percentiles: Sequence[float]) -> dict[str, str]:
@@ -136,14 +141,14 @@ def _chart(
 
 def _line(
     points: Sequence[SweepPoint],
-    rates: Sequence[float],
+    throughputs: Sequence[float],
     q: float,
     latencies_s: Sequence[float],
     colour: str,
 ) -> go.Scatter:
     told = [f"p{q:g} {formats.latency(each)}" for each in latencies_s]
     return go.Scatter(
-        x=rates,
+        x=throughputs,
         y=[1e3 * each if math.isfinite(each) else None for each in latencies_s],
         mode="lines+markers",
         line={"color": colour, "width": 2},

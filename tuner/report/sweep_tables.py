@@ -9,8 +9,9 @@ from rich.text import Text
 
 from tuner.goals import AnswerLimits
 from tuner.load.measurement import Measurement
+from tuner.load.tokens import PIECES_COUNTED
 from tuner.records import ServerStatistics
-from tuner.report import formats
+from tuner.report import formats, rates
 from tuner.report.columns import folded_table
 from tuner.report.scheduling_table import scheduling_table
 from tuner.report.token_text import about_together
@@ -25,12 +26,13 @@ def sweep_tables(
 ) -> list[RenderableType]:
     """What the client saw, what the server says of itself, and what spoils either.
 
-    With limits there is the goodput: inferences per second that were answered within all of them.
+    With limits there is the goodput: what was answered within all of them, per second.
     A point that the client itself spoiled has no latencies: they would not be the server's.
     """
     shown = sorted({50.0, 90.0, 95.0, 99.0, percentile})
-    goodput = (f"inf/s within {limits}",) if limits.any else ()
-    titles = ("load", "inf/s", *goodput, "avg ms", *(f"p{q:g} ms" for q in shown), "errors")
+    unit = rates.short(generated=any(point.generated for point in points))
+    goodput = (f"{unit} within {limits}",) if limits.any else ()
+    titles = ("load", unit, *goodput, "avg ms", *(f"p{q:g} ms" for q in shown), "errors")
     rows = [_client_cells(point.measurement, shown, limits) for point in points]
     client = folded_table(rows, *titles, whole="load", title="Client")
     measured = [point.measurement for point in points]
@@ -76,7 +78,7 @@ def _told(measurement: Measurement) -> Iterator[str]:
     if tokens is None or not tokens.output:
         return
     if tokens.counted_by != "server":
-        yield "the server does not say how many tokens its answers have: pieces were counted"
+        yield PIECES_COUNTED
     if not math.isnan(measurement.itl(50)) and (said := about_together(tokens.together_share)):
         yield said
 

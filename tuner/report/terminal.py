@@ -259,7 +259,7 @@ class LiveProgress:
 
     def _line(self, record: TrialRecord) -> str:
         found = findings.capacity(record)
-        unit = rates.unit(tokens_per_answer([record]))
+        unit = rates.of_trial(record)
         carries = f", {found} {unit}" if found != formats.NOTHING else ""
         host = f" on {record.host}" if record.host else ""
         return (

@@ -17,12 +17,12 @@ _COLOURS = {findings.BEST: page.BLUE, formats.DEFAULTS: page.ORANGE, "others": p
 def speed_chart(study: StudyRecord, standings: Standings) -> str:
     """Output tokens per second of all users against those that one of them sees.
 
-    Empty where answers are not made of tokens.
+    Empty where answers do not come token by token.
     """
-    fronts = token_fronts(study)
-    if not fronts:
+    front = token_fronts(study).get("speed")
+    if front is None:
         return ""
-    figure = _figure(study, standings, fronts["speed"], "speed", "tokens_per_s", "hv")
+    figure = _figure(study, standings, front, "speed", "tokens_per_s", "hv")
     limit_s = study.budget.limits.itl_s
     if limit_s < math.inf:
         text = f"limit: ITL {limit_s * 1e3:g} ms"
@@ -37,11 +37,11 @@ def speed_chart(study: StudyRecord, standings: Standings) -> str:
 
 
 def first_token_chart(study: StudyRecord, standings: Standings) -> str:
-    """The time to the first token against output tokens per second; empty without tokens."""
-    fronts = token_fronts(study)
-    if not fronts:
+    """The time to the first token against output tokens per second; empty where none is known."""
+    front = token_fronts(study).get("ttft_ms")
+    if front is None:
         return ""
-    figure = _figure(study, standings, fronts["ttft_ms"], "tokens_per_s", "ttft_ms", "vh")
+    figure = _figure(study, standings, front, "tokens_per_s", "ttft_ms", "vh")
     limit_s = study.budget.limits.ttft_s
     drawn_ms = [y for trace in figure.data for y in trace.y if y is not None]
     if limit_s < math.inf:

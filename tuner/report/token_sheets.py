@@ -18,7 +18,7 @@ def fronts(study: StudyRecord) -> tuple[Sheet, ...]:
     return tuple(
         front(f"Output tokens per second against {what}", study, found[name])
         for name, what in token_text.TRADE_OFFS.items()
-        if found
+        if name in found
     )
 
 

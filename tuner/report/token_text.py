@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tuner.analysis.pareto import load_points
+from tuner.analysis.standings import Standing
 from tuner.analysis.token_figures import (
     ANSWER_TIMES,
     AnswerTimes,
@@ -13,6 +14,7 @@ from tuner.analysis.token_figures import (
     limited_times,
 )
 from tuner.goals import AnswerLimits, LatencyBudget
+from tuner.load.tokens import PIECES_COUNTED
 from tuner.records import PointRecord, StudyRecord, TrialRecord
 from tuner.report import budgets, formats
 
@@ -101,10 +103,12 @@ def about_fronts(study: StudyRecord) -> str:
     if not within:
         return f"No load point meets {study.budget}"
     most = max(within, key=lambda row: float(row["tokens_per_s"]))
+    per_s = f"{formats.rate(most['tokens_per_s'])} output tokens/s"
+    if math.isnan(most["speed"]):
+        return f"The most within the budget are {per_s}"
     return (
-        f"At {formats.rate(most['tokens_per_s'])} output tokens/s, the most within the budget, "
-        f"{study.budget.percentile:g} % of the answers come at {formats.rate(most['speed'])} "
-        "tokens/s or more"
+        f"At {per_s}, the most within the budget, {study.budget.percentile:g} % of the answers "
+        f"come at {formats.rate(most['speed'])} tokens/s or more"
     )
 
 
@@ -137,7 +141,11 @@ def tokens_document(point: PointRecord) -> dict[str, Any]:
         }
         for field in ANSWER_TIMES
     }
-    facts = {"output_per_s": point.tokens_per_s, "together_share": point.together}
+    facts = {
+        "output_per_s": point.tokens_per_s,
+        "counted_by": point.counted_by or None,
+        "together_share": point.together,
+    }
     return {"tokens": facts | times}
 
 
@@ -151,11 +159,19 @@ def about_together(share: float) -> str:
     )
 
 
-def about_tokens(study: StudyRecord, trial: TrialRecord) -> Iterator[str]:
-    """What must be known of the tokens at the highest load of a trial, a sentence each."""
-    [point] = highest_loads(study, [trial])
-    if point and point.itl and (said := about_together(point.together)):
-        yield f"{said}."
+def about_requests(study: StudyRecord, winner: Standing | None) -> Iterator[str]:
+    """What must be known of a study's requests, and of how their tokens came; a sentence each.
+
+    Of the tokens at the highest load of the `winner`.
+    """
+    said = list(study.baseline.remarks) if study.baseline else []
+    point = highest_loads(study, [winner.trial])[0] if winner else None
+    if point and point.counted_by not in ("server", ""):
+        said.append(PIECES_COUNTED)
+    if point and point.itl and (together := about_together(point.together)):
+        said.append(together)
+    for each in dict.fromkeys(said):
+        yield f"{each[0].upper()}{each[1:]}."
 
 
 def _time_s(point: PointRecord | None, q: float, field: str) -> float:

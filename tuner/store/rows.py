@@ -167,7 +167,7 @@ _VALUES: Mapping[str, _Made] = {
     ),
     "answers": lambda stored: AnswerLimits(**stored),
     **dict.fromkeys(("histogram", "first_response", "itl", "whole"), _histogram),
-    **dict.fromkeys(("shape", "disturbed"), tuple),
+    **dict.fromkeys(("shape", "disturbed", "remarks"), tuple),
     "data": base64.b64decode,
 }
 # Of each field its name, what it is where nothing is stored, and what makes its value.

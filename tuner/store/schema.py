@@ -75,6 +75,7 @@ tuner_trials = Table(
     Column("saturation", Float, nullable=False),
     Column("reference_s", Float),
     Column("difference", Float),  # infinite, or a share of the largest value
+    Column("remarks", JSON, nullable=False, server_default="[]"),
     Column("cpu_s", Float),
     Column("memory_bytes", Float),
     Column("energy_j", Float),
@@ -144,6 +145,7 @@ tuner_load_points = Table(
     Column("whole", JSON(none_as_null=True)),
     Column("tokens_per_s", Float),
     Column("together", Float),
+    Column("counted_by", String(10), nullable=False, server_default=text("''")),
     Column("runs", Integer, nullable=False, server_default="1"),
     Column("disturbed", JSON, nullable=False, server_default="[]"),
     Column("cpu_s", Float),

@@ -177,7 +177,7 @@ def _space(
     """What can be searched: of the space that was given, or else of the model's."""
     file = space_path(str(job.space_file or model.space))
     whole = resolve(given or spec.load_space(file), machine.bounds, file=file)
-    space = model.adapt(whole, contained=job.is_elsewhere)
+    space = kind.fit_space(model, model.adapt(whole, contained=job.is_elsewhere), job.form)
     settings = (p.sets for p in space.parameters)
     check_names(space, {s.part for s in settings if isinstance(s, ConfigPath) and s.part})
     if job.form.grpc:

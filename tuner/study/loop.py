@@ -189,11 +189,13 @@ class Study:
 
     def _speak(self, baseline: TrialRecord, golden: Golden | None) -> None:
         """What the baseline shows of the study."""
+        for said in baseline.remarks:
+            self._say(said)
         if golden and golden.places:
             self._say(not_compared(golden.comparison))
         left_s = self._deadline.left_s
-        if said := no_time_left(baseline, self._budget, self._space.size, left_s):
-            self._say(said)
+        if too_late := no_time_left(baseline, self._budget, self._space.size, left_s):
+            self._say(too_late)
 
     def _confirm(self) -> None:
         """Measure the finalists again, on fresh starts: each once a round, in random order.

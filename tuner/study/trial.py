@@ -150,6 +150,7 @@ class _Trial:
     answer_s: float = 0.0  # what one answer took without load
     timings_s: dict[str, float] = field(default_factory=dict)
     applied: str = ""
+    remarks: tuple[str, ...] = ()
     verdicts: Mapping[str, SettingVerdict] = field(default_factory=dict)
     statistics: ServerStatistics = field(default_factory=ServerStatistics)
     points: list[PointRecord] = field(default_factory=list)
@@ -191,6 +192,7 @@ class _Trial:
             verdicts=self.verdicts,
             statistics=self.statistics,
             difference=self.difference,
+            remarks=self.remarks,
             timings_s=self.timings_s,
             points=tuple(self.points),
             export=self.bench.target.export(self.plan.configuration),
@@ -213,6 +215,7 @@ class _Trial:
             self.verdicts = bench.target.verify(server, configuration)
             _check_verdicts(self.verdicts)
             requests = bench.target.requests(server)
+            self.remarks = bench.target.remarks
             bench.load.check_limits(requests)
             first = () if self.golden else self._answers(1)
         if self.golden is not None:  # a wrong answer is not worth measuring
@@ -323,11 +326,11 @@ class _Trial:
             )
         measurement = loaded.measurement
         interval = percentile_interval(measurement, bench.budget.percentile)
-        point = PointRecord.of(
-            phase, measurement, bench.budget, interval=interval, usage=loaded.usage
-        )
+        point = PointRecord.of(phase, measurement, bench.budget, interval)
         disturbed = tuple(each.value for each in loaded.disturbed)
-        self.points.append(replace(point, runs=loaded.runs, disturbed=disturbed))
+        self.points.append(
+            replace(point, usage=loaded.usage, runs=loaded.runs, disturbed=disturbed)
+        )
         bench.observer.point_ends(self.points[-1])
         seen_ms = 1e3 * self.points[-1].latency_s
         logger.info("%s: %s: %.4g/s, %.3g ms", phase, profile, measurement.throughput, seen_ms)

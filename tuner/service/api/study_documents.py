@@ -90,6 +90,7 @@ class NearestDocument(BaseModel):
     over_ms: float | None
     factor: float | None
     throughput: float | None
+    unit: Annotated[str, Field(description="Of `throughput`.")] = "inferences/s"
     concurrency: int | None
     times: Annotated[
         list[str] | None,
@@ -109,7 +110,8 @@ class StudySummary(BaseModel):
     model: str
     latency_budget: Annotated[str, Field(examples=["p99 <= 50 ms"])]
     trials: Annotated[int, Field(description="Configurations that were tried.")]
-    best: Annotated[float | None, Field(description="The winner's inferences per second.")]
+    best: Annotated[float | None, Field(description="What the winner carries.")]
+    unit: Annotated[str, Field(description="Of that.", examples=["inferences/s", "requests/s"])]
     gain: Annotated[float | None, Field(description="Times what the defaults carry.")]
     nearest: NearestDocument | None
     state: StudyState

@@ -8,6 +8,7 @@ from tuner.analysis.pareto import Row, front
 from tuner.analysis.standings import Standings
 from tuner.goals import LatencyBudget
 from tuner.records import StudyRecord
+from tuner.report import rates
 from tuner.report.token_text import latency_name, latency_title
 from tuner.store.curve_points import CurvePoint, curve_points
 from tuner.store.storage import Storage
@@ -58,7 +59,7 @@ class Plot:
 
     @property
     def unit(self) -> str:
-        return "requests/s" if self.generated else "inferences/s"
+        return rates.named(generated=self.generated)
 
     @property
     def front(self) -> tuple[PlotPoint, ...]:
