@@ -26,7 +26,8 @@ def test_answers_token_by_token(measure: Measure, llama_server: LlamaServer, tas
 
 def test_conversations(measure: Measure, llama_server: LlamaServer) -> None:
     """Each turn carries all before it, which the server still knows from the turn before."""
-    [point] = measure(llama_server.url, *OPENAI, *SHORT, "--sessions", "--turns", "4")
+    one_user = ("--service-kind", "openai", "--request-count", "8", "--concurrency", "1")
+    [point] = measure(llama_server.url, *one_user, *SHORT, "--sessions", "--turns", "4")
     tokens = point["tokens"]
     # Two conversations of 32, 72, 112 and 152 tokens: a word more or less in each text.
     assert tokens["prompt"] == pytest.approx(2 * (32 + 72 + 112 + 152), rel=0.15)
