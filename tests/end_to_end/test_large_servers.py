@@ -130,12 +130,12 @@ def test_intels_extension_is_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     content = optimized(
         *(tmp_path, IPEX, "--server", "torchserve", "--model-repository", "store"),
         *("--body", "request.json", "--content-type", "application/json"),
-        *("--budget-ms", "200", "--trials", "3", "--confirmations", "0", "--timeout", "10m"),
+        *("--budget-ms", "200", "--trials", "12", "--confirmations", "0", "--timeout", "10m"),
         program=found / "tuner",
     )
 
-    plain, extension, launched = content["trials"]
-    assert not plain["configuration"]["ipex"]
-    assert extension["configuration"]["ipex"]
-    assert launched["verdicts"]["cpu_launcher"] == "confirmed"
+    trials = [each for each in content["trials"] if each["configuration"].get("ipex")]
+    launched = [each for each in trials if each["configuration"].get("cpu_launcher")]
+    assert 0 < len(launched) < len(trials) < len(content["trials"])
+    assert {each["verdicts"]["cpu_launcher"] for each in launched} == {"confirmed"}
     assert content["winner"]["throughput"] > 0
