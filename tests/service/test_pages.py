@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from html import unescape
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -383,9 +383,10 @@ def test_hosts_of_a_fleet(service: Service, browser: httpx.Client) -> None:
     ended = replace(record.trials[0], host="gpu-2")
     service.storage.save_trial("fleet", ended)
 
+    host = partial(HostRecord, kind="0123456789", hardware={}, changed_at=studies.BEGAN)
     hosts = [
-        fleet_host("gpu-1", HostState.MEASURING, trial=3),
-        fleet_host("gpu-2", HostState.ASIDE, why=f"it is slow {SCRIPT}"),
+        host(name="gpu-1", state=HostState.MEASURING, trial=3),
+        host(name="gpu-2", state=HostState.ASIDE, why=f"it is slow {SCRIPT}"),
     ]
     with held(service.storage, "fleet", limits=SearchBudget().as_record()) as hold:
         hold.record_all((), hosts)
@@ -395,9 +396,3 @@ def test_hosts_of_a_fleet(service: Service, browser: httpx.Client) -> None:
             assert f"gpu-2 0123456789 aside - it is slow {SCRIPT}" in text
             assert f"{ended.number} {ended.purpose} {ended.state} gpu-2 " in text
             assert SCRIPT not in browser.get(path).text
-
-
-def fleet_host(name: str, state: HostState, **more: Any) -> HostRecord:
-    return HostRecord(
-        name=name, kind="0123456789", hardware={}, state=state, changed_at=studies.BEGAN, **more
-    )

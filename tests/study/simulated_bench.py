@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from runners.base import LaunchSpec, RunningServer
 from tests.capacity.simulated_server import Simulation
@@ -18,6 +19,7 @@ from tuner.records import (
     Purpose,
     ServerStatistics,
     SettingVerdict,
+    StudyRecord,
     TrialRecord,
 )
 from tuner.space.space import Configuration, SearchSpace
@@ -157,3 +159,14 @@ def simulated_bench(
     with Deployment(target, _Runner()) as deployment:
         load = TrialLoad(engine, budget, most_workers=1)
         yield Bench(target, deployment, load, watcher), watcher
+
+
+class Ran(NamedTuple):
+    """What came of a study."""
+
+    record: StudyRecord
+    watcher: Watcher
+    said: Sequence[str] = ()
+
+
+Run = Callable[..., Ran]

@@ -1,11 +1,10 @@
 """A whole study in virtual time: what is tried, when it stops, the finals and the proof."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -14,7 +13,7 @@ from tests.analysis.known import known
 from tests.capacity.simulated_server import Batching, Instances, Simulation, constant
 from tests.report import studies
 from tests.study import simulated_bench
-from tests.study.simulated_bench import Answer, Server, Watcher
+from tests.study.simulated_bench import Answer, Ran, Run, Server
 from tuner.analysis import drift, standings
 from tuner.errors import Reason, TunerError
 from tuner.goals import LatencyBudget, Objective, SearchBudget
@@ -49,17 +48,6 @@ def batching(configuration: Configuration) -> Simulation | None:
     size = int(configuration["max_batch_size"])
     each_s = 0.4e-3 if size < 64 else 1e-3
     return Batching(4e-3, each_s, size, delay_s=int(configuration["delay_us"]) / 1e6)
-
-
-class Ran(NamedTuple):
-    """What came of a study."""
-
-    record: StudyRecord
-    watcher: Watcher
-    said: Sequence[str] = ()
-
-
-Run = Callable[..., Ran]
 
 
 def ran(
