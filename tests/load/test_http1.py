@@ -48,6 +48,25 @@ def test_a_response_ends_where_its_framing_says(case: tuple[bytes, int, bool]) -
     assert not parser.end_of_connection()
 
 
+@pytest.mark.parametrize(
+    ("data", "carried"),
+    [
+        (b"5\r\nhello\r\n", b"hello"),
+        (b"5\r\nhell", b""),
+        (b"5\r\nhello\r\n1\r\n!\r\n", b""),
+        (b"0\r\n\r\n", b""),
+    ],
+)
+def test_one_whole_chunk_is_known_at_a_glance(data: bytes, carried: bytes) -> None:
+    """Within a chunked body, where one ends and another begins; nowhere else."""
+    parser = ResponseParser(keep=True)
+    assert not parser.whole_chunk(data)
+    parser.feed(CHUNKED)
+    assert parser.whole_chunk(data) == carried
+    parser.feed(b"7\r\nhalf")
+    assert not parser.whole_chunk(data)
+
+
 @given(st.sampled_from([each[0] for each in COMPLETE if len(each[0]) < 1000]), st.data())
 def test_it_does_not_matter_how_a_response_is_cut(response: bytes, data: st.DataObject) -> None:
     """TCP keeps the order of bytes, not the pieces they were sent in."""

@@ -44,6 +44,9 @@ class EventConnection(HttpConnection):
             return
         self.heard_s = monotonic()
         try:
+            if self._is_stream and (chunk := self._parser.whole_chunk(data)):
+                self._hear(self._events.feed(chunk))
+                return
             ended = self._parser.feed(data)
             self._take(self._parser.take())
         except ResponseError:

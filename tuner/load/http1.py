@@ -84,7 +84,8 @@ class ResponseParser:
         if self._awaits is _Awaits.END_OF_CONNECTION:
             self._keep_part(data)
             return False
-        if self._awaits is _Awaits.CHUNKS and self._is_one_chunk(data):
+        if chunk := self.whole_chunk(data):
+            self._keep_part(chunk)
             return False
         self._buffer += data
         return self._take_chunks() if self._awaits is _Awaits.CHUNKS else self._take_head()
@@ -92,6 +93,18 @@ class ResponseParser:
     def end_of_connection(self) -> bool:
         """The server closed; True if that is what ends the response in flight."""
         return self._awaits is _Awaits.END_OF_CONNECTION
+
+    def whole_chunk(self, data: bytes) -> bytes:
+        """What `data` carries, if it is one whole chunk, as most pieces of a stream are.
+
+        Else nothing. It is not taken: nobody has to `feed` it.
+        """
+        if self._left or self._buffer or self._awaits is not _Awaits.CHUNKS:
+            return b""
+        line_end = data.find(b"\r\n", 0, _SHORT_LINE + 2)
+        if line_end < 1 or _short_size(data[:line_end]) != len(data) - line_end - 4:
+            return b""
+        return data[line_end + 2 : -2]
 
     @property
     def body(self) -> bytes:
@@ -184,17 +197,6 @@ class ResponseParser:
         if len(self._buffer) > MAX_HEAD_BYTES:
             raise ResponseError(f"a chunk head of over {MAX_HEAD_BYTES} bytes")
         return False
-
-    def _is_one_chunk(self, data: bytes) -> bool:
-        """Whether it is a whole chunk, as most pieces of a stream are: then it is taken."""
-        if self._left or self._buffer:
-            return False
-        line_end = data.find(b"\r\n")
-        size = len(data) - line_end - 4
-        if not 0 < line_end <= _SHORT_LINE or size < 1 or _chunk_size(data[:line_end]) != size:
-            return False
-        self._keep_part(data[line_end + 2 : -2])
-        return True
 
     def _take_trailers(self, data: bytes, at: int) -> bool:
         end = data.find(b"\r\n\r\n", at)
