@@ -1,6 +1,7 @@
 """The capacity search on simulated language-model servers, under several limits at once."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from tuner.capacity.open_search import duration_s
 from tuner.capacity.probes import Capacity, CapacityPlan, Expected
 from tuner.capacity.proof import LoadVerdict, first_look_s
 from tuner.goals import AnswerLimits, LatencyBudget
-from tuner.load.profile import OpenLoop
+from tuner.load.measurement import Measurement
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
 from tuner.records import Outcome, Phase
 
 
@@ -65,6 +67,75 @@ def test_a_point_lasts_for_many_answers() -> None:
     full = [length_s for phase, _, length_s in server.measured if phase is Phase.SATURATION]
     assert full[1] >= 4.5 * 0.6
     assert capacity.saturation == pytest.approx(14.0, rel=0.1)
+
+
+def test_a_capacity_may_be_beyond_what_full_load_showed() -> None:
+    """Few users show less than an open loop within the limits, which is believed."""
+    limits = AnswerLimits(ttft_s=0.5, itl_s=0.03)
+    truth = true_capacity(SERVER, planned(limits, 0).budget, highest=20)
+    too_little = Expected(0.4 * truth, 0.5 * truth, 0.8)
+    plan = CapacityPlan(
+        budget=planned(limits, 0).budget, concurrency=16, points=4, expected=too_little
+    )
+    capacity = find_capacity(StreamingServer(SERVER, limits), plan)
+    assert capacity.throughput > 1.15 * too_little.saturation
+
+
+class Stumbling(StreamingServer):
+    """Slow the first times that it works on 8 at once."""
+
+    def __call__(
+        self,
+        phase: Phase,
+        profile: LoadProfile,
+        *,
+        duration_s: float,
+        overload: Overload | None = None,
+    ) -> Measurement:
+        loops = [each for _, each, _ in self.measured if each == ClosedLoop(8)]
+        usual = self.simulation
+        if profile == ClosedLoop(8) and len(loops) < 2:
+            self.simulation = replace(usual, base_s=2 * usual.base_s)
+        try:
+            return super().__call__(phase, profile, duration_s=duration_s, overload=overload)
+        finally:
+            self.simulation = usual
+
+
+def test_one_loop_without_a_rise_is_not_taken_for_the_most() -> None:
+    """The next one, with twice as many in flight, may be faster all the same."""
+    limits = AnswerLimits(ttft_s=0.5, itl_s=0.1)
+    server = Stumbling(SERVER, limits)
+    plan = CapacityPlan(budget=LatencyBudget.of_answers(95, limits), concurrency=4)
+    capacity = find_capacity(server, plan)
+    assert capacity.saturation == pytest.approx(14.0, rel=0.15)
+
+
+class Refusing(StreamingServer):
+    """Nobody is served where more than 32 ask at once."""
+
+    def __call__(
+        self,
+        phase: Phase,
+        profile: LoadProfile,
+        *,
+        duration_s: float,
+        overload: Overload | None = None,
+    ) -> Measurement:
+        measured = super().__call__(phase, profile, duration_s=duration_s, overload=overload)
+        if isinstance(profile, ClosedLoop) and profile.concurrency > 32:
+            return replace(measured, errors={"http_503": measured.requests})
+        return measured
+
+
+def test_users_that_a_server_refuses_are_too_many() -> None:
+    """What it did with fewer is the full load."""
+    limits = AnswerLimits(ttft_s=5.0, itl_s=0.1)
+    server = Refusing(SERVER, limits)
+    plan = CapacityPlan(budget=LatencyBudget.of_answers(95, limits), concurrency=8)
+    capacity = find_capacity(server, plan)
+    assert ClosedLoop(64) in [profile for _, profile, _ in server.measured]
+    assert capacity.saturation == pytest.approx(14.0, rel=0.15)
 
 
 def test_no_load_is_within_a_limit_that_one_request_is_over() -> None:

@@ -22,6 +22,8 @@ _USUAL_ANSWER = 0.4
 _USUAL_TOKENS = 128
 # and, without a limit for the time between these, how many times as long as the first it takes.
 _USUAL_FIRSTS = 10
+# Closed loops that look for full load, and as many where limits are for parts of answers.
+_USUAL_LOOPS, _USUAL_LOOPS_OF_ANSWERS = 2, 4
 # In requests per second: that of the points whose length is foretold.
 _USUAL_RATE = 500
 
@@ -72,7 +74,8 @@ def expected_s(budget: LatencyBudget, points: int = POINTS) -> float:
     """
     answer_s = _USUAL_ANSWER * _allowed_s(budget)
     under_load_s = (points - 1) * duration_s(budget, _USUAL_RATE, answer_s)
-    return _warm_up_s(answer_s) + 2 * saturation_s(answer_s) + under_load_s
+    loops = _USUAL_LOOPS_OF_ANSWERS if budget.answers else _USUAL_LOOPS
+    return _warm_up_s(answer_s) + loops * saturation_s(answer_s) + under_load_s
 
 
 def _allowed_s(budget: LatencyBudget) -> float:

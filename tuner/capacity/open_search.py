@@ -30,6 +30,12 @@ _SATURATION_LOOPS = 4
 # until one has less than this many times the throughput of the best before, or half of its answers
 # are over the limit.
 _SATURATION_RISE = 1.05
+# Where limits are for parts of answers, hardly anything is known of how many a server works on at
+# once: there are at most this many loops,
+_LOOPS_OF_ANSWERS = 8
+# and this many in a row without a rise end them. A server may be slow the first time that it works
+# on that many (benchmarks/README.md, "vLLM").
+_WITHOUT_RISE_OF_ANSWERS = 2
 # Answers that end within this many times the median one are of the first round.
 _ROUND = 1.5
 # The first load, as a share of the saturation throughput: at most,
@@ -81,8 +87,8 @@ _WORST_CHANCE = 0.05
 # One with more chance than this of beating it needs no more than this many points.
 _SURE_CHANCE = 0.95
 _POINTS_OF_A_LEAP = 2
-# No open loop carries more than this many times what the closed one did: a short point hardly
-# shows that a load is just too much.
+# No open loop carries more than this many times what the server was seen to answer: a short point
+# hardly shows that a load is just too much.
 _MOST_BEYOND = 1.02
 # The model's own standard error of a log capacity: no capacity is known better.
 _SMALLEST_LOG_ERROR = 0.01
@@ -99,10 +105,12 @@ def open_capacity(probes: Probes) -> Capacity:
     plan = probes.plan
     if plan.expected is None:
         saturation = _saturate(probes)
-        if throughput_interval(saturation.measurement).high < plan.beat.now.surely:
+        most = throughput_interval(saturation.measurement).high
+        if max(most, probes.per_inference(probes.saturation)) < plan.beat.now.surely:
             return probes.result(Outcome.PRUNED, saturation.measurement.throughput)
     else:
         probes.saturation = plan.expected.saturation / probes.inferences
+    closed = probes.saturation
     found: Root | None = None
     for rate in _rates(probes):
         number = len(probes.of(Phase.SEARCH))
@@ -119,13 +127,15 @@ def open_capacity(probes: Probes) -> Capacity:
             duration_s=length_s,
             overload=_lost(plan.budget, rate, length_s, probes.longest_s),
         )
+        # No server answers more than it can, whatever a short closed loop showed.
+        probes.saturation = max([closed, *(point.answered for point in _within(probes))])
         found = _root(probes)
         beat = plan.beat.now
         to_beat = beat.throughput / probes.inferences
         if found.probability_above(to_beat, beat.log_error) < _WORST_CHANCE:
             bound = probes.per_inference(found.quantile(1 - _WORST_CHANCE))
             return probes.result(Outcome.PRUNED, bound)
-    return _conclude(probes, found)
+    return _conclude(probes, found, closed)
 
 
 def _lost(budget: LatencyBudget, rate: float, length_s: float, longest_s: float) -> Overload:
@@ -169,16 +179,24 @@ def saturation_s(answer_s: float) -> float:
 
 def _saturate(probes: Probes) -> LoadPoint:
     """The closed loop's throughput, with more in flight for as long as that helps."""
-    concurrency, best, most = probes.plan.concurrency, None, 0.0
-    for number in range(_SATURATION_LOOPS):
-        point = _full_load(probes, concurrency)
-        if number == 0 and probes.plan.budget.answers:
-            point = _full_load_again(probes, point)
+    concurrency, best, most, without_rise = probes.plan.concurrency, None, 0.0, 0
+    of_answers = probes.plan.budget.answers is not None
+    for _ in range(_LOOPS_OF_ANSWERS if of_answers else _SATURATION_LOOPS):
+        try:
+            point = _full_load(probes, concurrency)
+            if of_answers:
+                point = _full_load_again(probes, point, concurrency)
+        except TrialFailure:
+            # Too many for the server, or this machine: what it did with fewer is known.
+            if best is None:
+                raise
+            break
         rate = _answered_rate(probes, point)
-        rises = best is None or rate > _SATURATION_RISE * most
+        without_rise = 0 if best is None or rate > _SATURATION_RISE * most else without_rise + 1
         if best is None or rate > most:
             best, most = point, rate
-        if not rises or best.measurement.percentile(50) > probes.plan.budget.limit_s:
+        enough = without_rise == (_WITHOUT_RISE_OF_ANSWERS if of_answers else 1)
+        if enough or point.measurement.percentile(50) > probes.plan.budget.limit_s:
             break
         concurrency *= 2
     if best is None or most == 0:
@@ -192,11 +210,11 @@ def _saturate(probes: Probes) -> LoadPoint:
     return best
 
 
-def _full_load_again(probes: Probes, point: LoadPoint) -> LoadPoint:
+def _full_load_again(probes: Probes, point: LoadPoint, concurrency: int) -> LoadPoint:
     """For long enough, now that it is known what answers take under load."""
     if saturation_s(probes.paced_s) <= point.measurement.duration_s:
         return point
-    longer = _full_load(probes, probes.plan.concurrency)
+    longer = _full_load(probes, concurrency)
     return longer if longer.rate else point
 
 
@@ -335,13 +353,17 @@ def _within(probes: Probes) -> list[LoadPoint]:
     return [p for p in searched if p.within(budget) and not p.measurement.stopped_early]
 
 
-def _conclude(probes: Probes, found: Root | None) -> Capacity:
+def _conclude(probes: Probes, found: Root | None, closed: float) -> Capacity:
+    """What was found, `closed` being the requests per second that the closed loop showed."""
     within = _within(probes)
     if not within or found is None:
         return probes.result(Outcome.INFEASIBLE)
+    most = _MOST_BEYOND * probes.saturation
+    if probes.plan.budget.answers and probes.saturation > _MOST_BEYOND * closed:
+        most = math.inf  # it had too few users, or met a server that was not warm: it is no bound
     return probes.result(
         Outcome.FEASIBLE,
-        probes.per_inference(min(found.rate, _MOST_BEYOND * probes.saturation)),
+        probes.per_inference(min(found.rate, most)),
         log_error=max(found.log_error, _SMALLEST_LOG_ERROR),
         best=max(within, key=lambda point: point.rate),
     )

@@ -55,8 +55,11 @@ class LoadPoint:
     def rate(self) -> float:
         """Offered requests per second of an open loop, answered ones of a closed loop."""
         profile = self.measurement.profile
-        if isinstance(profile, OpenLoop):
-            return profile.rate
+        return profile.rate if isinstance(profile, OpenLoop) else self.answered
+
+    @property
+    def answered(self) -> float:
+        """Answered requests per second."""
         return self.measurement.throughput / self.measurement.inferences_per_request
 
 
