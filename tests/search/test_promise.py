@@ -113,6 +113,14 @@ def test_noise_alone_promises_little() -> None:
     assert max(noisy.values()) < 0.02
 
 
+def test_what_is_mostly_noise_is_told_as_such() -> None:
+    """Starts that scatter by 20 % and nothing else are no reason to search on."""
+    noise = random.Random(0)
+    scattered = expected(told(drawn(40), lambda _: 100 * math.exp(noise.gauss(0, 0.2))))
+
+    assert max(scattered.values()) < 0.005
+
+
 @pytest.mark.parametrize(
     "facts",
     [

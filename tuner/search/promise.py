@@ -22,7 +22,8 @@ from tuner.space.space import Configuration, FloatParameter, Parameter, SearchSp
 # The lengthscales to choose from, in domains of a parameter; under the last one it hardly matters.
 _LENGTHS = (0.25, 0.5, 1.0, 2.0, 10.0)
 # The noises to choose from, in variances of what was measured.
-_NOISES = (1e-3, 1e-2, 1e-1)
+# Noise of a third of the variance is common where starts scatter by a fifth.
+_NOISES = (1e-3, 1e-2, 1e-1, 0.3)
 # Rounds of the coordinate ascent that chooses.
 _SWEEPS = 2
 # It looks at this many trials at most,
