@@ -290,6 +290,5 @@ def test_a_key_that_cannot_be_sent(key: str) -> None:
 def test_limits_that_whole_answers_cannot_break(limit: str) -> None:
     """They would be kept by any server."""
     message = f"`--budget-{limit}-ms` needs answers that come token by token"
-    hint = "leave out `--whole-answers` or `--task`, or give `--budget-ms`"
-    with refused(message, hint):
+    with refused(message, "leave out `--whole-answers`, or give `--budget-ms`"):
         service(options(whole_answers=True, **{f"budget_{limit}_ms": 50.0}))

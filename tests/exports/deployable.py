@@ -162,8 +162,11 @@ def of_tensorflow(**wishes: Any) -> tuple[StudyRecord, TrialRecord]:
 def of_llama_cpp(**wishes: Any) -> tuple[StudyRecord, TrialRecord]:
     space = built_in("llama_cpp")
     trial = tried(space, LLAMA, parallel=8, wait_policy="ACTIVE")
-    options = {"model_file": "/srv/models/m.gguf"}
-    return stored("llama_cpp", space, LLAMA, **({"options": options} | wishes)), trial
+    facts = {
+        "options": {"model_file": "/srv/models/m.gguf"},
+        "request": {"prompts": {"task": "chat"}},
+    }
+    return stored("llama_cpp", space, LLAMA, **(facts | wishes)), trial
 
 
 def of_a_command(folder: Path, **wishes: Any) -> tuple[StudyRecord, TrialRecord]:

@@ -323,6 +323,14 @@ class TestLlamaCpp:
         assert service.command[5:7] == ("--host", "127.0.0.1")
         assert any("Replace /usr/local/bin/llama-server" in note for note in service.notes)
 
+    def test_that_makes_vectors(self) -> None:
+        """It keeps no texts, as in the trials: the script's variables go with its flags."""
+        study, trial = of_llama_cpp(request={"prompts": {"task": "embeddings"}})
+        service = formats.service(study, trial, COMPOSE)
+
+        kept = {"LLAMA_ARG_CACHE_RAM": "0", "OMP_WAIT_POLICY": "ACTIVE"}
+        assert service.environment == kept
+
 
 class TestTensorFlowServing:
     def test_with_batches(self) -> None:

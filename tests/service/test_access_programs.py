@@ -143,3 +143,11 @@ def test_a_configuration_of_any_size(tmp_path: Path) -> None:
         file.truncate(2**26 + 1)
     with pytest.raises(ModelError, match=r"`config\.json` has more than 67,108,864 bytes"):
         code_in(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["[],", "{},", "0,"])
+def test_a_configuration_of_any_number_of_values(tmp_path: Path, part: str) -> None:
+    """What is small as a file, but would fill the memory once it is read, is refused before."""
+    (tmp_path / "config.json").write_text("[" + part * 5_000_000 + "0]")
+    with pytest.raises(ModelError, match=r"`config\.json` has more than 5,000,000 values"):
+        code_in(tmp_path)

@@ -13,6 +13,7 @@ from tests.targets.triton.triton_targets import write_model
 from tuner.goals import AnswerLimits, LatencyBudget, Loop, Objective
 from tuner.load.calibration import Calibration
 from tuner.load.requests import TensorSpec
+from tuner.protocols.openai_form import OpenAiForm
 from tuner.protocols.v2 import V2Protocol
 from tuner.search.samplers import Sampler
 from tuner.space.space import Configuration
@@ -105,6 +106,52 @@ def test_a_closed_loop_has_no_rate_to_compare_latencies_at() -> None:
         hint="leave out `--arrivals closed`",
     ):
         prepare(wanted)
+
+
+def vectors(folder: Path) -> Path:
+    """A space file whose server makes vectors, unless a person asks for something else."""
+    file = folder / "vectors.yaml"
+    file.write_text(
+        "server: command\n"
+        "serve: {command: [serve, '{port:http}'], openai: {task: embeddings}}\n"
+        "parameters:\n"
+        "  n: {type: int, low: 1, high: 9, default: 9, sets: {flag: --n}}\n"
+        "rules: [{rule: n > 8, because: fewer are too few}]\n"
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    ("limits", "option"),
+    [
+        (AnswerLimits(itl_s=0.05), "itl"),
+        (AnswerLimits(whole_s=1.0, ttft_s=0.5, itl_s=0.05), "ttft"),
+    ],
+)
+def test_limits_of_tokens_where_a_space_asks_for_vectors(
+    tmp_path: Path, limits: AnswerLimits, option: str
+) -> None:
+    """They are refused before a server starts: a vector would keep any; an answer need not."""
+    budget = LatencyBudget.of_answers(99, limits)
+    asked = Job(budget=budget, space_file=vectors(tmp_path))
+    with refused(
+        f"`--budget-{option}-ms` needs answers that come token by token",
+        "give `--budget-ms`: what is asked for is `embeddings`, and comes at once",
+    ):
+        prepare(asked)
+    chat = replace(asked.form, prompts=OpenAiForm(task_said=True))
+    assert prepare(replace(asked, form=chat)).study.budget == budget
+
+
+def test_a_parameter_with_one_value_left(tmp_path: Path) -> None:
+    """It is said, with the reason of the rule; without a reason, the rule itself."""
+    asked = Job(budget=BUDGET, space_file=vectors(tmp_path))
+    assert prepare(asked).notes == ("`n` is always 9: fewer are too few",)
+    text = asked.space_file.read_text() if asked.space_file else ""
+    vectors(tmp_path).write_text(text.replace(", because: fewer are too few", ""))
+    assert prepare(asked).notes == ("`n` is always 9: n > 8",)
+    vectors(tmp_path).write_text(text.replace("n > 8", "n > 7"))
+    assert prepare(asked).notes == ()
 
 
 def test_an_earlier_study_of_this_model_is_offered(earlier: Path) -> None:

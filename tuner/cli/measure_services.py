@@ -38,6 +38,7 @@ from tuner.protocols.tensors.input_files import file_bodies
 from tuner.protocols.tensors.inputs import InputOptions
 from tuner.protocols.torchserve import TorchServeOptions
 from tuner.protocols.v2 import V2Options
+from tuner.report.budgets import answer_limits
 from tuner.sweep.http import HttpForm, http_service, read_bodies
 from tuner.sweep.in_process import InProcessService
 from tuner.sweep.openai import OpenAiService
@@ -157,6 +158,8 @@ def _openai(where: Address, options: MeasureOptions, trace: Trace | None) -> Ser
         inputs=options.batch,
         seed=options.seed,
     )
+    limits = answer_limits(None, ttft_ms=options.budget_ttft_ms, itl_ms=options.budget_itl_ms)
+    form.check_limits(limits)
     return OpenAiService(where.endpoint, replace(form, conversations=played, trace=trace))
 
 

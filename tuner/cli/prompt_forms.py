@@ -43,8 +43,6 @@ def openai_form(
     task = task_of(options)
     if not task.generates:
         check_meaning(options, OF_ANSWERS, f"--task {task}", hint="leave it out")
-    if options.whole_answers or not task.generates:
-        _check_limits(options)
     return OpenAiForm(
         options=OpenAiOptions(
             model=model,
@@ -72,16 +70,6 @@ def openai_form(
 def task_of(options: PromptOptions) -> Task:
     """What is asked for where no space file says it."""
     return options.task or OpenAiOptions.task
-
-
-def _check_limits(options: PromptOptions) -> None:
-    """Without a stream there is no time between tokens, which then keeps any limit."""
-    for name in ("budget_ttft_ms", "budget_itl_ms"):
-        if getattr(options, name, None) is not None:
-            raise InputError(
-                f"`--{name.replace('_', '-')}` needs answers that come token by token",
-                hint="leave out `--whole-answers` or `--task`, or give `--budget-ms`",
-            )
 
 
 def check_traced(options: PromptOptions) -> None:

@@ -7,7 +7,9 @@ import shlex
 
 from tuner.exports.deployable import Deployable, has_gpus
 from tuner.exports.service import Probes, Service
+from tuner.protocols.openai_task import Task
 from tuner.records import StudyRecord
+from tuner.targets.llama_cpp import texts
 from tuner.targets.llama_cpp.install import IN_IMAGE, PROGRAM
 
 _HOST_PROGRAM = f"/usr/local/bin/{PROGRAM}"
@@ -30,10 +32,14 @@ def service(wanted: Deployable) -> Service:
     flags[flags.index("--port") + 1] = str(_PORTS["http"])
     return Service(
         command=(str(IN_IMAGE) if wanted.image else _HOST_PROGRAM, *flags),
-        environment=wanted.environment,
+        environment={**texts.environment(_task(wanted.study)), **wanted.environment},
         mounts=(*wanted.models, *wanted.mounts),
         ports=_PORTS,
         probes=Probes("/health", "/health"),
         resources=wanted.resources(shares_memory=False),
         **wanted.common(*wanted.program_note(_HOST_PROGRAM, "the llama.cpp that is here")),
     )
+
+
+def _task(study: StudyRecord) -> Task:
+    return Task(study.request["prompts"]["task"])

@@ -10,10 +10,10 @@ from tuner.fleet.ledger import Ledger
 from tuner.fleet.terms import Terms
 from tuner.records import Purpose, TrialRecord, TrialState
 from tuner.space.space import Configuration
+from tuner.study.baseline import about_baseline, check_baseline
 from tuner.study.best_so_far import best_so_far
 from tuner.study.exploration import Exploration
-from tuner.study.failed_baseline import check_baseline
-from tuner.study.time_plan import TIME_IS_UP, finals_plan, limit_reached, no_time_left
+from tuner.study.time_plan import TIME_IS_UP, finals_plan, limit_reached
 from tuner.study.trial import TrialPlan
 
 # The time for the finals is planned again once there are so many times as many trials.
@@ -181,10 +181,11 @@ class Searching:
 
     def _speak(self, baseline: TrialRecord) -> None:
         """What the baseline shows of the study."""
-        for said in baseline.remarks:
+        for said in about_baseline(
+            baseline,
+            not_compared=self._ledger.not_compared,
+            budget=self._plan.budget,
+            size=self._plan.space.size,
+            left_s=self._terms.deadline.left_s,
+        ):
             self._terms.say(said)
-        if not_compared := self._ledger.not_compared:
-            self._terms.say(not_compared)
-        left_s = self._terms.deadline.left_s
-        if too_late := no_time_left(baseline, self._plan.budget, self._plan.space.size, left_s):
-            self._terms.say(too_late)

@@ -3,10 +3,13 @@
 Of no server: what is made of it there is in tuner/clients/openai_requests.py.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from tuner.errors import InputError
+from tuner.goals import AnswerLimits
 from tuner.load.requests import SERIAL_DIGITS
 from tuner.protocols.openai import OpenAiOptions
 from tuner.protocols.openai_task import Task
@@ -66,6 +69,26 @@ class OpenAiForm:
             return self
         streaming = self.options.streaming and task.generates
         return replace(self, options=replace(self.options, task=task, streaming=streaming))
+
+    def check_limits(self, limits: AnswerLimits) -> None:
+        """Refuse limits of tokens where answers come at once: any answer would keep them.
+
+        Raises:
+            InputError: There are some.
+        """
+        if self.options.streaming:
+            return
+        task = self.options.task
+        hint = (
+            "leave out `--whole-answers`, or give `--budget-ms`"
+            if task.generates
+            else f"give `--budget-ms`: what is asked for is `{task}`, and comes at once"
+        )
+        for option, limit_s in (("ttft", limits.ttft_s), ("itl", limits.itl_s)):
+            if limit_s < math.inf:
+                raise InputError(
+                    f"`--budget-{option}-ms` needs answers that come token by token", hint=hint
+                )
 
     @property
     def longest(self) -> int:

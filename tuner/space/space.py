@@ -301,6 +301,19 @@ class SearchSpace:
             if rule.expression.names <= known.keys() and not _holds(rule.expression, known)
         )
 
+    @property
+    def settled(self) -> Iterator[tuple[str, Value, Rule]]:
+        """The parameters of which one rule about them alone leaves a single value, with both."""
+        for rule in self.rules:
+            for parameter in self.parameters:
+                if rule.expression.names - self.constants.keys() != {parameter.name}:
+                    continue
+                values = parameter.choices or ()
+                known = ({**self.constants, parameter.name: value} for value in values)
+                left = [each for each in known if _holds(rule.expression, each)]
+                if len(left) == 1 < len(values):
+                    yield parameter.name, left[0][parameter.name], rule
+
     def grid(self) -> Iterator[Configuration]:
         """Every valid configuration once; parameters without a step count with their default."""
         choices = [p.choices or (p.default,) for p in self.parameters]

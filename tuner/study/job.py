@@ -25,6 +25,7 @@ from tuner.records import StudyRecord
 from tuner.search.samplers import Sampler
 from tuner.space import spec
 from tuner.space.document import fingerprint
+from tuner.space.expressions import value_text
 from tuner.space.parts import check_names
 from tuner.space.resolution import resolve
 from tuner.space.serve import ServeSpec
@@ -141,6 +142,8 @@ def prepare(job: Job) -> PreparedJob:
     opened = kind.open_model(_source(job, kind, given.serve if given else None))
     model, notes = _completed(job, kind, opened)
     job = replace(job, form=model.fit_form(job.form))
+    if job.form.asks:
+        job.form.prompts.check_limits(job.budget.limits)
     space = _space(job, kind, model, given, machine)
     compare = None if given is None or given.compare is None else tuple(given.compare)
     now = datetime.now(UTC)
@@ -163,7 +166,7 @@ def prepare(job: Job) -> PreparedJob:
         sampler=job.sampler.value,
         warm_start=job.warm_start,
     )
-    notes += model.remarks(job.form)
+    notes += (*model.remarks(job.form), *_settled(space))
     return PreparedJob(job, kind, model, space, study, notes, compare)
 
 
@@ -187,6 +190,12 @@ def _space(
         placement.check_ports(job.place, grpc=job.form.grpc)
         space = placement.reloadable(space)
     return space
+
+
+def _settled(space: SearchSpace) -> Iterator[str]:
+    """The parameters that look as if they were searched, but have one value."""
+    for name, value, rule in space.settled:
+        yield f"`{name}` is always {value_text(value)}: {rule.because or rule.expression.text}"
 
 
 def _completed(

@@ -22,10 +22,10 @@ from tuner.space.space import Configuration
 from tuner.store.storage import Storage
 from tuner.study.again import RETRIES
 from tuner.study.another_start import ask_another_start
+from tuner.study.baseline import about_baseline, check_baseline
 from tuner.study.best_so_far import best_so_far
 from tuner.study.deadline import Deadline
 from tuner.study.exploration import Exploration, exploration
-from tuner.study.failed_baseline import check_baseline
 from tuner.study.outputs import not_compared, stored_golden
 from tuner.study.recorder import PauseAsked, Recorder, StopAsked
 from tuner.study.rests import Rests
@@ -35,7 +35,6 @@ from tuner.study.time_plan import (
     finals_plan,
     limit_reached,
     no_time_for_a_round,
-    no_time_left,
 )
 from tuner.study.trial import Bench, TrialPlan, run_trial
 
@@ -189,13 +188,14 @@ class Study:
 
     def _speak(self, baseline: TrialRecord, golden: Golden | None) -> None:
         """What the baseline shows of the study."""
-        for said in baseline.remarks:
+        for said in about_baseline(
+            baseline,
+            not_compared=not_compared(golden.comparison) if golden and golden.places else "",
+            budget=self._budget,
+            size=self._space.size,
+            left_s=self._deadline.left_s,
+        ):
             self._say(said)
-        if golden and golden.places:
-            self._say(not_compared(golden.comparison))
-        left_s = self._deadline.left_s
-        if too_late := no_time_left(baseline, self._budget, self._space.size, left_s):
-            self._say(too_late)
 
     def _confirm(self) -> None:
         """Measure the finalists again, on fresh starts: each once a round, in random order.

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from tuner.analysis.rate_unit import inferences_per_request
 from tuner.analysis.standings import standings
 from tuner.capacity.proof import first_look_s
 from tuner.errors import Reason
@@ -90,7 +91,7 @@ class StudyPlan:
             return None
         claim, known = CLAIMED_SHARE * winner.throughput, expected(study, winner.configuration)
         load_s = left_s - until_proof_s(study.trials, study.budget)
-        rate = claim / int(study.request.get("batch", 1))
+        rate = claim / inferences_per_request(study)
         if load_s < first_look_s(study.budget, rate, known.answer_s if known else 0.0):
             return None
         plan = self.trial(study, winner.configuration, Purpose.PROOF, number=number)

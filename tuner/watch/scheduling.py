@@ -21,6 +21,8 @@ _CACHE_USE = (
     "sglang:token_usage",
     "llamacpp:kv_cache_usage_ratio",
 )
+# vLLM's v1/metrics/loggers.py; SGLang's metrics_collector.py, 0.5.23 and 0.5.19: that without
+# `_total` is a gauge which each log line sets back. llama.cpp's server puts nothing back.
 PREEMPTIONS = (
     "vllm:num_preemptions_total",
     "sglang:num_retracted_requests_total",

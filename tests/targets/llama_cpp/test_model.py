@@ -168,14 +168,17 @@ class TestModel:
             model.stage(tmp_path)
 
     def test_requests_that_are_too_long(self, tmp_path: Path) -> None:
-        """Prompts that no configuration could answer are refused before anything starts."""
+        """Prompts that no form of it could answer are refused before anything starts."""
         model = LlamaCppModel(gguf(tmp_path / "m.gguf", context=512))
-        assert model.fit_form(asking(400, 112)) == asking(400, 112)
-        with refused(
-            "prompts and answers of 513 tokens do not fit into the context of m, which has 512",
-            "give shorter ones: `--prompt-tokens`, `--output-tokens`",
-        ):
-            model.fit_form(asking(400, 113))
+        longer = LlamaCppModel(gguf(tmp_path / "long.gguf"), [model])
+        for each in (model, longer):
+            assert each.fit_form(asking(400, 112)) == asking(400, 112)
+            with refused(
+                "prompts and answers of 513 tokens do not fit into the context of m, which has "
+                "512",
+                "give shorter ones: `--prompt-tokens`, `--output-tokens`",
+            ):
+                each.fit_form(asking(400, 113))
 
     @pytest.mark.parametrize(
         ("task", "fits", "told"),

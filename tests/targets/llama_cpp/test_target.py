@@ -133,6 +133,8 @@ def test_a_model_that_ranks(tmp_path: Path) -> None:
         deployment.apply(target.configuration())
         [[relevance]] = target.target.infer(deployment.server)
         requests = target.target.requests(deployment.server)
+        log = deployment.server.log_head(1000)
+    assert "prompt cache is disabled" in log
     assert (relevance.name, relevance.shape) == ("relevance", (3,))
     assert b"POST /v1/rerank" in requests.payloads[0]
 

@@ -9,7 +9,7 @@ from tuner.space.expressions import Value
 from tuner.space.space import SearchSpace
 from tuner.targets.catalog import server_kind
 from tuner.targets.llama_cpp.model import LAST, LlamaCppModel
-from tuner.targets.llama_cpp.texts import flags
+from tuner.targets.llama_cpp.texts import environment, flags
 
 MEAN = 1
 OF_ANSWERS = {
@@ -21,8 +21,15 @@ OF_MEMORY = {"cache_type_k", "cache_type_v"}
 
 def searched(file: Path, length: int = 16, *, task: Task = Task.EMBEDDINGS) -> SearchSpace:
     """What is left of the shipped space for texts of that length."""
+    return searched_of(LlamaCppModel(file), length, task=task)
+
+
+def searched_of(
+    model: LlamaCppModel, length: int = 16, *, task: Task = Task.EMBEDDINGS
+) -> SearchSpace:
+    """The same of a model that may have further forms."""
     fit_space = server_kind("llama_cpp").fit_space
-    return fit_space(LlamaCppModel(file), built_in_space(), asking(length, task=task))
+    return fit_space(model, built_in_space(), asking(length, task=task))
 
 
 def left_out(space: SearchSpace) -> set[str]:
@@ -63,6 +70,9 @@ def test_a_text_fits_into_a_micro_batch(tmp_path: Path) -> None:
     ):
         space = searched(file, length, task=task)
         assert (space.defaults["ubatch_size"], sizes(space)) == (default, allowed)
+        # Where one is left, a study says so.
+        settled = {name: value for name, value, _ in space.settled}
+        assert settled == ({"ubatch_size": default} if len(allowed) == 1 else {})
     # The texts that all are compared on fit in any case.
     assert sizes(searched(file, 16)) == {128, 256, 512, 1024, 2048}
 
@@ -77,19 +87,40 @@ def test_a_model_that_computes_texts_in_parts(tmp_path: Path) -> None:
     assert left_out(searched(file, task=Task.RERANK)) == OF_ANSWERS
 
 
+def test_forms_of_a_model_that_differ(tmp_path: Path) -> None:
+    """What matters to any of them is searched, and a micro-batch is large enough for each."""
+    parts = LlamaCppModel(gguf(tmp_path / "a.gguf", pooling=LAST))
+    encoder = LlamaCppModel(gguf(tmp_path / "b.gguf", pooling=MEAN, causal=False))
+    for first, other in ((parts, encoder), (encoder, parts)):
+        space = searched_of(LlamaCppModel(first.file, [other]), 600)
+        assert left_out(space) == OF_ANSWERS - {"cache_prompt"}
+        assert (space.defaults["ubatch_size"], min(sizes(space))) == (1024, 1024)
+
+
+def test_a_server_that_keeps_no_texts() -> None:
+    """By a variable, which one that does not know of such a memory passes over."""
+    assert environment(Task.RERANK) == {"LLAMA_ARG_CACHE_RAM": "0"}
+    assert environment(Task.CHAT) == {}
+
+
 def test_a_batch_is_a_micro_batch(tmp_path: Path) -> None:
     """The server's own batch of 2048 tokens would make a larger micro-batch smaller."""
     model = LlamaCppModel(gguf(tmp_path / "m.gguf", pooling=MEAN))
     settings = built_in_space().settings({"ubatch_size": 4096})
     said = flags(Task.RERANK, model, settings)
-    assert said == ["--reranking", "--cache-ram", "0", "--batch-size", "4096"]
+    assert said == ["--reranking", "--batch-size", "4096"]
     assert flags(Task.CHAT, model, settings) == []
 
 
 def test_a_model_that_does_not_say_what_its_vectors_are(tmp_path: Path) -> None:
-    """The mean of the vectors of its tokens is taken, which is said."""
+    """The mean of the vectors of its tokens is taken, which is said of each of its forms."""
     model = LlamaCppModel(gguf(tmp_path / "m.gguf"))
     told = flags(Task.EMBEDDINGS, model, built_in_space().settings({}))
-    assert told == ["--embeddings", "--cache-ram", "0", "--pooling", "mean"]
-    [remark] = model.remarks(asking(task=Task.EMBEDDINGS))
-    assert remark.endswith("their mean is taken (`--pooling mean`)")
+    assert told == ["--embeddings", "--pooling", "mean"]
+    says = LlamaCppModel(gguf(tmp_path / "says.gguf", pooling=MEAN), [model])
+    for each in (model, says):
+        [remark] = each.remarks(asking(task=Task.EMBEDDINGS))
+        assert remark == (
+            "m does not say how the vectors of its tokens become one: their mean is taken "
+            "(`--pooling mean`)"
+        )

@@ -60,8 +60,12 @@ _DATA_FILES = frozenset({"", ".onnx", ".xml"})
 _DATA_PLATFORMS = frozenset({"", "onnxruntime_onnx", "ensemble"})
 # With whose files a `.bin` has weights and nothing else: ONNX Runtime's and OpenVINO's.
 _DATA_WITH_WEIGHTS = frozenset({".onnx", ".xml"})
-# In bytes: a vocabulary has some 30 MB.
+# In bytes: a vocabulary has some 30 MB. One text may take 8 times as much while it is read,
 _LARGEST_JSON = 64 * 2**20
+# and a value some 100 bytes: half a gigabyte each. Marks that begin a value, or part it from the
+# next one: a vocabulary of 262,144 tokens with its merges has 2 million.
+_MOST_VALUES = 5_000_000
+_MARKS = (b",", b"[", b"{")
 # The classes of Sentence Transformers that it imports without asking anybody, none of which a path
 # reaches through another one.
 _OWN_MODULE = re.compile(r"sentence_transformers(\.[a-z]\w*)+\.[A-Z]\w*")
@@ -153,7 +157,10 @@ def _named_in_json(path: Path) -> str:
 
     try:
         with staging.readable(path):
-            json.loads(path.read_bytes(), object_hook=look)
+            content = path.read_bytes()
+        if sum(map(content.count, _MARKS)) > _MOST_VALUES:
+            raise ModelError(f"`{path.name}` has more than {_MOST_VALUES:,} values")
+        json.loads(content, object_hook=look)
     except RecursionError:
         return "nested deeper than any configuration is"
     except ValueError:

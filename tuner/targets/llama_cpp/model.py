@@ -80,23 +80,29 @@ class LlamaCppModel(VariantModel):
             InputError: They do not.
         """
         prompts = form.prompts
-        if prompts.dataset is None and 0 < self.context < prompts.tokens:
-            what, options = _LENGTHS[prompts.options.task]
-            raise InputError(
-                f"{what} of {prompts.tokens} tokens do not fit into the context of {self.name}, "
-                f"which has {self.context}",
-                hint=f"give shorter ones: {options}",
-            )
+        if prompts.dataset is not None:
+            return form
+        for each in self.whole:
+            if 0 < each.context < prompts.tokens:
+                what, options = _LENGTHS[prompts.options.task]
+                raise InputError(
+                    f"{what} of {prompts.tokens} tokens do not fit into the context of "
+                    f"{each.name}, which has {each.context}",
+                    hint=f"give shorter ones: {options}",
+                )
         return form
 
     def remarks(self, form: RequestForm) -> tuple[str, ...]:
         """What is to be known of the prompts, and of vectors that the model does not explain."""
-        mean = (
-            f"{self.name} does not say how the vectors of its tokens become one: their mean is "
+        if form.prompts.options.task is not Task.EMBEDDINGS:
+            return form.prompts.remarks
+        means = (
+            f"{each.name} does not say how the vectors of its tokens become one: their mean is "
             "taken (`--pooling mean`)"
+            for each in self.whole
+            if each.pooling is None
         )
-        asks_vectors = form.prompts.options.task is Task.EMBEDDINGS
-        return (*form.prompts.remarks, *((mean,) if asks_vectors and self.pooling is None else ()))
+        return (*form.prompts.remarks, *means)
 
     def adapt(self, space: SearchSpace, *, contained: bool) -> SearchSpace:
         """`space` with those libraries only that are here, and what chooses among variants.

@@ -76,7 +76,7 @@ class LlamaCppTarget(InstalledTarget[LlamaCppModel, LlamaCppClient]):
                 *self._flags(settings, host="{address}", port="{port:http}"),
                 *("--metrics", "--log-verbosity", "4"),
             ),
-            environment=launch_settings.environment(settings),
+            environment=self._environment(settings),
             withheld=self._space.variables,
             ports=(self.port,),
             reads=tuple(chain(*(form.parts for form in self._model.whole))),
@@ -136,7 +136,7 @@ class LlamaCppTarget(InstalledTarget[LlamaCppModel, LlamaCppClient]):
     def export(self, configuration: Configuration) -> str:
         """A shell script that starts `llama-server`."""
         settings = self._space.settings(configuration)
-        variables = launch_settings.environment(settings).items()
+        variables = self._environment(settings).items()
         lines = ["#!/bin/sh", *(f"export {n}={shlex.quote(value)}" for n, value in variables)]
         words = [PROGRAM, *self._flags(settings, host="127.0.0.1", port="8080")]
         return "\n".join([*lines, f"exec {shlex.join(words)}", ""])
@@ -153,6 +153,9 @@ class LlamaCppTarget(InstalledTarget[LlamaCppModel, LlamaCppClient]):
             flags += ["--ctx-size", str(context)]
         flags += texts.flags(self._task, self._model.form(settings), settings)
         return [*flags, *settings.arguments]
+
+    def _environment(self, settings: Settings) -> dict[str, str]:
+        return {**texts.environment(self._task), **launch_settings.environment(settings)}
 
     def _slots(self, settings: Settings) -> int:
         return int(dict(settings.flags).get(PARALLEL, _USUAL_SLOTS))

@@ -5,7 +5,7 @@ one micro-batch.
 
 Source: llama.cpp's tools/server/server.cpp ("embeddings require all tokens to be processed in a
 single ubatch"), server-context.cpp (`can_split`, the prompt cache), llama_context::graph_compute
-(threads by the number of tokens).
+(threads by the number of tokens); tools/server/README.md (`LLAMA_ARG_CACHE_RAM`).
 """
 
 from dataclasses import replace
@@ -20,6 +20,8 @@ from tuner.targets.request_form import RequestForm
 _BATCH = "--batch-size"
 _MICRO_BATCH = "--ubatch-size"
 _CACHE = "--cache-ram"
+# A server that is older than `--cache-ram` does not start with it, but passes over its variable.
+_CACHE_VARIABLE = "LLAMA_ARG_CACHE_RAM"
 _OF_TASK = {Task.EMBEDDINGS: "--embeddings", Task.RERANK: "--reranking"}
 
 # A batch is a micro-batch there, and prompts are not looked for in memory; the others are about
@@ -36,19 +38,22 @@ _COMPARED = 128
 
 
 def fit_space(model: LlamaCppModel, space: SearchSpace, form: RequestForm) -> SearchSpace:
-    """What matters of `space` for requests of `form`; micro-batches hold the longest text."""
+    """What matters of `space` for requests of `form`, to any form of the model.
+
+    Micro-batches hold the longest text, unless no form of the model needs that.
+    """
     task = form.prompts.options.task
     if task.generates:
         return space
-    in_parts = task is Task.EMBEDDINGS and model.causal and model.pooling == LAST
+    in_parts = [_computes_parts(each, task) for each in model.whole]
     idle = set(_OF_ANSWERS)
-    if not in_parts:
+    if not any(in_parts):
         idle |= _OF_PARTS
-    if not model.causal:
+    if not any(each.causal for each in model.whole):
         idle |= _OF_MEMORY
     space = space.without({p.name for p, flag in space.names_of("flag") if flag in idle})
     for parameter, flag in space.names_of("flag"):
-        if flag == _MICRO_BATCH and not in_parts:
+        if flag == _MICRO_BATCH and not all(in_parts):
             space = _holding(space, parameter, max(form.prompts.longest, _COMPARED))
     return space
 
@@ -57,12 +62,24 @@ def flags(task: Task, model: LlamaCppModel, settings: Settings) -> list[str]:
     """What a server for `task` is started with, beside its `settings`."""
     if task.generates:
         return []
-    # Its memory of texts would grow with each request, and nothing is ever looked for there.
-    said = [_OF_TASK[task], _CACHE, "0"]
+    said = [_OF_TASK[task]]
     if task is Task.EMBEDDINGS and model.pooling is None:
         said += ["--pooling", "mean"]
     size = dict(settings.flags).get(_MICRO_BATCH)
     return said if size is None else [*said, _BATCH, str(size)]
+
+
+def environment(task: Task) -> dict[str, str]:
+    """The variables that a server for `task` is started with.
+
+    Its memory of texts would grow with each request, and nothing is ever looked for there.
+    """
+    return {} if task.generates else {_CACHE_VARIABLE: "0"}
+
+
+def _computes_parts(model: LlamaCppModel, task: Task) -> bool:
+    """Whether one form of a model takes a long text in several micro-batches."""
+    return task is Task.EMBEDDINGS and model.causal and model.pooling == LAST
 
 
 def _holding(space: SearchSpace, parameter: Parameter, tokens: int) -> SearchSpace:

@@ -126,7 +126,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--flash-attn", choices=_SWITCHES, default="auto")
     parser.add_argument("--cache-type-k", default="f16")
     parser.add_argument("--cache-type-v", default="f16")
-    parser.add_argument("--cache-ram", dest="cache_ram_mib", type=int)
+    parser.add_argument(
+        "--cache-ram",
+        dest="cache_ram_mib",
+        type=int,
+        default=os.environ.get("LLAMA_ARG_CACHE_RAM"),
+    )
     parser.add_argument("--load-mode", choices=_LOAD_MODES, default="auto")
     parser.add_argument("--spec-type", choices=_SPECULATIVE, default="none")
     parser.add_argument("--log-verbosity", dest="verbosity", type=int)
