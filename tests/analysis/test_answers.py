@@ -161,7 +161,7 @@ class TestLatency:
         with refused(
             "study `encoder-p99-50ms` has no throughput at which it compares latencies: its "
             "baseline carries nothing within the budget",
-            hint="`--min-throughput N` names one, in inferences per second",
+            hint="`--min-throughput N` names one, in inferences/s",
         ):
             answer(study, P99_20MS, Objective.LATENCY)
 

@@ -7,6 +7,10 @@ import pytest
 from tests.command_line import Tuner
 from tests.report.token_studies import TOKENS, token_study, too_slow
 from tests.store.test_storage import stored
+from tuner.goals import SearchBudget
+from tuner.store.events import EventKind
+from tuner.store.ownership import held
+from tuner.store.storage import Storage
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +39,27 @@ def test_status(tuner: Tuner) -> None:
     text, content = tuner.both("status", "chat")
 
     assert "12.0 requests/s (384 output tokens/s)" in text
-    assert content["tokens_per_answer"] == TOKENS
+    assert (content["unit"], content["tokens_per_answer"]) == ("requests/s", TOKENS)
     assert content["limits_ms"] == {"ttft": 200, "itl": 20}
+
+
+def test_attach(tuner: Tuner) -> None:
+    """Trials that are read without their load points are in the unit of the study, too."""
+    limits = SearchBudget().as_record()
+    with Storage("studies.db") as storage, held(storage, "chat", limits=limits) as hold:
+        hold.record(EventKind.TRIAL_ENDED, {}, trial=0)
+    told = tuner("attach", "chat").err
+
+    assert "trial 0 (baseline): feasible, 5.00 requests/s, " in told
+    assert "inferences/s" not in told
+
+
+def test_compare(tuner: Tuner) -> None:
+    """The document says the unit of its throughputs."""
+    _, content = tuner.both("compare", "chat", "slow")
+
+    [found] = content["comparisons"]
+    assert (found["first"]["unit"], found["other"]["unit"]) == ("requests/s", "requests/s")
 
 
 def test_status_of_what_is_over_the_limits(tuner: Tuner) -> None:

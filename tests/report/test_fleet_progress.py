@@ -6,12 +6,15 @@ from rich.console import Console  # noqa: TID251 - to see what it shows
 
 from tests.report import studies
 from tests.report.test_terminal import plain_console, shown, written
+from tuner.analysis.rate_unit import RateUnit
 from tuner.records import Purpose
 from tuner.report.fleet_progress import FleetProgress
 
 
 def progress_on(console: Console) -> FleetProgress:
-    return FleetProgress(console, limit_latency=studies.BUDGET, trials=30)
+    return FleetProgress(
+        console, limit_latency=studies.BUDGET, unit=RateUnit.INFERENCES, trials=30
+    )
 
 
 def test_a_line_for_each_host() -> None:

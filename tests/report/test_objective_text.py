@@ -7,13 +7,14 @@ import pytest
 
 from tests.report import studies
 from tuner.analysis.pareto import objectives_front
+from tuner.analysis.rate_unit import RateUnit
 from tuner.goals import Objective
 from tuner.records import StudyRecord, TrialRecord, TrialState, Usage
 from tuner.report.amounts import amount
 from tuner.report.objective_text import about_hypervolume, front_rows
 
 BOTH = (Objective.THROUGHPUT, Objective.MEMORY)
-UNIT = "inferences/s"
+UNIT = RateUnit.INFERENCES
 
 
 def study_of(*memories_mb: float, **wishes: Any) -> StudyRecord:
@@ -36,12 +37,12 @@ def study_of(*memories_mb: float, **wishes: Any) -> StudyRecord:
         (Objective.MEMORY, 1234.5e6, UNIT, "1,234 MB"),
         (Objective.CPU, 0.00123, UNIT, "1.23 ms of processor time an inference"),
         (Objective.ENERGY, 0.12345, UNIT, "0.123 J an inference"),
-        (Objective.CPU, 0.00123, "requests/s", "1.23 ms of processor time a request"),
+        (Objective.CPU, 0.00123, RateUnit.REQUESTS, "1.23 ms of processor time a request"),
         (Objective.LATENCY, math.inf, UNIT, "-"),
         (Objective.MEMORY, math.nan, UNIT, "-"),
     ],
 )
-def test_amount(objective: Objective, value: float, unit: str, said: str) -> None:
+def test_amount(objective: Objective, value: float, unit: RateUnit, said: str) -> None:
     """Values come with their unit; what is not known is a dash."""
     assert amount(objective, value, unit) == said
 

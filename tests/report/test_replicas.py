@@ -15,7 +15,7 @@ def test_round_demands() -> None:
     found = standings(study)
     assert found.winner is not None
 
-    sheet = replicas.sheet(findings.compared(study, found), found.winner)
+    sheet = replicas.sheet(study, findings.compared(study, found), found.winner)
 
     assert sheet.headings == ("Inferences/s", "Best configuration", "Server's defaults")
     assert [row[0] for row in sheet.rows] == ["500", "1,000", "2,000", "5,000", "10,000"]

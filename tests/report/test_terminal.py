@@ -2,6 +2,7 @@
 
 import io
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console, RenderableType  # noqa: TID251 - to see what it shows
@@ -9,6 +10,7 @@ from rich.console import Console, RenderableType  # noqa: TID251 - to see what i
 from tests.analysis.test_effects import factorial
 from tests.report import studies, texts
 from tuner.analysis.pareto import trade_off
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
 from tuner.records import Purpose, StudyRecord
@@ -41,7 +43,7 @@ def page(study: StudyRecord, *, width: int = 80) -> list[str]:
         terminal.result_table(study, found),
         *terminal.effects_tables(study, found, effects_text.of(study, found)),
         terminal.all_effects(effects_text.of(study, found)),
-        fronts.pareto_table(trade_off(study)),
+        fronts.pareto_table(study, trade_off(study)),
         terminal.trials_table(study),
         terminal.time_table(study),
     )
@@ -97,9 +99,11 @@ def test_studies_table() -> None:
     texts.check("studies.txt", {"studies": shown(studies_table(found)).splitlines()})
 
 
-def progress_on(console: Console, *, deadline_s: float | None = None) -> terminal.LiveProgress:
+def progress_on(
+    console: Console, *, deadline_s: float | None = None, unit: str = RateUnit.INFERENCES
+) -> terminal.LiveProgress:
     return terminal.LiveProgress(
-        console, limit_latency=studies.BUDGET, deadline_s=deadline_s, trials=30
+        console, limit_latency=studies.BUDGET, unit=unit, deadline_s=deadline_s, trials=30
     )
 
 
@@ -137,6 +141,16 @@ def test_progress_on_a_terminal() -> None:
     assert "instance_count=2" in text
     assert written(console)
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_progress_has_the_unit_of_the_study() -> None:
+    """Also of trials that were read without their load points, as `tuner attach` reads them."""
+    console = plain_console()
+    progress = progress_on(console, unit="requests/s")
+    progress.trial_ends(replace(studies.baseline(), points=()))
+
+    assert "152 requests/s within p99 <= 50 ms (trial 0)" in shown(progress)
+    assert written(console).startswith("trial 0 (baseline): feasible, 152 requests/s, ")
 
 
 def test_progress_knows_the_deadline() -> None:

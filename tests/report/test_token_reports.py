@@ -15,7 +15,14 @@ from tests.report.test_charts import traces
 from tests.report.test_comparison_text import told as compared_text
 from tests.report.test_html import Page, check_accessible
 from tests.report.test_terminal import shown
-from tests.report.token_studies import BUDGET, LIMITS, TOKENS, token_point, token_study, too_slow
+from tests.report.token_studies import (
+    BUDGET,
+    LIMITS,
+    TOKENS,
+    token_point,
+    token_study,
+    too_slow,
+)
 from tuner.analysis import pareto
 from tuner.analysis.answers import answer
 from tuner.analysis.standings import standings
@@ -36,7 +43,6 @@ from tuner.report import (
     html,
     markdown,
     nearest_text,
-    rates,
     summaries,
     terminal,
     token_charts,
@@ -237,7 +243,10 @@ def test_embeddings_are_no_tokens() -> None:
     """Of answers without output tokens nothing is said of any."""
     points = tuple(replace(each, tokens_per_s=0.0) for each in CHAT.trials[0].points)
     study = replace(
-        token_study([replace(CHAT.trials[0], points=points)]), budget=LatencyBudget(99, 1.0)
+        token_study(
+            [replace(CHAT.trials[0], points=points)], request={"prompts": {"task": "embeddings"}}
+        ),
+        budget=LatencyBudget(99, 1.0),
     )
 
     assert "5.00 inferences/s within p99 <= 1000 ms" in findings.headline(study, standings(study))
@@ -280,12 +289,18 @@ def test_what_is_to_be_known_of_the_requests() -> None:
     assert trial["remarks"] == list(remarks)
 
 
-@pytest.mark.parametrize(
-    ("task", "unit"), [("chat", "requests/s"), ("embeddings", "inferences/s")]
-)
-def test_the_unit_of_a_study_without_load_points(task: str, unit: str) -> None:
-    """Lists read none: what is asked says whether answers are made of tokens."""
-    trials = [replace(each, points=()) for each in CHAT.trials]
-    study = token_study(trials, request={"prompts": {"task": task}})
-    assert rates.of_study(study) == unit
-    assert rates.of_study(token_study(trials)) == "inferences/s"
+def test_chat_without_counted_tokens() -> None:
+    """Nothing is said of tokens that nobody counted; what is answered in a second are requests."""
+    points = tuple(replace(each, tokens_per_s=math.nan) for each in CHAT.trials[0].points)
+    study = replace(WHOLE, trials=(replace(CHAT.trials[0], points=points),))
+    found = standings(study)
+    told = [
+        shown(fronts.pareto_table(study, pareto.trade_off(study))),
+        shown(terminal.trials_table(study)),
+        findings.headline(study, found),
+        Page(html.render(study, found, effects_text.of(study, found))).text,
+    ]
+
+    for each in told:
+        assert re.search("[Rr]eq(uests)?/s", each)
+        assert not re.search("inf(erences)?/s|tokens/s", each, re.IGNORECASE)

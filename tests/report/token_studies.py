@@ -77,6 +77,7 @@ def token_study(trials: Sequence[TrialRecord] = (), **wishes: Any) -> StudyRecor
         "server": "llama_cpp",
         "model": "tiny.gguf",
         "budget": BUDGET,
+        "request": {"prompts": {"task": "chat"}},
         "parameters": {"parallel": "1 to 8, doubling", "ubatch_size": "256 to 512, doubling"},
     }
     return study(trials or [*searched, *finals], **(facts | wishes))

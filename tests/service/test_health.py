@@ -1,5 +1,6 @@
 """/healthz, /readyz and /metrics: what supervisors and Prometheus ask."""
 
+import re
 from http import HTTPStatus
 
 import httpx
@@ -78,6 +79,13 @@ class TestMetrics:
         assert found["tuner_trials pruned night"] == 1
         assert found["tuner_best_throughput night"] == pytest.approx(400.0)
         assert found["tuner_baseline_throughput night"] == 152.0
+
+    def test_the_unit_of_throughputs(self, service: Service, client: httpx.Client) -> None:
+        """One metric has studies of both kinds: its help says what they count."""
+        said = client.get("/metrics").text
+        for name in ("best", "baseline"):
+            [line] = re.findall(f"# HELP tuner_{name}_throughput (.*)", said)
+            assert "requests per second of a model that generates text, else in inferences" in line
 
     def test_requests_and_watchers(self, service: Service, client: httpx.Client) -> None:
         client.get("/api/v1/jobs/7")

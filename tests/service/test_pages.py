@@ -12,6 +12,7 @@ import pytest
 
 from tests.report import studies
 from tests.report.token_studies import token_study
+from tuner.analysis.rate_unit import RateUnit
 from tuner.goals import LatencyBudget, SearchBudget
 from tuner.records import StudyRecord
 from tuner.report import formats
@@ -139,7 +140,7 @@ def test_another_budget_has_its_best_configuration(browser: httpx.Client) -> Non
 
 def test_pages_of_a_language_model(browser: httpx.Client, service: Service) -> None:
     """They say requests and output tokens per second, and by what a request is judged."""
-    study = token_study(name="chat", request={"prompts": {"task": "chat"}})
+    study = token_study(name="chat")
     keep(service.storage, "chat", record=study)
 
     page = browser.get("/studies/chat").text
@@ -167,7 +168,7 @@ def test_the_slider_has_the_scale_of_the_budget() -> None:
                       stopped_early=False, on_front=True)
             for latency_ms in (own_ms / 3, own_ms * 3)
         ]  # fmt: skip
-        found = slider(Plot(tuple(points), LatencyBudget(99, own_ms / 1e3)))
+        found = slider(Plot(tuple(points), LatencyBudget(99, own_ms / 1e3), RateUnit.INFERENCES))
         assert found
         assert found.step <= own_ms / 20
         assert found.least < own_ms < found.most

@@ -99,6 +99,7 @@ def test_each_change_is_told(service: Service) -> None:
     }
     result = bodies(told)[2]["result"]
     assert result["throughput"] == pytest.approx(152.0)
+    assert result["unit"] == "inferences/s"
     assert result["configuration"] == dict(studies.DEFAULTS)
     for headers, content in told.told:
         signed = hmac.new(key, content, hashlib.sha256).hexdigest()

@@ -41,11 +41,11 @@ def waiting(service: Service, study: str = "night", by: str = "ada") -> QueuedJo
 
 
 @contextmanager
-def running(service: Service, study: str = "night") -> Iterator[Running]:
+def running(service: Service, study: str = "night", **wishes: Any) -> Iterator[Running]:
     """A job that has begun; its study ends with the block, the job stays as it is."""
     job = waiting(service, study)
     with Storage(service.settings.database, create=True) as storage:
-        storage.create_study(studies.study(name=study))
+        storage.create_study(studies.study(name=study, **wishes))
         begun = brought(service, job, QueueState.RUNNING)
         with held(storage, study, limits=SearchBudget().as_record()) as hold:
             yield Running(begun, hold, storage)

@@ -14,6 +14,7 @@ from tuner.analysis.interpolation import (
     start_error,
 )
 from tuner.analysis.load_curves import LoadCurve, LoadReading, load_curves, reference_load
+from tuner.analysis.rate_unit import RateUnit
 from tuner.errors import InputError
 from tuner.goals import LatencyBudget, Objective
 from tuner.numbers.distributions import Z
@@ -27,6 +28,7 @@ class Answer:
     `least_throughput` is what each of the ranked ones carries; for the objective latency it is the
     load at which they are compared. `unmeasured` counts the configurations of which nothing is
     known: most of them were dropped before a load point that says something of the objective.
+    `unit` is that of throughputs.
     """
 
     budget: LatencyBudget
@@ -35,6 +37,7 @@ class Answer:
     ranked: tuple[CurveEstimate, ...]
     infeasible: tuple[CurveEstimate, ...]
     unmeasured: int
+    unit: RateUnit
 
     @property
     def best(self) -> CurveEstimate | None:
@@ -78,7 +81,7 @@ def answer(
         study: With its load points; all of them count, whatever the trial was for.
         budget: Any percentile and any limit.
         objective: What to rank by.
-        least_throughput: What a configuration must carry, in inferences per second; no matter for
+        least_throughput: What a configuration must carry, in the unit of the study; no matter for
             the objective throughput. By default what the baseline carries within `budget`, for the
             objective latency the load at which the study measured it.
 
@@ -115,6 +118,7 @@ def answer(
         ranked=tuple(e for e in best_first if _meets(e, budget, objective, least)),
         infeasible=tuple(e for e in best_first if not _meets(e, budget, objective, least)),
         unmeasured=len(measured) - len(known),
+        unit=RateUnit.of(study),
     )
 
 
@@ -124,7 +128,7 @@ def _reference_load(study: StudyRecord) -> float:
         raise InputError(
             f"study `{study.name}` has no throughput at which it compares latencies: its baseline "
             "carries nothing within the budget",
-            hint="`--min-throughput N` names one, in inferences per second",
+            hint=f"`--min-throughput N` names one, in {RateUnit.of(study)}",
         )
     return load
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from tuner.analysis.one_host import as_on_one_host
+from tuner.analysis.rate_unit import inferences_per_request
 from tuner.goals import Loop
 from tuner.load.histogram import Histogram
 from tuner.records import (
@@ -91,7 +92,7 @@ def reference_load(study: StudyRecord) -> float:
     for trial in as_on_one_host(study).trials:
         for point in trial.points:
             if point.phase == Phase.REFERENCE:
-                return point.load * _inferences(study)
+                return point.load * inferences_per_request(study)
     return study.baseline.throughput if study.baseline else 0.0
 
 
@@ -139,7 +140,7 @@ def _reading(
     closed = last.kind == "closed"
     return LoadReading(
         trial=trial.number,
-        throughput=last.throughput if closed else last.load * _inferences(study),
+        throughput=last.throughput if closed else last.load * inferences_per_request(study),
         latency_s=_percentile_s(study, points, q),
         requests=sum(point.requests for point in points),
         concurrency=int(last.load) if closed else None,
@@ -167,8 +168,3 @@ def _unloaded(study: StudyRecord, trial: TrialRecord, q: float) -> Iterator[Load
         # The trial's own figure leaves out the warm-up that was still in the point.
         exact = q == study.budget.percentile
         yield replace(reading, latency_s=trial.unloaded_s) if exact else reading
-
-
-def _inferences(study: StudyRecord) -> int:
-    """In each request."""
-    return int(study.request.get("batch", 1))

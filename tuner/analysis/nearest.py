@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from tuner.analysis.load_curves import lowest_latency
+from tuner.analysis.rate_unit import RateUnit
 from tuner.goals import LatencyBudget
 from tuner.records import StudyRecord, TrialRecord
 
@@ -13,12 +14,13 @@ class Nearest:
     """The lowest latency that was measured of any configuration, at the percentile of `budget`.
 
     It is that of `trial` with one request at a time, unless there is a load beside it: a
-    `concurrency`, or an open loop of `throughput` inferences per second.
+    `concurrency`, or an open loop of `throughput`, in `unit`.
     """
 
     trial: TrialRecord
     budget: LatencyBudget
     latency_s: float
+    unit: RateUnit
     throughput: float | None = None
     concurrency: int | None = None
 
@@ -42,7 +44,12 @@ def nearest_unloaded(study: StudyRecord) -> Nearest | None:
     closest = min(measured, key=lambda t: t.unloaded_s, default=None)
     if closest is None:
         return None
-    return Nearest(trial=closest, budget=study.budget, latency_s=closest.unloaded_s)
+    return Nearest(
+        trial=closest,
+        budget=study.budget,
+        latency_s=closest.unloaded_s,
+        unit=RateUnit.of(study),
+    )
 
 
 def nearest_load(study: StudyRecord, budget: LatencyBudget) -> Nearest | None:
@@ -55,6 +62,7 @@ def nearest_load(study: StudyRecord, budget: LatencyBudget) -> Nearest | None:
         trial=next(each for each in study.trials if each.number == lowest.trial),
         budget=budget,
         latency_s=lowest.latency_s,
+        unit=RateUnit.of(study),
         throughput=lowest.throughput if loaded else None,
         concurrency=lowest.concurrency if loaded else None,
     )

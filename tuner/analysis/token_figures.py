@@ -51,9 +51,7 @@ def makes_tokens(trials: Iterable[TrialRecord]) -> bool:
 
 
 def generates(study: StudyRecord) -> bool:
-    """The same, of a study that may have no load points: then it is by what it asks."""
-    if makes_tokens(study.trials):
-        return True
+    """The same, by what it asks: known of a study that was read without its load points, too."""
     prompts = study.request.get("prompts") or {}
     return "task" in prompts and Task(prompts["task"]).generates
 

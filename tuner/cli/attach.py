@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 
 from tuner.analysis import standings
+from tuner.analysis.rate_unit import RateUnit
 from tuner.cli.console import err, note, print_blocks
 from tuner.cli.control import running
 from tuner.cli.job_options import AttachOptions
@@ -49,6 +50,7 @@ def _progress(study: StudyRecord, job: JobRecord) -> terminal.LiveProgress:
     return shown(
         err,
         limit_latency=study.budget,
+        unit=RateUnit.of(study),
         deadline_s=time.monotonic() + job.left_s,
         trials=limits.trials + limits.finals,
         waits=limits.ends_at is None,

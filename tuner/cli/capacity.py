@@ -6,6 +6,7 @@ from functools import partial
 from rich.console import RenderableType
 from rich.text import Text
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.cli.best import measure_command
 from tuner.cli.capacity_options import CapacityOptions
 from tuner.cli.console import print_blocks, print_json
@@ -65,7 +66,7 @@ def _day_blocks(offers: Sequence[Offer]) -> Iterator[RenderableType]:
     shown = found.offer if found else next((each for each in offers if each.plan), None)
     if shown and shown.plan:
         yield Text(f"Over the day, {capacity_text.whose(shown, offers)}:")
-        yield day_table(shown.plan, shown.tokens)
+        yield day_table(shown.plan, RateUnit.of(shown.study))
         yield bills_table(offers)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.cli import asked, values
 from tuner.cli.check_options import CheckOptions
 from tuner.cli.console import err, note, print_blocks, print_json
@@ -112,6 +113,7 @@ def _measured(prepared: PreparedJob, study: StudyRecord, plan: CheckPlan) -> Che
         with LiveProgress(
             err,
             limit_latency=study.budget,
+            unit=RateUnit.of(study),
             deadline_s=time.monotonic() + plan.timeout_s,
             trials=plan.rounds * (2 if canary else 1),
         ) as progress:

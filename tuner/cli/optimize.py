@@ -8,6 +8,7 @@ from typing import Any
 
 from tuner.analysis import standings
 from tuner.analysis.effects import Effects
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standings
 from tuner.capacity import find as capacity
 from tuner.cli.console import err, note, print_blocks, print_json, print_text
@@ -54,7 +55,7 @@ def _optimize(options: OptimizeOptions, ending: Ending) -> None:
     found = effects_text.of(finished, result)
     written = write_files(finished, result, found, report_folder(options.output, finished.name))
     files = {"files": [str(path) for path in written]}
-    ending.result = _summary(result) | files
+    ending.result = _summary(finished, result) | files
     if options.as_json:
         print_json(export.study_document(finished, result) | files)
     else:
@@ -108,6 +109,7 @@ def _measured(prepared: PreparedJob) -> StudyRecord:
     with shown(
         err,
         limit_latency=wanted.budget,
+        unit=RateUnit.of(prepared.study),
         deadline_s=time.monotonic() + wanted.search_budget.timeout_s,
         trials=wanted.search_budget.trials + wanted.search_budget.finals,
         waits=wanted.search_budget.ends_at is None,
@@ -117,11 +119,12 @@ def _measured(prepared: PreparedJob) -> StudyRecord:
         return run(prepared, progress, note)
 
 
-def _summary(result: Standings) -> dict[str, Any]:
+def _summary(study: StudyRecord, result: Standings) -> dict[str, Any]:
     """What is told of a result."""
     winner, gain = result.winner, result.gain
     return {
         "throughput": winner.throughput if winner else None,
+        "unit": RateUnit.of(study).value,
         "configuration": dict(winner.configuration) if winner else None,
         "gain": gain.estimate if gain else None,
     }

@@ -106,7 +106,7 @@ class BestOptions(ShowOptions):
     min_throughput: Annotated[
         float | None,
         typer.Option(
-            help="For other objectives: what the best one carries, in inferences per second."
+            help="For other objectives: what the best one carries, in the unit of the study."
         ),
     ] = None
     tiers: Annotated[

@@ -7,6 +7,7 @@ from tuner.analysis import interpolation
 from tuner.analysis.bottleneck import Bottleneck, diagnosed
 from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import LoadCurve, load_curves
+from tuner.analysis.rate_unit import inferences_per_request
 from tuner.analysis.standings import Standing, Standings
 from tuner.errors import Reason
 from tuner.hints.settings import parameters_of
@@ -95,7 +96,7 @@ def _load_facts(best: PointRecord, study: StudyRecord) -> dict[str, Value]:
     in_flight = best.requests / best.duration_s * best.mean_s
     facts: dict[str, Value] = {
         "result.in_flight": in_flight,
-        "result.inferences_in_flight": in_flight * int(study.request.get("batch", 1)),
+        "result.inferences_in_flight": in_flight * inferences_per_request(study),
         "result.late_share": best.send_lag_p99_s / best.latency_s,
     }
     cores, memory_bytes = study.hardware.get("cores"), study.hardware.get("memory_bytes")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuner.analysis.rate_unit import inferences_per_request
 from tuner.goals import LatencyBudget, Loop
 from tuner.planning.bill import Plan
 from tuner.planning.capacities import Capacities, ReplicaCapacity, Role
@@ -81,7 +82,7 @@ class Cheapest:
 
 def offer(capacities: Capacities, wish: Wish, price: float, tokens: float = math.nan) -> Offer:
     """The replicas of each configuration, for the inferences that the requests carry."""
-    demand = wish.demand * requests_carry(capacities.study)
+    demand = wish.demand * inferences_per_request(capacities.study)
     lines = [
         Line(
             capacity=each,
@@ -92,11 +93,6 @@ def offer(capacities: Capacities, wish: Wish, price: float, tokens: float = math
         for each in capacities.known
     ]
     return Offer(capacities=capacities, price=price, lines=tuple(lines), tokens=tokens)
-
-
-def requests_carry(study: StudyRecord) -> int:
-    """The inferences in each request of the study."""
-    return int(study.request.get("batch", 1))
 
 
 def cheapest(offers: Sequence[Offer]) -> Cheapest | None:

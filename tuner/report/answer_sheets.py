@@ -12,6 +12,7 @@ from tuner.analysis.budget_curve import budget_curve
 from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import LoadCurve, loaded_points
 from tuner.analysis.pareto import trade_off
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standing, Standings
 from tuner.analysis.token_figures import makes_tokens
 from tuner.numbers.arrays import FloatArray
@@ -30,7 +31,7 @@ def sides(study: StudyRecord, standings: Standings) -> Sheet:
     """The winner, the server's defaults and the runner-up: what they carry, and what differs."""
     compared = findings.compared(study, standings)
     shown = list(compared.values())
-    unit = rates.of_study(study).capitalize()
+    unit = RateUnit.of(study).capitalize()
     rows = [
         (f"{unit} within {study.budget}", *map(findings.carried, shown)),
         ("Over the defaults, 95 % interval", *(_gain(each, standings) for each in shown)),
@@ -77,7 +78,7 @@ def front(study: StudyRecord) -> Sheet:
     return Sheet(
         "The load points of the Pareto front",
         (
-            "Inferences/s",
+            RateUnit.of(study).capitalize(),
             f"p{study.budget.percentile:g}",
             "95 % interval",
             "Within the budget",
@@ -95,7 +96,7 @@ def about_front(study: StudyRecord, points: pd.DataFrame) -> str:
     within = points[points["within"] & ~points["stopped_early"]]
     if within.empty:
         return f"No load point meets {study.budget}"
-    most = rates.of_trials(float(within["throughput"].max()), study.trials)
+    most = rates.of_trials(float(within["throughput"].max()), RateUnit.of(study), study.trials)
     return f"The highest throughput measured within {study.budget} is {most}"
 
 
@@ -134,7 +135,7 @@ def limits(
         "The highest capacity for each latency limit",
         (
             f"p{study.budget.percentile:g} within",
-            rates.of_study(study).capitalize(),
+            RateUnit.of(study).capitalize(),
             "How it is known",
             "Trial",
             "Server's defaults",
@@ -171,7 +172,7 @@ def curves(study: StudyRecord, standings: Standings) -> Sheet:
     q = f"p{study.budget.percentile:g}"
     return Sheet(
         "The load points of the load curves",
-        ("Configuration", rates.of_study(study).capitalize(), "p50", q, ""),
+        ("Configuration", RateUnit.of(study).capitalize(), "p50", q, ""),
         tuple(rows),
         numbers=frozenset({1, 2, 3}),
     )

@@ -8,6 +8,7 @@ from tuner.analysis.answers import Answer
 from tuner.analysis.interpolation import CurveEstimate, EstimateKind, capacity
 from tuner.analysis.load_curves import LoadCurve, LoadReading
 from tuner.analysis.nearest import Nearest, nearest_load
+from tuner.analysis.rate_unit import RateUnit
 from tuner.errors import NothingFeasibleError
 from tuner.goals import LatencyBudget, Objective
 from tuner.records import StudyRecord
@@ -87,7 +88,13 @@ def nothing_within(study: StudyRecord, answer: Answer, measure: str) -> NothingF
 def _slow(answer: Answer) -> Nearest:
     """The lowest latency at the load that was asked about."""
     first, load = answer.infeasible[0], answer.least_throughput
-    return Nearest(trial=first.trial, budget=answer.budget, latency_s=first.value, throughput=load)
+    return Nearest(
+        trial=first.trial,
+        budget=answer.budget,
+        latency_s=first.value,
+        unit=answer.unit,
+        throughput=load,
+    )
 
 
 def _most(answer: Answer) -> CurveEstimate | None:
@@ -114,13 +121,12 @@ def _within(study: StudyRecord, curves: Sequence[Sequence[LoadCurve]], limit_s: 
     if best is None:
         return f"nothing that was measured {limit}"
     least = "at least " if best.kind is EstimateKind.AT_LEAST else ""
-    return f"{least}{formats.rate(best.throughput)} {rates.of_study(study)} {limit}"
+    return f"{least}{formats.rate(best.throughput)} {RateUnit.of(study)} {limit}"
 
 
 def _finding(answer: Answer, best: CurveEstimate) -> str:
     least = "at least " if best.kind is EstimateKind.AT_LEAST else ""
-    carries = f"{least}{rates.of_trials(best.throughput, [best.trial])}"
-    unit = rates.of_trial(best.trial)
+    carries = f"{least}{rates.of_trials(best.throughput, answer.unit, [best.trial])}"
     match answer.objective:
         case Objective.THROUGHPUT:
             return f"{answer.budget}: {carries}"
@@ -129,17 +135,17 @@ def _finding(answer: Answer, best: CurveEstimate) -> str:
             latency = formats.latency(best.value)
             return f"{latency_title(answer.budget)} at {carries}: {most}{latency}"
         case _:
+            used = amount(answer.objective, best.value, answer.unit)
             return (
-                f"{answer.objective.value}: {amount(answer.objective, best.value, unit)}, the "
-                f"least of what carries {_least(answer, unit)} within {answer.budget}; this "
-                f"carries {carries}"
+                f"{answer.objective.value}: {used}, the least of what carries {_least(answer)} "
+                f"within {answer.budget}; this carries {carries}"
             )
 
 
-def _least(answer: Answer, unit: str) -> str:
+def _least(answer: Answer) -> str:
     if not answer.least_throughput:
         return "anything"
-    return f"{formats.rate(answer.least_throughput)} {unit}"
+    return f"{formats.rate(answer.least_throughput)} {answer.unit}"
 
 
 def _grounds(budget: LatencyBudget, best: CurveEstimate) -> str:
@@ -242,20 +248,18 @@ def _reading(reading: LoadReading) -> dict[str, Any]:
 
 
 def _too_slow(answer: Answer, nearest: Nearest) -> NothingFeasibleError:
-    load, unit = formats.rate(answer.least_throughput), rates.of_trial(nearest.trial)
     return NothingFeasibleError(
-        f"no configuration meets {answer.budget} at {load} {unit}; the nearest has "
+        f"no configuration meets {answer.budget} at {_least(answer)}; the nearest has "
         f"{nearest_text.found(nearest)}: {nearest.trial.configuration}",
         hint="try a larger `--budget-ms`, or a smaller `--min-throughput`",
     )
 
 
 def _too_little(answer: Answer, most: CurveEstimate) -> NothingFeasibleError:
-    unit = rates.of_trial(most.trial)
-    carries, least = most.throughput, answer.least_throughput
+    unit, carries, least = answer.unit, most.throughput, answer.least_throughput
     missing = f"{formats.rate(least - carries)} less ({formats.times(carries / least)})"
     return NothingFeasibleError(
-        f"no configuration is known to carry {_least(answer, unit)} within {answer.budget}; the "
+        f"no configuration is known to carry {_least(answer)} within {answer.budget}; the "
         f"nearest carries {formats.rate(carries)} {unit}, {missing}: {most.trial.configuration}",
         hint=f"try `--min-throughput {math.floor(carries)}`",
     )

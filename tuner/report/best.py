@@ -24,7 +24,7 @@ Measure = Callable[[StudyRecord, LatencyBudget, Objective], str]
 class BestWish:
     """What is asked for: of what is None, the study's own.
 
-    `budget_ms` is in milliseconds, `min_throughput` in inferences per second.
+    `budget_ms` is in milliseconds, `min_throughput` in the unit of the study.
     """
 
     budget_ms: float | None = None

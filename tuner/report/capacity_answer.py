@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tuner.analysis.rate_unit import inferences_per_request
 from tuner.errors import InputError, NothingFeasibleError
 from tuner.goals import LatencyBudget, Objective
 from tuner.planning.capacities import capacities
-from tuner.planning.offers import Offer, Wish, cheapest, offer, requests_carry
+from tuner.planning.offers import Offer, Wish, cheapest, offer
 from tuner.records import StudyRecord
 from tuner.report import capacity_text
 from tuner.report.best import Measure
@@ -140,7 +141,7 @@ def _budgets(asked: CapacityQuestion, studies: Sequence[StudyRecord]) -> list[La
 
 def _check_requests(studies: Sequence[StudyRecord]) -> None:
     """Refuse studies to which one demand in requests would not mean the same."""
-    carried = {study.name: requests_carry(study) for study in studies}
+    carried = {study.name: inferences_per_request(study) for study in studies}
     if len(set(carried.values())) > 1:
         said = ", ".join(f"{count} in `{name}`" for name, count in carried.items())
         raise InputError(

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from tuner.analysis.nearest import Nearest, nearest_load, nearest_unloaded
+from tuner.analysis.rate_unit import inferences_per_request
 from tuner.goals import LatencyBudget
 from tuner.planning.bill import Bill, Plan
 from tuner.planning.demand import Demand
-from tuner.planning.offers import Cheapest, Line, Offer, Wish, requests_carry
+from tuner.planning.offers import Cheapest, Line, Offer, Wish
 from tuner.planning.replicas import CONFIDENCE, Fleet
 from tuner.records import Interval
 from tuner.report.json_text import budget_facts
@@ -52,7 +53,7 @@ def _offer(offer: Offer) -> dict[str, Any]:
     return {
         "study": offer.study.name,
         "arrivals": offer.study.arrivals.value,
-        "inferences_per_request": requests_carry(offer.study),
+        "inferences_per_request": inferences_per_request(offer.study),
         "output_tokens_per_request": offer.tokens,
         "price_per_hour": offer.price,
         "confidence": CONFIDENCE if offer.is_confirmed else None,

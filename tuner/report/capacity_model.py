@@ -1,10 +1,11 @@
 """How replicas are counted and what that assumes, as `tuner capacity --explain` prints it."""
 
 from tuner.analysis.comparison import START_LOG_ERROR
+from tuner.analysis.rate_unit import RateUnit
 from tuner.goals import Loop
 from tuner.planning.offers import Offer
 from tuner.planning.replicas import CONFIDENCE
-from tuner.report import formats, rates
+from tuner.report import formats
 from tuner.report.capacity_text import named, replicas
 
 _MODEL = """
@@ -59,7 +60,7 @@ def _calculation(offer: Offer) -> tuple[str, ...]:
     usable = f"({formats.rate(fleet.capacity.low)} x {1 - reserve.headroom:g})"
     said = (
         f"Here, for {named(offer.lines[0].capacity)} within {offer.budget}: "
-        f"{formats.rate(fleet.demand)} {rates.unit(offer.tokens)} x {reserve.peak_factor:g} / "
+        f"{formats.rate(fleet.demand)} {RateUnit.of(offer.study)} x {reserve.peak_factor:g} / "
         f"{usable}, rounded up, + {reserve.spare} = {replicas(fleet.count)}."
     )
     return (said,)

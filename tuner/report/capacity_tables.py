@@ -8,11 +8,12 @@ from itertools import groupby
 from rich.console import RenderableType
 from rich.table import Column
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.planning.bill import Bill, Plan
 from tuner.planning.capacities import ReplicaCapacity, Role
 from tuner.planning.offers import Line, Offer
 from tuner.records import Interval
-from tuner.report import formats, rates
+from tuner.report import formats
 from tuner.report.capacity_text import known, money
 from tuner.report.columns import text_table
 
@@ -26,9 +27,10 @@ def replicas_table(offers: Sequence[Offer]) -> RenderableType:
     """
     several = len(offers) > 1
     priced, generated = _priced(offers), _generated(offers)
-    of_one = f"{rates.short(generated=generated)} of one"
+    unit = RateUnit.of(offers[0].study)
+    of_one = f"{unit.short} of one"
     rates_of_one = (of_one, "tokens/s") if generated else (of_one,)
-    costs = (_HOUR, *_millions(generated=generated)) if priced else ()
+    costs = (_HOUR, *_millions(unit, generated=generated)) if priced else ()
     titles = (*rates_of_one, "replicas", "of capacity", *costs)
     columns = [Column(each, justify="right") for each in titles]
     first = ("study", "configuration") if several else ("configuration",)
@@ -45,11 +47,8 @@ def replicas_table(offers: Sequence[Offer]) -> RenderableType:
     return text_table(rows, *texts, *columns, leading=1)
 
 
-def day_table(plan: Plan, tokens: float) -> RenderableType:
-    """The replicas of one configuration over a day; neighbours with as many are one line.
-
-    An answer has so many output `tokens`, NaN where it has none.
-    """
+def day_table(plan: Plan, unit: RateUnit) -> RenderableType:
+    """The replicas of one configuration over a day; neighbours with as many are one line."""
     steps = zip(plan.demand.periods, plan.fleets, strict=True)
     rows = []
     for _, same in groupby(steps, key=lambda step: step[1].counts):
@@ -66,7 +65,7 @@ def day_table(plan: Plan, tokens: float) -> RenderableType:
                 formats.per_cent(used),
             )
         )
-    titles = (f"up to {rates.short_unit(tokens)}", "replicas", "95 % interval", "of capacity")
+    titles = (f"up to {unit.short}", "replicas", "95 % interval", "of capacity")
     columns = [Column(each, justify="right") for each in titles]
     return text_table(rows, "from", "to", *columns)
 
@@ -77,7 +76,11 @@ def bills_table(offers: Sequence[Offer]) -> RenderableType:
     generated = _generated(offers)
     titles = ["replica-hours: following", "fixed"]
     if priced:
-        titles += ["cost: following", "fixed", *_millions(generated=generated)]
+        titles += [
+            "cost: following",
+            "fixed",
+            *_millions(RateUnit.of(offers[0].study), generated=generated),
+        ]
     rows = [
         [
             *((offer.study.name,) if several else ()),
@@ -98,13 +101,14 @@ def _priced(offers: Sequence[Offer]) -> bool:
 
 
 def _generated(offers: Sequence[Offer]) -> bool:
-    """Whether answers are made of output tokens."""
+    """Whether it is known of how many output tokens answers are made."""
     return any(math.isfinite(each.tokens) for each in offers)
 
 
-def _millions(*, generated: bool) -> tuple[str, ...]:
+def _millions(unit: RateUnit, *, generated: bool) -> tuple[str, ...]:
     """What the cost of a million is told of."""
-    return ("a million req", "a million tokens") if generated else ("a million inf",)
+    of_one = f"a million {unit.short.removesuffix('/s')}"
+    return (of_one, "a million tokens") if generated else (of_one,)
 
 
 def _bill_cells(offer: Offer, plan: Plan, *, priced: bool, generated: bool) -> Iterator[str]:

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 
 from tuner.analysis.interpolation import EstimateKind
+from tuner.analysis.rate_unit import inferences_per_request
 from tuner.errors import NothingFeasibleError
 from tuner.goals import Loop
 from tuner.planning.bill import Plan
 from tuner.planning.capacities import ReplicaCapacity, Role
-from tuner.planning.offers import Cheapest, Offer, Wish, requests_carry
+from tuner.planning.offers import Cheapest, Offer, Wish
 from tuner.report import answer_text, findings, formats
 
 ABOUT_PRICES = "`--price STUDY=0.53/h` for each says which study is the cheapest"
@@ -149,7 +150,7 @@ def _about_loop(offer: Offer) -> str:
 
 
 def _about_batches(offer: Offer) -> str:
-    count = requests_carry(offer.study)
+    count = inferences_per_request(offer.study)
     return "" if count == 1 else f"each request carries {count} inferences, as in the study"
 
 

@@ -14,6 +14,7 @@ from tuner.analysis.budget_curve import budget_curve
 from tuner.analysis.interpolation import EstimateKind
 from tuner.analysis.load_curves import LoadCurve, loaded_points
 from tuner.analysis.pareto import trade_off
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord
 from tuner.report import answer_sheets, findings, formats, page, rates, token_charts, token_text
@@ -191,7 +192,7 @@ def budget_chart(
     limits_ms = np.geomspace(known_ms.min(), known_ms.max(), _LIMITS).tolist()
     curve = budget_curve(study, curves, limits_ms)
     curve["changes"] = curve["trial"].map(answer_sheets.changes(study))
-    own, unit = curve[["limit_ms", "baseline", "baseline_kind"]], rates.of_study(study)
+    own, unit = curve[["limit_ms", "baseline", "baseline_kind"]], RateUnit.of(study)
     defaults = own.set_axis(["limit_ms", "throughput", "kind"], axis="columns")
     traces = [
         *_limit_lines(curve, "best configuration of each limit", _BEST, unit),
@@ -205,7 +206,7 @@ def budget_chart(
         figure,
         xaxis=page.logarithmic(title, [*limits_ms, 1e3 * study.budget.limit_s]),
         yaxis={
-            "title": {"text": f"capacity ({rates.of_study(study)})"},
+            "title": {"text": f"capacity ({RateUnit.of(study)})"},
             "rangemode": "tozero",
         },
     )
@@ -322,7 +323,7 @@ def _row_text(row: Mapping[Hashable, Any], study: StudyRecord) -> str:
     interval = answer_sheets.interval_ms(row)
     lines = [
         f"trial {row['trial']} ({row['purpose']})",
-        f"{formats.rate(row['throughput'])} {rates.of_study(study)}",
+        f"{formats.rate(row['throughput'])} {RateUnit.of(study)}",
         latency if interval == formats.NOTHING else f"{latency} (95 %: {interval})",
         f"p50 {formats.latency(row['p50_ms'] / 1e3)}",
     ]
@@ -339,7 +340,7 @@ def _capacity_text(name: str, standing: Standing, study: StudyRecord) -> str:
         [
             name,
             f"capacity within {study.budget}:",
-            rates.of_trials(standing.throughput, study.trials),
+            rates.of_trials(standing.throughput, RateUnit.of(study), study.trials),
             f"95 %: {low} to {high}",
             findings.grounds(standing),
         ]
@@ -349,7 +350,7 @@ def _capacity_text(name: str, standing: Standing, study: StudyRecord) -> str:
 def _point_text(name: str, point: PointRecord, study: StudyRecord) -> str:
     lines = [
         name,
-        f"{formats.rate(point.throughput)} {rates.of_study(study)}",
+        f"{formats.rate(point.throughput)} {RateUnit.of(study)}",
         f"p{study.budget.percentile:g} {formats.latency(point.latency_s)}",
     ]
     if point.stopped_early:
@@ -377,5 +378,5 @@ def _fragment(
     page.draw_limit(figure, f"budget: {study.budget}", y=1e3 * study.budget.limit_s)
     title = f"{token_text.latency_name(study.budget)} (ms)"
     values = [*latencies_ms, 1e3 * study.budget.limit_s]
-    xaxis = page.throughput_axis(rates.of_study(study))
+    xaxis = page.throughput_axis(RateUnit.of(study))
     return page.chart(name, figure, xaxis=xaxis, yaxis=page.logarithmic(title, values))

@@ -9,9 +9,9 @@ from rich.table import Column
 from rich.text import Text
 
 from tuner.analysis.loss import looks
-from tuner.analysis.token_figures import generates
+from tuner.analysis.rate_unit import RateUnit
 from tuner.records import Interval, TrialRecord
-from tuner.report import formats, rates
+from tuner.report import formats
 from tuner.report.columns import text_table
 from tuner.study.check import Checked, CheckOutcome, Side
 
@@ -62,7 +62,7 @@ def blocks(found: Checked) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(headline(found), style="bold")]
     rows = [row(name, side) for name, side in _sides(found)]
     if found.rounds:
-        title = f"{rates.short(generated=generates(found.study))} within {found.study.budget}"
+        title = f"{RateUnit.of(found.study).short} within {found.study.budget}"
         columns = [Column(each, justify="right", overflow="fold") for each in _TITLES]
         lines.append(text_table(rows, Column(title, no_wrap=True), *columns))
     spent = f"{formats.counted(found.rounds, 'round')}, {formats.duration(found.spent_s)}"

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column
 from rich.text import Text
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Ratio
 from tuner.analysis.study_comparison import (
     Carried,
@@ -20,7 +21,7 @@ from tuner.analysis.study_comparison import (
 )
 from tuner.analysis.token_figures import tokens_per_answer
 from tuner.errors import masked
-from tuner.report import figures, formats, nearest_text, rates
+from tuner.report import figures, formats, nearest_text
 from tuner.report.columns import text_table
 from tuner.report.host_speeds import about_hosts
 from tuner.report.json_text import budget_facts
@@ -47,7 +48,7 @@ def comparison_blocks(found: StudyComparison, names: Names) -> list[RenderableTy
     """The verdict first, then the tables that it rests on, and what else differs."""
     title = Text(f"{names.other} against {names.first}, within {found.budget}", style="bold")
     blocks: list[RenderableType] = [Group(title, *map(Text, sentences(found, names)))]
-    rows, unit = [*_headline_rows(found)], rates.short_unit(_tokens(found.first))
+    rows, unit = [*_headline_rows(found)], RateUnit.of(found.first.study).short
     if rows:
         blocks.append(_pairs_table(rows, names, "within the budget", unit))
         blocks += _token_lines(found, names)
@@ -175,7 +176,7 @@ def _about_lost(found: StudyComparison, names: Names) -> Iterator[str]:
         if lost:
             yield (
                 f"{own} carries up to {formats.rate(lost[0].throughput)} "
-                f"{rates.of_study(found.first.study)} with "
+                f"{RateUnit.of(found.first.study)} with "
                 f"{formats.counted(len(lost), 'configuration')} of which {without} measured no "
                 "load within the budget"
             )
@@ -258,7 +259,7 @@ def _about_conditions(found: StudyComparison, names: Names) -> Iterator[str]:
             f"`{other.arrivals.value}`: their throughputs do not mean the same."
         )
     if first.request != other.request:
-        yield "Their requests differ: an inference is not the same work in both."
+        yield "Their requests differ: one is not the same work in both."
     if first.model_fingerprint != other.model_fingerprint:
         yield "Their models differ."
     if first.hardware.get("fingerprint") != other.hardware.get("fingerprint"):
@@ -284,15 +285,10 @@ def _limit_rows(found: StudyComparison) -> Iterator[tuple[str, Pair]]:
         yield _limit(found, each.limit_s), each
 
 
-def _tokens(side: Side) -> float:
-    """Output tokens of an answer; NaN where it has none."""
-    return tokens_per_answer(side.study.trials)
-
-
 def _token_lines(found: StudyComparison, names: Names) -> Iterator[Text]:
     """What the best configurations carry in output tokens; nothing where there are none."""
     for side, name in ((found.first, names.first), (found.other, names.other)):
-        tokens = _tokens(side)
+        tokens = tokens_per_answer(side.study.trials)
         if side.winner and not math.isnan(tokens):
             per_s = formats.rate(side.winner.throughput * tokens)
             yield Text(f"{name}: {per_s} output tokens/s, {tokens:.4g} in an answer")
@@ -352,7 +348,8 @@ def _side(side: Side, name: str) -> dict[str, Any]:
         "study": name,
         **budget_facts(side.study.budget),
         "from_load_points": side.recut,
-        "tokens_per_answer": _tokens(side),
+        "unit": RateUnit.of(side.study).value,
+        "tokens_per_answer": tokens_per_answer(side.study.trials),
         "winner": _carried(side.winner),
         "baseline": _carried(side.baseline),
         "nearest": nearest_text.nearest_document(side.nearest),

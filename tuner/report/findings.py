@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tuner.analysis.nearest import Nearest, nearest_unloaded
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import (
     MOST_GIVEN_UP,
     Advantage,
@@ -39,7 +40,8 @@ def headline(study: StudyRecord, standings: Standings) -> str:
     winner, is_fastest = standings.winner, standings.winner is standings.fastest
     if winner is None:
         return _nothing_found(study)
-    carries = f"{rates.of_trials(winner.throughput, study.trials)} within {study.budget}"
+    per_s = rates.of_trials(winner.throughput, RateUnit.of(study), study.trials)
+    carries = f"{per_s} within {study.budget}"
     if keeps_defaults(standings):
         beats = "beats" if is_fastest else "is proved to beat"
         return f"Keep the server's defaults: nothing that was tried {beats} their {carries}"
@@ -123,7 +125,7 @@ def carried(standing: Standing) -> str:
 
 def remarks(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
     """What must be known besides the headline, a sentence each."""
-    return tuple(filter(None, (confidence(standings), *caveats(study, standings))))
+    return tuple(filter(None, (confidence(study, standings), *caveats(study, standings))))
 
 
 def caveats(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
@@ -138,7 +140,7 @@ def caveats(study: StudyRecord, standings: Standings) -> tuple[str, ...]:
     return tuple(filter(None, found))
 
 
-def confidence(standings: Standings) -> str:
+def confidence(study: StudyRecord, standings: Standings) -> str:
     """How sure the headline is: what is proved, or what is not and why; empty without a winner."""
     winner, gain = standings.winner, standings.gain
     if winner is None:
@@ -149,7 +151,7 @@ def confidence(standings: Standings) -> str:
             "lucky, and no fresh start has confirmed it yet."
         )
     if keeps_defaults(standings) or gain is None:
-        return f"With 95 % confidence the capacity is {_between(winner)}."
+        return f"With 95 % confidence the capacity is {_between(study, winner)}."
     return _about_gain(gain, winner)
 
 
@@ -233,7 +235,7 @@ def about_curves(study: StudyRecord, standings: Standings) -> str:
     winner, baseline = standings.winner, standings.baseline
     if winner is None:
         return f"No configuration stays within {study.budget}"
-    unit = rates.of_study(study)
+    unit = RateUnit.of(study)
     own = f"stays within {study.budget} up to {formats.rate(winner.throughput)} {unit}"
     if keeps_defaults(standings):
         return f"The server with its defaults {own}"
@@ -349,7 +351,7 @@ def _about_ties(study: StudyRecord, standings: Standings) -> str:
     own, *names = (
         _name(study, each, numbers[each.configuration]) for each in (winner, *standings.tied)
     )
-    whom, why = "the best", _why(own, names, standings)
+    whom, why = "the best", _why(study, own, names, standings)
     if winner is not fastest:
         whom = own
         more = formats.per_cent(fastest.throughput / winner.throughput - 1)
@@ -357,20 +359,20 @@ def _about_ties(study: StudyRecord, standings: Standings) -> str:
     return f"Tied with {whom} within the uncertainty: {formats.listed(names)}{why}."
 
 
-def _why(name: str, tied: Sequence[str], standings: Standings) -> str:
+def _why(study: StudyRecord, name: str, tied: Sequence[str], standings: Standings) -> str:
     """Why the recommended one, called `name`, is that one of several that are tied."""
     if keeps_defaults(standings):
         return ": without a proven gain, there is no reason to change the defaults"
     if f"the {formats.DEFAULTS}" in tied:
         return ": that it carries more than they do is not proved; a longer `--timeout` may do it"
     if standings.advantage:
-        return f"; {name} is recommended because {_cheaper(standings.advantage)}"
+        return f"; {name} is recommended because {_cheaper(study, standings.advantage)}"
     confirmed = standings.winner and standings.winner.confirmations
     within = f"{100 * MOST_GIVEN_UP:g} %"
     return f"; none within {within} of it is cheaper or simpler" if confirmed else ""
 
 
-def _cheaper(advantage: Advantage) -> str:
+def _cheaper(study: StudyRecord, advantage: Advantage) -> str:
     own, fastest = advantage.own, advantage.fastest
     match advantage.cost:
         case Cost.MEMORY:
@@ -378,15 +380,16 @@ def _cheaper(advantage: Advantage) -> str:
             return f"it takes less memory: {most} instead of {instead}"
         case Cost.CPU:
             spent, instead = formats.latency(own), formats.latency(fastest)
-            return f"it takes less processor time: {spent} for each inference instead of {instead}"
+            of_one = f"{spent} for each {RateUnit.of(study).noun} instead of {instead}"
+            return f"it takes less processor time: {of_one}"
         case Cost.INSTANCES | Cost.CHANGES:
             what = "instance" if advantage.cost is Cost.INSTANCES else "changed parameter"
             return f"it is simpler: {formats.counted(own, what)} instead of {fastest:g}"
 
 
-def _between(winner: Standing) -> str:
-    unit = rates.of_trial(winner.trial)
-    return f"between {formats.rate(winner.low)} and {formats.rate(winner.high)} {unit}"
+def _between(study: StudyRecord, winner: Standing) -> str:
+    low, high = formats.rate(winner.low), formats.rate(winner.high)
+    return f"between {low} and {high} {RateUnit.of(study)}"
 
 
 def _about_nearest(study: StudyRecord, standings: Standings) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 from tuner.analysis import pareto
 from tuner.analysis.nearest import Nearest
 from tuner.analysis.pareto import Row
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import standings
 from tuner.analysis.token_figures import makes_tokens
 from tuner.records import StudyRecord
@@ -83,7 +84,7 @@ def front_document(front: Front) -> dict[str, Any]:
     }
 
 
-def pareto_table(points: Sequence[Row]) -> RenderableType:
+def pareto_table(study: StudyRecord, points: Sequence[Row]) -> RenderableType:
     """The rows of a Pareto front, as `tuner.analysis.pareto` returns them."""
     if not points:
         return Text("No load point was measured yet", style="bold")
@@ -91,7 +92,7 @@ def pareto_table(points: Sequence[Row]) -> RenderableType:
         return _token_table(
             "Pareto front: beyond these load points, throughput costs time", points
         )
-    titles = ("inferences/s", "latency", "within", "trial")
+    titles = (RateUnit.of(study), "latency", "within", "trial")
     columns = [Column(title, justify="right", no_wrap=True) for title in titles]
     rows = [
         (
@@ -139,7 +140,7 @@ def _token_table(title: str, points: Sequence[Row]) -> RenderableType:
 def front_blocks(front: Front) -> list[RenderableType]:
     """A Pareto front, and what comes closest to the budget where none of it is within."""
     study = front.study
-    blocks = [pareto_table(front.points), *token_tables(study, front.tokens)]
+    blocks = [pareto_table(study, front.points), *token_tables(study, front.tokens)]
     if front.nearest:
         blocks.append(_whole(findings.about_nearest(front.nearest)))
     if len(study.objectives) > 1:

@@ -4,6 +4,7 @@ from tuner.analysis.effects import Effects
 from tuner.analysis.hosts import is_of_fleet
 from tuner.analysis.load_curves import load_curves
 from tuner.analysis.point_frame import point_frame
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standings
 from tuner.analysis.token_figures import generates
 from tuner.records import StudyRecord, TrialState
@@ -16,7 +17,6 @@ from tuner.report import (
     host_speeds,
     markup,
     page,
-    rates,
     replicas,
     token_text,
 )
@@ -47,12 +47,12 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
         fleet=is_of_fleet(study.trials),
         as_measured=host_speeds.AS_MEASURED,
         generated=generates(study),
-        unit=rates.of_study(study),
+        unit=RateUnit.of(study),
         winner=standings.winner,
         baseline=study.baseline.configuration if study.baseline else None,
         compared=findings.compared(study, standings),
         headline=findings.headline(study, standings),
-        confidence=findings.confidence(standings),
+        confidence=findings.confidence(study, standings),
         caveats=findings.caveats(study, standings),
         sections=sections(study, standings, effects, points, curves, trials),
         charts=charts.charts(study, standings, points, curves),

@@ -18,7 +18,7 @@ def render(study: StudyRecord, standings: Standings, effects: Effects) -> str:
     title = markup.as_markdown(findings.headline(study, standings))
     about = f"{study.server}, model {study.model}, study {study.name}, begun"
     said = (
-        findings.confidence(standings),
+        findings.confidence(study, standings),
         *findings.caveats(study, standings),
         digest.about_shown(study, shown),
         f"{about} {formats.stamp(study.created_at)}.",

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuner.analysis.nearest import Nearest
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.token_figures import limited_times
-from tuner.report import formats, rates
+from tuner.report import formats
 
 
 def found(nearest: Nearest) -> str:
@@ -57,7 +58,7 @@ def _document(nearest: Nearest) -> dict[str, Any]:
         "over_ms": nearest.over_s * 1e3,
         "factor": nearest.factor,
         "throughput": nearest.throughput,
-        "unit": rates.of_trial(nearest.trial),
+        "unit": nearest.unit.value,
         "concurrency": nearest.concurrency,
         **({"times": limited_times(nearest.budget)} if nearest.budget.answers else {}),
     }
@@ -67,6 +68,6 @@ def _place(document: Mapping[str, Any]) -> str:
     if document["concurrency"] is not None:
         return f"at concurrency {document['concurrency']}"
     if document["throughput"] is not None:
-        unit = document.get("unit") or rates.named(generated=False)
+        unit = document.get("unit") or RateUnit.INFERENCES
         return f"at {formats.rate(document['throughput'])} {unit}"
     return "without load"

@@ -4,14 +4,15 @@ import math
 from collections.abc import Sequence
 
 from tuner.analysis.pareto import Row, hypervolume_over_baseline
+from tuner.analysis.rate_unit import RateUnit
 from tuner.records import StudyRecord
-from tuner.report import formats, rates
+from tuner.report import formats
 from tuner.report.amounts import amount
 
 
 def front_rows(study: StudyRecord, front: Sequence[Row]) -> list[dict[str, str]]:
     """The rows of `objectives_front`, for a table."""
-    unit = rates.of_study(study)
+    unit = RateUnit.of(study)
     return [
         {"trial": str(row["trial"])}
         | {each.value: amount(each, row[each.value], unit) for each in study.objectives}
@@ -31,7 +32,7 @@ def about_hypervolume(study: StudyRecord) -> str:
         lacking = [each.value for each, value in values.items() if not 0 < value < math.inf]
         reason = f"have no {' and no '.join(lacking)}" if lacking else "are not feasible"
         return f"No hypervolume: its reference point is the {formats.DEFAULTS}, which {reason}"
-    unit = rates.of_study(study)
+    unit = RateUnit.of(study)
     reference = ", ".join(f"{each.value} {amount(each, v, unit)}" for each, v in values.items())
     verdict = "" if volume else ": no trial is better in every objective"
     return (

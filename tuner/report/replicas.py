@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standing
 from tuner.planning.replicas import Fleet, Reserve
-from tuner.records import Interval
-from tuner.report import figures, formats, rates
+from tuner.records import Interval, StudyRecord
+from tuner.report import figures, formats
 from tuner.report.sheet import Sheet
 
 # What the table assumes.
@@ -15,12 +16,12 @@ _FROM, _TO = 0.5, 30.0
 
 
 def demands(standing: Standing) -> list[float]:
-    """Round demands around what one copy carries, in inferences per second."""
+    """Round demands around what one copy carries, in its unit."""
     least, most = _FROM * standing.throughput, _TO * standing.throughput
     return [each for each in figures.round_numbers(least, most) if least <= each <= most]
 
 
-def sheet(sides: dict[str, Standing], winner: Standing) -> Sheet:
+def sheet(study: StudyRecord, sides: dict[str, Standing], winner: Standing) -> Sheet:
     """What each of `sides` needs for round demands."""
     rows = [
         (_demand(demand), *(_needed(demand, side) for side in sides.values()))
@@ -28,24 +29,20 @@ def sheet(sides: dict[str, Standing], winner: Standing) -> Sheet:
     ]
     return Sheet(
         "Replicas for round demands",
-        (unit(winner).capitalize(), *(title.capitalize() for title in sides)),
+        (RateUnit.of(study).capitalize(), *(title.capitalize() for title in sides)),
         tuple(rows),
         numbers=frozenset(range(1 + len(sides))),
     )
 
 
-def title(winner: Standing) -> str:
+def title(study: StudyRecord, winner: Standing) -> str:
     """How many copies of the winner carry a demand, in a sentence."""
     demand = suggested_demand(winner)
     fleet = _fleet(demand, winner)
     if fleet is None:
         return "How many replicas a demand needs is not known"
-    return f"{_demand(demand)} {unit(winner)} need {formats.counted(fleet.count, 'replica')}"
-
-
-def unit(winner: Standing) -> str:
-    """That of demands."""
-    return rates.of_trial(winner.trial)
+    needed = formats.counted(fleet.count, "replica")
+    return f"{_demand(demand)} {RateUnit.of(study)} need {needed}"
 
 
 def assumptions() -> str:

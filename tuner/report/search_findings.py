@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.token_figures import makes_tokens
 from tuner.errors import Reason
 from tuner.records import StudyRecord, TrialRecord, TrialState
@@ -48,7 +49,7 @@ def _about_proof(study: StudyRecord) -> str:
     trial = study.proof
     if trial is None or trial.proof not in _VERDICTS:
         return ""
-    load = rates.of_trials(trial.throughput, [trial])
+    load = rates.of_trials(trial.throughput, RateUnit.of(study), [trial])
     where = f" on {trial.host}" if trial.host else ""
     measured_s = sum(point.duration_s for point in trial.points if point.phase == "proof")
     return (

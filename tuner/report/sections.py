@@ -215,9 +215,9 @@ def _deployment(study: StudyRecord, standings: Standings) -> Iterator[Section]:
     yield Section(
         name="replicas",
         label="Replicas",
-        title=replicas.title(winner),
+        title=replicas.title(study, winner),
         sentences=(replicas.assumptions(),),
-        sheets=(replicas.sheet(compared, winner),),
+        sheets=(replicas.sheet(study, compared, winner),),
     )
     if winner.trial.export:
         yield Section(

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Ratio, Standings, standings
 from tuner.errors import Reason
 from tuner.goals import SearchBudget
@@ -158,6 +159,7 @@ def document(status: Status) -> dict[str, Any]:
         "plan": _plan(status),
         "baseline": dict(study.baseline.configuration) if study.baseline else None,
         "best": winner.throughput if winner else None,
+        "unit": RateUnit.of(study).value,
         "tokens_per_answer": status.tokens,
         "configuration": dict(winner.configuration) if winner else None,
         "nearest": nearest_text.nearest_document(findings.nearest(study, result)),
@@ -274,17 +276,11 @@ def _cells(found: Mapping[str, Any]) -> tuple[str, ...]:
 def _lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     counts = found["trials"]
     lines = [("state", f"{found['state']}{_since(found)}")]
-    if found["why"]:
-        lines.append(("why", found["why"]))
-    if found["doing"]:
-        lines.append(("doing", found["doing"]))
+    lines += [(name, found[name]) for name in ("why", "doing") if found[name]]
     others = [f"{counts[name]} {name}" for name in (*_STATES, "finals") if counts[name]]
     lines.append(("trials", f"{counts['searched']} ({', '.join(others)})" if others else "none"))
     lines.append(("best so far", _best(found)))
-    if found["plan"]:
-        lines.append(("plan", found["plan"]))
-    if found.get("log"):
-        lines.append(("log", found["log"]))
+    lines += [(name, found[name]) for name in ("plan", "log") if found.get(name)]
     return lines
 
 
@@ -359,7 +355,8 @@ def _best(found: Mapping[str, Any]) -> str:
         low, high = found["gain_interval"]
         gain = f", {formats.gain(Ratio(low, found['gain'], high))} the defaults"
     configuration = formats.short(Configuration.of(found["configuration"]), baseline)
-    carries = rates.said(found["best"], found.get("tokens_per_answer") or math.nan)
+    unit, tokens = found.get("unit") or RateUnit.INFERENCES, found.get("tokens_per_answer")
+    carries = rates.said(found["best"], unit, tokens or math.nan)
     return f"{carries}{gain}: {configuration}"
 
 

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.steps import Step
 from tuner.records import StudyRecord
-from tuner.report import formats, markup, rates
+from tuner.report import formats, markup
 
 # Steps that are told in a sentence each,
 _MOST_TOLD = 8
@@ -91,4 +92,4 @@ def _slower(duration_s: float) -> str:
 def _where(study: StudyRecord, step: Step) -> str:
     if not step.load:
         return "without load"
-    return f"at {formats.rate(step.load)} {rates.of_study(study)}"
+    return f"at {formats.rate(step.load)} {RateUnit.of(study)}"

@@ -7,9 +7,10 @@ from typing import Any
 from rich.table import Column, Table
 
 from tuner.analysis.nearest import nearest_unloaded
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import standings
 from tuner.records import StudyRecord
-from tuner.report import formats, nearest_text, rates
+from tuner.report import formats, nearest_text
 from tuner.report.columns import text_table
 
 
@@ -25,7 +26,7 @@ def summary(study: StudyRecord) -> dict[str, Any]:
         "latency_budget": str(study.budget),
         "trials": len(study.searched),
         "best": result.winner.throughput if result.winner else None,
-        "unit": rates.of_study(study),
+        "unit": RateUnit.of(study).value,
         "gain": result.gain.estimate if result.gain else None,
         "nearest": nearest_text.nearest_document(nearest),
     }

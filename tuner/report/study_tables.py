@@ -13,7 +13,8 @@ _TEXT = "string"
 _WHOLE = "int64"
 _REAL = "float64"
 _MOMENT = "datetime64[us, UTC]"
-_RATE = "inferences/s"
+# Of a model that generates text the latter.
+_RATE = "inferences/s, or requests/s"
 _SECONDS = "s"
 _PER_INFERENCE = "s per inference"
 

@@ -56,7 +56,7 @@ def search_blocks(study: StudyRecord, result: Standings, found: Effects) -> list
     return [
         terminal.result_table(study, result),
         *terminal.effects_tables(study, result, found),
-        pareto_table(pareto.trade_off(study)),
+        pareto_table(study, pareto.trade_off(study)),
     ]
 
 

@@ -9,8 +9,9 @@ from datetime import datetime
 
 import plotly.graph_objects as go
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.load.measurement import Measurement
-from tuner.report import formats, page, rates
+from tuner.report import formats, page
 from tuner.sweep.point import SweepPoint, latency_parts_s
 
 _PERCENTILES = (50.0, 95.0, 99.0)
@@ -63,9 +64,9 @@ def _headline(points: Sequence[SweepPoint], percentile: float) -> str:
     return f"{_rate(best)} at most, at {_load(best)}: {latency}"
 
 
-def _unit(points: Sequence[SweepPoint]) -> str:
+def _unit(points: Sequence[SweepPoint]) -> RateUnit:
     """That of their throughputs."""
-    return rates.named(generated=any(point.generated for point in points))
+    return RateUnit.of_answers(generated=any(point.generated for point in points))
 
 
 def _rate(point: SweepPoint) -> str:

@@ -7,11 +7,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.goals import AnswerLimits
 from tuner.load.measurement import Measurement
 from tuner.load.tokens import PIECES_COUNTED
 from tuner.records import ServerStatistics
-from tuner.report import formats, rates
+from tuner.report import formats
 from tuner.report.columns import folded_table
 from tuner.report.scheduling_table import scheduling_table
 from tuner.report.token_text import about_together
@@ -30,7 +31,7 @@ def sweep_tables(
     A point that the client itself spoiled has no latencies: they would not be the server's.
     """
     shown = sorted({50.0, 90.0, 95.0, 99.0, percentile})
-    unit = rates.short(generated=any(point.generated for point in points))
+    unit = RateUnit.of_answers(generated=any(point.generated for point in points)).short
     goodput = (f"{unit} within {limits}",) if limits.any else ()
     titles = ("load", unit, *goodput, "avg ms", *(f"p{q:g} ms" for q in shown), "errors")
     rows = [_client_cells(point.measurement, shown, limits) for point in points]

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from tuner.analysis.effects import Effects
 from tuner.analysis.hosts import is_of_fleet
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standing, Standings
-from tuner.analysis.token_figures import tokens_per_answer
 from tuner.goals import LatencyBudget
 from tuner.records import PointRecord, Purpose, StudyRecord, TrialRecord, TrialState
 from tuner.report import (
@@ -91,7 +91,7 @@ def trials_table(study: StudyRecord) -> RenderableType:
     title = Text(findings.about_trials(study), style="bold")
     if not study.trials:
         return title
-    unit = rates.short_unit(tokens_per_answer(study.trials))
+    unit = RateUnit.of(study).short
     columns = ("trial", "for", "ended as", unit, "unloaded", "time")
     lines: list[RenderableType] = [
         Text(_TRIAL_LINE.format(*columns), style="bold", overflow="ignore")
@@ -138,8 +138,8 @@ class LiveProgress:
     """Implements Observer: tells a person how the study goes on, for as long as it is entered.
 
     On a terminal it is a small table with a running clock; elsewhere one line per finished trial.
-    `deadline_s` is a moment of the monotonic clock; `trials` is how many are planned. Where it
-    `waits`, that moment comes later by what the study is paused.
+    `unit` is that of throughputs; `deadline_s` is a moment of the monotonic clock; `trials` is how
+    many are planned. Where it `waits`, that moment comes later by what the study is paused.
     """
 
     def __init__(
@@ -147,12 +147,14 @@ class LiveProgress:
         console: Console | None = None,
         *,
         limit_latency: LatencyBudget,
+        unit: str,
         deadline_s: float | None = None,
         trials: int,
         waits: bool = True,
     ) -> None:
         self._console = console or Console(stderr=True)
         self._budget = limit_latency
+        self._unit = unit
         self._deadline_s = deadline_s
         self._trials = trials
         self._waits = waits
@@ -242,7 +244,7 @@ class LiveProgress:
     def _best_so_far(self) -> str:
         if self._best is None:
             return f"nothing within {self._budget} yet"
-        best = rates.of_trials(self._best.throughput, [self._best])
+        best = rates.of_trials(self._best.throughput, self._unit, [self._best])
         found = f"{best} within {self._budget}"
         return f"{found} (trial {self._best.number})"
 
@@ -259,8 +261,7 @@ class LiveProgress:
 
     def _line(self, record: TrialRecord) -> str:
         found = findings.capacity(record)
-        unit = rates.of_trial(record)
-        carries = f", {found} {unit}" if found != formats.NOTHING else ""
+        carries = f", {found} {self._unit}" if found != formats.NOTHING else ""
         host = f" on {record.host}" if record.host else ""
         return (
             f"trial {record.number} ({record.purpose.value}){host}: "
@@ -288,7 +289,7 @@ def _result_rows(
     study: StudyRecord, standings: Standings, sides: Sequence[Standing]
 ) -> list[list[str]]:
     throughputs = [findings.carried(side) for side in sides]
-    unit = rates.short_unit(tokens_per_answer(study.trials))
+    unit = RateUnit.of(study).short
     rows = [[f"{unit} within {study.budget}", *throughputs]]
     if standings.gain and len(sides) > 1:
         rows.append(["gain (95 % interval)", "", formats.gain(standings.gain)])

@@ -9,9 +9,9 @@ from rich.table import Column
 from rich.text import Text
 
 from tuner.analysis.interpolation import CurveEstimate, EstimateKind
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standings
 from tuner.analysis.tiers import Tier, Tiers
-from tuner.analysis.token_figures import tokens_per_answer
 from tuner.goals import LatencyBudget
 from tuner.records import StudyRecord
 from tuner.report import answer_text, figures, findings, formats, nearest_text, rates
@@ -26,7 +26,7 @@ RULE = (
 
 def tiers_table(study: StudyRecord, tiers: Tiers) -> RenderableType:
     """A row for each tier; below the table what serves all of them, and each configuration."""
-    shared, unit = tiers.shared, rates.short_unit(tokens_per_answer(study.trials))
+    shared, unit = tiers.shared, RateUnit.of(study).short
     titles = [f"best {unit}", "known as", "trial"]
     titles += [f"trial {shared.trial.number} {unit}", "known as", "share"] if shared else []
     columns = [Column("tier", no_wrap=True)]
@@ -45,9 +45,10 @@ def remarks(study: StudyRecord, tiers: Tiers, standings: Standings) -> tuple[str
         found += [f"{tier.budget}: {doubt}" for doubt in answer_text.doubts(tier.answer, best)]
         other = winner is not None and winner.configuration != best.trial.configuration
         if winner and other and tier.budget == study.budget:
+            carries = rates.of_trials(winner.throughput, RateUnit.of(study), study.trials)
             found.append(
                 f"{tier.budget} is the budget of the study, whose own result is another: "
-                f"{rates.of_trials(winner.throughput, study.trials)}, `tuner best {study.name}`"
+                f"{carries}, `tuner best {study.name}`"
             )
     return tuple(found)
 

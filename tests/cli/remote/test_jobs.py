@@ -156,6 +156,16 @@ def test_attaching(tuner: Tuner, service: Service, url: str) -> None:
     assert f"job {run.job.id} is done" in there.err
 
 
+def test_attaching_to_a_language_model(tuner: Tuner, service: Service, url: str) -> None:
+    """What its trials carry are requests, though the stream of events knows no load points."""
+    with running(service, request={"prompts": {"task": "chat"}}) as run:
+        a_trial(run)
+    brought(service, run.job, QueueState.DONE)
+    told = tuner("attach", "night", "--service", url).err
+    assert "trial 0 (baseline): feasible, 152 requests/s, " in told
+    assert "152 requests/s" in tuner("status", "night", "--service", url).out
+
+
 def test_attaching_to_one_that_failed(tuner: Tuner, service: Service, url: str) -> None:
     """It says why, and where its output is."""
     with running(service) as run:

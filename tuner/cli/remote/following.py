@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.cli.attach import tell
 from tuner.cli.console import err, note
 from tuner.cli.remote.connection import command_there
@@ -99,6 +100,7 @@ class _Shown(ExitStack):
         return shown(
             err,
             limit_latency=stored_budget(options),
+            unit=status.get("unit") or RateUnit.INFERENCES,
             deadline_s=None if left_s is None else time.monotonic() + left_s,
             trials=limits.trials + limits.finals,
             waits="until" not in options,

@@ -162,7 +162,7 @@ def _document(job: Mapping[str, Any], found: Mapping[str, Any] | None = None) ->
         return {**status, "state": state, "job": own}
     document = _not_begun(job)
     if found is not None:
-        document |= {name: found[name] for name in ("model", "best", "gain", "nearest")}
+        document |= {name: found[name] for name in ("model", "best", "unit", "gain", "nearest")}
         document["trials"]["searched"] = found["trials"]
     return document | {"job": own}
 
@@ -188,6 +188,7 @@ def _not_begun(job: Mapping[str, Any]) -> dict[str, Any]:
         "plan": "",
         "baseline": None,
         "best": None,
+        "unit": None,
         "configuration": None,
         "nearest": None,
         "gain": None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.clients import webhook
 from tuner.errors import masked, quoted
 from tuner.store.deliveries import Delivery
@@ -91,7 +92,8 @@ class StatusDocument(BaseModel):
     trials: Annotated[dict[str, int], Field(description="How many, by how they ended.")]
     plan: Annotated[str, Field(description="How the rest of the time will be spent, in words.")]
     baseline: Annotated[dict[str, Any] | None, Field(description="The server's defaults.")]
-    best: Annotated[float | None, Field(description="Inferences per second within the budget.")]
+    best: Annotated[float | None, Field(description="What it carries within the budget.")]
+    unit: Annotated[str, Field(description="Of that.", examples=list(RateUnit))]
     tokens_per_answer: Annotated[
         float | None, Field(description="Mean output tokens of an answer; null if it has none.")
     ] = None

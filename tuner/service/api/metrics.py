@@ -20,7 +20,10 @@ from tuner.service.api.watching import Watching
 from tuner.store.queue import ACTIVE, count, queued_jobs, waits_since
 from tuner.store.storage import Storage
 
-_RATE = "inferences per second within the latency budget"
+_RATE = (
+    "what it carries within the latency budget, in requests per second of a model that generates "
+    "text, else in inferences per second"
+)
 
 
 class Requests:

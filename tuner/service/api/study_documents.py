@@ -7,6 +7,7 @@ from fastapi import Depends, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.errors import quoted
 from tuner.goals import Objective
 from tuner.report.best import BestWish
@@ -62,7 +63,7 @@ def _wish(
         float | None,
         Query(
             gt=0, allow_inf_nan=False,
-            description="For other objectives: what it carries, in inferences per second.",
+            description="For other objectives: what it carries, in the study's `unit`.",
         ),
     ] = None,
 ) -> BestWish:  # fmt: skip
@@ -90,7 +91,7 @@ class NearestDocument(BaseModel):
     over_ms: float | None
     factor: float | None
     throughput: float | None
-    unit: Annotated[str, Field(description="Of `throughput`.")] = "inferences/s"
+    unit: Annotated[str, Field(description="Of `throughput`.", examples=list(RateUnit))]
     concurrency: int | None
     times: Annotated[
         list[str] | None,
@@ -111,7 +112,7 @@ class StudySummary(BaseModel):
     latency_budget: Annotated[str, Field(examples=["p99 <= 50 ms"])]
     trials: Annotated[int, Field(description="Configurations that were tried.")]
     best: Annotated[float | None, Field(description="What the winner carries.")]
-    unit: Annotated[str, Field(description="Of that.", examples=["inferences/s", "requests/s"])]
+    unit: Annotated[str, Field(description="Of that.", examples=list(RateUnit))]
     gain: Annotated[float | None, Field(description="Times what the defaults carry.")]
     nearest: NearestDocument | None
     state: StudyState
@@ -135,7 +136,7 @@ class TrialDocument(BaseModel):
     log: str
     cure: str | None
     proof: Annotated[str, Field(description="The verdict on the load that was to be proved.")]
-    throughput: Annotated[float | None, Field(description="Inferences per second.")]
+    throughput: Annotated[float | None, Field(description="In the study's `unit`.")]
     seconds: float | None
     finished_at: datetime
     configuration: dict[str, Any]

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import standings
 from tuner.clients.webhook import post_once
 from tuner.errors import InputError, StorageError, TunerError
@@ -166,15 +167,17 @@ def _is_due(told: Pending) -> bool:
 
 
 def _result(storage: Storage, study: str) -> dict[str, Any] | None:
-    """The winner in short: its inferences per second, and how many times the defaults' that is."""
+    """The winner in short: its throughput, and how many times the defaults' that is."""
     try:
-        found = standings(storage.study(study, brief=True))
+        record = storage.study(study, brief=True)
     except InputError:  # it was deleted
         return None
+    found = standings(record)
     if found.winner is None:
         return None
     return {
         "throughput": found.winner.throughput,
+        "unit": RateUnit.of(record).value,
         "configuration": dict(found.winner.configuration),
         "gain": found.gain.estimate if found.gain else None,
     }

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from tuner.errors import InputError, masked
-from tuner.report import formats, markup, rates
+from tuner.report import formats, markup
 from tuner.report.comparison_text import comparison_document
 from tuner.report.comparisons import check_compared, comparisons
 from tuner.report.sheet import Sheet
@@ -69,7 +69,7 @@ def _sheets(found: Mapping[str, Any], defaults: Configuration | None) -> Iterato
         ("Best configuration", found["winners"]),
         ("Server's defaults", found["baselines"]),
     ]
-    unit = rates.unit(found["first"]["tokens_per_answer"])
+    unit = found["first"]["unit"]
     yield _pairs("Within the budget", "", [row for row in headlines if row[1]], names, unit)
     same = [
         (markup.code(formats.short(Configuration.of(each["configuration"]), defaults)), each)

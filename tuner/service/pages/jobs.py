@@ -1,6 +1,7 @@
 """/jobs/{job}: a job as it runs, and what became of it."""
 
 import math
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.records import StudyRecord
 from tuner.report.budgets import stored_budget
 from tuner.service.access.principal import Reader
@@ -114,14 +116,17 @@ def _plot(storage: Storage, shown: Shown) -> Plot:
     """That of all trials, with the load points of the one in progress."""
     status, asked = shown.status, shown.job.options
     if status is None:
-        return Plot((), stored_budget(asked))
+        budget = stored_budget(asked)
+        # Its task may be that of a file which is read when it begins; limits of parts are surely
+        # those of tokens.
+        return Plot((), budget, RateUnit.of_answers(generated=budget.limits.of_parts))
     stored = plot(storage, status.study, status.result)
     if status.trial is None or not status.is_live:
         return stored
     following = events(storage, status.study.name, after=status.trial.id)
     fresh = [each for each in following if each.kind is EventKind.POINT_MEASURED]
     points = tuple(found for each in reversed(fresh) if (found := _fresh(each)))
-    return Plot((*points, *stored.points), stored.budget)
+    return replace(stored, points=(*points, *stored.points))
 
 
 def _fresh(event: Event) -> PlotPoint | None:

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.errors import InputError, TunerError
 from tuner.planning.capacities import Role
 from tuner.planning.offers import Line, Offer, Wish
 from tuner.records import Interval
-from tuner.report import formats, rates
+from tuner.report import formats
 from tuner.report.capacity_answer import CapacityAnswer, CapacityQuestion, answered
 from tuner.report.capacity_text import money
 from tuner.report.capacity_wish import constant_demand, reserve
@@ -98,11 +99,11 @@ def _count(option: str, text: str) -> int:
 
 def _sheet(offer: Offer) -> Sheet:
     priced = math.isfinite(offer.price)
-    unit, generated = rates.unit(offer.tokens), not math.isnan(offer.tokens)
+    unit, generated = RateUnit.of(offer.study), not math.isnan(offer.tokens)
     headings = ["Configuration", f"{unit.capitalize()} of one"]
     headings += ["Output tokens/s", "Replicas"] if generated else ["Replicas"]
     headings.append("Of their capacity")
-    headings += ["Cost an hour", f"A million {unit.removesuffix('/s')}"] if priced else []
+    headings += ["Cost an hour", f"A million {unit.noun}s"] if priced else []
     rows = [tuple(_cells(offer, line, priced=priced)) for line in offer.lines]
     return Sheet(
         f"Replicas, by study {offer.study.name} within {offer.budget}",

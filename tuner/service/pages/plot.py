@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.analysis.pareto import Row, front
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standings
 from tuner.goals import LatencyBudget
 from tuner.records import StudyRecord
-from tuner.report import rates
 from tuner.report.token_text import latency_name, latency_title
 from tuner.store.curve_points import CurvePoint, curve_points
 from tuner.store.storage import Storage
@@ -32,10 +32,11 @@ class PlotPoint:
 
 @dataclass(frozen=True)
 class Plot:
-    """Latencies are at the percentile of the `budget`, within its limit."""
+    """Latencies are at the percentile of the `budget`, within its limit; throughputs in `unit`."""
 
     points: tuple[PlotPoint, ...]
     budget: LatencyBudget
+    unit: RateUnit
 
     @property
     def limit_ms(self) -> float:
@@ -54,12 +55,7 @@ class Plot:
     @property
     def generated(self) -> bool:
         """Whether answers are made of output tokens."""
-        known = any(not math.isnan(point.tokens_per_s) for point in self.points)
-        return known or self.budget.limits.of_parts
-
-    @property
-    def unit(self) -> str:
-        return rates.named(generated=self.generated)
+        return self.unit is RateUnit.REQUESTS
 
     @property
     def front(self) -> tuple[PlotPoint, ...]:
@@ -86,7 +82,7 @@ def plot(storage: Storage, study: StudyRecord, result: Standings) -> Plot:
         )
         for number, each in enumerate(found)
     ]
-    return Plot(tuple(points), study.budget)
+    return Plot(tuple(points), study.budget, RateUnit.of(study))
 
 
 def _front(points: Sequence[CurvePoint]) -> set[int]:

@@ -1,13 +1,11 @@
 """/: what runs now, what waits, and what has ended lately."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from tuner.report import rates
 from tuner.report.status import Status, document
 from tuner.service.access.principal import Reader
 from tuner.service.api.lookup import Here
@@ -38,13 +36,8 @@ class Shown:
         return None if self.status is None else document(self.status)
 
     @property
-    def unit(self) -> str:
-        """That of its throughputs."""
-        return rates.unit(self.status.tokens if self.status else math.nan)
-
-    @property
     def baseline(self) -> float:
-        """What the server's defaults carry, in inferences per second; 0 where nobody knows."""
+        """What the server's defaults carry, in the unit of the study; 0 where nobody knows."""
         own = self.status.result.baseline if self.status else None
         return own.throughput if own else 0.0
 

@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 import tuner
+from tuner.analysis.rate_unit import RateUnit
 from tuner.clients import webhook
 from tuner.errors import masked
 from tuner.report import figures, findings, formats, hosts, markup, rates, token_text
@@ -123,6 +124,7 @@ def _environment() -> jinja2.Environment:
         "findings": findings,
         "figures": figures,
         "host_text": hosts,
+        "rate_unit": RateUnit.of,
         "rates": rates,
         "token_text": token_text,
     }
