@@ -66,6 +66,7 @@ ALONE = [
     "end_to_end/test_containers.py",
     "end_to_end/test_optimize.py",
     "end_to_end/test_optimize_docker.py",
+    "end_to_end/test_optimize_llama_cpp.py",
     "end_to_end/test_optimize_model_file.py",
 ]
 # What needs environments of gigabytes, and is run only where one of these variables names one.

@@ -83,25 +83,26 @@ def made(python: Path, kind: str, folder: Path) -> None:
 
 
 def test_vllm_beats_one_request_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values are proved by what vLLM says, and what is better is so on a fresh start too."""
+    """Values are proved by what vLLM says, and the gain by three rounds of fresh starts."""
     made(programs("TUNER_VLLM", monkeypatch) / "python", "llama", tmp_path)
 
     content = optimized(
         *(tmp_path, VLLM, "--model", "./tiny", "--tolerance", "0.05", "--percentile", "90"),
         *("--prompt-tokens", "32", "--output-tokens", "16"),
-        *("--budget-ttft-ms", "2000", "--budget-itl-ms", "400"),
-        *("--trials", "2", "--finalists", "1", "--confirmations", "1", "--timeout", "15m"),
+        *("--budget-ttft-ms", "500", "--budget-itl-ms", "100"),
+        *("--trials", "2", "--finalists", "1", "--timeout", "25m"),
     )
 
-    # A proof takes three rounds of finals, and each start of vLLM most of a minute.
+    # Each start of vLLM takes most of a minute.
     purposes = [trial["purpose"] for trial in content["trials"]]
-    assert purposes[:4] == ["baseline", "search", "final", "final"]
+    assert purposes[:2] == ["baseline", "search"]
+    assert purposes.count("final") >= 6
     verdicts = content["trials"][1]["verdicts"]
     for name in ("max_num_seqs", "max_num_batched_tokens", "block_size"):
         assert verdicts[name] == "confirmed"
     assert content["baseline"]["configuration"]["max_num_seqs"] == 1
     assert content["winner"]["configuration"]["max_num_seqs"] == 16
-    assert content["gain"]["low"] > 1
+    assert content["gain"]["proved"] is True
 
 
 def test_infinity_is_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
