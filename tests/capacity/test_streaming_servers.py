@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tuner.capacity.probes import Capacity, CapacityPlan, Expected
 from tuner.capacity.proof import LoadVerdict, first_look_s
 from tuner.goals import AnswerLimits, LatencyBudget
 from tuner.load.measurement import Measurement
-from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop, Overload
+from tuner.load.profile import ClosedLoop, LoadProfile, OpenLoop
 from tuner.records import Outcome, Phase
 
 
@@ -81,59 +82,34 @@ def test_a_capacity_may_be_beyond_what_full_load_showed() -> None:
     assert capacity.throughput > 1.15 * too_little.saturation
 
 
-class Stumbling(StreamingServer):
-    """Slow the first times that it works on 8 at once."""
-
-    def __call__(
-        self,
-        phase: Phase,
-        profile: LoadProfile,
-        *,
-        duration_s: float,
-        overload: Overload | None = None,
-    ) -> Measurement:
-        loops = [each for _, each, _ in self.measured if each == ClosedLoop(8)]
-        usual = self.simulation
-        if profile == ClosedLoop(8) and len(loops) < 2:
-            self.simulation = replace(usual, base_s=2 * usual.base_s)
-        try:
-            return super().__call__(phase, profile, duration_s=duration_s, overload=overload)
-        finally:
-            self.simulation = usual
-
-
 def test_one_loop_without_a_rise_is_not_taken_for_the_most() -> None:
-    """The next one, with twice as many in flight, may be faster all the same."""
+    """A server may be slow the first times that it works on 8 at once, and faster with 16."""
     limits = AnswerLimits(ttft_s=0.5, itl_s=0.1)
-    server = Stumbling(SERVER, limits)
+    usual = StreamingServer(SERVER, limits)
+    cold = StreamingServer(replace(SERVER, base_s=2 * SERVER.base_s), limits)
+
+    def measure(phase: Phase, profile: LoadProfile, **options: Any) -> Measurement:
+        stumbles = profile == ClosedLoop(8) and len(cold.measured) < 2
+        return (cold if stumbles else usual)(phase, profile, **options)
+
     plan = CapacityPlan(budget=LatencyBudget.of_answers(95, limits), concurrency=4)
-    capacity = find_capacity(server, plan)
+    capacity = find_capacity(measure, plan)
+    assert len(cold.measured) == 2
     assert capacity.saturation == pytest.approx(14.0, rel=0.15)
-
-
-class Refusing(StreamingServer):
-    """Nobody is served where more than 32 ask at once."""
-
-    def __call__(
-        self,
-        phase: Phase,
-        profile: LoadProfile,
-        *,
-        duration_s: float,
-        overload: Overload | None = None,
-    ) -> Measurement:
-        measured = super().__call__(phase, profile, duration_s=duration_s, overload=overload)
-        if isinstance(profile, ClosedLoop) and profile.concurrency > 32:
-            return replace(measured, errors={"http_503": measured.requests})
-        return measured
 
 
 def test_users_that_a_server_refuses_are_too_many() -> None:
     """What it did with fewer is the full load."""
     limits = AnswerLimits(ttft_s=5.0, itl_s=0.1)
-    server = Refusing(SERVER, limits)
+    server = StreamingServer(SERVER, limits)
+
+    def measure(phase: Phase, profile: LoadProfile, **options: Any) -> Measurement:
+        measured = server(phase, profile, **options)
+        refused = isinstance(profile, ClosedLoop) and profile.concurrency > 32
+        return replace(measured, errors={"http_503": measured.requests}) if refused else measured
+
     plan = CapacityPlan(budget=LatencyBudget.of_answers(95, limits), concurrency=8)
-    capacity = find_capacity(server, plan)
+    capacity = find_capacity(measure, plan)
     assert ClosedLoop(64) in [profile for _, profile, _ in server.measured]
     assert capacity.saturation == pytest.approx(14.0, rel=0.15)
 

@@ -1,7 +1,6 @@
 """What throughputs count, by what a study asks: known with and without its load points."""
 
 from enum import StrEnum
-from typing import Self
 
 from tuner.analysis.token_figures import generates
 from tuner.records import StudyRecord
@@ -18,14 +17,14 @@ class RateUnit(StrEnum):
     REQUESTS = "requests/s"
 
     @classmethod
-    def of(cls, study: StudyRecord) -> Self:
+    def of(cls, study: StudyRecord) -> "RateUnit":
         """That of all throughputs of a study."""
         return cls.of_answers(generated=generates(study))
 
     @classmethod
-    def of_answers(cls, *, generated: bool) -> Self:
+    def of_answers(cls, *, generated: bool) -> "RateUnit":
         """That of answers which are `generated`, of output tokens, or are not."""
-        return cls(cls.REQUESTS if generated else cls.INFERENCES)
+        return cls.REQUESTS if generated else cls.INFERENCES
 
     @property
     def short(self) -> str:

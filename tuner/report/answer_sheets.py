@@ -96,7 +96,7 @@ def about_front(study: StudyRecord, points: pd.DataFrame) -> str:
     within = points[points["within"] & ~points["stopped_early"]]
     if within.empty:
         return f"No load point meets {study.budget}"
-    most = rates.of_trials(float(within["throughput"].max()), RateUnit.of(study), study.trials)
+    most = rates.of_study(float(within["throughput"].max()), study)
     return f"The highest throughput measured within {study.budget} is {most}"
 
 

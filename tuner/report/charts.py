@@ -340,7 +340,7 @@ def _capacity_text(name: str, standing: Standing, study: StudyRecord) -> str:
         [
             name,
             f"capacity within {study.budget}:",
-            rates.of_trials(standing.throughput, RateUnit.of(study), study.trials),
+            rates.of_study(standing.throughput, study),
             f"95 %: {low} to {high}",
             findings.grounds(standing),
         ]

@@ -40,7 +40,7 @@ def headline(study: StudyRecord, standings: Standings) -> str:
     winner, is_fastest = standings.winner, standings.winner is standings.fastest
     if winner is None:
         return _nothing_found(study)
-    per_s = rates.of_trials(winner.throughput, RateUnit.of(study), study.trials)
+    per_s = rates.of_study(winner.throughput, study)
     carries = f"{per_s} within {study.budget}"
     if keeps_defaults(standings):
         beats = "beats" if is_fastest else "is proved to beat"

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterable
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.token_figures import tokens_per_answer
-from tuner.records import TrialRecord
+from tuner.records import StudyRecord, TrialRecord
 from tuner.report import formats
 
 
@@ -17,6 +18,11 @@ def said(per_s: float, unit: str, tokens: float) -> str:
     return (
         rate if math.isnan(tokens) else f"{rate} ({formats.rate(per_s * tokens)} output tokens/s)"
     )
+
+
+def of_study(per_s: float, study: StudyRecord) -> str:
+    """The same, of a whole study."""
+    return of_trials(per_s, RateUnit.of(study), study.trials)
 
 
 def of_trials(per_s: float, unit: str, trials: Iterable[TrialRecord]) -> str:

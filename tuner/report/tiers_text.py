@@ -45,7 +45,7 @@ def remarks(study: StudyRecord, tiers: Tiers, standings: Standings) -> tuple[str
         found += [f"{tier.budget}: {doubt}" for doubt in answer_text.doubts(tier.answer, best)]
         other = winner is not None and winner.configuration != best.trial.configuration
         if winner and other and tier.budget == study.budget:
-            carries = rates.of_trials(winner.throughput, RateUnit.of(study), study.trials)
+            carries = rates.of_study(winner.throughput, study)
             found.append(
                 f"{tier.budget} is the budget of the study, whose own result is another: "
                 f"{carries}, `tuner best {study.name}`"
