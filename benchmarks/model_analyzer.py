@@ -20,7 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.landscapes.base import LANDSCAPES, Landscape
+from benchmarks.landscapes.base import FOLDER, LANDSCAPES, Landscape
 from benchmarks.model_analyzer_runs import ModelAnalyzer, Tool, ToolFailedError, Tuner
 from benchmarks.options import count, program, seconds
 from benchmarks.perf_analyzer import PerfAnalyzer
@@ -36,6 +36,8 @@ _MODELS = {
     "mlp": replace(LANDSCAPES["mlp"], budget=LatencyBudget(99, 0.005)),
     "encoder": replace(LANDSCAPES["encoder"], budget=LatencyBudget(99, 0.050)),
     "accelerator": replace(LANDSCAPES["accelerator"], budget=LatencyBudget(99, 0.025)),
+    "ranker": Landscape("ranker", FOLDER / "models", LatencyBudget(99, 0.020)),
+    "three_slots": Landscape("three_slots", FOLDER / "models", LatencyBudget(99, 0.030)),
 }
 _METERS = {"engine": "our engine", "perf_analyzer": "perf_analyzer"}
 
