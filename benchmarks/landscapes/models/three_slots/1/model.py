@@ -1,7 +1,7 @@
 """A device that does up to three things at once, each for at most four rows.
 
-A call of n rows holds one of its slots for FIXED_S seconds for each four of them, and EACH_S for each
-row, all of it sleep: three slots of four rows carry 12 / 4.6 ms, which is 2,609 rows per second.
+A call of n rows holds one of its slots for FIXED_S seconds for each four of them, and EACH_S for
+each row, all of it sleep: three slots of four rows carry 12 / 4.6 ms, or 2,609 rows per second.
 """
 
 import fcntl
