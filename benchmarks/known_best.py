@@ -4,7 +4,8 @@
 
 What a configuration carries on a device (`benchmarks.known_devices`) is computed, with Poisson
 arrivals; the studies run on the real Triton, with the defaults of `tuner optimize`. What each
-recommends is compared, on paper, with the best on paper.
+recommends is compared, on paper, with the best on paper. The same command goes on where it was cut
+short.
 """
 
 import argparse
@@ -45,6 +46,7 @@ class Run:
     wall_s: float
     search_s: float
     trials: int
+    timeout_s: float
 
     @property
     def share(self) -> float:
@@ -82,6 +84,7 @@ def studied(
         wall_s=wall_s,
         search_s=_spent_s(study),
         trials=len(study.searched),
+        timeout_s=timeout_s,
     )
 
 
@@ -121,20 +124,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--devices", type=count, default=12)
     parser.add_argument("--timeout", type=seconds, default=SearchBudget().timeout_s)
-    parser.add_argument("--json", type=Path, help="also write everything there, study by study")
+    parser.add_argument(
+        "--json", type=Path, help="where all is written, and what was is not run again"
+    )
     options = parser.parse_args()
     if len(os.sched_getaffinity(0)) != CORES:
         raise SystemExit(f"the best is known for {CORES} cores: `taskset -c 0,1 python -m ...`")
     devices = drawn(options.devices)
     with ProcessPoolExecutor() as pool:
         best = list(pool.map(Device.best, devices))
-    runs = []
-    for number, device in enumerate(devices):
+    runs = _known(options.json, options.timeout)[: len(devices)]
+    for number, device in list(enumerate(devices))[len(runs) :]:
         runs.append(studied(number, device, best[number], options.timeout))
         print(f"{device}: {runs[-1].share:.2f} of the best in {runs[-1].wall_s:.0f} s", flush=True)
         if options.json:
-            options.json.write_text(json.dumps([asdict(run) for run in runs], indent=1))
+            _keep(options.json, runs)
     print("\n" + report(runs, devices))
+
+
+def _known(path: Path | None, timeout_s: float) -> list[Run]:
+    """The studies of a benchmark that was cut short."""
+    kept = json.loads(path.read_text()) if path and path.exists() else []
+    runs = [Run(**each) for each in kept]
+    if any(run.timeout_s != timeout_s for run in runs):
+        raise SystemExit(f"{path} holds studies of another --timeout: name another file")
+    return runs
+
+
+def _keep(path: Path, runs: Sequence[Run]) -> None:
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps([asdict(run) for run in runs], indent=1))
+    beside.replace(path)
 
 
 if __name__ == "__main__":
