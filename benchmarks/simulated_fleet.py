@@ -103,13 +103,14 @@ class Server:
 
     `capacity` is in inferences per second, 0 where it fails; `lasts_s` is how long a trial takes,
     on any host. A configuration that `kills` takes its host with it. `remarks` are those of its
-    requests.
+    requests. When it is put to the proof it carries `when_proved` times as much.
     """
 
     capacity: Callable[[Configuration], float]
     lasts_s: Callable[[Configuration], float] = lambda _: 20.0
     kills: Callable[[Configuration], bool] = lambda _: False
     remarks: tuple[str, ...] = ()
+    when_proved: float = 1.0
 
 
 @dataclass
@@ -309,6 +310,10 @@ class SimulatedFleet:
         capacity = self._carries(host, running) * math.exp(self._chance.normal(0.0, _NOISE))
         reason = self._reason(host, running, capacity)
         state = TrialState.PRUNED if self._is_beaten(host, running) else TrialState.FEASIBLE
+        proof = ""
+        if plan.claim:
+            proof = "within" if self.server.when_proved * capacity >= plan.claim else "over"
+        state = TrialState.INFEASIBLE if proof == "over" else state
         state = TrialState.FAILED if reason else state
         spent_s = self._due_s - running.began_s
         return TrialRecord(
@@ -318,13 +323,13 @@ class SimulatedFleet:
             configuration=plan.configuration,
             state=state,
             reason=reason,
-            throughput=0.0 if reason else capacity,
+            throughput=0.0 if reason else plan.claim or capacity,
             log_error=_LOG_ERROR if state is TrialState.FEASIBLE else math.inf,
             unloaded_s=0.005 / self._by_name[host].speed,
             saturation=1.2 * capacity,
             remarks=self.server.remarks,
             timings_s={"apply": 0.1 * spent_s, "search": 0.6 * spent_s, "total": spent_s},
-            proof="within" if plan.claim and capacity >= plan.claim else "",
+            proof="" if reason else proof,
             seed=plan.seed,
             round=plan.round,
             started_at=BEGAN + timedelta(seconds=running.began_s),

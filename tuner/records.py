@@ -392,6 +392,6 @@ class StudyRecord:
         return tuple(t for t in self.trials if t.purpose is Purpose.FINAL)
 
     @property
-    def proof(self) -> TrialRecord | None:
-        """The trial that was to prove the claimed load, if there was one."""
-        return next((t for t in self.trials if t.purpose is Purpose.PROOF), None)
+    def proofs(self) -> tuple[TrialRecord, ...]:
+        """The trials that were to prove a claimed load."""
+        return tuple(t for t in self.trials if t.purpose is Purpose.PROOF)

@@ -59,6 +59,8 @@ class TestOneStudy:
         assert of_study["price_per_hour"] is None
         assert (of_budget["percentile"], of_budget["limit_ms"]) == (99, 50.0)
         assert of_study["confidence"] is None  # no fresh start confirmed it
+        assert of_study["unit"] == "inferences/s"
+        assert (best["proved_load"], best["found_over"]) == (None, None)
 
     def test_that_fresh_starts_confirmed(self, tuner: Tuner, folder: Path) -> None:
         """Only then the confidence has a number."""

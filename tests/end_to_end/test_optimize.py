@@ -27,19 +27,16 @@ def test_the_study_ends_with_a_winner_that_beats_the_defaults(optimized: Finishe
     assert content["winner"]["throughput"] > content["baseline"]["throughput"] > 0
     assert content["winner"]["p99_ms"] <= 50
     assert content["winner"]["fresh_starts"] == content["baseline"]["fresh_starts"] == 1
-    assert [t["purpose"] for t in content["trials"]] == [
-        "baseline",
-        *["search"] * 2,
-        *["final"] * 2,
-        "proof",
-    ]
+    purposes = [trial["purpose"] for trial in content["trials"]]
+    assert purposes[:6] == ["baseline", *["search"] * 2, *["final"] * 2, "proof"]
+    assert set(purposes[6:]) <= {"proof"}
 
 
 def test_progress_goes_to_stderr_one_line_for_each_trial(optimized: Finished) -> None:
     """Away from a terminal, progress is one plain line for each finished trial."""
     lines = [line for line in optimized.err.splitlines() if line.startswith("trial ")]
 
-    assert len(lines) == 6
+    assert len(lines) == len(optimized.json["trials"])
     assert lines[0].startswith("trial 0 (baseline): ")
 
 
@@ -100,8 +97,7 @@ def test_pareto_trades_throughput_for_latency(folder: Path) -> None:
     assert len(front) > 1
 
 
-@pytest.mark.usefixtures("optimized")
-def test_every_load_point_can_be_exported(folder: Path) -> None:
+def test_every_load_point_can_be_exported(optimized: Finished, folder: Path) -> None:
     """The table has each trial's load points, and the same rows in every format."""
     exported = folder / "points.csv"
     done = tuner(
@@ -110,7 +106,7 @@ def test_every_load_point_can_be_exported(folder: Path) -> None:
     assert done.status == 0, done.err
 
     points = pd.read_csv(exported)
-    assert sorted(points["trial"].unique()) == [0, 1, 2, 3, 4, 5]
+    assert sorted(points["trial"].unique()) == list(range(len(optimized.json["trials"])))
     assert {"warm-up", "unloaded", "saturation", "search", "proof"} == set(points["phase"])
 
 

@@ -17,7 +17,7 @@ from tuner.planning.capacities import Capacities, Role, capacities
 from tuner.planning.demand import Demand
 from tuner.planning.offers import Offer, Wish, cheapest, offer
 from tuner.planning.replicas import Reserve
-from tuner.records import Purpose, StudyRecord
+from tuner.records import Interval, Purpose, StudyRecord
 
 WISH = Wish(demand=Demand.constant(1000.0), reserve=Reserve())
 
@@ -51,6 +51,27 @@ class TestTheStudysOwnBudget:
         assert front == sorted(front, reverse=True)
         assert found[0].starts == 3
         assert known(found[0].interval).estimate == pytest.approx(398, rel=0.01)
+
+    def test_no_more_than_was_proved(self) -> None:
+        """Where a load was found over the budget, by what the finals said within it."""
+        night = studies.night()
+        winner = night.trials[2].configuration
+        proofs = [
+            replace(
+                studies.trial(90 + number, load),
+                configuration=winner,
+                purpose=Purpose.PROOF,
+                proof=verdict,
+            )
+            for number, (load, verdict) in enumerate([(378.0, "over"), (338.0, "within")])
+        ]
+        found = capacities(replace(night, trials=(*night.trials, *proofs)), studies.BUDGET, {2})
+
+        assert found.best
+        assert found.best.configuration == winner
+        assert found.best.interval == Interval(338.0, 338.0, 378.0)
+        assert not offer(found, WISH, math.nan).is_confirmed
+        assert offer(of_night(), WISH, math.nan).is_confirmed
 
     def test_of_a_search_alone(self) -> None:
         """Nothing has confirmed the best."""

@@ -135,6 +135,7 @@ class TestDocument:
             "study": study.name,
             "latency_budget": "p99 <= 20 ms",
             "objective": "throughput",
+            "unit": "inferences/s",
             "least_throughput": None,
             "best": best,
             "nearest": None,

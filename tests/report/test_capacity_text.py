@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tests.report import studies, texts
@@ -11,7 +12,7 @@ from tuner.planning.capacities import capacities
 from tuner.planning.demand import Demand, Moment
 from tuner.planning.offers import Offer, Wish, cheapest, offer
 from tuner.planning.replicas import Reserve
-from tuner.records import StudyRecord
+from tuner.records import Purpose, StudyRecord
 from tuner.report import capacity_text
 from tuner.report.capacity_model import explanation
 
@@ -74,6 +75,22 @@ CURVES = studies.study(
         studies.trial(2, 2000.0, points=loads((1000, 17.8), (2450, 24.1), (2500, 60))),
     ]
 )
+
+
+def proved(*verdicts: str) -> StudyRecord:
+    """The night after its winner was put to the proof, under 380 inferences/s, then 340, ..."""
+    proofs = [
+        replace(
+            studies.trial(90 + number, 380.0 - 40 * number),
+            configuration=next(t.configuration for t in NIGHT.trials if t.number == 2),
+            purpose=Purpose.PROOF,
+            proof=verdict,
+        )
+        for number, verdict in enumerate(verdicts)
+    ]
+    return replace(NIGHT, trials=(*NIGHT.trials, *proofs))
+
+
 SLOW = studies.infeasible(studies.baseline(), unloaded_s=0.08)
 
 
@@ -98,6 +115,10 @@ def test_every_answer() -> None:
                 studies.study([SLOW, studies.trial(1, 100.0)]), wish(90.0, spare=1)
             ),
             "nothing carries anything": told(studies.study([SLOW]), wish(90.0)),
+            "a load that was found over": told(proved("over"), wish(1200.0, spare=1)),
+            "a load that was found over, and less that was proved": told(
+                proved("over", "within"), wish(1200.0, spare=1)
+            ),
             "another budget": told(CURVES, wish(1200.0, spare=1), budget=P99_20MS),
             "a lower bound": told(CURVES, wish(1200.0, spare=1), budget=P99_200MS),
             "several studies": best_of(1.0, 4.0),

@@ -198,6 +198,7 @@ def test_the_document() -> None:
     content = check_text.document(found(340.0, differences=(CHANGED,)))
 
     assert content["outcome"] == "worse"
+    assert content["unit"] == "inferences/s"
     assert content["winner"]["ratio"]["high"] < 0.95
     assert content["winner"]["configuration"] == dict(studies.BEST)
     assert content["defaults"]["now"] == pytest.approx([149.7, 150.0, 150.3])

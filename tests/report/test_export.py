@@ -1,5 +1,7 @@
 """A study as plain data, for documents."""
 
+from dataclasses import replace
+
 from tests.report import studies
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
@@ -56,6 +58,24 @@ def test_the_verdict_of_a_proof() -> None:
     """A trial that puts the claimed load on the winner says what came out; others say nothing."""
     proof = studies.trial(1, 300.0, purpose=Purpose.PROOF, proof="within")
     study = studies.study([studies.baseline(), proof])
-    trials = export.study_document(study, standings(study))["trials"]
+    document = export.study_document(study, standings(study))
 
-    assert [trial["proof"] for trial in trials] == ["", "within"]
+    assert [trial["proof"] for trial in document["trials"]] == ["", "within"]
+    assert document["winner"]["proofs"] == []
+
+
+def test_what_was_proved_of_a_configuration() -> None:
+    """Each load that was put to the proof, and what came out."""
+    found = studies.trial(1, 316.0)
+    proofs = [
+        replace(found, number=2 + n, throughput=load, purpose=Purpose.PROOF, proof=verdict)
+        for n, (load, verdict) in enumerate([(300.0, "over"), (269.0, "within")])
+    ]
+    study = studies.study([studies.baseline(), found, *proofs])
+    winner = export.study_document(study, standings(study))["winner"]
+
+    assert winner["unit"] == "inferences/s"
+    assert winner["proofs"] == [
+        {"throughput": 300.0, "verdict": "over"},
+        {"throughput": 269.0, "verdict": "within"},
+    ]

@@ -1,9 +1,11 @@
 """How many copies of a server carry a demand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.report import studies
 from tuner.analysis.standings import standings
+from tuner.records import Interval, Purpose
 from tuner.report import findings, replicas
 
 
@@ -20,6 +22,24 @@ def test_round_demands() -> None:
     assert sheet.headings == ("Inferences/s", "Best configuration", "Server's defaults")
     assert [row[0] for row in sheet.rows] == ["500", "1,000", "2,000", "5,000", "10,000"]
     assert sheet.rows[1][1:] == ("5 (49 %)", "-")
+
+
+def test_what_was_proved_counts() -> None:
+    """Where a proof found less than the finals said, which the sentences say."""
+    found = studies.trial(1, 410.0)
+    proofs = [
+        replace(found, number=2 + n, throughput=load, purpose=Purpose.PROOF, proof=verdict)
+        for n, (load, verdict) in enumerate([(390.0, "over"), (348.0, "within")])
+    ]
+    study = studies.study([studies.baseline(), found, *proofs])
+    winner = standings(study).winner
+    assert winner
+
+    assert replicas.carries(study, winner) == Interval(348.0, 348.0, 390.0)
+    assert replicas.assumptions(study, winner)[1] == (
+        "Of the best configuration 390 inferences/s were found over p99 <= 50 ms on one more "
+        "start: it is planned with 348 inferences/s, which were proved to be within it on another."
+    )
 
 
 def test_the_page_has_the_same_rule() -> None:

@@ -175,6 +175,8 @@ def test_documents() -> None:
     assert {row["trial"] for row in front["tokens"]["ttft_ms"]} > {2}
     night = studies.night()
     assert fronts.front_document(front_of(night))["tokens"] is None
+    assert fronts.front_document(front_of(night))["unit"] == "inferences/s"
+    assert front["unit"] == winner["unit"] == "requests/s"
     winner_of_night = standings(night).winner
     assert winner_of_night
     assert "tokens" not in export.standing(winner_of_night, night)

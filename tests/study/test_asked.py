@@ -130,7 +130,7 @@ def test_an_end_with_finals(tmp_path: Path) -> None:
         *(Purpose.BASELINE, Purpose.SEARCH, Purpose.SEARCH),
         Purpose.FINAL,
     ]
-    assert found.record.proof is not None
+    assert found.record.proofs
     assert found.told[-1].content == {"why": "it was asked to stop"}
     [point] = [e for e in found.told if e.kind is EventKind.POINT_MEASURED and e.trial == 2][-1:]
     assert point.content["point"]["phase"] == "saturation"
@@ -154,7 +154,7 @@ def test_an_end_of_the_finals(tmp_path: Path, undisturbed: Ran) -> None:
     assert found.record.stopped == undisturbed.record.stopped
     assert "the finals ended early: it was asked to stop" in found.said
     assert [t.purpose for t in found.record.finals] == [Purpose.FINAL]
-    assert found.record.proof is None
+    assert found.record.proofs == ()
 
 
 def test_what_was_measured_to_its_last_point_is_kept(tmp_path: Path, undisturbed: Ran) -> None:

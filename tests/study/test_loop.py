@@ -104,15 +104,16 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 
 def test_a_study_finds_confirms_and_proves(usual: Ran) -> None:
-    """Baseline, hints, search; three rounds of finals on fresh starts; one proof."""
+    """Baseline, hints, search; three rounds of finals on fresh starts; then proofs."""
     purposes = [purpose for purpose, _ in usual.watcher.began]
 
     assert purposes[0] is Purpose.BASELINE
     assert usual.watcher.began[1][1]["max_batch_size"] == 8
     finals_began = purposes.index(Purpose.FINAL)
     assert set(purposes[1:finals_began]) == {Purpose.SEARCH}
-    assert set(purposes[finals_began:-1]) == {Purpose.FINAL}
-    assert purposes[-1] is Purpose.PROOF
+    proofs_began = purposes.index(Purpose.PROOF)
+    assert set(purposes[finals_began:proofs_began]) == {Purpose.FINAL}
+    assert set(purposes[proofs_began:]) == {Purpose.PROOF}
     winner = known(standings.standings(usual.record).winner)
     assert winner.configuration["max_batch_size"] in (16, BEST)
     assert winner.confirmations == 3
@@ -160,12 +161,12 @@ def test_no_round_begins_that_would_end_too_late(
     monkeypatch.setattr("time.monotonic", lambda: passed_s)
     record = run(trials=14).record
     assert {trial.round for trial in record.finals} == {0}
-    assert record.proof is None
+    assert record.proofs == ()
 
 
 def test_the_proof_is_of_the_load_that_is_claimed(usual: Ran) -> None:
     """95 % of the winner's capacity, with a verdict."""
-    proof = known(usual.record.proof)
+    proof = usual.record.proofs[0]
     winner = known(standings.standings(usual.record).winner)
     assert proof.configuration == winner.configuration
     assert proof.throughput == pytest.approx(0.95 * winner.throughput)
@@ -261,7 +262,7 @@ def test_no_winner_no_finals(run: Run) -> None:
     """Where nothing is within the budget there is nothing to confirm or to prove."""
     record = run(server=lambda _: Batching(0.1, 0.0, 4)).record
     assert record.finals == ()
-    assert record.proof is None
+    assert record.proofs == ()
     assert standings.standings(record).winner is None
 
 

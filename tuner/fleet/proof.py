@@ -13,7 +13,8 @@ from tuner.study.trial import TrialPlan
 class Proof:
     """A stage: the recommended configuration under the load that is claimed for it.
 
-    Of the hosts that are ready, the one whose factor is nearest to 1 is to prove it.
+    Of the hosts that are ready, the one whose factor is nearest to 1 is to prove it. Where it does
+    not, a smaller load is claimed.
     """
 
     def __init__(self, ledger: Ledger, roster: Roster, terms: Terms) -> None:
@@ -21,6 +22,7 @@ class Proof:
         self._roster = roster
         self._terms = terms
         self._given = False
+        self._said = False
         self._host = ""
 
     @property
@@ -28,8 +30,10 @@ class Proof:
         return self._given
 
     def passes(self) -> None:
-        """Which host is the one to prove it."""
+        """Which host is the one to prove it; with none left, what was said has to do."""
         names = [host.name for host in self._roster.ready]
+        if self._said and not names:
+            self._given = True
         now = self._terms.clock.now()
         factors = {name: self._ledger.pace(name, now).factor for name in names}
         self._host = min(names, key=lambda name: abs(math.log(factors[name])), default="")
@@ -54,7 +58,9 @@ class Proof:
         return None
 
     def stored(self, result: Result) -> None:
-        pass
+        """It is over, unless there is less to claim."""
+        self._said = True
+        self._given = self._planned(result.record.number) is None
 
     def _planned(self, number: int) -> TrialPlan | None:
         left_s = self._terms.deadline.left_s

@@ -10,6 +10,7 @@ from tuner.analysis.interpolation import CurveEstimate, EstimateKind
 from tuner.analysis.standings import Standing, Standings, carrying, standings
 from tuner.goals import LatencyBudget
 from tuner.numbers.distributions import Z
+from tuner.planning.proved import NOTHING_PROVED, Proved, proved
 from tuner.records import Interval, StudyRecord, TrialState
 from tuner.space.space import Configuration
 
@@ -32,7 +33,8 @@ class ReplicaCapacity:
     """What a replica carries, in inferences per second; `interval` is None where that is nothing.
 
     `kind` says how it is known, `starts` on how many starts it was measured; of a study's own
-    budget, `confirmed` says whether fresh starts after the search have confirmed it.
+    budget, `confirmed` says whether fresh starts after the search have confirmed it, and `proved`
+    what the proofs said of it.
     """
 
     trial: int
@@ -41,6 +43,7 @@ class ReplicaCapacity:
     interval: Interval | None
     starts: int
     confirmed: bool = False
+    proved: Proved = NOTHING_PROVED
     role: Role = Role.FRONT
 
 
@@ -92,7 +95,7 @@ def _of_trials(study: StudyRecord, result: Standings) -> dict[Configuration, Rep
     if result.baseline and _was_measured(result.baseline):
         told.append(result.baseline)
     numbers = {trial.configuration: trial.number for trial in reversed(study.trials)}
-    return {each.configuration: _of_standing(each, numbers[each.configuration]) for each in told}
+    return {e.configuration: _of_standing(e, numbers[e.configuration], study) for e in told}
 
 
 def _was_measured(standing: Standing) -> bool:
@@ -135,15 +138,16 @@ def _of_curve(estimate: CurveEstimate) -> ReplicaCapacity:
     )
 
 
-def _of_standing(standing: Standing, trial: int) -> ReplicaCapacity:
+def _of_standing(standing: Standing, trial: int, study: StudyRecord) -> ReplicaCapacity:
     """`trial` is the first one of the configuration."""
     carries = standing.low > 0
-    interval = Interval(standing.low, standing.throughput, standing.high)
+    found = proved(study, standing.configuration)
     return ReplicaCapacity(
         trial=trial,
         configuration=standing.configuration,
         kind=EstimateKind.MEASURED if carries else EstimateKind.NONE,
-        interval=interval if carries else None,
+        interval=found.planned_with(standing) if carries else None,
         starts=max(1, standing.confirmations),
         confirmed=standing.confirmations > 0,
+        proved=found,
     )

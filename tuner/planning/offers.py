@@ -62,9 +62,11 @@ class Offer:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether fresh starts under open arrivals stand behind the best configuration."""
+        """Whether fresh starts under open arrivals, all of them, stand behind the best one."""
         best = self.capacities.best
-        return best is not None and best.confirmed and self.study.arrivals is Loop.OPEN
+        if best is None or best.proved.contradicts:
+            return False
+        return best.confirmed and self.study.arrivals is Loop.OPEN
 
     @property
     def baseline(self) -> Line | None:

@@ -63,6 +63,7 @@ def answer_document(study: StudyRecord, answer: Answer, measure: str) -> dict[st
         "study": study.name,
         "latency_budget": str(answer.budget),
         "objective": answer.objective.value,
+        "unit": answer.unit.value,
         "least_throughput": answer.least_throughput or None,
         "best": estimate_document(answer.best, answer.objective) if answer.best else None,
         "nearest": None if answer.best else _nearest(study, answer),

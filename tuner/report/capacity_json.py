@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tuner.analysis.nearest import Nearest, nearest_load, nearest_unloaded
-from tuner.analysis.rate_unit import inferences_per_request
+from tuner.analysis.rate_unit import RateUnit, inferences_per_request
 from tuner.goals import LatencyBudget
 from tuner.planning.bill import Bill, Plan
 from tuner.planning.demand import Demand
@@ -53,6 +53,7 @@ def _offer(offer: Offer) -> dict[str, Any]:
     return {
         "study": offer.study.name,
         "arrivals": offer.study.arrivals.value,
+        "unit": RateUnit.of(offer.study).value,
         "inferences_per_request": inferences_per_request(offer.study),
         "output_tokens_per_request": offer.tokens,
         "price_per_hour": offer.price,
@@ -78,6 +79,8 @@ def _line(line: Line) -> dict[str, Any]:
         "known": own.kind.value,
         "starts": own.starts,
         "confirmed": own.confirmed,
+        "proved_load": own.proved.within or None,
+        "found_over": own.proved.over if own.proved.contradicts else None,
         "capacity": asdict(own.interval) if own.interval else None,
         "plan": _plan(line.plan) if line.plan else None,
     }

@@ -11,6 +11,7 @@ from tuner.planning.bill import Plan
 from tuner.planning.capacities import ReplicaCapacity, Role
 from tuner.planning.offers import Cheapest, Offer, Wish
 from tuner.report import answer_text, findings, formats
+from tuner.report.proof_text import planned_with
 
 ABOUT_PRICES = "`--price STUDY=0.53/h` for each says which study is the cheapest"
 
@@ -97,6 +98,8 @@ def known(capacity: ReplicaCapacity, *, by_study: bool) -> str:
         return f"{capacity.kind.value}, in the search"
     if capacity.kind is EstimateKind.NONE:
         return "carries nothing"
+    if by_study and capacity.proved.contradicts:
+        return "proved, 1 start" if capacity.proved.within else "found over, 1 start"
     return f"{capacity.kind.value}, {formats.counted(capacity.starts, 'start')}"
 
 
@@ -135,9 +138,14 @@ def _about_knowledge(offer: Offer, measure: str) -> list[str]:
             f"the capacity of {named(best)} is from the search alone: no fresh start has "
             "confirmed it"
         )
-        return [] if best.confirmed else [alone]
+        return [_about_proofs(offer, best)] if best.confirmed else [alone]
     doubts = list(answer_text.doubts(found, found.best)) if found.best else []
     return [*doubts, f"to measure it: {measure}"] if doubts else []
+
+
+def _about_proofs(offer: Offer, best: ReplicaCapacity) -> str:
+    said = planned_with(best.proved, offer.study, offer.tokens)
+    return f"of {named(best)}, {said}" if said else ""
 
 
 def _about_loop(offer: Offer) -> str:

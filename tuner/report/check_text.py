@@ -89,6 +89,7 @@ def document(found: Checked) -> dict[str, Any]:
         "tolerance": found.plan.tolerance,
         "rounds": found.rounds,
         "seconds": found.spent_s,
+        "unit": RateUnit.of(found.study).value,
         "winner": _side(winner),
         "defaults": _side(canary) if canary else None,
         "winner_over_defaults": _ends(winner.change.over(canary.change)) if canary else None,

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standing, Standings
 from tuner.records import PointRecord, StudyRecord, TrialRecord
 from tuner.report import effects_text, host_speeds
@@ -40,7 +41,13 @@ def standing(standing: Standing, study: StudyRecord) -> dict[str, Any]:
     return {
         "configuration": dict(standing.configuration),
         "throughput": standing.throughput,
+        "unit": RateUnit.of(study).value,
         "log_error": standing.log_error,
+        "proofs": [
+            {"throughput": trial.throughput, "verdict": trial.proof}
+            for trial in study.proofs
+            if trial.configuration == standing.configuration and trial.proof
+        ],
         "fresh_starts": standing.confirmations,
         **latencies,
         **{f"first_p{q}_ms": s * 1e3 for q, s in firsts.items()},

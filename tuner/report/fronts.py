@@ -72,6 +72,7 @@ def front_document(front: Front) -> dict[str, Any]:
     several = len(study.objectives) > 1
     return {
         "load_points": front.points,
+        "unit": RateUnit.of(study).value,
         "objectives": {
             "front": pareto.objectives_front(study),
             "reference": {o.value: reference.value(o) for o in study.objectives if reference},

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standing
+from tuner.analysis.token_figures import tokens_per_answer
+from tuner.planning.proved import proved
 from tuner.planning.replicas import Fleet, Reserve
 from tuner.records import Interval, StudyRecord
 from tuner.report import figures, formats
+from tuner.report.proof_text import planned_with
 from tuner.report.sheet import Sheet
 
 # What the table assumes.
@@ -23,8 +26,9 @@ def demands(standing: Standing) -> list[float]:
 
 def sheet(study: StudyRecord, sides: dict[str, Standing], winner: Standing) -> Sheet:
     """What each of `sides` needs for round demands."""
+    capacities = [carries(study, side) for side in sides.values()]
     rows = [
-        (_demand(demand), *(_needed(demand, side) for side in sides.values()))
+        (_demand(demand), *(_needed(demand, capacity) for capacity in capacities))
         for demand in demands(winner)
     ]
     return Sheet(
@@ -38,23 +42,31 @@ def sheet(study: StudyRecord, sides: dict[str, Standing], winner: Standing) -> S
 def title(study: StudyRecord, winner: Standing) -> str:
     """How many copies of the winner carry a demand, in a sentence."""
     demand = suggested_demand(winner)
-    fleet = _fleet(demand, winner)
+    fleet = _fleet(demand, carries(study, winner))
     if fleet is None:
         return "How many replicas a demand needs is not known"
     needed = formats.counted(fleet.count, "replica")
     return f"{_demand(demand)} {RateUnit.of(study)} need {needed}"
 
 
-def assumptions() -> str:
+def carries(study: StudyRecord, side: Standing) -> Interval:
+    """What one copy is planned with."""
+    return proved(study, side.configuration).planned_with(side)
+
+
+def assumptions(study: StudyRecord, winner: Standing) -> tuple[str, ...]:
     """What the table takes for granted."""
     free = formats.per_cent(RESERVE.headroom)
     spare = formats.counted(RESERVE.spare, "spare replica")
-    return (
+    usual = (
         f"Replicas, and the share of their capacity that the demand takes. {free} of the capacity "
         f"is kept free, of which the lower end of the 95 % interval counts, and there is {spare}. "
         "It is assumed that each replica has a machine like the one that was measured, and that "
         "the demand is spread evenly over them."
     )
+    found = proved(study, winner.configuration)
+    less = planned_with(found, study, tokens_per_answer(study.trials))
+    return (usual, f"Of the best configuration {less}.") if less else (usual,)
 
 
 def suggested_demand(winner: Standing) -> float:
@@ -67,16 +79,15 @@ def _demand(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 1 else f"{per_s:g}"
 
 
-def _needed(demand: float, side: Standing) -> str:
-    fleet = _fleet(demand, side)
+def _needed(demand: float, capacity: Interval) -> str:
+    fleet = _fleet(demand, capacity)
     if fleet is None:
         return formats.NOTHING
     return f"{fleet.count:,} ({formats.per_cent(fleet.utilisation.estimate)})"
 
 
-def _fleet(demand: float, side: Standing) -> Fleet | None:
+def _fleet(demand: float, capacity: Interval) -> Fleet | None:
     """None where the capacity is not known to be more than nothing."""
-    if not side.low > 0:
+    if not capacity.low > 0:
         return None
-    capacity = Interval(side.low, side.throughput, side.high)
     return Fleet(demand=demand, capacity=capacity, reserve=RESERVE)

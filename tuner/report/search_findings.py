@@ -3,20 +3,15 @@
 import math
 from collections.abc import Sequence
 
-from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.token_figures import makes_tokens
 from tuner.errors import Reason
 from tuner.records import StudyRecord, TrialRecord, TrialState
-from tuner.report import figures, findings, formats, host_speeds, rates
+from tuner.report import figures, formats, host_speeds
+from tuner.report.proof_text import about_proofs
 from tuner.search import crash_regions
 from tuner.space.expressions import Value
 from tuner.targets import variants
 
-_VERDICTS = {
-    "within": "proved to be within",
-    "over": "found over",
-    "undecided": "not proved to be within (nor over)",
-}
 # Less time than this is not worth a sentence.
 _LEAST_SAVED_S = 1.0
 
@@ -26,7 +21,7 @@ def about_search(study: StudyRecord) -> tuple[str, ...]:
     earlier = formats.listed(study.warm_start) if study.warm_start else ""
     began = f"It began with the best configurations of {earlier}." if earlier else ""
     found = (
-        _about_proof(study),
+        *about_proofs(study),
         began,
         f"The search ended because {study.stopped}." if study.stopped else "",
         _about_racing(study),
@@ -43,20 +38,6 @@ def saved_s(study: StudyRecord) -> float:
     pruned = [figures.total_s(t) for t in study.searched if t.state is TrialState.PRUNED]
     mean_s = sum(whole) / len(whole) if whole else 0.0
     return sum(max(0.0, mean_s - each) for each in pruned)
-
-
-def _about_proof(study: StudyRecord) -> str:
-    trial = study.proof
-    if trial is None or trial.proof not in _VERDICTS:
-        return ""
-    load = rates.of_trials(trial.throughput, RateUnit.of(study), [trial])
-    where = f" on {trial.host}" if trial.host else ""
-    measured_s = sum(point.duration_s for point in trial.points if point.phase == "proof")
-    return (
-        f"On one more {findings.start(trial)}{where}, {load} of the best configuration were "
-        f"{_VERDICTS[trial.proof]} {study.budget}, after {formats.duration(measured_s)} of that "
-        "load."
-    )
 
 
 def _about_racing(study: StudyRecord) -> str:

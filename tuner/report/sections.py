@@ -216,7 +216,7 @@ def _deployment(study: StudyRecord, standings: Standings) -> Iterator[Section]:
         name="replicas",
         label="Replicas",
         title=replicas.title(study, winner),
-        sentences=(replicas.assumptions(),),
+        sentences=replicas.assumptions(study, winner),
         sheets=(replicas.sheet(study, compared, winner),),
     )
     if winner.trial.export:

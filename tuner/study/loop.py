@@ -231,8 +231,10 @@ class Study:
         return replace(self._record, trials=drift.drift(trials).corrected(trials))
 
     def _prove(self) -> None:
-        """A fresh start of the recommended configuration under the load that is claimed for it."""
-        study, left_s = self._record, self._deadline.left_s
-        plan = self._plan.proof(study, number=len(study.trials), left_s=left_s)
-        if plan is not None:
+        """Fresh starts of the recommended configuration, until a load is proved."""
+        while plan := self._planned_proof():
             self._run(plan)
+
+    def _planned_proof(self) -> TrialPlan | None:
+        study, left_s = self._record, self._deadline.left_s
+        return self._plan.proof(study, number=len(study.trials), left_s=left_s)

@@ -25,7 +25,7 @@ _FINALS_SHARE = 0.35
 # The load points of a final last as long as those of this many trials, the last ones.
 _RECENT = 50
 # Steps of a trial that a final does not have, or has otherwise: a start, and other load points.
-_NOT_AROUND = ("self-check", "apply", "saturation", "search")
+_NOT_AROUND = ("self-check", "apply", "saturation", "search", "proof")
 # How many times as long as the search's are the load points of the finals, by the time that there
 # is: short ones flatter every configuration by some per cent (benchmarks/README.md).
 STRETCHES = (2.0, 1.0, 0.6)
@@ -245,7 +245,7 @@ def _minutes(duration_s: float) -> int:
 
 
 def planned_s(budget: LatencyBudget, search_budget: SearchBudget, size: int | None) -> float:
-    """Roughly how long a study takes at most."""
+    """Roughly how long a study takes at most, beside its proofs."""
     trials = search_budget.trials if size is None else min(search_budget.trials, size)
     each_s = expected_s(budget) + _FIRST_GUESS_START_S
     return min(search_budget.timeout_s, (trials + search_budget.finals) * each_s)

@@ -198,7 +198,7 @@ class _Trial:
             export=self.bench.target.export(self.plan.configuration),
             seed=self.plan.seed,
             round=self.plan.round,
-            proof=self.proof,
+            proof="" if failure else self.proof,
             started_at=started_at,
             finished_at=datetime.now(UTC),
         )

@@ -163,6 +163,7 @@ class ParetoDocument(BaseModel):
     """
 
     load_points: list[dict[str, Any]]
+    unit: Annotated[str, Field(description="Of their throughputs.", examples=list(RateUnit))]
     objectives: dict[str, Any] | None
     tokens: dict[str, list[dict[str, Any]]] | None
     nearest: NearestDocument | None
