@@ -12,6 +12,8 @@ from tests.servers import llama_cpp
 
 # All prompts begin with the same long text. Where a slot keeps it, it is computed once: that gain
 # is one of processor time, the same on a slower machine, and larger than any noise.
+# The cache of prompts in memory is off: the server becomes slower while that fills
+# (docs/servers/llama_cpp.md).
 SPACE = """
 server: llama_cpp
 parameters:
@@ -30,6 +32,12 @@ parameters:
     high: 1
     default: 1
     sets: {flag: --threads, form: words}
+  cache_ram:
+    type: int
+    low: 0
+    high: 0
+    default: 0
+    sets: {flag: --cache-ram, form: words}
 hints:
   - {parallel: 4, cache_prompt: true}
 """
