@@ -56,16 +56,8 @@ class TestTheStudysOwnBudget:
         """Where a load was found over the budget, by what the finals said within it."""
         night = studies.night()
         winner = night.trials[2].configuration
-        proofs = [
-            replace(
-                studies.trial(90 + number, load),
-                configuration=winner,
-                purpose=Purpose.PROOF,
-                proof=verdict,
-            )
-            for number, (load, verdict) in enumerate([(378.0, "over"), (338.0, "within")])
-        ]
-        found = capacities(replace(night, trials=(*night.trials, *proofs)), studies.BUDGET, {2})
+        proofs = ((378.0, "over"), (338.0, "within"))
+        found = capacities(studies.proved(night, *proofs, of=winner), studies.BUDGET, {2})
 
         assert found.best
         assert found.best.configuration == winner

@@ -1,7 +1,6 @@
 """What proofs say of a configuration (those of a fleet: tests/fleet/test_study.py)."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -9,7 +8,7 @@ from tests.analysis.known import known
 from tests.report import studies
 from tuner.analysis.standings import standings
 from tuner.planning.proved import Proved, proved
-from tuner.records import Interval, Purpose, StudyRecord, TrialState
+from tuner.records import Interval, StudyRecord, TrialState
 from tuner.space.space import Configuration
 
 NIGHT = studies.night()
@@ -22,17 +21,7 @@ def night(
     state: TrialState = TrialState.FEASIBLE,
 ) -> StudyRecord:
     """The night after these loads were put to the proof."""
-    trials = [
-        replace(
-            studies.trial(90 + number, load),
-            configuration=of,
-            purpose=Purpose.PROOF,
-            proof=verdict,
-            state=state,
-        )
-        for number, (load, verdict) in enumerate(proofs)
-    ]
-    return replace(NIGHT, trials=(*NIGHT.trials, *trials))
+    return studies.proved(NIGHT, *proofs, of=of, state=state)
 
 
 @pytest.mark.parametrize(

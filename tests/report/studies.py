@@ -237,6 +237,21 @@ def night() -> StudyRecord:
     return study([*first, *later, *finals])
 
 
+def proved(
+    record: StudyRecord,
+    *proofs: tuple[float, str],
+    of: Configuration,
+    state: TrialState = TrialState.FEASIBLE,
+) -> StudyRecord:
+    """The study after these loads of a configuration were put to the proof, and what came out."""
+    first = len(record.trials)
+    trials = [
+        trial(number, load, configuration=of, purpose=Purpose.PROOF, proof=verdict, state=state)
+        for number, (load, verdict) in enumerate(proofs, first)
+    ]
+    return replace(record, trials=(*record.trials, *trials))
+
+
 def _verdicts(tried: Configuration) -> dict[str, SettingVerdict]:
     proved = {"instance_count", "dynamic_batching", "max_batch_size"}
     return {

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from tests.report import studies, texts
@@ -12,7 +11,7 @@ from tuner.planning.capacities import capacities
 from tuner.planning.demand import Demand, Moment
 from tuner.planning.offers import Offer, Wish, cheapest, offer
 from tuner.planning.replicas import Reserve
-from tuner.records import Purpose, StudyRecord
+from tuner.records import StudyRecord
 from tuner.report import capacity_text
 from tuner.report.capacity_model import explanation
 
@@ -79,16 +78,8 @@ CURVES = studies.study(
 
 def proved(*verdicts: str) -> StudyRecord:
     """The night after its winner was put to the proof, under 380 inferences/s, then 340, ..."""
-    proofs = [
-        replace(
-            studies.trial(90 + number, 380.0 - 40 * number),
-            configuration=next(t.configuration for t in NIGHT.trials if t.number == 2),
-            purpose=Purpose.PROOF,
-            proof=verdict,
-        )
-        for number, verdict in enumerate(verdicts)
-    ]
-    return replace(NIGHT, trials=(*NIGHT.trials, *proofs))
+    claims = [(380.0 - 40 * number, verdict) for number, verdict in enumerate(verdicts)]
+    return studies.proved(NIGHT, *claims, of=NIGHT.trials[2].configuration)
 
 
 SLOW = studies.infeasible(studies.baseline(), unloaded_s=0.08)

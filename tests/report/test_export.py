@@ -1,7 +1,5 @@
 """A study as plain data, for documents."""
 
-from dataclasses import replace
-
 from tests.report import studies
 from tuner.analysis.standings import standings
 from tuner.errors import Reason
@@ -67,11 +65,11 @@ def test_the_verdict_of_a_proof() -> None:
 def test_what_was_proved_of_a_configuration() -> None:
     """Each load that was put to the proof, and what came out."""
     found = studies.trial(1, 316.0)
-    proofs = [
-        replace(found, number=2 + n, throughput=load, purpose=Purpose.PROOF, proof=verdict)
-        for n, (load, verdict) in enumerate([(300.0, "over"), (269.0, "within")])
-    ]
-    study = studies.study([studies.baseline(), found, *proofs])
+    study = studies.proved(
+        studies.study([studies.baseline(), found]),
+        *((300.0, "over"), (269.0, "within")),
+        of=found.configuration,
+    )
     winner = export.study_document(study, standings(study))["winner"]
 
     assert winner["unit"] == "inferences/s"

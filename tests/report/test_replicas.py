@@ -1,11 +1,10 @@
 """How many copies of a server carry a demand."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from tests.report import studies
 from tuner.analysis.standings import standings
-from tuner.records import Interval, Purpose
+from tuner.records import Interval
 from tuner.report import findings, replicas
 
 
@@ -27,11 +26,11 @@ def test_round_demands() -> None:
 def test_what_was_proved_counts() -> None:
     """Where a proof found less than the finals said, which the sentences say."""
     found = studies.trial(1, 410.0)
-    proofs = [
-        replace(found, number=2 + n, throughput=load, purpose=Purpose.PROOF, proof=verdict)
-        for n, (load, verdict) in enumerate([(390.0, "over"), (348.0, "within")])
-    ]
-    study = studies.study([studies.baseline(), found, *proofs])
+    study = studies.proved(
+        studies.study([studies.baseline(), found]),
+        *((390.0, "over"), (348.0, "within")),
+        of=found.configuration,
+    )
     winner = standings(study).winner
     assert winner
 

@@ -36,18 +36,11 @@ def proved(
     *verdicts: str, of: Configuration = WINNER.configuration, last: TrialState | None = None
 ) -> StudyRecord:
     """The night after proofs with these verdicts, of the loads that are claimed."""
-    proofs = [
-        replace(
-            studies.trial(90 + number, share * WINNER.throughput),
-            configuration=of,
-            purpose=Purpose.PROOF,
-            proof=verdict,
-        )
-        for number, (verdict, share) in enumerate(zip(verdicts, SHARES, strict=False))
-    ]
+    loads = [share * WINNER.throughput for share in SHARES]
+    study = studies.proved(NIGHT, *zip(loads, verdicts, strict=False), of=of)
     if last:
-        proofs[-1] = replace(proofs[-1], state=last)
-    return replace(NIGHT, trials=(*NIGHT.trials, *proofs))
+        study = replace(study, trials=(*study.trials[:-1], replace(study.trials[-1], state=last)))
+    return study
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuner.analysis.hosts import is_of_fleet, speeds
 from tuner.analysis.standings import Standing
 from tuner.capacity.proof import LoadVerdict
-from tuner.records import Interval, StudyRecord, TrialState
+from tuner.records import Interval, StudyRecord, TrialRecord, TrialState
 from tuner.space.space import Configuration
 
 
@@ -37,13 +37,14 @@ class Proved:
 NOTHING_PROVED = Proved()
 
 
+def proofs_of(study: StudyRecord, configuration: Configuration) -> tuple[TrialRecord, ...]:
+    """Those of a configuration, in order: a study that went on may have proved others before."""
+    return tuple(t for t in study.proofs if t.configuration == configuration)
+
+
 def proved(study: StudyRecord, configuration: Configuration) -> Proved:
     """What the proofs in a study say of a configuration."""
-    proofs = [
-        trial
-        for trial in study.proofs
-        if trial.configuration == configuration and trial.state is not TrialState.FAILED
-    ]
+    proofs = [t for t in proofs_of(study, configuration) if t.state is not TrialState.FAILED]
     if not proofs:
         return NOTHING_PROVED
     factors = speeds(study.trials).factors(proofs) if is_of_fleet(study.trials) else {}

@@ -11,7 +11,7 @@ from tuner.planning.bill import Plan
 from tuner.planning.capacities import ReplicaCapacity, Role
 from tuner.planning.offers import Cheapest, Offer, Wish
 from tuner.report import answer_text, findings, formats
-from tuner.report.proof_text import planned_with
+from tuner.report.proof_text import about_plan
 
 ABOUT_PRICES = "`--price STUDY=0.53/h` for each says which study is the cheapest"
 
@@ -144,7 +144,7 @@ def _about_knowledge(offer: Offer, measure: str) -> list[str]:
 
 
 def _about_proofs(offer: Offer, best: ReplicaCapacity) -> str:
-    said = planned_with(best.proved, offer.study, offer.tokens)
+    said = about_plan(best.proved, offer.study, offer.tokens)
     return f"of {named(best)}, {said}" if said else ""
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import Standing, Standings
+from tuner.planning.proved import proofs_of
 from tuner.records import PointRecord, StudyRecord, TrialRecord
 from tuner.report import effects_text, host_speeds
 from tuner.report.studies import summary
@@ -45,8 +46,8 @@ def standing(standing: Standing, study: StudyRecord) -> dict[str, Any]:
         "log_error": standing.log_error,
         "proofs": [
             {"throughput": trial.throughput, "verdict": trial.proof}
-            for trial in study.proofs
-            if trial.configuration == standing.configuration and trial.proof
+            for trial in proofs_of(study, standing.configuration)
+            if trial.proof
         ],
         "fresh_starts": standing.confirmations,
         **latencies,

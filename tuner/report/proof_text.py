@@ -4,30 +4,27 @@ from collections.abc import Iterator
 
 from tuner.analysis.rate_unit import RateUnit
 from tuner.analysis.standings import standings
-from tuner.planning.proved import Proved
+from tuner.capacity.proof import LoadVerdict
+from tuner.planning.proved import Proved, proofs_of
 from tuner.records import StudyRecord, TrialRecord
 from tuner.report import findings, formats, rates
 
 _VERDICTS = {
-    "within": "proved to be within",
-    "over": "found over",
-    "undecided": "not proved to be within (nor over)",
+    LoadVerdict.WITHIN: "proved to be within",
+    LoadVerdict.OVER: "found over",
+    LoadVerdict.UNDECIDED: "not proved to be within (nor over)",
 }
 
 
 def about_proofs(study: StudyRecord) -> Iterator[str]:
-    """Those of the best configuration, a sentence each.
-
-    The trials of a study that went on may have found a better one since.
-    """
-    told = [trial for trial in study.proofs if trial.proof in _VERDICTS]
-    winner = standings(study).winner if told else None
-    for trial in told:
-        if winner and trial.configuration == winner.configuration:
-            yield _about_proof(study, trial)
+    """Those of the best configuration, a sentence each."""
+    winner = standings(study).winner if study.proofs else None
+    for trial in proofs_of(study, winner.configuration) if winner else ():
+        if trial.proof:
+            yield _about_proof(study, trial, _VERDICTS[LoadVerdict(trial.proof)])
 
 
-def planned_with(proved: Proved, study: StudyRecord, tokens: float) -> str:
+def about_plan(proved: Proved, study: StudyRecord, tokens: float) -> str:
     """What a configuration is planned with that carries less than its finals said; else nothing.
 
     An answer has so many output `tokens`, NaN where it has none.
@@ -44,12 +41,11 @@ def planned_with(proved: Proved, study: StudyRecord, tokens: float) -> str:
     return f"{found}: it is planned with {within}, which were proved to be within it on another"
 
 
-def _about_proof(study: StudyRecord, trial: TrialRecord) -> str:
+def _about_proof(study: StudyRecord, trial: TrialRecord, verdict: str) -> str:
     load = rates.of_trials(trial.throughput, RateUnit.of(study), [trial])
     where = f" on {trial.host}" if trial.host else ""
     measured_s = sum(point.duration_s for point in trial.points if point.phase == "proof")
     return (
         f"On one more {findings.start(trial)}{where}, {load} of the best configuration were "
-        f"{_VERDICTS[trial.proof]} {study.budget}, after {formats.duration(measured_s)} of that "
-        "load."
+        f"{verdict} {study.budget}, after {formats.duration(measured_s)} of that load."
     )

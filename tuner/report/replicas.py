@@ -9,7 +9,7 @@ from tuner.planning.proved import proved
 from tuner.planning.replicas import Fleet, Reserve
 from tuner.records import Interval, StudyRecord
 from tuner.report import figures, formats
-from tuner.report.proof_text import planned_with
+from tuner.report.proof_text import about_plan
 from tuner.report.sheet import Sheet
 
 # What the table assumes.
@@ -65,7 +65,7 @@ def assumptions(study: StudyRecord, winner: Standing) -> tuple[str, ...]:
         "the demand is spread evenly over them."
     )
     found = proved(study, winner.configuration)
-    less = planned_with(found, study, tokens_per_answer(study.trials))
+    less = about_plan(found, study, tokens_per_answer(study.trials))
     return (usual, f"Of the best configuration {less}.") if less else (usual,)
 
 

@@ -8,7 +8,7 @@ from tuner.analysis.standings import Standing, standings
 from tuner.capacity.proof import first_look_s
 from tuner.errors import Reason
 from tuner.goals import Loop, Objective, SearchBudget
-from tuner.planning.proved import proved
+from tuner.planning.proved import proofs_of, proved
 from tuner.records import Purpose, StudyRecord, TrialState
 from tuner.space.space import Configuration, SearchSpace
 from tuner.study.again import expected
@@ -101,10 +101,10 @@ class StudyPlan:
             return None
         load_s = left_s - until_proof_s(study.trials, study.budget)
         rate = claim / inferences_per_request(study)
+        is_less = bool(proofs_of(study, winner.configuration))
         look_s = first_look_s(study.budget, rate, known.answer_s if known else 0.0)
         if load_s < look_s:
             return None
-        is_less = claim <= _CLAIMED_SHARES[1] * winner.throughput
         plan = self.trial(study, winner.configuration, Purpose.PROOF, number=number)
         return replace(
             plan,
@@ -124,7 +124,7 @@ def _next_claim(study: StudyRecord, winner: Standing) -> float:
     Less is claimed where a load was found over the budget, and none was proved to be within it. A
     proof that failed, whatever the reason, is the last one.
     """
-    proofs = [t for t in study.proofs if t.configuration == winner.configuration]
+    proofs = proofs_of(study, winner.configuration)
     found = proved(study, winner.configuration)
     failed = any(trial.state is TrialState.FAILED for trial in proofs)
     if proofs and (failed or found.within or not found.contradicts):
